@@ -1,0 +1,1 @@
+"""What exists: the assets of SINet, one file a stage of the walk."""

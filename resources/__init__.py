@@ -1,0 +1,1 @@
+"""Where it runs: every outside thing as a resource, one file each."""

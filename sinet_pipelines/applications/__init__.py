@@ -1,0 +1,1 @@
+"""Applications: one recipe each, from a source of rows to a figure."""

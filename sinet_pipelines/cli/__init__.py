@@ -1,0 +1,1 @@
+"""The desk at the door: the command `sinet`; nothing imports it."""

@@ -1,0 +1,1 @@
+"""Deployment: the model server, its process, and the client that asks it."""

@@ -1,0 +1,86 @@
+"""Every error of the house; each message says what was found, what is allowed and what to do.
+
+SinetError
+├── UsageError               asked wrongly: exit code 2
+│   ├── UnknownRegionError   a region that regions.py does not list
+│   ├── UnknownHardwareError a kind of hardware that hardware.py does not list
+│   ├── SourceError          a folder or file of rows that cannot be read as what it should be
+│   ├── FleetError           a fleet that does not fit the home, or a layout that cannot be made
+│   └── ModelNotFoundError   a model, version or alias that the registry does not hold
+├── RefusedError             a check said no: exit code 1
+│   ├── ContractError        rows that break the contract of their table
+│   ├── ResidencyError       data that may not leave its region
+│   └── DisagreementError    a served graph that does not answer as its source does
+└── FailedError              it failed: exit code 3
+    ├── StorageError         a table or blob that could not be written or read whole
+    ├── BusyError            another process holds what is needed (a home, a port, a lock)
+    └── ServingError         a model server that does not start or does not answer
+"""
+
+
+class SinetError(Exception):
+    """Whatever went wrong in this house; `exit_code` is what the command line ends with."""
+
+    exit_code = 3
+
+
+class UsageError(SinetError):
+    """Asked wrongly: the caller can mend it by asking otherwise."""
+
+    exit_code = 2
+
+
+class UnknownRegionError(UsageError):
+    """A region that regions.py does not list."""
+
+
+class UnknownHardwareError(UsageError):
+    """A kind of hardware that hardware.py does not list."""
+
+
+class SourceError(UsageError):
+    """A folder or file of rows that is missing or cannot be read as what it should be."""
+
+
+class FleetError(UsageError):
+    """A fleet that does not fit the home it should go to, or a layout that cannot be made."""
+
+
+class ModelNotFoundError(UsageError):
+    """A model, version or alias that the registry does not hold."""
+
+
+class RefusedError(SinetError):
+    """A check said no."""
+
+    exit_code = 1
+
+
+class ContractError(RefusedError):
+    """Rows that break the contract of their table."""
+
+
+class ResidencyError(RefusedError):
+    """Data that may not leave its region."""
+
+
+class DisagreementError(RefusedError):
+    """A served graph that does not answer as its source does."""
+
+
+class FailedError(SinetError):
+    """It failed, through nobody's wrong asking: a full disk, a taken port, a killed process."""
+
+    exit_code = 3
+
+
+class StorageError(FailedError):
+    """A table or blob that could not be written or read whole."""
+
+
+class BusyError(FailedError):
+    """Another process holds what is needed: a home, a port, a lock."""
+
+
+class ServingError(FailedError):
+    """A model server that does not start or does not answer."""

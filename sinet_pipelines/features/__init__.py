@@ -1,0 +1,1 @@
+"""Features: validated telemetry to one row per engine and cycle; windows, regimes, the store."""

@@ -1,0 +1,1 @@
+"""Metrics: the measures by which models are judged, each with its paper."""

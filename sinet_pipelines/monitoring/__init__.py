@@ -1,0 +1,1 @@
+"""Monitoring: the account of the rows and the watch upon what is served."""

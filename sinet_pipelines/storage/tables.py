@@ -1,0 +1,216 @@
+"""Delta tables of one region: read some days of one, replace exactly some days, or replace it whole.
+
+A write is one commit: it is there whole or not at all, and a writer that meets another tries again. The version of
+what was written is a hash of its content, so equal rows have equal versions wherever and whenever they were written.
+"""
+
+import errno
+import hashlib
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+from deltalake import DeltaTable, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+
+from sinet_pipelines.errors import StorageError
+from sinet_pipelines.schemas.contract import Contract
+
+DAY_COLUMN = "event_date"
+ATTEMPTS = 8  # a day's commit takes about 10 ms; eight tries outlast any queue of writers seen in tests
+UNVERSIONED = ("ingested_at",)  # when a row was rebuilt is no part of what it says
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a write left in a table.
+
+    Attributes:
+        table: name of the table.
+        uri: where it is.
+        version: the table's version after the commit.
+        rows: rows written.
+        data_versions: content hash per replaced day; one under None for a table without days.
+        rows_per_day: rows per replaced day; one under None for a table without days.
+    """
+
+    table: str
+    uri: str
+    version: int
+    rows: int
+    data_versions: Mapping[date | None, str]
+    rows_per_day: Mapping[date | None, int]
+
+
+@dataclass(frozen=True)
+class TableStore:
+    """The tables under one root, a folder or an object store's prefix.
+
+    Attributes:
+        root: folder or `s3://bucket/prefix`.
+        storage_options: what the object store needs to be reached, never logged.
+    """
+
+    root: str
+    storage_options: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def uri(self, table: str) -> str:
+        """Where the table is."""
+        return f"{self.root}/{table}"
+
+    def exists(self, table: str) -> bool:
+        """Whether the table was ever written."""
+        return self._open(table) is not None
+
+    def scan(self, contract: Contract) -> pl.LazyFrame:
+        """The table as a lazy frame; empty, with the contract's columns, where it was never written."""
+        opened = self._open(contract.name)
+        if opened is None:
+            return empty(contract).lazy()
+        return pl.scan_delta(opened)
+
+    def read(
+        self, contract: Contract, *, days: tuple[date, date] | None = None, columns: Sequence[str] | None = None
+    ) -> pl.DataFrame:
+        """The rows of some days, both ends included; all of them where `days` is None."""
+        frame = self.scan(contract)
+        if days is not None:
+            frame = frame.filter(pl.col(DAY_COLUMN).is_between(*days))
+        return (frame.select(columns) if columns is not None else frame).collect()
+
+    def replace_days(self, contract: Contract, rows: pl.DataFrame, *, days: Iterable[date]) -> Written:
+        """Makes the given days of the table hold exactly these rows, in one commit.
+
+        Args:
+            contract: of the table; the rows are brought to its columns and types.
+            rows: (n, columns) rows whose day is one of `days`; a day without rows becomes empty.
+            days: the days to replace.
+
+        Raises:
+            StorageError: rows of another day, or a write that did not come through.
+        """
+        wanted = sorted(set(days))
+        if not wanted:
+            raise StorageError(f"no day was given to replace in {contract.name}; name at least one")
+        strangers = rows.filter(~pl.col(DAY_COLUMN).is_in(wanted))
+        if strangers.height:
+            raise StorageError(
+                f"{strangers.height} rows of {contract.name} are of other days than those replaced "
+                f"({strangers[DAY_COLUMN][0]} among them; allowed: {wanted[0]} to {wanted[-1]}); give only their rows"
+            )
+        listed = ", ".join(f"'{day.isoformat()}'" for day in wanted)
+        version = self._write(contract, rows, predicate=f"{DAY_COLUMN} IN ({listed})")
+        parts = {part[DAY_COLUMN][0]: part for part in rows.partition_by(DAY_COLUMN)} if rows.height else {}
+        hashes: dict[date | None, str] = {day: content_hash(parts.get(day, rows.clear()), contract) for day in wanted}
+        counts: dict[date | None, int] = {day: parts[day].height if day in parts else 0 for day in wanted}
+        return Written(contract.name, self.uri(contract.name), version, rows.height, hashes, counts)
+
+    def replace(self, contract: Contract, rows: pl.DataFrame) -> Written:
+        """Makes the whole table hold exactly these rows, in one commit."""
+        version = self._write(contract, rows, predicate=None)
+        hashes: dict[date | None, str] = {None: content_hash(rows, contract)}
+        counts: dict[date | None, int] = {None: rows.height}
+        return Written(contract.name, self.uri(contract.name), version, rows.height, hashes, counts)
+
+    def _open(self, table: str) -> DeltaTable | None:
+        try:
+            return DeltaTable(self.uri(table), storage_options=dict(self.storage_options) or None)
+        except TableNotFoundError:
+            return None
+
+    def _write(self, contract: Contract, rows: pl.DataFrame, *, predicate: str | None) -> int:
+        has_days = any(column.name == DAY_COLUMN for column in contract.columns)
+        payload = to_contract(rows, contract)
+        if "://" not in self.root:
+            Path(self.root).mkdir(parents=True, exist_ok=True)
+        for wait_s in _waits():
+            exists = self.exists(contract.name)
+            try:
+                write_deltalake(
+                    self.uri(contract.name),
+                    payload,
+                    mode="overwrite",
+                    partition_by=[DAY_COLUMN] if has_days else None,
+                    predicate=predicate if exists else None,
+                    storage_options=dict(self.storage_options) or None,
+                )
+                break
+            except CommitFailedError:
+                time.sleep(wait_s)  # another writer was first: read its commit and try on top of it
+            except (DeltaError, OSError) as error:
+                raise StorageError(_explain(self.uri(contract.name), error)) from error
+        else:
+            raise StorageError(f"{ATTEMPTS} writes of {contract.name} met another's; end that writer and try again")
+        return DeltaTable(self.uri(contract.name), storage_options=dict(self.storage_options) or None).version()
+
+
+def _waits() -> Iterator[float]:
+    generator = np.random.default_rng()
+    for attempt in range(ATTEMPTS):
+        yield 0.02 * 2**attempt * generator.uniform(0.5, 1.5)
+
+
+def _explain(uri: str, error: Exception) -> str:
+    text = str(error)
+    full = getattr(error, "errno", None) == errno.ENOSPC or "No space left" in text or "os error 28" in text
+    if full:
+        return f"no space is left for {uri}: nothing of this write was kept; free space and run again, it goes on there"
+    return f"{uri} could not be written: {text.splitlines()[0]}; nothing of this write was kept"
+
+
+def empty(contract: Contract) -> pl.DataFrame:
+    """A frame with the contract's columns and no rows."""
+    return pl.DataFrame(pl.from_arrow(contract.schema.empty_table()))
+
+
+def to_contract(rows: pl.DataFrame, contract: Contract) -> pa.Table:
+    """The rows as an Arrow table with exactly the contract's columns, order and types.
+
+    Raises:
+        StorageError: a column of the contract is missing, or its values are no values of its type.
+    """
+    missing = [c.name for c in contract.columns if c.name not in rows.columns]
+    if missing:
+        raise StorageError(f"{contract.name} lacks {', '.join(missing)}; give all {len(contract.columns)} columns")
+    try:
+        return rows.select(c.name for c in contract.columns).rechunk().to_arrow().cast(contract.schema)
+    except (pa.ArrowInvalid, ValueError) as error:
+        raise StorageError(f"rows of {contract.name} are not of its contract's types: {error}") from error
+
+
+def content_hash(rows: pl.DataFrame, contract: Contract) -> str:
+    """Hash of what the rows say, whatever their order, chunks and ingest times: the first 16 hex digits of a SHA-256.
+
+    >>> from sinet_pipelines.schemas.events import TRUTH_EVENTS
+    >>> content_hash(empty(TRUTH_EVENTS), TRUTH_EVENTS)
+    'e3b0c44298fc1c14'
+    """
+    digest = hashlib.sha256()
+    ordered = rows.sort(contract.key)
+    for column in contract.columns:
+        if column.name in UNVERSIONED or not rows.height:
+            continue
+        for part in _canonical(ordered[column.name]):
+            digest.update(part)
+    return digest.hexdigest()[:16]
+
+
+def _canonical(series: pl.Series) -> Iterator[bytes]:
+    """The bytes of a column, the same for equal values: nulls apart, texts with their lengths."""
+    if isinstance(series.dtype, pl.List | pl.Array):
+        yield series.list.len().fill_null(0).to_numpy().tobytes()
+        series = series.explode(empty_as_null=False) if isinstance(series.dtype, pl.List) else series.explode()
+    yield series.is_null().to_numpy().tobytes()
+    if series.dtype == pl.String:
+        texts = series.fill_null("")
+        yield texts.str.len_bytes().to_numpy().tobytes()
+        yield "".join(texts.to_list()).encode()
+    elif series.dtype.is_float():
+        yield (series.fill_null(0.0) + 0.0).to_numpy().tobytes()  # -0.0 + 0.0 is 0.0: one zero
+    else:
+        yield series.to_physical().fill_null(0).to_numpy().tobytes()

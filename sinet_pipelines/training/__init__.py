@@ -1,0 +1,1 @@
+"""Training: training sets with labels from events, engine-wise folds, fits."""

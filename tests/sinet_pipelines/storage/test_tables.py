@@ -1,0 +1,122 @@
+"""Tables: days replaced exactly, versions by content, writers that meet."""
+
+import subprocess
+import sys
+from datetime import date, timedelta
+
+import polars as pl
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sinet_pipelines.errors import StorageError
+from sinet_pipelines.schemas.contract import Column, Contract, DataClass
+from sinet_pipelines.storage.tables import TableStore, content_hash, empty, to_contract
+
+READINGS = Contract(
+    "readings",
+    "One reading.",
+    DataClass.RAW,
+    (
+        Column("unit", pa.string(), "engine"),
+        Column("cycle", pa.int32(), "cycle"),
+        Column("t2_degr", pa.float64(), "temperature", nullable=True),
+        Column("event_date", pa.date32(), "day"),
+    ),
+    key=("unit", "cycle"),
+)
+DAYS = [date(2026, 1, 1) + timedelta(days=n) for n in range(5)]
+
+
+def rows(day, *, value=1.0, count=3):
+    return pl.DataFrame(
+        {
+            "unit": ["a"] * count,
+            "cycle": pl.Series(range(count), dtype=pl.Int32),
+            "t2_degr": [value] * count,
+            "event_date": [day] * count,
+        }
+    )
+
+
+@pytest.fixture
+def store(tmp_path):
+    return TableStore(str(tmp_path / "tables"))
+
+
+def test_replacing_a_day_leaves_the_others_alone(store):
+    store.replace_days(READINGS, pl.concat(rows(day) for day in DAYS), days=DAYS)
+    store.replace_days(READINGS, rows(DAYS[2], value=9.0, count=1), days=[DAYS[2]])
+    read = store.read(READINGS).group_by("event_date").agg(pl.len(), pl.col("t2_degr").mean()).sort("event_date")
+    assert read["len"].to_list() == [3, 3, 1, 3, 3]
+    assert read["t2_degr"].to_list() == [1.0, 1.0, 9.0, 1.0, 1.0]
+
+
+def test_a_day_replaced_by_nothing_is_empty(store):
+    store.replace_days(READINGS, pl.concat(rows(day) for day in DAYS[:2]), days=DAYS[:2])
+    written = store.replace_days(READINGS, empty(READINGS), days=[DAYS[0]])
+    assert store.read(READINGS)["event_date"].unique().to_list() == [DAYS[1]]
+    assert written.rows_per_day == {DAYS[0]: 0}
+
+
+def test_rows_of_another_day_are_refused(store):
+    with pytest.raises(StorageError, match="3 rows of readings are of other days"):
+        store.replace_days(READINGS, rows(DAYS[1]), days=[DAYS[0]])
+    assert not store.exists("readings")
+
+
+def test_a_table_never_written_reads_as_empty(store):
+    assert store.read(READINGS, days=(DAYS[0], DAYS[1])).shape == (0, 4)
+
+
+def test_a_missing_column_is_named(store):
+    with pytest.raises(StorageError, match="readings lacks t2_degr"):
+        store.replace(READINGS, rows(DAYS[0]).drop("t2_degr"))
+
+
+def test_the_written_table_has_the_contracts_schema(store):
+    store.replace(READINGS, rows(DAYS[0]).select(reversed(rows(DAYS[0]).columns)))
+    assert store.read(READINGS).columns == [c.name for c in READINGS.columns]
+    assert to_contract(rows(DAYS[0]), READINGS).schema == READINGS.schema
+
+
+@given(order=st.permutations(range(6)), cut=st.integers(1, 5))
+def test_the_version_of_rows_does_not_depend_on_order_or_chunks(order, cut):
+    frame = rows(DAYS[0], count=6).with_columns(t2_degr=pl.Series([1.0, None, -0.0, 2.5, 3.0, 4.0]))
+    shuffled = frame[list(order)]
+    chunked = pl.concat([shuffled[:cut], shuffled[cut:]], rechunk=False)
+    assert content_hash(chunked, READINGS) == content_hash(frame, READINGS)
+
+
+def test_a_null_and_a_zero_have_different_versions():
+    null = rows(DAYS[0], count=1).with_columns(t2_degr=pl.lit(None, dtype=pl.Float64))
+    assert content_hash(null, READINGS) != content_hash(rows(DAYS[0], value=0.0, count=1), READINGS)
+
+
+def test_writers_of_different_days_all_come_through(store, tmp_path):
+    store.replace_days(READINGS, rows(DAYS[0]), days=[DAYS[0]])
+    script = tmp_path / "writer.py"
+    script.write_text(
+        "import sys, datetime as d, polars as pl\n"
+        f"sys.path.insert(0, {str(__import__('pathlib').Path(__file__).parent)!r})\n"
+        "from test_tables import READINGS, rows\n"
+        "from sinet_pipelines.storage.tables import TableStore\n"
+        "day = d.date.fromisoformat(sys.argv[2])\n"
+        "for value in (1.0, 2.0, 3.0):\n"
+        "    TableStore(sys.argv[1]).replace_days(READINGS, rows(day, value=value), days=[day])\n"
+    )
+    processes = [subprocess.Popen([sys.executable, str(script), store.root, str(day)]) for day in DAYS[:4]]
+    assert [process.wait(timeout=60) for process in processes] == [0, 0, 0, 0]
+    read = store.read(READINGS)
+    assert read.height == 12
+    assert read["t2_degr"].unique().to_list() == [3.0]
+
+
+def test_a_full_disk_is_one_sentence_and_loses_nothing(store, tmp_path):
+    store.replace_days(READINGS, rows(DAYS[0]), days=[DAYS[0]])
+    blocked = tmp_path / "tables" / "readings" / "event_date=2026-01-02"
+    blocked.write_text("a file where the writer wants a folder")
+    with pytest.raises(StorageError, match="nothing of this write was kept"):
+        store.replace_days(READINGS, rows(DAYS[1]), days=[DAYS[1]])
+    assert store.read(READINGS).height == 3
