@@ -50,6 +50,7 @@ class Region:
 
 _UNTIL = date(2028, 12, 31)  # shipped policies run out on purpose: somebody must look at them again
 _AGREEMENTS = (
+    Agreement("evaluation_sequences", "EAST", "training", _UNTIL),
     Agreement("evaluation_sequences", "WEST", "calibration", _UNTIL),
     Agreement("live_sequences", "WEST", "inference", _UNTIL),
 )

@@ -101,3 +101,11 @@ QUARANTINE = Contract(
     RAW_TELEMETRY.columns[:-1] + (Column("reason", pa.string(), "each rule the row broke, with what was found"),),
     key=("row_hash",),
 )
+
+EARLY_TELEMETRY = Contract(
+    "early_telemetry",
+    "Validated rows of engines' first cycles: what they were like when new, beside the table they are part of.",
+    DataClass.RAW,
+    VALIDATED_TELEMETRY.columns,
+    key=("unit", "cycle"),
+)

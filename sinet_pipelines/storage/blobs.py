@@ -1,4 +1,7 @@
-"""Content-addressed blobs: bytes under the name of their SHA-256, written once, checked when read."""
+"""Content-addressed blobs: bytes under the name of their SHA-256, written once, checked when read.
+
+A ref is a name that points at the newest blob of a thing (`operating_regimes`), as a branch points at a commit.
+"""
 
 import errno
 import hashlib
@@ -11,6 +14,7 @@ from pathlib import Path
 from sinet_pipelines.errors import StorageError
 
 _NAME = re.compile(r"[0-9a-f]{64}")
+_REF = re.compile(r"[a-z][a-z0-9_]*(/[a-z][a-z0-9_]*)*")
 
 
 @dataclass(frozen=True)
@@ -30,24 +34,29 @@ class BlobStore:
             StorageError: the disk is full or not writable; nothing is left half-written.
         """
         name = hashlib.sha256(content).hexdigest()
-        path = self.path(name)
-        if path.exists():
-            return name
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle, partial = tempfile.mkstemp(prefix=".", dir=path.parent)
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(content)
-                    file.flush()
-                    os.fsync(file.fileno())
-                Path(partial).replace(path)
-            finally:
-                Path(partial).unlink(missing_ok=True)
-        except OSError as error:
-            why = "no space is left" if error.errno == errno.ENOSPC else str(error)
-            raise StorageError(f"a blob of {len(content)} bytes could not be kept in {self.root}: {why}") from error
+        if not self.has(name):
+            _write_whole(self.path(name), content)
         return name
+
+    def point(self, ref: str, name: str) -> None:
+        """Makes the ref point at the blob of this name; whoever reads it sees the old blob or the new one."""
+        _write_whole(self._ref(ref), self.path(name).name.encode())
+
+    def resolve(self, ref: str) -> str | None:
+        """The name of the blob that the ref points at, None where it points at nothing."""
+        path = self._ref(ref)
+        return path.read_text() if path.exists() else None
+
+    def get_ref(self, ref: str) -> bytes:
+        """The bytes that the ref points at.
+
+        Raises:
+            StorageError: it points at nothing, or at a blob that is gone or changed.
+        """
+        name = self.resolve(ref)
+        if name is None:
+            raise StorageError(f"no {ref} was made in {self.root}; materialise the asset of that name first")
+        return self.get(name)
 
     def get(self, name: str) -> bytes:
         """The bytes of this name.
@@ -78,3 +87,26 @@ class BlobStore:
         if not _NAME.fullmatch(name):
             raise StorageError(f"{name!r} is no blob's name (allowed: 64 hex digits of a SHA-256)")
         return self.root / name[:2] / name
+
+    def _ref(self, ref: str) -> Path:
+        if not _REF.fullmatch(ref):
+            raise StorageError(f"{ref!r} is no ref (allowed: words of a-z, 0-9 and _, joined by /)")
+        return self.root / "refs" / ref
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    """Writes a file that is seen whole or not at all, also after the power goes."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, partial = tempfile.mkstemp(prefix=".", dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(partial).replace(path)
+        finally:
+            Path(partial).unlink(missing_ok=True)
+    except OSError as error:
+        why = "no space is left: free some and run again" if error.errno == errno.ENOSPC else str(error)
+        raise StorageError(f"{len(content)} bytes could not be kept as {path}: {why}") from error

@@ -39,5 +39,19 @@ def test_a_blob_that_is_not_there_says_what_to_do(tmp_path):
 
 def test_a_folder_that_cannot_be_made_leaves_nothing(tmp_path):
     (tmp_path / "blobs").write_text("a file in the way")
-    with pytest.raises(StorageError, match="a blob of 3 bytes could not be kept"):
+    with pytest.raises(StorageError, match="3 bytes could not be kept"):
         BlobStore(tmp_path / "blobs").put(b"abc")
+
+
+def test_a_ref_points_at_the_newest_blob(tmp_path):
+    store = BlobStore(tmp_path)
+    store.point("operating_regimes", store.put(b"first"))
+    store.point("operating_regimes", store.put(b"second"))
+    assert store.get_ref("operating_regimes") == b"second"
+    assert store.resolve("nothing_yet") is None
+
+
+@pytest.mark.parametrize("ref", ["../x", "/etc/passwd", "A", ""])
+def test_a_ref_cannot_climb_out(tmp_path, ref):
+    with pytest.raises(StorageError, match="is no ref"):
+        BlobStore(tmp_path).resolve(ref)

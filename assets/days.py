@@ -1,0 +1,110 @@
+"""The days of a step: their partitions, how far a window reaches back, one record a day, and the hand-on at the end.
+
+A `MaterializeResult` of a step over a range would mark every day of the range as made. So a step records each day by
+itself and then hands on by the one event that tells the run that its output is there (`hand_on`).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+
+import dagster as dg
+from dagster._core.events import DagsterEvent
+from dagster._core.execution.plan.outputs import StepOutputData, StepOutputHandle
+
+from assets.checks import day_evaluation
+from assets.regional import here
+from resources.settings import settings
+from resources.versions import INPUTS_TAG
+from sinet_pipelines.regions import Region
+from sinet_pipelines.storage.tables import Written
+from sinet_pipelines.validation.judge import DayVerdict
+
+# Open-ended, so that a new day needs no reload; today counts, since drops of today may land today.
+DAYS = dg.DailyPartitionsDefinition(start_date=settings().first_day.isoformat(), end_offset=1)
+
+
+def reaching_back(key: dg.AssetKey, *, days: int) -> dg.AssetDep:
+    """A dependency on the day itself and some before it, whether or not these exist."""
+    mapping = dg.TimeWindowPartitionMapping(
+        start_offset=-days, end_offset=0, allow_nonexistent_upstream_partitions=True
+    )
+    return dg.AssetDep(key, partition_mapping=mapping)
+
+
+def landed_days(context: dg.AssetExecutionContext, region: Region) -> list[date]:
+    """The days of this step on which something landed in the region, in order."""
+    wanted = {date.fromisoformat(key) for key in context.partition_keys}
+    return sorted(wanted.intersection(here(context, region).landing.days(region.name)))
+
+
+def record(
+    context: dg.AssetExecutionContext,
+    written: Written | None,
+    *,
+    inputs: Mapping[date, str],
+    entries: Mapping[date, Mapping[str, dg.MetadataValue]] | None = None,
+    verdicts: Mapping[date, DayVerdict] | None = None,
+) -> Iterator[dg.AssetMaterialization | dg.AssetCheckEvaluation]:
+    """One materialisation for each written day, and one check result for each judged day, written or not.
+
+    The materialisation comes first: a newer one would clear the state of the check.
+    """
+    made = {day for day in written.data_versions if day is not None} if written else set()
+    for day in sorted(made.union(verdicts or {})):
+        if written and day in made:
+            yield _materialisation(context, day, written, inputs[day], (entries or {}).get(day, {}))
+        if verdicts and day in verdicts:
+            yield day_evaluation(context.asset_key, verdicts[day], inputs=inputs[day])
+
+
+def _materialisation(
+    context: dg.AssetExecutionContext, day: date, written: Written, inputs: str, entries: Mapping[str, dg.MetadataValue]
+) -> dg.AssetMaterialization:
+    return dg.AssetMaterialization(
+        context.asset_key,
+        partition=day.isoformat(),
+        metadata={
+            "dagster/row_count": written.rows_per_day[day],
+            **entries,
+            "table_version": written.version,
+        },
+        tags={
+            "dagster/data_version": written.data_versions[day],
+            "dagster/data_version_is_user_provided": "true",
+            "dagster/code_version": context.assets_def.code_versions_by_key[context.asset_key] or "",
+            INPUTS_TAG: inputs,
+        },
+    )
+
+
+def hand_on(context: dg.AssetExecutionContext, *, checks: Sequence[str] = ()) -> Iterator[object]:
+    """Tells the run that this step's output is there, so that what comes after it in the same run is not skipped.
+
+    Needs one private name: there is no public way to say "made, but not every day of the range".
+    """
+    step = context.op_execution_context._step_execution_context  # noqa: SLF001
+    handle = StepOutputHandle(step_key=step.step.key, output_name="result")
+    yield DagsterEvent.step_output_event(step, StepOutputData(step_output_handle=handle))
+    for check in checks:
+        yield dg.Output(None, output_name=f"{context.asset_key.to_python_identifier()}_{check}")
+
+
+def close(
+    context: dg.AssetExecutionContext,
+    *,
+    made: Sequence[date],
+    verdicts: Mapping[date, DayVerdict] | None = None,
+    checks: Sequence[str] = (),
+) -> Iterator[object]:
+    """Ends a step over days: hands on if a day was made, fails if every day was refused, else says that nothing landed."""
+    if made:
+        yield from hand_on(context, checks=checks)
+    elif verdicts:
+        first = next(iter(verdicts.values()))
+        raise dg.Failure(
+            f"every day of {context.asset_key.to_user_string()} failed its contract ({len(verdicts)} of them); "
+            f"{first.day}: {first.faults[0]}",
+            allow_retries=False,
+        )
+    else:
+        context.log.info(f"nothing landed on the days asked of {context.asset_key.to_user_string()}")

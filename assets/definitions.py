@@ -1,0 +1,62 @@
+"""The house on one page: stages as groups in the order of the walk, resources by region, jobs, schedules and sensors."""
+
+import dagster as dg
+
+from assets import deployment, evaluation, features, ingestion, quantization, registry, training, validation
+from resources.feature_store import feature_store_resource
+from resources.regions import region_resources
+from resources.registry import registry_resource
+from resources.serving import ServingResource
+from resources.settings import settings
+from resources.tracking import tracking_resource
+from schedules.automation import with_condition
+from schedules.calendar import nightly_repair, weekly_training
+from schedules.sensors import landing
+
+STAGES = {
+    "ingestion": ingestion,
+    "validation": validation,
+    "features": features,
+    "training": training,
+    "evaluation": evaluation,
+    "quantization": quantization,
+    "registry": registry,
+    "deployment": deployment,
+}
+
+
+def _stage(name: str) -> list[dg.AssetsDefinition | dg.AssetSpec]:
+    loaded = dg.load_assets_from_modules([STAGES[name]], group_name=name, include_specs=True)
+    return list(dg.map_asset_specs(with_condition, loaded))
+
+
+def _executor() -> dg.ExecutorDefinition:
+    if settings().executor == "multiprocess":
+        # a process that has trained never forks: the server that forks has only imported this page
+        return dg.multiprocess_executor.configured(
+            {"max_concurrent": 2, "start_method": {"forkserver": {"preload_modules": ["assets.definitions"]}}}
+        )
+    return dg.in_process_executor
+
+
+defs = dg.Definitions(
+    assets=[asset for name in STAGES for asset in _stage(name)],
+    resources={
+        **region_resources(settings().home),
+        "feature_store": feature_store_resource(settings().home),
+        "tracking": tracking_resource(settings().home, ui_url=settings().tracking_url),
+        "registry": registry_resource(settings().home, ui_url=settings().tracking_url),
+        "serving": ServingResource(home=str(settings().home)),
+    },
+    schedules=[nightly_repair, weekly_training],
+    sensors=[
+        landing,
+        dg.AutomationConditionSensorDefinition(
+            "what_follows",
+            target=dg.AssetSelection.all(),
+            default_status=dg.DefaultSensorStatus.RUNNING,
+            minimum_interval_seconds=15,
+        ),
+    ],
+    executor=_executor(),
+)

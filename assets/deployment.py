@@ -1,0 +1,103 @@
+"""Deployment: the champion in, an answering endpoint and the fleet's predictions out."""
+
+import dagster as dg
+import polars as pl
+
+from assets.evaluation import MODEL
+from assets.features import newest_regimes
+from assets.regional import global_key, here, per_region, regional_key
+from assets.reports import entries_of, made
+from resources.placement import bind
+from sinet_pipelines.errors import ModelNotFoundError
+from sinet_pipelines.regions import EAST, WEST, Region
+from sinet_pipelines.schemas.contract import DataClass
+from sinet_pipelines.schemas.features import FLEET_PREDICTIONS, LIVE_SEQUENCES
+from sinet_pipelines.schemas.telemetry import VALIDATED_TELEMETRY
+
+CODE_VERSION = "1"
+READY = "endpoint_answers_sanely"
+
+
+@dg.asset(
+    key=global_key("endpoint"),
+    deps=[global_key("registered_model")],
+    check_specs=[
+        dg.AssetCheckSpec(
+            READY,
+            asset=global_key("endpoint"),
+            blocking=True,
+            description="The server in WEST is ready, serves the champion's bytes and answers a sane window with a number.",
+        )
+    ],
+    code_version=CODE_VERSION,
+    **bind(WEST, data_class=DataClass.MODEL, reads=[EAST], uses=["registry", "serving"], kinds={"onnx"}),
+)
+def endpoint(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    """A model server (Open Inference Protocol v2, HTTP and gRPC, loopback) that answers with the champion.
+
+    A running server of the same bytes is kept; else a new one is started and asked before the old one ends.
+    """
+    serving, regimes = context.resources.serving, newest_regimes(here(context, EAST))
+    registry = context.resources.registry
+    champion = registry.champion(MODEL)
+    if champion is None:
+        raise ModelNotFoundError(f"{MODEL} has no champion; materialise registered_model with a verdict that says yes")
+    graph = registry.load(champion)
+    served = serving.serve(champion, graph, region=WEST, regimes=regimes)
+    answered = serving.ask_sample(MODEL, region=WEST, regimes=regimes)
+    return made(
+        context,
+        champion.sha256[:16],
+        code_version=CODE_VERSION,
+        entries={
+            "version": champion.version,
+            "url": dg.MetadataValue.url(served.url),
+            "grpc": served.grpc,
+            "ask_it": dg.MetadataValue.md("`sinet predict`"),
+            "pid": served.pid,
+        },
+        checks=[
+            dg.AssetCheckResult(
+                passed=answered.is_sane,
+                check_name=READY,
+                description=answered.reason,
+                metadata={"sample_rul_cycles": answered.rul_cycles, "latency_ms": answered.latency_ms},
+            )
+        ],
+    )
+
+
+@per_region
+def fleet_predictions(region: Region) -> dg.AssetsDefinition:
+    """Remaining useful life in cycles of every live engine of the region, asked from the endpoint over its protocol.
+
+    The interval's ends are null until a model has one.
+    """
+
+    @dg.asset(
+        key=regional_key(region, "fleet_predictions"),
+        deps=[global_key("endpoint"), regional_key(region, "live_sequences")],
+        code_version=CODE_VERSION,
+        metadata=entries_of(FLEET_PREDICTIONS),
+        **bind(region, data_class=DataClass.FEATURE, uses=["serving"], kinds={"deltalake"}),
+    )
+    def asset(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        tables = here(context, region).tables
+        live = tables.read(LIVE_SEQUENCES).sort("unit")
+        predicted = context.resources.serving.predict(MODEL, live, region=WEST)
+        instants = tables.read(VALIDATED_TELEMETRY, columns=["unit", "cycle", "recorded_at"])
+        rows = predicted.join(instants, on=["unit", "cycle"]).with_columns(region=pl.lit(region.name))
+        written = tables.replace(FLEET_PREDICTIONS, rows)
+        soonest = rows.sort("rul_cycles").head(1)
+        return made(
+            context,
+            written,
+            code_version=CODE_VERSION,
+            entries={
+                "soonest_rul_cycles": round(float(soonest["rul_cycles"][0]), 1) if rows.height else "no live engine",
+                "soonest_unit": str(soonest["unit"][0]) if rows.height else "no live engine",
+                "engines": rows.height,
+            },
+        )
+
+    return asset

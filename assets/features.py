@@ -1,0 +1,186 @@
+"""Features: validated telemetry in, one row per engine and cycle out; class `feature`, free to travel."""
+
+from datetime import date, timedelta
+
+import dagster as dg
+import polars as pl
+
+from assets.days import DAYS, close, landed_days, reaching_back, record
+from assets.regional import everywhere, global_key, here, per_region, regional_key
+from assets.reports import entries_of, made
+from resources.placement import bind
+from resources.regions import RegionResource
+from resources.versions import inputs_now
+from sinet_pipelines.features.inputs import day_inputs
+from sinet_pipelines.features.regimes import OperatingRegimes, find_regimes, setting_cells
+from sinet_pipelines.features.repository import FeatureRepository
+from sinet_pipelines.features.windows import rolling_statistics
+from sinet_pipelines.regions import EAST, REGIONS, WEST, Region
+from sinet_pipelines.schemas.contract import DataClass
+from sinet_pipelines.schemas.features import FEATURE_NAMES, LIVE_SEQUENCES, SETTING_CELLS, WINDOW_FEATURES
+from sinet_pipelines.schemas.telemetry import EARLY_TELEMETRY, VALIDATED_TELEMETRY
+from sinet_pipelines.storage.tables import DAY_COLUMN
+
+CODE_VERSION = "1"
+REACH_DAYS = 1  # 30 cycles at no fewer than 30 a day
+DAYS_AT_ONCE = 32  # days of one commit, as in ingestion
+WINDOW_FACTS = ("regimes_version", "window_cycles_present")
+REGIMES = "operating_regimes"  # the ref of the newest regimes among EAST's blobs
+
+
+@per_region
+def regime_cells(region: Region) -> dg.AssetsDefinition:
+    """What a region tells of its history engines so that regimes can be found without their rows leaving it.
+
+    Per cell of the grid of flight settings: rows, means and summed squared deviations of 3 settings and 21 sensors.
+    """
+
+    @dg.asset(
+        key=regional_key(region, "regime_cells"),
+        deps=[regional_key(region, "validated_telemetry")],
+        code_version=CODE_VERSION,
+        metadata=entries_of(SETTING_CELLS),
+        **bind(region, data_class=DataClass.FEATURE, kinds={"deltalake"}),
+    )
+    def asset(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        tables = here(context, region).tables
+        history = tables.scan(VALIDATED_TELEMETRY).filter(pl.col("role") == "history").collect()
+        written = tables.replace(SETTING_CELLS, setting_cells(history))
+        return made(context, written, code_version=CODE_VERSION, entries={"history_rows": history.height})
+
+    return asset
+
+
+@dg.asset(
+    key=global_key("operating_regimes"),
+    deps=everywhere("regime_cells"),
+    code_version=CODE_VERSION,
+    **bind(EAST, data_class=DataClass.FEATURE, reads=REGIONS),
+)
+def operating_regimes(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    """The operating regimes of the fleet: their flight settings, and mean and spread of every sensor in each.
+
+    Found on history engines alone, from the cells of all regions; refitted by the training schedule only, never by a
+    day's features. Every feature row names the version it was standardised by.
+    """
+    cells = pl.concat(here(context, region).tables.read(SETTING_CELLS) for region in REGIONS)
+    regimes = find_regimes(cells)
+    blobs = here(context, EAST).blobs
+    blobs.point(REGIMES, blobs.put(regimes.to_json().encode()))
+    return made(
+        context,
+        regimes.version,
+        code_version=CODE_VERSION,
+        entries={"regimes": len(regimes), "history_rows": int(cells["row_count"].sum()), "version": regimes.version},
+    )
+
+
+@per_region
+def window_features(region: Region) -> dg.AssetsDefinition:
+    """What an engine's last 30 cycles say: 21 sensors as means, spread, slopes and change since new (232 features).
+
+    Each sensor is in standard deviations of its operating regime. Causal: a row sees its own cycle and the 29 before.
+    A window that is not full is flagged in `window_cycles_present`.
+    """
+
+    @dg.asset(
+        key=regional_key(region, "window_features"),
+        deps=[
+            reaching_back(regional_key(region, "validated_telemetry"), days=REACH_DAYS),
+            global_key("operating_regimes"),
+        ],
+        partitions_def=DAYS,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        output_required=False,
+        code_version=CODE_VERSION,
+        metadata=entries_of(WINDOW_FEATURES),
+        **bind(region, data_class=DataClass.FEATURE, kinds={"deltalake"}, reads=[EAST]),
+    )
+    def asset(context: dg.AssetExecutionContext):
+        place = here(context, region)
+        regimes = newest_regimes(here(context, EAST))
+        early = place.tables.read(EARLY_TELEMETRY)
+        landed = landed_days(context, region)
+        finished: list[date] = []
+        for start in range(0, len(landed), DAYS_AT_ONCE):
+            chunk = landed[start : start + DAYS_AT_ONCE]
+            history = place.tables.read(VALIDATED_TELEMETRY, days=(chunk[0] - timedelta(days=REACH_DAYS), chunk[-1]))
+            features = rolling_statistics(history, first_cycles=early, regimes=regimes)
+            good = sorted(set(chunk).intersection(features[DAY_COLUMN].unique()))
+            if not good:
+                continue  # every day of the chunk was refused by its contract: there is nothing to describe
+            written = place.tables.replace_days(
+                WINDOW_FEATURES, features.filter(pl.col(DAY_COLUMN).is_in(good)), days=good
+            )
+            inputs = day_inputs(
+                history, early, regimes_version=regimes.version, reach_days=REACH_DAYS, code_version=CODE_VERSION
+            )
+            yield from record(context, written, inputs=inputs, entries=_windows(features))
+            finished += good
+        yield from close(context, made=finished)
+
+    return asset
+
+
+def _windows(features: pl.DataFrame) -> dict[date, dict[str, object]]:
+    partial = (pl.col("window_cycles_present") < pl.col("window_cycles_present").max()).sum()
+    rows = features.group_by(DAY_COLUMN).agg(pl.col("unit").n_unique(), partial.alias("partial")).iter_rows()
+    return {day: {"engines": units, "partial_windows": n} for day, units, n in rows}
+
+
+def newest_regimes(east: RegionResource) -> OperatingRegimes:
+    """The regimes that features are standardised by now."""
+    return OperatingRegimes.from_json(east.blobs.get_ref(REGIMES).decode())
+
+
+@dg.asset(
+    key=global_key("online_features"),
+    deps=everywhere("window_features"),
+    code_version=CODE_VERSION,
+    **bind(WEST, data_class=DataClass.FEATURE, reads=REGIONS, uses=["feature_store"], kinds={"feast"}),
+)
+def online_features(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    """Feast's online store: each engine's latest features, over the whole table of every region.
+
+    The latest over the whole table and never of one day, since in the online store the last write wins, not the newest
+    event. Also registers the entity `unit` and the view `window_features`.
+    """
+    repository = feature_repository(context)
+    repository.apply()
+    written = repository.write_online()
+    version = inputs_now(context.instance, everywhere("window_features"), code_version=CODE_VERSION)
+    return made(context, version, code_version=CODE_VERSION, entries={"engines": written})
+
+
+def feature_repository(context: dg.AssetExecutionContext) -> FeatureRepository:
+    """Feast's view over the window features of all regions, the facts of the window among its features."""
+    tables = [here(context, region).tables.uri(WINDOW_FEATURES.name) for region in REGIONS]
+    views = {name: WINDOW_FEATURES.schema.field(name).type for name in (*WINDOW_FACTS, *FEATURE_NAMES)}
+    return context.resources.feature_store.repository(tables=tables, features=views)
+
+
+@per_region
+def live_sequences(region: Region) -> dg.AssetsDefinition:
+    """The last 30 cycles and the first 10 of every live engine, as the served model takes them (24 channels).
+
+    Class `sequence`: goes to WEST for inference under the region's agreement, and nowhere else.
+    """
+
+    @dg.asset(
+        key=regional_key(region, "live_sequences"),
+        deps=[regional_key(region, "validated_telemetry")],
+        code_version=CODE_VERSION,
+        metadata=entries_of(LIVE_SEQUENCES),
+        **bind(region, data_class=DataClass.SEQUENCE, kinds={"deltalake"}),
+    )
+    def asset(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        from sinet_pipelines.features.sequences import sequence_windows, sequences_to_table
+
+        tables = here(context, region).tables
+        live = tables.scan(VALIDATED_TELEMETRY).filter(pl.col("role") == "live").collect()
+        latest = live.sort("unit", "cycle").group_by("unit", maintain_order=True).last()
+        sequences = sequences_to_table(sequence_windows(live, at=latest.select("unit", "cycle")), rows=latest)
+        written = tables.replace(LIVE_SEQUENCES, pl.DataFrame(pl.from_arrow(sequences)))
+        return made(context, written, code_version=CODE_VERSION)
+
+    return asset

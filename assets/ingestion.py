@@ -1,0 +1,103 @@
+"""Ingestion: drops in, one row per engine and cycle out, as it came; class `raw`, never leaves its region."""
+
+from datetime import UTC, datetime
+
+import dagster as dg
+import polars as pl
+
+from assets.days import DAYS, close, landed_days, record
+from assets.regional import here, per_region, regional_key
+from assets.reports import entries_of
+from resources.placement import bind
+from resources.versions import INPUTS_TAG, fingerprint
+from sinet_pipelines.regions import REGIONS, Region
+from sinet_pipelines.schemas.contract import Contract, DataClass
+from sinet_pipelines.schemas.events import FAILURE_EVENTS, TRUTH_EVENTS
+from sinet_pipelines.schemas.telemetry import RAW_TELEMETRY
+
+CODE_VERSION = "1"
+DAYS_AT_ONCE = 32  # days of one commit: few commits, and still a bounded share of memory
+
+landing_zones = [
+    dg.AssetSpec(
+        regional_key(region, "landing_zone"),
+        description=f"Drops of the plant in {region.name}: `landing/{region.name}/<date>/<name>.parquet`; kept as sent.",
+        kinds={region.key, "parquet"},
+        partitions_def=DAYS,
+    )
+    for region in REGIONS
+]
+
+
+@per_region
+def raw_telemetry(region: Region) -> dg.AssetsDefinition:
+    """One row per engine and flight cycle, as the plant dropped it (21 sensors in degR, psia, rpm, lbm/s; 3 settings).
+
+    A day is rebuilt from all drops of its day and replaced exactly; exact copies are dropped and counted, nothing is
+    judged. A row is named by the hash of its content from here to the model.
+    """
+
+    @dg.asset(
+        key=regional_key(region, "raw_telemetry"),
+        deps=[regional_key(region, "landing_zone")],
+        partitions_def=DAYS,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        output_required=False,
+        code_version=CODE_VERSION,
+        metadata=entries_of(RAW_TELEMETRY),
+        **bind(region, data_class=DataClass.RAW, kinds={"deltalake"}),
+    )
+    def asset(context: dg.AssetExecutionContext):
+        place = here(context, region)
+        landed = landed_days(context, region)
+        for start in range(0, len(landed), DAYS_AT_ONCE):
+            chunk = landed[start : start + DAYS_AT_ONCE]
+            drops = {day: place.landing.read_day(region.name, day) for day in chunk}
+            rows = pl.concat(drop.rows for drop in drops.values())
+            now = datetime.now(UTC)
+            written = place.tables.replace_days(
+                RAW_TELEMETRY, rows.with_columns(ingested_at=pl.lit(now).cast(pl.Datetime("us", "UTC"))), days=chunk
+            )
+            yield from record(
+                context,
+                written,
+                inputs={day: fingerprint(CODE_VERSION, place.landing.fingerprint(region.name, day)) for day in chunk},
+                entries={
+                    day: {"rows_sent": drop.sent, "copies_dropped": drop.duplicates} for day, drop in drops.items()
+                },
+            )
+        yield from close(context, made=landed)
+
+    return asset
+
+
+def _events(region: Region, contract: Contract, kind: str) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=regional_key(region, contract.name),
+        deps=[regional_key(region, "landing_zone")],
+        code_version=CODE_VERSION,
+        metadata=entries_of(contract),
+        **bind(region, data_class=DataClass.FEATURE, kinds={"deltalake"}),
+    )
+    def asset(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        place = here(context, region)
+        written = place.tables.replace(contract, place.landing.read_events(region.name, kind))
+        return dg.MaterializeResult(
+            metadata={"dagster/row_count": written.rows, "table_version": written.version},
+            data_version=dg.DataVersion(written.data_versions[None]),
+            tags={INPUTS_TAG: fingerprint(CODE_VERSION, place.landing.events_fingerprint(region.name, kind))},
+        )
+
+    return asset
+
+
+@per_region
+def failure_events(region: Region) -> dg.AssetsDefinition:
+    """Failures of history engines: unit, last cycle, instant (UTC). Labels come from these alone."""
+    return _events(region, FAILURE_EVENTS, "failures")
+
+
+@per_region
+def truth_events(region: Region) -> dg.AssetsDefinition:
+    """What live engines' remaining useful life (cycles) really was, learnt afterwards; evaluation and monitoring alone read it."""
+    return _events(region, TRUTH_EVENTS, "truth")

@@ -1,0 +1,94 @@
+"""Validation: raw telemetry in, rows that keep the contract out, the others to quarantine with the reason; class `raw`."""
+
+from datetime import date
+
+import dagster as dg
+import polars as pl
+
+from assets.checks import CONTRACT_CHECK, contract_check
+from assets.days import DAYS, close, landed_days, record
+from assets.ingestion import DAYS_AT_ONCE
+from assets.regional import here, per_region, regional_key
+from assets.reports import entries_of
+from resources.placement import bind
+from resources.versions import fingerprint
+from sinet_pipelines.regions import REGIONS, Region
+from sinet_pipelines.schemas.contract import DataClass
+from sinet_pipelines.schemas.features import FIRST_CYCLES
+from sinet_pipelines.schemas.telemetry import (
+    EARLY_TELEMETRY,
+    QUARANTINE,
+    RAW_TELEMETRY,
+    VALIDATED_TELEMETRY,
+)
+from sinet_pipelines.storage.tables import DAY_COLUMN, TableStore, Written, content_hash
+from sinet_pipelines.validation.judge import Judged, judge_days
+
+CODE_VERSION = "1"
+
+quarantine = [
+    dg.AssetSpec(
+        regional_key(region, "quarantine"),
+        deps=[regional_key(region, "raw_telemetry")],
+        description=f"{QUARANTINE.description} Written by the step of `validated_telemetry`.",
+        kinds={region.key, "deltalake"},
+        metadata=entries_of(QUARANTINE),
+        partitions_def=DAYS,
+    )
+    for region in REGIONS
+]
+
+
+@per_region
+def validated_telemetry(region: Region) -> dg.AssetsDefinition:
+    """One row per engine and flight cycle that keeps the contract: complete, in bounds, on its day, once.
+
+    A row that breaks a rule goes to `quarantine` with the reason and its neighbours go on. A day that setting rows
+    aside cannot cure (a missing column, another unit, too many bad rows) fails its check and is not materialised; what
+    the day held before stays. Rows of an engine's first ten cycles are kept once more, in a small table of their own.
+    """
+    key = regional_key(region, "validated_telemetry")
+
+    @dg.asset(
+        key=key,
+        deps=[regional_key(region, "raw_telemetry")],
+        partitions_def=DAYS,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        check_specs=[contract_check(VALIDATED_TELEMETRY, key)],
+        output_required=False,
+        code_version=CODE_VERSION,
+        metadata=entries_of(VALIDATED_TELEMETRY),
+        **bind(region, data_class=DataClass.RAW, kinds={"deltalake"}),
+    )
+    def asset(context: dg.AssetExecutionContext):
+        place = here(context, region)
+        landed = landed_days(context, region)
+        made: list[date] = []
+        verdicts = {}
+        for start in range(0, len(landed), DAYS_AT_ONCE):
+            chunk = landed[start : start + DAYS_AT_ONCE]
+            raw = place.tables.read(RAW_TELEMETRY, days=(chunk[0], chunk[-1])).filter(pl.col(DAY_COLUMN).is_in(chunk))
+            faults = {day: place.landing.read_faults(region.name, day) for day in chunk}
+            judged = judge_days(raw, VALIDATED_TELEMETRY, drop_faults=faults)
+            inputs = {
+                part[DAY_COLUMN][0]: fingerprint(CODE_VERSION, content_hash(part, RAW_TELEMETRY))
+                for part in raw.partition_by(DAY_COLUMN)
+            }
+            chunk_verdicts = {verdict.day: verdict for verdict in judged.days}
+            passed = [verdict.day for verdict in judged.days if verdict.passed]
+            written = _keep(place.tables, judged, passed) if passed else None
+            entries = {day: {"quarantined_rows": verdict.quarantined} for day, verdict in chunk_verdicts.items()}
+            yield from record(context, written, inputs=inputs, entries=entries, verdicts=chunk_verdicts)
+            made += passed
+            verdicts |= chunk_verdicts
+        yield from close(context, made=made, verdicts=verdicts, checks=[CONTRACT_CHECK])
+
+    return asset
+
+
+def _keep(tables: TableStore, judged: Judged, days: list[date]) -> Written:
+    """Writes the days that passed; the table that the others are read by comes last, so that it never runs ahead."""
+    good = judged.good.filter(pl.col(DAY_COLUMN).is_in(days))
+    tables.replace_days(QUARANTINE, judged.bad.filter(pl.col(DAY_COLUMN).is_in(days)), days=days)
+    tables.replace_days(EARLY_TELEMETRY, good.filter(pl.col("cycle") <= FIRST_CYCLES), days=days)
+    return tables.replace_days(VALIDATED_TELEMETRY, good, days=days)

@@ -1,0 +1,33 @@
+"""`feature_store`: the feature view over all regions' tables, its training rows and its online store."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import dagster as dg
+import pyarrow as pa
+
+from sinet_pipelines.features.repository import FeatureRepository
+
+
+class FeatureStoreResource(dg.ConfigurableResource):
+    """Feast over Delta; Feast itself is imported by the first step that asks it.
+
+    Attributes:
+        folder: where the registry file and the online store are.
+    """
+
+    folder: str
+
+    def repository(self, *, tables: Sequence[str], features: Mapping[str, pa.DataType]) -> FeatureRepository:
+        """The feature repository over these tables.
+
+        Args:
+            tables: URIs of the Delta tables of `window_features`, one a region.
+            features: the view's features with their types, in order.
+        """
+        return FeatureRepository(Path(self.folder), tuple(tables), dict(features))
+
+
+def feature_store_resource(home: Path) -> FeatureStoreResource:
+    """The embedded feature store of a home."""
+    return FeatureStoreResource(folder=str(home / "feast"))

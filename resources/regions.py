@@ -1,0 +1,51 @@
+"""`east`, `west`, `null_island`: each region's tables, blobs and landing zone as one resource."""
+
+from pathlib import Path
+
+import dagster as dg
+
+from sinet_pipelines.ingestion.landing import LandingZone
+from sinet_pipelines.regions import REGIONS
+from sinet_pipelines.storage.blobs import BlobStore
+from sinet_pipelines.storage.tables import TableStore
+
+
+class RegionResource(dg.ConfigurableResource):
+    """One region and where its things are; a step reads and writes a region only through its resource.
+
+    Attributes:
+        name: the region.
+        role: what the region is for.
+        hardware: ids of the kinds on site, as text for the resource page.
+        home: the home whose part of this region it is.
+    """
+
+    name: str
+    role: str
+    hardware: str
+    home: str
+
+    @property
+    def tables(self) -> TableStore:
+        """The region's Delta tables."""
+        return TableStore(str(Path(self.home) / "tables" / self.name))
+
+    @property
+    def blobs(self) -> BlobStore:
+        """The region's content-addressed blobs."""
+        return BlobStore(Path(self.home) / "blobs" / self.name)
+
+    @property
+    def landing(self) -> LandingZone:
+        """The landing zone; all regions' zones stand beside each other in one folder."""
+        return LandingZone(Path(self.home) / "landing")
+
+
+def region_resources(home: Path) -> dict[str, RegionResource]:
+    """One resource a region, made from the regions' rows, under the region's key."""
+    return {
+        region.key: RegionResource(
+            name=region.name, role=region.role, hardware=", ".join(region.hardware), home=str(home)
+        )
+        for region in REGIONS
+    }

@@ -1,0 +1,69 @@
+"""`registry`: the registered models, their aliases, and the address of their pages."""
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+
+import dagster as dg
+
+from sinet_pipelines.registry import versions
+from sinet_pipelines.registry.tracking import Tracking, tracking_of
+from sinet_pipelines.registry.versions import CHAMPION, Version
+
+
+class RegistryResource(dg.ConfigurableResource):
+    """MLflow's registry of models; MLflow itself is imported by the first step that asks it.
+
+    Attributes:
+        tracking_uri: the store of models, `sqlite:///<home>/mlflow.db` or a server's address.
+        artifact_root: URI under which experiments keep their files.
+        lock: file by which the processes of one home take turns.
+        ui_url: address of MLflow's pages, empty while nobody serves them.
+    """
+
+    tracking_uri: str
+    artifact_root: str
+    lock: str
+    ui_url: str = ""
+
+    @cached_property
+    def tracking(self) -> Tracking:
+        """The store, for what is not said here."""
+        return Tracking(self.tracking_uri, self.artifact_root, Path(self.lock))
+
+    def register(
+        self,
+        name: str,
+        content: bytes,
+        *,
+        family: str,
+        run_id: str,
+        tags: Mapping[str, str] | None = None,
+        alias: str | None = None,
+    ) -> Version:
+        """The one version of this content, made if it is not there, with the alias if one is given."""
+        return versions.register(self.tracking, name, content, family=family, run_id=run_id, tags=tags, alias=alias)
+
+    def set_alias(self, name: str, version: int, *, alias: str = CHAMPION) -> Version:
+        """Gives the version the alias, taking it from the one that had it."""
+        return versions.set_alias(self.tracking, name, version, alias=alias)
+
+    def champion(self, name: str) -> Version | None:
+        """The version that serves, None where none does."""
+        return versions.get_champion(self.tracking, name)
+
+    def load(self, version: Version) -> bytes:
+        """The version's file, checked against the hash it was registered under."""
+        return versions.load_artifact(self.tracking, version)
+
+    def version_url(self, version: Version) -> str:
+        """Address of the version's page, empty while nobody serves it."""
+        return f"{self.ui_url}/#/models/{version.name}/versions/{version.version}" if self.ui_url else ""
+
+
+def registry_resource(home: Path, *, ui_url: str = "") -> RegistryResource:
+    """The embedded registry of a home."""
+    embedded = tracking_of(home)
+    return RegistryResource(
+        tracking_uri=embedded.uri, artifact_root=embedded.artifact_root, lock=str(embedded.lock), ui_url=ui_url
+    )

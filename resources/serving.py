@@ -1,0 +1,137 @@
+"""The model server of a home: published, started or re-used, and asked over its protocol."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dagster as dg
+import polars as pl
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from sinet_pipelines.deployment.endpoint import Endpoint
+    from sinet_pipelines.features.regimes import OperatingRegimes
+    from sinet_pipelines.regions import Region
+    from sinet_pipelines.registry.versions import Version
+
+
+@dataclass(frozen=True)
+class SampleAnswer:
+    """What an endpoint said to a sane window.
+
+    Attributes:
+        is_sane: whether it was a number within the target's range.
+        rul_cycles: the answer.
+        latency_ms: of the second request, when the connection's code is warm.
+        reason: in a sentence.
+    """
+
+    is_sane: bool
+    rul_cycles: float
+    latency_ms: float
+    reason: str
+
+
+class ServingResource(dg.ConfigurableResource):
+    """Endpoints of a home.
+
+    Attributes:
+        home: whose model repository and server processes they are.
+    """
+
+    home: str
+
+    def serve(self, version: "Version", graph: bytes, *, region: "Region", regimes: "OperatingRegimes") -> "Endpoint":
+        """A ready server of this version in the region: the running one if it serves just that, else a new one.
+
+        Args:
+            version: of the registry, whose name and number it is served under.
+            graph: the version's ONNX.
+            region: where it serves.
+            regimes: what a sane window is made from, asked of every server before it is used.
+
+        Raises:
+            ServingError: the new server does not start; the old one goes on.
+        """
+        from sinet_pipelines.deployment.endpoint import endpoint_folder, models_folder
+        from sinet_pipelines.deployment.process import ensure_server
+        from sinet_pipelines.deployment.publish import publish_model
+        from sinet_pipelines.features.sample import mean_engine
+        from sinet_pipelines.quantization.session import feed
+        from sinet_pipelines.storage.blobs import BlobStore
+
+        repository = models_folder(Path(self.home))
+        blobs = BlobStore(Path(self.home) / "blobs" / region.name)
+        publish_model(
+            repository,
+            version.name,
+            version=str(version.version),
+            onnx=blobs.path(blobs.put(graph)),
+            sample=feed(mean_engine(regimes)),
+            alias="champion",
+        )
+        return ensure_server(
+            endpoint_folder(Path(self.home), region=region.name, name=version.name),
+            name=version.name,
+            region=region.name,
+            repository=repository,
+            model=version.name,
+            version=str(version.version),
+            sha256=version.sha256,
+        )
+
+    def ask_sample(self, model: str, *, region: "Region", regimes: "OperatingRegimes") -> SampleAnswer:
+        """What the endpoint says about an engine that shows its regime's mean."""
+        from sinet_pipelines.features.sample import mean_engine
+        from sinet_pipelines.schemas.features import MAX_RUL_CYCLES
+
+        sample = mean_engine(regimes)
+        self._ask(model, sample, region=region)
+        started = time.perf_counter()
+        answers, _ = self._ask(model, sample, region=region)
+        latency_ms = round(1000 * (time.perf_counter() - started), 3)
+        rul_cycles = float(answers["rul_cycles"][0, 0])
+        is_sane = 0.0 <= rul_cycles <= MAX_RUL_CYCLES
+        reason = f"a mean engine has {rul_cycles:.1f} cycles left (allowed: 0 to {MAX_RUL_CYCLES})"
+        return SampleAnswer(is_sane, rul_cycles, latency_ms, reason)
+
+    def predict(self, model: str, sequences: pl.DataFrame, *, region: "Region") -> pl.DataFrame:
+        """What the endpoint says about each engine: `unit`, `cycle`, the answer, its interval, model and version.
+
+        Args:
+            model: the endpoint's name.
+            sequences: rows of contract `live_sequences`.
+            region: where the endpoint is.
+        """
+        from sinet_pipelines.features.sequences import sequences_from_table
+
+        asked = sequences.select("unit", "cycle")
+        if not asked.height:
+            return asked.with_columns(_nothing())
+        answers, endpoint = self._ask(model, sequences_from_table(sequences.to_arrow()), region=region)
+        ends = {
+            name: pl.Series(name, answers[name][:, 0], dtype=pl.Float64)
+            if name in answers
+            else pl.lit(None, pl.Float64)
+            for name in ("lower_cycles", "upper_cycles")
+        }
+        return asked.with_columns(
+            pl.Series("rul_cycles", answers["rul_cycles"][:, 0], dtype=pl.Float64),
+            model=pl.lit(endpoint.model),
+            version=pl.lit(endpoint.version),
+            **ends,
+        )
+
+    def _ask(self, model: str, sequences: object, *, region: "Region") -> "tuple[dict[str, np.ndarray], Endpoint]":
+        from sinet_pipelines.deployment.client import infer_at
+        from sinet_pipelines.deployment.endpoint import endpoint_folder
+        from sinet_pipelines.quantization.session import feed
+
+        return infer_at(endpoint_folder(Path(self.home), region=region.name, name=model), feed(sequences))
+
+
+def _nothing() -> list[pl.Expr]:
+    numbers = [pl.lit(None, pl.Float64).alias(name) for name in ("rul_cycles", "lower_cycles", "upper_cycles")]
+    return [*numbers, *(pl.lit(None, pl.String).alias(name) for name in ("model", "version"))]

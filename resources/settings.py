@@ -1,0 +1,65 @@
+"""The only reader of the environment: which checkout, which home, which executor, which first day."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from pathlib import Path
+
+from sinet_pipelines.errors import UsageError
+
+EXECUTORS = ("in_process", "multiprocess")
+TRACKING_URL = "http://127.0.0.1:5000"  # the default of `sinet ui`
+EMPTY_HOME_DAYS = 25  # what a home without a fleet shows: the days that a first landing would lay out
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the environment says.
+
+    Attributes:
+        project: the checkout, where `workspace.yaml` is.
+        home: where tables, blobs, runs and servers of one fleet are kept.
+        executor: how the steps of a run are executed.
+        first_day: the first landed day; partitions begin there.
+        tracking_url: where `sinet ui` serves MLflow's pages; links on asset pages lead there.
+    """
+
+    project: Path
+    home: Path
+    executor: str
+    first_day: date
+    tracking_url: str
+
+
+def read_settings(environ: Mapping[str, str]) -> Settings:
+    """The settings that these variables make.
+
+    Args:
+        environ: `SINET_PROJECT`, `SINET_HOME` (default: the home that was last run), `SINET_EXECUTOR`,
+            `SINET_TRACKING_URL`.
+
+    Raises:
+        UsageError: a value that is not allowed.
+    """
+    project = Path(environ.get("SINET_PROJECT") or Path(__file__).parents[1]).resolve()
+    home = Path(environ.get("SINET_HOME") or project / ".sinet" / "current").resolve()
+    executor = environ.get("SINET_EXECUTOR", "in_process")
+    if executor not in EXECUTORS:
+        raise UsageError(f"SINET_EXECUTOR is {executor!r} (allowed: {', '.join(EXECUTORS)}); set one of them or none")
+    return Settings(project, home, executor, _first_day(home), environ.get("SINET_TRACKING_URL", TRACKING_URL))
+
+
+def _first_day(home: Path) -> date:
+    fleet = home / "landing" / "fleet.json"
+    if not fleet.exists():
+        return datetime.now(UTC).date() - timedelta(days=EMPTY_HOME_DAYS)
+    return date.fromisoformat(json.loads(fleet.read_text())["first_day"])
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """The settings of this process, read once: a code location keeps what it was loaded with."""
+    return read_settings(os.environ)

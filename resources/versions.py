@@ -1,0 +1,89 @@
+"""What the event log says of assets: the version of what each holds, and the inputs it was made from.
+
+An asset is done when it was made from the inputs that its upstreams hold now; a fingerprint of them is a tag of each
+materialisation. So nothing is made twice, and a run that was killed goes on where it was.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from datetime import date
+
+import dagster as dg
+from dagster._core.events import DagsterEventType
+
+VERSION_TAG = "dagster/data_version"
+INPUTS_TAG = "sinet/inputs"
+INPUTS_ENTRY = "inputs"  # the same, in the metadata of a check: what a failed day was judged from
+
+PAGE = 1000  # records of one query
+
+Tags = Mapping[str, str]
+
+
+def fingerprint(*parts: object) -> str:
+    """One short hash of whatever made something.
+
+    >>> fingerprint("raw", 1)
+    '5b1f4ff1f86ddd37'
+    """
+    return hashlib.sha256("\x1f".join(str(part) for part in parts).encode()).hexdigest()[:16]
+
+
+def days_made(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[date, Tags]:
+    """Tags of each day of an asset, as last materialised; its version and inputs are among them."""
+    newest = instance.event_log_storage.get_latest_storage_id_by_partition(key, DagsterEventType.ASSET_MATERIALIZATION)
+    ids = sorted(newest.values())
+    found: dict[date, Tags] = {}
+    for start in range(0, len(ids), PAGE):
+        chosen = dg.AssetRecordsFilter(asset_key=key, storage_ids=ids[start : start + PAGE])
+        for record in instance.fetch_materializations(chosen, limit=PAGE).records:
+            event = record.asset_materialization
+            if event is not None and event.partition is not None:
+                found[date.fromisoformat(event.partition)] = event.tags or {}
+    return found
+
+
+def days_refused(instance: dg.DagsterInstance, key: dg.AssetKey, check: str) -> dict[date, str]:
+    """The days whose newest check failed, each with the inputs it was judged from."""
+    newest: dict[date, str | None] = {}
+    check_key = dg.AssetCheckKey(key, check)
+    cursor: int | None = None
+    while True:
+        page = instance.event_log_storage.get_asset_check_execution_history(check_key, limit=PAGE, cursor=cursor)
+        for record in page:
+            entry = record.event.dagster_event if record.event else None
+            if entry is None or entry.event_type != DagsterEventType.ASSET_CHECK_EVALUATION:
+                continue
+            evaluation = entry.asset_check_evaluation_data
+            if evaluation.partition is None:
+                continue
+            inputs = evaluation.metadata.get(INPUTS_ENTRY)
+            refused = None if evaluation.passed else str(inputs.value if inputs else "")
+            newest.setdefault(date.fromisoformat(evaluation.partition), refused)
+        if len(page) < PAGE:
+            return {day: inputs for day, inputs in newest.items() if inputs is not None}
+        cursor = page[-1].id
+
+
+def version_of(instance: dg.DagsterInstance, key: dg.AssetKey) -> str:
+    """The version of what an asset holds, all of its days together; empty for one that holds nothing."""
+    days = days_made(instance, key)
+    if days:
+        return fingerprint(*(f"{day}={tags[VERSION_TAG]}" for day, tags in sorted(days.items())))
+    event = instance.get_latest_materialization_event(key)
+    tags = event.asset_materialization.tags if event and event.asset_materialization else None
+    return tags.get(VERSION_TAG, "") if tags else ""
+
+
+def inputs_made_from(instance: dg.DagsterInstance, key: dg.AssetKey) -> str | None:
+    """The inputs an asset without days was last made from; None for one that was never made."""
+    event = instance.get_latest_materialization_event(key)
+    if event is None or event.asset_materialization is None:
+        return None
+    return (event.asset_materialization.tags or {}).get(INPUTS_TAG)
+
+
+def inputs_now(instance: dg.DagsterInstance, upstream: Iterable[dg.AssetKey], *, code_version: str) -> str:
+    """The fingerprint of what an asset would be made from now."""
+    keys = sorted(upstream, key=lambda key: key.path)
+    return fingerprint(code_version, *(f"{key.to_user_string()}={version_of(instance, key)}" for key in keys))

@@ -1,0 +1,82 @@
+"""`sinet benchmark rul`: the published protocol on a folder of C-MAPSS, as a table or as JSON."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+Data = Annotated[Path, typer.Option("--data", help="a folder in NASA's C-MAPSS format")]
+Subsets = Annotated[Optional[list[str]], typer.Option("--subset", help="FD001, ...; default: all in the folder")]  # noqa: UP045
+Seeds = Annotated[int, typer.Option("--seeds", min=1, max=100, help="how many seeds, for mean and spread")]
+Home = Annotated[Optional[Path], typer.Option("--home", help="also keep the JSON in this home's benchmarks/")]  # noqa: UP045
+Json = Annotated[bool, typer.Option("--json", help="print JSON alone")]
+
+
+def command(data: Data, subset: Subsets = None, seeds: Seeds = 3, home: Home = None, as_json: Json = False) -> None:
+    """Fit on the train file, predict the last row of every test engine, report RMSE and PHM08 score.
+
+    Takes about a minute a subset and seed on two cores. Nothing of the test file enters a fit or a choice.
+    """
+    from sinet_pipelines.ingestion.cmapss import find_subsets
+
+    figures = _run(data, subsets=list(dict.fromkeys(subset or find_subsets(data))), seeds=seeds)
+    text = json.dumps(figures, indent=2, allow_nan=False)
+    if home is not None:
+        _keep(text, home / "benchmarks" / "rul.json")
+    if as_json:
+        sys.stdout.write(text + "\n")
+    else:
+        _print_tables(figures)
+
+
+def _run(data: Path, *, subsets: list[str], seeds: int) -> dict[str, Any]:
+    """The benchmark with a bar on stderr."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from sinet_pipelines.applications.rul_benchmark import benchmark_rul, n_fits
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        bar = progress.add_task("reading", total=n_fits(subsets=len(subsets), seeds=seeds))
+
+        def report(said: str) -> None:
+            progress.update(bar, advance=1, description=said)
+
+        return benchmark_rul(data, subsets=subsets, seeds=seeds, report=report)
+
+
+def _keep(text: str, path: Path) -> None:
+    """Writes the figures whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_suffix(".draft")
+    draft.write_text(text)
+    draft.replace(path)
+
+
+def _print_tables(figures: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    protocol = figures["protocol"]
+    console = Console()
+    console.print(f"Fit: {protocol['fit']}. Asked: {protocol['asked']}. Chosen by {protocol['choice']}.")
+    table = Table("subset", "seed", "family", title="RMSE in cycles and PHM08 score; truth capped at 125 / as it is")
+    for title in ("RMSE capped", "uncapped", "score capped", "uncapped", "RMSE out of fold", "seconds"):
+        table.add_column(title, justify="right")
+    for row in figures["families"]:
+        name = f"[bold]{row['family']}[/bold] (chosen)" if row["chosen"] else row["family"]
+        table.add_row(
+            row["subset"], str(row["seed"]), name, *_numbers(row, ""), end_section=row is figures["families"][-1]
+        )
+    for row in figures["summary"]:
+        table.add_row(row["subset"], "mean", "[bold]chosen[/bold]", *_numbers(row, "_mean"))
+        if row["rmse_capped_sd"] is not None:
+            table.add_row(row["subset"], "sd", "", *_numbers(row, "_sd"))
+    console.print(table)
+
+
+def _numbers(row: dict[str, Any], suffix: str) -> list[str]:
+    figures = ("rmse_capped", "rmse_uncapped", "score_capped", "score_uncapped", "rmse_out_of_fold")
+    return [f"{row[name + suffix]:.2f}" for name in figures] + [f"{row['seconds' + suffix]:.0f}"]

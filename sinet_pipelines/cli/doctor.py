@@ -1,0 +1,119 @@
+"""`sinet doctor`: what this machine lacks for the walk, and the cure of each."""
+
+import importlib.metadata
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from sinet_pipelines.cli.home import current_home, find_project
+from sinet_pipelines.errors import SinetError
+
+MIN_FREE_GIB = 5  # the walk's environment and a home of real data, with room to spare
+NEEDED = (
+    "dagster", "dagster-webserver", "deltalake", "feast", "great-expectations", "lightgbm", "mlflow", "onnx", "onnxruntime",
+    "polars", "torch",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at: whether it is as it should be, what was found, and what to do where it is not."""
+
+    name: str
+    ok: bool
+    found: str
+    cure: str = ""
+
+
+def examine(*, home: Path | None, as_json: bool) -> int:
+    """Prints the findings; 0 when all are as they should be, else 1."""
+    findings = [
+        check()
+        for check in (
+            _python,
+            _packages,
+            _compiler_runtime,
+            _disk,
+            _checkout,
+            lambda: _home(home),
+            lambda: _endpoint(home),
+        )
+    ]
+    if as_json:
+        json.dump([asdict(finding) for finding in findings], sys.stdout, indent=2)
+        sys.stdout.write("\n")
+    else:
+        console = Console()
+        for finding in findings:
+            mark = "[green]ok[/]  " if finding.ok else "[red]lacks[/]"
+            console.print(
+                f"{mark} {finding.name}: {finding.found}{'; ' + finding.cure if finding.cure else ''}", highlight=False
+            )
+    return 0 if all(finding.ok for finding in findings) else 1
+
+
+def _python() -> Finding:
+    version = ".".join(map(str, sys.version_info[:3]))
+    ok = sys.version_info[:2] == (3, 11)
+    return Finding(
+        "python", ok, version, "" if ok else "install Python 3.11 and run `make run`, which makes its own environment"
+    )
+
+
+def _packages() -> Finding:
+    missing = [name for name in NEEDED if not _installed(name)]
+    found = f"{len(NEEDED) - len(missing)} of {len(NEEDED)} of the walk's packages"
+    return Finding("packages", not missing, found, f"{', '.join(missing)} missing: run `make run`" if missing else "")
+
+
+def _installed(name: str) -> bool:
+    try:
+        importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _compiler_runtime() -> Finding:
+    import ctypes.util
+
+    library = ctypes.util.find_library("gomp")
+    cure = "" if library else "install libgomp1 (it comes with a C compiler): LightGBM needs it"
+    return Finding("OpenMP run-time", bool(library), library or "none", cure)
+
+
+def _disk() -> Finding:
+    free = shutil.disk_usage(Path.cwd()).free / 1024**3
+    ok = free >= MIN_FREE_GIB
+    return Finding("disk", ok, f"{free:.0f} GiB free", "" if ok else f"free {MIN_FREE_GIB} GiB: a full disk ends a run")
+
+
+def _checkout() -> Finding:
+    return _try("checkout", lambda: str(find_project()))
+
+
+def _home(home: Path | None) -> Finding:
+    return _try("home", lambda: str(current_home(home)))
+
+
+def _endpoint(home: Path | None) -> Finding:
+    from sinet_pipelines.deployment.process import endpoints
+
+    try:
+        found = endpoints(current_home(home))
+    except SinetError:
+        return Finding("endpoint", False, "none, since there is no home", "run `sinet run`")
+    ready = [endpoint["url"] for endpoint in found if endpoint["ready"]]
+    return Finding("endpoint", bool(ready), ", ".join(ready) or "none answers", "" if ready else "run `sinet run`")
+
+
+def _try(name: str, look: Callable[[], str]) -> Finding:
+    try:
+        return Finding(name, True, look())
+    except SinetError as error:
+        return Finding(name, False, "none", str(error))

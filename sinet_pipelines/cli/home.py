@@ -1,0 +1,104 @@
+"""Which checkout and which home a command is about, and who holds it."""
+
+import errno
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sinet_pipelines.errors import BusyError, StorageError, UsageError
+
+STATE = ".sinet"  # beside workspace.yaml: one folder a fleet, and `current`, a link to the one last run
+CURRENT = "current"
+
+
+def find_project(start: Path | None = None) -> Path:
+    """The checkout: `$SINET_PROJECT`, or the first folder upwards that has a workspace.yaml.
+
+    Raises:
+        UsageError: there is none.
+    """
+    named = os.environ.get("SINET_PROJECT")
+    if named:
+        if not (Path(named) / "workspace.yaml").exists():
+            raise UsageError(f"SINET_PROJECT is {named}, which has no workspace.yaml; set it to a checkout")
+        return Path(named).resolve()
+    here = (start or Path.cwd()).resolve()
+    for folder in (here, *here.parents):
+        if (folder / "workspace.yaml").exists():
+            return folder
+    raise UsageError(f"no workspace.yaml in {here} or above it; go to a checkout or name one with --project")
+
+
+def state_folder() -> Path:
+    """Where homes are kept: beside the checkout's workspace.yaml, or in the present folder where there is no checkout."""
+    try:
+        return find_project() / STATE
+    except UsageError:
+        return Path.cwd() / STATE
+
+
+def current_home(named: Path | None = None) -> Path:
+    """The home a command is about: the one named, or the one that was last run.
+
+    Raises:
+        UsageError: none was ever run.
+    """
+    home = (named or state_folder() / CURRENT).resolve()
+    if not (home / "landing" / "fleet.json").exists():
+        known = f"no fleet in {home}" if named else "no fleet was run here yet"
+        raise UsageError(f"{known}; `sinet run` walks a simulated one, `sinet run --data DIR` a real one")
+    return home
+
+
+def make_current(home: Path) -> None:
+    """Makes this home the one that other commands and a bare `dagster dev` are about."""
+    state = state_folder()
+    state.mkdir(parents=True, exist_ok=True)
+    link = state / CURRENT
+    if link.is_dir() and not link.is_symlink():  # a bare `dagster dev` before the first run made a folder of that name
+        link.rename(state / f"before-first-run-{link.stat().st_ino}")
+    fresh = state / f".{CURRENT}-{os.getpid()}"
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(home.resolve(), target_is_directory=True)
+    fresh.replace(link)
+
+
+def make_home(home: Path) -> Path:
+    """The home's folder, made where it is not there.
+
+    Raises:
+        StorageError: it cannot be made or written.
+    """
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        (home / "dagster").mkdir(exist_ok=True)
+    except OSError as error:
+        why = "no space is left" if error.errno == errno.ENOSPC else error.strerror
+        raise StorageError(f"the home {home} cannot be made: {why}; free space or name another with --home") from error
+    return home.resolve()
+
+
+@contextmanager
+def held(home: Path) -> Iterator[None]:
+    """Holds the home for one run; the lock goes with the process, however it ends.
+
+    Raises:
+        BusyError: another run holds it.
+    """
+    path = home / "run.lock"
+    with path.open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            lock.seek(0)
+            owner = lock.read().strip() or "unknown"
+            raise BusyError(
+                f"another `sinet run` (process {owner}) is at work in {home}; wait for it, or name another --home"
+            ) from error
+        lock.seek(0)
+        lock.truncate()
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield

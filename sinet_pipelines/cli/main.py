@@ -1,0 +1,90 @@
+"""The command `sinet`: names and arguments; each command's work is in the file of its name, imported when it is called."""
+
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sinet_pipelines.errors import SinetError
+
+app = typer.Typer(
+    name="sinet",
+    help="SINet's platform: from a plant's rows to a served model. Exit codes: 0 fine, 1 a check said no, "
+    "2 asked wrongly, 3 it failed.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Home = Annotated[Path | None, typer.Option("--home", help="the home of one fleet; default: the one last run")]
+Json = Annotated[bool, typer.Option("--json", help="print JSON alone")]
+Project = Annotated[Path | None, typer.Option("--project", help="the checkout; default: found upwards from here")]
+
+
+def main() -> None:
+    """Runs the command; an error of the house is one sentence on stderr and its exit code."""
+    try:
+        app()
+    except SinetError as error:
+        print(f"sinet: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("sinet: stopped; the next `sinet run` goes on where it was", file=sys.stderr)
+        sys.exit(3)
+    except OSError as error:
+        print(f"sinet: {error.strerror or error}: {error.filename or ''}; mend it and run again", file=sys.stderr)
+        sys.exit(3)
+
+
+@app.command()
+def run(
+    data: Annotated[Path | None, typer.Option("--data", help="a folder in NASA's C-MAPSS format")] = None,
+    home: Home = None,
+    project: Project = None,
+    first_day: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="pin the fleet's first day")] = None,
+    as_json: Json = False,
+) -> None:
+    """Walk from rows to a served model: land a fleet if there is none, make what is missing, serve, predict."""
+    from sinet_pipelines.cli.run import run_walk
+
+    sys.exit(run_walk(data=data, home=home, project=project, first_day=first_day and first_day.date(), as_json=as_json))
+
+
+@app.command()
+def status(home: Home = None, project: Project = None, as_json: Json = False) -> None:
+    """Show the last state of every asset, check, day, model and endpoint, and the account of the rows."""
+    from sinet_pipelines.cli.status import show_status
+
+    show_status(home=home, project=project, as_json=as_json)
+
+
+@app.command()
+def ui(
+    home: Home = None,
+    project: Project = None,
+    port: Annotated[int, typer.Option(help="of Dagster's pages")] = 3000,
+    mlflow_port: Annotated[int, typer.Option(help="of MLflow's pages")] = 5000,
+) -> None:
+    """Open Dagster's UI and daemon and MLflow's UI on the home's state, on 127.0.0.1, until stopped."""
+    from sinet_pipelines.cli.ui import open_pages
+
+    open_pages(home=home, project=project, port=port, mlflow_port=mlflow_port)
+
+
+@app.command()
+def stop(home: Home = None, as_json: Json = False) -> None:
+    """End what run, ui and serve started."""
+    from sinet_pipelines.cli.ui import stop_all
+
+    stop_all(home=home, as_json=as_json)
+
+
+@app.command()
+def doctor(home: Home = None, as_json: Json = False) -> None:
+    """Say what is missing on this machine, and the cure."""
+    from sinet_pipelines.cli.doctor import examine
+
+    sys.exit(examine(home=home, as_json=as_json))

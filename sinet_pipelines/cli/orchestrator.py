@@ -1,0 +1,124 @@
+"""The orchestrator as the desk sees it: its instance for a home, its definitions, and runs started from a command.
+
+A run started here has an origin, so that the UI can execute it again; its process is written on it, so that the next
+command knows when it was killed.
+"""
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import yaml
+
+if TYPE_CHECKING:
+    import dagster as dg
+    from dagster import DagsterInstance, DagsterRun
+
+RUN_TAG = "sinet/run"
+PID_TAG = "sinet/pid"
+STARTED_TAG = "sinet/process_started"
+
+
+def enter(project: Path, home: Path) -> None:
+    """Makes this process one of the project and the home: environment and import path, before anything is imported."""
+    os.environ["SINET_PROJECT"] = str(project)
+    os.environ["SINET_HOME"] = str(home)
+    os.environ["DAGSTER_HOME"] = str(home / "dagster")
+    os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")
+    if str(project) not in sys.path:
+        sys.path.insert(0, str(project))
+    write_instance_file(project, home)
+
+
+def write_instance_file(project: Path, home: Path) -> None:
+    """The root's dagster.yaml with this home's folder in the place of `.sinet/current`."""
+    text = (project / "dagster.yaml").read_text().replace(".sinet/current", str(home))
+    yaml.safe_load(text)  # a home whose path is no plain YAML text fails here, not in the daemon
+    target = home / "dagster" / "dagster.yaml"
+    if not target.exists() or target.read_text() != text:
+        fresh = target.with_suffix(".new")
+        fresh.write_text(text)
+        fresh.replace(target)
+
+
+@contextmanager
+def opened_instance() -> "Iterator[DagsterInstance]":
+    """The instance of the entered home."""
+    import logging
+
+    from dagster import DagsterInstance
+
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    with DagsterInstance.get() as instance:
+        yield instance
+
+
+def load_definitions() -> "dg.Definitions":
+    """The definitions of the entered project."""
+    from assets.definitions import defs
+
+    return defs
+
+
+def end_killed_runs(instance: "DagsterInstance") -> list[str]:
+    """Marks runs of earlier commands whose process is gone as failed, so that nothing waits for them."""
+    from dagster import DagsterRunStatus, RunsFilter
+
+    unfinished = [DagsterRunStatus.NOT_STARTED, DagsterRunStatus.STARTING, DagsterRunStatus.STARTED]
+    ended = []
+    for run in instance.get_runs(RunsFilter(statuses=unfinished, tags={RUN_TAG: "true"})):
+        if not _is_alive(run.tags):
+            instance.report_run_failed(run, "its process was killed; the next `sinet run` goes on where it was")
+            ended.append(run.run_id)
+    return ended
+
+
+def _is_alive(tags: Mapping[str, str]) -> bool:
+    try:
+        process = psutil.Process(int(tags[PID_TAG]))
+        return f"{process.create_time():.2f}" == tags[STARTED_TAG] and process.status() != psutil.STATUS_ZOMBIE
+    except (psutil.NoSuchProcess, KeyError):
+        return False
+
+
+def create_run(instance: "DagsterInstance", planned: Any) -> "tuple[DagsterRun, Any]":
+    """A run of the planned assets, not yet executed, and what executes it."""
+    from dagster._core.definitions.reconstruct import ReconstructableRepository
+    from dagster._core.remote_origin import RemoteRepositoryOrigin
+    from dagster._core.workspace.load import location_origins_from_yaml_paths
+
+    project = os.environ["SINET_PROJECT"]
+    origin = location_origins_from_yaml_paths([str(Path(project) / "workspace.yaml")])[0]
+    job_origin = RemoteRepositoryOrigin(origin, "__repository__").get_job_origin("__ASSET_JOB")
+    file = str(Path(project) / "assets" / "definitions.py")
+    job = ReconstructableRepository.for_file(file, "defs", project).get_reconstructable_job("__ASSET_JOB")
+    keys = planned.keys
+    subset = job.get_subset(asset_selection=keys)
+    process = psutil.Process()
+    tags = {
+        RUN_TAG: "true",
+        PID_TAG: str(process.pid),
+        STARTED_TAG: f"{process.create_time():.2f}",
+        **planned.tags,
+    }
+    run = instance.create_run_for_job(
+        subset.get_definition(),
+        asset_selection=keys,
+        tags=tags,
+        remote_job_origin=job_origin,
+        job_code_origin=job.get_python_origin(),
+    )
+    return run, subset
+
+
+def dead_endpoints(home: Path) -> "list[dg.AssetKey]":
+    """The endpoint, if no server of the home answers: it was never started, or its process is gone."""
+    from dagster import AssetKey
+
+    from sinet_pipelines.deployment.process import endpoints
+
+    return [] if any(one["ready"] for one in endpoints(home)) else [AssetKey(["predictive_maintenance", "endpoint"])]

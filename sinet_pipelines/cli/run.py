@@ -1,0 +1,135 @@
+"""`sinet run`: the whole walk on one home; makes what is missing, does nothing twice, goes on after a kill."""
+
+import json
+import os
+import re
+import time
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from sinet_pipelines.cli.home import find_project, held, make_current, make_home, state_folder
+from sinet_pipelines.cli.progress import AssetProgress, RunProgress, quiet, watched
+from sinet_pipelines.errors import FleetError, UsageError
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
+
+MAX_ROUNDS = 6  # a late row among an engine's first cycles needs two; more would be a fault of ours
+
+
+@dataclass(frozen=True)
+class Walk:
+    """What a walk did: seconds per asset, and whether a step failed."""
+
+    seconds: dict[str, float]
+    failed: tuple[str, ...]
+    runs: int
+
+
+def run_walk(
+    *, data: Path | None, home: Path | None, project: Path | None, first_day: date | None, as_json: bool
+) -> int:
+    """Walks and says what it did; the exit code.
+
+    Raises:
+        UsageError: the data folder is not there, or the home has another fleet.
+        BusyError: another run is at work in the home.
+    """
+    started = time.perf_counter()
+    root = find_project(project)
+    os.environ["SINET_PROJECT"] = str(root)
+    if data is not None and not data.is_dir():
+        raise UsageError(f"no folder {data}; give a folder in C-MAPSS format (train_FD001.txt and so on), or no --data")
+    folder = make_home(home or state_folder() / (_fleet_name(data) if data else "simulated"))
+    with held(folder):
+        landed = _land(folder, data, first_day)
+        from sinet_pipelines.cli.orchestrator import enter
+
+        enter(root, folder)
+        make_current(folder)
+        with quiet(folder / "run.log") as console:
+            console.print(f"home {folder}\n{landed}", highlight=False)
+            walk = _walk(folder, console)
+        from sinet_pipelines.cli.summary import report
+
+        return report(folder, walk, seconds=time.perf_counter() - started, as_json=as_json)
+
+
+def _fleet_name(data: Path) -> str:
+    """The data folder's name as a folder-safe word."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "-", data.resolve().name) or "data"
+
+
+def _land(home: Path, data: Path | None, first_day: date | None) -> str:
+    from sinet_pipelines.cli.land import land_folder, land_simulated
+
+    there = home / "landing" / "fleet.json"
+    if there.exists():
+        fleet = json.loads(there.read_text())
+        _refuse_other_fleet(home, fleet, data)
+        if not fleet.get("complete", True):
+            report = land_simulated(home) if data is None else land_folder(data, home=home)
+            return f"landing of fleet {report.fleet} completed: {report.rows} rows"
+        kind = " (simulated)" if fleet["simulated"] else ""
+        return f"goes on with fleet {fleet['name']}{kind}, landed from {fleet['first_day']}"
+    report = (
+        land_simulated(home, first_day=first_day) if data is None else land_folder(data, home=home, first_day=first_day)
+    )
+    return f"landed {report.rows} rows"
+
+
+def _refuse_other_fleet(home: Path, fleet: dict[str, Any], data: Path | None) -> None:
+    if data is not None and fleet["simulated"]:
+        raise FleetError(
+            f"{home} holds the simulated fleet; rows of two fleets never mix: name another --home for {data}"
+        )
+
+
+def _walk(home: Path, console: Console) -> Walk:
+    from sinet_pipelines.cli.orchestrator import end_killed_runs, load_definitions, opened_instance
+
+    with opened_instance() as instance:
+        for run_id in end_killed_runs(instance):
+            console.print(f"run {run_id[:8]} was killed; going on where it was", highlight=False)
+        graph = load_definitions().resolve_asset_graph()
+        seconds: dict[str, float] = {}
+        failed: set[str] = set()
+        runs = 0
+        planned = _plan(instance, graph, home)
+        while planned and runs < MAX_ROUNDS:
+            for one in planned:
+                progress = _execute(instance, one, console)
+                runs += 1
+                for name, asset in progress.assets.items():
+                    seconds[name] = seconds.get(name, 0.0) + asset.seconds
+                    (failed.add if asset.state == "failed" else failed.discard)(name)
+                if failed:
+                    return Walk(seconds, tuple(sorted(failed)), runs)
+            again = _plan(instance, graph, home)
+            planned = [] if again == planned else again  # what a run could not mend, the same run will not mend
+        return Walk(seconds, tuple(sorted(failed)), runs)
+
+
+def _plan(instance: "DagsterInstance", graph: Any, home: Path) -> list[Any]:
+    from schedules.backfills import plan_repair
+    from sinet_pipelines.cli.orchestrator import dead_endpoints
+
+    return plan_repair(instance, graph, home, also=dead_endpoints(home))
+
+
+def _execute(instance: "DagsterInstance", planned: Any, console: Console) -> RunProgress:
+    from dagster._core.execution.api import execute_run
+
+    from sinet_pipelines.cli.orchestrator import create_run
+
+    run, job = create_run(instance, planned)
+    names = {key.to_user_string(): AssetProgress(key.to_user_string()) for key in sorted(planned.keys)}
+    steps = {key.to_python_identifier(): key.to_user_string() for key in planned.keys}
+    progress = RunProgress(names, steps)
+    with watched(instance, run.run_id, progress, console):
+        execute_run(job, run, instance)
+    return progress

@@ -1,0 +1,118 @@
+"""`sinet status`: assets, checks, days, models, endpoints and the account of the rows, as they are now."""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from sinet_pipelines.cli.home import current_home, find_project
+
+COLOURS = {"done": "green", "partial": "yellow", "failed": "red", "missing": "dim", "running": "cyan"}
+
+
+def show_status(*, home: Path | None, project: Path | None, as_json: bool) -> None:
+    """Prints the state of a home, as tables or as the JSON that others build on."""
+    facts = read_status(current_home(home), find_project(project))
+    if as_json:
+        json.dump(facts, sys.stdout, indent=2)
+        sys.stdout.write("\n")
+        return
+    console = Console()
+    console.print(f"home {facts['home']}  fleet {facts['fleet']}{' (simulated)' if facts['simulated'] else ''}")
+    console.print(_assets_table(facts["assets"]))
+    console.print(_rows_line(facts["rows"]))
+    for model in facts["models"]:
+        console.print(f"model {model['name']} {model['version']} {','.join(model['aliases'])} ({model['family']})")
+    for endpoint in facts["endpoints"]:
+        ready = "ready" if endpoint["ready"] else "not answering"
+        console.print(f"endpoint {endpoint['name']} in {endpoint['region']} at {endpoint['url']}: {ready}")
+
+
+def read_status(home: Path, project: Path) -> dict[str, Any]:
+    """The facts of `sinet status --json`."""
+    from sinet_pipelines.cli.orchestrator import end_killed_runs, enter, load_definitions, opened_instance
+
+    enter(project, home)
+    from resources.state import states
+    from sinet_pipelines.deployment.process import endpoints
+    from sinet_pipelines.registry.catalogue import list_models
+
+    fleet = json.loads((home / "landing" / "fleet.json").read_text())
+    with opened_instance() as instance:
+        end_killed_runs(instance)
+        found = states(instance, load_definitions().resolve_asset_graph(), home)
+    failed = {state.region: state.failed_days for state in found if state.key.endswith("/validated_telemetry")}
+    return {
+        "home": str(home),
+        "fleet": fleet["name"],
+        "simulated": fleet["simulated"],
+        "assets": [_asset(state) for state in found],
+        "rows": read_rows(home, failed),
+        "models": list_models(home),
+        "endpoints": endpoints(home),
+    }
+
+
+def read_rows(home: Path, failed_days: dict[str, Any]) -> dict[str, int]:
+    """The account of all regions' rows."""
+    from sinet_pipelines.ingestion.landing import LandingZone
+    from sinet_pipelines.monitoring.row_account import account_rows, total
+    from sinet_pipelines.regions import REGIONS
+    from sinet_pipelines.storage.tables import TableStore
+
+    zone = LandingZone(home / "landing")
+    accounts = (
+        account_rows(
+            zone,
+            TableStore(str(home / "tables" / region.name)),
+            region=region.name,
+            failed_days=failed_days.get(region.name, ()),
+        )
+        for region in REGIONS
+    )
+    return asdict(total(accounts))
+
+
+def _asset(state: Any) -> dict[str, Any]:
+    return {
+        "asset": state.key,
+        "group": state.group,
+        "region": state.region,
+        "hardware": state.hardware,
+        "state": state.state,
+        "partitions": {"done": state.done, "failed": state.failed, "missing": state.missing},
+        "checks": [{"name": name, "passed": passed} for name, passed in state.checks.items()],
+    }
+
+
+def _assets_table(assets: list[dict[str, Any]]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for heading in ("asset", "group", "region", "hardware", "state", "days", "checks"):
+        table.add_column(heading)
+    for asset in assets:
+        days = asset["partitions"]
+        counts = f"{days['done']} done" + "".join(
+            f", {days[kind]} {kind}" for kind in ("failed", "missing") if days[kind]
+        )
+        failing = [check["name"] for check in asset["checks"] if not check["passed"]]
+        table.add_row(
+            asset["asset"],
+            asset["group"],
+            asset["region"],
+            asset["hardware"],
+            f"[{COLOURS[asset['state']]}]{asset['state']}[/]",
+            counts if any(days.values()) else "",
+            f"[red]{', '.join(failing)}[/]" if failing else ("passed" if asset["checks"] else ""),
+        )
+    return table
+
+
+def _rows_line(rows: dict[str, int]) -> str:
+    kept = ", ".join(
+        f"{rows[name]} {name.replace('_', ' ')}" for name in ("in_tables", "quarantined", "withheld", "pending")
+    )
+    return f"rows: {rows['sent']} sent = {rows['landed']} landed + {rows['duplicates']} duplicates; landed = {kept}"

@@ -1,0 +1,146 @@
+"""What a walk ends with: each asset with its place, time and key figure; the champion beside its yardsticks; the endpoint."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from sinet_pipelines.cli.home import find_project
+from sinet_pipelines.cli.status import COLOURS, read_status
+
+if TYPE_CHECKING:
+    from sinet_pipelines.cli.run import Walk
+
+#: What is looked at first on each asset's page; the first of these that a materialisation has is its key figure.
+KEY_FIGURES = (
+    "rmse_capped_cycles",
+    "soonest_rul_cycles",
+    "agreement",
+    "decision",
+    "regimes",
+    "engines",
+    "url",
+    "history_rows",
+)
+
+
+def report(home: Path, walk: "Walk", *, seconds: float, as_json: bool) -> int:
+    """Prints what the walk did; the exit code: 0 once the endpoint answers, 1 when a blocking check stopped it."""
+    facts = read_status(home, find_project())
+    figures = _figures(home, [asset["asset"] for asset in facts["assets"]])
+    code = 0 if not walk.failed and any(endpoint["ready"] for endpoint in facts["endpoints"]) else 1
+    if as_json:
+        json.dump(
+            {**facts, "seconds": round(seconds, 3), "made": sorted(walk.seconds), "failed": walk.failed}, sys.stdout
+        )
+        sys.stdout.write("\n")
+        return code
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    if not walk.seconds:
+        console.print(f"nothing to do: every asset is what its inputs say ({seconds:.1f} s)", highlight=False)
+    else:
+        console.print(_table(facts, walk, figures))
+    _print_judgement(console, facts, figures)
+    for name in walk.failed:
+        console.print(f"[red]{name} failed[/]: {_why(home, name)}", highlight=False)
+    console.print(f"{len(walk.seconds)} assets in {walk.runs} runs, {seconds:.1f} s", highlight=False)
+    return code
+
+
+def _table(facts: dict[str, Any], walk: "Walk", figures: dict[str, dict[str, Any]]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for heading in ("asset", "region", "hardware", "state", "s", "rows", "key figure"):
+        table.add_column(heading, justify="right" if heading in ("s", "rows") else "left")
+    for asset in facts["assets"]:
+        own = figures.get(asset["asset"], {})
+        days = asset["partitions"]
+        total = sum(days.values())
+        key = f"{days['done']} of {total} days" if total else _key_figure(own)
+        failing = [check["name"] for check in asset["checks"] if not check["passed"]]
+        table.add_row(
+            asset["asset"],
+            asset["region"],
+            asset["hardware"],
+            f"[{COLOURS[asset['state']]}]{asset['state']}[/]",
+            f"{walk.seconds[asset['asset']]:.1f}" if asset["asset"] in walk.seconds else "",
+            "" if total else str(own.get("dagster/row_count", "")),
+            key + (f"  [red]{', '.join(failing)} failed[/]" if failing else ""),
+        )
+    return table
+
+
+def _key_figure(own: dict[str, Any]) -> str:
+    for name in KEY_FIGURES:
+        if name in own:
+            value = own[name]
+            return str(value) if isinstance(value, str) else f"{name} {value}"
+    return ""
+
+
+def _print_judgement(console: Console, facts: dict[str, Any], figures: dict[str, dict[str, Any]]) -> None:
+    simulated = " on a simulated fleet" if facts["simulated"] else ""
+    judged = figures.get("predictive_maintenance/evaluation", {})
+    if judged:
+        console.print(
+            f"champion: RMSE {judged['rmse_capped_cycles']} cycles on engines never seen{simulated} "
+            f"(ridge {judged['rmse_capped_ridge_cycles']}, constant {judged['rmse_capped_constant_cycles']}; "
+            f"truth capped at 125)",
+            highlight=False,
+        )
+    rows = facts["rows"]
+    console.print(
+        f"rows{simulated}: {rows['sent']} sent = {rows['landed']} landed + {rows['duplicates']} duplicates; landed = "
+        f"{rows['in_tables']} in tables + {rows['quarantined']} quarantined + {rows['withheld']} withheld + "
+        f"{rows['pending']} pending",
+        highlight=False,
+    )
+    for endpoint in facts["endpoints"]:
+        state = "ready" if endpoint["ready"] else "NOT ready"
+        console.print(
+            f"endpoint: {endpoint['model']} version {endpoint['version']} in {endpoint['region']} at {endpoint['url']}, {state}",
+            highlight=False,
+        )
+    command = Path(sys.argv[0])
+    spelled = ".venv/bin/sinet" if command.parent.name == "bin" else "sinet"
+    console.print(f"ask it: {spelled} predict        look: make ui        end it: make stop", highlight=False)
+
+
+def _figures(home: Path, assets: list[str]) -> dict[str, dict[str, Any]]:
+    """The metadata of each asset's last materialisation."""
+    from dagster import AssetKey
+
+    from sinet_pipelines.cli.orchestrator import opened_instance
+
+    found = {}
+    with opened_instance() as instance:
+        for name in assets:
+            event = instance.get_latest_materialization_event(AssetKey(name.split("/")))
+            if event is not None and event.asset_materialization is not None:
+                metadata = event.asset_materialization.metadata
+                found[name] = {key: getattr(value, "value", None) for key, value in metadata.items()}
+    return found
+
+
+def _why(home: Path, name: str) -> str:
+    """The sentence that the failed step ended with."""
+    from dagster import AssetKey, DagsterEventType
+
+    from sinet_pipelines.cli.orchestrator import opened_instance
+
+    with opened_instance() as instance:
+        planned = instance.event_log_storage.get_latest_planned_materialization_info(AssetKey(name.split("/")))
+        if planned is None:
+            return "no run was planned"
+        records = instance.get_records_for_run(planned.run_id, of_type=DagsterEventType.STEP_FAILURE).records
+    step = AssetKey(name.split("/")).to_python_identifier()
+    for record in records:
+        event = record.event_log_entry.dagster_event
+        if event is not None and event.step_key == step:
+            error = event.step_failure_data.error
+            while error is not None and error.cause is not None:
+                error = error.cause
+            return error.message.strip() if error else "no error was recorded"
+    return "its step did not start, since one before it failed"

@@ -1,0 +1,161 @@
+"""`sinet ui` and `sinet stop`: Dagster's and MLflow's pages on a home, on loopback, and the end of whatever was started."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from sinet_pipelines.cli.home import current_home, find_project
+from sinet_pipelines.errors import BusyError, FailedError
+
+LOOPBACK = "127.0.0.1"
+START_S = 90  # a busy two-core machine takes half a minute for the first page
+
+
+def open_pages(*, home: Path | None, project: Path | None, port: int, mlflow_port: int) -> None:
+    """Starts the pages and waits until they are stopped.
+
+    Raises:
+        BusyError: a port is taken.
+    """
+    folder, root = current_home(home), find_project(project)
+    for wanted, name in ((port, "--port"), (mlflow_port, "--mlflow-port")):
+        _require_free(wanted, name)
+    from sinet_pipelines.cli.orchestrator import enter
+
+    enter(root, folder)
+    environment = {**os.environ, "SINET_TRACKING_URL": f"http://{LOOPBACK}:{mlflow_port}"}
+    commands = {
+        "mlflow": [*_python("mlflow"), "server", *_mlflow_options(folder, mlflow_port)],
+        "dagster": [*_python("dagster"), "dev", "-w", str(root / "workspace.yaml"), "-h", LOOPBACK, "-p", str(port)],
+    }
+    started = {name: _start(command, folder / f"{name}.log", environment) for name, command in commands.items()}
+    _write_record(folder, started)
+    try:
+        for name, at in (("dagster", port), ("mlflow", mlflow_port)):
+            _await_page(started[name], at, folder / f"{name}.log")
+        print(
+            f"Dagster http://{LOOPBACK}:{port}    MLflow http://{LOOPBACK}:{mlflow_port}    (ctrl-c or `sinet stop` ends both)"
+        )
+        while all(process.poll() is None for process in started.values()):
+            time.sleep(0.5)
+    finally:
+        _end_recorded(folder)
+
+
+def stop_all(*, home: Path | None, as_json: bool) -> None:
+    """Ends the pages and model servers of a home, by process id."""
+    from sinet_pipelines.deployment.endpoint import endpoint_folders
+    from sinet_pipelines.deployment.process import stop_servers
+
+    folder = current_home(home)
+    pages = _end_recorded(folder)
+    servers = sum(stop_servers(endpoint) for endpoint in endpoint_folders(folder))
+    if as_json:
+        json.dump({"home": str(folder), "pages": pages, "servers": servers}, sys.stdout)
+        sys.stdout.write("\n")
+    else:
+        print(f"ended {pages} page servers and {servers} model servers of {folder}")
+
+
+def _python(module: str) -> list[str]:
+    return [sys.executable, "-W", "ignore", "-m", module]
+
+
+def _mlflow_options(home: Path, port: int) -> list[str]:
+    store = f"sqlite:///{home}/mlflow.db"
+    artifacts = (home / "mlflow-artifacts").as_uri()
+    return [
+        "--backend-store-uri",
+        store,
+        "--default-artifact-root",
+        artifacts,
+        "--host",
+        LOOPBACK,
+        "--port",
+        str(port),
+        "--workers",
+        "1",
+    ]
+
+
+def _start(command: list[str], log: Path, environment: dict[str, str]) -> "subprocess.Popen[bytes]":
+    with log.open("ab") as file:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=True,
+        )
+
+
+def _require_free(port: int, option: str) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError as error:
+            raise BusyError(f"port {port} is taken by another program; end it or give another {option}") from error
+
+
+def _await_page(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise FailedError(f"{log.stem} ended with {process.returncode} before its page was there; see {log}")
+        with socket.socket() as probe:
+            if probe.connect_ex((LOOPBACK, port)) == 0:
+                return
+        time.sleep(0.2)
+    raise FailedError(f"{log.stem} did not answer on port {port} in {START_S} s; see {log}")
+
+
+def _record(home: Path) -> Path:
+    return home / "pages.json"
+
+
+def _write_record(home: Path, started: "dict[str, subprocess.Popen[bytes]]") -> None:
+    record = {name: {"pid": p.pid, "started": psutil.Process(p.pid).create_time()} for name, p in started.items()}
+    fresh = _record(home).with_suffix(".new")
+    fresh.write_text(json.dumps(record))
+    fresh.replace(_record(home))
+
+
+def _end_recorded(home: Path) -> int:
+    """Ends the recorded page servers with all their children; how many there were."""
+    if not _record(home).exists():
+        return 0
+    recorded: dict[str, dict[str, Any]] = json.loads(_record(home).read_text())
+    roots = [process for one in recorded.values() if (process := _same_process(one)) is not None]
+    family = [child for root in roots for child in (*root.children(recursive=True), root)]
+    for process in family:
+        _signal(process, signal.SIGTERM)
+    _, alive = psutil.wait_procs(family, timeout=10)
+    for process in alive:  # `dagster dev` started in the background ignores an interrupt, its children outlive it
+        _signal(process, signal.SIGKILL)
+    _record(home).unlink(missing_ok=True)
+    return len(roots)
+
+
+def _same_process(recorded: dict[str, Any]) -> psutil.Process | None:
+    try:
+        process = psutil.Process(recorded["pid"])
+        return process if abs(process.create_time() - recorded["started"]) < 2 else None
+    except psutil.NoSuchProcess:
+        return None
+
+
+def _signal(process: psutil.Process, number: int) -> None:
+    try:
+        process.send_signal(number)
+    except psutil.NoSuchProcess:
+        return

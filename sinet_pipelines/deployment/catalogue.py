@@ -1,0 +1,142 @@
+"""The loaded models of a server: which versions answer, which is the default, what could be loaded.
+
+HTTP and gRPC both ask here, so they cannot disagree. A load replaces a model only after every one of its versions has
+answered its sample; until then, and if one fails, the running versions go on.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+
+from sinet_pipelines.deployment import repository as published
+from sinet_pipelines.deployment.model import ServedModel, load_model
+from sinet_pipelines.errors import ModelNotFoundError, ServingError
+
+
+@dataclass(frozen=True)
+class IndexEntry:
+    """A published version and whether it answers.
+
+    Attributes:
+        name: of the model.
+        version: of the model.
+        state: READY or UNAVAILABLE.
+        reason: why it is unavailable.
+    """
+
+    name: str
+    version: str
+    state: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """The loaded versions of one model and the one that answers when none is asked for."""
+
+    versions: Mapping[str, ServedModel]
+    default: ServedModel
+
+
+class Catalogue:
+    """What a server serves from one model repository."""
+
+    def __init__(self, repository: Path) -> None:
+        self.repository = repository
+        self._loaded: dict[str, _Loaded] = {}
+        self._pinned: dict[str, str] = {}  # model -> the version this server was started for
+        self._loading = Lock()  # loads come from worker threads; readers see whole dictionaries, never half of one
+
+    def start(self, model: str, *, version: str, sha256: str | None = None) -> ServedModel:
+        """Loads the version this server is for; it stays the default while it is loaded.
+
+        Raises:
+            ModelNotFoundError: there is no such model or version.
+            ServingError: it cannot be loaded, or is another graph than the one asked for.
+        """
+        served = load_model(self.repository, model, version=version)
+        if sha256 is not None and served.sha256 != sha256:
+            raise ServingError(
+                f"{model!r} version {version} has SHA-256 {served.sha256[:12]} (asked for: {sha256[:12]}); "
+                "publish the graph that was meant"
+            )
+        self._pinned[model] = version
+        self._loaded = {**self._loaded, model: _Loaded({version: served}, served)}
+        return served
+
+    def find(self, model: str, version: str | None = None) -> ServedModel:
+        """The loaded version; without one, the default.
+
+        Raises:
+            ModelNotFoundError: it is not loaded.
+        """
+        loaded = self._of(model)
+        if not version:
+            return loaded.default
+        if version not in loaded.versions:
+            known = ", ".join(loaded.versions)
+            raise ModelNotFoundError(
+                f"version {version[:20]!r} of {model!r} is not loaded (loaded: {known}); load it or ask one of those"
+            )
+        return loaded.versions[version]
+
+    def versions(self, model: str) -> tuple[str, ...]:
+        """Loaded versions of a model, in the order of their numbers.
+
+        Raises:
+            ModelNotFoundError: none is loaded.
+        """
+        return tuple(self._of(model).versions)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the versions this server was started for answer."""
+        return all(model in self._loaded for model in self._pinned)
+
+    def load(self, model: str) -> None:
+        """Loads all published versions of a model, or reads them anew.
+
+        Raises:
+            ModelNotFoundError: there is no such model.
+            ServingError: one of them cannot be loaded; then nothing has changed.
+        """
+        with self._loading:
+            numbers = published.versions(self.repository, model)
+            found = {number: load_model(self.repository, model, version=number) for number in numbers}
+            default = found.get(self._pinned.get(model, ""), found[numbers[-1]])
+            self._loaded = {**self._loaded, model: _Loaded(found, default)}
+
+    def unload(self, model: str) -> None:
+        """Ends serving a model; requests under way are answered.
+
+        Raises:
+            ModelNotFoundError: it is not loaded.
+        """
+        with self._loading:
+            self.find(model)
+            self._loaded = {name: loaded for name, loaded in self._loaded.items() if name != model}
+
+    def index(self, *, only_ready: bool = False) -> list[IndexEntry]:
+        """Every published version, loaded or not."""
+        entries = [
+            self._entry(model, version)
+            for model in published.models(self.repository)
+            for version in published.versions(self.repository, model)
+        ]
+        return [entry for entry in entries if entry.state == "READY" or not only_ready]
+
+    def _entry(self, model: str, version: str) -> IndexEntry:
+        loaded = self._loaded.get(model)
+        if loaded is not None and version in loaded.versions:
+            return IndexEntry(model, version, "READY", "")
+        return IndexEntry(model, version, "UNAVAILABLE", "not loaded")
+
+    def _of(self, model: str) -> _Loaded:
+        loaded = self._loaded.get(model)
+        if loaded is None:
+            known = ", ".join(self._loaded) or "none"
+            raise ModelNotFoundError(
+                f"model {model[:60]!r} is not loaded (loaded: {known}); load it or ask one of those"
+            )
+        return loaded

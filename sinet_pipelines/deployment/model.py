@@ -1,0 +1,179 @@
+"""One loaded version of a model: an ONNX Runtime session, what it declares, and a checked way to run it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sinet_pipelines.deployment.repository import read_model
+from sinet_pipelines.deployment.tensors import TensorSpec, datatype_of_onnx
+from sinet_pipelines.deployment.triton_config import read_config, read_sample
+from sinet_pipelines.errors import ServingError, UsageError
+
+PLATFORM = "onnxruntime_onnx"  # Triton's word for ONNX graphs
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A session and its signature.
+
+    Attributes:
+        session: an `onnxruntime.InferenceSession`.
+        inputs: what it declares to take; the leading size is the batch.
+        outputs: what it declares to give.
+    """
+
+    session: Any
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+
+class ServedModel:
+    """A version that has been loaded and has answered its sample.
+
+    Attributes:
+        name: of the model.
+        version: of the model.
+        sha256: of its graph.
+        config: its `ModelConfig`.
+        inputs: input name -> what is declared.
+        outputs: output name -> what is declared, in the graph's order.
+    """
+
+    def __init__(self, graph: Graph, *, name: str, version: str, sha256: str, config: Any) -> None:
+        self.name = name
+        self.version = version
+        self.sha256 = sha256
+        self.config = config
+        self.inputs = {spec.name: spec for spec in graph.inputs}
+        self.outputs = {spec.name: spec for spec in graph.outputs}
+        self._max_batch = int(config.max_batch_size)
+        self._session = graph.session
+        self._failures = _runtime_failures()
+
+    def input_spec(self, name: object) -> TensorSpec:
+        """What is declared of an input.
+
+        Raises:
+            UsageError: no input has this name.
+        """
+        spec = self.inputs.get(name) if isinstance(name, str) else None
+        if spec is None:
+            raise UsageError(f"no input {_quoted(name)} (allowed: {', '.join(self.inputs)}); leave it out or rename it")
+        return spec
+
+    def output_spec(self, name: object) -> TensorSpec:
+        """What is declared of an output.
+
+        Raises:
+            UsageError: no output has this name.
+        """
+        spec = self.outputs.get(name) if isinstance(name, str) else None
+        if spec is None:
+            raise UsageError(f"no output {_quoted(name)} (allowed: {', '.join(self.outputs)}); ask for one of those")
+        return spec
+
+    def run(self, inputs: Mapping[str, NDArray], *, outputs: Sequence[str]) -> list[NDArray]:
+        """What the graph answers.
+
+        Args:
+            inputs: each of declared type and shape; all of one batch size.
+            outputs: names of the wanted ones, in the wanted order.
+
+        Raises:
+            UsageError: an input is missing, batch sizes differ or pass the limit, or the graph cannot compute them.
+        """
+        self._check_batch(inputs)
+        try:
+            return self._session.run(outputs, inputs)
+        except self._failures as error:
+            raise UsageError(f"{self.name!r} cannot compute these inputs: {_first_line(error)}; send others") from error
+
+    def _check_batch(self, inputs: Mapping[str, NDArray]) -> None:
+        if len(inputs) != len(self.inputs):
+            missing = ", ".join(name for name in self.inputs if name not in inputs)
+            raise UsageError(f"no input {missing} (needed: {', '.join(self.inputs)}); send all of them")
+        sizes = {len(inputs[name]) for name, spec in self.inputs.items() if spec.shape[:1] == (-1,)}
+        if len(sizes) > 1:
+            found = ", ".join(f"{name} {len(values)}" for name, values in inputs.items())
+            raise UsageError(
+                f"inputs have different batch sizes ({found}; allowed: one); send equally many rows of each"
+            )
+        if sizes and self._max_batch and max(sizes) > self._max_batch:
+            raise UsageError(f"{max(sizes)} rows in one request (allowed: {self._max_batch}); send them in parts")
+
+
+def load_model(repository: Path, model: str, *, version: str) -> ServedModel:
+    """Loads a published version and lets it answer its sample once.
+
+    Raises:
+        ModelNotFoundError: there is no such model or version.
+        ServingError: it is not what was published, is no graph, or answers its sample with NaN or not at all.
+    """
+    content, manifest = read_model(repository, model, version)
+    config = read_config(repository, model)
+    served = ServedModel(open_graph(content, model), name=model, version=version, sha256=manifest.sha256, config=config)
+    _warm_up(served, read_sample(repository, config))
+    return served
+
+
+def open_graph(content: bytes, name: str) -> Graph:
+    """A session of one thread over the graph, and its signature.
+
+    Raises:
+        ServingError: the bytes are no graph that ONNX Runtime can load, or its types have no name in the protocol.
+    """
+    import onnxruntime
+
+    failures: tuple[type[Exception], ...] = (*_runtime_failures(), UsageError)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # errors; we say the rest ourselves
+    try:
+        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        inputs, outputs = (tuple(map(_spec, found)) for found in (session.get_inputs(), session.get_outputs()))
+    except failures as error:
+        raise ServingError(f"{name!r} cannot be loaded: {_first_line(error)}; export it again") from error
+    return Graph(session, inputs, outputs)
+
+
+def _warm_up(served: ServedModel, sample: Mapping[str, NDArray]) -> None:
+    if not sample:
+        return  # a repository made by other hands may have none; the first request then pays for the warm-up
+    try:
+        answers = served.run(sample, outputs=list(served.outputs))
+    except UsageError as error:
+        raise ServingError(f"{served.name!r} version {served.version} does not answer its sample: {error}") from error
+    for name, values in zip(served.outputs, answers, strict=True):
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            raise ServingError(
+                f"{served.name!r} version {served.version} answers a sane row with {values.ravel()[0]} in {name!r} "
+                "(allowed: finite numbers); train and export it again"
+            )
+
+
+def _spec(node: Any) -> TensorSpec:
+    """What a node of the session declares; a size that is a name, or open, is -1."""
+    shape = tuple(size if isinstance(size, int) and size > 0 else -1 for size in node.shape)
+    return TensorSpec(node.name, datatype_of_onnx(node.type), shape)
+
+
+@cache
+def _runtime_failures() -> tuple[type[Exception], ...]:
+    """What ONNX Runtime raises; its exceptions share no ancestor of their own."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    own = [value for value in vars(state).values() if isinstance(value, type) and issubclass(value, Exception)]
+    return (*own, RuntimeError, ValueError)  # the Python layer checks inputs with these two
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:300]
+
+
+def _quoted(name: object) -> str:
+    return repr(name)[:60]

@@ -1,0 +1,199 @@
+"""Bodies of the Open Inference Protocol v2 over HTTP: bytes of a request to arrays, arrays to bytes of a response.
+
+A body is a JSON header, and behind it, when `Inference-Header-Content-Length` says how long that header is, the raw
+bytes of the tensors that carry `binary_data_size` instead of `data`, in their order (Triton's binary tensor data
+extension). Both ways of a tensor may stand in one request; the client chooses per output how it wants it back.
+
+JSON has no NaN. In floating-point data `null` is NaN, both ways. The words NaN, Infinity and -Infinity, which Python's
+and Triton's clients write although they are no JSON, are read too, but never written.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from numpy.typing import NDArray
+
+from sinet_pipelines.deployment.model import ServedModel
+from sinet_pipelines.deployment.tensors import TensorSpec, check_datatype, from_json, from_raw, shape_of, to_raw
+from sinet_pipelines.errors import UsageError
+
+HEADER_LENGTH = b"inference-header-content-length"
+_FOREIGN_TENSOR = ("shared_memory_region", "classification")  # extensions that are not spoken here
+
+
+@dataclass(frozen=True)
+class InferRequest:
+    """A question to a model.
+
+    Attributes:
+        id: the client's word for it, given back; None where it gave none.
+        inputs: input name -> array of declared type and shape.
+        outputs: (name, as raw bytes) of each wanted output, in the wanted order.
+    """
+
+    id: str | None
+    inputs: dict[str, NDArray]
+    outputs: tuple[tuple[str, bool], ...]
+
+
+def parse_request(model: ServedModel, body: bytes, header_length: bytes | None) -> InferRequest:
+    """The question in the body of a request.
+
+    Args:
+        model: whose signature the tensors must have.
+        body: JSON header and raw tensors.
+        header_length: the value of `Inference-Header-Content-Length`; without it the whole body is JSON.
+
+    Raises:
+        UsageError: whatever is wrong with it, in one sentence.
+    """
+    raw_from = len(body) if header_length is None else _header_length(header_length, len(body))
+    header = _loads(body[:raw_from])
+    request_id = header.get("id")
+    if request_id is not None and not (isinstance(request_id, str) and _is_unicode(request_id)):
+        raise UsageError("id is no text; send a text or leave it out")
+    inputs = _inputs(model, _list_of(header, "inputs"), memoryview(body)[raw_from:])
+    return InferRequest(request_id, inputs, _wanted(model, header))
+
+
+def write_response(model: ServedModel, request: InferRequest, answers: Sequence[NDArray]) -> tuple[bytes, int | None]:
+    """The body of a response, and the length of its JSON header where raw tensors follow it."""
+    raw: list[bytes] = []
+    outputs = [
+        _output(model.outputs[name], values, raw if is_raw else None)
+        for (name, is_raw), values in zip(request.outputs, answers, strict=True)
+    ]
+    said: dict[str, Any] = {"model_name": model.name, "model_version": model.version, "outputs": outputs}
+    if request.id is not None:
+        said["id"] = request.id
+    header = orjson.dumps(said, option=orjson.OPT_SERIALIZE_NUMPY)
+    if any(is_raw for _, is_raw in request.outputs):
+        return b"".join((header, *raw)), len(header)
+    return header, None
+
+
+def _output(spec: TensorSpec, values: NDArray, raw: list[bytes] | None) -> dict[str, Any]:
+    """What the JSON header says of an output; its bytes go to `raw` where the client wants bytes."""
+    said: dict[str, Any] = {"name": spec.name, "datatype": spec.datatype, "shape": values.shape}
+    if raw is not None:
+        raw.append(to_raw(values, spec.datatype))
+        said["parameters"] = {"binary_data_size": len(raw[-1])}
+    else:
+        said["data"] = values.ravel().tolist() if spec.datatype == "BYTES" else values.ravel()
+    return said
+
+
+def _inputs(model: ServedModel, tensors: list[dict[str, Any]], raw: memoryview) -> dict[str, NDArray]:
+    inputs: dict[str, NDArray] = {}
+    at = 0
+    for tensor in tensors:
+        spec = model.input_spec(tensor.get("name"))
+        if spec.name in inputs:
+            raise UsageError(f"input {spec.name!r} stands there twice; send it once")
+        check_datatype(spec, tensor.get("datatype"))
+        shape = shape_of(spec, tensor.get("shape"))
+        size = _raw_size(spec, tensor)
+        if size is None:
+            inputs[spec.name] = from_json(tensor.get("data"), spec, shape)
+        else:
+            inputs[spec.name] = from_raw(raw[at : at + size], spec, shape)
+            at += size
+    if at != len(raw):
+        raise UsageError(f"{len(raw)} bytes behind the JSON header (its tensors say: {at}); let both say the same")
+    return inputs
+
+
+def _raw_size(spec: TensorSpec, tensor: dict[str, Any]) -> int | None:
+    """How many bytes behind the header are this tensor's; None where its data stands in the header."""
+    parameters = _parameters(tensor)
+    size = parameters.get("binary_data_size")
+    if size is None:
+        return None
+    if type(size) is not int or size < 0:
+        raise UsageError(f"binary_data_size of {spec.name!r} is no count of bytes; send a whole number from 0")
+    if "data" in tensor:
+        raise UsageError(f"input {spec.name!r} has both data and binary_data_size; send one of them")
+    return size
+
+
+def _wanted(model: ServedModel, header: dict[str, Any]) -> tuple[tuple[str, bool], ...]:
+    """The outputs to give back: those asked for, else all."""
+    as_raw = _flag(_parameters(header), "binary_data_output", otherwise=False)
+    if not header.get("outputs"):
+        return tuple((name, as_raw) for name in model.outputs)
+    wanted = tuple(
+        (model.output_spec(tensor.get("name")).name, _flag(_parameters(tensor), "binary_data", otherwise=as_raw))
+        for tensor in _list_of(header, "outputs")
+    )
+    if len({name for name, _ in wanted}) != len(wanted):
+        raise UsageError("an output is asked for twice; ask for it once")
+    return wanted
+
+
+def _flag(parameters: dict[str, Any], name: str, *, otherwise: bool) -> bool:
+    value = parameters.get(name, otherwise)
+    if not isinstance(value, bool):
+        raise UsageError(f"{name} is neither true nor false; send one of them")
+    return value
+
+
+def _parameters(said: dict[str, Any]) -> dict[str, Any]:
+    parameters = said.get("parameters")
+    if parameters is None:
+        return {}
+    if not isinstance(parameters, dict):
+        raise UsageError("parameters are no JSON object; send one or leave them out")
+    for name in _FOREIGN_TENSOR:
+        if name in parameters:
+            raise UsageError(f"{name} is not spoken here (allowed: data in the body); send the tensor itself")
+    return parameters
+
+
+def _list_of(header: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    tensors = header.get(name)
+    if not isinstance(tensors, list) or not all(isinstance(tensor, dict) for tensor in tensors):
+        raise UsageError(f"{name} is no list of JSON objects; send one object for each tensor")
+    return tensors
+
+
+def _header_length(value: bytes, body_size: int) -> int:
+    # bytes.isdigit() knows ASCII digits alone; ten of them are enough for any body that is let in
+    length = int(value) if value.isdigit() and len(value) <= 10 else -1
+    if not 0 < length <= body_size:
+        found = value[:20].decode("latin-1")
+        raise UsageError(
+            f"Inference-Header-Content-Length is {found!r} (allowed: 1 to {body_size}); send the JSON's length"
+        )
+    return length
+
+
+def _loads(text: bytes) -> dict[str, Any]:
+    try:
+        header = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        if b"NaN" not in text and b"Infinity" not in text:
+            raise UsageError(f"the body is no JSON: {error}; send a JSON object") from error
+        header = _loads_with_nan(text)
+    if not isinstance(header, dict):
+        raise UsageError("the body is no JSON object; send one with a list of inputs")
+    return header
+
+
+def _loads_with_nan(text: bytes) -> Any:
+    """JSON with the words NaN and Infinity, by the slower parser that knows them."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"the body is no JSON: {str(error)[:200]}; send a JSON object") from error
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether the text can be given back: the slower parser lets half of a surrogate pair through."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

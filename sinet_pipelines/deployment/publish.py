@@ -1,0 +1,157 @@
+"""Publishing a model: its ONNX graph into the model repository, whole or not at all, where a server can load it."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from numpy.typing import NDArray
+
+from sinet_pipelines.deployment.model import open_graph
+from sinet_pipelines.deployment.repository import (
+    ALIASES_FILE,
+    MANIFEST_FILE,
+    MODEL_FILE,
+    MODEL_NAME,
+    VERSION,
+    Manifest,
+    aliases,
+    read_manifest,
+)
+from sinet_pipelines.deployment.tensors import TensorSpec, to_raw
+from sinet_pipelines.deployment.triton_config import CONFIG_FILE, WARMUP_FOLDER, config_text
+from sinet_pipelines.errors import StorageError, UsageError
+
+
+def publish_model(
+    repository: Path, model: str, *, version: str, onnx: Path, sample: Mapping[str, NDArray], alias: str | None = None
+) -> Manifest:
+    """Puts an ONNX graph into the repository; publishing the same again changes nothing but the alias.
+
+    Args:
+        repository: its folder, made if need be.
+        model: letters, digits, `_`, `.`, `-`.
+        version: a whole number from 1; a version never changes.
+        onnx: the graph, in one file.
+        sample: one sane row per input, batch size 1; every load runs it and refuses a model that answers NaN.
+        alias: name under which this version is found from now on, as `champion`.
+
+    Raises:
+        UsageError: a name, version or sample that does not fit.
+        ServingError: a graph that the server could not load.
+        StorageError: the version is there with another content, or the disk failed.
+    """
+    _check_names(model, version)
+    folder = repository / model
+    with _storing(folder):
+        content = onnx.read_bytes()
+        manifest = Manifest(model, version, hashlib.sha256(content).hexdigest(), len(content))
+        if not _is_published(repository, manifest):
+            _publish_settings(folder, content, sample)
+            _publish_version(folder / version, content, manifest)
+        if alias is not None:
+            name_version(repository, model, version=version, alias=alias)
+    return manifest
+
+
+def name_version(repository: Path, model: str, *, version: str, alias: str) -> None:
+    """From now on the alias means this version.
+
+    Raises:
+        ModelNotFoundError: there is no such model or version.
+        StorageError: the disk failed.
+    """
+    read_manifest(repository, model, version)
+    with _storing(repository / model):
+        _replace(repository / model / ALIASES_FILE, _dump(aliases(repository, model) | {alias: version}))
+
+
+def _check_names(model: str, version: str) -> None:
+    if not MODEL_NAME.fullmatch(model):
+        raise UsageError(f"{model!r} is no model name (allowed: letters, digits, _ . -, 128 at most); choose another")
+    if not VERSION.fullmatch(version):
+        raise UsageError(f"{version!r} is no version (allowed: whole numbers from 1); choose another")
+
+
+def _is_published(repository: Path, wanted: Manifest) -> bool:
+    if not (repository / wanted.model / wanted.version / MANIFEST_FILE).exists():
+        return False
+    there = read_manifest(repository, wanted.model, wanted.version)
+    if there.sha256 != wanted.sha256:
+        raise StorageError(
+            f"version {there.version} of {there.model!r} is published with SHA-256 {there.sha256[:12]}, not "
+            f"{wanted.sha256[:12]}; a version never changes, publish the new graph as another version"
+        )
+    return True
+
+
+def _publish_settings(folder: Path, content: bytes, sample: Mapping[str, NDArray]) -> None:
+    """Configuration and sample; the layout has one of each for all versions, so the newest signature stands."""
+    graph = open_graph(content, folder.name)
+    _check_sample(graph.inputs, sample)
+    (folder / WARMUP_FOLDER).mkdir(parents=True, exist_ok=True)
+    for spec in graph.inputs:
+        _replace(folder / WARMUP_FOLDER / spec.name, to_raw(sample[spec.name], spec.datatype))
+    _replace(folder / CONFIG_FILE, config_text(folder.name, inputs=graph.inputs, outputs=graph.outputs).encode())
+
+
+def _check_sample(inputs: tuple[TensorSpec, ...], sample: Mapping[str, NDArray]) -> None:
+    needed = {spec.name: (1, *spec.shape[1:]) for spec in inputs}
+    given = {name: values.shape for name, values in sample.items()}
+    if given != needed:
+        raise UsageError(f"the sample has {given} (needed: {needed}); give one sane row for each input of the graph")
+
+
+def _publish_version(folder: Path, content: bytes, manifest: Manifest) -> None:
+    """The version's folder, by one rename: a reader sees all of it or none."""
+    unfinished = folder.with_name(f".{folder.name}-{uuid4().hex[:8]}")
+    unfinished.mkdir(parents=True)
+    try:
+        _replace(unfinished / MODEL_FILE, content)
+        _replace(unfinished / MANIFEST_FILE, _dump(vars(manifest)))
+        _put_in_place(unfinished, folder)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _put_in_place(unfinished: Path, folder: Path) -> None:
+    if folder.exists() and not (folder / MANIFEST_FILE).exists():
+        shutil.rmtree(folder)  # put there by hand or cut off while it was copied; nobody may load it
+    try:
+        unfinished.rename(folder)
+    except OSError:
+        # another publisher was first; `_is_published` then speaks up if that one published something else
+        if not _is_published(folder.parent.parent, Manifest(**json.loads((unfinished / MANIFEST_FILE).read_bytes()))):
+            raise
+
+
+def _dump(content: Mapping[str, Any]) -> bytes:
+    return json.dumps(dict(content), indent=2, sort_keys=True).encode()
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Writes a file whole or not at all, and through to the disk."""
+    unfinished = path.with_name(f".{path.name}-{uuid4().hex[:8]}")
+    try:
+        with unfinished.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+@contextmanager
+def _storing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(
+            f"{folder} could not be written: {error}; free space or mend the disk and try again"
+        ) from error

@@ -1,0 +1,143 @@
+"""The model repository: a folder in Triton's layout, from which our own server and Triton serve the same files.
+
+    <repository>/<model>/config.pbtxt            signature, batch limit, the sample to warm up with
+    <repository>/<model>/warmup/<input>          that sample, raw
+    <repository>/<model>/aliases.json            what was last deployed under which name; the registry decides
+    <repository>/<model>/<version>/model.onnx
+    <repository>/<model>/<version>/manifest.json SHA-256 and size of model.onnx, checked when it is loaded
+
+Here it is read; `publish.py` writes it, `triton_config.py` knows the configuration. The layout is that of the Triton
+Inference Server ("Model Repository" in its user guide), which passes over the files that are ours alone.
+"""
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from sinet_pipelines.errors import ModelNotFoundError, ServingError
+
+MODEL_FILE = "model.onnx"
+MANIFEST_FILE = "manifest.json"
+ALIASES_FILE = "aliases.json"
+MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+VERSION = re.compile(r"[1-9][0-9]{0,8}")  # Triton takes only numbers as versions
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a published version is.
+
+    Attributes:
+        model: name.
+        version: number, as text.
+        sha256: of model.onnx, 64 hex digits.
+        size_bytes: of model.onnx.
+    """
+
+    model: str
+    version: str
+    sha256: str
+    size_bytes: int
+
+
+def models(repository: Path) -> tuple[str, ...]:
+    """Names of the published models, sorted."""
+    if not repository.is_dir():
+        return ()
+    return tuple(sorted(p.name for p in repository.iterdir() if MODEL_NAME.fullmatch(p.name) and _versions_in(p)))
+
+
+def versions(repository: Path, model: str) -> tuple[str, ...]:
+    """Published versions of a model, in the order of their numbers.
+
+    Raises:
+        ModelNotFoundError: there is no such model.
+    """
+    found = _versions_in(repository / model) if MODEL_NAME.fullmatch(model) else ()
+    if not found:
+        known = ", ".join(models(repository)) or "none yet, `sinet run` makes one"
+        raise ModelNotFoundError(f"no model {model!r} to serve (there: {known}); name one of those")
+    return found
+
+
+def aliases(repository: Path, model: str) -> dict[str, str]:
+    """Alias -> version, as last deployed.
+
+    Raises:
+        ServingError: the file of them cannot be read.
+    """
+    path = repository / model / ALIASES_FILE
+    try:
+        named = json.loads(path.read_bytes())
+        return {str(alias): str(version) for alias, version in named.items()}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, AttributeError) as error:
+        raise ServingError(f"aliases of {model!r} cannot be read: {error}; deploy the model anew") from error
+
+
+def find_version(repository: Path, model: str, *, version: str | None = None, alias: str = "champion") -> Manifest:
+    """The asked version; else the one under the alias.
+
+    Raises:
+        ModelNotFoundError: there is no such model, version or alias; the message names what is there.
+        ServingError: a file of the repository cannot be read.
+    """
+    if version is not None:
+        return read_manifest(repository, model, version)
+    known = versions(repository, model)
+    named = aliases(repository, model)
+    if alias not in named:
+        there = ", ".join(f"{name} is version {number}" for name, number in sorted(named.items())) or "none"
+        raise ModelNotFoundError(
+            f"no alias {alias!r} of {model!r} (aliases: {there}; versions: {', '.join(known)}); name one of those"
+        )
+    return read_manifest(repository, model, named[alias])
+
+
+def read_manifest(repository: Path, model: str, version: str) -> Manifest:
+    """The manifest of a published version.
+
+    Raises:
+        ModelNotFoundError: there is no such model or version.
+        ServingError: its manifest cannot be read.
+    """
+    known = versions(repository, model)
+    if version not in known:
+        raise ModelNotFoundError(f"no version {version!r} of {model!r} (there: {', '.join(known)}); name one of those")
+    try:
+        return Manifest(**json.loads((repository / model / version / MANIFEST_FILE).read_bytes()))
+    except (OSError, ValueError, TypeError) as error:
+        raise ServingError(
+            f"manifest of {model!r} version {version} cannot be read: {error}; publish it anew"
+        ) from error
+
+
+def read_model(repository: Path, model: str, version: str) -> tuple[bytes, Manifest]:
+    """The graph's bytes, proven to be those that were published.
+
+    Raises:
+        ModelNotFoundError: there is no such model or version.
+        ServingError: the file is missing or is not what its manifest says.
+    """
+    manifest = read_manifest(repository, model, version)
+    try:
+        content = (repository / model / version / MODEL_FILE).read_bytes()
+    except OSError as error:
+        raise ServingError(f"{model!r} version {version} cannot be read: {error}; publish it anew") from error
+    found = hashlib.sha256(content).hexdigest()
+    if found != manifest.sha256:
+        raise ServingError(
+            f"{MODEL_FILE} of {model!r} version {version} has SHA-256 {found[:12]} (its manifest: "
+            f"{manifest.sha256[:12]}); it was changed after it was published, publish it anew"
+        )
+    return content, manifest
+
+
+def _versions_in(folder: Path) -> tuple[str, ...]:
+    if not folder.is_dir():
+        return ()
+    found = [p.name for p in folder.iterdir() if VERSION.fullmatch(p.name) and (p / MANIFEST_FILE).is_file()]
+    return tuple(sorted(found, key=int))

@@ -1,0 +1,219 @@
+"""The model server's process: `python -m sinet_pipelines.deployment.server --repository=... --model=... --version=...`.
+
+It loads the model, takes its ports, listens over HTTP and gRPC, reports that to its endpoint's folder, and on SIGTERM
+answers what is under way before it ends. A server that `current.json` does not name for a minute ends itself: its
+starter was killed, another has taken its place, or its home was removed.
+
+Its import graph is small on purpose (ready in a few tenths of a second, under 100 MB): no frames, no trackers, no
+trainers. A test looks at what it has imported.
+"""
+
+import argparse
+import asyncio
+import errno
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import grpc
+import psutil
+import uvicorn
+import uvloop
+
+from sinet_pipelines.deployment.catalogue import Catalogue
+from sinet_pipelines.deployment.endpoint import (
+    Endpoint,
+    Report,
+    ServerOptions,
+    read_current,
+    report_path,
+    write_report,
+)
+from sinet_pipelines.deployment.grpc_server import make_server
+from sinet_pipelines.deployment.http_server import HttpApplication
+from sinet_pipelines.errors import BusyError, ServingError, SinetError
+
+KEEP_ALIVE_S = 65  # longer than the usual 60 of clients and balancers, so that they close first
+DRAIN_S = 10  # what is under way is answered within this; one request takes far less
+PORT_WAIT_S = 15  # for the server before this one to leave the port
+WATCH_S = 2.0
+WORKERS = 2  # one long request at a time beside one load
+
+
+@dataclass(frozen=True)
+class _Bound:
+    """Both transports, bound to their ports."""
+
+    http: socket.socket
+    grpc: grpc.aio.Server
+    grpc_port: int
+
+
+class _HttpServer(uvicorn.Server):
+    """A uvicorn server that says when it has begun to listen."""
+
+    def __init__(self, config: uvicorn.Config, on_listening: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_listening = on_listening
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begins to listen."""
+        await super().startup(sockets)
+        self._on_listening()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serves until it is told to stop; returns the exit code."""
+    options = parse_options(arguments)
+    try:
+        uvloop.run(_serve(options))
+    except SinetError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        _report(options, "failed", error=str(error), kind=type(error).__name__)
+        return error.exit_code
+    return 0
+
+
+def parse_options(arguments: Sequence[str] | None) -> ServerOptions:
+    """The options of a command line, as `ServerOptions.arguments` writes them."""
+    parser = argparse.ArgumentParser(prog="sinet_pipelines.deployment.server", allow_abbrev=False)
+    for field in fields(ServerOptions):
+        flag, required = f"--{field.name.replace('_', '-')}", field.name in ("repository", "model", "version")
+        parser.add_argument(flag, type=field.type, required=required, default=None if required else field.default)
+    return ServerOptions(**vars(parser.parse_args(arguments)))
+
+
+async def _serve(options: ServerOptions) -> None:
+    catalogue = Catalogue(Path(options.repository))
+    served = catalogue.start(options.model, version=options.version, sha256=options.sha256 or None)
+    with ThreadPoolExecutor(WORKERS) as workers:
+        bound = await _bind(catalogue, options, workers)
+        endpoint = _describe(options, bound, sha256=served.sha256)
+        application = HttpApplication(catalogue, token=options.token, workers=workers)
+        server = _HttpServer(_config(application), lambda: _report(options, "listening", endpoint=endpoint))
+        _stop_on_signal(server)
+        await bound.grpc.start()
+        watch = asyncio.create_task(_end_when_orphaned(server, options))
+        await server.serve(sockets=[bound.http])
+        watch.cancel()
+        await bound.grpc.stop(grace=DRAIN_S)
+    if options.folder:
+        report_path(Path(options.folder), options.token).unlink(missing_ok=True)
+
+
+def _config(application: HttpApplication) -> uvicorn.Config:
+    return uvicorn.Config(
+        application,
+        http="httptools",
+        loop="uvloop",
+        ws="none",
+        interface="asgi3",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        log_level="warning",
+        date_header=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=DRAIN_S,
+    )
+
+
+async def _bind(catalogue: Catalogue, options: ServerOptions, workers: Executor) -> _Bound:
+    """Takes both ports; a fixed one may still be the old server's, and the starter is told that we wait for it.
+
+    Raises:
+        BusyError: a port is another program's and stays so.
+    """
+    give_up_at = time.monotonic() + (PORT_WAIT_S if options.folder else 0)
+    reported: tuple[int, ...] = ()
+    while True:
+        http = rpc = None
+        with suppress(BusyError):
+            http = _listen(options.host, options.port)
+        with suppress(BusyError):
+            rpc = make_server(catalogue, host=options.host, port=options.grpc_port, workers=workers)
+        if http is not None and rpc is not None:
+            return _Bound(http, *rpc)
+        taken = tuple(port for port, got in ((options.port, http), (options.grpc_port, rpc)) if got is None)
+        if http is not None:
+            http.close()
+        if rpc is not None:
+            await rpc[0].stop(grace=None)
+        busy = BusyError(f"port {taken[0]} is held by another program; end that or choose another port")
+        if time.monotonic() > give_up_at:
+            raise busy
+        if taken != reported:
+            _report(options, "waiting", ports=taken, error=str(busy), kind="BusyError")
+            reported = taken
+        await asyncio.sleep(0.02)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise BusyError(f"port {port} is taken; end who holds it or choose another --port") from error
+        raise ServingError(f"{host} port {port} cannot be listened on: {error.strerror}; choose another") from error
+
+
+def _describe(options: ServerOptions, bound: _Bound, *, sha256: str) -> Endpoint:
+    host = f"[{options.host}]" if ":" in options.host else options.host
+    process = psutil.Process()
+    return Endpoint(
+        name=options.name or options.model,
+        region=options.region,
+        url=f"http://{host}:{bound.http.getsockname()[1]}",
+        grpc=f"{host}:{bound.grpc_port}",
+        model=options.model,
+        version=options.version,
+        sha256=sha256,
+        pid=process.pid,
+        started=process.create_time(),
+        token=options.token,
+    )
+
+
+def _report(options: ServerOptions, state: str, **said: Any) -> None:
+    """Tells the starter how far we are; a server without a folder has none."""
+    if options.folder and Path(options.folder).is_dir():
+        process = psutil.Process()
+        report = Report(state=state, pid=process.pid, started=process.create_time(), token=options.token, **said)
+        write_report(Path(options.folder), report)
+
+
+def _stop_on_signal(server: uvicorn.Server) -> None:
+    """Our own handlers beneath uvicorn's, which raises the signal again once it has drained: we then end with 0."""
+
+    def stop(*_: object) -> None:
+        server.should_exit = True
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+
+
+async def _end_when_orphaned(server: uvicorn.Server, options: ServerOptions) -> None:
+    if not options.folder:
+        return
+    named_at = time.monotonic()
+    while not server.should_exit:
+        named = read_current(Path(options.folder))
+        if named is not None and named.token == options.token:
+            named_at = time.monotonic()
+        elif time.monotonic() - named_at > options.orphan_s:
+            server.should_exit = True
+        await asyncio.sleep(min(WATCH_S, options.orphan_s))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

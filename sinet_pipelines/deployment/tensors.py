@@ -1,0 +1,216 @@
+"""Tensors of the Open Inference Protocol v2: their datatypes, their declared shapes, and one tensor from JSON or bytes.
+
+Everything that a stranger sends goes through here before it reaches a model: a value that is no value of the
+declared type, a shape that does not fit or a count that does not match is refused, never guessed or truncated.
+
+JSON has no NaN. In floating-point data `null` stands for it: an absent cycle is a row of nulls.
+
+>>> spec = TensorSpec("cycle", "FP32", (-1, 1))
+>>> from_json([3, None], spec, shape_of(spec, [2, 1])).tolist()
+[[3.0], [nan]]
+"""
+
+import math
+import struct
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sinet_pipelines.errors import UsageError
+
+#: Protocol name -> (numpy type as it lies on the wire, little-endian; ONNX Runtime's name of it).
+DATATYPES: dict[str, tuple[str, str]] = {
+    "BOOL": ("?", "tensor(bool)"),
+    "INT8": ("<i1", "tensor(int8)"),
+    "INT16": ("<i2", "tensor(int16)"),
+    "INT32": ("<i4", "tensor(int32)"),
+    "INT64": ("<i8", "tensor(int64)"),
+    "UINT8": ("<u1", "tensor(uint8)"),
+    "UINT16": ("<u2", "tensor(uint16)"),
+    "UINT32": ("<u4", "tensor(uint32)"),
+    "UINT64": ("<u8", "tensor(uint64)"),
+    "FP16": ("<f2", "tensor(float16)"),
+    "FP32": ("<f4", "tensor(float)"),
+    "FP64": ("<f8", "tensor(double)"),
+    "BYTES": ("O", "tensor(string)"),
+}
+DTYPES: dict[str, np.dtype] = {name: np.dtype(code) for name, (code, _) in DATATYPES.items()}
+_BY_ONNX = {onnx: name for name, (_, onnx) in DATATYPES.items()}
+_LENGTH = struct.Struct("<I")  # before each element of a BYTES tensor: its length in bytes
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """What a model declares of one of its inputs or outputs.
+
+    Attributes:
+        name: its name in the graph.
+        datatype: one of `DATATYPES`.
+        shape: sizes, -1 where any size of at least 1 may stand; the leading one is the batch.
+    """
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+
+
+def datatype_of_onnx(onnx_type: str) -> str:
+    """The protocol's name of an ONNX Runtime type.
+
+    Raises:
+        UsageError: the protocol has no such type (sequences, maps, bfloat16, complex numbers).
+
+    >>> datatype_of_onnx("tensor(float)")
+    'FP32'
+    """
+    if onnx_type not in _BY_ONNX:
+        raise UsageError(f"no datatype for {onnx_type} (known: {', '.join(_BY_ONNX)}); change the graph's signature")
+    return _BY_ONNX[onnx_type]
+
+
+def check_datatype(spec: TensorSpec, datatype: object) -> None:
+    """Refuses a datatype other than the declared one: numbers are never converted on the way in."""
+    if datatype != spec.datatype:
+        raise UsageError(f"input {spec.name!r} came as {datatype!r} (allowed: {spec.datatype}); send it as that")
+
+
+def shape_of(spec: TensorSpec, shape: Any) -> tuple[int, ...]:
+    """The sent shape, if the declared one allows it.
+
+    Raises:
+        UsageError: no list of whole numbers, another rank, or a size that is not allowed.
+    """
+    if not isinstance(shape, list | tuple) or any(type(size) is not int for size in shape):
+        raise UsageError(f"shape of {spec.name!r} is no list of whole numbers; send one like {list(spec.shape)}")
+    fits = len(shape) == len(spec.shape) and all(
+        sent > 0 and declared in (sent, -1) for sent, declared in zip(shape, spec.shape, strict=True)
+    )
+    if not fits:
+        raise UsageError(
+            f"input {spec.name!r} has shape {_short(shape)} (allowed: {list(spec.shape)}, -1 is any size from 1); "
+            "send another shape"
+        )
+    return tuple(shape)
+
+
+def from_raw(raw: memoryview, spec: TensorSpec, shape: tuple[int, ...]) -> NDArray:
+    """The tensor whose bytes these are: little-endian, row-major; BYTES elements each after their 4-byte length.
+
+    Raises:
+        UsageError: more or fewer bytes than the shape needs.
+    """
+    if spec.datatype == "BYTES":
+        return _texts(_split(raw, spec), spec, shape)
+    dtype = DTYPES[spec.datatype]
+    expected = math.prod(shape) * dtype.itemsize
+    if len(raw) != expected:
+        raise UsageError(f"{len(raw)} bytes for {spec.name!r} (allowed: {expected} for {_short(shape)}); send those")
+    if spec.datatype == "BOOL":
+        return (np.frombuffer(raw, dtype="u1") != 0).reshape(shape)  # any other byte is undefined in a graph
+    values = np.frombuffer(raw, dtype=dtype).reshape(shape)
+    return values if values.flags.aligned else values.copy()  # kernels may assume their type's alignment
+
+
+def from_json(data: Any, spec: TensorSpec, shape: tuple[int, ...]) -> NDArray:
+    """The tensor of a JSON list, flat or nested, row-major; null is NaN in floating-point data.
+
+    Raises:
+        UsageError: no list, another count than the shape needs, or a value that is no value of the datatype.
+    """
+    if not isinstance(data, list):
+        raise UsageError(f"data of {spec.name!r} is no list; send its {math.prod(shape)} values in one")
+    if spec.datatype == "BYTES":
+        return _texts(np.array(data, dtype=object).ravel().tolist(), spec, shape)
+    try:
+        # numpy takes a list with numbers on both sides of 2^63 for floats and would round them
+        values = np.array(data, dtype=object if spec.datatype == "UINT64" else None)
+    except (ValueError, OverflowError) as error:
+        raise UsageError(f"data of {spec.name!r} is ragged; send lists of equal lengths, or one flat list") from error
+    return in_shape(_as_numbers(values, spec), spec, shape)
+
+
+def in_shape(values: NDArray, spec: TensorSpec, shape: tuple[int, ...]) -> NDArray:
+    """The values in the sent shape.
+
+    Raises:
+        UsageError: another count than the shape needs.
+    """
+    expected = math.prod(shape)
+    if values.size != expected:
+        raise UsageError(
+            f"{values.size} values for {spec.name!r} (allowed: {expected} for {_short(shape)}); send those"
+        )
+    return values.reshape(shape)
+
+
+def to_raw(values: NDArray, datatype: str) -> bytes:
+    """The bytes of a tensor as they lie on the wire."""
+    if datatype != "BYTES":
+        return values.astype(DTYPES[datatype], copy=False).tobytes()
+    texts = [str(text).encode() for text in values.ravel()]
+    return b"".join(_LENGTH.pack(len(text)) + text for text in texts)
+
+
+def whole_numbers(values: NDArray, spec: TensorSpec) -> NDArray:
+    """Whole numbers in the declared type.
+
+    Raises:
+        UsageError: one of them does not fit into it.
+    """
+    dtype = DTYPES[spec.datatype]
+    limits = np.iinfo(dtype)
+    low, high = (int(values.min()), int(values.max())) if values.size else (0, 0)
+    if low < limits.min or high > limits.max:
+        found = low if low < limits.min else high
+        raise UsageError(f"{found} in {spec.name!r} is no {spec.datatype} (allowed: {limits.min} to {limits.max})")
+    return values.astype(dtype)
+
+
+def _as_numbers(values: NDArray, spec: TensorSpec) -> NDArray:
+    """The parsed values in the declared type, if they are values of it."""
+    dtype, kind = DTYPES[spec.datatype], values.dtype.kind
+    if dtype.kind == "f" and (kind in "fiu" or _are_numbers_or_null(values)):
+        with np.errstate(over="ignore"):  # 1e300 is infinite in FP32, as it is in any language's cast
+            return values.astype(dtype)
+    if dtype.kind in "iu" and kind in "iuO" and all(type(v) is int for v in values.ravel().tolist()):
+        return whole_numbers(values, spec)
+    if dtype.kind == "b" and kind == "b":
+        return values
+    raise UsageError(f"data of {spec.name!r} holds values that are no {spec.datatype}; send only values of that type")
+
+
+def _are_numbers_or_null(values: NDArray) -> bool:
+    return values.dtype.kind == "O" and all(v is None or type(v) in (float, int) for v in values.ravel().tolist())
+
+
+def _split(raw: memoryview, spec: TensorSpec) -> list[bytes]:
+    """The elements of a BYTES tensor."""
+    parts, at = [], 0
+    while at < len(raw):
+        start = at + _LENGTH.size
+        if start > len(raw) or start + (size := _LENGTH.unpack(raw[at:start])[0]) > len(raw):
+            raise UsageError(f"{spec.name!r} ends inside an element; put 4 bytes of length before each one's bytes")
+        parts.append(bytes(raw[start : start + size]))
+        at = start + size
+    return parts
+
+
+def _texts(elements: list[Any], spec: TensorSpec, shape: tuple[int, ...]) -> NDArray:
+    """A tensor of texts; ONNX strings are UTF-8."""
+    try:
+        texts = [element.decode() if isinstance(element, bytes) else element for element in elements]
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{spec.name!r} holds bytes that are no UTF-8; send texts") from error
+    if not all(isinstance(text, str) for text in texts):
+        raise UsageError(f"data of {spec.name!r} holds values that are no texts; send only texts")
+    values = np.empty(len(texts), dtype=object)
+    values[:] = texts
+    return in_shape(values, spec, shape)
+
+
+def _short(shape: Any) -> str:
+    """The shape for a message, however long what was sent."""
+    text = str(list(shape))
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,221 @@
+"""The feature repository: the entity `unit`, the view `window_features`, their registry and the online store.
+
+Definitions are code: what the registry file holds is derived from them and replaced whole. The online store holds each
+engine's newest row over the whole tables of all regions, since the last write wins there, not the newest event.
+"""
+
+import fcntl
+import logging
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+import pyarrow as pa
+
+from sinet_pipelines.errors import UsageError
+
+if TYPE_CHECKING:
+    from feast import Entity, FeatureStore, FeatureView
+
+PROJECT = "sinet"
+ENTITY = "unit"
+VIEW = "window_features"
+TTL = timedelta(
+    days=2
+)  # an engine that was silent for longer has no present state: its windows would be of another life
+EVENT_TIME = "recorded_at"
+TIE_BREAKS = ("cycle", "row_hash")  # rows of one instant: the later cycle, then whatever is the same everywhere
+
+
+@dataclass(frozen=True)
+class FeatureRepository:
+    """Where the features of one home are defined, kept and read.
+
+    Attributes:
+        folder: of the registry file and the online store, `<home>/feast`.
+        tables: URIs of the Delta tables of `window_features`, one a region; one never written has no rows yet.
+        features: the view's features with their types, in order.
+        ttl: greatest age of a row that still describes an engine.
+        storage_options: what an object store needs to be reached.
+    """
+
+    folder: Path
+    tables: tuple[str, ...]
+    features: Mapping[str, pa.DataType]
+    ttl: timedelta = TTL
+    storage_options: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def apply(self) -> bool:
+        """Brings the registry and the online store's tables to these definitions; whether anything had to change.
+
+        The registry is replaced by a rename: a process that is killed here leaves the old one or the new one.
+        """
+        with self._alone():
+            if self._registry.exists() and self._is_current():
+                return False
+            with tempfile.TemporaryDirectory(dir=self.folder) as scratch:
+                draft = Path(scratch) / self._registry.name
+                if self._registry.exists():
+                    shutil.copyfile(self._registry, draft)
+                self._open(draft).apply([self._entity, self._view])
+                draft.replace(self._registry)
+            self.__dict__.pop("store", None)  # one opened before has read the old registry
+            return True
+
+    def write_online(self) -> int:
+        """Puts each engine's newest row over all tables into the online store; how many engines there are.
+
+        Raises:
+            StorageError: no table of features was ever written.
+        """
+        with self._alone():  # of two writers at once, the one who read first must not write last
+            newest = self._newest()
+            if newest.num_rows:
+                self.store.write_to_online_store(VIEW, df=newest.to_pandas())
+            return newest.num_rows
+
+    def read_online(self, units: Sequence[str], *, features: Sequence[str] | None = None) -> pl.DataFrame:
+        """(n_units, 1 + n_features) the units in their order, with nulls for one that the online store does not know.
+
+        Args:
+            units: names of engines.
+            features: names wanted; all of the view by default.
+        """
+        wanted = self._known(features)
+        rows = [{ENTITY: unit} for unit in units]
+        if not rows:
+            return self._frame({ENTITY: [], **{name: [] for name in wanted}})
+        answer = self.store.get_online_features(features=_refs(wanted), entity_rows=rows).to_dict()
+        return self._frame({name: answer[name] for name in (ENTITY, *wanted)})
+
+    def historical(self, entities: pl.DataFrame, *, features: Sequence[str] | None = None) -> pl.DataFrame:
+        """The entities with the features that were known at their instants, point in time.
+
+        Args:
+            entities: (n, columns) rows with `unit` and the instant `event_timestamp`.
+            features: names wanted; all of the view by default.
+
+        Returns:
+            (n, columns + n_features) the entities in their order.
+
+        Raises:
+            UsageError: a column is missing or would stand twice.
+            StorageError: no table of features was ever written.
+        """
+        from sinet_pipelines.features.store import ENTITY_TIME
+
+        asked = entities.select(ENTITY, ENTITY_TIME).to_pandas()
+        job = self.store.get_historical_features(entity_df=asked, features=_refs(self._known(features)))
+        return entities.hstack(pl.DataFrame(pl.from_arrow(job.to_arrow())).drop(ENTITY, ENTITY_TIME).get_columns())
+
+    @cached_property
+    def store(self) -> "FeatureStore":
+        """Feast's store over the registry.
+
+        Raises:
+            UsageError: the definitions were never applied.
+        """
+        if not self._registry.exists():
+            raise UsageError(f"no feature is defined in {self.folder}; apply the repository first")
+        return self._open(self._registry)
+
+    @property
+    def _registry(self) -> Path:
+        return self.folder / "registry.db"
+
+    @property
+    def _entity(self) -> "Entity":
+        from feast import Entity, ValueType
+
+        return Entity(name=ENTITY, value_type=ValueType.STRING, description="an engine of the fleet")
+
+    @property
+    def _view(self) -> "FeatureView":
+        from feast import FeatureView, Field
+        from feast.type_map import pa_to_feast_value_type
+        from feast.types import String, from_value_type
+
+        from sinet_pipelines.features.source import DeltaSource
+
+        source = DeltaSource(name=VIEW, tables=self.tables, timestamp_field=EVENT_TIME, tie_breaks=TIE_BREAKS)
+        fields = [
+            Field(name=name, dtype=from_value_type(pa_to_feast_value_type(str(dtype))))
+            for name, dtype in self.features.items()
+        ]
+        return FeatureView(
+            name=VIEW,
+            source=source,
+            schema=[Field(name=ENTITY, dtype=String), *fields],
+            entities=[self._entity],
+            ttl=self.ttl,
+            description="an engine's sensors over its last cycles, in standard deviations of their regime",
+        )
+
+    def _open(self, registry: Path) -> "FeatureStore":
+        from feast import FeatureStore, RepoConfig
+
+        logging.getLogger("feast").setLevel(logging.WARNING)
+        config = RepoConfig(
+            project=PROJECT,
+            provider="local",
+            entity_key_serialization_version=3,
+            registry={"registry_type": "file", "path": str(registry)},
+            online_store={"type": "sqlite", "path": str(self.folder / "online.db")},
+            offline_store={
+                "type": "sinet_pipelines.features.store.DeltaOfflineStore",
+                "storage_options": dict(self.storage_options),
+            },
+            materialization_config={"pull_latest_features": True},  # whoever materialises gets newest rows as well
+        )
+        return FeatureStore(config=config)
+
+    def _is_current(self) -> bool:
+        """Whether the registry holds these very definitions."""
+        views = self._open(self._registry).list_feature_views()
+        return views == [self._view]
+
+    def _newest(self) -> pa.Table:
+        """Each engine's newest row over the whole of all tables."""
+        from sinet_pipelines.features.store import DeltaOfflineStore
+
+        job = DeltaOfflineStore.pull_latest_from_table_or_query(
+            config=self.store.config,
+            data_source=self.store.get_feature_view(VIEW).batch_source,
+            join_key_columns=[ENTITY],
+            feature_name_columns=list(self.features),
+            timestamp_field=EVENT_TIME,
+            created_timestamp_column=None,
+        )
+        return job.to_arrow()
+
+    def _known(self, features: Sequence[str] | None) -> list[str]:
+        wanted = list(self.features if features is None else features)
+        unknown = [name for name in wanted if name not in self.features]
+        if unknown:
+            raise UsageError(
+                f"{VIEW} has no {', '.join(unknown)} (it has {len(self.features)}: {', '.join(self.features)})"
+            )
+        return wanted
+
+    def _frame(self, values: Mapping[str, Sequence[object]]) -> pl.DataFrame:
+        types = pa.schema([(name, pa.string() if name == ENTITY else self.features[name]) for name in values])
+        return pl.DataFrame(values, schema=pl.DataFrame(pl.from_arrow(types.empty_table())).schema)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Holds the folder: one process and thread at a time changes what is in it."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / ".lock").open("w") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+
+
+def _refs(features: Sequence[str]) -> list[str]:
+    return [f"{VIEW}:{name}" for name in features]

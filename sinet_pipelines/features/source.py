@@ -1,0 +1,127 @@
+"""One table of features as a data source of Feast: the Delta tables it lies in, one a region.
+
+A table is read through its Delta log, never as a folder of Parquet files: those still hold the rows that were replaced.
+Importing this module imports Feast, which takes seconds: import it inside functions.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import polars as pl
+import pyarrow as pa
+from deltalake import DeltaTable
+from deltalake.exceptions import TableNotFoundError
+from feast.data_source import DataSource
+from feast.protos.feast.core.DataSource_pb2 import DataSource as DataSourceProto
+from feast.repo_config import RepoConfig
+from feast.type_map import pa_to_feast_value_type
+from feast.value_type import ValueType
+
+from sinet_pipelines.errors import StorageError
+
+
+class DeltaSource(DataSource):
+    """One table of features that lies in one or several Delta tables of equal columns, one a region.
+
+    Attributes:
+        tables: URIs of the Delta tables; one that was never written has no rows yet.
+        tie_breaks: columns that order rows of one entity, instant and creation, so that no order of files does.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        tables: Sequence[str],
+        timestamp_field: str,
+        created_timestamp_column: str = "",
+        tie_breaks: Sequence[str] = (),
+        description: str = "",
+        tags: dict[str, str] | None = None,
+        owner: str = "",
+    ) -> None:
+        super().__init__(
+            name=name,
+            timestamp_field=timestamp_field,
+            created_timestamp_column=created_timestamp_column,
+            description=description,
+            tags=tags,
+            owner=owner,
+        )
+        self.tables = tuple(tables)
+        self.tie_breaks = tuple(tie_breaks)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, DeltaSource):
+            return False
+        return super().__eq__(other) and self.tables == other.tables and self.tie_breaks == other.tie_breaks
+
+    def __hash__(self) -> int:
+        return super().__hash__()
+
+    def scan(self, config: RepoConfig) -> pl.LazyFrame:
+        """All rows of all tables that were written.
+
+        Raises:
+            StorageError: none of the tables was ever written.
+        """
+        found = [pl.scan_delta(table) for table in self._opened(config)]
+        if not found:
+            raise StorageError(f"{self.name} has no rows: no Delta table at {', '.join(self.tables)}; materialise one")
+        return pl.concat(found) if len(found) > 1 else found[0]
+
+    def _opened(self, config: RepoConfig) -> Iterator[DeltaTable]:
+        options = config.offline_store.storage_options or None
+        for uri in self.tables:
+            try:
+                yield DeltaTable(uri, storage_options=options)
+            except TableNotFoundError:
+                continue
+
+    def validate(self, config: RepoConfig) -> None:
+        """Does nothing: a view may be defined before its first table is written."""
+
+    def get_table_column_names_and_types(self, config: RepoConfig) -> Iterable[tuple[str, str]]:
+        """Names and Arrow types of the columns, from the first table that was written."""
+        for table in self._opened(config):
+            schema = pa.schema(table.schema().to_arrow())
+            return [(field.name, str(field.type)) for field in schema]
+        return []
+
+    @staticmethod
+    def source_datatype_to_feast_value_type() -> Callable[[str], ValueType]:
+        """Feast's reading of Arrow types."""
+        return pa_to_feast_value_type
+
+    def source_type(self) -> DataSourceProto.SourceType.ValueType:
+        """Custom: Feast knows it by its class."""
+        return DataSourceProto.CUSTOM_SOURCE
+
+    def _to_proto_impl(self) -> DataSourceProto:
+        options = json.dumps({"tables": self.tables, "tie_breaks": self.tie_breaks}).encode()
+        return DataSourceProto(
+            name=self.name,
+            type=DataSourceProto.CUSTOM_SOURCE,
+            data_source_class_type=f"{type(self).__module__}.{type(self).__name__}",
+            timestamp_field=self.timestamp_field,
+            created_timestamp_column=self.created_timestamp_column,
+            custom_options=DataSourceProto.CustomSourceOptions(configuration=options),
+            description=self.description,
+            tags=self.tags,
+            owner=self.owner,
+        )
+
+    @staticmethod
+    def from_proto(data_source: DataSourceProto) -> "DeltaSource":
+        """The source that a registry holds."""
+        options = json.loads(data_source.custom_options.configuration)
+        return DeltaSource(
+            name=data_source.name,
+            tables=options["tables"],
+            tie_breaks=options["tie_breaks"],
+            timestamp_field=data_source.timestamp_field,
+            created_timestamp_column=data_source.created_timestamp_column,
+            description=data_source.description,
+            tags=dict(data_source.tags),
+            owner=data_source.owner,
+        )

@@ -1,0 +1,131 @@
+"""Casts a table to a contract's types: what cannot be cast becomes null, and its text is kept beside it."""
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sinet_pipelines.schemas.contract import Column
+
+UNPARSED = "unparsed"
+INSTANT = pl.Datetime("us", "UTC")
+# 1678 to 2262, what every clock in use can say, nanoseconds included
+_FIRST_S, _LAST_S = (int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) for year in (1678, 2262))
+_TICKS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+_PLAIN: tuple[Callable[[pa.DataType], bool], ...] = (
+    pa.types.is_integer,
+    pa.types.is_floating,
+    pa.types.is_boolean,
+    pa.types.is_decimal128,
+    pa.types.is_string,
+    pa.types.is_large_string,
+    pa.types.is_string_view,
+    pa.types.is_null,
+)
+
+
+def cast_table(table: pa.Table, columns: Sequence[Column]) -> pl.DataFrame:
+    """The table in the columns and types of a contract, and `unparsed` beside them.
+
+    Text is read as a number or as an instant in ISO 8601; an instant without a zone is UTC; true is no number, and
+    not-a-number is no value.
+
+    Args:
+        table: (n, any columns) of any types; a column that is not there becomes null.
+        columns: of the contract; their types are string, int32, float64 or an instant.
+
+    Returns:
+        (n, columns + 1); `unparsed` is a JSON object of column and text for a row with values that are none of their
+        column's type, else null.
+    """
+    casts = {column.name: _Cast(table, column) for column in columns}
+    found = pl.DataFrame({name: cast.found for name, cast in casts.items()})
+    texts = [cast.text.alias(f"{UNPARSED}.{name}") for name, cast in casts.items() if cast.may_fail]
+    both = found.select(*(cast.value.alias(name) for name, cast in casts.items()), *texts)
+    unparsed = _json(both.select(pl.col(f"^{UNPARSED}\\..*$").name.map(lambda name: name.removeprefix(f"{UNPARSED}."))))
+    return both.select(casts.keys()).with_columns(unparsed)
+
+
+class _Cast:
+    """How one column becomes what its contract says.
+
+    Attributes:
+        found: (n,) what came, as polars can hold it.
+        value: the value in the contract's type, null where there is none.
+        may_fail: whether a value may be none of the type.
+    """
+
+    def __init__(self, table: pa.Table, column: Column) -> None:
+        values = table.column(column.name) if column.name in table.column_names else pa.nulls(table.num_rows)
+        self._column = pl.col(column.name)
+        if pa.types.is_date(values.type):
+            values = pc.cast(values, pa.timestamp("ms"))
+        if pa.types.is_timestamp(column.dtype) and pa.types.is_timestamp(values.type):
+            self.found = pl.Series(pc.cast(values, pa.int64()))
+            self.value = self._from_ticks(_TICKS[values.type.unit])
+            self.may_fail = True
+            return
+        self.found = _plain(values)
+        self.value, self.may_fail = self._convert(column.dtype)
+
+    @property
+    def text(self) -> pl.Expr:
+        """The text of a value that is none of the type, null for all others."""
+        failed = self.value.is_null()
+        if self.found.dtype.is_float():
+            failed &= self._column.is_not_nan()
+        elif self.found.dtype == pl.String:
+            failed &= self._column.str.strip_chars().str.to_lowercase() != "nan"
+        return pl.when(failed).then(self._column.cast(pl.String))
+
+    def _convert(self, dtype: pa.DataType) -> tuple[pl.Expr, bool]:
+        is_number = self.found.dtype.is_numeric()
+        if pa.types.is_floating(dtype):
+            return self._number().fill_nan(None) + 0.0, not is_number
+        if pa.types.is_timestamp(dtype):
+            return self._from_text(), True
+        if not pa.types.is_integer(dtype):
+            return self._column.cast(pl.String), False
+        if self.found.dtype.is_integer():
+            return self._column.cast(pl.Int32, strict=False), self.found.dtype != pl.Int32
+        number = self._number()
+        return pl.when(number == number.floor()).then(number).cast(pl.Int32, strict=False), True
+
+    def _number(self) -> pl.Expr:
+        column = self._column if self.found.dtype.is_numeric() else self._column.cast(pl.String).str.strip_chars()
+        return column.cast(pl.Float64, strict=False)
+
+    def _from_text(self) -> pl.Expr:
+        iso = self._column.cast(pl.String).str.strip_chars().str.replace(" ", "T", literal=True)
+        zoned = iso.str.to_datetime("%+", time_unit="us", time_zone="UTC", strict=False)
+        naive = iso.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f", time_unit="us", strict=False)
+        instant = zoned.fill_null(naive.dt.replace_time_zone("UTC"))
+        return pl.when(instant.dt.timestamp("us").is_between(_FIRST_S * 1_000_000, _LAST_S * 1_000_000)).then(instant)
+
+    def _from_ticks(self, a_second: int) -> pl.Expr:
+        sound = pl.when(self._column.is_between(_FIRST_S * a_second, _LAST_S * a_second)).then(self._column)
+        micros = sound * (1_000_000 // a_second) if a_second <= 1_000_000 else sound // (a_second // 1_000_000)
+        return micros.cast(INSTANT)
+
+
+def _plain(values: pa.ChunkedArray | pa.Array) -> pl.Series:
+    """Numbers, booleans and strings as they are; every other type as the text of its values."""
+    if pa.types.is_dictionary(values.type):
+        values = pc.cast(values, values.type.value_type)
+    if any(is_kind(values.type) for is_kind in _PLAIN):
+        return pl.Series(values)
+    return pl.Series([None if value is None else str(value) for value in values.to_pylist()], dtype=pl.String)
+
+
+def _json(texts: pl.DataFrame) -> pl.Series:
+    failed = texts.select(text for text in texts if text.null_count() < texts.height)
+    if not failed.width:
+        return pl.Series(UNPARSED, [None], dtype=pl.String).new_from_index(0, texts.height)
+    objects = (
+        {name: value for name, value in row.items() if value is not None} for row in failed.iter_rows(named=True)
+    )
+    rows = [json.dumps(found, ensure_ascii=False, sort_keys=True) if found else None for found in objects]
+    return pl.Series(UNPARSED, rows, dtype=pl.String)

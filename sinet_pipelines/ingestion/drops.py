@@ -1,0 +1,154 @@
+"""One drop as a file: rows to bytes and back, cast to the contract, with what could not be cast kept as text.
+
+Nothing is judged here. A file that is no table, a column that is missing, unknown or in another unit becomes a fault
+that names the file; a value that is no value of its column's type becomes null, and its text goes to `unparsed`.
+"""
+
+import hashlib
+import io
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sinet_pipelines.ingestion.casting import cast_table
+from sinet_pipelines.schemas.telemetry import DROP
+
+DROP_ID_DIGITS = 16
+_EMPTY = pl.DataFrame(DROP.schema.empty_table()).with_columns(unparsed=pl.lit(None, pl.String))
+
+
+class FaultKind(StrEnum):
+    """What can be wrong with a drop as a file."""
+
+    UNREADABLE = "unreadable"  # no table: set aside, its rows count as none
+    UNKNOWN_COLUMN = "unknown column"  # ignored
+    MISSING_COLUMN = "missing column"  # null in all its rows: the day cannot be right
+    OTHER_UNIT = "another unit"  # its own metadata contradict the contract: the day cannot be right
+    SET_ASIDE = "set aside"  # events that break their contract: ignored
+
+
+FAILS_THE_DAY = frozenset({FaultKind.MISSING_COLUMN, FaultKind.OTHER_UNIT})
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with one file.
+
+    Attributes:
+        file: its name.
+        kind: what kind of fault.
+        message: what was found, what is allowed, what to do.
+    """
+
+    file: str
+    kind: FaultKind
+    message: str
+
+    @property
+    def fails_the_day(self) -> bool:
+        """Whether the day of this drop cannot be right; else the neighbours go on."""
+        return self.kind in FAILS_THE_DAY
+
+
+def drop_id(content: bytes) -> str:
+    """The name of a drop: the first 16 hex digits of the SHA-256 of its bytes."""
+    return hashlib.sha256(content).hexdigest()[:DROP_ID_DIGITS]
+
+
+def encode_drop(rows: pl.DataFrame) -> bytes:
+    """The rows as a Parquet file whose columns name their units; equal rows give equal bytes.
+
+    Args:
+        rows: (n, columns) with the columns of a drop; a column may be text where a value of it is no number.
+    """
+    table = rows.select(c.name for c in DROP.columns).to_arrow(compat_level=pl.CompatLevel.oldest())
+    fields = [
+        pa.field(column.name, table.schema.field(column.name).type, metadata=_unit(column.unit))
+        for column in DROP.columns
+    ]
+    buffer = io.BytesIO()
+    pq.write_table(pa.table(table.columns, schema=pa.schema(fields)), buffer, compression="zstd", version="2.6")
+    return buffer.getvalue()
+
+
+def count_rows(content: bytes) -> int:
+    """Rows in a drop by its footer, 0 for what is no table."""
+    opened = _open(content)
+    return 0 if isinstance(opened, str) else int(opened.metadata.num_rows)
+
+
+def read_drop(content: bytes, *, file: str) -> tuple[pl.DataFrame, tuple[Fault, ...]]:
+    """The rows of a drop in the contract's columns and types, with `unparsed` beside them, and what is wrong with it.
+
+    Args:
+        content: the bytes of the file.
+        file: its name, for the messages.
+    """
+    opened = _open(content)
+    if isinstance(opened, str):
+        return _EMPTY, (_unreadable(file, opened),)
+    schema = opened.schema_arrow
+    try:
+        table = opened.read(columns=[column.name for column in DROP.columns if column.name in schema.names])
+    except (pa.ArrowException, OSError) as error:  # the footer is whole but a page is not
+        return _EMPTY, (_unreadable(file, _first_line(error)),)
+    return cast_table(table, DROP.columns), tuple(_faults(schema, file=file)) if table.num_rows else ()
+
+
+def read_faults(content: bytes, *, file: str) -> tuple[Fault, ...]:
+    """What is wrong with a drop as its footer says, without reading its rows."""
+    opened = _open(content)
+    if isinstance(opened, str):
+        return (_unreadable(file, opened),)
+    return tuple(_faults(opened.schema_arrow, file=file)) if opened.metadata.num_rows else ()
+
+
+def _open(content: bytes) -> pq.ParquetFile | str:
+    """The file, or why it is none."""
+    try:
+        opened = pq.ParquetFile(pa.BufferReader(content))
+        names = opened.schema_arrow.names
+    except (pa.ArrowException, OSError) as error:
+        return _first_line(error)
+    twice = sorted({name for name in names if names.count(name) > 1})
+    return f"columns {', '.join(twice)} stand in it twice" if twice else opened
+
+
+def _faults(schema: pa.Schema, *, file: str) -> Iterable[Fault]:
+    known = {column.name: column for column in DROP.columns}
+    for name in known:
+        if name not in schema.names:
+            yield Fault(file, FaultKind.MISSING_COLUMN, f"drop {file} has no column {name}; drop the day again with it")
+    for field in schema:
+        if field.name not in known:
+            message = f"drop {file} has a column {field.name} that no contract knows; it is ignored, drop it no more"
+            yield Fault(file, FaultKind.UNKNOWN_COLUMN, message)
+            continue
+        unit, allowed = _said_unit(field.metadata), known[field.name].unit
+        if unit is not None and unit != allowed:
+            message = (
+                f"drop {file} has {field.name} in {unit!r} (allowed: {allowed!r}); drop the day again in that unit"
+            )
+            yield Fault(file, FaultKind.OTHER_UNIT, message)
+
+
+def _unreadable(file: str, why: str) -> Fault:
+    message = f"drop {file} is no readable Parquet file ({why}); it is set aside, drop it again or remove it"
+    return Fault(file, FaultKind.UNREADABLE, message)
+
+
+def _unit(unit: str) -> dict[bytes, bytes] | None:
+    return {b"unit": unit.encode()} if unit else None
+
+
+def _said_unit(metadata: Mapping[bytes, bytes] | None) -> str | None:
+    said = (metadata or {}).get(b"unit")
+    return None if said is None else said.decode(errors="replace")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")

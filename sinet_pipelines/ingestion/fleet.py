@@ -1,0 +1,143 @@
+"""The record of a home's fleet, `landing/fleet.json`: written with the first landing and kept to ever after."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+from sinet_pipelines.errors import FleetError, UnknownRegionError
+from sinet_pipelines.ingestion.files import write_whole
+from sinet_pipelines.regions import REGIONS, get_region
+
+CYCLES_PER_DAY = 40
+DAYS = 25
+
+
+@dataclass(frozen=True)
+class PlantedFault:
+    """A fault put into a simulated fleet on purpose, so that a test can know what is to be found.
+
+    Attributes:
+        kind: what was done: `out_of_range`, `missing_value`, `conflicting_cycle`, `text_in_number`, `other_unit`,
+            `exact_copies` or `drift`.
+        region: where.
+        day: the day it is on, or begins on (`drift`).
+        column: the channel, empty where whole rows are meant.
+        rows: rows it touches: those to be set aside, repeated or shifted.
+        what: in words.
+    """
+
+    kind: str
+    region: str
+    day: date
+    column: str
+    rows: int
+    what: str
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """What a home's fleet is and how it is laid out.
+
+    Attributes:
+        name: of the folder it was read from, or `simulated`.
+        simulated: whether no real engine is in it.
+        first_day: day 0 of the layout, UTC.
+        cycles_per_day: flight cycles of an engine on one day.
+        days: days of the layout; the last row of every live engine is on the last.
+        regions: an engine's region is its number modulo these, remainder 1 the first of them.
+        seed: of the layout, and of the simulation.
+        subsets: SHA-256 of each subset's source by the subset's name.
+        planted: faults put in on purpose.
+        complete: whether all of it has landed, truth included; false while a landing is at work or was killed.
+    """
+
+    name: str
+    simulated: bool
+    first_day: date
+    cycles_per_day: int = CYCLES_PER_DAY
+    days: int = DAYS
+    regions: tuple[str, ...] = tuple(region.name for region in REGIONS)
+    seed: int = 0
+    subsets: Mapping[str, str] = field(default_factory=dict)
+    planted: tuple[PlantedFault, ...] = ()
+    complete: bool = False
+
+    @property
+    def last_day(self) -> date:
+        """The last day of the layout: *yesterday* when it was landed first."""
+        return self.first_day + timedelta(days=self.days - 1)
+
+    @property
+    def slots(self) -> int:
+        """Cycle slots from the first day's midnight to the end of the last day."""
+        return self.days * self.cycles_per_day
+
+    def day(self, number: int) -> date:
+        """The date of a day of the layout, counted from 0."""
+        return self.first_day + timedelta(days=number)
+
+    def admit(self, subset: str, digest: str) -> "Fleet":
+        """The fleet with one subset more.
+
+        Raises:
+            FleetError: the fleet has this subset already, read from something else.
+        """
+        known = self.subsets.get(subset, digest)
+        if known != digest:
+            raise FleetError(
+                f"the fleet {self.name!r} has another {subset} (SHA-256 {known[:12]}..., found {digest[:12]}...); "
+                "rows of two fleets never mix: land it with --home into a home of its own"
+            )
+        return replace(self, subsets=dict(sorted((*self.subsets.items(), (subset, digest)))))
+
+
+def fleet_file(home: Path) -> Path:
+    """Where a home keeps the record of its fleet."""
+    return home / "landing" / "fleet.json"
+
+
+def read_fleet(home: Path) -> Fleet | None:
+    """The fleet of a home, None where nothing landed yet.
+
+    Raises:
+        FleetError: the record is there and cannot be understood.
+    """
+    path = fleet_file(home)
+    if not path.exists():
+        return None
+    try:
+        return _fleet(json.loads(path.read_text()))
+    except (OSError, ValueError, KeyError, TypeError, UnknownRegionError) as error:
+        raise FleetError(
+            f"{path} is no record of a fleet ({error}); put its old text back or land into a new --home"
+        ) from error
+
+
+def write_fleet(fleet: Fleet, home: Path) -> None:
+    """Keeps the record, seen whole or not at all.
+
+    Raises:
+        StorageError: the disk is full or not writable.
+    """
+    text = json.dumps(asdict(fleet), default=str, indent=1)  # dates are what json does not know; str is their ISO form
+    write_whole(fleet_file(home), text.encode())
+
+
+def _fleet(record: Mapping[str, Any]) -> Fleet:
+    """The fleet of a record; a KeyError, TypeError or ValueError where it is none."""
+    planted = tuple(PlantedFault(**{**fault, "day": date.fromisoformat(fault["day"])}) for fault in record["planted"])
+    return Fleet(
+        name=str(record["name"]),
+        simulated=bool(record["simulated"]),
+        first_day=date.fromisoformat(record["first_day"]),
+        cycles_per_day=int(record["cycles_per_day"]),
+        days=int(record["days"]),
+        regions=tuple(get_region(name).name for name in record["regions"]),
+        seed=int(record["seed"]),
+        subsets=dict(record["subsets"]),
+        planted=planted,
+        complete=bool(record["complete"]),
+    )

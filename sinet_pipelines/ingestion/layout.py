@@ -1,0 +1,200 @@
+"""Lays a fleet out in time and place: which row lands on which day in which region, who failed when, what was true.
+
+Live engines all fly until the last slot of the last day. History engines of a region get evenly spaced commissioning
+slots in seeded order, the first at the very start, each failing by the last slot; so every day has rows, most days have
+failures, and how old an engine is says little about the date.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+
+import numpy as np
+import polars as pl
+
+from sinet_pipelines.errors import FleetError
+from sinet_pipelines.ingestion.cmapss import CmapssSubset, counted_cycle, last_cycles
+from sinet_pipelines.ingestion.fleet import Fleet
+from sinet_pipelines.schemas.telemetry import DROP
+
+DAY_US = 24 * 60 * 60 * 1_000_000
+_GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
+INSTANT = pl.Datetime("us", "UTC")
+_DROP_COLUMNS = tuple(column.name for column in DROP.columns)
+
+
+@dataclass(frozen=True)
+class DayRows:
+    """Rows that land together.
+
+    Attributes:
+        region: where.
+        day: when, UTC.
+        subset: of which subset.
+        rows: (n, 28) in the columns of a drop, in the order they were measured; n >= 1.
+    """
+
+    region: str
+    day: date
+    subset: str
+    rows: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A subset laid out.
+
+    Attributes:
+        days: by region and day.
+        failures: of history engines, by region: `unit`, `cycle`, `failed_at`.
+        truth: about live engines, by region: `unit`, `cycle`, `rul_cycles`, `known_at`.
+    """
+
+    days: tuple[DayRows, ...]
+    failures: Mapping[str, pl.DataFrame]
+    truth: Mapping[str, pl.DataFrame]
+
+
+def lay_out(subset: CmapssSubset, fleet: Fleet) -> Layout:
+    """The subset's rows by region and day, its failures and its truth, as the fleet's record says.
+
+    The same subset and record give the same layout, whatever other subsets the fleet has.
+
+    Raises:
+        FleetError: an engine is longer than all days of the layout.
+    """
+    if subset.longest > fleet.slots:
+        raise FleetError(
+            f"{subset.name} has an engine of {subset.longest} cycles (allowed: {fleet.slots}, since the fleet "
+            f"{fleet.name!r} was laid out in {fleet.days} days of {fleet.cycles_per_day}); "
+            "land it with --home into a home of its own"
+        )
+    history, live = _history_engines(subset, fleet), _live_engines(subset, fleet)
+    rows = pl.concat(
+        [
+            _dated(subset.train, history, role="history", fleet=fleet),
+            _dated(subset.test, live, role="live", fleet=fleet),
+        ],
+        how="vertical_relaxed",  # a column is text where one value of it is
+    )
+    return Layout(_by_day(rows, subset.name, fleet), _failures(history, fleet), _truth(live, subset.rul, fleet))
+
+
+def commissioning_slots(lengths: np.ndarray, *, slots: int, rng: np.random.Generator) -> np.ndarray:
+    """The slot at which each engine flies its first cycle.
+
+    The n starts are evenly spaced from 0 to the latest for which all engines end by the last slot. Which engine gets
+    which is a seeded order, but a late start goes to the last in that order for whom the time that is left suffices.
+
+    Args:
+        lengths: (n,) cycles of each engine, none above `slots`.
+        slots: slots of the layout.
+        rng: draws where the order begins.
+
+    Returns:
+        (n,) int64, one of them 0.
+    """
+    count = len(lengths)
+    starts = np.arange(count) * (_latest_start(np.sort(lengths), slots=slots) / max(count - 1, 1))
+    starts = np.floor(starts + 1e-9).astype(np.int64)  # a product of fractions may fall short of its whole number
+    waiting = _dealt(lengths, rng)[::-1]
+    given = np.empty(count, dtype=np.int64)
+    for start in starts[::-1]:
+        chosen = int(np.argmax(lengths[waiting] <= slots - start))  # the first that fits
+        given[waiting[chosen]] = start
+        waiting = np.delete(waiting, chosen)
+    return given
+
+
+def _dealt(lengths: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """An order in which long and short engines follow one another as evenly as can be, so that age drifts little.
+
+    Ranks times the golden ratio, modulo one, are spread over any stretch of the order (Weyl 1916; a random order is
+    not): on FD001 the mean age of a day varies by 4.8 cycles instead of 6.9.
+    """
+    ranks = np.argsort(np.argsort(lengths, kind="stable"), kind="stable")
+    return np.argsort((ranks * _GOLDEN_RATIO + rng.random()) % 1.0, kind="stable")
+
+
+def _latest_start(ascending: np.ndarray, *, slots: int) -> float:
+    """The latest last start of evenly spaced ones: the k-th from the end leaves room for the k-th shortest engine."""
+    count = len(ascending)
+    if count == 1:
+        return 0.0
+    from_end = np.arange(count - 1)  # the first start is 0 and leaves room for any engine
+    return float(np.min((slots - ascending[:-1]) * (count - 1) / (count - 1 - from_end)))
+
+
+def _history_engines(subset: CmapssSubset, fleet: Fleet) -> pl.DataFrame:
+    """One row per history engine: `unit`, `last_cycle`, `start`, `region`, `name`."""
+    engines = _named(last_cycles(subset.train), subset.name, fleet, prefix="")
+    parts = []
+    for number, region in enumerate(fleet.regions):
+        part = engines.filter(pl.col("region") == region)
+        rng = np.random.default_rng([fleet.seed, number, *subset.name.encode()])
+        starts = commissioning_slots(part["last_cycle"].to_numpy(), slots=fleet.slots, rng=rng)
+        parts.append(part.with_columns(start=pl.Series(starts, dtype=pl.Int64)))
+    return pl.concat(parts)
+
+
+def _live_engines(subset: CmapssSubset, fleet: Fleet) -> pl.DataFrame:
+    """One row per live engine, as for history; all end at the last slot."""
+    engines = _named(last_cycles(subset.test), subset.name, fleet, prefix="L")
+    return engines.with_columns(start=fleet.slots - pl.col("last_cycle").cast(pl.Int64))
+
+
+def _named(engines: pl.DataFrame, subset: str, fleet: Fleet, *, prefix: str) -> pl.DataFrame:
+    number = pl.col("unit").cast(pl.String).str.zfill(4)
+    place = (pl.col("unit") - 1) % len(fleet.regions)
+    return engines.with_columns(
+        name=pl.format("{}-{}{}", pl.lit(subset), pl.lit(prefix), number),
+        region=place.replace_strict(range(len(fleet.regions)), fleet.regions, return_dtype=pl.String),
+    )
+
+
+def _dated(rows: pl.DataFrame, engines: pl.DataFrame, *, role: str, fleet: Fleet) -> pl.DataFrame:
+    """The rows as drops have them, with `region` and `day_number`, in the order they were measured."""
+    slotted = rows.with_columns(counted=counted_cycle()).join(engines, on="unit", how="left", maintain_order="left")
+    return slotted.with_columns(slot=pl.col("start") + pl.col("counted") - 1).select(
+        pl.col("name").alias("unit"),
+        pl.lit(role).alias("role"),
+        "cycle",
+        _instant(pl.col("slot"), fleet).alias("recorded_at"),
+        *_DROP_COLUMNS[4:],
+        "region",
+        (pl.col("slot") // fleet.cycles_per_day).alias("day_number"),
+    )
+
+
+def _instant(slot: pl.Expr, fleet: Fleet) -> pl.Expr:
+    """The instant of a slot: slots divide a day evenly, to the microsecond below."""
+    day, within = slot // fleet.cycles_per_day, slot % fleet.cycles_per_day
+    return _midnight(fleet.first_day) + pl.duration(microseconds=day * DAY_US + within * DAY_US // fleet.cycles_per_day)
+
+
+def _midnight(day: date) -> pl.Expr:
+    return pl.lit(datetime.combine(day, time(), tzinfo=UTC)).cast(INSTANT)
+
+
+def _by_day(rows: pl.DataFrame, subset: str, fleet: Fleet) -> tuple[DayRows, ...]:
+    ordered = rows.sort("region", "day_number", "recorded_at", "unit", maintain_order=True)
+    parts = ordered.partition_by("region", "day_number", as_dict=True, include_key=False, maintain_order=True)
+    return tuple(DayRows(region, fleet.day(number), subset, part) for (region, number), part in parts.items())
+
+
+def _failures(engines: pl.DataFrame, fleet: Fleet) -> dict[str, pl.DataFrame]:
+    end = _instant(pl.col("start") + pl.col("last_cycle") - 1, fleet).alias("failed_at")
+    return _by_region(engines, [pl.col("name").alias("unit"), pl.col("last_cycle").alias("cycle"), end])
+
+
+def _truth(engines: pl.DataFrame, rul: pl.DataFrame, fleet: Fleet) -> dict[str, pl.DataFrame]:
+    """Truth is known from the midnight after the last day: in the same run, and later than every row it is about."""
+    known = _midnight(fleet.last_day + timedelta(days=1)).alias("known_at")
+    columns = [pl.col("name").alias("unit"), pl.col("last_cycle").alias("cycle"), pl.col("rul_cycles"), known]
+    return _by_region(engines.join(rul, on="unit"), columns)
+
+
+def _by_region(engines: pl.DataFrame, columns: list[pl.Expr]) -> dict[str, pl.DataFrame]:
+    parts = engines.partition_by("region", as_dict=True)
+    return {str(region): part.select(columns).sort("unit") for (region,), part in sorted(parts.items())}

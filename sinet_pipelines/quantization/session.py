@@ -1,0 +1,85 @@
+"""Opens a served graph as the server does - onnxruntime, one thread - and asks it about sequences."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sinet_pipelines.errors import DisagreementError
+from sinet_pipelines.features.sequences import Sequences
+from sinet_pipelines.quantization.window_graph import INPUTS
+
+BATCH_ROWS = 1024  # a window in float64 is 6 kB: the working set of so many rows stays at some tens of MB
+
+Singles = NDArray[np.float32]
+
+
+def open_session(onnx_bytes: bytes) -> Any:
+    """An onnxruntime session of the model, on one thread, as it is served.
+
+    Raises:
+        DisagreementError: the bytes are no model that onnxruntime can run, or it asks for other inputs than `INPUTS`,
+            or does not answer `rul_cycles`.
+    """
+    import onnxruntime as ort
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # what is wrong comes as an exception; warnings about the host help nobody here
+    unreadable = (state.Fail, state.InvalidArgument, state.InvalidGraph, state.InvalidProtobuf, state.NotImplemented)
+    try:
+        session = ort.InferenceSession(onnx_bytes, options, providers=["CPUExecutionProvider"])
+    except unreadable as error:
+        raise DisagreementError(f"onnxruntime cannot open the model ({error}); export it again") from error
+    _check_signature(session)
+    return session
+
+
+def _check_signature(session: Any) -> None:
+    found = {tensor.name: (tensor.type, tuple(tensor.shape[1:])) for tensor in session.get_inputs()}
+    allowed = {name: ("tensor(float)", shape) for name, shape in INPUTS.items()}
+    outputs = [tensor.name for tensor in session.get_outputs()]
+    if found != allowed or "rul_cycles" not in outputs:
+        raise DisagreementError(
+            f"the model's signature is {found} -> {outputs} (allowed: {allowed} -> rul_cycles, ...); export it again"
+        )
+
+
+def feed(sequences: Sequences) -> dict[str, Singles]:
+    """The sequences as the tensors that every served model takes."""
+    return {
+        "window": sequences.window_BTC,
+        "first_cycles": sequences.first_cycles_BTC,
+        "cycle": sequences.cycle_B.astype(np.float32)[:, None],
+    }
+
+
+def answer(session: Any, sequences: Sequences) -> dict[str, Singles]:
+    """What the model says about each sequence: every output by name, (B,) each."""
+    names = [tensor.name for tensor in session.get_outputs()]
+    tensors = feed(sequences)
+    starts = range(0, len(sequences), BATCH_ROWS)
+    parts = [session.run(names, _rows(tensors, slice(start, start + BATCH_ROWS))) for start in starts]
+    return {name: np.concatenate([part[i][:, 0] for part in parts] or [_NONE]) for i, name in enumerate(names)}
+
+
+_NONE = np.empty(0, dtype=np.float32)
+
+
+def _rows(tensors: Mapping[str, Singles], rows: slice) -> dict[str, Singles]:
+    return {name: values[rows] for name, values in tensors.items()}
+
+
+def median_latency_us(session: Any, sequences: Sequences, *, calls: int = 1000) -> float:
+    """The median time of one call about one engine, in microseconds, without any transport."""
+    tensors = feed(sequences)
+    singles = [_rows(tensors, slice(i, i + 1)) for i in range(min(len(sequences), 100))]
+    seconds = np.empty(calls)
+    for i in range(calls):
+        started = time.perf_counter()
+        session.run(None, singles[i % len(singles)])
+        seconds[i] = time.perf_counter() - started
+    return float(np.median(seconds) * 1e6)

@@ -1,0 +1,155 @@
+"""Runs in MLflow: one finished run per content, whatever was killed and run again in between."""
+
+import hashlib
+import json
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sinet_pipelines.errors import UsageError
+from sinet_pipelines.registry.tracking import Tracking
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric
+
+KEY_TAG = "sinet.key"
+CODE_TAG = "code_version"
+DATA_TAG = "data_version."  # and the table's name
+_METRICS_AT_ONCE = 1000  # what MLflow takes in one call
+_PARAMS_AT_ONCE = 100
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What is told of one run.
+
+    Attributes:
+        experiment: name of the experiment it belongs to.
+        name: name of the run on MLflow's pages.
+        params: what it was made with.
+        metrics: figures by name; a sequence is a curve over steps 0, 1, 2, ...
+        data_versions: content hash of each table it read, by the table's name.
+        code_version: of the code that ran.
+        tags: anything else.
+        artifacts: files to keep, by their path in the run.
+    """
+
+    experiment: str
+    name: str
+    params: Mapping[str, object]
+    metrics: Mapping[str, float | Sequence[float]]
+    data_versions: Mapping[str, str]
+    code_version: str
+    tags: Mapping[str, str] = field(default_factory=dict)
+    artifacts: Mapping[str, bytes] = field(default_factory=dict)
+
+
+def content_key(*parts: object) -> str:
+    """The first 16 hex digits of the SHA-256 of what a run depends on; equal contents have equal keys.
+
+    Args:
+        parts: anything that JSON can say; the order of a mapping's keys does not count.
+
+    >>> content_key({"seed": 1, "rows": "ab"}) == content_key({"rows": "ab", "seed": 1})
+    True
+    """
+    said = json.dumps(parts, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(said.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class LoggedRun:
+    """A finished run as MLflow knows it.
+
+    Attributes:
+        run_id: its id.
+        experiment_id: id of its experiment.
+        is_new: whether it was written now; false where this content had its run already.
+    """
+
+    run_id: str
+    experiment_id: str
+    is_new: bool
+
+
+def log_run(tracking: Tracking, record: RunRecord, *, key: str) -> LoggedRun:
+    """The one finished run of this content, written if it is not there.
+
+    What a killed process left unfinished under the same key is thrown away: a run is whole or not there.
+
+    Args:
+        tracking: where runs are kept.
+        record: what to tell.
+        key: of everything the run depends on, as `content_key` makes it.
+
+    Raises:
+        UsageError: the experiment was deleted by hand.
+    """
+    with tracking.alone() as client:
+        experiment = _experiment(client, record.experiment, root=tracking.artifact_root)
+        for run in client.search_runs([experiment], f"tags.`{KEY_TAG}` = '{key}'"):
+            if run.info.status == "FINISHED":
+                return LoggedRun(run.info.run_id, experiment, is_new=False)
+            client.delete_run(run.info.run_id)
+        tags = {KEY_TAG: key, CODE_TAG: record.code_version, **record.tags}
+        tags |= {f"{DATA_TAG}{table}": version for table, version in record.data_versions.items()}
+        run_id = client.create_run(experiment, tags=tags, run_name=record.name).info.run_id
+        _tell(client, run_id, record)
+        client.set_terminated(run_id, "FINISHED")
+        return LoggedRun(run_id, experiment, is_new=True)
+
+
+def add_metrics(tracking: Tracking, run_id: str, metrics: Mapping[str, float]) -> None:
+    """Sets figures that came to be known after the run; one that has this value already gets no second point."""
+    with tracking.alone() as client:
+        known = client.get_run(run_id).data.metrics
+        news = {name: value for name, value in metrics.items() if known.get(name) != value}
+        client.log_batch(run_id, metrics=list(_points(news)))
+
+
+def _experiment(client: "MlflowClient", name: str, *, root: str) -> str:
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        return client.create_experiment(name, artifact_location=f"{root}/{name}")
+    if found.lifecycle_stage != "active":
+        raise UsageError(
+            f"experiment {name!r} was deleted by hand; restore it: mlflow experiments restore -x {found.experiment_id}"
+        )
+    return found.experiment_id
+
+
+def _tell(client: "MlflowClient", run_id: str, record: RunRecord) -> None:
+    from mlflow.entities import Param
+
+    params = [Param(name, str(value)) for name, value in record.params.items()]
+    for start in range(0, len(params), _PARAMS_AT_ONCE):
+        client.log_batch(run_id, params=params[start : start + _PARAMS_AT_ONCE])
+    points = list(_points(record.metrics))
+    for start in range(0, len(points), _METRICS_AT_ONCE):
+        client.log_batch(run_id, metrics=points[start : start + _METRICS_AT_ONCE])
+    keep_files(client, run_id, record.artifacts)
+
+
+def _points(metrics: Mapping[str, float | Sequence[float]]) -> Iterator["Metric"]:
+    """The points of all curves; a single figure is a curve of one step."""
+    from mlflow.entities import Metric
+
+    now_ms = time.time_ns() // 1_000_000
+    for name, values in metrics.items():
+        for step, value in enumerate(values if isinstance(values, Sequence) else [values]):
+            yield Metric(name, float(value), now_ms, step)
+
+
+def keep_files(client: "MlflowClient", run_id: str, files: Mapping[str, bytes]) -> None:
+    """Puts the files into the run's artifacts, under their paths; a file of the same path is replaced."""
+    with tempfile.TemporaryDirectory() as scratch:
+        for path, content in files.items():
+            target = Path(scratch) / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
+        if files:
+            client.log_artifacts(run_id, scratch)

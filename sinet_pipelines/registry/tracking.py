@@ -1,0 +1,90 @@
+"""Where MLflow keeps runs and models, and how the processes of one home take turns in writing there.
+
+MLflow is imported when it is first asked; what it would send home is switched off before.
+"""
+
+import fcntl
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+SQLITE = "sqlite:///"
+_ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",  # else every first use tells of its schema
+}
+_FOREIGN_WARNING = (
+    "The ``noload`` loader strategy is deprecated"  # MLflow 3.17 maps its tables the way of SQLAlchemy 2.0
+)
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """An MLflow store: its database and the root of its artifacts.
+
+    Attributes:
+        uri: of runs and registry: `sqlite:///<home>/mlflow.db`, or that of a server.
+        artifact_root: folder or URI under which each experiment keeps its files.
+        lock: file by which the processes of one home take turns in writing.
+    """
+
+    uri: str
+    artifact_root: str
+    lock: Path
+
+    @cached_property
+    def client(self) -> "MlflowClient":
+        """MLflow's client; the first use of a home makes its tables, which takes two seconds."""
+        os.environ.update(_ENVIRONMENT)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=_FOREIGN_WARNING)
+            from mlflow import MlflowClient
+
+            if self.uri.startswith(SQLITE):
+                self._ensure_database(Path(self.uri.removeprefix(SQLITE)))
+            return MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
+
+    @contextmanager
+    def alone(self) -> Iterator["MlflowClient"]:
+        """The client, while no other process or thread of this home writes; a killed holder lets go by dying."""
+        client = self.client
+        with self._turn():
+            yield client
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        self.lock.parent.mkdir(parents=True, exist_ok=True)
+        with self.lock.open("w") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+
+    def _ensure_database(self, path: Path) -> None:
+        """Makes MLflow's tables beside their place and moves them there whole.
+
+        MLflow makes them by some fifty migrations: killed in between, it leaves a file that it can never open again.
+        """
+        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+        with self._turn():
+            if path.exists():
+                return
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial = path.with_name(f"{path.name}.partial")
+            partial.unlink(missing_ok=True)
+            SqlAlchemyStore(f"{SQLITE}{partial}", self.artifact_root).engine.dispose()
+            partial.replace(path)
+
+
+def tracking_of(home: Path) -> Tracking:
+    """The embedded store of a home: SQLite and a folder."""
+    return Tracking(f"{SQLITE}{home}/mlflow.db", (home / "mlflow-artifacts").as_uri(), home / "mlflow.lock")

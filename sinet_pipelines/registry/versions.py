@@ -1,0 +1,250 @@
+"""Versions of models in MLflow's registry: one a content, under aliases that say which of them serves.
+
+A version is named by the SHA-256 of its file, which lies under that name in the artifacts of the run that made it. Who
+registers the same bytes again gets the version there is. Across the machines of one registry MLflow's database is the
+only common ground: `Tracking.lock` makes registrars of one home take turns, not those of two homes.
+"""
+
+import hashlib
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sinet_pipelines.errors import ModelNotFoundError, StorageError
+from sinet_pipelines.registry.runs import keep_files
+from sinet_pipelines.registry.tracking import Tracking
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+CHAMPION = "champion"
+SHA_TAG = "sha256"
+FAMILY_TAG = "family"
+FILE_TAG = "file"
+PROMOTED_TAG = "{alias}.promoted_at"  # on a version: the instant it last got the alias, UTC
+REPLACED_TAG = "{alias}.replaced"  # on a version: the version that had the alias before, empty for none
+
+
+@dataclass(frozen=True)
+class Version:
+    """One content of a model.
+
+    Attributes:
+        name: of the registered model.
+        version: from 1.
+        sha256: of its file, 64 hex digits; empty where somebody registered it by hand.
+        family: kind of model: `gradient_boosting`; empty likewise.
+        run_id: the run that made it.
+        aliases: in alphabetical order.
+        tags: everything said about it.
+        created_at: instant of its registration, UTC.
+    """
+
+    name: str
+    version: int
+    sha256: str
+    family: str
+    run_id: str
+    aliases: tuple[str, ...]
+    tags: Mapping[str, str]
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """That a version got an alias.
+
+    Attributes:
+        version: that got it.
+        replaced: version that had it before, None for none.
+        promoted_at: when, UTC.
+    """
+
+    version: int
+    replaced: int | None
+    promoted_at: datetime
+
+
+def register(
+    tracking: Tracking,
+    name: str,
+    content: bytes,
+    *,
+    family: str,
+    run_id: str,
+    file: str = "model.onnx",
+    tags: Mapping[str, str] | None = None,
+    alias: str | None = None,
+) -> Version:
+    """The one version of this content, made if it is not there, with the alias if one is given.
+
+    Each step is done only where it is missing, so that who is killed in between can do it all again.
+
+    Args:
+        tracking: where models are kept.
+        name: of the registered model.
+        content: the model's file.
+        family: kind of model.
+        run_id: the finished run that made it; its artifacts keep the file.
+        file: name of the file.
+        tags: what else to say about a new version; one that is there keeps what it says.
+        alias: alias the version shall have afterwards.
+    """
+    sha256 = hashlib.sha256(content).hexdigest()
+    with tracking.alone() as client:
+        _ensure_model(client, name)
+        found = client.search_model_versions(f"name = '{name}' and tags.{SHA_TAG} = '{sha256}'")
+        if found:
+            version = min(found, key=lambda v: int(v.version))
+        else:
+            keep_files(client, run_id, {f"{_folder(sha256)}/{file}": content})
+            client.set_tag(run_id, SHA_TAG, sha256)
+            said = {**(tags or {}), SHA_TAG: sha256, FAMILY_TAG: family, FILE_TAG: file}
+            source = f"{client.get_run(run_id).info.artifact_uri}/{_folder(sha256)}"
+            version = client.create_model_version(name, source, run_id=run_id, tags=said)
+        if alias is not None:
+            _give_alias(client, name, int(version.version), alias=alias)
+        return _get(client, name, int(version.version))
+
+
+def set_alias(tracking: Tracking, name: str, version: int, *, alias: str = CHAMPION) -> Version:
+    """Gives the version the alias, taking it from the one that had it; the version as it is afterwards.
+
+    Raises:
+        ModelNotFoundError: no such model or version.
+    """
+    with tracking.alone() as client:
+        _get(client, name, version)
+        _give_alias(client, name, version, alias=alias)
+        return _get(client, name, version)
+
+
+def get_champion(tracking: Tracking, name: str, *, alias: str = CHAMPION) -> Version | None:
+    """The version that has the alias; None where none has, or no such model is registered."""
+    version = _aliases(tracking.client, name).get(alias)
+    return None if version is None else _get(tracking.client, name, version)
+
+
+def get_version(tracking: Tracking, name: str, version: int) -> Version:
+    """The version of this number.
+
+    Raises:
+        ModelNotFoundError: no such model or version.
+    """
+    return _get(tracking.client, name, version)
+
+
+def list_versions(tracking: Tracking, name: str | None = None) -> list[Version]:
+    """All versions of one model, or of all models, by name and number."""
+    condition = "" if name is None else f"name = '{name}'"
+    found = _all_pages(tracking.client, condition)
+    aliases = {model: _aliases(tracking.client, model) for model in {version.name for version in found}}
+    versions = [_read(version, aliases[version.name]) for version in found]
+    return sorted(versions, key=lambda version: (version.name, version.version))
+
+
+def promotions(tracking: Tracking, name: str, *, alias: str = CHAMPION) -> list[Promotion]:
+    """The last promotion of each version that ever had the alias, the oldest first."""
+    promoted, replaced = PROMOTED_TAG.format(alias=alias), REPLACED_TAG.format(alias=alias)
+    found = [
+        Promotion(
+            version.version,
+            int(version.tags[replaced]) if version.tags[replaced] else None,
+            datetime.fromisoformat(version.tags[promoted]),
+        )
+        for version in list_versions(tracking, name)
+        if promoted in version.tags
+    ]
+    return sorted(found, key=lambda promotion: promotion.promoted_at)
+
+
+def load_artifact(tracking: Tracking, version: Version) -> bytes:
+    """The version's file.
+
+    Raises:
+        ModelNotFoundError: the version was registered by hand and names no file.
+        StorageError: the file is gone, or its bytes are not those that were registered.
+    """
+    from mlflow.exceptions import MlflowException
+
+    if FILE_TAG not in version.tags:
+        raise ModelNotFoundError(f"{version.name} version {version.version} names no file; register its bytes instead")
+    path = f"{_folder(version.sha256)}/{version.tags[FILE_TAG]}"
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            content = Path(tracking.client.download_artifacts(version.run_id, path, scratch)).read_bytes()
+        except (MlflowException, OSError) as error:
+            raise StorageError(
+                f"{path} of {version.name} version {version.version} is gone from run {version.run_id}; train it again"
+            ) from error
+    found = hashlib.sha256(content).hexdigest()
+    if found != version.sha256:
+        raise StorageError(
+            f"{version.name} version {version.version} holds {found[:16]}, registered was {version.sha256[:16]}: its "
+            "file was changed; restore it or register the model again"
+        )
+    return content
+
+
+def _folder(sha256: str) -> str:
+    return f"models/{sha256[:16]}"
+
+
+def _ensure_model(client: "MlflowClient", name: str) -> None:
+    if not client.search_registered_models(f"name = '{name}'"):
+        client.create_registered_model(name)
+
+
+def _give_alias(client: "MlflowClient", name: str, version: int, *, alias: str) -> None:
+    """Says when and after whom, then does it: killed in between, it is said again by whoever does it again."""
+    holder = _aliases(client, name).get(alias)
+    if holder == version:
+        return
+    at = datetime.now(UTC).isoformat(timespec="milliseconds")
+    client.set_model_version_tag(name, str(version), PROMOTED_TAG.format(alias=alias), at)
+    client.set_model_version_tag(name, str(version), REPLACED_TAG.format(alias=alias), str(holder or ""))
+    client.set_registered_model_alias(name, alias, str(version))
+
+
+def _aliases(client: "MlflowClient", name: str) -> dict[str, int]:
+    """Each alias of the model with its version; none where no such model is registered."""
+    for model in client.search_registered_models(f"name = '{name}'"):
+        return {alias: int(version) for alias, version in model.aliases.items()}
+    return {}
+
+
+def _get(client: "MlflowClient", name: str, version: int) -> Version:
+    found = _all_pages(client, f"name = '{name}'")
+    for candidate in found:
+        if int(candidate.version) == version:
+            return _read(candidate, _aliases(client, name))
+    there = ", ".join(str(v.version) for v in found) or "none"
+    raise ModelNotFoundError(f"{name} has no version {version} (there is: {there}); ask `sinet models list`")
+
+
+def _all_pages(client: "MlflowClient", condition: str) -> list["ModelVersion"]:
+    found, token = [], None
+    while True:
+        page = client.search_model_versions(condition, page_token=token)
+        found += page
+        token = page.token
+        if not token:
+            return found
+
+
+def _read(version: "ModelVersion", aliases: Mapping[str, int]) -> Version:
+    number = int(version.version)
+    return Version(
+        name=version.name,
+        version=number,
+        sha256=version.tags.get(SHA_TAG, ""),
+        family=version.tags.get(FAMILY_TAG, ""),
+        run_id=version.run_id,
+        aliases=tuple(sorted(alias for alias, holder in aliases.items() if holder == number)),
+        tags=dict(version.tags),
+        created_at=datetime.fromtimestamp(version.creation_timestamp / 1000, UTC),
+    )

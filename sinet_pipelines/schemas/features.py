@@ -1,0 +1,187 @@
+"""Contracts of what is learnt from: setting cells, window features, sequences, training and evaluation sets.
+
+The names of the features stand here and nowhere else; `features/windows.py` computes them in this order, and the
+served graph repeats it. A feature is named by the channel it comes from, `_z` (in standard deviations of its
+operating regime), the statistic and its horizon in cycles: `t24_degr_z_mean_10`.
+"""
+
+import pyarrow as pa
+
+from sinet_pipelines.schemas.contract import Column, Contract, DataClass
+from sinet_pipelines.schemas.telemetry import CHANNELS, INSTANT, ROLES, SENSORS, SETTINGS
+
+WINDOW_CYCLES = 30  # shorter histories give flagged partial windows, never errors
+FIRST_CYCLES = 10  # what an engine looked like when it was new: its baseline
+MAX_RUL_CYCLES = 125  # a new engine shows no wear: the piecewise-linear target of Heimes 2008
+
+MEAN_HORIZONS = (5, 10, 20, 30)
+SLOPE_HORIZONS = (15, 30)
+SPREAD_HORIZONS = (30,)
+CHANGE_HORIZONS = (10, 30)
+
+ORIGINS = ("history", "live")  # cut at random from a finished life; a live engine whose truth has arrived
+
+_SAID = {
+    "last": "at the asked cycle",
+    "mean": "mean over the last {} cycles",
+    "spread": "standard deviation over the last {} cycles",
+    "slope": "least-squares slope over the last {} cycles",
+    "change": "mean over the last {} cycles less the mean of the engine's first 10",
+}
+_HORIZONS = (
+    ("last", (1,)),
+    ("mean", MEAN_HORIZONS),
+    ("spread", SPREAD_HORIZONS),
+    ("slope", SLOPE_HORIZONS),
+    ("change", CHANGE_HORIZONS),
+)
+
+
+def _feature_columns() -> tuple[Column, ...]:
+    """One column a statistic, horizon and sensor, in that order, then the cycle itself."""
+    columns = []
+    for statistic, horizons in _HORIZONS:
+        unit = "sd per cycle" if statistic == "slope" else "sd"
+        for horizon in horizons:
+            suffix = "last" if statistic == "last" else f"{statistic}_{horizon}"
+            for sensor in SENSORS:
+                said = f"{sensor.description}, {_SAID[statistic].format(horizon)}"
+                columns.append(Column(f"{sensor.name}_z_{suffix}", pa.float32(), said, unit))
+    columns.append(Column("age_cycles", pa.float32(), "cycles flown, as a feature", "cycles", 1, 100_000))
+    return tuple(columns)
+
+
+FEATURES: tuple[Column, ...] = _feature_columns()
+FEATURE_NAMES: tuple[str, ...] = tuple(column.name for column in FEATURES)
+
+_UNIT = Column("unit", pa.string(), "engine: its subset and number, L before the number of a live one")
+_ROLE = Column("role", pa.string(), "history (run to failure) or live (still running)", allowed=ROLES)
+_REGION = Column("region", pa.string(), "region whose engine it is")
+_ORIGIN = Column("origin", pa.string(), "history engine never trained on, or live engine with truth", allowed=ORIGINS)
+_CYCLE = Column("cycle", pa.int32(), "flight cycle of the engine, from 1", "cycles", 1, 100_000)
+_RECORDED = Column("recorded_at", INSTANT, "instant of the cycle, UTC")
+_DATE = Column("event_date", pa.date32(), "day of the row it comes from; the partition")
+_HASH = Column("row_hash", pa.string(), "row of validated telemetry it describes")
+_RUL = Column("rul_cycles", pa.int32(), "cycles left after this one, not capped", "cycles", 0, 100_000)
+_WINDOW = (
+    Column("regimes_version", pa.string(), "version of the operating regimes it was standardised by"),
+    Column(
+        "window_cycles_present",
+        pa.int32(),
+        f"cycles of the last {WINDOW_CYCLES} that are there; fewer is a partial window",
+        "cycles",
+        1,
+        WINDOW_CYCLES,
+    ),
+)
+
+#: What a region tells of its history engines so that regimes can be found without their rows.
+SETTING_CELLS = Contract(
+    "setting_cells",
+    "One cell of the grid of flight settings: how many history rows fell into it, their means and squared deviations.",
+    DataClass.FEATURE,
+    (Column("row_count", pa.int64(), "history rows in the cell", "rows", 1),)
+    + tuple(Column(f"{c.name}_mean", pa.float64(), f"mean of {c.description}", c.unit) for c in SETTINGS + SENSORS)
+    + tuple(
+        Column(f"{c.name}_m2", pa.float64(), f"sum of squared deviations of {c.description}", f"({c.unit})^2", 0)
+        for c in SETTINGS + SENSORS
+    ),
+    key=tuple(f"{c.name}_mean" for c in SETTINGS),
+)
+
+WINDOW_FEATURES = Contract(
+    "window_features",
+    "One engine at one cycle: statistics of its last 30 cycles, each sensor in standard deviations of its regime.",
+    DataClass.FEATURE,
+    (_UNIT, _ROLE, _CYCLE, _RECORDED, _DATE, _HASH, *_WINDOW, *FEATURES),
+    key=("unit", "cycle"),
+)
+
+TRAINING_SET = Contract(
+    "training_set",
+    "One history engine at one cycle, its features then, and the cycles it had left.",
+    DataClass.FEATURE,
+    (_UNIT, _REGION, _CYCLE, _RECORDED, *_WINDOW, *FEATURES, _RUL),
+    key=("unit", "cycle"),
+)
+
+EVALUATION_SET = Contract(
+    "evaluation_set",
+    "One engine never trained on at one asked cycle, its features then, and the cycles it had left.",
+    DataClass.FEATURE,
+    (_UNIT, _REGION, _ORIGIN, _CYCLE, _RECORDED, *_WINDOW, *FEATURES, _RUL),
+    key=("unit", "cycle"),
+)
+
+EVALUATION_RESULTS = Contract(
+    "evaluation_results",
+    "One predictor's errors over one slice of the evaluation set.",
+    DataClass.FEATURE,
+    (
+        Column("slice", pa.string(), "what is compared: all, region or origin"),
+        Column("value", pa.string(), "which region or origin; all"),
+        Column("predictor", pa.string(), "the model, or a yardstick beside it"),
+        Column("n", pa.int64(), "asked cycles in the slice", "rows", 1),
+        Column("engines", pa.int64(), "engines in the slice", "engines", 1),
+        Column("rmse_capped", pa.float64(), f"RMSE, truth capped at {MAX_RUL_CYCLES}", "cycles", 0),
+        Column("rmse_uncapped", pa.float64(), "RMSE, truth as it was", "cycles", 0),
+        Column("score_capped", pa.float64(), f"PHM08 score, truth capped at {MAX_RUL_CYCLES}", "1", 0),
+        Column("score_uncapped", pa.float64(), "PHM08 score, truth as it was", "1", 0),
+        Column(
+            "bias_capped", pa.float64(), f"mean error (late is positive), truth capped at {MAX_RUL_CYCLES}", "cycles"
+        ),
+    ),
+    key=("slice", "value", "predictor"),
+)
+
+FLEET_PREDICTIONS = Contract(
+    "fleet_predictions",
+    "What the served champion says about one live engine at its latest cycle.",
+    DataClass.FEATURE,
+    (
+        _UNIT,
+        _REGION,
+        _CYCLE,
+        Column("recorded_at", INSTANT, "instant of the cycle the prediction is about, UTC"),
+        Column("rul_cycles", pa.float64(), "predicted remaining useful life", "cycles", 0, MAX_RUL_CYCLES),
+        Column("lower_cycles", pa.float64(), "lower end of the interval", "cycles", 0, MAX_RUL_CYCLES, nullable=True),
+        Column("upper_cycles", pa.float64(), "upper end of the interval", "cycles", 0, MAX_RUL_CYCLES, nullable=True),
+        Column("model", pa.string(), "name in the registry"),
+        Column("version", pa.string(), "version in the registry"),
+    ),
+    key=("unit", "cycle"),
+)
+
+_SEQUENCE = (
+    _UNIT,
+    _CYCLE,
+    _DATE,
+    _HASH,
+    Column(
+        "window",
+        pa.list_(pa.field("element", pa.float32(), nullable=False)),
+        f"{WINDOW_CYCLES} cycles x {len(CHANNELS)} channels, oldest first, NaN where a cycle is absent",
+    ),
+    Column(
+        "first_cycles",
+        pa.list_(pa.field("element", pa.float32(), nullable=False)),
+        f"cycles 1 to {FIRST_CYCLES} x {len(CHANNELS)} channels, NaN where absent or not yet flown",
+    ),
+)
+
+#: Windows of channels can be inverted to rows: they leave a region only under an agreement.
+EVALUATION_SEQUENCES = Contract(
+    "evaluation_sequences",
+    "The channels behind one row of the evaluation set, as the served model takes them.",
+    DataClass.SEQUENCE,
+    _SEQUENCE,
+    key=("unit", "cycle"),
+)
+
+LIVE_SEQUENCES = Contract(
+    "live_sequences",
+    "The channels of one live engine up to its latest cycle, as the served model takes them.",
+    DataClass.SEQUENCE,
+    _SEQUENCE,
+    key=("unit", "cycle"),
+)

@@ -1,0 +1,341 @@
+"""The protocol over HTTP: what the application answers to whole requests, well-formed and mutated, without a socket."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import orjson
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sinet_pipelines.deployment.catalogue import Catalogue
+from sinet_pipelines.deployment.http_server import BODY_LIMIT_BYTES, HttpApplication
+from tests.sinet_pipelines.deployment.served import expected_rul, publish_rul, sane_inputs
+
+INFER = "/v2/models/rul/infer"
+
+
+@pytest.fixture(scope="module")
+def application(tmp_path_factory):
+    repository = tmp_path_factory.mktemp("http") / "models"
+    publish_rul(repository, "1", bias=100.0, with_interval=True)
+    publish_rul(repository, "2", bias=200.0, with_interval=True)
+    catalogue = Catalogue(repository)
+    catalogue.start("rul", version="1")
+    with ThreadPoolExecutor(1) as workers:
+        yield HttpApplication(catalogue, token="t0", workers=workers)
+
+
+def post(application, path, body=b"", headers=(), method="POST"):
+    status, sent, content = application.answer(method, path, list(headers), body)
+    return status, dict(sent), content
+
+
+def get(application, path):
+    status, _, content = post(application, path, method="GET")
+    return status, orjson.loads(content)
+
+
+def json_body(inputs, **more):
+    tensors = [
+        {"name": name, "datatype": "FP32", "shape": values.shape, "data": values.ravel()}
+        for name, values in inputs.items()
+    ]
+    return orjson.dumps({"inputs": tensors, **more}, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def raw_body(inputs, **more):
+    tensors = [
+        {"name": name, "datatype": "FP32", "shape": v.shape, "parameters": {"binary_data_size": v.nbytes}}
+        for name, v in inputs.items()
+    ]
+    header = orjson.dumps({"inputs": tensors, **more})
+    return header + b"".join(v.tobytes() for v in inputs.values()), [
+        (b"inference-header-content-length", b"%d" % len(header))
+    ]
+
+
+def error_of(response):
+    status, _, content = response
+    said = orjson.loads(content)
+    assert list(said) == ["error"]
+    return status, said["error"]
+
+
+def test_json_in_json_out_with_null_for_an_absent_cycle(application):
+    inputs = sane_inputs(2)
+    status, headers, content = post(application, INFER, json_body(inputs, id="q7"))
+    said = orjson.loads(content)
+    assert (status, headers[b"content-type"]) == (200, b"application/json")
+    assert (said["id"], said["model_name"], said["model_version"]) == ("q7", "rul", "1")
+    assert [output["name"] for output in said["outputs"]] == ["rul_cycles", "lower_cycles", "upper_cycles"]
+    assert said["outputs"][0]["shape"] == [2, 1]
+    np.testing.assert_allclose(said["outputs"][0]["data"], expected_rul(inputs, bias=100.0).ravel(), rtol=1e-6)
+
+
+def test_raw_in_raw_out(application):
+    inputs = sane_inputs(3)
+    body, headers = raw_body(inputs, parameters={"binary_data_output": True}, outputs=[{"name": "rul_cycles"}])
+    status, said, content = post(application, INFER, body, headers)
+    length = int(said[b"inference-header-content-length"])
+    assert (status, said[b"content-type"]) == (200, b"application/octet-stream")
+    assert orjson.loads(content[:length])["outputs"][0]["parameters"] == {"binary_data_size": 12}
+    np.testing.assert_allclose(
+        np.frombuffer(content[length:], "<f4"), expected_rul(inputs, bias=100.0).ravel(), rtol=1e-6
+    )
+
+
+def test_raw_and_json_mix_both_ways(application):
+    inputs = sane_inputs(1)
+    body, headers = raw_body({"window": inputs["window"], "cycle": inputs["cycle"]})
+    length = int(headers[0][1])
+    header = orjson.loads(body[:length])
+    first = {"name": "first_cycles", "datatype": "FP32", "shape": [1, 10, 24], "data": [None] * 240}
+    header["inputs"].insert(1, first)
+    header["outputs"] = [
+        {"name": "upper_cycles", "parameters": {"binary_data": True}},
+        {"name": "rul_cycles", "parameters": {"binary_data": False}},
+    ]
+    encoded = orjson.dumps(header)
+    mixed = encoded + body[length:]
+    status, said, content = post(
+        application, INFER, mixed, [(b"inference-header-content-length", b"%d" % len(encoded))]
+    )
+    assert status == 200
+    cut = int(said[b"inference-header-content-length"])
+    outputs = orjson.loads(content[:cut])["outputs"]
+    assert [output["name"] for output in outputs] == ["upper_cycles", "rul_cycles"]
+    np.testing.assert_allclose(np.frombuffer(content[cut:], "<f4") - 10, outputs[1]["data"], rtol=1e-6)
+
+
+def test_an_answer_that_is_nan_is_null_in_json(application):
+    inputs = sane_inputs() | {"cycle": np.array([[np.nan]], np.float32)}
+    _, _, content = post(application, INFER, json_body(inputs))
+    assert orjson.loads(content)["outputs"][0]["data"] == [None]
+
+
+def test_the_words_nan_and_infinity_are_read_as_triton_s_client_writes_them(application):
+    inputs = sane_inputs()
+    good = post(application, INFER, json_body(inputs))
+    assert post(application, INFER, json_body(inputs).replace(b"null", b"NaN")) == good
+    infinite = json_body(inputs).replace(b"null", b"-Infinity", 1)
+    assert orjson.loads(post(application, INFER, infinite)[2])["outputs"][0]["data"] == [None]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"id": "\\ud800", "a": NaN}',
+        b"[" * 9999 + b"NaN",
+        b"NaN",
+        b'{"a": NaN, "b": ' + b"9" * 5000 + b"}",
+        b"\xffNaN",
+    ],
+)
+def test_what_only_the_slower_parser_reads_is_refused_too(application, body):
+    assert error_of(post(application, INFER, body))[0] == 400
+
+
+def test_a_version_answers_at_its_own_path(application):
+    application._catalogue.load("rul")
+    said = orjson.loads(post(application, "/v2/models/rul/versions/2/infer", json_body(sane_inputs()))[2])
+    assert said["model_version"] == "2"
+    assert said["outputs"][0]["data"][0] == pytest.approx(expected_rul(sane_inputs(), bias=200.0)[0, 0])
+
+
+def test_health_metadata_and_index(application):
+    assert get(application, "/v2/health/live") == (200, {"live": True})
+    assert get(application, "/v2/health/ready") == (200, {"ready": True, "instance": "t0"})
+    assert get(application, "/v2/models/rul/ready")[1] == {"name": "rul", "version": "1", "ready": True}
+    assert "binary_tensor_data" in get(application, "/v2")[1]["extensions"]
+    model = get(application, "/v2/models/rul/versions/1")[1]
+    assert (model["versions"], model["platform"]) == (["1"], "onnxruntime_onnx")
+    assert model["inputs"][0] == {"name": "window", "datatype": "FP32", "shape": [-1, 30, 24]}
+    assert get(application, "/v2/models/rul/config")[1]["max_batch_size"] == 1024
+    index = orjson.loads(post(application, "/v2/repository/index")[2])
+    assert index[0] == {"name": "rul", "version": "1", "state": "READY", "reason": ""}
+
+
+@pytest.mark.parametrize("path", ["/", "/v1", "/v2/models", "/v2/models/rul/guess", "/v2/models/rul/versions", "/v2/x"])
+def test_a_path_outside_the_protocol_is_404(application, path):
+    assert error_of(post(application, path))[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "allowed"),
+    [
+        (INFER, "GET", b"POST"),
+        ("/v2", "POST", b"GET"),
+        ("/v2/repository/index", "GET", b"POST"),
+        (INFER, "PUT", b"POST"),
+    ],
+)
+def test_another_method_is_405_and_names_the_right_one(application, path, method, allowed):
+    response = post(application, path, method=method)
+    assert error_of(response)[0] == 405
+    assert response[1][b"allow"] == allowed
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [
+        ("/v2/models/nope/infer", "model 'nope' is not loaded"),
+        ("/v2/models/rul/versions/9/infer", "version '9' of 'rul' is not loaded"),
+        ("/v2/repository/models/nope/load", "no model 'nope'"),
+        ("/v2/repository/models/../load", "no path"),
+        ("/v2/repository/models/nope/unload", "not loaded"),
+    ],
+)
+def test_a_model_that_is_not_there_is_404_and_named(application, path, found):
+    path = path.replace("..", "..%2f")
+    status, sentence = error_of(post(application, path, json_body(sane_inputs())))
+    assert status == 404
+    assert found in sentence or "no model" in sentence
+
+
+def broken(change):
+    """The body of a good request after a change to its header."""
+    header = orjson.loads(json_body(sane_inputs()))
+    change(header)
+    return orjson.dumps(header)
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        (lambda h: h.pop("inputs"), "inputs is no list"),
+        (lambda h: h.update(inputs={}), "inputs is no list"),
+        (lambda h: h.update(inputs=[1]), "inputs is no list"),
+        (lambda h: h["inputs"].pop(), "no input cycle"),
+        (lambda h: h["inputs"].append(h["inputs"][0]), "stands there twice"),
+        (lambda h: h["inputs"][0].update(name="vindow"), "no input 'vindow' (allowed: window, first_cycles, cycle)"),
+        (lambda h: h["inputs"][0].update(name=None), "no input None"),
+        (lambda h: h["inputs"][0].update(datatype="FP64"), "came as 'FP64' (allowed: FP32)"),
+        (lambda h: h["inputs"][0].update(datatype="BYTES"), "came as 'BYTES' (allowed: FP32)"),
+        (lambda h: h["inputs"][0].update(shape=[1, 30, 23]), "has shape [1, 30, 23] (allowed: [-1, 30, 24]"),
+        (lambda h: h["inputs"][0].update(shape=[1, 720]), "has shape [1, 720]"),
+        (lambda h: h["inputs"][0].update(shape=[2, 30, 24]), "720 values for 'window' (allowed: 1440"),
+        (lambda h: h["inputs"][0].update(data=["a"] * 720), "values that are no FP32"),
+        (lambda h: h["inputs"][0].pop("data"), "data of 'window' is no list"),
+        (lambda h: h["inputs"][0].update(parameters={"binary_data_size": 8}), "both data and binary_data_size"),
+        (lambda h: h["inputs"][0].update(parameters=[]), "parameters are no JSON object"),
+        (
+            lambda h: h["inputs"][0].update(parameters={"shared_memory_region": "r"}),
+            "shared_memory_region is not spoken",
+        ),
+        (lambda h: h.update(id=7), "id is no text"),
+        (lambda h: h.update(outputs=[{"name": "rul"}]), "no output 'rul' (allowed: rul_cycles"),
+        (lambda h: h.update(outputs=[{"name": "rul_cycles"}] * 2), "asked for twice"),
+        (lambda h: h.update(outputs="all"), "outputs is no list"),
+        (lambda h: h.update(parameters={"binary_data_output": 1}), "neither true nor false"),
+    ],
+)
+def test_a_wrong_request_is_400_and_says_what_was_found(application, change, found):
+    status, sentence = error_of(post(application, INFER, broken(change)))
+    assert status == 400
+    assert found in sentence
+
+
+@pytest.mark.parametrize("length", [b"", b"0", b"-1", b"+5", b"1e3", b" 7", b"99999999", b"9" * 5000, "٣".encode()])
+def test_a_header_length_that_is_no_length_is_400(application, length):
+    body, _ = raw_body(sane_inputs())
+    status, sentence = error_of(post(application, INFER, body, [(b"inference-header-content-length", length)]))
+    assert (status, sentence[:31]) == (400, "Inference-Header-Content-Length")
+
+
+def test_raw_bytes_that_are_not_accounted_for_are_400(application):
+    body, headers = raw_body(sane_inputs())
+    assert "bytes behind the JSON header" in error_of(post(application, INFER, body + b"\0", headers))[1]
+    assert "bytes for 'cycle'" in error_of(post(application, INFER, body[:-1], headers))[1]
+
+
+def test_a_compressed_body_is_400(application):
+    response = post(application, INFER, b"\x1f\x8b", [(b"content-encoding", b"gzip")])
+    assert "content-encoding 'gzip'" in error_of(response)[1]
+
+
+def test_load_takes_no_parameters(application):
+    body = orjson.dumps({"parameters": {"config": "{}"}})
+    assert error_of(post(application, "/v2/repository/models/rul/load", body))[0] == 400
+
+
+@pytest.mark.parametrize("declared", [str(BODY_LIMIT_BYTES + 1).encode(), b"9" * 30])
+def test_a_body_above_the_limit_is_413_before_it_is_read(application, declared):
+    import asyncio
+
+    sent = []
+
+    async def receive():
+        raise AssertionError("the body was read")
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"method": "POST", "path": INFER, "headers": [(b"content-length", declared)]}
+    asyncio.run(application(scope, receive, send))
+    assert sent[0]["status"] == 413
+    assert b"larger than" in sent[1]["body"]
+
+
+GOOD_RAW, GOOD_RAW_HEADERS = raw_body(sane_inputs(2), parameters={"binary_data_output": True})
+GOOD_JSON = json_body(sane_inputs(1), id="q", outputs=[{"name": "rul_cycles", "parameters": {"binary_data": True}}])
+NAN_JSON = GOOD_JSON.replace(b"null", b"NaN", 3).replace(b'"q"', b'"q\\u0041"')
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def is_in_the_protocol(response):
+    status, headers, content = response
+    assert status in (200, 400, 404, 405)
+    if status != 200:
+        assert isinstance(orjson.loads(content)["error"], str)
+
+
+@settings(max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.sampled_from([(GOOD_RAW, GOOD_RAW_HEADERS), (GOOD_JSON, []), (NAN_JSON, [])]),
+    st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.binary(max_size=4), st.integers(0, 4)), max_size=4),
+    st.sampled_from([None, b"0", b"1", b"5", b"700", b"99999"]) | st.binary(max_size=6),
+)
+def test_no_mutation_of_the_bytes_or_the_header_is_ever_a_fault_of_the_server(application, good, edits, length):
+    body, headers = good
+    for place, inserted, removed in edits:
+        at = int(place * len(body))
+        body = body[:at] + inserted + body[at + removed :]
+    if length is not None:
+        headers = [(b"inference-header-content-length", length)]
+    is_in_the_protocol(post(application, INFER, body, headers))
+
+
+@settings(max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.sampled_from([(), ("inputs",), ("inputs", 0), ("inputs", 1), ("outputs",), ("outputs", 0), ("parameters",)]),
+    st.sampled_from(["name", "datatype", "shape", "data", "parameters", "id", "inputs", "outputs", "binary_data"]),
+    JSON_VALUES,
+)
+def test_no_json_in_any_place_is_ever_a_fault_of_the_server(application, path, key, value):
+    header = orjson.loads(GOOD_JSON) | {"parameters": {}}
+    place = header
+    for step in path:
+        place = place[step]
+    if isinstance(place, list):
+        place.append(value)
+    else:
+        place[key] = value
+    is_in_the_protocol(post(application, INFER, orjson.dumps(header)))
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.sampled_from(["GET", "POST", "PUT", "HEAD"]),
+    st.lists(
+        st.sampled_from(["v2", "models", "rul", "versions", "1", "infer", "ready", "config", "index"])
+        | st.text(max_size=6)
+    ),
+    st.binary(max_size=20),
+)
+def test_no_path_is_ever_a_fault_of_the_server(application, method, parts, body):
+    is_in_the_protocol(post(application, "/" + "/".join(parts), body, method=method))

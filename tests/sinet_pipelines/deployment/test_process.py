@@ -1,0 +1,260 @@
+"""Servers that outlive their starters: one of many starts, a switch loses no request, what fails leaves the old one."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import psutil
+import pytest
+
+from sinet_pipelines.deployment.client import infer, infer_at
+from sinet_pipelines.deployment.endpoint import current, endpoint_folders, is_alive, read_current
+from sinet_pipelines.deployment.process import endpoints, is_ready, stop_all, stop_servers
+from sinet_pipelines.deployment.repository import read_manifest
+from sinet_pipelines.errors import BusyError, ModelNotFoundError, ServingError
+from tests.sinet_pipelines.deployment.served import expected_rul, publish_rul, run_script, sane_inputs
+
+STARTER = """
+import os, signal, sys
+from pathlib import Path
+from sinet_pipelines.deployment import process
+from sinet_pipelines.deployment.repository import read_manifest
+
+folder, repository, version, killed = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], sys.argv[4]
+write_current = process.write_current
+def switch(*args):
+    if killed == "before": os.kill(os.getpid(), signal.SIGKILL)
+    write_current(*args)
+    if killed == "after": os.kill(os.getpid(), signal.SIGKILL)
+process.write_current = switch
+sha256 = read_manifest(repository, "rul", version).sha256
+print(process.ensure_server(folder, name="rul", region="WEST", repository=repository, model="rul", version=version,
+      sha256=sha256).token)
+"""
+
+
+def servers_of(folder):
+    """Processes whose command line names this folder."""
+    named = f"--folder={folder.resolve()}"
+    return [p.pid for p in psutil.process_iter() if named in _command_line(p)]
+
+
+def _command_line(process):
+    try:
+        return [] if process.status() == psutil.STATUS_ZOMBIE else process.cmdline()
+    except psutil.Error:
+        return []
+
+
+def wait_until(condition, seconds=15.0):
+    give_up_at = time.monotonic() + seconds
+    while not condition() and time.monotonic() < give_up_at:
+        time.sleep(0.02)
+    assert condition()
+
+
+def test_a_healthy_server_of_the_same_version_is_used_again(start):
+    assert start("1") == start("1")
+
+
+def test_four_starters_at_once_make_one_server(folder, repository):
+    command = [sys.executable, "-W", "ignore", "-c", STARTER, str(folder), str(repository), "1", "never"]
+    starters = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    tokens = {starter.communicate(timeout=60)[0] for starter in starters}
+    assert len(tokens) == 1
+    assert servers_of(folder) == [current(folder).pid]
+
+
+def test_it_outlives_its_starter_and_holds_none_of_its_pipes(folder, repository):
+    said = run_script(STARTER, folder, repository, "1", "never")  # returns only when both pipes are closed
+    assert said.returncode == 0, said.stderr
+    assert is_ready(current(folder))
+    assert psutil.Process(current(folder).pid).ppid() != os.getpid()
+
+
+def test_another_version_takes_the_place_of_the_running_one(start, folder):
+    old = start("1")
+    new = start("2")
+    assert not is_alive(old)
+    assert current(folder) == new
+    assert servers_of(folder) == [new.pid]
+    answers, _ = infer_at(folder, sane_inputs())
+    np.testing.assert_allclose(answers["rul_cycles"], expected_rul(sane_inputs(), bias=200.0), rtol=1e-6)
+
+
+@pytest.mark.parametrize("killed", ["before", "after"])
+def test_a_starter_killed_around_the_switch_leaves_an_answering_endpoint_that_the_next_one_cleans(
+    start, folder, repository, killed
+):
+    old = start("1")
+    assert run_script(STARTER, folder, repository, "2", killed).returncode == -signal.SIGKILL
+    assert len(servers_of(folder)) == 2
+    assert current(folder).version == {"before": "1", "after": "2"}[killed]
+    assert infer_at(folder, sane_inputs())[1].version == current(folder).version
+    new = start("2")
+    assert servers_of(folder) == [new.pid]
+    assert not is_alive(old)
+
+
+def test_a_killed_server_is_replaced(start, folder):
+    old = start("1")
+    os.kill(old.pid, signal.SIGKILL)
+    wait_until(lambda: current(folder) is None)
+    new = start("1")
+    assert new.pid != old.pid
+    assert is_ready(new)
+
+
+def test_a_client_loses_no_request_through_four_switches(start, folder):
+    start("1")
+    done, failures, versions = threading.Event(), [], []
+    inputs = sane_inputs()
+    expected = {"1": expected_rul(inputs, bias=100.0), "2": expected_rul(inputs, bias=200.0)}
+
+    def ask():
+        while not done.is_set():
+            answers, endpoint = infer_at(folder, inputs)
+            versions.append(endpoint.version)
+            if not np.allclose(answers["rul_cycles"], expected[endpoint.version], rtol=1e-6):
+                failures.append(endpoint)
+
+    with ThreadPoolExecutor(2) as clients:
+        asking = [clients.submit(ask) for _ in range(2)]
+        for version in ("2", "1", "2", "1"):
+            start(version)
+        done.set()
+        for client in asking:
+            client.result()
+    assert failures == []
+    assert set(versions) == {"1", "2"}
+
+
+@pytest.mark.parametrize("damage", ["nan", "bytes", "config"])
+def test_a_broken_model_is_named_and_leaves_the_running_one_answering(start, folder, repository, damage):
+    running = start("1")
+    publish_rul(repository, "3", answers_nan=damage == "nan")
+    if damage == "bytes":
+        (repository / "rul/3/model.onnx").write_bytes(b"x")
+    if damage == "config":
+        (repository / "rul/config.pbtxt").unlink()
+    with pytest.raises(ServingError, match="'rul'"):
+        start("3")
+    assert current(folder) == running
+    assert is_ready(running)
+    assert servers_of(folder) == [running.pid]
+
+
+def test_a_version_that_is_not_there_is_named(start, folder, repository):
+    from sinet_pipelines.deployment.process import ensure_server
+
+    with pytest.raises(ModelNotFoundError, match="no version '9'"):
+        ensure_server(folder, name="rul", region="WEST", repository=repository, model="rul", version="9", sha256="")
+    assert servers_of(folder) == []
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return found.getsockname()[1]
+
+
+@pytest.mark.parametrize("kind", ["port", "grpc_port"])
+def test_a_port_that_another_program_holds_is_busy_and_leaves_the_running_one(start, folder, kind):
+    running = start("1")
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        port = holder.getsockname()[1]
+        with pytest.raises(BusyError, match=f"port {port} is held by another program") as caught:
+            start("2", **{kind: port})
+    assert caught.value.exit_code == 3
+    assert is_ready(running)
+    assert current(folder) == running
+
+
+def test_a_fixed_port_goes_from_the_old_server_to_the_new(start):
+    ports = {"port": free_port(), "grpc_port": free_port()}
+    old = start("1", **ports)
+    new = start("2", **ports)
+    assert (old.url, old.grpc) == (new.url, new.grpc) == (f"http://127.0.0.1:{ports['port']}", old.grpc)
+    assert is_ready(new)
+    assert not is_alive(old)
+
+
+def test_another_port_than_the_running_ones_means_a_new_server(start):
+    old = start("1")
+    new = start("1", port=free_port())
+    assert new.url != old.url
+    assert start("1") == new
+
+
+def test_stop_ends_everything_and_clears_its_files(start, folder, tmp_path):
+    endpoint = start("1")
+    assert stop_all(tmp_path / "serving") == 1
+    assert not is_alive(endpoint)
+    assert servers_of(folder) == []
+    assert [path.name for path in folder.iterdir()] == ["start.lock"]
+    assert stop_servers(folder) == 0
+    assert stop_servers(tmp_path / "never") == 0
+
+
+def test_a_server_that_does_not_obey_is_killed(start, folder, monkeypatch):
+    from sinet_pipelines.deployment import process
+
+    monkeypatch.setattr(process, "STOP_S", 0.5)
+    endpoint = start("1")
+    os.kill(endpoint.pid, signal.SIGSTOP)
+    assert stop_servers(folder) == 1
+    assert not is_alive(endpoint)
+
+
+def test_endpoints_are_listed_as_status_prints_them(start, tmp_path, folder):
+    endpoint = start("2")
+    assert endpoint_folders(tmp_path / "serving") == (folder,)
+    listed = {
+        "name": "rul",
+        "region": "WEST",
+        "url": endpoint.url,
+        "grpc": endpoint.grpc,
+        "model": "rul",
+        "version": "2",
+        "ready": True,
+    }
+    assert endpoints(tmp_path / "serving") == [listed]
+    os.kill(endpoint.pid, signal.SIGKILL)
+    wait_until(lambda: not is_alive(endpoint))
+    assert endpoints(tmp_path / "serving") == [listed | {"ready": False}]
+
+
+def test_the_orchestrators_variables_do_not_reach_the_server(start, monkeypatch):
+    monkeypatch.setenv("DAGSTER_HOME", "/nowhere")
+    environment = psutil.Process(start("1").pid).environ()
+    assert not [name for name in environment if name.startswith("DAGSTER_")]
+
+
+def test_a_server_that_dies_at_once_is_explained_by_its_last_words(start, folder, monkeypatch):
+    monkeypatch.setenv("PYTHONHOME", "/nowhere")  # Python itself then ends before our first line
+    with pytest.raises(ServingError, match="the server of 'rul' ended at once: "):
+        start("1")
+    assert current(folder) is None
+
+
+def test_a_process_number_that_is_anothers_by_now_is_not_our_server(start, folder):
+    from dataclasses import replace
+
+    endpoint = start("1")
+    assert is_alive(endpoint)
+    assert not is_alive(replace(endpoint, token="another"))
+    assert not is_alive(replace(endpoint, started=endpoint.started - 60))
+    assert not is_alive(replace(endpoint, pid=os.getpid()))
+    assert read_current(folder) == endpoint
+
+
+def test_the_graph_that_was_asked_for_is_the_one_served(start, folder, repository):
+    start("1")
+    said = infer(current(folder).url, "rul", sane_inputs(), version="1")
+    np.testing.assert_allclose(said["rul_cycles"], expected_rul(sane_inputs(), bias=100.0), rtol=1e-6)
+    assert current(folder).sha256 == read_manifest(repository, "rul", "1").sha256

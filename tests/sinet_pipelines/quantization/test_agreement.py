@@ -1,0 +1,80 @@
+import dataclasses
+
+import numpy as np
+import onnx
+import pytest
+
+from sinet_pipelines.errors import ContractError, DisagreementError
+from sinet_pipelines.quantization.agreement import TOLERANCE_CYCLES, check_agreement
+
+
+def _with_one_leaf_changed(served: bytes, *, by: float) -> bytes:
+    """The same graph but for its first leaf; training put rows into every leaf, so some answer changes."""
+    model = onnx.load_from_string(served)
+    trees = next(node for node in model.graph.node if node.op_type == "TreeEnsemble")
+    leaves = next(attribute for attribute in trees.attribute if attribute.name == "leaf_weights")
+    weights = onnx.numpy_helper.to_array(leaves.t).copy()
+    weights[0] += by
+    leaves.t.CopyFrom(onnx.numpy_helper.from_array(weights, leaves.t.name))
+    return model.SerializeToString()
+
+
+def test_a_graph_agrees_with_its_source_on_every_row(served, sequences, forest, inputs):
+    agreement = check_agreement(served, sequences, forest.predict(inputs))
+    assert agreement.passed
+    assert agreement.n == len(sequences)
+    assert agreement.max_abs_difference_cycles <= 2.0**-18  # the rounding of a float32 below 128
+    agreement.require()
+
+
+def test_one_changed_weight_is_found(served, sequences, forest, inputs):
+    broken = _with_one_leaf_changed(served, by=0.01)
+    agreement = check_agreement(broken, sequences, forest.predict(inputs))
+    assert not agreement.passed
+    assert agreement.max_abs_difference_cycles == pytest.approx(0.01, rel=1e-2)
+    with pytest.raises(DisagreementError, match="differ by more than 0.0001 cycles"):
+        agreement.require()
+
+
+def test_the_worst_row_is_named(served, sequences, forest, inputs):
+    source = forest.predict(inputs)
+    source[17] += 0.5
+    agreement = check_agreement(served, sequences, source)
+    assert (agreement.worst_unit, agreement.worst_cycle) == (sequences.unit[17], sequences.cycle_B[17])
+    assert agreement.max_abs_difference_cycles == pytest.approx(0.5, abs=1e-5)
+    assert agreement.reason.startswith(f"1 of {len(sequences)} rows")
+
+
+@pytest.mark.parametrize("beyond", [False, True])
+def test_the_tolerance_is_the_limit(served, sequences, forest, inputs, beyond):
+    source = forest.predict(inputs)
+    source[3] += TOLERANCE_CYCLES * (1.1 if beyond else 0.9)
+    assert check_agreement(served, sequences, source).passed is not beyond
+
+
+def test_a_graph_that_answers_nan_does_not_agree(served, sequences, forest, inputs):
+    window = sequences.window_BTC.copy()
+    window[5, -1] = np.nan
+    agreement = check_agreement(served, dataclasses.replace(sequences, window_BTC=window), forest.predict(inputs))
+    assert not agreement.passed
+    assert np.isnan(agreement.max_abs_difference_cycles)
+    assert (agreement.worst_unit, agreement.worst_cycle) == (sequences.unit[5], sequences.cycle_B[5])
+
+
+@pytest.mark.parametrize("answer", [np.nan, np.inf])
+def test_a_source_that_answers_no_number_does_not_agree(served, sequences, forest, inputs, answer):
+    source = forest.predict(inputs)
+    source[2] = answer
+    assert not check_agreement(served, sequences, source).passed
+
+
+def test_nothing_compared_is_no_agreement(served, sequences):
+    none = sequences.take(np.zeros(len(sequences), dtype=bool))
+    agreement = check_agreement(served, none, np.empty(0))
+    assert not agreement.passed
+    assert agreement.n == 0
+
+
+def test_every_sequence_needs_its_source_prediction(served, sequences):
+    with pytest.raises(ContractError, match="1 source predictions"):
+        check_agreement(served, sequences, np.zeros(1))

@@ -1,0 +1,124 @@
+import dataclasses
+
+import numpy as np
+import onnxruntime as ort
+import polars as pl
+import pytest
+
+from sinet_pipelines.features.sequences import sequence_windows
+from sinet_pipelines.features.windows import rolling_statistics, window_features
+from sinet_pipelines.quantization.graph import GraphWriter
+from sinet_pipelines.quantization.session import feed
+from sinet_pipelines.quantization.window_graph import INPUTS, write_signals
+from sinet_pipelines.schemas.features import FEATURE_NAMES
+
+
+def session_of(regimes) -> ort.InferenceSession:
+    graph = GraphWriter()
+    signals = write_signals(graph, regimes)
+    outputs = {
+        "features": (graph.cast(signals.features, np.float32), (len(FEATURE_NAMES),)),
+        "answerable": (graph.cast(signals.answerable, np.float32), (1,)),
+    }
+    return ort.InferenceSession(graph.finish(inputs=INPUTS, outputs=outputs, metadata={}))
+
+
+@pytest.fixture(scope="module")
+def session(regimes):
+    return session_of(regimes)
+
+
+def computed(session, sequences) -> np.ndarray:
+    return session.run(["features"], feed(sequences))[0]
+
+
+def test_the_fleet_has_gaps_and_partial_windows(sequences):
+    present = ~np.isnan(sequences.window_BTC[:, :, 0])
+    assert present.sum(axis=1).min() == 1
+    assert (present.sum(axis=1) < 30).mean() > 0.5
+    assert np.isnan(sequences.first_cycles_BTC[sequences.cycle_B > 10]).any()
+
+
+def test_every_row_has_the_features_of_the_table(session, fleet, regimes, sequences):
+    early = fleet.filter(pl.col("cycle") <= 10)
+    table = rolling_statistics(fleet, first_cycles=early, regimes=regimes)
+    asked = fleet.select("unit", "cycle").join(table, on=["unit", "cycle"], how="left", maintain_order="left")
+    expected = asked.select(FEATURE_NAMES).to_numpy()
+    # Sums may run in another order, which shows in the last bit of float32 and nowhere near zero.
+    np.testing.assert_array_max_ulp(computed(session, sequences), expected, maxulp=1)
+
+
+def test_features_reach_a_model_rounded_to_float32(regimes, sequences):
+    """An optimiser that dropped the way through float32 and back would leave a rest here, and rows on wrong sides."""
+    graph = GraphWriter()
+    features = write_signals(graph, regimes).features
+    rest = graph.node("Sub", features, graph.cast("expected", np.float64))
+    outputs = {"rest": (graph.cast(rest, np.float32), (len(FEATURE_NAMES),))}
+    inputs = {**INPUTS, "expected": (len(FEATURE_NAMES),)}
+    session = ort.InferenceSession(graph.finish(inputs=inputs, outputs=outputs, metadata={}))
+    expected = window_features(sequences, regimes)
+    rest = np.abs(session.run(None, {**feed(sequences), "expected": expected})[0])
+    one_ulp = np.spacing(np.abs(expected))
+    assert np.all((rest == 0) | (rest == one_ulp))
+    assert np.mean(rest == 0) > 0.999
+
+
+def test_a_constant_sensor_is_exactly_zero_in_every_feature(session, sequences):
+    named = [i for i, name in enumerate(FEATURE_NAMES) if name.startswith(("t2_degr_z", "p2_psia_z"))]
+    assert len(named) == 20
+    assert not computed(session, sequences)[:, named].any()
+
+
+def test_a_row_alone_has_the_features_it_has_among_others(session, sequences):
+    together = computed(session, sequences)
+    for row in (0, 7, len(sequences) - 1):
+        np.testing.assert_array_equal(computed(session, sequences.take(np.array([row])))[0], together[row])
+
+
+def test_no_rows_give_no_features(session, sequences):
+    assert computed(session, sequences.take(np.array([], dtype=int))).shape == (0, len(FEATURE_NAMES))
+
+
+def test_first_cycles_that_had_not_been_flown_are_not_looked_at(session, sequences):
+    young = sequences.take(sequences.cycle_B < 10)
+    told = young.first_cycles_BTC.copy()
+    told[np.isnan(told)] = 1e6
+    flown = np.arange(1, 11)[None, :] <= young.cycle_B[:, None]
+    told[flown] = young.first_cycles_BTC[flown]
+    unflown_told = dataclasses.replace(young, first_cycles_BTC=told)
+    np.testing.assert_array_equal(computed(session, unflown_told), computed(session, young))
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+def test_a_cycle_with_one_channel_that_is_no_number_is_absent(session, fleet, sequences, wrong):
+    row = int(np.flatnonzero(sequences.cycle_B == 40)[0])
+    asked = sequences.take(np.array([row]))
+    spoilt, absent = asked.window_BTC.copy(), asked.window_BTC.copy()
+    spoilt[0, 20, 5] = wrong
+    absent[0, 20] = np.nan
+    expected = computed(session, dataclasses.replace(asked, window_BTC=absent))
+    np.testing.assert_array_equal(computed(session, dataclasses.replace(asked, window_BTC=spoilt)), expected)
+
+
+def test_a_row_is_answerable_when_its_own_cycle_is_there(session, sequences):
+    window = sequences.window_BTC.copy()
+    window[::2, -1] = np.nan
+    tensors = feed(dataclasses.replace(sequences, window_BTC=window))
+    tensors["cycle"][1] = np.nan
+    tensors["cycle"][3] = np.inf
+    answerable = session.run(["answerable"], tensors)[0][:, 0]
+    assert not answerable[::2].any()
+    assert not answerable[[1, 3]].any()
+    assert answerable[5::2].all()
+
+
+def test_a_row_between_regimes_goes_to_the_nearest(regimes, fleet):
+    """Settings moved half-way to the next altitude, and a little more or less, as the offline code assigns them."""
+    moved = fleet.with_columns(pl.col("altitude_kft") + pl.Series(np.linspace(-6.0, 6.0, len(fleet))))
+    asked = sequence_windows(moved, at=moved)
+    early = moved.filter(pl.col("cycle") <= 10)
+    table = rolling_statistics(moved, first_cycles=early, regimes=regimes)
+    expected = moved.select("unit", "cycle").join(table, on=["unit", "cycle"], how="left", maintain_order="left")
+    np.testing.assert_array_max_ulp(
+        computed(session_of(regimes), asked), expected.select(FEATURE_NAMES).to_numpy(), maxulp=1
+    )

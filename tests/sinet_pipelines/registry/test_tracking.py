@@ -1,0 +1,59 @@
+"""The store of a home: made whole or not at all, and nothing of it lies outside the home."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from sinet_pipelines.registry.runs import RunRecord, log_run
+from sinet_pipelines.registry.tracking import tracking_of
+
+# dies at the 200th statement that makes tables, in the middle of MLflow's migrations
+KILLED = """
+import os, signal, sys
+from itertools import count
+from pathlib import Path
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+from sinet_pipelines.registry.tracking import tracking_of
+
+statements = count()
+event.listen(Engine, "before_cursor_execute", lambda *_: next(statements) == 200 and os.kill(os.getpid(), signal.SIGKILL))
+tracking_of(Path(sys.argv[1])).client
+"""
+
+
+@pytest.fixture(scope="module")
+def home_after_a_kill(tmp_path_factory):
+    home = tmp_path_factory.mktemp("home")
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, str(home)], env={**os.environ, "PYTHONPATH": "."}, timeout=60
+    )
+    assert killed.returncode == -signal.SIGKILL
+    return home
+
+
+def test_a_store_whose_making_was_killed_is_made_again(home_after_a_kill):
+    assert not (home_after_a_kill / "mlflow.db").exists()
+    tracking = tracking_of(home_after_a_kill)
+    logged = log_run(tracking, RunRecord("e", "n", {}, {}, {}, ""), key="k")
+    assert tracking.client.get_run(logged.run_id).info.status == "FINISHED"
+    assert not list(home_after_a_kill.glob("*.partial*"))
+
+
+def test_no_experiment_lies_outside_the_home(tracking, home):
+    log_run(tracking, RunRecord("e", "n", {}, {}, {}, ""), key="k")
+    roots = [experiment.artifact_location for experiment in tracking.client.search_experiments()]
+    assert len(roots) == 2
+    # the store is a copy: MLflow's own experiment lies where the original was made
+    assert all("/mlflow-artifacts/" in root for root in roots)
+    assert (home / "mlflow-artifacts" / "e").is_dir()
+
+
+def test_nothing_is_asked_from_the_network(tracking):
+    from mlflow.telemetry.utils import is_telemetry_disabled
+
+    assert tracking.client is not None
+    assert is_telemetry_disabled()
