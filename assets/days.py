@@ -96,7 +96,7 @@ def close(
     verdicts: Mapping[date, DayVerdict] | None = None,
     checks: Sequence[str] = (),
 ) -> Iterator[object]:
-    """Ends a step over days: hands on if a day was made, fails if every day was refused, else says that nothing landed."""
+    """Ends a step over days: hands on if one was made, fails if every one was refused, else says that none landed."""
     if made:
         yield from hand_on(context, checks=checks)
     elif verdicts:

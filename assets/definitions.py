@@ -1,4 +1,4 @@
-"""The house on one page: stages as groups in the order of the walk, resources by region, jobs, schedules and sensors."""
+"""The house on one page: stages as groups in the order of the walk, resources by region, schedules and sensors."""
 
 import dagster as dg
 

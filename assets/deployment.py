@@ -26,7 +26,7 @@ READY = "endpoint_answers_sanely"
             READY,
             asset=global_key("endpoint"),
             blocking=True,
-            description="The server in WEST is ready, serves the champion's bytes and answers a sane window with a number.",
+            description="The server in WEST is ready and answers a sane window with a number in the target's range.",
         )
     ],
     code_version=CODE_VERSION,

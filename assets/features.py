@@ -1,5 +1,6 @@
 """Features: validated telemetry in, one row per engine and cycle out; class `feature`, free to travel."""
 
+from collections.abc import Iterator
 from datetime import date, timedelta
 
 import dagster as dg
@@ -96,7 +97,7 @@ def window_features(region: Region) -> dg.AssetsDefinition:
         metadata=entries_of(WINDOW_FEATURES),
         **bind(region, data_class=DataClass.FEATURE, kinds={"deltalake"}, reads=[EAST]),
     )
-    def asset(context: dg.AssetExecutionContext):
+    def asset(context: dg.AssetExecutionContext) -> Iterator[object]:
         place = here(context, region)
         regimes = newest_regimes(here(context, EAST))
         early = place.tables.read(EARLY_TELEMETRY)

@@ -1,5 +1,6 @@
 """Ingestion: drops in, one row per engine and cycle out, as it came; class `raw`, never leaves its region."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -21,7 +22,7 @@ DAYS_AT_ONCE = 32  # days of one commit: few commits, and still a bounded share 
 landing_zones = [
     dg.AssetSpec(
         regional_key(region, "landing_zone"),
-        description=f"Drops of the plant in {region.name}: `landing/{region.name}/<date>/<name>.parquet`; kept as sent.",
+        description=f"Drops of the plant: `landing/{region.name}/<date>/<name>.parquet`; kept as they were sent.",
         kinds={region.key, "parquet"},
         partitions_def=DAYS,
     )
@@ -47,7 +48,7 @@ def raw_telemetry(region: Region) -> dg.AssetsDefinition:
         metadata=entries_of(RAW_TELEMETRY),
         **bind(region, data_class=DataClass.RAW, kinds={"deltalake"}),
     )
-    def asset(context: dg.AssetExecutionContext):
+    def asset(context: dg.AssetExecutionContext) -> Iterator[object]:
         place = here(context, region)
         landed = landed_days(context, region)
         for start in range(0, len(landed), DAYS_AT_ONCE):
@@ -99,5 +100,8 @@ def failure_events(region: Region) -> dg.AssetsDefinition:
 
 @per_region
 def truth_events(region: Region) -> dg.AssetsDefinition:
-    """What live engines' remaining useful life (cycles) really was, learnt afterwards; evaluation and monitoring alone read it."""
+    """What live engines' remaining useful life (cycles) really was, learnt afterwards.
+
+    Read by evaluation and monitoring only, never by a fit or a choice.
+    """
     return _events(region, TRUTH_EVENTS, "truth")

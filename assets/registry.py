@@ -1,4 +1,4 @@
-"""Registry: a graph that agrees in, a version out; the champion's alias goes to it when the gate said yes; class `model`."""
+"""Registry: a graph that agrees in, a version out, the champion's alias with it if the gate said yes; class `model`."""
 
 import json
 
@@ -22,7 +22,7 @@ CODE_VERSION = "1"
     **bind(EAST, data_class=DataClass.MODEL, reads=[WEST], uses=["registry", "tracking"], kinds={"mlflow"}),
 )
 def registered_model(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-    """A version of `remaining_useful_life` in MLflow's registry, one a content; alias `champion` when the gate says yes.
+    """A version of `remaining_useful_life` in MLflow, one a content; alias `champion` when the gate says yes.
 
     Every trained candidate is registered; a challenger that is worse stays a version without the alias.
     """

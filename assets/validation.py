@@ -1,5 +1,6 @@
-"""Validation: raw telemetry in, rows that keep the contract out, the others to quarantine with the reason; class `raw`."""
+"""Validation: raw telemetry in, rows that keep the contract out, others to quarantine with the reason; class `raw`."""
 
+from collections.abc import Iterator
 from datetime import date
 
 import dagster as dg
@@ -60,7 +61,7 @@ def validated_telemetry(region: Region) -> dg.AssetsDefinition:
         metadata=entries_of(VALIDATED_TELEMETRY),
         **bind(region, data_class=DataClass.RAW, kinds={"deltalake"}),
     )
-    def asset(context: dg.AssetExecutionContext):
+    def asset(context: dg.AssetExecutionContext) -> Iterator[object]:
         place = here(context, region)
         landed = landed_days(context, region)
         made: list[date] = []

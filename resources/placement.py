@@ -1,4 +1,4 @@
-"""Region and hardware of an asset turned into what sends its step there: kinds, tags, pool and the region's resource."""
+"""Region and hardware of an asset turned into what sends its step there: kinds, tags, pool, the region's resource."""
 
 from collections.abc import Iterable
 from typing import Any

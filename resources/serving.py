@@ -1,5 +1,6 @@
 """The model server of a home: published, started or re-used, and asked over its protocol."""
 
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +10,10 @@ import dagster as dg
 import polars as pl
 
 if TYPE_CHECKING:
-    import numpy as np
-
+    from sinet_pipelines.deployment.client import Answer
     from sinet_pipelines.deployment.endpoint import Endpoint
     from sinet_pipelines.features.regimes import OperatingRegimes
+    from sinet_pipelines.features.sequences import Sequences
     from sinet_pipelines.regions import Region
     from sinet_pipelines.registry.versions import Version
 
@@ -90,7 +91,7 @@ class ServingResource(dg.ConfigurableResource):
         sample = mean_engine(regimes)
         self._ask(model, sample, region=region)
         started = time.perf_counter()
-        answers, _ = self._ask(model, sample, region=region)
+        answers = self._ask(model, sample, region=region).outputs
         latency_ms = round(1000 * (time.perf_counter() - started), 3)
         rul_cycles = float(answers["rul_cycles"][0, 0])
         is_sane = 0.0 <= rul_cycles <= MAX_RUL_CYCLES
@@ -110,26 +111,26 @@ class ServingResource(dg.ConfigurableResource):
         asked = sequences.select("unit", "cycle")
         if not asked.height:
             return asked.with_columns(_nothing())
-        answers, endpoint = self._ask(model, sequences_from_table(sequences.to_arrow()), region=region)
-        ends = {
-            name: pl.Series(name, answers[name][:, 0], dtype=pl.Float64)
-            if name in answers
-            else pl.lit(None, pl.Float64)
-            for name in ("lower_cycles", "upper_cycles")
-        }
-        return asked.with_columns(
-            pl.Series("rul_cycles", answers["rul_cycles"][:, 0], dtype=pl.Float64),
-            model=pl.lit(endpoint.model),
-            version=pl.lit(endpoint.version),
-            **ends,
-        )
+        answer = self._ask(model, sequences_from_table(sequences.to_arrow()), region=region)
+        columns = [
+            pl.Series(name, _column(answer, name), dtype=pl.Float64)
+            for name in ("rul_cycles", "lower_cycles", "upper_cycles")
+        ]
+        return asked.with_columns(*columns, model=pl.lit(answer.model), version=pl.lit(answer.version))
 
-    def _ask(self, model: str, sequences: object, *, region: "Region") -> "tuple[dict[str, np.ndarray], Endpoint]":
-        from sinet_pipelines.deployment.client import infer_at
+    def _ask(self, model: str, sequences: "Sequences", *, region: "Region") -> "Answer":
+        from sinet_pipelines.deployment.client import ask_at
         from sinet_pipelines.deployment.endpoint import endpoint_folder
         from sinet_pipelines.quantization.session import feed
 
-        return infer_at(endpoint_folder(Path(self.home), region=region.name, name=model), feed(sequences))
+        return ask_at(endpoint_folder(Path(self.home), region=region.name, name=model), feed(sequences))
+
+
+def _column(answer: "Answer", name: str) -> "list[float | None]":
+    """One output as a column; null where the model does not say it, or has no number to say."""
+    if name not in answer.outputs:
+        return [None] * len(answer.outputs["rul_cycles"])
+    return [None if math.isnan(value) else float(value) for value in answer.outputs[name][:, 0]]
 
 
 def _nothing() -> list[pl.Expr]:

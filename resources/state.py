@@ -1,4 +1,4 @@
-"""What the event log says of assets now: made, partly made, missing, failed or running, day by day and check by check."""
+"""What the event log says of assets now: made, partly made, missing, failed or running, by day and by check."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

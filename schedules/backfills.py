@@ -101,7 +101,7 @@ def stale_days(instance: dg.DagsterInstance, graph: BaseAssetGraph, home: Path, 
 
 
 def _feature_inputs(home: Path, region: Region, *, code_version: str) -> dict[date, str]:
-    """What each day's features would be made from now; nothing before regimes exist, since then all days are reached."""
+    """What each day's features would be made from now; nothing before regimes exist: all days are reached then."""
     ref = BlobStore(home / "blobs" / EAST.name).resolve("operating_regimes")
     if ref is None:
         return {}

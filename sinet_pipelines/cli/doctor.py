@@ -15,9 +15,18 @@ from sinet_pipelines.errors import SinetError
 
 MIN_FREE_GIB = 5  # the walk's environment and a home of real data, with room to spare
 NEEDED = (
-    "dagster", "dagster-webserver", "deltalake", "feast", "great-expectations", "lightgbm", "mlflow", "onnx", "onnxruntime",
-    "polars", "torch",
-)  # fmt: skip
+    "dagster",
+    "dagster-webserver",
+    "deltalake",
+    "feast",
+    "great-expectations",
+    "lightgbm",
+    "mlflow",
+    "onnx",
+    "onnxruntime",
+    "polars",
+    "torch",
+)
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ def find_project(start: Path | None = None) -> Path:
 
 
 def state_folder() -> Path:
-    """Where homes are kept: beside the checkout's workspace.yaml, or in the present folder where there is no checkout."""
+    """Where homes are kept: beside the checkout's workspace.yaml, or in the present folder without a checkout."""
     try:
         return find_project() / STATE
     except UsageError:

@@ -1,4 +1,4 @@
-"""The command `sinet`: names and arguments; each command's work is in the file of its name, imported when it is called."""
+"""The command `sinet`: names and arguments; each command's work is in the file of its name, imported when called."""
 
 import sys
 from datetime import datetime
@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from sinet_pipelines.cli import benchmark, land, predict, serve
 from sinet_pipelines.errors import SinetError
 
 app = typer.Typer(
@@ -18,6 +19,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+benchmarks = typer.Typer(help="Measure by a published protocol.", no_args_is_help=True)
+benchmarks.command("rul")(benchmark.command)
+app.add_typer(benchmarks, name="benchmark")
+app.command("land")(land.command)
+app.command("serve")(serve.command)
+app.command("predict")(predict.command)
 
 Home = Annotated[Path | None, typer.Option("--home", help="the home of one fleet; default: the one last run")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON alone")]

@@ -32,6 +32,16 @@ def enter(project: Path, home: Path) -> None:
     if str(project) not in sys.path:
         sys.path.insert(0, str(project))
     write_instance_file(project, home)
+    _expect_beta()
+
+
+def _expect_beta() -> None:
+    """Keeps quiet about the beta parts of Dagster that this house is pinned to; a test looks at the pin."""
+    import warnings
+
+    from dagster import BetaWarning
+
+    warnings.filterwarnings("ignore", category=BetaWarning)
 
 
 def write_instance_file(project: Path, home: Path) -> None:

@@ -1,6 +1,5 @@
 """`sinet run`: the whole walk on one home; makes what is missing, does nothing twice, goes on after a kill."""
 
-import json
 import os
 import re
 import time
@@ -13,7 +12,7 @@ from rich.console import Console
 
 from sinet_pipelines.cli.home import find_project, held, make_current, make_home, state_folder
 from sinet_pipelines.cli.progress import AssetProgress, RunProgress, quiet, watched
-from sinet_pipelines.errors import FleetError, UsageError
+from sinet_pipelines.errors import UsageError
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
@@ -65,28 +64,24 @@ def _fleet_name(data: Path) -> str:
 
 
 def _land(home: Path, data: Path | None, first_day: date | None) -> str:
+    """Lands the fleet; one that landed already, or in part before a kill, is completed and nothing else changes.
+
+    Raises:
+        FleetError: the home has another fleet.
+    """
     from sinet_pipelines.cli.land import land_folder, land_simulated
+    from sinet_pipelines.ingestion.fleet import read_fleet
 
-    there = home / "landing" / "fleet.json"
-    if there.exists():
-        fleet = json.loads(there.read_text())
-        _refuse_other_fleet(home, fleet, data)
-        if not fleet.get("complete", True):
-            report = land_simulated(home) if data is None else land_folder(data, home=home)
-            return f"landing of fleet {report.fleet} completed: {report.rows} rows"
-        kind = " (simulated)" if fleet["simulated"] else ""
-        return f"goes on with fleet {fleet['name']}{kind}, landed from {fleet['first_day']}"
-    report = (
-        land_simulated(home, first_day=first_day) if data is None else land_folder(data, home=home, first_day=first_day)
-    )
-    return f"landed {report.rows} rows"
-
-
-def _refuse_other_fleet(home: Path, fleet: dict[str, Any], data: Path | None) -> None:
-    if data is not None and fleet["simulated"]:
-        raise FleetError(
-            f"{home} holds the simulated fleet; rows of two fleets never mix: name another --home for {data}"
-        )
+    fleet = read_fleet(home)
+    if data is not None:
+        report = land_folder(data, home=home, first_day=first_day)
+    elif fleet is None or fleet.simulated:
+        report = land_simulated(home, first_day=first_day)
+    else:
+        return f"goes on with fleet {fleet.name}, landed from {fleet.first_day}"
+    kind = " (simulated)" if report.simulated else ""
+    news = f"{report.new_drops} new drops" if report.new_drops else "no new drops"
+    return f"fleet {report.fleet}{kind}: {report.rows:,} rows in {report.drops} drops, {news}"
 
 
 def _walk(home: Path, console: Console) -> Walk:

@@ -21,7 +21,7 @@ def show_status(*, home: Path | None, project: Path | None, as_json: bool) -> No
         json.dump(facts, sys.stdout, indent=2)
         sys.stdout.write("\n")
         return
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 160)
     console.print(f"home {facts['home']}  fleet {facts['fleet']}{' (simulated)' if facts['simulated'] else ''}")
     console.print(_assets_table(facts["assets"]))
     console.print(_rows_line(facts["rows"]))
@@ -89,6 +89,11 @@ def _asset(state: Any) -> dict[str, Any]:
     }
 
 
+def short_name(asset: dict[str, Any]) -> str:
+    """The asset's key without its region, which has a column of its own, and its application."""
+    return str(asset["asset"]).rsplit("/", 1)[-1]
+
+
 def _assets_table(assets: list[dict[str, Any]]) -> Table:
     table = Table(box=None, pad_edge=False)
     for heading in ("asset", "group", "region", "hardware", "state", "days", "checks"):
@@ -100,7 +105,7 @@ def _assets_table(assets: list[dict[str, Any]]) -> Table:
         )
         failing = [check["name"] for check in asset["checks"] if not check["passed"]]
         table.add_row(
-            asset["asset"],
+            short_name(asset),
             asset["group"],
             asset["region"],
             asset["hardware"],

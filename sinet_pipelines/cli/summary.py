@@ -1,4 +1,4 @@
-"""What a walk ends with: each asset with its place, time and key figure; the champion beside its yardsticks; the endpoint."""
+"""What a walk ends with: each asset with place, time and figure, the champion beside its yardsticks, the endpoint."""
 
 import json
 import sys
@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sinet_pipelines.cli.home import find_project
-from sinet_pipelines.cli.status import COLOURS, read_status
+from sinet_pipelines.cli.status import COLOURS, read_status, short_name
 
 if TYPE_CHECKING:
     from sinet_pipelines.cli.run import Walk
@@ -61,7 +61,7 @@ def _table(facts: dict[str, Any], walk: "Walk", figures: dict[str, dict[str, Any
         key = f"{days['done']} of {total} days" if total else _key_figure(own)
         failing = [check["name"] for check in asset["checks"] if not check["passed"]]
         table.add_row(
-            asset["asset"],
+            short_name(asset),
             asset["region"],
             asset["hardware"],
             f"[{COLOURS[asset['state']]}]{asset['state']}[/]",
@@ -100,7 +100,8 @@ def _print_judgement(console: Console, facts: dict[str, Any], figures: dict[str,
     for endpoint in facts["endpoints"]:
         state = "ready" if endpoint["ready"] else "NOT ready"
         console.print(
-            f"endpoint: {endpoint['model']} version {endpoint['version']} in {endpoint['region']} at {endpoint['url']}, {state}",
+            f"endpoint: {endpoint['model']} version {endpoint['version']} in {endpoint['region']} "
+            f"at {endpoint['url']}, {state}",
             highlight=False,
         )
     command = Path(sys.argv[0])

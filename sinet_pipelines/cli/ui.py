@@ -1,4 +1,4 @@
-"""`sinet ui` and `sinet stop`: Dagster's and MLflow's pages on a home, on loopback, and the end of whatever was started."""
+"""`sinet ui` and `sinet stop`: Dagster's and MLflow's pages on a home, on loopback, and the end of what was started."""
 
 import json
 import os
@@ -31,7 +31,8 @@ def open_pages(*, home: Path | None, project: Path | None, port: int, mlflow_por
     from sinet_pipelines.cli.orchestrator import enter
 
     enter(root, folder)
-    environment = {**os.environ, "SINET_TRACKING_URL": f"http://{LOOPBACK}:{mlflow_port}"}
+    tracking_url = f"http://{LOOPBACK}:{mlflow_port}"
+    environment = {**os.environ, "SINET_TRACKING_URL": tracking_url, "PYTHONWARNINGS": "ignore"}
     commands = {
         "mlflow": [*_python("mlflow"), "server", *_mlflow_options(folder, mlflow_port)],
         "dagster": [*_python("dagster"), "dev", "-w", str(root / "workspace.yaml"), "-h", LOOPBACK, "-p", str(port)],

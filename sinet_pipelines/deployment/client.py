@@ -6,26 +6,37 @@ Rows go as raw tensors, in parts of a bounded size over one connection.
 import json
 import time
 from collections.abc import Mapping, Sequence
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sinet_pipelines.deployment.connection import HEADER_LENGTH, UnreachableError, connect, exchange, foreign, read_json
 from sinet_pipelines.deployment.endpoint import Endpoint, current, is_starting
 from sinet_pipelines.deployment.tensors import DATATYPES, DTYPES, TensorSpec, from_json, from_raw, to_raw
-from sinet_pipelines.errors import ModelNotFoundError, ServingError, SinetError, UsageError
+from sinet_pipelines.errors import SinetError, UsageError
 
 PART_ROWS = 512  # half of what a model here takes at once; 2 MB of windows
 SWITCH_S = 10.0  # how long a client goes on asking while one server replaces another
-_HEADER_LENGTH = "Inference-Header-Content-Length"
 _NAMES = {dtype.newbyteorder("="): name for name, dtype in DTYPES.items()}
 
 
-class _UnreachableError(ServingError):
-    """Nothing listens, or the connection ended before an answer came: asking again is safe."""
+@dataclass(frozen=True)
+class Answer:
+    """What a model answered, and which it was.
+
+    Attributes:
+        outputs: output name -> (n_rows, ...) array.
+        model: its name.
+        version: its version; of several parts the last one's.
+    """
+
+    outputs: dict[str, NDArray]
+    model: str
+    version: str
 
 
 def infer(
@@ -37,7 +48,7 @@ def infer(
     outputs: Sequence[str] | None = None,
     timeout_s: float = 30.0,
 ) -> dict[str, NDArray]:
-    """What a model answers for these rows.
+    """What a model answers for these rows: output name -> (n_rows, ...) array.
 
     Args:
         url: root of the server, `http://127.0.0.1:8000`.
@@ -47,19 +58,29 @@ def infer(
         outputs: names of the wanted outputs; all where None.
         timeout_s: for each part of at most 512 rows.
 
-    Returns:
-        Output name -> (n_rows, ...) array.
-
     Raises:
         UsageError: the server refused what was sent.
         ModelNotFoundError: the server has no such model or version.
         ServingError: nothing listens there, or what answered is no such server.
     """
+    return ask(url, model, inputs, version=version, outputs=outputs, timeout_s=timeout_s).outputs
+
+
+def ask(
+    url: str,
+    model: str,
+    inputs: Mapping[str, NDArray],
+    *,
+    version: str | None = None,
+    outputs: Sequence[str] | None = None,
+    timeout_s: float = 30.0,
+) -> Answer:
+    """As `infer`, with the version that answered."""
     rows = {len(values) for values in inputs.values()}
     if len(rows) != 1 or 0 in rows:
         raise UsageError(f"inputs of {sorted(rows)} rows (allowed: the same number, from 1); give equally many of each")
     path = f"/v2/models/{model}" + (f"/versions/{version}" if version else "") + "/infer"
-    connection = _connect(url, timeout_s)
+    connection = connect(url, timeout_s)
     try:
         parts = [
             _ask_part(connection, url, path, {name: v[at : at + PART_ROWS] for name, v in inputs.items()}, outputs)
@@ -67,13 +88,14 @@ def infer(
         ]
     finally:
         connection.close()
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    joined = {name: np.concatenate([part.outputs[name] for part in parts]) for name in parts[0].outputs}
+    return Answer(joined, parts[-1].model, parts[-1].version)
 
 
-def infer_at(
+def ask_at(
     folder: Path, inputs: Mapping[str, NDArray], *, outputs: Sequence[str] | None = None, timeout_s: float = 30.0
-) -> tuple[dict[str, NDArray], Endpoint]:
-    """What an endpoint answers, through the switch from one server to the next, and which server it was.
+) -> Answer:
+    """What an endpoint answers, through the switch from one server to the next.
 
     Args:
         folder: the endpoint's folder.
@@ -90,18 +112,16 @@ def infer_at(
         endpoint = current(folder)
         try:
             if endpoint is None:
-                raise _UnreachableError(
+                raise UnreachableError(
                     f"no model server runs for {folder.name!r}; start one with `sinet run` or `sinet serve`"
                 )
-            answers = infer(
+            return ask(
                 endpoint.url, endpoint.model, inputs, version=endpoint.version, outputs=outputs, timeout_s=timeout_s
             )
-        except _UnreachableError:
+        except UnreachableError:
             if time.monotonic() > give_up_at or not _has_moved(folder, endpoint):
                 raise
             time.sleep(0.01)
-        else:
-            return answers, endpoint
 
 
 def _has_moved(folder: Path, asked: Endpoint | None) -> bool:
@@ -119,12 +139,23 @@ def get_json(url: str, path: str, *, timeout_s: float = 5.0) -> dict[str, Any]:
         ModelNotFoundError: it has no such model or version.
         ServingError: nothing listens there, or what answered is no such server.
     """
-    connection = _connect(url, timeout_s)
+    said = _said(url, "GET", path, timeout_s)
+    if not isinstance(said, dict):
+        raise foreign(url, f"a {type(said).__name__}")
+    return said
+
+
+def ready_models(url: str, *, timeout_s: float = 5.0) -> tuple[str, ...]:
+    """Names of the models that a server answers for, sorted.
+
+    Raises:
+        ServingError: nothing listens there, or what answered is no such server.
+    """
+    said = _said(url, "POST", "/v2/repository/index", timeout_s)
     try:
-        response, content = _exchange(connection, url, "GET", path)
-    finally:
-        connection.close()
-    return _header_of(url, response, content)
+        return tuple(sorted({str(entry["name"]) for entry in said if entry.get("state") == "READY"}))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise foreign(url, error) from error
 
 
 def instance(url: str, *, timeout_s: float = 5.0) -> str | None:
@@ -136,21 +167,9 @@ def instance(url: str, *, timeout_s: float = 5.0) -> str | None:
     return str(said.get("instance")) if said.get("ready") is True else None
 
 
-def _connect(url: str, timeout_s: float) -> HTTPConnection:
-    root = urlsplit(url)
-    try:
-        host, port = root.hostname, root.port
-    except ValueError:
-        host, port = None, None
-    if root.scheme not in ("http", "https") or not host or root.path.strip("/"):
-        raise UsageError(f"{url!r} is no root of a server; give one like http://127.0.0.1:8000")
-    kind = HTTPSConnection if root.scheme == "https" else HTTPConnection
-    return kind(host, port, timeout=timeout_s)
-
-
 def _ask_part(
     connection: HTTPConnection, url: str, path: str, rows: Mapping[str, NDArray], outputs: Sequence[str] | None
-) -> dict[str, NDArray]:
+) -> Answer:
     raw = {name: to_raw(values, _datatype(name, values)) for name, values in rows.items()}
     said: dict[str, Any] = {
         "inputs": [
@@ -168,47 +187,25 @@ def _ask_part(
         said["outputs"] = [{"name": name} for name in outputs]
     header = json.dumps(said).encode()
     body = b"".join((header, *raw.values()))
-    response, content = _exchange(connection, url, "POST", path, body, {_HEADER_LENGTH: str(len(header))})
-    return _tensors(url, response, content)
+    response, content = exchange(connection, url, "POST", path, body, {HEADER_LENGTH: str(len(header))})
+    answer = _answer(url, response, content)
+    asked, given = len(next(iter(rows.values()))), {values.shape[:1] for values in answer.outputs.values()}
+    if given != {(asked,)}:
+        raise foreign(url, f"outputs of {sorted(given)} rows for {asked}")
+    return answer
 
 
-def _exchange(
-    connection: HTTPConnection, url: str, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] = {}
-) -> tuple[HTTPResponse, bytes]:
+def _said(url: str, method: str, path: str, timeout_s: float) -> Any:
+    connection = connect(url, timeout_s)
     try:
-        connection.request(method, path, body or None, dict(headers))
-        response = connection.getresponse()
-        return response, response.read()
-    except TimeoutError as error:
-        raise ServingError(
-            f"{url} did not answer within {connection.timeout} s; ask again or look at its log"
-        ) from error
-    except (OSError, HTTPException) as error:
-        raise _UnreachableError(
-            f"no model server answers at {url} ({error or type(error).__name__}); "
-            "start one with `sinet run` or `sinet serve`"
-        ) from error
+        return read_json(url, *exchange(connection, url, method, path))
+    finally:
+        connection.close()
 
 
-def _header_of(url: str, response: HTTPResponse, content: bytes) -> dict[str, Any]:
-    """The JSON of a good answer; a bad one as the error it is."""
-    length = response.headers.get(_HEADER_LENGTH)
-    try:
-        said = json.loads(content[: int(length)] if length is not None else content)
-    except ValueError:
-        said = None
-    if response.status == 200 and isinstance(said, dict):
-        return said
-    sentence = said.get("error") if isinstance(said, dict) else None
-    if not isinstance(sentence, str):
-        raise ServingError(f"{url} answered {response.status} in no words of the protocol; is it a model server?")
-    kinds: dict[int, type[SinetError]] = {400: UsageError, 404: ModelNotFoundError, 413: UsageError}
-    raise kinds.get(response.status, ServingError)(f"{url} answered: {sentence}")
-
-
-def _tensors(url: str, response: HTTPResponse, content: bytes) -> dict[str, NDArray]:
-    said = _header_of(url, response, content)
-    at = int(response.headers.get(_HEADER_LENGTH) or len(content))
+def _answer(url: str, response: HTTPResponse, content: bytes) -> Answer:
+    said = read_json(url, response, content)
+    at = int(response.headers.get(HEADER_LENGTH) or len(content))
     tensors: dict[str, NDArray] = {}
     try:
         for output in said["outputs"]:
@@ -220,9 +217,9 @@ def _tensors(url: str, response: HTTPResponse, content: bytes) -> dict[str, NDAr
             else:
                 tensors[spec.name] = from_raw(memoryview(content)[at : at + size], spec, shape)
                 at += size
+        return Answer(tensors, said["model_name"], said.get("model_version", ""))
     except (KeyError, TypeError, AttributeError, UsageError) as error:
-        raise ServingError(f"{url} answered in no words of the protocol ({error}); is it a model server?") from error
-    return tensors
+        raise foreign(url, error) from error
 
 
 def _datatype(name: str, values: NDArray) -> str:

@@ -124,6 +124,11 @@ def models_folder(serving: Path) -> Path:
     return serving / MODELS_FOLDER
 
 
+def side_name(model: str, version: str) -> str:
+    """Name of an endpoint that serves a version beside the champion's."""
+    return f"{model}-v{version}"
+
+
 def endpoint_folders(serving: Path) -> tuple[Path, ...]:
     """Folders of all endpoints that were ever started in a home."""
     found = serving.glob(f"*/*/{LOCK_FILE}")

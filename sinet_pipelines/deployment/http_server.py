@@ -20,7 +20,7 @@ import orjson
 
 from sinet_pipelines.deployment import metadata
 from sinet_pipelines.deployment.catalogue import Catalogue
-from sinet_pipelines.deployment.protocol import HEADER_LENGTH, parse_request, write_response
+from sinet_pipelines.deployment.protocol import HEADER_LENGTH, RequestReader, write_response
 from sinet_pipelines.errors import ModelNotFoundError, ServingError, UsageError
 
 BODY_LIMIT_BYTES = 32 * 1024**2  # 1,024 rows are 4 MB raw and about 20 MB as JSON
@@ -44,6 +44,7 @@ class HttpApplication:
         self._catalogue = catalogue
         self._token = token
         self._workers = workers
+        self._reader = RequestReader()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Reads one request, answers it."""
@@ -115,9 +116,9 @@ class HttpApplication:
     def _infer(self, name: str, version: str | None, headers: Headers, body: bytes) -> Response:
         model = self._catalogue.find(name, version)
         _check_encoding(headers)
-        request = parse_request(model, body, _header(headers, HEADER_LENGTH))
-        answers = model.run(request.inputs, outputs=[name for name, _ in request.outputs])
-        content, header_length = write_response(model, request, answers)
+        question, inputs = self._reader.read(model, body, _header(headers, HEADER_LENGTH))
+        answers = model.run(inputs, outputs=[name for name, _ in question.outputs])
+        content, header_length = write_response(model, question, answers)
         if header_length is None:
             return 200, [_JSON], content
         return 200, [_BINARY, (HEADER_LENGTH, b"%d" % header_length)], content

@@ -21,56 +21,88 @@ from sinet_pipelines.deployment.tensors import TensorSpec, check_datatype, from_
 from sinet_pipelines.errors import UsageError
 
 HEADER_LENGTH = b"inference-header-content-length"
+KEPT_HEADERS = 256  # clients times batch sizes at once
+KEPT_HEADER_BYTES = 2048  # three inputs need about 450
 _FOREIGN_TENSOR = ("shared_memory_region", "classification")  # extensions that are not spoken here
 
 
 @dataclass(frozen=True)
-class InferRequest:
-    """A question to a model.
+class SentTensor:
+    """What a header says of an input.
+
+    Attributes:
+        spec: what the model declares of it.
+        shape: allowed by the declared one.
+        raw_size: its bytes behind the header; None where its values stand in the header.
+        data: those values, as parsed.
+    """
+
+    spec: TensorSpec
+    shape: tuple[int, ...]
+    raw_size: int | None
+    data: Any
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a header asks of a model.
 
     Attributes:
         id: the client's word for it, given back; None where it gave none.
-        inputs: input name -> array of declared type and shape.
+        tensors: the inputs, in the order of their raw bytes.
         outputs: (name, as raw bytes) of each wanted output, in the wanted order.
     """
 
     id: str | None
-    inputs: dict[str, NDArray]
+    tensors: tuple[SentTensor, ...]
     outputs: tuple[tuple[str, bool], ...]
 
 
-def parse_request(model: ServedModel, body: bytes, header_length: bytes | None) -> InferRequest:
-    """The question in the body of a request.
+class RequestReader:
+    """Reads bodies of requests, and remembers short headers: a client sends the same one again and again."""
 
-    Args:
-        model: whose signature the tensors must have.
-        body: JSON header and raw tensors.
-        header_length: the value of `Inference-Header-Content-Length`; without it the whole body is JSON.
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, bytes], Question] = {}
 
-    Raises:
-        UsageError: whatever is wrong with it, in one sentence.
-    """
-    raw_from = len(body) if header_length is None else _header_length(header_length, len(body))
-    header = _loads(body[:raw_from])
-    request_id = header.get("id")
-    if request_id is not None and not (isinstance(request_id, str) and _is_unicode(request_id)):
-        raise UsageError("id is no text; send a text or leave it out")
-    inputs = _inputs(model, _list_of(header, "inputs"), memoryview(body)[raw_from:])
-    return InferRequest(request_id, inputs, _wanted(model, header))
+    def read(self, model: ServedModel, body: bytes, header_length: bytes | None) -> tuple[Question, dict[str, NDArray]]:
+        """The question in the body of a request, and its inputs as arrays of declared type and shape.
+
+        Args:
+            model: whose signature the tensors must have.
+            body: JSON header and raw tensors.
+            header_length: the value of `Inference-Header-Content-Length`; without it the whole body is JSON.
+
+        Raises:
+            UsageError: whatever is wrong with it, in one sentence.
+        """
+        raw_from = len(body) if header_length is None else _header_length(header_length, len(body))
+        question = self._question(model, body[:raw_from])
+        return question, _arrays(question.tensors, memoryview(body)[raw_from:])
+
+    def _question(self, model: ServedModel, text: bytes) -> Question:
+        key = (model.sha256, text)  # what a header means depends on it and on the signature alone
+        question = self._known.get(key)
+        if question is None:
+            question = _read_header(model, text)
+            if len(text) <= KEPT_HEADER_BYTES and all(tensor.raw_size is not None for tensor in question.tensors):
+                if len(self._known) >= KEPT_HEADERS:
+                    self._known.clear()
+                self._known[key] = question
+        return question
 
 
-def write_response(model: ServedModel, request: InferRequest, answers: Sequence[NDArray]) -> tuple[bytes, int | None]:
+def write_response(model: ServedModel, question: Question, answers: Sequence[NDArray]) -> tuple[bytes, int | None]:
     """The body of a response, and the length of its JSON header where raw tensors follow it."""
     raw: list[bytes] = []
     outputs = [
         _output(model.outputs[name], values, raw if is_raw else None)
-        for (name, is_raw), values in zip(request.outputs, answers, strict=True)
+        for (name, is_raw), values in zip(question.outputs, answers, strict=True)
     ]
     said: dict[str, Any] = {"model_name": model.name, "model_version": model.version, "outputs": outputs}
-    if request.id is not None:
-        said["id"] = request.id
+    if question.id is not None:
+        said["id"] = question.id
     header = orjson.dumps(said, option=orjson.OPT_SERIALIZE_NUMPY)
-    if any(is_raw for _, is_raw in request.outputs):
+    if any(is_raw for _, is_raw in question.outputs):
         return b"".join((header, *raw)), len(header)
     return header, None
 
@@ -86,20 +118,32 @@ def _output(spec: TensorSpec, values: NDArray, raw: list[bytes] | None) -> dict[
     return said
 
 
-def _inputs(model: ServedModel, tensors: list[dict[str, Any]], raw: memoryview) -> dict[str, NDArray]:
+def _read_header(model: ServedModel, text: bytes) -> Question:
+    header = _loads(text)
+    request_id = header.get("id")
+    if request_id is not None and not (isinstance(request_id, str) and _is_unicode(request_id)):
+        raise UsageError("id is no text; send a text or leave it out")
+    tensors = tuple(_sent_tensor(model, tensor) for tensor in _list_of(header, "inputs"))
+    if len({tensor.spec.name for tensor in tensors}) != len(tensors):
+        raise UsageError("an input stands there twice; send it once")
+    return Question(request_id, tensors, _wanted(model, header))
+
+
+def _sent_tensor(model: ServedModel, tensor: dict[str, Any]) -> SentTensor:
+    spec = model.input_spec(tensor.get("name"))
+    check_datatype(spec, tensor.get("datatype"))
+    return SentTensor(spec, shape_of(spec, tensor.get("shape")), _raw_size(spec, tensor), tensor.get("data"))
+
+
+def _arrays(tensors: Sequence[SentTensor], raw: memoryview) -> dict[str, NDArray]:
     inputs: dict[str, NDArray] = {}
     at = 0
     for tensor in tensors:
-        spec = model.input_spec(tensor.get("name"))
-        if spec.name in inputs:
-            raise UsageError(f"input {spec.name!r} stands there twice; send it once")
-        check_datatype(spec, tensor.get("datatype"))
-        shape = shape_of(spec, tensor.get("shape"))
-        size = _raw_size(spec, tensor)
+        spec, size = tensor.spec, tensor.raw_size
         if size is None:
-            inputs[spec.name] = from_json(tensor.get("data"), spec, shape)
+            inputs[spec.name] = from_json(tensor.data, spec, tensor.shape)
         else:
-            inputs[spec.name] = from_raw(raw[at : at + size], spec, shape)
+            inputs[spec.name] = from_raw(raw[at : at + size], spec, tensor.shape)
             at += size
     if at != len(raw):
         raise UsageError(f"{len(raw)} bytes behind the JSON header (its tensors say: {at}); let both say the same")

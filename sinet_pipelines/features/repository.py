@@ -7,6 +7,7 @@ engine's newest row over the whole tables of all regions, since the last write w
 import fcntl
 import logging
 import shutil
+import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pyarrow as pa
 
-from sinet_pipelines.errors import UsageError
+from sinet_pipelines.errors import StorageError, UsageError
 
 if TYPE_CHECKING:
     from feast import Entity, FeatureStore, FeatureView
@@ -211,10 +212,15 @@ class FeatureRepository:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """Holds the folder: one process and thread at a time changes what is in it."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / ".lock").open("w") as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with (self.folder / ".lock").open("w") as handle:
+                fcntl.flock(handle, fcntl.LOCK_EX)
+                yield
+        except (OSError, sqlite3.Error) as error:
+            raise StorageError(
+                f"{self.folder} could not be written: {error}; the features in it are as before"
+            ) from error
 
 
 def _refs(features: Sequence[str]) -> list[str]:

@@ -33,6 +33,7 @@ from sinet_pipelines.schemas.features import (
 from sinet_pipelines.schemas.telemetry import CHANNELS
 
 NEGLIGIBLE = 1e-6  # of a standard deviation: less is the rounding of a sum, and no tree may split on it
+TWO_NEIGHBOURS = 0.5  # spread of time of a cycle and the one before: their difference is noise, not a slope
 CHUNK_ROWS = 2048  # windows of so many rows stay in the processor's cache
 
 Floats = NDArray[np.float64]
@@ -123,7 +124,7 @@ def window_statistics(z_SBT: Floats, first_BTS: Floats, cycle_B: NDArray) -> Sin
 
         mean   = sum(z) / n
         spread = sqrt(sum((z - mean)^2) / n)
-        slope  = (sum(t z) - mean sum(t)) / (sum(t^2) - sum(t)^2 / n), 0 for a single cycle
+        slope  = (sum(t z) - mean sum(t)) / (sum(t^2) - sum(t)^2 / n), 0 where that is no more than `TWO_NEIGHBOURS`
         change = mean - (mean of the first cycles; 0, the regime's own mean, when none of them is present)
 
     What is smaller than `NEGLIGIBLE` becomes 0.
@@ -179,7 +180,9 @@ def _slopes(z_SBT: Floats, present_BT: NDArray, horizons: tuple[int, ...]) -> Fl
     n_BK, t_BK, tt_BK = present_BT @ within_TK, present_BT @ t_TK, present_BT @ (t_TK * t_TK)
     over_BK = tt_BK - t_BK * t_BK / n_BK
     above_SBK = z_SBT @ t_TK - (z_SBT @ within_TK) / n_BK * t_BK
-    return np.moveaxis(np.divide(above_SBK, over_BK, out=np.zeros_like(above_SBK), where=over_BK > 0.5), -1, 0)
+    return np.moveaxis(
+        np.divide(above_SBK, over_BK, out=np.zeros_like(above_SBK), where=over_BK > TWO_NEIGHBOURS), -1, 0
+    )
 
 
 def _baseline(first_BTS: Floats) -> Floats:

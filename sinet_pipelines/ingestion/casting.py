@@ -43,10 +43,9 @@ def cast_table(table: pa.Table, columns: Sequence[Column]) -> pl.DataFrame:
     """
     casts = {column.name: _Cast(table, column) for column in columns}
     found = pl.DataFrame({name: cast.found for name, cast in casts.items()})
-    texts = [cast.text.alias(f"{UNPARSED}.{name}") for name, cast in casts.items() if cast.may_fail]
-    both = found.select(*(cast.value.alias(name) for name, cast in casts.items()), *texts)
-    unparsed = _json(both.select(pl.col(f"^{UNPARSED}\\..*$").name.map(lambda name: name.removeprefix(f"{UNPARSED}."))))
-    return both.select(casts.keys()).with_columns(unparsed)
+    rows = found.select(cast.value.alias(name) for name, cast in casts.items())
+    texts = found.select(cast.text.alias(name) for name, cast in casts.items() if cast.may_fail)
+    return rows.with_columns(_json(texts, height=rows.height))
 
 
 class _Cast:
@@ -120,10 +119,11 @@ def _plain(values: pa.ChunkedArray | pa.Array) -> pl.Series:
     return pl.Series([None if value is None else str(value) for value in values.to_pylist()], dtype=pl.String)
 
 
-def _json(texts: pl.DataFrame) -> pl.Series:
-    failed = texts.select(text for text in texts if text.null_count() < texts.height)
+def _json(texts: pl.DataFrame, *, height: int) -> pl.Series:
+    """One JSON object for each row that has a text, null for the others."""
+    failed = texts.select(text for text in texts if text.null_count() < height)
     if not failed.width:
-        return pl.Series(UNPARSED, [None], dtype=pl.String).new_from_index(0, texts.height)
+        return pl.Series(UNPARSED, [None], dtype=pl.String).new_from_index(0, height)
     objects = (
         {name: value for name, value in row.items() if value is not None} for row in failed.iter_rows(named=True)
     )

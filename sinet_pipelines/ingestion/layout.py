@@ -120,7 +120,7 @@ def _dealt(lengths: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def _latest_start(ascending: np.ndarray, *, slots: int) -> float:
     """The latest last start of evenly spaced ones: the k-th from the end leaves room for the k-th shortest engine."""
     count = len(ascending)
-    if count == 1:
+    if count < 2:
         return 0.0
     from_end = np.arange(count - 1)  # the first start is 0 and leaves room for any engine
     return float(np.min((slots - ascending[:-1]) * (count - 1) / (count - 1 - from_end)))

@@ -69,8 +69,8 @@ class GradientBoosting:
     learning_rate: float = 0.03
     leaves: int = 15
     rows_in_leaf: int = 100
-    feature_share: float = 0.3
-    row_share: float = 0.7
+    feature_share: float = 0.5
+    row_share: float = 0.5
     l2: float = 1.0
 
     name = "gradient_boosting"

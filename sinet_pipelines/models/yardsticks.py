@@ -11,6 +11,8 @@ import numpy as np
 
 from sinet_pipelines.models.model import Examples, Floats, Inputs, require_examples, require_features, within_range
 
+FLAT_SD = 1e-9  # of the mean: a feature that spreads less is constant but for the rounding of its mean
+
 
 @dataclass(frozen=True)
 class LinearModel:
@@ -91,8 +93,9 @@ class Ridge:
         x_BF, weight_B, target_B = inputs.features_BF.astype(np.float64), examples.weight_B, examples.target_B
         means, intercept = np.average(x_BF, axis=0, weights=weight_B), float(np.average(target_B, weights=weight_B))
         sds = np.sqrt(np.average((x_BF - means) ** 2, axis=0, weights=weight_B))
-        sds[sds == 0.0] = 1.0
-        z_BF = (x_BF - means) / sds
+        flat = sds <= FLAT_SD * np.abs(means)
+        sds[flat] = 1.0
+        z_BF = np.where(flat, 0.0, (x_BF - means) / sds)
         weighted_BF = z_BF * weight_B[:, None]
         gram = weighted_BF.T @ z_BF + self.penalty * len(examples) * np.eye(len(means))
         weights = np.linalg.solve(gram, weighted_BF.T @ (target_B - intercept))

@@ -4,7 +4,6 @@ Read-only, and only of the schema of the MLflow release that is pinned; a test c
 """
 
 import sqlite3
-import time
 from contextlib import closing
 from pathlib import Path
 from typing import TypedDict
@@ -12,7 +11,7 @@ from typing import TypedDict
 from sinet_pipelines.errors import StorageError
 
 SCHEMA = "dc11669786a5"  # alembic revision that MLflow 3.17.2 writes; a new pin must be looked at, then written here
-_BUSY_S = 5.0  # a commit of MLflow takes milliseconds, the first making of its tables two seconds
+_BUSY_S = 5.0  # a commit of MLflow takes milliseconds
 
 _MODELS = """
 SELECT v.name, v.version, COALESCE(t.value, ''), COALESCE(GROUP_CONCAT(a.alias, char(10)), '')
@@ -47,7 +46,11 @@ def list_models(home: Path) -> list[ListedModel]:
         return []
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_BUSY_S)) as connection:
-            _await_schema(connection, path)
+            found = _revision(connection)
+            if found != SCHEMA:
+                raise StorageError(
+                    f"{path} has schema {found} (known here: {SCHEMA} of MLflow 3.17.2); install the pinned MLflow"
+                )
             rows = connection.execute(_MODELS).fetchall()
     except sqlite3.DatabaseError as error:
         raise StorageError(f"{path} cannot be read: {error}; look at it with MLflow itself") from error
@@ -55,17 +58,6 @@ def list_models(home: Path) -> list[ListedModel]:
         ListedModel(name=name, version=version, aliases=sorted(aliases.splitlines()), family=family)
         for name, version, family, aliases in rows
     ]
-
-
-def _await_schema(connection: sqlite3.Connection, path: Path) -> None:
-    """Returns once the tables are those known here; while MLflow makes them it passes through older revisions."""
-    deadline = time.monotonic() + _BUSY_S
-    while (found := _revision(connection)) != SCHEMA:
-        if time.monotonic() > deadline:
-            raise StorageError(
-                f"{path} has schema {found} (known here: {SCHEMA} of MLflow 3.17.2); install the pinned MLflow"
-            )
-        time.sleep(0.05)
 
 
 def _revision(connection: sqlite3.Connection) -> str | None:

@@ -13,6 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sinet_pipelines.errors import StorageError
+
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
@@ -56,10 +58,22 @@ class Tracking:
 
     @contextmanager
     def alone(self) -> Iterator["MlflowClient"]:
-        """The client, while no other process or thread of this home writes; a killed holder lets go by dying."""
+        """The client, while no other process or thread of this home writes; a killed holder lets go by dying.
+
+        Raises:
+            StorageError: MLflow or the disk did not take what was written.
+        """
         client = self.client
+        from mlflow.exceptions import MlflowException
+
         with self._turn():
-            yield client
+            try:
+                yield client
+            except (MlflowException, OSError) as error:
+                reason = str(error).partition("\n")[0]
+                raise StorageError(
+                    f"MLflow at {self.uri} did not take it: {reason}; mend that and run again, it is written anew"
+                ) from error
 
     @contextmanager
     def _turn(self) -> Iterator[None]:

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import numpy as np
 import pytest
 
-from sinet_pipelines.deployment.client import PART_ROWS, get_json, infer, infer_at, instance
+from sinet_pipelines.deployment.client import PART_ROWS, ask, ask_at, get_json, infer, instance, ready_models
 from sinet_pipelines.errors import ModelNotFoundError, ServingError, UsageError
 from tests.sinet_pipelines.deployment.served import expected_rul, sane_inputs
 
@@ -22,20 +22,25 @@ def test_many_rows_are_asked_in_parts_and_come_back_in_order(shared):
 
 def test_the_servers_refusals_are_our_errors_in_its_words(shared):
     url = shared.url
-    with pytest.raises(UsageError, match=r"answered: input 'window' came as 'FP64' \(allowed: FP32\)"):
+    with pytest.raises(UsageError, match=r"answered 400: input 'window' came as 'FP64' \(allowed: FP32\)"):
         infer(url, "rul", {name: values.astype(np.float64) for name, values in sane_inputs().items()})
     with pytest.raises(UsageError, match="no output 'life'"):
         infer(url, "rul", sane_inputs(), outputs=["life"])
     with pytest.raises(ModelNotFoundError, match="version '9' of 'rul' is not loaded"):
         infer(url, "rul", sane_inputs(), version="9")
-    assert get_json(url, "/v2/models/rul")["versions"] == ["1"]
+
+
+def test_it_finds_what_a_server_answers_for(shared):
+    assert ready_models(shared.url) == ("rul",)
+    assert get_json(shared.url, "/v2/models/rul")["versions"] == ["1"]
+    assert ask(shared.url, "rul", sane_inputs()).version == "1"
 
 
 def test_nothing_that_listens_is_named_with_the_way_out(folder):
     with pytest.raises(ServingError, match=r"no model server answers at http://127.0.0.1:1 .*sinet serve"):
         infer("http://127.0.0.1:1", "rul", sane_inputs())
     with pytest.raises(ServingError, match="no model server runs for 'rul'; start one with `sinet run`"):
-        infer_at(folder, sane_inputs())
+        ask_at(folder, sane_inputs())
     assert instance("http://127.0.0.1:1") is None
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import psutil
 import pytest
 
-from sinet_pipelines.deployment.client import infer, infer_at
+from sinet_pipelines.deployment.client import ask_at, infer
 from sinet_pipelines.deployment.endpoint import current, endpoint_folders, is_alive, read_current
 from sinet_pipelines.deployment.process import endpoints, is_ready, stop_all, stop_servers
 from sinet_pipelines.deployment.repository import read_manifest
@@ -84,8 +84,8 @@ def test_another_version_takes_the_place_of_the_running_one(start, folder):
     assert not is_alive(old)
     assert current(folder) == new
     assert servers_of(folder) == [new.pid]
-    answers, _ = infer_at(folder, sane_inputs())
-    np.testing.assert_allclose(answers["rul_cycles"], expected_rul(sane_inputs(), bias=200.0), rtol=1e-6)
+    answer = ask_at(folder, sane_inputs())
+    np.testing.assert_allclose(answer.outputs["rul_cycles"], expected_rul(sane_inputs(), bias=200.0), rtol=1e-6)
 
 
 @pytest.mark.parametrize("killed", ["before", "after"])
@@ -96,7 +96,7 @@ def test_a_starter_killed_around_the_switch_leaves_an_answering_endpoint_that_th
     assert run_script(STARTER, folder, repository, "2", killed).returncode == -signal.SIGKILL
     assert len(servers_of(folder)) == 2
     assert current(folder).version == {"before": "1", "after": "2"}[killed]
-    assert infer_at(folder, sane_inputs())[1].version == current(folder).version
+    assert ask_at(folder, sane_inputs()).version == current(folder).version
     new = start("2")
     assert servers_of(folder) == [new.pid]
     assert not is_alive(old)
@@ -119,10 +119,10 @@ def test_a_client_loses_no_request_through_four_switches(start, folder):
 
     def ask():
         while not done.is_set():
-            answers, endpoint = infer_at(folder, inputs)
-            versions.append(endpoint.version)
-            if not np.allclose(answers["rul_cycles"], expected[endpoint.version], rtol=1e-6):
-                failures.append(endpoint)
+            answer = ask_at(folder, inputs)
+            versions.append(answer.version)
+            if not np.allclose(answer.outputs["rul_cycles"], expected[answer.version], rtol=1e-6):
+                failures.append(answer)
 
     with ThreadPoolExecutor(2) as clients:
         asking = [clients.submit(ask) for _ in range(2)]

@@ -101,7 +101,7 @@ def test_an_apply_that_dies_before_the_rename_leaves_the_old_definitions(reposit
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", full_disk)
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(StorageError, match="No space left on device; the features in it are as before"):
             wider.apply()
     assert not repository.apply()
     assert [entry.name for entry in repository.folder.iterdir() if entry.is_dir()] == []

@@ -25,9 +25,7 @@ def test_other_engines_change_no_engines_side():
     assert all(is_held_out(unit) for unit in held_out(UNITS))
 
 
-@given(
-    lives=st.lists(st.integers(1, 9), min_size=2, max_size=40), folds=st.integers(2, 6), seed=st.integers(0, 9)
-)
+@given(lives=st.lists(st.integers(1, 9), min_size=2, max_size=40), folds=st.integers(2, 6), seed=st.integers(0, 9))
 def test_no_engine_is_in_two_folds_and_folds_are_even(lives, folds, seed):
     unit_B = np.repeat(UNITS[: len(lives)], lives)
     if folds > len(lives):

@@ -1,5 +1,6 @@
 import json
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import polars as pl
 import pyarrow as pa
@@ -30,8 +31,8 @@ def _cast(column, values):
         (pa.array([1.5, float("nan")]), [1.5, None], [None, None]),
         (pa.array([3, None], pa.int16()), [3.0, None], [None, None]),
         (pa.array([1.5], pa.float32()), [1.5], [None]),
-        (pa.array([1.5], pa.decimal128(5, 2)), [1.5], [None]),
-        (pa.array([1.5], pa.decimal256(50, 2)), [1.5], [None]),
+        (pa.array([Decimal("1.5")], pa.decimal128(5, 2)), [1.5], [None]),
+        (pa.array([Decimal("1.5")], pa.decimal256(50, 2)), [1.5], [None]),
         (pa.array(["1.5", " 2e3 ", None, "NaN"]), [1.5, 2000.0, None, None], [None] * 4),
         (pa.array(["ERR", ""]), [None, None], [{"number": "ERR"}, {"number": ""}]),
         (pa.array(["1,5"]), [None], [{"number": "1,5"}]),

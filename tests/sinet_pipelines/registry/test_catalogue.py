@@ -8,7 +8,6 @@ from contextlib import closing
 import pytest
 
 from sinet_pipelines.errors import StorageError
-from sinet_pipelines.registry import catalogue
 from sinet_pipelines.registry.catalogue import list_models
 from sinet_pipelines.registry.runs import RunRecord, log_run
 from sinet_pipelines.registry.versions import list_versions, register, set_alias
@@ -55,8 +54,7 @@ def test_a_home_without_a_registry_has_no_model(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_schema_of_another_release_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(catalogue, "_BUSY_S", 0.1)
+def test_the_schema_of_another_release_is_refused(tmp_path):
     with closing(sqlite3.connect(tmp_path / "mlflow.db")) as connection:
         connection.executescript("CREATE TABLE alembic_version (version_num); INSERT INTO alembic_version VALUES ('x')")
     with pytest.raises(StorageError, match=r"has schema x \(known here: dc11669786a5"):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sinet_pipelines.errors import UsageError
+from sinet_pipelines.errors import StorageError, UsageError
 from sinet_pipelines.registry.runs import RunRecord, add_metrics, content_key, log_run
 
 RECORD = RunRecord(
@@ -114,6 +114,19 @@ def test_what_a_killed_process_left_is_no_run(tracking):
     (run,) = runs_of(tracking, "killed")
     assert run.info.run_id == logged.run_id
     assert run.data.params["num_leaves"] == "31"
+
+
+def test_a_run_whose_files_find_no_place_is_written_when_there_is_one(tracking):
+    record = replace(RECORD, experiment="crowded")
+    obstacle = tracking.lock.parent / "mlflow-artifacts" / "crowded"
+    obstacle.parent.mkdir(exist_ok=True)
+    obstacle.touch()
+    with pytest.raises(StorageError, match="did not take it: .*; mend that and run again"):
+        log_run(tracking, record, key="crowded")
+    obstacle.unlink()
+    logged = log_run(tracking, record, key="crowded")
+    assert logged.is_new
+    assert tracking.client.get_run(logged.run_id).info.status == "FINISHED"
 
 
 def test_an_experiment_deleted_by_hand_is_named(tracking):

@@ -1,0 +1,112 @@
+import math
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sinet_pipelines.errors import ContractError
+from sinet_pipelines.evaluation.gate import is_not_worse
+
+RNG = np.random.default_rng(0)
+TRUE = np.tile([100, 60, 20], 12)
+NOISE = RNG.normal(scale=10.0, size=36)
+
+
+def answers(predicted: np.ndarray) -> pl.DataFrame:
+    unit = np.repeat([f"FD001-{number:04d}" for number in range(12)], 3)
+    return pl.DataFrame(
+        {"unit": unit, "cycle": np.tile([1, 41, 81], 12), "rul_cycles": TRUE, "predicted_cycles": predicted}
+    )
+
+
+CHAMPION = answers(TRUE + NOISE)
+
+
+def test_the_first_challenger_passes():
+    assert is_not_worse(CHAMPION, None).passed
+
+
+def test_an_equal_challenger_passes():
+    verdict = is_not_worse(CHAMPION, CHAMPION)
+    assert verdict.passed
+    assert verdict.numbers["rmse_growth"] == verdict.numbers["t"] == 0.0
+
+
+def test_a_better_challenger_passes():
+    assert is_not_worse(answers(TRUE + 0.8 * NOISE), CHAMPION).passed
+
+
+def test_one_that_is_worse_here_and_better_there_passes():
+    other = answers(TRUE + NOISE * np.where(np.repeat(np.arange(12), 3) % 2, 1.05, 0.96))
+    assert is_not_worse(other, CHAMPION).passed
+
+
+def test_one_that_is_a_little_worse_on_every_engine_is_refused():
+    verdict = is_not_worse(answers(TRUE + 1.05 * NOISE), CHAMPION)
+    assert not verdict.passed
+    assert verdict.numbers["rmse_growth"] == pytest.approx(0.05)
+    assert "t = " in verdict.reason
+
+
+def test_one_that_is_much_worse_is_refused_however_few_the_engines():
+    verdict = is_not_worse(answers(TRUE + 1.2 * NOISE).head(3), CHAMPION.head(3))
+    assert not verdict.passed
+    assert "20% more (allowed: 10%)" in verdict.reason
+
+
+def test_the_paired_t_is_students():
+    from scipy.stats import ttest_rel
+
+    other = answers(TRUE + np.roll(NOISE, 3))
+    squares = [
+        ((f["predicted_cycles"] - f["rul_cycles"]) ** 2).to_numpy().reshape(12, 3).mean(axis=1)
+        for f in (other, CHAMPION)
+    ]
+    assert is_not_worse(other, CHAMPION).numbers["t"] == pytest.approx(ttest_rel(*squares).statistic)
+
+
+@given(where=st.integers(0, 35), odd=st.sampled_from([math.nan, math.inf, -math.inf]))
+def test_an_answer_that_is_no_number_is_never_accepted(where, odd):
+    predicted = TRUE.astype(float)  # perfect otherwise
+    predicted[where] = odd
+    for champion in (CHAMPION, None):
+        verdict = is_not_worse(answers(predicted), champion)
+        assert not verdict.passed
+        assert verdict.reason == "1 of 36 answers are no number"
+
+
+def test_a_missing_answer_is_never_accepted():
+    gap = CHAMPION.with_columns(predicted_cycles=pl.when(pl.col("cycle") > 1).then(pl.col("predicted_cycles")))
+    assert not is_not_worse(gap, None).passed
+
+
+def test_a_champion_that_answers_with_no_number_is_replaced():
+    broken = CHAMPION.with_columns(predicted_cycles=pl.lit(math.nan))
+    assert is_not_worse(CHAMPION, broken).passed
+
+
+def test_truth_above_the_cap_is_no_fault():
+    long = CHAMPION.with_columns(rul_cycles=pl.lit(300), predicted_cycles=pl.lit(125.0))
+    assert is_not_worse(long, long).numbers["rmse_challenger"] == 0.0
+
+
+def test_any_error_is_worse_than_none():
+    assert not is_not_worse(CHAMPION, answers(TRUE.astype(float))).passed
+
+
+def test_the_order_of_answers_changes_nothing():
+    other = answers(TRUE + 1.02 * NOISE)
+    shuffled = other.sample(fraction=1.0, shuffle=True, seed=1)
+    assert is_not_worse(shuffled, CHAMPION).numbers == pytest.approx(is_not_worse(other, CHAMPION).numbers)
+
+
+def test_other_questions_cannot_be_compared():
+    with pytest.raises(ContractError, match="different questions"):
+        is_not_worse(CHAMPION, CHAMPION.head(35))
+
+
+def test_a_challenger_that_was_asked_nothing_is_refused():
+    with pytest.raises(ContractError, match="asked nothing"):
+        is_not_worse(CHAMPION.head(0), None)

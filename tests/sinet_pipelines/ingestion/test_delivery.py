@@ -1,0 +1,136 @@
+import errno
+import os
+from datetime import date
+
+import polars as pl
+import pytest
+
+from sinet_pipelines.errors import FleetError, StorageError
+from sinet_pipelines.ingestion.cmapss import read_cmapss
+from sinet_pipelines.ingestion.delivery import deliver
+from sinet_pipelines.ingestion.fleet import read_fleet
+from sinet_pipelines.ingestion.founding import Wish
+from sinet_pipelines.ingestion.landing import LandingZone
+
+TODAY = date(2026, 3, 26)
+WISH = Wish("plant", False)
+REGIONS = ("EAST", "WEST", "NULL_ISLAND")
+
+
+@pytest.fixture
+def subset(cmapss_folder):
+    return read_cmapss(cmapss_folder, "FD009")
+
+
+def _land(subset, home, **more):
+    return deliver([subset], home=home, wish=WISH, today=TODAY, **more)
+
+
+def _files(home):
+    return {path.relative_to(home): path.read_bytes() for path in home.rglob("*") if path.is_file()}
+
+
+def test_all_rows_and_events_land_and_the_report_counts_them(subset, tmp_path):
+    report = _land(subset, tmp_path)
+    zone = LandingZone(tmp_path / "landing")
+    days = [zone.read_day(region, day) for region in REGIONS for day in zone.days(region)]
+    assert report.rows == sum(day.sent for day in days) == sum(day.rows.height for day in days) == 20
+    assert (report.drops, report.new_drops, report.days) == (5, 5, 5)
+    assert (report.failures, report.truth, report.planted) == (3, 2, 0)
+    assert (report.first_day, report.last_day) == (date(2026, 3, 1), date(2026, 3, 25))
+    assert report.regions == REGIONS
+    failures = pl.concat([zone.read_events(region, "failures") for region in REGIONS])
+    assert failures.select("unit", "cycle").rows() == [("FD009-0001", 6), ("FD009-0002", 4), ("FD009-0003", 5)]
+    truth = pl.concat([zone.read_events(region, "truth") for region in REGIONS])
+    assert truth.select("unit", "cycle", "rul_cycles").rows() == [("FD009-L0001", 3, 7), ("FD009-L0002", 2, 9)]
+
+
+def test_landing_again_changes_nothing_also_on_a_later_day(subset, tmp_path):
+    first = _land(subset, tmp_path)
+    before = _files(tmp_path)
+    again = deliver([subset], home=tmp_path, wish=WISH, today=date(2026, 5, 1))
+    assert _files(tmp_path) == before
+    assert (again.rows, again.new_drops, again.first_day) == (first.rows, 0, first.first_day)
+
+
+def test_a_drop_that_was_removed_lands_again(subset, tmp_path):
+    _land(subset, tmp_path)
+    before = _files(tmp_path)
+    next((tmp_path / "landing" / "EAST" / "2026-03-01").iterdir()).unlink()
+    assert _land(subset, tmp_path).new_drops == 1
+    assert _files(tmp_path) == before
+
+
+@pytest.mark.parametrize("writes", [1, 3, 7, 10])
+def test_a_landing_that_the_disk_stopped_is_completed_by_the_next(subset, tmp_path, monkeypatch, writes):
+    _land(subset, tmp_path / "whole")
+    left = [2 * writes]  # a file and its folder
+    real = os.fsync
+
+    def fills_up(handle):
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", fills_up)
+    home = tmp_path / "stopped"
+    with pytest.raises(StorageError, match="no space is left"):
+        _land(subset, home)
+    monkeypatch.setattr(os, "fsync", real)
+    assert not read_fleet(home).complete
+    assert _files(home).items() <= (_files(tmp_path / "whole") | {p: b for p, b in _files(home).items() if p.name == "fleet.json"}).items()
+    _land(subset, home)
+    assert _files(home) == _files(tmp_path / "whole")
+
+
+def test_truth_lands_last(subset, tmp_path, monkeypatch):
+    order = []
+    real = os.replace
+
+    def record(source, target, *args, **kwargs):
+        order.append(str(target))
+        return real(source, target, *args, **kwargs)
+
+    monkeypatch.setattr(os, "replace", record)
+    _land(subset, tmp_path)
+    kinds = ["truth" if "/truth/" in p else "failures" if "/failures/" in p else "record" if "fleet" in p else "rows" for p in order]
+    assert list(dict.fromkeys(kinds)) == ["record", "rows", "failures", "truth"]
+    assert kinds[-1] == "record"
+
+
+def test_a_subset_may_be_added_to_a_fleet_and_leaves_the_first_as_it_was(cmapss_folder, tmp_path):
+    for part in ("train", "test", "RUL"):
+        (cmapss_folder / f"{part}_FD010.txt").write_bytes((cmapss_folder / f"{part}_FD009.txt").read_bytes())
+    home, both_at_once = tmp_path / "one_by_one", tmp_path / "at_once"
+    subsets = [read_cmapss(cmapss_folder, name) for name in ("FD009", "FD010")]
+    for subset in subsets:
+        deliver([subset], home=home, wish=WISH, today=TODAY)
+    deliver(subsets, home=both_at_once, wish=WISH, today=TODAY)
+    assert _files(home) == _files(both_at_once)
+    assert list(read_fleet(home).subsets) == ["FD009", "FD010"]
+
+
+def test_another_fleet_for_a_home_is_refused_before_anything_is_written(subset, tmp_path, cmapss_folder):
+    _land(subset, tmp_path)
+    before = _files(tmp_path)
+    with pytest.raises(FleetError, match="another was asked for"):
+        deliver([subset], home=tmp_path, wish=Wish("other", False), today=TODAY)
+    (cmapss_folder / "RUL_FD009.txt").write_text("7\n8\n")
+    with pytest.raises(FleetError, match="has another FD009"):
+        _land(read_cmapss(cmapss_folder, "FD009"), tmp_path)
+    assert _files(tmp_path) == before
+
+
+def test_copies_and_texts_of_a_file_are_counted_and_nothing_is_lost(cmapss_folder, tmp_path):
+    path = cmapss_folder / "train_FD009.txt"
+    lines = path.read_text().splitlines()
+    lines += [lines[0], lines[1].replace(" 7.02 ", " 7.77 "), lines[2].replace(" 7.03 ", " broken ")]
+    lines[3] = lines[3].replace("1 4 ", "1 four ", 1)
+    path.write_text("\n".join(lines))
+    _land(read_cmapss(cmapss_folder, "FD009"), tmp_path)
+    zone = LandingZone(tmp_path / "landing")
+    day = zone.read_day("EAST", zone.days("EAST")[0])
+    assert (day.sent, day.duplicates) == (9, 1)
+    assert day.rows.filter(cycle=2).height == 2
+    assert sorted(day.rows["unparsed"].drop_nulls()) == ['{"cycle": "four"}', '{"p15_psia": "broken"}']

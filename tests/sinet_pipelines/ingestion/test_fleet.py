@@ -1,0 +1,66 @@
+import json
+from dataclasses import replace
+from datetime import date
+
+import pytest
+
+from sinet_pipelines.errors import FleetError
+from sinet_pipelines.ingestion.fleet import Fleet, PlantedFault, fleet_file, read_fleet, write_fleet
+
+FLEET = Fleet("plant", False, date(2026, 3, 1), subsets={"FD001": "a" * 64}, complete=True)
+
+
+def test_a_fleet_is_read_as_it_was_written(tmp_path):
+    planted = PlantedFault("drift", "WEST", date(2026, 3, 9), "t2_degr", 7, "too high")
+    fleet = replace(FLEET, planted=(planted,), seed=3, cycles_per_day=30, days=40)
+    write_fleet(fleet, tmp_path)
+    assert read_fleet(tmp_path) == fleet
+
+
+def test_a_home_without_a_record_has_no_fleet(tmp_path):
+    assert read_fleet(tmp_path) is None
+
+
+def test_the_record_says_what_others_read_of_it(tmp_path):
+    write_fleet(FLEET, tmp_path)
+    record = json.loads(fleet_file(tmp_path).read_text())
+    assert fleet_file(tmp_path) == tmp_path / "landing" / "fleet.json"
+    assert record["first_day"] == "2026-03-01"
+    assert record["regions"] == ["EAST", "WEST", "NULL_ISLAND"]
+    assert (record["name"], record["simulated"], record["cycles_per_day"], record["days"]) == ("plant", False, 40, 25)
+
+
+def test_days_and_slots_of_a_fleet():
+    assert FLEET.last_day == date(2026, 3, 25)
+    assert FLEET.day(24) == FLEET.last_day
+    assert FLEET.slots == 1000
+
+
+def test_a_subset_may_be_added_and_the_same_one_again():
+    both = FLEET.admit("FD003", "b" * 64)
+    assert both.subsets == {"FD001": "a" * 64, "FD003": "b" * 64}
+    assert both.admit("FD001", "a" * 64) == both
+
+
+def test_a_subset_that_says_something_else_is_another_fleet():
+    with pytest.raises(FleetError, match=r"has another FD001 .*rows of two fleets never mix: land it with --home"):
+        FLEET.admit("FD001", "c" * 64)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "{}", json.dumps({"name": "x"}), '{"name": 1, "simulated": 1, "first_day": "soon"}'],
+)
+def test_a_record_that_cannot_be_understood_is_refused_and_kept(tmp_path, text):
+    fleet_file(tmp_path).parent.mkdir()
+    fleet_file(tmp_path).write_text(text)
+    with pytest.raises(FleetError, match="is no record of a fleet"):
+        read_fleet(tmp_path)
+    assert fleet_file(tmp_path).read_text() == text
+
+
+def test_a_record_with_an_unknown_region_is_refused(tmp_path):
+    write_fleet(FLEET, tmp_path)
+    fleet_file(tmp_path).write_text(fleet_file(tmp_path).read_text().replace("WEST", "NORTH"))
+    with pytest.raises(FleetError, match="no region 'NORTH'"):
+        read_fleet(tmp_path)

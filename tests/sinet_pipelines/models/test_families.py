@@ -1,0 +1,17 @@
+import pytest
+
+from sinet_pipelines.errors import ModelNotFoundError
+from sinet_pipelines.models.families import FAMILIES, YARDSTICKS, family
+
+
+def test_a_family_is_found_by_its_name():
+    assert family("ridge") is FAMILIES["ridge"]
+
+
+def test_an_unknown_family_is_refused_with_those_there_are():
+    with pytest.raises(ModelNotFoundError, match=r"no family 'forest' \(known: gradient_boosting, constant, ridge\)"):
+        family("forest")
+
+
+def test_yardsticks_are_families():
+    assert set(YARDSTICKS) < set(FAMILIES)

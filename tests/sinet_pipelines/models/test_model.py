@@ -1,0 +1,33 @@
+import numpy as np
+import pytest
+
+from sinet_pipelines.models.model import within_range
+from tests.sinet_pipelines.models.examples import examples
+
+
+def test_the_target_is_the_capped_life_left():
+    example = examples(lives=(200,), sequences=False)
+    assert example.target_B[0] == 125.0
+    assert example.target_B[-1] == 0.0
+    assert example.rul_B[0] == 199.0
+
+
+def test_every_engine_weighs_the_same():
+    example = examples(lives=(50, 200), sequences=False)
+    short = example.unit_B == "FD001-0001"
+    assert example.weight_B[short].sum() == pytest.approx(example.weight_B[~short].sum())
+    assert example.weight_B.mean() == pytest.approx(1.0)
+
+
+def test_some_rows_take_their_sequences_with_them():
+    example = examples(lives=(20, 30))
+    rows = np.array([40, 3])
+    taken = example.take(rows)
+    np.testing.assert_array_equal(taken.inputs.features_BF, example.inputs.features_BF[rows])
+    np.testing.assert_array_equal(taken.inputs.sequences.window_BTC, example.inputs.sequences.window_BTC[rows])
+    assert taken.inputs.sequences.unit == ("FD001-0002", "FD001-0001")
+    np.testing.assert_array_equal(taken.rul_B, example.rul_B[rows])
+
+
+def test_a_prediction_that_is_no_number_stays_none():
+    np.testing.assert_array_equal(within_range(np.array([np.nan, -3.0, 130.0, 7.0])), [np.nan, 0.0, 125.0, 7.0])
