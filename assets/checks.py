@@ -1,15 +1,13 @@
 """A contract as Dagster checks; nobody else knows how checks are reported."""
 
 from collections.abc import Mapping
-from datetime import date
 
 import dagster as dg
 
+from resources.keys import CONTRACT_CHECK
 from resources.versions import INPUTS_ENTRY
 from sinet_pipelines.schemas.contract import Contract
 from sinet_pipelines.validation.judge import DayVerdict
-
-CONTRACT_CHECK = "every_day_keeps_its_contract"
 
 
 def contract_check(contract: Contract, key: dg.AssetKey) -> dg.AssetCheckSpec:
@@ -52,11 +50,6 @@ def day_evaluation(key: dg.AssetKey, verdict: DayVerdict, *, inputs: str) -> dg.
         metadata=metadata,
         description=verdict.faults[0] if verdict.faults else None,
     )
-
-
-def failed_days(verdicts: Mapping[date, DayVerdict]) -> list[date]:
-    """The days that did not pass."""
-    return [day for day, verdict in verdicts.items() if not verdict.passed]
 
 
 def _as_table(broken_rules: Mapping[str, int]) -> str:

@@ -6,6 +6,7 @@ itself and then hands on by the one event that tells the run that its output is 
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
+from typing import Any
 
 import dagster as dg
 from dagster._core.events import DagsterEvent
@@ -42,7 +43,7 @@ def record(
     written: Written | None,
     *,
     inputs: Mapping[date, str],
-    entries: Mapping[date, Mapping[str, dg.MetadataValue]] | None = None,
+    entries: Mapping[date, Mapping[str, Any]] | None = None,
     verdicts: Mapping[date, DayVerdict] | None = None,
 ) -> Iterator[dg.AssetMaterialization | dg.AssetCheckEvaluation]:
     """One materialisation for each written day, and one check result for each judged day, written or not.
@@ -58,7 +59,7 @@ def record(
 
 
 def _materialisation(
-    context: dg.AssetExecutionContext, day: date, written: Written, inputs: str, entries: Mapping[str, dg.MetadataValue]
+    context: dg.AssetExecutionContext, day: date, written: Written, inputs: str, entries: Mapping[str, Any]
 ) -> dg.AssetMaterialization:
     return dg.AssetMaterialization(
         context.asset_key,

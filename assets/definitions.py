@@ -27,7 +27,8 @@ STAGES = {
 
 def _stage(name: str) -> list[dg.AssetsDefinition | dg.AssetSpec]:
     loaded = dg.load_assets_from_modules([STAGES[name]], group_name=name, include_specs=True)
-    return list(dg.map_asset_specs(with_condition, loaded))
+    found = [one for one in loaded if isinstance(one, dg.AssetsDefinition | dg.AssetSpec)]
+    return list(dg.map_asset_specs(with_condition, found))
 
 
 def _executor() -> dg.ExecutorDefinition:

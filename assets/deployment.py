@@ -5,8 +5,9 @@ import polars as pl
 
 from assets.evaluation import MODEL
 from assets.features import newest_regimes
-from assets.regional import global_key, here, per_region, regional_key
+from assets.regional import here, per_region
 from assets.reports import entries_of, made
+from resources.keys import global_key, regional_key
 from resources.placement import bind
 from sinet_pipelines.errors import ModelNotFoundError
 from sinet_pipelines.regions import EAST, WEST, Region

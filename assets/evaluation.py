@@ -7,8 +7,9 @@ import dagster as dg
 import numpy as np
 import polars as pl
 
-from assets.regional import everywhere, global_key, here, per_region, regional_key
+from assets.regional import here, per_region
 from assets.reports import entries_of, made
+from resources.keys import everywhere, global_key, regional_key
 from resources.placement import bind
 from sinet_pipelines.regions import EAST, REGIONS, Region
 from sinet_pipelines.schemas.contract import DataClass

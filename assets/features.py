@@ -7,8 +7,9 @@ import dagster as dg
 import polars as pl
 
 from assets.days import DAYS, close, landed_days, reaching_back, record
-from assets.regional import everywhere, global_key, here, per_region, regional_key
+from assets.regional import here, per_region
 from assets.reports import entries_of, made
+from resources.keys import REGIMES, everywhere, global_key, regional_key
 from resources.placement import bind
 from resources.regions import RegionResource
 from resources.versions import inputs_now
@@ -18,15 +19,13 @@ from sinet_pipelines.features.repository import FeatureRepository
 from sinet_pipelines.features.windows import rolling_statistics
 from sinet_pipelines.regions import EAST, REGIONS, WEST, Region
 from sinet_pipelines.schemas.contract import DataClass
-from sinet_pipelines.schemas.features import FEATURE_NAMES, LIVE_SEQUENCES, SETTING_CELLS, WINDOW_FEATURES
+from sinet_pipelines.schemas.features import FEATURE_NAMES, LIVE_SEQUENCES, REACH_DAYS, SETTING_CELLS, WINDOW_FEATURES
 from sinet_pipelines.schemas.telemetry import EARLY_TELEMETRY, VALIDATED_TELEMETRY
 from sinet_pipelines.storage.tables import DAY_COLUMN
 
 CODE_VERSION = "1"
-REACH_DAYS = 1  # 30 cycles at no fewer than 30 a day
 DAYS_AT_ONCE = 32  # days of one commit, as in ingestion
 WINDOW_FACTS = ("regimes_version", "window_cycles_present")
-REGIMES = "operating_regimes"  # the ref of the newest regimes among EAST's blobs
 
 
 @per_region

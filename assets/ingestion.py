@@ -7,8 +7,9 @@ import dagster as dg
 import polars as pl
 
 from assets.days import DAYS, close, landed_days, record
-from assets.regional import here, per_region, regional_key
+from assets.regional import here, per_region
 from assets.reports import entries_of
+from resources.keys import regional_key
 from resources.placement import bind
 from resources.versions import INPUTS_TAG, fingerprint
 from sinet_pipelines.regions import REGIONS, Region
@@ -53,6 +54,8 @@ def raw_telemetry(region: Region) -> dg.AssetsDefinition:
         landed = landed_days(context, region)
         for start in range(0, len(landed), DAYS_AT_ONCE):
             chunk = landed[start : start + DAYS_AT_ONCE]
+            # asked before the drops are read: one that lands in between makes the day stale again, and is not lost
+            inputs = {day: fingerprint(CODE_VERSION, place.landing.fingerprint(region.name, day)) for day in chunk}
             drops = {day: place.landing.read_day(region.name, day) for day in chunk}
             rows = pl.concat(drop.rows for drop in drops.values())
             now = datetime.now(UTC)
@@ -62,7 +65,7 @@ def raw_telemetry(region: Region) -> dg.AssetsDefinition:
             yield from record(
                 context,
                 written,
-                inputs={day: fingerprint(CODE_VERSION, place.landing.fingerprint(region.name, day)) for day in chunk},
+                inputs=inputs,
                 entries={
                     day: {"rows_sent": drop.sent, "copies_dropped": drop.duplicates} for day, drop in drops.items()
                 },
@@ -82,11 +85,12 @@ def _events(region: Region, contract: Contract, kind: str) -> dg.AssetsDefinitio
     )
     def asset(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         place = here(context, region)
+        inputs = fingerprint(CODE_VERSION, place.landing.events_fingerprint(region.name, kind))
         written = place.tables.replace(contract, place.landing.read_events(region.name, kind))
         return dg.MaterializeResult(
             metadata={"dagster/row_count": written.rows, "table_version": written.version},
             data_version=dg.DataVersion(written.data_versions[None]),
-            tags={INPUTS_TAG: fingerprint(CODE_VERSION, place.landing.events_fingerprint(region.name, kind))},
+            tags={INPUTS_TAG: inputs},
         )
 
     return asset

@@ -6,8 +6,9 @@ import dagster as dg
 import polars as pl
 
 from assets.evaluation import sequences_of_all
-from assets.regional import everywhere, global_key, here
+from assets.regional import here
 from assets.reports import made
+from resources.keys import everywhere, global_key
 from resources.placement import bind
 from sinet_pipelines.regions import EAST, REGIONS, WEST
 from sinet_pipelines.schemas.contract import DataClass

@@ -8,8 +8,6 @@ import dagster as dg
 from resources.regions import RegionResource
 from sinet_pipelines.regions import REGIONS, Region
 
-APPLICATION = "predictive_maintenance"
-
 
 def per_region(make: Callable[[Region], dg.AssetsDefinition]) -> list[dg.AssetsDefinition]:
     """The asset, once for each region; the factory's docstring is the description on every one's page."""
@@ -18,21 +16,6 @@ def per_region(make: Callable[[Region], dg.AssetsDefinition]) -> list[dg.AssetsD
         make(region).map_asset_specs(lambda spec: spec.replace_attributes(description=description))
         for region in REGIONS
     ]
-
-
-def regional_key(region: Region, name: str) -> dg.AssetKey:
-    """The key of a region's asset: `EAST/predictive_maintenance/raw_telemetry`."""
-    return dg.AssetKey([region.name, APPLICATION, name])
-
-
-def global_key(name: str) -> dg.AssetKey:
-    """The key of an asset that exists once: `predictive_maintenance/training_set`."""
-    return dg.AssetKey([APPLICATION, name])
-
-
-def everywhere(name: str) -> list[dg.AssetKey]:
-    """The keys of an asset in all regions."""
-    return [regional_key(region, name) for region in REGIONS]
 
 
 def here(context: dg.AssetExecutionContext, region: Region) -> RegionResource:

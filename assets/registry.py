@@ -6,8 +6,9 @@ import dagster as dg
 
 from assets.evaluation import MODEL, VERDICT
 from assets.quantization import GRAPH
-from assets.regional import global_key, here
+from assets.regional import here
 from assets.reports import made
+from resources.keys import global_key
 from resources.placement import bind
 from sinet_pipelines.regions import EAST, WEST
 from sinet_pipelines.schemas.contract import DataClass

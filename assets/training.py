@@ -4,8 +4,9 @@ import dagster as dg
 import polars as pl
 
 from assets.features import feature_repository, newest_regimes
-from assets.regional import everywhere, global_key, here
+from assets.regional import here
 from assets.reports import entries_of, made
+from resources.keys import everywhere, global_key
 from resources.placement import bind
 from sinet_pipelines.features.splits import is_held_out
 from sinet_pipelines.regions import EAST, REGIONS
@@ -73,7 +74,7 @@ def gradient_boosting(context: dg.AssetExecutionContext) -> dg.MaterializeResult
     version of the code; the figures here are out of fold over the training engines, engine-wise.
     """
     from sinet_pipelines.metrics.rul import rul_errors
-    from sinet_pipelines.models.families import family
+    from sinet_pipelines.models.gradient_boosting import GradientBoosting
     from sinet_pipelines.registry.runs import RunRecord, content_key
     from sinet_pipelines.storage.tables import content_hash
     from sinet_pipelines.training.candidate import Candidate, keep_candidate
@@ -83,7 +84,7 @@ def gradient_boosting(context: dg.AssetExecutionContext) -> dg.MaterializeResult
     place = here(context, EAST)
     rows = place.tables.read(TRAINING_SET).sort("unit", "cycle")
     regimes = newest_regimes(place)
-    trees = family("gradient_boosting")
+    trees = GradientBoosting()
     errors = rul_errors(out_of_fold(examples := examples_of(rows), family=trees, seed=SEED), examples.rul_B)
     model = fit_on(rows, family=trees, seed=SEED)
     data_version = content_hash(rows, TRAINING_SET)

@@ -6,11 +6,12 @@ from datetime import date
 import dagster as dg
 import polars as pl
 
-from assets.checks import CONTRACT_CHECK, contract_check
+from assets.checks import contract_check
 from assets.days import DAYS, close, landed_days, record
 from assets.ingestion import DAYS_AT_ONCE
-from assets.regional import here, per_region, regional_key
+from assets.regional import here, per_region
 from assets.reports import entries_of
+from resources.keys import CONTRACT_CHECK, regional_key
 from resources.placement import bind
 from resources.versions import fingerprint
 from sinet_pipelines.regions import REGIONS, Region
@@ -23,7 +24,7 @@ from sinet_pipelines.schemas.telemetry import (
     VALIDATED_TELEMETRY,
 )
 from sinet_pipelines.storage.tables import DAY_COLUMN, TableStore, Written, content_hash
-from sinet_pipelines.validation.judge import Judged, judge_days
+from sinet_pipelines.validation.judge import DayVerdict, Judged, judge_days
 
 CODE_VERSION = "1"
 
@@ -65,15 +66,16 @@ def validated_telemetry(region: Region) -> dg.AssetsDefinition:
         place = here(context, region)
         landed = landed_days(context, region)
         made: list[date] = []
-        verdicts = {}
+        verdicts: dict[date, DayVerdict] = {}
         for start in range(0, len(landed), DAYS_AT_ONCE):
             chunk = landed[start : start + DAYS_AT_ONCE]
             raw = place.tables.read(RAW_TELEMETRY, days=(chunk[0], chunk[-1])).filter(pl.col(DAY_COLUMN).is_in(chunk))
             faults = {day: place.landing.read_faults(region.name, day) for day in chunk}
             judged = judge_days(raw, VALIDATED_TELEMETRY, drop_faults=faults)
+            parts = {part[DAY_COLUMN][0]: part for part in raw.partition_by(DAY_COLUMN)}
             inputs = {
-                part[DAY_COLUMN][0]: fingerprint(CODE_VERSION, content_hash(part, RAW_TELEMETRY))
-                for part in raw.partition_by(DAY_COLUMN)
+                day: fingerprint(CODE_VERSION, content_hash(parts.get(day, raw.clear()), RAW_TELEMETRY))
+                for day in chunk
             }
             chunk_verdicts = {verdict.day: verdict for verdict in judged.days}
             passed = [verdict.day for verdict in judged.days if verdict.passed]

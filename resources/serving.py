@@ -44,6 +44,10 @@ class ServingResource(dg.ConfigurableResource):
 
     home: str
 
+    @property
+    def _folder(self) -> Path:
+        return Path(self.home) / "serving"
+
     def serve(self, version: "Version", graph: bytes, *, region: "Region", regimes: "OperatingRegimes") -> "Endpoint":
         """A ready server of this version in the region: the running one if it serves just that, else a new one.
 
@@ -63,7 +67,7 @@ class ServingResource(dg.ConfigurableResource):
         from sinet_pipelines.quantization.session import feed
         from sinet_pipelines.storage.blobs import BlobStore
 
-        repository = models_folder(Path(self.home))
+        repository = models_folder(self._folder)
         blobs = BlobStore(Path(self.home) / "blobs" / region.name)
         publish_model(
             repository,
@@ -74,7 +78,7 @@ class ServingResource(dg.ConfigurableResource):
             alias="champion",
         )
         return ensure_server(
-            endpoint_folder(Path(self.home), region=region.name, name=version.name),
+            endpoint_folder(self._folder, region=region.name, name=version.name),
             name=version.name,
             region=region.name,
             repository=repository,
@@ -123,7 +127,7 @@ class ServingResource(dg.ConfigurableResource):
         from sinet_pipelines.deployment.endpoint import endpoint_folder
         from sinet_pipelines.quantization.session import feed
 
-        return ask_at(endpoint_folder(Path(self.home), region=region.name, name=model), feed(sequences))
+        return ask_at(endpoint_folder(self._folder, region=region.name, name=model), feed(sequences))
 
 
 def _column(answer: "Answer", name: str) -> "list[float | None]":

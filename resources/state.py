@@ -1,5 +1,6 @@
 """What the event log says of assets now: made, partly made, missing, failed or running, by day and by check."""
 
+import fcntl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -27,10 +28,10 @@ class AssetState:
         hardware: the kind it is bound to.
         state: missing, partial, done, failed or running.
         done: landed days that are made.
-        failed: landed days whose newest check failed.
+        failed: landed days that are not made and whose newest check failed.
         missing: landed days that are neither.
         checks: name and whether it passed, of every check that ran.
-        failed_days: the days of `failed`.
+        failed_days: landed days whose newest check failed, made before or not.
     """
 
     key: str
@@ -45,63 +46,81 @@ class AssetState:
     failed_days: Sequence[date] = ()
 
 
+@dataclass(frozen=True)
+class _Days:
+    """Landed days of an asset: those made, and for each check those whose newest result failed."""
+
+    landed: frozenset[date]
+    made: frozenset[date]
+    refused: Mapping[str, frozenset[date]]
+
+    @property
+    def failed(self) -> frozenset[date]:
+        return frozenset().union(*self.refused.values())
+
+    @property
+    def state(self) -> str:
+        if self.landed and self.made == self.landed:
+            return "done"
+        if self.made:
+            return "partial"
+        return "failed" if self.failed else "missing"
+
+    @property
+    def checks(self) -> dict[str, bool]:
+        return {name: not days for name, days in self.refused.items() if self.made or days}
+
+
 def states(instance: dg.DagsterInstance, graph: BaseAssetGraph, home: Path) -> list[AssetState]:
     """The state of every executable asset, in the order of the walk."""
     zone = LandingZone(home / "landing")
     running = _running(instance)
-    found = []
-    for key in graph.toposorted_asset_keys:
-        if graph.get(key).is_executable:
-            found.append(_state_of(instance, graph, key, zone, is_running=key in running))
-    return found
+    keys = [key for key in graph.toposorted_asset_keys if graph.get(key).is_executable]
+    return [_state_of(instance, graph, key, zone, is_running=key in running) for key in keys]
+
+
+def is_walked(home: Path) -> bool:
+    """Whether a `sinet run` is at work in the home: it holds the lock, and the lock goes with its process."""
+    try:
+        with (home / "run.lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
 
 
 def _state_of(
     instance: dg.DagsterInstance, graph: BaseAssetGraph, key: dg.AssetKey, zone: LandingZone, *, is_running: bool
 ) -> AssetState:
     node = graph.get(key)
-    checks = {check.name: check for check in graph.get_check_keys_for_assets({key})}
-    passed: dict[str, bool] = {}
-    common = {
+    checks = graph.get_check_keys_for_assets({key})
+    said = {
         "key": key.to_user_string(),
         "group": node.group_name or "",
         "region": node.tags.get(REGION_TAG, ""),
         "hardware": node.tags.get(HARDWARE_TAG, ""),
     }
     if not node.is_partitioned:
-        for name, check in checks.items():
-            outcome = _newest_check(instance, check)
-            if outcome is not None:
-                passed[name] = outcome
-        state = "running" if is_running else _state_without_days(instance, key)
-        return AssetState(**common, state=state, checks=passed)
-    landed = set(zone.days(key.path[0]))
-    made = landed.intersection(days_made(instance, key))
-    refused: set[date] = set()
-    for name in checks:
-        failing = landed.intersection(days_refused(instance, key, name))
-        refused |= failing
-        if made or failing:
-            passed[name] = not failing
-    missing = landed - made - refused
-    state = "running" if is_running else _state_with_days(landed, made, refused)
+        outcomes = {check.name: _newest_check(instance, check) for check in checks}
+        passed = {name: outcome for name, outcome in outcomes.items() if outcome is not None}
+        return AssetState(**said, state="running" if is_running else _state_without_days(instance, key), checks=passed)
+    days = _days(instance, key, landed=frozenset(zone.days(key.path[0])), checks=sorted(c.name for c in checks))
     return AssetState(
-        **common,
-        state=state,
-        done=len(made),
-        failed=len(refused - made),
-        missing=len(missing),
-        checks=passed,
-        failed_days=sorted(refused),
+        **said,
+        state="running" if is_running else days.state,
+        done=len(days.made),
+        failed=len(days.failed - days.made),
+        missing=len(days.landed - days.made - days.failed),
+        checks=days.checks,
+        failed_days=sorted(days.failed),
     )
 
 
-def _state_with_days(landed: set[date], made: set[date], refused: set[date]) -> str:
-    if landed and made == landed:
-        return "done"
-    if made:
-        return "partial"
-    return "failed" if refused else "missing"
+def _days(instance: dg.DagsterInstance, key: dg.AssetKey, *, landed: frozenset[date], checks: Sequence[str]) -> _Days:
+    refused = {name: landed.intersection(days_refused(instance, key, name)) for name in checks}
+    return _Days(landed, landed.intersection(days_made(instance, key)), refused)
 
 
 def _state_without_days(instance: dg.DagsterInstance, key: dg.AssetKey) -> str:

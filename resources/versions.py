@@ -85,5 +85,5 @@ def inputs_made_from(instance: dg.DagsterInstance, key: dg.AssetKey) -> str | No
 
 def inputs_now(instance: dg.DagsterInstance, upstream: Iterable[dg.AssetKey], *, code_version: str) -> str:
     """The fingerprint of what an asset would be made from now."""
-    keys = sorted(upstream, key=lambda key: key.path)
-    return fingerprint(code_version, *(f"{key.to_user_string()}={version_of(instance, key)}" for key in keys))
+    versions = (f"{key.to_user_string()}={version_of(instance, key)}" for key in sorted(upstream))
+    return fingerprint(code_version, *versions)

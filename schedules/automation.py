@@ -1,26 +1,48 @@
-"""What follows by itself: conditions under which cheap assets are made when what they come from was made."""
+"""What follows by itself: conditions under which cheap assets are made when what they come from was made.
+
+Only what is updated is followed: a day that merely began, or that lacks a neighbour, is no reason to make anything. An
+asset is left alone until what it cannot do without exists (there are no features before the first regimes).
+"""
+
+from collections.abc import Mapping
 
 import dagster as dg
 
-# A missing day upstream is news about that day, not about this one; and a late day is as welcome as today's.
-FOLLOWS_ITS_DAYS = (
-    dg.AutomationCondition.eager()
-    .without(dg.AutomationCondition.in_latest_time_window())
-    .without(~dg.AutomationCondition.any_deps_missing())
-    & dg.AutomationCondition.all_deps_blocking_checks_passed()
-)
-FOLLOWS = (
-    dg.AutomationCondition.eager().without(~dg.AutomationCondition.any_deps_missing())
-    & dg.AutomationCondition.all_deps_blocking_checks_passed()
-)
+from resources.keys import global_key
+
+Condition = dg.AutomationCondition[dg.AssetKey | dg.AssetCheckKey]
+
+
+def follows(*needs: dg.AssetKey) -> Condition:
+    """Made when an upstream was, as soon as nothing upstream is at work or refused by a blocking check.
+
+    Unlike `AutomationCondition.eager()`: any day counts, not the latest alone; a missing day upstream is news about
+    that day and not about this one; a check that failed in an earlier run still blocks.
+
+    Args:
+        needs: upstreams that must exist.
+    """
+    condition = (
+        dg.AutomationCondition.any_deps_updated().since_last_handled()
+        & ~dg.AutomationCondition.any_deps_in_progress()
+        & ~dg.AutomationCondition.in_progress()
+        & dg.AutomationCondition.all_deps_blocking_checks_passed()
+    )
+    if not needs:
+        return condition
+    missing = dg.AutomationCondition.any_deps_match(
+        dg.AutomationCondition.missing() & ~dg.AutomationCondition.will_be_requested()
+    )
+    return condition & ~missing.allow(dg.AssetSelection.assets(*needs))
+
 
 #: The condition of each asset that has one, by the last word of its key; the others wait for the clock or a person.
-CONDITIONS: dict[str, dg.AutomationCondition] = {
-    "window_features": FOLLOWS_ITS_DAYS,
-    "online_features": FOLLOWS,
-    "live_sequences": FOLLOWS,
-    "endpoint": FOLLOWS,
-    "fleet_predictions": FOLLOWS,
+CONDITIONS: Mapping[str, Condition] = {
+    "window_features": follows(global_key("operating_regimes")),
+    "online_features": follows(),
+    "live_sequences": follows(),
+    "endpoint": follows(),
+    "fleet_predictions": follows(global_key("endpoint")),
 }
 
 

@@ -1,10 +1,10 @@
-"""Selections with a name: what schedules and sensors start, by the groups of the walk."""
+"""Selections with a name: what schedules start, by the names of the assets."""
 
-from sinet_pipelines.regions import REGIONS
+import dagster as dg
 
-APPLICATION = "predictive_maintenance"
+from resources.keys import everywhere, global_key
 
-#: Refit, retrain, judge and register: what the weekly schedule starts.
+#: Refit, retrain, judge and register: what the weekly training makes anew, the features of all days among it.
 TRAINING_NAMES = (
     "operating_regimes",
     "training_set",
@@ -17,7 +17,7 @@ TRAINING_NAMES = (
 TRAINING_REGIONAL_NAMES = ("regime_cells", "window_features", "evaluation_sequences")
 
 
-def training_keys() -> list[list[str]]:
-    """Paths of the assets that a training makes anew, the features of all days among them."""
-    regional = [[region.name, APPLICATION, name] for region in REGIONS for name in TRAINING_REGIONAL_NAMES]
-    return regional + [[APPLICATION, name] for name in TRAINING_NAMES]
+def training_keys() -> frozenset[dg.AssetKey]:
+    """The assets that a training makes anew."""
+    regional = (key for name in TRAINING_REGIONAL_NAMES for key in everywhere(name))
+    return frozenset([*regional, *(global_key(name) for name in TRAINING_NAMES)])

@@ -1,70 +1,81 @@
 """What an event starts: rows and events that landed."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
+from dagster._core.storage.tags import SENSOR_NAME_TAG
 
+from resources.keys import regional_key
+from resources.placement import REGION_TAG
 from resources.settings import settings
-from resources.versions import fingerprint, inputs_made_from
-from schedules.backfills import PlannedRun, contiguous, regional, stale_days
-from sinet_pipelines.ingestion.landing import LandingZone
-from sinet_pipelines.regions import REGIONS
+from resources.stale import Books
+from resources.state import is_walked
+from resources.versions import fingerprint
+from schedules.backfills import PlannedRun, contiguous, open_books
+from sinet_pipelines.regions import REGIONS, Region
 
-RUN_TAG = "sinet/run"  # the tag of runs that `sinet run` started
-EVENT_KINDS = {"failure_events": "failures", "truth_events": "truth"}
-_GOING_ON = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
+NAME = "landing"
+PATIENCE = timedelta(hours=2)  # a run that says nothing for longer was killed with its machine
+_UNFINISHED = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+]
 
 
 @dg.sensor(
-    name="landing",
+    name=NAME,
     target=dg.AssetSelection.groups("ingestion", "validation"),
     minimum_interval_seconds=10,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Requests raw and validated telemetry for each region's contiguous range of days whose drops changed.",
 )
 def landing(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
-    """One run request for each region and contiguous range; its key is what landed, so each arrival runs once."""
-    going_on = context.instance.get_runs(dg.RunsFilter(statuses=_GOING_ON, tags={RUN_TAG: "true"}), limit=1)
-    if going_on:
-        yield dg.SkipReason(f"`sinet run` is at work (run {going_on[0].run_id[:8]}); what it leaves is looked at next")
+    """One run request for each region and contiguous range; its key is what landed, so each arrival runs once.
+
+    A region whose last arrival is still being taken in waits, so that two runs never write the same day.
+    """
+    books = open_books(context)
+    if is_walked(books.home):
+        yield dg.SkipReason(f"`sinet run` is at work in {books.home}; what it leaves is looked at next")
         return
-    requests = [*_changed_days(context), *_changed_events(context)]
-    yield from requests or [dg.SkipReason("every drop is in the tables")]
+    busy = _regions_at_work(context.instance)
+    idle = [region for region in REGIONS if region.name not in busy]
+    requests = [request for region in idle for request in (*_rows(context, books, region), *_events(books, region))]
+    waiting = f"; {', '.join(sorted(busy))} at work" if busy else ""
+    yield from requests
+    if not requests:
+        yield dg.SkipReason(f"every drop is in the tables{waiting}")
 
 
-def _changed_days(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest]:
-    home, zone = settings().home, LandingZone(settings().home / "landing")
-    for region in REGIONS:
-        stale = stale_days(context.instance, context.repository_def.asset_graph, home, region).validated
-        early = sorted(day for day in stale if day < settings().first_day)
-        if early:
-            context.log.warning(
-                f"{region.name} has drops of {early[0]}, before the first day {settings().first_day}; "
-                "set first_day in landing/fleet.json and reload the code location to take them in"
-            )
-        for first, last in contiguous(stale.difference(early)):
-            content = fingerprint(
-                *(zone.fingerprint(region.name, day) for day in sorted(stale) if first <= day <= last)
-            )
-            keys = frozenset(regional(region, name) for name in ("raw_telemetry", "validated_telemetry"))
-            run = PlannedRun(keys, (first, last))
-            yield dg.RunRequest(
-                run_key=f"{region.name}-{first}-{last}-{content}",
-                asset_selection=sorted(run.keys),
-                tags={**run.tags, "sinet/region": region.name},
-            )
+def _regions_at_work(instance: dg.DagsterInstance) -> set[str]:
+    """The regions for which a run of this sensor is not finished."""
+    since = datetime.now(UTC) - PATIENCE
+    asked = dg.RunsFilter(statuses=_UNFINISHED, tags={SENSOR_NAME_TAG: NAME}, updated_after=since)
+    return {run.tags[REGION_TAG] for run in instance.get_runs(asked) if REGION_TAG in run.tags}
 
 
-def _changed_events(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest]:
-    zone = LandingZone(settings().home / "landing")
-    graph = context.repository_def.asset_graph
-    for region in REGIONS:
-        for name, kind in EVENT_KINDS.items():
-            key = regional(region, name)
-            landed = fingerprint(graph.get(key).code_version, zone.events_fingerprint(region.name, kind))
-            if inputs_made_from(context.instance, key) != landed:
-                yield dg.RunRequest(
-                    run_key=f"{region.name}-{name}-{landed}",
-                    asset_selection=[key],
-                    tags={"sinet/region": region.name},
-                )
+def _rows(context: dg.SensorEvaluationContext, books: Books, region: Region) -> Iterator[dg.RunRequest]:
+    outside = books.outside(region)
+    if outside:
+        context.log.warning(
+            f"{region.name} has drops of {', '.join(map(str, outside))}, which are no days of this fleet (allowed: "
+            f"{settings().first_day} to today); to take earlier ones in, set first_day in landing/fleet.json and reload"
+        )
+    stale = books.stale_rows(region)
+    keys = frozenset(regional_key(region, name) for name in ("raw_telemetry", "validated_telemetry"))
+    for first, last in contiguous(stale.validated, books.landed(region)):
+        content = fingerprint(*(stale.content[day] for day in sorted(stale.validated) if first <= day <= last))
+        yield dg.RunRequest(
+            run_key=f"{region.name}-{first}-{last}-{content}",
+            asset_selection=sorted(keys),
+            tags={**PlannedRun(keys, (first, last)).tags, REGION_TAG: region.name},
+        )
+
+
+def _events(books: Books, region: Region) -> Iterator[dg.RunRequest]:
+    for key, landed in books.stale_events(region).items():
+        run_key = f"{region.name}-{key.path[-1]}-{landed}"
+        yield dg.RunRequest(run_key=run_key, asset_selection=[key], tags={REGION_TAG: region.name})

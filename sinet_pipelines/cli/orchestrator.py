@@ -126,9 +126,10 @@ def create_run(instance: "DagsterInstance", planned: Any) -> "tuple[DagsterRun, 
 
 
 def dead_endpoints(home: Path) -> "list[dg.AssetKey]":
-    """The endpoint, if no server of the home answers: it was never started, or its process is gone."""
+    """The champion's endpoint, if its server does not answer: it was never started, or its process is gone."""
     from dagster import AssetKey
 
     from sinet_pipelines.deployment.process import endpoints
 
-    return [] if any(one["ready"] for one in endpoints(home)) else [AssetKey(["predictive_maintenance", "endpoint"])]
+    champions = [one for one in endpoints(home / "serving") if one["name"] == one["model"]]
+    return [] if any(one["ready"] for one in champions) else [AssetKey(["predictive_maintenance", "endpoint"])]

@@ -5,7 +5,9 @@ import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
 
 from sinet_pipelines.cli.home import current_home
 from sinet_pipelines.errors import ServingError, SourceError, UsageError
@@ -21,32 +23,22 @@ OUTPUTS = ("rul_cycles", "lower_cycles", "upper_cycles")
 SHOWN = 5  # names of engines in a message
 
 
+Units = Annotated[Optional[list[str]], typer.Option("--unit", help="an engine; may be repeated; default: all")]  # noqa: UP045
+Window = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option(help="telemetry of engines of your own (.csv, .parquet, .json), asked about at their last cycle"),
+]
+Url = Annotated[Optional[str], typer.Option(help="HTTP root of a server; default: the champion's")]  # noqa: UP045
+Home = Annotated[Optional[Path], typer.Option("--home", help="the home of one fleet; default: the one last run")]  # noqa: UP045
+Json = Annotated[bool, typer.Option("--json", help="print JSON alone")]
+
+
 def command(
-    *,
-    unit: list[str] = (),
-    window: Path | None = None,
-    url: str | None = None,
-    home: Path | None = None,
-    as_json: bool = False,
+    *, unit: Units = None, window: Window = None, url: Url = None, home: Home = None, as_json: Json = False
 ) -> None:
-    """Prints what the champion, or the server at `url`, predicts.
-
-    Args:
-        unit: engines to ask about; all where empty.
-        window: file of telemetry (.csv, .parquet, .json) whose engines are asked about at their last cycle, in place
-            of the home's live engines.
-        url: HTTP root of a server; the home's champion endpoint where None.
-        home: of the fleet; the one last run where None.
-        as_json: print JSON alone.
-
-    Raises:
-        SourceError: a file that is no telemetry.
-        ContractError: a cycle of an engine that is there twice.
-        UsageError: an engine that is not there, or more than one model to choose from.
-        ServingError: no server answers.
-    """
+    """Ask the champion's server how many cycles each live engine has left, or an engine of your own."""
     sequences = read_windows(window) if window is not None else live_sequences(current_home(home))
-    answer = _ask(choose(sequences, unit), url=url, home=home)
+    answer = _ask(choose(sequences, unit or ()), url=url, home=home)
     if as_json:
         json.dump(answer, sys.stdout, indent=2)
         sys.stdout.write("\n")
@@ -90,7 +82,7 @@ def read_windows(path: Path) -> "Sequences":
     return sequence_windows(rows, at=at)
 
 
-def choose(sequences: "Sequences", unit: list[str]) -> "Sequences":
+def choose(sequences: "Sequences", unit: Sequence[str]) -> "Sequences":
     """The sequences of the named engines, in the order named; all where none is.
 
     Raises:
@@ -166,7 +158,7 @@ def _ask(sequences: "Sequences", *, url: str | None, home: Path | None) -> dict[
         "first_cycles": sequences.first_cycles_BTC,
         "cycle": sequences.cycle_B.reshape(-1, 1).astype("float32"),
     }
-    answer = _ask_url(url, inputs) if url is not None else _ask_champion(current_home(home) / "serving", inputs)
+    answer = _ask_url(url, inputs) if url is not None else _ask_champion(current_home(home), inputs)
     if OUTPUTS[0] not in answer.outputs:
         raise ServingError(
             f"{answer.model!r} gives {', '.join(answer.outputs)} (needed: {OUTPUTS[0]}); ask another model"
@@ -189,16 +181,14 @@ def _ask_url(url: str, inputs: Mapping[str, Any]) -> "Answer":
     return ask(url, models[0], inputs)
 
 
-def _ask_champion(serving: Path, inputs: Mapping[str, Any]) -> "Answer":
+def _ask_champion(home: Path, inputs: Mapping[str, Any]) -> "Answer":
     from sinet_pipelines.deployment.client import ask_at
     from sinet_pipelines.deployment.endpoint import endpoint_folders, read_current, side_name
 
-    found = {folder: read_current(folder) for folder in endpoint_folders(serving)}
+    found = {folder: read_current(folder) for folder in endpoint_folders(home)}
     champions = [folder for folder, e in found.items() if e is not None and e.name != side_name(e.model, e.version)]
     if not champions:
-        raise ServingError(
-            f"no model server was started in {serving.parent}; start one with `sinet run` or `sinet serve`"
-        )
+        raise ServingError(f"no model server was started in {home}; start one with `sinet run` or `sinet serve`")
     if len(champions) > 1:
         names = ", ".join(folder.name for folder in champions)
         raise UsageError(f"{len(champions)} endpoints are there ({names}; allowed: one); name one by its --url")

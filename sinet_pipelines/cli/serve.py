@@ -3,6 +3,9 @@
 import json
 import sys
 from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
 
 from sinet_pipelines.cli.home import current_home
 from sinet_pipelines.errors import UsageError
@@ -10,50 +13,41 @@ from sinet_pipelines.regions import WEST
 
 HIGHEST_PORT = 65535
 
+Model = Annotated[str, typer.Argument(help="its name in the home's model repository")]
+Version = Annotated[Optional[str], typer.Option(help="a number; default: the version under the alias")]  # noqa: UP045
+Alias = Annotated[str, typer.Option(help="which version, where none is named by number")]
+Port = Annotated[int, typer.Option(help="of HTTP on 127.0.0.1; 0 takes a free one")]
+GrpcPort = Annotated[int, typer.Option(help="of gRPC on 127.0.0.1; 0 takes a free one")]
+Home = Annotated[Optional[Path], typer.Option("--home", help="the home of one fleet; default: the one last run")]  # noqa: UP045
+Json = Annotated[bool, typer.Option("--json", help="print JSON alone")]
+
 
 def command(
-    model: str,
+    model: Model,
     *,
-    version: str | None = None,
-    alias: str = "champion",
-    port: int = 0,
-    grpc_port: int = 0,
-    home: Path | None = None,
-    as_json: bool = False,
+    version: Version = None,
+    alias: Alias = "champion",
+    port: Port = 0,
+    grpc_port: GrpcPort = 0,
+    home: Home = None,
+    as_json: Json = False,
 ) -> None:
-    """Serves a model over HTTP and gRPC on 127.0.0.1 until `sinet stop`, and prints where.
-
-    The champion takes its own endpoint, the one that `sinet run` made; any other version gets one beside it.
-
-    Args:
-        model: its name in the repository.
-        version: to serve; the one under the alias where None.
-        alias: see `version`.
-        port: of HTTP; 0 takes a free one.
-        grpc_port: of gRPC; 0 takes a free one.
-        home: of the fleet; the one last run where None.
-        as_json: print JSON alone.
-
-    Raises:
-        UsageError: a port that is none.
-        ModelNotFoundError: there is no such model, version or alias.
-        BusyError: another program holds the port.
-        ServingError: the server does not start.
-    """
+    """Serve a model over HTTP and gRPC until `sinet stop`: the champion at its endpoint, another version beside it."""
     from sinet_pipelines.deployment.endpoint import endpoint_folder, models_folder, side_name
     from sinet_pipelines.deployment.process import describe, ensure_server
     from sinet_pipelines.deployment.repository import aliases, find_version
 
     _check_ports(port, grpc_port)
-    serving = current_home(home) / "serving"
-    wanted = find_version(models_folder(serving), model, version=version, alias=alias)
-    is_champion = aliases(models_folder(serving), model).get("champion") == wanted.version
+    place = current_home(home)
+    repository = models_folder(place)
+    wanted = find_version(repository, model, version=version, alias=alias)
+    is_champion = aliases(repository, model).get("champion") == wanted.version
     name = model if is_champion else side_name(model, wanted.version)
     endpoint = ensure_server(
-        endpoint_folder(serving, region=WEST.name, name=name),
+        endpoint_folder(place, region=WEST.name, name=name),
         name=name,
         region=WEST.name,
-        repository=models_folder(serving),
+        repository=repository,
         model=model,
         version=wanted.version,
         sha256=wanted.sha256,

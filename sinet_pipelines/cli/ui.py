@@ -58,7 +58,7 @@ def stop_all(*, home: Path | None, as_json: bool) -> None:
 
     folder = current_home(home)
     pages = _end_recorded(folder)
-    servers = sum(stop_servers(endpoint) for endpoint in endpoint_folders(folder))
+    servers = sum(stop_servers(endpoint) for endpoint in endpoint_folders(folder / "serving"))
     if as_json:
         json.dump({"home": str(folder), "pages": pages, "servers": servers}, sys.stdout)
         sys.stdout.write("\n")

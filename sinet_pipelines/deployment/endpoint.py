@@ -19,6 +19,7 @@ import psutil
 
 CURRENT_FILE = "current.json"
 LOCK_FILE = "start.lock"
+SERVING_FOLDER = "serving"
 MODELS_FOLDER = "models"
 SAME_START_S = 2.0  # psutil derives start times from the boot time, which clock corrections move by a second
 
@@ -114,14 +115,14 @@ class ServerOptions:
         return [f"--{field.name.replace('_', '-')}={getattr(self, field.name)}" for field in fields(self)]
 
 
-def endpoint_folder(serving: Path, *, region: str, name: str) -> Path:
-    """Where the files of an endpoint are; `serving` is the home's folder of that name."""
-    return serving / region / name
+def endpoint_folder(home: Path, *, region: str, name: str) -> Path:
+    """Where the files of an endpoint are."""
+    return home / SERVING_FOLDER / region / name
 
 
-def models_folder(serving: Path) -> Path:
+def models_folder(home: Path) -> Path:
     """The model repository of a home."""
-    return serving / MODELS_FOLDER
+    return home / SERVING_FOLDER / MODELS_FOLDER
 
 
 def side_name(model: str, version: str) -> str:
@@ -129,9 +130,9 @@ def side_name(model: str, version: str) -> str:
     return f"{model}-v{version}"
 
 
-def endpoint_folders(serving: Path) -> tuple[Path, ...]:
+def endpoint_folders(home: Path) -> tuple[Path, ...]:
     """Folders of all endpoints that were ever started in a home."""
-    found = serving.glob(f"*/*/{LOCK_FILE}")
+    found = (home / SERVING_FOLDER).glob(f"*/*/{LOCK_FILE}")
     return tuple(sorted(path.parent for path in found if path.parent.parent.name != MODELS_FOLDER))
 
 

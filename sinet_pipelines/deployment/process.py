@@ -6,6 +6,7 @@ fails before leaves the old one serving. A starter that is killed at any point l
 can put right: it ends every server of the folder that is not current.
 """
 
+import atexit
 import fcntl
 import os
 import secrets
@@ -108,14 +109,14 @@ def stop_servers(folder: Path) -> int:
         return ended + _end_others(folder, keep=None)
 
 
-def stop_all(serving: Path) -> int:
+def stop_all(home: Path) -> int:
     """Ends every server of every endpoint of a home; returns how many were running."""
-    return sum(stop_servers(folder) for folder in endpoint_folders(serving))
+    return sum(stop_servers(folder) for folder in endpoint_folders(home))
 
 
-def endpoints(serving: Path) -> list[dict[str, Any]]:
+def endpoints(home: Path) -> list[dict[str, Any]]:
     """Every endpoint of a home, as `sinet status` prints them; `ready` is asked of the server itself."""
-    named = [read_current(folder) for folder in endpoint_folders(serving)]
+    named = [read_current(folder) for folder in endpoint_folders(home)]
     return [describe(endpoint) for endpoint in named if endpoint is not None]
 
 
@@ -183,14 +184,15 @@ def _await_ready(
     process: "subprocess.Popen[bytes]", folder: Path, options: ServerOptions, old: Endpoint | None
 ) -> Endpoint:
     give_up_at = time.monotonic() + START_S
+    asked_to_leave = False
     while time.monotonic() < give_up_at:
         ended = process.poll() is not None  # asked first: what it reported before it ended is then there to be read
         report = read_report(report_path(folder, options.token))
         if report is not None and report.state == "failed":
             raise _as_error(report)
-        if report is not None and report.state == "waiting":
+        if report is not None and report.state == "waiting" and not asked_to_leave:
             _leave_ports(report, old)
-            old = None
+            asked_to_leave = True  # it tries again by itself and says so if a port stays taken
         if report is not None and report.endpoint is not None and instance(report.endpoint.url) == options.token:
             return report.endpoint
         if ended:
@@ -254,6 +256,13 @@ def _reap() -> None:
     """Takes note of children that have ended, so that they do not stay as zombies."""
     for pid in [pid for pid, child in _children.items() if child.poll() is not None]:
         del _children[pid]
+
+
+@atexit.register
+def _leave_running() -> None:
+    """Servers are meant to outlive us: told that they have ended, `Popen` does not warn of them at our end."""
+    for child in _children.values():
+        child.returncode = child.poll() or 0
 
 
 @contextmanager

@@ -60,15 +60,12 @@ class _Cast:
     def __init__(self, table: pa.Table, column: Column) -> None:
         values = table.column(column.name) if column.name in table.column_names else pa.nulls(table.num_rows)
         self._column = pl.col(column.name)
-        if pa.types.is_date(values.type):
-            values = pc.cast(values, pa.timestamp("ms"))
         if pa.types.is_timestamp(column.dtype) and pa.types.is_timestamp(values.type):
             self.found = pl.Series(pc.cast(values, pa.int64()))
-            self.value = self._from_ticks(_TICKS[values.type.unit])
-            self.may_fail = True
-            return
-        self.found = _plain(values)
-        self.value, self.may_fail = self._convert(column.dtype)
+            self.value, self.may_fail = self._from_ticks(_TICKS[values.type.unit]), True
+        else:
+            self.found = _plain(values)
+            self.value, self.may_fail = self._convert(column.dtype)
 
     @property
     def text(self) -> pl.Expr:
@@ -112,11 +109,21 @@ class _Cast:
 
 def _plain(values: pa.ChunkedArray | pa.Array) -> pl.Series:
     """Numbers, booleans and strings as they are; every other type as the text of its values."""
-    if pa.types.is_dictionary(values.type):
-        values = pc.cast(values, values.type.value_type)
-    if any(is_kind(values.type) for is_kind in _PLAIN):
+    kind = values.type
+    if pa.types.is_dictionary(kind):
+        return _plain(pc.cast(values, kind.value_type))
+    if any(is_kind(kind) for is_kind in _PLAIN):
         return pl.Series(values)
-    return pl.Series([None if value is None else str(value) for value in values.to_pylist()], dtype=pl.String)
+    if pa.types.is_temporal(kind):  # not every instant that a file can hold is one that Python can say
+        ticks = pl.Series(pc.cast(values, pa.int32() if kind.bit_width == 32 else pa.int64()))
+        return ticks.cast(pl.String) + f" {kind}"
+    return pl.Series([_text(value) for value in values.to_pylist()], dtype=pl.String)
+
+
+def _text(value: object) -> str | None:
+    if value is None:
+        return None
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
 def _json(texts: pl.DataFrame, *, height: int) -> pl.Series:

@@ -94,8 +94,9 @@ def read_drop(content: bytes, *, file: str) -> tuple[pl.DataFrame, tuple[Fault, 
     schema = opened.schema_arrow
     try:
         table = opened.read(columns=[column.name for column in DROP.columns if column.name in schema.names])
+        table.validate(full=True)  # text that is no UTF-8 would be trusted from here on
     except (pa.ArrowException, OSError) as error:  # the footer is whole but a page is not
-        return _EMPTY, (_unreadable(file, _first_line(error)),)
+        return _EMPTY, (_unreadable(file, first_line(error)),)
     return cast_table(table, DROP.columns), tuple(_faults(schema, file=file)) if table.num_rows else ()
 
 
@@ -113,7 +114,7 @@ def _open(content: bytes) -> pq.ParquetFile | str:
         opened = pq.ParquetFile(pa.BufferReader(content))
         names = opened.schema_arrow.names
     except (pa.ArrowException, OSError) as error:
-        return _first_line(error)
+        return first_line(error)
     twice = sorted({name for name in names if names.count(name) > 1})
     return f"columns {', '.join(twice)} stand in it twice" if twice else opened
 
@@ -150,5 +151,6 @@ def _said_unit(metadata: Mapping[bytes, bytes] | None) -> str | None:
     return None if said is None else said.decode(errors="replace")
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What an error says first; the rest of Arrow's is where in its own code it was found."""
     return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")

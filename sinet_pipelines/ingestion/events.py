@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sinet_pipelines.ingestion.casting import UNPARSED, cast_table
-from sinet_pipelines.ingestion.drops import Fault, FaultKind
+from sinet_pipelines.ingestion.drops import Fault, FaultKind, first_line
 from sinet_pipelines.schemas.contract import Column, Contract
 from sinet_pipelines.schemas.events import FAILURE_EVENTS, TRUTH_EVENTS
 
@@ -40,8 +40,9 @@ def read_event_file(content: bytes, kind: EventKind, *, file: str) -> tuple[pl.D
     contract = CONTRACTS[kind]
     try:
         table = pq.read_table(pa.BufferReader(content))
+        table.validate(full=True)  # text that is no UTF-8 would be trusted from here on
     except (pa.ArrowException, OSError) as error:
-        message = f"{file} is no readable Parquet file ({str(error).splitlines()[0]}); drop it again or remove it"
+        message = f"{file} is no readable Parquet file ({first_line(error)}); drop it again or remove it"
         return _empty(contract), (Fault(file, FaultKind.UNREADABLE, message),)
     missing = [column.name for column in contract.columns if table.schema.names.count(column.name) != 1]
     if missing:

@@ -180,7 +180,17 @@ def _midnight(day: date) -> pl.Expr:
 def _by_day(rows: pl.DataFrame, subset: str, fleet: Fleet) -> tuple[DayRows, ...]:
     ordered = rows.sort("region", "day_number", "recorded_at", "unit", maintain_order=True)
     parts = ordered.partition_by("region", "day_number", as_dict=True, include_key=False, maintain_order=True)
-    return tuple(DayRows(region, fleet.day(number), subset, part) for (region, number), part in parts.items())
+    return tuple(
+        DayRows(region, fleet.day(number), subset, _numbers_where_all_are(part))
+        for (region, number), part in parts.items()
+    )
+
+
+def _numbers_where_all_are(rows: pl.DataFrame) -> pl.DataFrame:
+    """Columns that came as text as numbers again, unless a text is among them: only the drop that has it shows it."""
+    texts = [name for name in _DROP_COLUMNS[4:] if rows.schema[name] == pl.String]
+    numbers = rows.select(pl.col(texts).cast(pl.Float64, strict=False))
+    return rows.with_columns(numbers[name] for name in texts if not numbers[name].null_count())
 
 
 def _failures(engines: pl.DataFrame, fleet: Fleet) -> dict[str, pl.DataFrame]:

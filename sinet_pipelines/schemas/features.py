@@ -11,6 +11,7 @@ from sinet_pipelines.schemas.contract import Column, Contract, DataClass
 from sinet_pipelines.schemas.telemetry import CHANNELS, INSTANT, ROLES, SENSORS, SETTINGS
 
 WINDOW_CYCLES = 30  # shorter histories give flagged partial windows, never errors
+REACH_DAYS = 1  # that a window reaches back: 30 cycles at no fewer than 30 a day
 FIRST_CYCLES = 10  # what an engine looked like when it was new: its baseline
 MAX_RUL_CYCLES = 125  # a new engine shows no wear: the piecewise-linear target of Heimes 2008
 

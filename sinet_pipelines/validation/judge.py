@@ -65,10 +65,12 @@ def judge_days(
     Args:
         rows: (n, columns) raw rows of any number of days, as `raw_telemetry` keeps them.
         contract: the contract of the table they should go to.
-        drop_faults: per day, what was wrong with its drops as files (a column that is not there, another unit).
+        drop_faults: per day, what was wrong with its drops as files (a column that is not there, another unit); a day
+            that is named here and has no rows fails.
     """
+    empty = tuple(_empty_day(day, contract, faults) for day, faults in _without_rows(rows, drop_faults or {}))
     if not rows.height:
-        return Judged(rows, rows.with_columns(reason=pl.lit("")), ())
+        return Judged(rows, rows.with_columns(reason=pl.lit("")), empty)
     broken = broken_rows(rows, contract)
     reasons = broken.group_by("row").agg(pl.col("rule").sort().str.join("; ").alias("reason"))
     numbered = rows.with_row_index("row").join(reasons, on="row", how="left", maintain_order="left")
@@ -79,7 +81,19 @@ def judge_days(
         _judge_day(part, bad, rules, contract, (drop_faults or {}).get(part[DAY_COLUMN][0], ()))
         for part in rows.partition_by(DAY_COLUMN, maintain_order=True)
     )
-    return Judged(good, bad, tuple(sorted(days, key=lambda verdict: verdict.day)))
+    return Judged(good, bad, tuple(sorted((*days, *empty), key=lambda verdict: verdict.day)))
+
+
+def _without_rows(
+    rows: pl.DataFrame, drop_faults: Mapping[date, tuple[str, ...]]
+) -> list[tuple[date, tuple[str, ...]]]:
+    there = set(rows[DAY_COLUMN].unique())
+    return sorted((day, faults) for day, faults in drop_faults.items() if day not in there)
+
+
+def _empty_day(day: date, contract: Contract, faults: tuple[str, ...]) -> DayVerdict:
+    why = f"no row of {day} could be read (allowed: at least one in all its drops); drop the day again"
+    return DayVerdict(day, 0, 0, contract.max_quarantined_share, (*faults, why), {})
 
 
 def _judge_day(

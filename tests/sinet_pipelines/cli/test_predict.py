@@ -2,13 +2,12 @@
 
 import datetime as dt
 import json
+import warnings
 
 import numpy as np
 import polars as pl
 import pytest
 
-from sinet_pipelines.cli.predict import command, live_sequences, read_windows
-from sinet_pipelines.cli.serve import command as serve
 from sinet_pipelines.deployment.process import stop_all
 from sinet_pipelines.errors import ContractError, ServingError, SourceError, UsageError
 from sinet_pipelines.features.sequences import sequence_windows, sequences_to_table
@@ -16,6 +15,11 @@ from sinet_pipelines.schemas.features import LIVE_SEQUENCES
 from sinet_pipelines.schemas.telemetry import CHANNELS
 from sinet_pipelines.storage.tables import TableStore
 from tests.sinet_pipelines.deployment.served import expected_rul, publish_rul
+
+with warnings.catch_warnings():  # typer takes names from click.utils that click says it will move
+    warnings.filterwarnings("ignore", r"'click\.utils\.\w+' is deprecated", DeprecationWarning)
+    from sinet_pipelines.cli.predict import command, live_sequences, read_windows
+    from sinet_pipelines.cli.serve import command as serve
 
 DAY = dt.date(2026, 1, 1)
 ENGINES = {"EAST": ("FD001-L0001", 40), "WEST": ("FD001-L0002", 12), "NULL_ISLAND": ("FD001-L0003", 1)}
@@ -49,7 +53,7 @@ def home(tmp_path_factory):
     publish_rul(home / "serving" / "models", "1", bias=100.0, alias="champion", with_interval=True)
     serve("rul", home=home)
     yield home
-    stop_all(home / "serving")
+    stop_all(home)
 
 
 def predictions(capsys, **options):
@@ -100,7 +104,7 @@ def test_an_engine_in_a_file_is_asked_at_its_last_cycle(home, capsys, tmp_path, 
 def test_a_server_named_by_its_url_is_asked(home, capsys):
     from sinet_pipelines.deployment.process import endpoints
 
-    (endpoint,) = endpoints(home / "serving")
+    (endpoint,) = endpoints(home)
     assert predictions(capsys, home=home, url=endpoint["url"]) == predictions(capsys, home=home)
 
 

@@ -1,14 +1,18 @@
 """`sinet serve`: a server for a model of the home, started or used again, and printed."""
 
 import json
+import warnings
 
 import pytest
 
-from sinet_pipelines.cli.serve import command
 from sinet_pipelines.deployment.client import infer
 from sinet_pipelines.deployment.process import endpoints, stop_all
 from sinet_pipelines.errors import ModelNotFoundError, UsageError
 from tests.sinet_pipelines.deployment.served import publish_rul, sane_inputs
+
+with warnings.catch_warnings():  # typer takes names from click.utils that click says it will move
+    warnings.filterwarnings("ignore", r"'click\.utils\.\w+' is deprecated", DeprecationWarning)
+    from sinet_pipelines.cli.serve import command
 
 
 @pytest.fixture
@@ -18,7 +22,7 @@ def home(tmp_path):
     publish_rul(tmp_path / "serving" / "models", "1", bias=100.0, alias="champion")
     publish_rul(tmp_path / "serving" / "models", "2", bias=200.0)
     yield tmp_path
-    stop_all(tmp_path / "serving")
+    stop_all(tmp_path)
 
 
 def test_the_champion_is_served_and_used_again_and_another_version_stands_beside_it(home, capsys):
@@ -31,7 +35,7 @@ def test_the_champion_is_served_and_used_again_and_another_version_stands_beside
     assert (champion["name"], champion["region"], champion["version"], champion["ready"]) == ("rul", "WEST", "1", True)
     assert (beside["name"], beside["version"]) == ("rul-v2", "2")
     assert infer(beside["url"], "rul", sane_inputs()).keys() == {"rul_cycles"}
-    assert endpoints(home / "serving") == [champion, beside]
+    assert endpoints(home) == [champion, beside]
 
 
 def test_without_json_it_says_where_and_how_to_ask(home, capsys):

@@ -1,5 +1,6 @@
 """Servers that outlive their starters: one of many starts, a switch loses no request, what fails leaves the old one."""
 
+import json
 import os
 import signal
 import socket
@@ -193,7 +194,7 @@ def test_another_port_than_the_running_ones_means_a_new_server(start):
 
 def test_stop_ends_everything_and_clears_its_files(start, folder, tmp_path):
     endpoint = start("1")
-    assert stop_all(tmp_path / "serving") == 1
+    assert stop_all(tmp_path) == 1
     assert not is_alive(endpoint)
     assert servers_of(folder) == []
     assert [path.name for path in folder.iterdir()] == ["start.lock"]
@@ -213,7 +214,7 @@ def test_a_server_that_does_not_obey_is_killed(start, folder, monkeypatch):
 
 def test_endpoints_are_listed_as_status_prints_them(start, tmp_path, folder):
     endpoint = start("2")
-    assert endpoint_folders(tmp_path / "serving") == (folder,)
+    assert endpoint_folders(tmp_path) == (folder,)
     listed = {
         "name": "rul",
         "region": "WEST",
@@ -223,10 +224,11 @@ def test_endpoints_are_listed_as_status_prints_them(start, tmp_path, folder):
         "version": "2",
         "ready": True,
     }
-    assert endpoints(tmp_path / "serving") == [listed]
+    assert endpoints(tmp_path) == [listed]
+    assert listed.items() <= json.loads((folder / "current.json").read_text()).items()
     os.kill(endpoint.pid, signal.SIGKILL)
     wait_until(lambda: not is_alive(endpoint))
-    assert endpoints(tmp_path / "serving") == [listed | {"ready": False}]
+    assert endpoints(tmp_path) == [listed | {"ready": False}]
 
 
 def test_the_orchestrators_variables_do_not_reach_the_server(start, monkeypatch):

@@ -29,7 +29,8 @@ def make_rows():
                 "cycle": np.tile(np.arange(1, cycles + 1, dtype=np.int32), engines),
             }
         ).with_columns(
-            recorded_at=pl.lit(midnight).cast(pl.Datetime("us", "UTC")) + pl.duration(minutes=36 * (pl.col("cycle") - 1)),
+            recorded_at=pl.lit(midnight).cast(pl.Datetime("us", "UTC"))
+            + pl.duration(minutes=36 * (pl.col("cycle") - 1)),
             **{name: pl.Series(value * (1 + 0.01 * rng.normal(size=n))) for name, value in middle.items()},
         )
 

@@ -39,6 +39,9 @@ def _cast(column, values):
         (pa.array(["1.5", "x"]).dictionary_encode(), [1.5, None], [None, {"number": "x"}]),
         (pa.array([True, None]), [None, None], [{"number": "true"}, None]),
         (pa.array([[1.0], None]), [None, None], [{"number": "[1.0]"}, None]),
+        (pa.array([b"1.5", b"\xff"]), [1.5, None], [None, {"number": "\ufffd"}]),
+        (pa.array([2**60], pa.timestamp("s")), [None], [{"number": f"{2**60} timestamp[s]"}]),
+        (pa.array([20_000], pa.date32()), [None], [{"number": "20000 date32[day]"}]),
         (pa.nulls(2), [None, None], [None, None]),
     ],
 )
@@ -52,7 +55,11 @@ def test_a_number_is_read_from_what_says_a_number(values, cast, unparsed):
         (pa.array([7], pa.int32()), [7], [None]),
         (pa.array([7, 2**40]), [7, None], [None, {"count": str(2**40)}]),
         (pa.array([7.0, 7.5, float("nan")]), [7, None, None], [None, {"count": "7.5"}, None]),
-        (pa.array(["7", "7.0", "seven", "7.5"]), [7, 7, None, None], [None, None, {"count": "seven"}, {"count": "7.5"}]),
+        (
+            pa.array(["7", "7.0", "seven", "7.5"]),
+            [7, 7, None, None],
+            [None, None, {"count": "seven"}, {"count": "7.5"}],
+        ),
         (pa.array([float("inf")]), [None], [{"count": "inf"}]),
     ],
 )
@@ -84,6 +91,7 @@ def test_an_instant_is_read_in_every_spelling_and_a_naive_one_is_utc(values):
         (pa.array(["9999-01-01T00:00:00Z"]), "9999-01-01T00:00:00Z"),
         (pa.array([1_700_000_000]), "1700000000"),
         (pa.array([2**60], pa.timestamp("s")), str(2**60)),
+        (pa.array([20_000], pa.date32()), "20000 date32[day]"),
     ],
 )
 def test_what_says_no_instant_keeps_its_text(values, text):

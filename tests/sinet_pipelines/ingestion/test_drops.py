@@ -77,7 +77,9 @@ def test_an_unknown_column_is_ignored_and_named_and_fails_nothing(make_rows):
 
 def test_columns_in_another_order_and_type_are_the_same_rows(make_rows):
     rows = make_rows()
-    table = rows.select(reversed(rows.columns)).with_columns(pl.col("cycle").cast(pl.Int64), pl.col("unit").cast(pl.Categorical))
+    table = rows.select(reversed(rows.columns)).with_columns(
+        pl.col("cycle").cast(pl.Int64), pl.col("unit").cast(pl.Categorical)
+    )
     assert read_drop(_as_file(table.to_arrow()), file="a")[0].drop("unparsed").equals(rows)
 
 
@@ -116,9 +118,16 @@ def test_a_column_that_stands_there_twice_makes_no_table(make_rows):
     assert "columns unit stand in it twice" in faults[0].message
 
 
+def test_text_that_is_no_utf8_makes_no_table():
+    wrong = pa.array([b"\xff\xfe"]).cast(pa.binary())
+    trusted = pa.Array.from_buffers(pa.string(), 1, wrong.buffers())
+    rows, faults = read_drop(_as_file(pa.table({"unit": trusted})), file="a")
+    assert (rows.height, _kinds(faults)) == (0, [FaultKind.UNREADABLE])
+
+
 @settings(max_examples=150, deadline=None)
 @given(st.data())
-def test_a_damaged_file_is_read_or_set_aside_and_never_raises(tmp_path_factory, data):
+def test_a_damaged_file_is_read_or_set_aside_and_never_raises(data):
     table = pa.table({"unit": ["a", "b"], "cycle": pa.array([1, 2], pa.int32()), "t2_degr": [500.0, 501.0]})
     content = bytearray(_as_file(table))
     for _ in range(data.draw(st.integers(1, 4))):

@@ -88,8 +88,14 @@ def test_chunks_and_their_bounds_do_not_show(make_rows, monkeypatch):
 def test_the_sign_of_zero_and_the_bits_of_nan_do_not_show(make_rows):
     one = make_rows(engines=1, cycles=1)
     odd_nan = np.array([0x7FF8_DEAD_BEEF_0001], dtype="u8").view("f8")
-    for column, first, second in [("mach_number", 0.0, -0.0), ("t2_degr", float("nan"), odd_nan[0]), ("t2_degr", float("nan"), None)]:
-        hashes = [row_hash(one.with_columns(pl.Series(column, [value], dtype=pl.Float64)))[0] for value in (first, second)]
+    for column, first, second in [
+        ("mach_number", 0.0, -0.0),
+        ("t2_degr", float("nan"), odd_nan[0]),
+        ("t2_degr", float("nan"), None),
+    ]:
+        hashes = [
+            row_hash(one.with_columns(pl.Series(column, [value], dtype=pl.Float64)))[0] for value in (first, second)
+        ]
         assert hashes[0] == hashes[1]
 
 

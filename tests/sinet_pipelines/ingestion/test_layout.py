@@ -133,10 +133,21 @@ def test_a_text_lands_as_it_came():
     subset = _subset([50], [40])
     train = subset.train.with_columns(pl.col("cycle").cast(pl.String), pl.col("nc_rpm").cast(pl.String))
     train[7, "cycle"], train[3, "nc_rpm"] = "eight", "ERR"
-    rows = _all(lay_out(CmapssSubset("FD001", train, subset.test, subset.rul, ""), FLEET))
+    layout = lay_out(CmapssSubset("FD001", train, subset.test, subset.rul, ""), FLEET)
+    rows = pl.concat([part.rows for part in layout.days], how="vertical_relaxed")
     assert rows.height == 90
     assert rows.filter(cycle="eight", role="history")["recorded_at"].item() == datetime(2026, 3, 1, 3, 36, tzinfo=UTC)
     assert rows.filter(nc_rpm="ERR").height == 1
+
+
+def test_a_text_makes_only_its_own_days_column_text():
+    subset = _subset([100], [40])
+    train = subset.train.with_columns(pl.col("nc_rpm").cast(pl.String))
+    train[3, "nc_rpm"] = "ERR"
+    layout = lay_out(CmapssSubset("FD001", train, subset.test, subset.rul, ""), FLEET)
+    assert [part.rows.schema["nc_rpm"] for part in layout.days] == [pl.String] + [pl.Float64] * 3
+    clean = lay_out(subset, FLEET)
+    assert all(a.rows.equals(b.rows) for a, b in zip(layout.days[1:], clean.days[1:], strict=True))
 
 
 def test_an_engine_too_long_for_a_fleet_that_is_laid_out_is_refused():

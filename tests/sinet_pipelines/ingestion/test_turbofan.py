@@ -26,7 +26,9 @@ def test_inlet_temperature_is_that_of_the_standard_atmosphere(point, t2):
     assert _at(SIX_POINTS[point], "t2_degr") == pytest.approx(t2, abs=0.01)
 
 
-@pytest.mark.parametrize(("altitude", "ratio"), [(0.0, 1.0), (10.0, 0.6877), (20.0, 0.4595), (36.089, 0.2234), (42.0, 0.1681)])
+@pytest.mark.parametrize(
+    ("altitude", "ratio"), [(0.0, 1.0), (10.0, 0.6877), (20.0, 0.4595), (36.089, 0.2234), (42.0, 0.1681)]
+)
 def test_inlet_pressure_at_rest_falls_as_the_standard_atmosphere(altitude, ratio):
     point = type(SEA_LEVEL)(altitude, 0.0, 100.0)
     # ICAO's tables of pressure over sea level's

@@ -1,0 +1,161 @@
+"""What is not what its inputs say: days and assets made from other drops, rows, regimes or code than there are now.
+
+A day that failed its contract is stale only when its drops changed since: judging the same rows again says the same.
+Days that are no partition (before the first day, or still to come) are left alone until they are.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+import dagster as dg
+from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
+
+from resources.keys import CONTRACT_CHECK, REGIMES, regional_key
+from resources.versions import (
+    INPUTS_TAG,
+    VERSION_TAG,
+    Tags,
+    days_made,
+    days_refused,
+    fingerprint,
+    inputs_made_from,
+    inputs_now,
+)
+from sinet_pipelines.features.inputs import day_inputs
+from sinet_pipelines.features.regimes import OperatingRegimes
+from sinet_pipelines.ingestion.landing import LandingZone
+from sinet_pipelines.regions import EAST, Region
+from sinet_pipelines.schemas.features import REACH_DAYS
+from sinet_pipelines.schemas.telemetry import EARLY_TELEMETRY, VALIDATED_TELEMETRY
+from sinet_pipelines.storage.blobs import BlobStore
+from sinet_pipelines.storage.tables import TableStore
+
+EVENT_KINDS = {"failure_events": "failures", "truth_events": "truth"}  # tables of events, and where these land
+
+
+@dataclass(frozen=True)
+class StaleRows:
+    """Days of one region whose rows are to be made again.
+
+    Attributes:
+        raw: days whose drops changed.
+        validated: these, and days whose raw rows are others than those last judged.
+        content: what the days of `raw_telemetry` would be made from now.
+    """
+
+    raw: frozenset[date]
+    validated: frozenset[date]
+    content: Mapping[date, str]
+
+
+@dataclass(frozen=True)
+class Books:
+    """What was made, held against what there is.
+
+    Attributes:
+        instance: whose event log says what was made from what.
+        graph: of the assets.
+        home: where the fleet lies.
+    """
+
+    instance: dg.DagsterInstance
+    graph: BaseAssetGraph
+    home: Path
+
+    @property
+    def landing(self) -> LandingZone:
+        """The home's landing zone."""
+        return LandingZone(self.home / "landing")
+
+    def landed(self, region: Region) -> list[date]:
+        """Days on which something landed and that are partitions, in order."""
+        return [day for day in self.landing.days(region.name) if self._is_partition(region, day)]
+
+    def outside(self, region: Region) -> list[date]:
+        """Days on which something landed but that are no partitions, in order."""
+        return [day for day in self.landing.days(region.name) if not self._is_partition(region, day)]
+
+    def stale_rows(self, region: Region) -> StaleRows:
+        """The days whose drops or raw rows are not those that their rows were made from."""
+        raw_key, key = regional_key(region, "raw_telemetry"), regional_key(region, "validated_telemetry")
+        landed = self.landed(region)
+        content = {day: fingerprint(self._code(raw_key), self.landing.fingerprint(region.name, day)) for day in landed}
+        raw_made, made = days_made(self.instance, raw_key), days_made(self.instance, key)
+        raw = {day for day in landed if _inputs(raw_made, day) != content[day]}
+        refused = days_refused(self.instance, key, CONTRACT_CHECK)
+        judged = {
+            day
+            for day in raw_made
+            if fingerprint(self._code(key), raw_made[day][VERSION_TAG]) != refused.get(day, _inputs(made, day))
+        }
+        return StaleRows(frozenset(raw), frozenset(raw | judged.intersection(landed)), content)
+
+    def stale_features(self, region: Region, *, after: Collection[date] = ()) -> frozenset[date]:
+        """The days whose windows reach rows, first cycles or regimes that their features were not made from.
+
+        Args:
+            region: whose features.
+            after: days whose rows are about to change; the days that reach them are stale too.
+        """
+        key = regional_key(region, "window_features")
+        made = days_made(self.instance, key)
+        reached = {day + timedelta(days=ahead) for day in after for ahead in range(REACH_DAYS + 1)}
+        now = self._feature_inputs(region, code_version=self._code(key))
+        changed = {day for day, inputs in now.items() if _inputs(made, day) != inputs}
+        return frozenset((reached | changed).intersection(self.landed(region)))
+
+    def stale_events(self, region: Region) -> dict[dg.AssetKey, str]:
+        """The tables of events that something landed for, each with what it would be made from now."""
+        keys = [regional_key(region, name) for name in EVENT_KINDS]
+        now = {key: self._inputs_now(key) for key in keys}
+        return {key: inputs for key, inputs in now.items() if inputs_made_from(self.instance, key) != inputs}
+
+    def stale_without_days(self, stale: Iterable[dg.AssetKey], *, leave: Collection[str]) -> frozenset[dg.AssetKey]:
+        """Assets without days that were made from other inputs than there are now, or come after one that is stale.
+
+        Args:
+            stale: assets known to be stale.
+            leave: last words of the keys of those that are left as they are once they exist.
+        """
+        known, found = set(stale), set[dg.AssetKey]()
+        for key in self.graph.toposorted_asset_keys:
+            node = self.graph.get(key)
+            if not node.is_executable or node.is_partitioned:
+                continue
+            made_from = inputs_made_from(self.instance, key)
+            if made_from is not None and key.path[-1] in leave:
+                continue
+            follows = not known.union(found).isdisjoint(node.parent_keys)
+            if follows or key in known or made_from != self._inputs_now(key):
+                found.add(key)
+        return frozenset(found)
+
+    def _inputs_now(self, key: dg.AssetKey) -> str:
+        """What an asset without days would be made from now; files of the landing zone count by their content."""
+        kind = EVENT_KINDS.get(key.path[-1])
+        if kind is not None:
+            return fingerprint(self._code(key), self.landing.events_fingerprint(key.path[0], kind))
+        return inputs_now(self.instance, self.graph.get(key).parent_keys, code_version=self._code(key))
+
+    def _feature_inputs(self, region: Region, *, code_version: str) -> dict[date, str]:
+        """What each validated day's features would be made from now; regimes that are not there yet are none."""
+        blobs = BlobStore(self.home / "blobs" / EAST.name)
+        ref = blobs.resolve(REGIMES)
+        version = OperatingRegimes.from_json(blobs.get(ref).decode()).version if ref is not None else ""
+        tables = TableStore(str(self.home / "tables" / region.name))
+        rows = tables.read(VALIDATED_TELEMETRY, columns=["event_date", "unit", "row_hash"])
+        early = tables.read(EARLY_TELEMETRY, columns=["unit", "row_hash"])
+        return day_inputs(rows, early, regimes_version=version, reach_days=REACH_DAYS, code_version=code_version)
+
+    def _is_partition(self, region: Region, day: date) -> bool:
+        partitions = self.graph.get(regional_key(region, "raw_telemetry")).partitions_def
+        return partitions is not None and partitions.has_partition_key(day.isoformat())
+
+    def _code(self, key: dg.AssetKey) -> str:
+        return self.graph.get(key).code_version or ""
+
+
+def _inputs(made: Mapping[date, Tags], day: date) -> str | None:
+    return made[day].get(INPUTS_TAG) if day in made else None

@@ -1,0 +1,130 @@
+"""What tests of the whole walk share: a checkout of their own, a small fleet in NASA's format, and the real one."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).parents[1]
+PROJECT_PARTS = ("assets", "resources", "schedules", "sinet_pipelines", "dagster.yaml", "workspace.yaml")
+SMALL_SUBSET = "FD007"
+SMALL_ENGINES = {"history_engines": 18, "live_engines": 9, "regimes": 2, "seed": 5}
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A checkout in links, so that no test touches the state of this one; `SINET_PROJECT` names it."""
+    folder = link_project(tmp_path / "checkout")
+    monkeypatch.setenv("SINET_PROJECT", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_cmapss(tmp_path_factory):
+    """A folder in NASA's format: 18 history and 9 live engines of one simulated subset, about 4,600 rows."""
+    from sinet_pipelines.ingestion.simulator import simulate_fleet
+
+    folder = tmp_path_factory.mktemp("data") / "small"
+    write_subset(simulate_fleet(name=SMALL_SUBSET, **SMALL_ENGINES), folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def cmapss_folder():
+    """NASA's own files: `$SINET_DATA/cmapss`, or `shared/data/cmapss` beside the checkout."""
+    data = Path(os.environ.get("SINET_DATA") or CHECKOUT.parent / "shared" / "data")
+    if not (data / "cmapss" / "train_FD001.txt").exists():
+        pytest.skip(f"no C-MAPSS in {data}; set SINET_DATA to a folder with cmapss/train_FD001.txt and its fellows")
+    return data / "cmapss"
+
+
+@pytest.fixture(scope="session")
+def definitions(tmp_path_factory):
+    """The definitions as they load on an empty home: their first day is that of a fleet landed today."""
+    from resources.settings import EMPTY_HOME_DAYS, settings
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SINET_HOME", str(tmp_path_factory.mktemp("empty")))
+        settings.cache_clear()
+        from assets.days import DAYS
+        from assets.definitions import defs
+    settings.cache_clear()
+    assert len(DAYS.get_partition_keys()) == EMPTY_HOME_DAYS + 1, "another test loaded the definitions on its own home"
+    return defs
+
+
+@pytest.fixture(scope="session")
+def landed(tmp_path_factory):
+    """A landing zone with the small fleet: three regions of 25 days, the last one yesterday."""
+    from sinet_pipelines.cli.land import land_folder
+    from sinet_pipelines.ingestion.simulator import simulate_fleet
+
+    folder = tmp_path_factory.mktemp("landed")
+    write_subset(simulate_fleet(name=SMALL_SUBSET, **SMALL_ENGINES), folder / "small")
+    land_folder(folder / "small", home=folder / "home")
+    return folder / "home" / "landing"
+
+
+@pytest.fixture
+def home(landed, definitions, tmp_path, monkeypatch):
+    """A home in which the small fleet has landed and nothing was made; the settings of this process name it."""
+    from resources.settings import settings
+
+    folder = tmp_path / "home"
+    shutil.copytree(landed, folder / "landing")
+    monkeypatch.setenv("SINET_HOME", str(folder))
+    settings.cache_clear()
+    yield folder
+    monkeypatch.undo()
+    settings.cache_clear()
+
+
+@pytest.fixture
+def carry_out(home, definitions):
+    """Executes a set of assets over a range of days in this process, with the home's own resources; the result."""
+    import dagster as dg
+
+    from resources.feature_store import feature_store_resource
+    from resources.regions import region_resources
+    from resources.registry import registry_resource
+    from resources.serving import ServingResource
+    from resources.tracking import tracking_resource
+    from schedules.backfills import PlannedRun
+
+    resources = {
+        **region_resources(home),
+        "feature_store": feature_store_resource(home),
+        "tracking": tracking_resource(home),
+        "registry": registry_resource(home),
+        "serving": ServingResource(home=str(home)),
+    }
+
+    def execute(instance, keys, days=None):
+        tags = PlannedRun(frozenset(keys), days).tags
+        return dg.materialize(
+            definitions.assets,
+            selection=list(keys),
+            resources=resources,
+            instance=instance,
+            tags=tags,
+            raise_on_error=False,
+        )
+
+    return execute
+
+
+def link_project(folder):
+    """Makes a folder that is the checkout for `sinet`, by links; homes and the link to the current one go there."""
+    folder.mkdir()
+    for part in PROJECT_PARTS:
+        (folder / part).symlink_to(CHECKOUT / part)
+    return folder
+
+
+def write_subset(subset, folder):
+    """Writes a subset as the three files of NASA's format."""
+    folder.mkdir(exist_ok=True)
+    for part, rows in (("train", subset.train), ("test", subset.test)):
+        (folder / f"{part}_{subset.name}.txt").write_bytes(rows.write_csv(separator=" ", include_header=False).encode())
+    (folder / f"RUL_{subset.name}.txt").write_text("".join(f"{left}\n" for left in subset.rul["rul_cycles"]))

@@ -1,0 +1,172 @@
+"""`sinet` that dies, or waits, at a point of its walk: `driver.py POINT ARGUMENTS...`; POINT `none` changes nothing.
+
+A point wraps one function of the library and is reached in the course of the real command. Dying is `kill -9` of the
+own process: nothing is flushed, closed or told to anybody.
+"""
+
+import os
+import signal
+import sys
+import time
+from functools import wraps
+from pathlib import Path
+
+ROWS_PER_BATCH = 40  # so that a write of a day or more goes on after its first file is on the disk
+TREES = 20  # in the midst of the first forest
+
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def wrap(owner, name, *, before=None, after=None, when=lambda *args, **kwargs: True):
+    """Calls something before or after a function of a module or class, where a call's arguments ask for it."""
+    original = getattr(owner, name)
+
+    @wraps(original)
+    def wrapped(*args, **kwargs):
+        chosen = when(*args, **kwargs)
+        if chosen and before:
+            before()
+        result = original(*args, **kwargs)
+        if chosen and after:
+            after()
+        return result
+
+    setattr(owner, name, wrapped)
+
+
+def landing():
+    """Half of a drop is written, under its dotted name, and a third of the fleet has landed."""
+    from sinet_pipelines.ingestion import landing as zone
+
+    written = []
+
+    def write(path, content):
+        written.append(path)
+        if len(written) == 25:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            (path.parent / f".{path.name}.half").write_bytes(content[: len(content) // 2])
+            die()
+        original(path, content)
+
+    original = zone.write_whole
+    zone.write_whole = write
+
+
+def delta_commit():
+    """Rows are in Parquet files of the table, and the commit that would name them is not written."""
+    import pyarrow as pa
+
+    from sinet_pipelines.storage import tables
+
+    original = tables.write_deltalake
+
+    def write(uri, payload, **options):
+        if not uri.endswith("WEST/validated_telemetry"):
+            return original(uri, payload, **options)
+
+        def batches():
+            yield from payload.to_batches(max_chunksize=ROWS_PER_BATCH)
+            if not list(Path(uri).rglob("*.parquet")):
+                sys.exit("no file was written before the commit: the point was not reached")
+            die()
+
+        stream = pa.RecordBatchReader.from_batches(payload.schema, batches())
+        return original(uri, stream, target_file_size=1, **options)
+
+    tables.write_deltalake = write
+
+
+def before_the_event():
+    """A table's days are committed, and the orchestrator has not been told."""
+    from sinet_pipelines.storage.tables import TableStore
+
+    wrap(
+        TableStore,
+        "replace_days",
+        after=die,
+        when=lambda store, contract, *_, **__: contract.name == "validated_telemetry" and store.root.endswith("WEST"),
+    )
+
+
+def training():
+    """A forest is half grown."""
+    import lightgbm
+
+    grown = []
+
+    def grow():
+        grown.append(1)
+        if len(grown) == TREES:
+            die()
+
+    wrap(lightgbm.Booster, "update", before=grow)
+
+
+def tracking():
+    """The run of the training is in MLflow in part: it is begun and not finished."""
+    from mlflow import MlflowClient
+
+    wrap(MlflowClient, "log_batch", before=die)
+
+
+def registration():
+    """The version is registered and has no alias."""
+    from sinet_pipelines.registry import versions
+
+    wrap(versions, "_give_alias", before=die)
+
+
+def before_the_switch():
+    """The new server is ready, and `current.json` names the old one, or none."""
+    from sinet_pipelines.deployment import process
+
+    wrap(process, "write_current", before=die)
+
+
+def after_the_switch():
+    """`current.json` names the new server, and the old one goes on."""
+    from sinet_pipelines.deployment import process
+
+    wrap(process, "write_current", after=die)
+
+
+def waiting():
+    """The walk holds its home and waits until the file in `$SINET_TEST_GATE` is there."""
+    from sinet_pipelines.cli import run
+
+    gate = Path(os.environ["SINET_TEST_GATE"])
+
+    def wait():
+        gate.with_suffix(".reached").touch()
+        while not gate.exists():
+            time.sleep(0.05)
+
+    wrap(run, "_walk", before=wait)
+
+
+def none():
+    """Nothing is changed."""
+
+
+POINTS = (
+    landing,
+    delta_commit,
+    before_the_event,
+    training,
+    tracking,
+    registration,
+    before_the_switch,
+    after_the_switch,
+    waiting,
+    none,
+)
+
+if __name__ == "__main__":
+    chosen = {point.__name__: point for point in POINTS}[sys.argv[1]]
+    from sinet_pipelines.cli.main import main
+
+    chosen()
+    sys.argv = ["sinet", *sys.argv[2:]]
+    main()

@@ -1,0 +1,227 @@
+"""`sinet run` again, late rows, and the JSON that others build on."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from datetime import timedelta
+
+import polars as pl
+import pytest
+
+from tests.walk.conftest import DRIVER, LIMIT_S, environment_of
+from tests.walk.homes import (
+    APPLICATION,
+    MODEL,
+    assert_closed,
+    copy_home,
+    days_of,
+    drop,
+    made_days,
+    read,
+    remade,
+    servers_of,
+    status_of,
+    tables_of,
+    versions_of,
+)
+
+pytestmark = pytest.mark.slow
+
+STATES = {"missing", "partial", "done", "failed", "running"}
+ROWS = {"sent", "duplicates", "landed", "in_tables", "quarantined", "withheld", "pending"}
+ANSWERED = {f"{APPLICATION}/endpoint"} | {
+    f"{region}/{APPLICATION}/fleet_predictions" for region in ("EAST", "WEST", "NULL_ISLAND")
+}
+
+
+@pytest.fixture(scope="module")
+def served(desk, walked, tmp_path_factory):
+    """A copy of the walked home whose server runs, and what the run that started it said."""
+    home = copy_home(walked, tmp_path_factory.mktemp("served") / "home")
+    said = desk("run", "--home", home, "--json")
+    yield home, said
+    desk("stop", "--home", home, check=False)
+
+
+def test_a_run_makes_only_what_is_missing_and_its_stdout_is_json_alone(served):
+    _, said = served
+    facts = json.loads(said.stdout)
+    assert set(facts["made"]) == ANSWERED  # the copy's server was gone, and nothing else
+    assert not facts["failed"]
+    assert_closed(facts["rows"])
+    assert [endpoint["ready"] for endpoint in facts["endpoints"]] == [True]
+
+
+def test_a_second_run_makes_nothing_and_says_so(served, desk):
+    home, _ = served
+    before, pids = made_days(home), [server.pid for server in servers_of(home)]
+    started = time.perf_counter()
+    said = desk("run", "--home", home)
+    print(f"a second run took {time.perf_counter() - started:.1f} s")
+    assert "nothing to do" in said.stdout
+    assert not any(remade(before, made_days(home)).values())
+    assert [server.pid for server in servers_of(home)] == pids
+    assert json.loads(desk("run", "--home", home, "--json").stdout)["made"] == []
+
+
+def test_status_says_what_others_build_on(served, desk):
+    home, _ = served
+    facts = status_of(desk, home)
+    assert (facts["home"], facts["fleet"], facts["simulated"]) == (str(home), "gappy", False)
+    assert set(facts["rows"]) == ROWS
+    assert_closed(facts["rows"])
+    assets = {asset["asset"]: asset for asset in facts["assets"]}
+    assert f"EAST/{APPLICATION}/raw_telemetry" in assets
+    for asset in assets.values():
+        assert {"asset", "group", "region", "hardware", "state", "partitions", "checks"} <= set(asset)
+        assert asset["state"] in STATES
+        assert set(asset["partitions"]) == {"done", "failed", "missing"}
+        assert all(set(check) >= {"name", "passed"} for check in asset["checks"])
+    assert assets[f"WEST/{APPLICATION}/window_features"]["partitions"] == {"done": 25, "failed": 0, "missing": 0}
+    (model,) = facts["models"]
+    assert {name: model[name] for name in ("name", "aliases", "family")} == {
+        "name": MODEL,
+        "aliases": ["champion"],
+        "family": "gradient_boosting",
+    }
+    (endpoint,) = facts["endpoints"]
+    assert {"name", "region", "url", "model", "version", "ready"} <= set(endpoint)
+    assert (endpoint["name"], endpoint["region"], endpoint["model"]) == (MODEL, "WEST", MODEL)
+    assert endpoint["url"].startswith("http://127.0.0.1:")
+    assert endpoint["url"].count("/") == 2
+
+
+def test_the_served_model_predicts_every_live_engine(served, desk):
+    home, _ = served
+    said = json.loads(desk("predict", "--home", home, "--json").stdout)
+    units = [row["unit"] for row in said["predictions"]]
+    assert units == [f"FD007-L{number:04}" for number in range(1, 10)]
+    for row in said["predictions"]:
+        assert 0 <= row["rul_cycles"] <= 125
+        assert (row["lower_cycles"], row["upper_cycles"]) == (None, None)
+    assert (said["model"], said["version"]) == (MODEL, str(versions_of(home)[0][0]))
+    kept = pl.concat(read(home, region, "fleet_predictions") for region in ("EAST", "WEST", "NULL_ISLAND"))
+    assert kept.sort("unit")["rul_cycles"].to_list() == pytest.approx([row["rul_cycles"] for row in said["predictions"]])
+
+
+def test_of_two_runs_on_one_home_one_works_and_the_other_says_who_does(served, walk_project, desk, tmp_path):
+    home, _ = served
+    before, gate = tables_of(home), tmp_path / "gate.open"
+    first = subprocess.Popen(
+        [sys.executable, str(DRIVER), "waiting", "run", "--home", str(home)],
+        cwd=walk_project,
+        env=environment_of(walk_project, SINET_TEST_GATE=str(gate)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    _await(gate.with_suffix(".reached"), first)
+    second = desk("run", "--home", home, check=False)
+    gate.touch()
+    output, errors = first.communicate(timeout=LIMIT_S)
+    assert second.returncode == 3
+    assert second.stderr == (
+        f"sinet: another `sinet run` (process {first.pid}) is at work in {home}; wait for it, or name another --home\n"
+    )
+    assert first.returncode == 0, errors
+    assert "nothing to do" in output
+    assert tables_of(home) == before
+
+
+def _await(path, process):
+    while not path.exists():
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.05)
+
+
+def test_a_late_row_remakes_its_day_and_the_days_whose_windows_reach_it(walked, late_walked, withheld):
+    region, day, _ = withheld["mid_life"]
+    own, reached = [day.isoformat()], [day.isoformat(), (day + timedelta(days=1)).isoformat()]
+    assert {name: days for name, days in remade(made_days(walked), made_days(late_walked)).items() if days} == {
+        f"{region}/raw_telemetry": own,
+        f"{region}/validated_telemetry": own,
+        f"{region}/window_features": reached,
+    }
+    for table, days in (("raw_telemetry", own), ("validated_telemetry", own), ("window_features", reached)):
+        before, after = days_of(walked, table), days_of(late_walked, table)
+        changed = {place for place in after if before.get(place) != after[place]}
+        assert changed == {(region, day) for day in map(_date, days)}
+
+
+def _date(text):
+    from datetime import date
+
+    return date.fromisoformat(text)
+
+
+def test_a_late_row_of_an_engines_first_cycles_touches_all_its_later_days_and_no_other_engine(
+    walked, copy, desk, withheld
+):
+    region, day, row = withheld["early"]
+    unit = row["unit"][0]
+    drop(copy, region, day, row)
+    desk("run", "--home", copy)
+    flown = read(copy, region, "validated_telemetry").filter(pl.col("unit") == unit)
+    later = sorted(one.isoformat() for one in flown.filter(pl.col("event_date") >= day)["event_date"].unique())
+    found = remade(made_days(walked), made_days(copy))
+    assert found[f"{region}/validated_telemetry"] == [day.isoformat()]
+    assert found[f"{region}/window_features"] == later
+    before, after = (read(home, region, "window_features").sort("unit", "cycle") for home in (walked, copy))
+    others = pl.col("unit") != unit
+    assert after.filter(others).equals(before.filter(others))
+    cycle = row["cycle"][0]
+    mine = [frame.filter(~others, pl.col("cycle") != cycle) for frame in (before, after)]
+    assert mine[0].filter(pl.col("cycle") < cycle).equals(mine[1].filter(pl.col("cycle") < cycle))
+    same = mine[0].drop("drop_id", strict=False).hash_rows() == mine[1].drop("drop_id", strict=False).hash_rows()
+    assert not same.filter(mine[0]["cycle"] > cycle).any()
+
+
+def test_a_drop_that_comes_a_week_late_gives_the_tables_of_the_run_in_order(walked, copy, desk, tmp_path, last_day):
+    in_order = copy_home(walked, tmp_path / "in-order")
+    late, *rest = flights_after(walked, last_day, days=8)
+    for one in (late, *rest):
+        drop(in_order, *one, name="plant")
+    desk("run", "--home", in_order)
+    desk("stop", "--home", in_order)
+    for one in rest:
+        drop(copy, *one, name="plant")
+    desk("run", "--home", copy)
+    assert days_of(copy, "window_features") != days_of(in_order, "window_features")
+    drop(copy, *late, name="plant")
+    desk("run", "--home", copy)
+    for table in ("raw_telemetry", "validated_telemetry", "window_features"):
+        assert days_of(copy, table) == days_of(in_order, table)
+    assert tables_of(copy) == tables_of(in_order)
+
+
+def flights_after(home, last_day, *, days):
+    """Drops of the live engines on the days after the fleet's last: region, day, rows; EAST's first day comes first."""
+    drops = []
+    for number in range(1, days + 1):
+        for region in ("EAST", "WEST", "NULL_ISLAND"):
+            live = read(home, region, "validated_telemetry").filter(pl.col("role") == "live").sort("unit", "cycle")
+            rows = pl.concat(_flown_on(own, number) for own in live.partition_by("unit"))
+            drops.append((region, last_day + timedelta(days=number), rows))
+    return drops
+
+
+def _flown_on(own, number, *, cycles=40):
+    """An engine's flights of the day `number` after its last: its own channels again, newly numbered and timed."""
+    again = own[[place % own.height for place in range((number - 1) * cycles, number * cycles)]]
+    slots = pl.int_range((number - 1) * cycles, number * cycles)
+    day = own["recorded_at"].max().replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    return again.with_columns(
+        cycle=(own["cycle"].max() + 1 + slots).cast(pl.Int32),
+        recorded_at=pl.lit(day) + pl.duration(minutes=slots * (24 * 60 // cycles)),
+    )
+
+
+def test_the_command_that_a_run_prints_answers_without_naming_the_home(served, desk, walk_project):
+    home, said = served
+    assert os.readlink(walk_project / ".sinet" / "current")
+    desk("run", "--home", home)
+    assert "ask it: " in (printed := desk("run", "--home", home).stdout)
+    command = printed.partition("ask it: ")[2].split("        ")[0].split()[1:]
+    assert "FD007-L0001" in desk(*command).stdout
