@@ -208,10 +208,11 @@ def sequences_of_all(context: dg.AssetExecutionContext):  # noqa: ANN201 - the t
 
 
 def _slices(results: pl.DataFrame) -> str:
-    wide = results.pivot(on="predictor", index=["slice", "value", "n"], values="rmse_capped", maintain_order=True)
-    lines = ["| slice | rows | model | ridge | constant |", "|---|---:|---:|---:|---:|"]
+    index = ["slice", "value", "engines", "n"]
+    wide = results.pivot(on="predictor", index=index, values="rmse_capped", maintain_order=True)
+    lines = ["| slice | engines | rows | model | ridge | constant |", "|---|---:|---:|---:|---:|---:|"]
     lines += [
-        f"| {row['value']} | {row['n']} | {row['model']:.2f} | {row['ridge']:.2f} | {row['constant']:.2f} |"
+        f"| {row['value']} | {row['engines']} | {row['n']} | {row['model']:.2f} | {row['ridge']:.2f} | {row['constant']:.2f} |"
         for row in wide.iter_rows(named=True)
     ]
     return "\n".join(lines)

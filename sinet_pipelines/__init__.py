@@ -1,1 +1,1 @@
-"""The AI platform of SINet as a plain library: how each step of a model's life is done, on any worker, with no orchestrator."""
+"""The AI platform of SINet as a plain library: how each step of a model's life is done, on any worker."""

@@ -12,6 +12,12 @@ SMALL_SUBSET = "FD007"
 SMALL_ENGINES = {"history_engines": 18, "live_engines": 9, "regimes": 2, "seed": 5}
 
 
+def pytest_configure(config):
+    """Beta and preview parts of Dagster are used on purpose: it is pinned, and a test looks at the pin."""
+    for stage in ("beta", "preview"):
+        config.addinivalue_line("filterwarnings", f"ignore:.* is currently in {stage}, and may have breaking changes")
+
+
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     """A checkout in links, so that no test touches the state of this one; `SINET_PROJECT` names it."""

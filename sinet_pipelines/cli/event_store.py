@@ -12,10 +12,9 @@ does. It leans on private parts of Dagster's class at the pinned version; the te
 """
 
 import os
-import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,15 +26,14 @@ from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from sqlalchemy.pool import StaticPool
 
 if TYPE_CHECKING:
-    from dagster._core.events.log import EventLogEntry
     from dagster._serdes import ConfigurableClassData
 
-OPEN_DATABASES = 4  # the index and the run at work, and two more; a page that looks at many runs opens and closes
+OPEN_DATABASES = 4  # the index, the run at work and two more: a page that looks at many runs must not keep them all
 
 
 @dataclass(frozen=True)
 class _Open:
-    """An open database: its engine with the one connection, and which file and process it belongs to."""
+    """An open database: its engine with the one connection, and the file and the process it belongs to."""
 
     engine: db.Engine
     inode: int
@@ -43,46 +41,30 @@ class _Open:
 
 
 class OpenSqliteEventLogStorage(SqliteEventLogStorage):
-    """The event log, a database a run and an index, each kept open while it is in use."""
+    """The event log: a database a run and an index over all runs, each kept open while it is in use."""
 
     def __init__(self, base_dir: str, inst_data: "ConfigurableClassData | None" = None) -> None:
         self._open: OrderedDict[str, _Open] = OrderedDict()
-        self._at_work: dict[str, db.Connection] = {}
-        self._tables: set[str] = set()
+        self._known: set[str] = set()  # tables and columns that were there when they were asked for
         super().__init__(base_dir, inst_data)
-        self._db_lock = threading.RLock()  # a batch holds it over all of its events
 
     @contextmanager
     def _connect(self, shard: str) -> Iterator[db.Connection]:
-        """A transaction on a database; inside a batch, the one that the batch has begun."""
-        with self._db_lock:
-            if shard in self._at_work:
-                yield self._at_work[shard]
-                return
-            with self._engine(shard).connect() as connection, connection.begin():
-                yield connection
-
-    def store_event_batch(self, events: "Sequence[EventLogEntry]") -> None:
-        """Stores events in one transaction a database: all of them, or none where one cannot be stored."""
-        shards = dict.fromkeys([*(event.run_id for event in events), "index"])  # committed last in, first out
-        with self._db_lock, ExitStack() as stack:
-            stack.callback(self._at_work.clear)
-            for shard in reversed(shards):
-                self._at_work[shard] = stack.enter_context(self._connect(shard))
-            for event in events:
-                self.store_event(event)
+        """One transaction on a database; the lock gives the open connection to one thread at a time."""
+        with self._db_lock, self._engine(shard).connect() as connection, connection.begin():
+            yield connection
 
     def has_table(self, table_name: str) -> bool:
-        """Whether a table is there; one that was is not asked for again."""
-        if table_name not in self._tables and super().has_table(table_name):
-            self._tables.add(table_name)
-        return table_name in self._tables
+        """Whether the index has a table; one that is there stays there, and is not asked for again."""
+        if table_name not in self._known and super().has_table(table_name):
+            self._known.add(table_name)
+        return table_name in self._known
 
     def _has_asset_key_col_on_connection(self, conn: db.Connection, column_name: str) -> bool:
-        name = f"asset_keys.{column_name}"
-        if name not in self._tables and super()._has_asset_key_col_on_connection(conn, column_name):
-            self._tables.add(name)
-        return name in self._tables
+        column = f"asset_keys.{column_name}"
+        if column not in self._known and super()._has_asset_key_col_on_connection(conn, column_name):
+            self._known.add(column)
+        return column in self._known
 
     def wipe(self) -> None:
         """Removes all events."""
@@ -95,15 +77,18 @@ class OpenSqliteEventLogStorage(SqliteEventLogStorage):
         self._close_all()
 
     def _engine(self, shard: str) -> db.Engine:
-        """The engine of a database, opened where it is not open or its file is another by now."""
+        """The engine of a database; opened where it is not open, or its file is another one by now."""
         found = self._open.get(shard)
-        if found is not None and found.pid == os.getpid() and found.inode == _inode(self.path_for_shard(shard)):
+        if found is not None and (found.pid, found.inode) == (os.getpid(), _inode(self.path_for_shard(shard))):
             self._open.move_to_end(shard)
             return found.engine
         if found is not None:
             self._close(shard)
+            self._initialized_dbs.discard(shard)
         engine = _open_engine(self.conn_string_for_shard(shard))
-        self._initdb(engine)
+        if shard not in self._initialized_dbs:
+            self._initdb(engine)
+            self._initialized_dbs.add(shard)
         self._open[shard] = _Open(engine, _inode(self.path_for_shard(shard)), os.getpid())
         while len(self._open) > OPEN_DATABASES:
             self._close(next(iter(self._open)))
@@ -111,8 +96,10 @@ class OpenSqliteEventLogStorage(SqliteEventLogStorage):
 
     def _close(self, shard: str) -> None:
         closing = self._open.pop(shard)
-        if closing.pid == os.getpid():  # a connection from before a fork is its parent's to close
+        if closing.pid == os.getpid():
             closing.engine.dispose()
+        else:
+            closing.engine.dispose(close=False)  # opened before a fork: it is the parent's to close
 
     def _close_all(self) -> None:
         with self._db_lock:
@@ -121,7 +108,7 @@ class OpenSqliteEventLogStorage(SqliteEventLogStorage):
 
 
 class OpenSqliteStorage(DagsterSqliteStorage):
-    """Runs, events and schedules under one folder, laid out as Dagster's own; events through the open log."""
+    """Runs, events and schedules under one folder, laid out as Dagster's own; the events through the open log."""
 
     def __init__(self, base_dir: str, inst_data: "ConfigurableClassData | None" = None) -> None:
         super().__init__(base_dir, inst_data)
@@ -129,14 +116,14 @@ class OpenSqliteStorage(DagsterSqliteStorage):
 
     @classmethod
     def from_config_value(
-        cls, inst_data: "ConfigurableClassData | None", config_value: dict[str, Any]
+        cls, inst_data: "ConfigurableClassData | None", config_value: Any
     ) -> "OpenSqliteStorage":
         """The storage that dagster.yaml describes."""
         return cls.from_local(inst_data=inst_data, **config_value)
 
 
 def _open_engine(url: str) -> db.Engine:
-    """An engine with one connection that stays open; the lock around its use lets any thread have it."""
+    """An engine with one connection, which stays open."""
     options = {"timeout": SQLITE_BUSY_TIMEOUT_SECONDS, "check_same_thread": False}
     engine = db.create_engine(url, poolclass=StaticPool, connect_args=options)
     db.event.listen(engine, "connect", _wait_for_no_disk)

@@ -1,16 +1,18 @@
 """Which checkout and which home a command is about, and who holds it."""
 
 import errno
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from sinet_pipelines.errors import BusyError, StorageError, UsageError
+from sinet_pipelines.storage import locks
+from sinet_pipelines.storage.locks import holder, is_held
 
 STATE = ".sinet"  # beside workspace.yaml: one folder a fleet, and `current`, a link to the one last run
 CURRENT = "current"
+RUN_LOCK = "run.lock"
 
 
 def find_project(start: Path | None = None) -> Path:
@@ -87,18 +89,10 @@ def held(home: Path) -> Iterator[None]:
     Raises:
         BusyError: another run holds it.
     """
-    path = home / "run.lock"
-    with path.open("a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            lock.seek(0)
-            owner = lock.read().strip() or "unknown"
-            raise BusyError(
-                f"another `sinet run` (process {owner}) is at work in {home}; wait for it, or name another --home"
-            ) from error
-        lock.seek(0)
-        lock.truncate()
-        lock.write(str(os.getpid()))
-        lock.flush()
+    path = home / RUN_LOCK
+    if is_held(path):
+        raise BusyError(
+            f"another `sinet run` (process {holder(path)}) is at work in {home}; wait for it, or name another --home"
+        )
+    with locks.held(path, wait_s=0.0):
         yield

@@ -37,14 +37,16 @@ def open_pages(*, home: Path | None, project: Path | None, port: int, mlflow_por
         "mlflow": [*_python("mlflow"), "server", *_mlflow_options(folder, mlflow_port)],
         "dagster": [*_python("dagster"), "dev", "-w", str(root / "workspace.yaml"), "-h", LOOPBACK, "-p", str(port)],
     }
+    from sinet_pipelines.registry.tracking import tracking_of
+
+    tracking_of(folder).client.search_experiments(max_results=1)  # MLflow's tables whole, before its server looks
     started = {name: _start(command, folder / f"{name}.log", environment) for name, command in commands.items()}
     _write_record(folder, started)
     try:
         for name, at in (("dagster", port), ("mlflow", mlflow_port)):
             _await_page(started[name], at, folder / f"{name}.log")
-        print(
-            f"Dagster http://{LOOPBACK}:{port}    MLflow http://{LOOPBACK}:{mlflow_port}    (ctrl-c or `sinet stop` ends both)"
-        )
+        print(f"Dagster http://{LOOPBACK}:{port}    MLflow http://{LOOPBACK}:{mlflow_port}")
+        print("ctrl-c here, or `sinet stop` elsewhere, ends both")
         while all(process.poll() is None for process in started.values()):
             time.sleep(0.5)
     finally:

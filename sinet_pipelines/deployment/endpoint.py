@@ -8,7 +8,6 @@
 The server process, its starter and its clients share this module, so it stays light.
 """
 
-import fcntl
 import json
 import os
 from dataclasses import asdict, dataclass, fields
@@ -16,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+
+from sinet_pipelines.storage.locks import is_held
 
 CURRENT_FILE = "current.json"
 LOCK_FILE = "start.lock"
@@ -178,14 +179,7 @@ def report_path(folder: Path, token: str) -> Path:
 
 def is_starting(folder: Path) -> bool:
     """Whether somebody holds the endpoint's lock: a start, a switch or a stop is under way."""
-    try:
-        with (folder / LOCK_FILE).open("r+") as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False  # nobody ever started anything here
-    return False
+    return is_held(folder / LOCK_FILE)
 
 
 def is_alive(server: Endpoint | Report) -> bool:

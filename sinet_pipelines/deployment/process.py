@@ -7,7 +7,6 @@ can put right: it ends every server of the folder that is not current.
 """
 
 import atexit
-import fcntl
 import os
 import secrets
 import signal
@@ -36,7 +35,8 @@ from sinet_pipelines.deployment.endpoint import (
     report_path,
     write_current,
 )
-from sinet_pipelines.errors import BusyError, ServingError
+from sinet_pipelines.errors import ServingError
+from sinet_pipelines.storage.locks import held
 
 START_S = 60.0  # a start takes half a second; a machine that swaps is given this
 STOP_S = 15.0  # longer than a server takes to answer what is under way
@@ -268,18 +268,7 @@ def _leave_running() -> None:
 @contextmanager
 def _only_starter(folder: Path) -> Iterator[None]:
     """Holds the endpoint's lock; the system gives it back when we end, however that is."""
-    with (folder / LOCK_FILE).open("w") as lock:
-        give_up_at = time.monotonic() + LOCK_S
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError as error:
-                if time.monotonic() > give_up_at:
-                    raise BusyError(
-                        f"another start in {folder} takes over {LOCK_S:.0f} s; end it and try again"
-                    ) from error
-                time.sleep(POLL_S)
+    with held(folder / LOCK_FILE, wait_s=LOCK_S):
         yield
 
 

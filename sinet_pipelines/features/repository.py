@@ -4,7 +4,6 @@ Definitions are code: what the registry file holds is derived from them and repl
 engine's newest row over the whole tables of all regions, since the last write wins there, not the newest event.
 """
 
-import fcntl
 import logging
 import shutil
 import sqlite3
@@ -21,6 +20,7 @@ import polars as pl
 import pyarrow as pa
 
 from sinet_pipelines.errors import StorageError, UsageError
+from sinet_pipelines.storage.locks import held
 
 if TYPE_CHECKING:
     from feast import Entity, FeatureStore, FeatureView
@@ -213,9 +213,7 @@ class FeatureRepository:
     def _alone(self) -> Iterator[None]:
         """Holds the folder: one process and thread at a time changes what is in it."""
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with (self.folder / ".lock").open("w") as handle:
-                fcntl.flock(handle, fcntl.LOCK_EX)
+            with held(self.folder / ".lock"):
                 yield
         except (OSError, sqlite3.Error) as error:
             raise StorageError(

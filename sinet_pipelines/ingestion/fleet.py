@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from sinet_pipelines.errors import FleetError, UnknownRegionError
-from sinet_pipelines.ingestion.files import write_whole
 from sinet_pipelines.regions import REGIONS, get_region
+from sinet_pipelines.storage.files import write_whole
 
 CYCLES_PER_DAY = 40
 DAYS = 25

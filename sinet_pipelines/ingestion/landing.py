@@ -17,10 +17,10 @@ import polars as pl
 from sinet_pipelines.errors import SourceError, StorageError
 from sinet_pipelines.ingestion.drops import Fault, count_rows, drop_id, encode_drop, read_drop, read_faults
 from sinet_pipelines.ingestion.events import EventKind, encode_events, read_event_file, settle_events
-from sinet_pipelines.ingestion.files import write_whole
 from sinet_pipelines.ingestion.hashing import row_hash
 from sinet_pipelines.regions import get_region
 from sinet_pipelines.schemas.telemetry import DROP, RAW_TELEMETRY
+from sinet_pipelines.storage.files import write_whole
 
 _NAME = re.compile(r"\w{1,64}", re.ASCII)
 _NAME_DIGITS = 12

@@ -65,7 +65,8 @@ def account_rows(
     if not days:
         return NOTHING
     landed = pl.concat(day.rows.select("event_date", "row_hash") for day in days)
-    kept, aside = (tables.read(table, columns=["event_date", "row_hash"]) for table in (VALIDATED_TELEMETRY, QUARANTINE))
+    names = ["event_date", "row_hash"]
+    kept, aside = (tables.read(table, columns=names) for table in (VALIDATED_TELEMETRY, QUARANTINE))
     in_tables, rest = _split(landed, kept)
     quarantined, rest = _split(rest, aside)
     withheld = rest.filter(pl.col("event_date").is_in(list(failed_days))).height

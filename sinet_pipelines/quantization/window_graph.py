@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sinet_pipelines.features.regimes import OperatingRegimes
-from sinet_pipelines.features.windows import NEGLIGIBLE
+from sinet_pipelines.features.windows import NEGLIGIBLE, TWO_NEIGHBOURS
 from sinet_pipelines.quantization.graph import GraphWriter
 from sinet_pipelines.schemas.features import (
     CHANGE_HORIZONS,
@@ -189,7 +189,7 @@ def _slopes(graph: GraphWriter, z: str, there: str) -> str:
     t_mean = graph.node("Div", t_sum, n)
     over = graph.node("Sub", tt_sum, graph.node("Mul", t_sum, t_mean))
     above = graph.node("Sub", _weighted(graph, t, z), graph.node("Mul", _weighted(graph, within, z), t_mean))
-    several = graph.node("Greater", over, _number(graph, 0.5))  # of two cycles or more it is at least 1/2
+    several = graph.node("Greater", over, _number(graph, TWO_NEIGHBOURS))
     return graph.node("Where", several, graph.node("Div", above, over), _number(graph, 0.0))
 
 

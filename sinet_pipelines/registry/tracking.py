@@ -3,7 +3,6 @@
 MLflow is imported when it is first asked; what it would send home is switched off before.
 """
 
-import fcntl
 import os
 import warnings
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sinet_pipelines.errors import StorageError
+from sinet_pipelines.storage.locks import held
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -66,7 +66,7 @@ class Tracking:
         client = self.client
         from mlflow.exceptions import MlflowException
 
-        with self._turn():
+        with held(self.lock):
             try:
                 yield client
             except (MlflowException, OSError) as error:
@@ -75,13 +75,6 @@ class Tracking:
                     f"MLflow at {self.uri} did not take it: {reason}; mend that and run again, it is written anew"
                 ) from error
 
-    @contextmanager
-    def _turn(self) -> Iterator[None]:
-        self.lock.parent.mkdir(parents=True, exist_ok=True)
-        with self.lock.open("w") as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
-
     def _ensure_database(self, path: Path) -> None:
         """Makes MLflow's tables beside their place and moves them there whole.
 
@@ -89,7 +82,7 @@ class Tracking:
         """
         from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-        with self._turn():
+        with held(self.lock):
             if path.exists():
                 return
             path.parent.mkdir(parents=True, exist_ok=True)

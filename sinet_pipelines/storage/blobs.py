@@ -3,15 +3,13 @@
 A ref is a name that points at the newest blob of a thing (`operating_regimes`), as a branch points at a commit.
 """
 
-import errno
 import hashlib
-import os
 import re
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from sinet_pipelines.errors import StorageError
+from sinet_pipelines.storage.files import write_whole
 
 _NAME = re.compile(r"[0-9a-f]{64}")
 _REF = re.compile(r"[a-z][a-z0-9_]*(/[a-z][a-z0-9_]*)*")
@@ -35,12 +33,12 @@ class BlobStore:
         """
         name = hashlib.sha256(content).hexdigest()
         if not self.has(name):
-            _write_whole(self.path(name), content)
+            write_whole(self.path(name), content)
         return name
 
     def point(self, ref: str, name: str) -> None:
         """Makes the ref point at the blob of this name; whoever reads it sees the old blob or the new one."""
-        _write_whole(self._ref(ref), self.path(name).name.encode())
+        write_whole(self._ref(ref), self.path(name).name.encode())
 
     def resolve(self, ref: str) -> str | None:
         """The name of the blob that the ref points at, None where it points at nothing."""
@@ -92,21 +90,3 @@ class BlobStore:
         if not _REF.fullmatch(ref):
             raise StorageError(f"{ref!r} is no ref (allowed: words of a-z, 0-9 and _, joined by /)")
         return self.root / "refs" / ref
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    """Writes a file that is seen whole or not at all, also after the power goes."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, partial = tempfile.mkstemp(prefix=".", dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(partial).replace(path)
-        finally:
-            Path(partial).unlink(missing_ok=True)
-    except OSError as error:
-        why = "no space is left: free some and run again" if error.errno == errno.ENOSPC else str(error)
-        raise StorageError(f"{len(content)} bytes could not be kept as {path}: {why}") from error

@@ -37,7 +37,9 @@ def run_sinet(project, *arguments, point="none", check=True, timeout=LIMIT_S):
         timeout=timeout,
     )
     if check and ended.returncode:
-        pytest.fail(f"sinet {' '.join(map(str, arguments))} ended with {ended.returncode}:\n{ended.stdout}{ended.stderr}")
+        pytest.fail(
+            f"sinet {' '.join(map(str, arguments))} ended with {ended.returncode}:\n{ended.stdout}{ended.stderr}"
+        )
     return ended
 
 

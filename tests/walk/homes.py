@@ -94,7 +94,9 @@ def made_days(home):
 
 def remade(before, after):
     """The days of each asset that were made anew between two looks at `made_days`."""
-    return {name: sorted(day for day, at in days.items() if before[name].get(day) != at) for name, days in after.items()}
+    return {
+        name: sorted(day for day, at in days.items() if before[name].get(day) != at) for name, days in after.items()
+    }
 
 
 def opened(home):

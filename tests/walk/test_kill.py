@@ -53,7 +53,9 @@ def assert_as_undisturbed(desk, home, undisturbed):
     assert [endpoint["ready"] for endpoint in status["endpoints"]] == [True]
 
 
-@pytest.mark.parametrize("point", ["landing", "delta_commit", "before_the_event", "training", "tracking", "registration"])
+@pytest.mark.parametrize(
+    "point", ["landing", "delta_commit", "before_the_event", "training", "tracking", "registration"]
+)
 def test_a_walk_killed_on_its_way_goes_on_to_what_an_undisturbed_one_gives(point, desk, arguments, home, undisturbed):
     kill(desk, point, *arguments, "--home", home)
     desk(*arguments, "--home", home)

@@ -103,7 +103,9 @@ def test_the_served_model_predicts_every_live_engine(served, desk):
         assert (row["lower_cycles"], row["upper_cycles"]) == (None, None)
     assert (said["model"], said["version"]) == (MODEL, str(versions_of(home)[0][0]))
     kept = pl.concat(read(home, region, "fleet_predictions") for region in ("EAST", "WEST", "NULL_ISLAND"))
-    assert kept.sort("unit")["rul_cycles"].to_list() == pytest.approx([row["rul_cycles"] for row in said["predictions"]])
+    assert kept.sort("unit")["rul_cycles"].to_list() == pytest.approx(
+        [row["rul_cycles"] for row in said["predictions"]]
+    )
 
 
 def test_of_two_runs_on_one_home_one_works_and_the_other_says_who_does(served, walk_project, desk, tmp_path):

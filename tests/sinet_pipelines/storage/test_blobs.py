@@ -39,7 +39,7 @@ def test_a_blob_that_is_not_there_says_what_to_do(tmp_path):
 
 def test_a_folder_that_cannot_be_made_leaves_nothing(tmp_path):
     (tmp_path / "blobs").write_text("a file in the way")
-    with pytest.raises(StorageError, match="3 bytes could not be kept"):
+    with pytest.raises(StorageError, match="3 bytes could not be written"):
         BlobStore(tmp_path / "blobs").put(b"abc")
 
 

@@ -35,8 +35,8 @@ def raw_rows(day=DAY, *, rows=ROWS, drop_id="d0"):
 
 def with_value(frame, row, column, value):
     """The frame with one value of one row replaced."""
-    at = pl.int_range(pl.len()) == row
-    return frame.with_columns(pl.when(at).then(pl.lit(value, dtype=frame.schema[column])).otherwise(column).alias(column))
+    changed = pl.when(pl.int_range(pl.len()) == row).then(pl.lit(value, dtype=frame.schema[column]))
+    return frame.with_columns(changed.otherwise(column).alias(column))
 
 
 def test_sane_rows_all_pass():

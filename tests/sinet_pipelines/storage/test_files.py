@@ -8,7 +8,7 @@ import textwrap
 import pytest
 
 from sinet_pipelines.errors import StorageError
-from sinet_pipelines.ingestion.files import write_whole
+from sinet_pipelines.storage.files import write_whole
 
 
 def test_bytes_are_there_and_nothing_else_is(tmp_path):
@@ -40,7 +40,7 @@ def test_a_limit_of_the_machine_in_the_middle_of_a_write_leaves_nothing(tmp_path
         import resource, signal
         from pathlib import Path
         from sinet_pipelines.errors import StorageError
-        from sinet_pipelines.ingestion.files import write_whole
+        from sinet_pipelines.storage.files import write_whole
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (4096, {resource.RLIM_INFINITY}))
         try:
