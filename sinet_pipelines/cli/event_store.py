@@ -115,9 +115,7 @@ class OpenSqliteStorage(DagsterSqliteStorage):
         self._event_log_storage = OpenSqliteEventLogStorage(self._event_log_storage._base_dir)  # noqa: SLF001
 
     @classmethod
-    def from_config_value(
-        cls, inst_data: "ConfigurableClassData | None", config_value: Any
-    ) -> "OpenSqliteStorage":
+    def from_config_value(cls, inst_data: "ConfigurableClassData | None", config_value: Any) -> "OpenSqliteStorage":
         """The storage that dagster.yaml describes."""
         return cls.from_local(inst_data=inst_data, **config_value)
 

@@ -205,12 +205,15 @@ def _canonical(series: pl.Series) -> Iterator[bytes]:
     if isinstance(series.dtype, pl.List | pl.Array):
         yield series.list.len().fill_null(0).to_numpy().tobytes()
         series = series.explode(empty_as_null=False) if isinstance(series.dtype, pl.List) else series.explode()
-    yield series.is_null().to_numpy().tobytes()
+    full = not series.null_count()
+    yield bytes(len(series)) if full else series.is_null().to_numpy().tobytes()  # a column of tables is full, as a rule
     if series.dtype == pl.String:
-        texts = series.fill_null("")
+        texts = series if full else series.fill_null("")
         yield texts.str.len_bytes().to_numpy().tobytes()
         yield "".join(texts.to_list()).encode()
     elif series.dtype.is_float():
-        yield (series.fill_null(0.0) + 0.0).to_numpy().tobytes()  # -0.0 + 0.0 is 0.0: one zero
+        values = series if full else series.fill_null(0.0)
+        yield (values.to_numpy() + 0.0).tobytes()  # -0.0 + 0.0 is 0.0: one zero; in numpy, since polars passes it over
     else:
-        yield series.to_physical().fill_null(0).to_numpy().tobytes()
+        whole = series.to_physical()
+        yield (whole if full else whole.fill_null(0)).to_numpy().tobytes()

@@ -1,5 +1,6 @@
 """Bad input: one clear sentence, the exit code that fits, no traceback, and nothing lost."""
 
+import json
 import shutil
 import socket
 import subprocess
@@ -167,9 +168,8 @@ def test_a_day_that_fails_its_contract_is_missing_and_failed_among_good_ones(mes
     key = AssetKey(["WEST", APPLICATION, "validated_telemetry"])
     with opened(home) as instance:
         done = instance.get_materialized_partitions(key)
-        history = instance.event_log_storage.get_asset_check_execution_history(
-            AssetCheckKey(key, CONTRACT_CHECK), limit=99
-        )
+        check = AssetCheckKey(key, CONTRACT_CHECK)
+        history = instance.event_log_storage.get_asset_check_execution_history(check, limit=99)
     judged = [record.event.dagster_event.asset_check_evaluation_data for record in reversed(history)]
     newest = {one.partition: one.passed for one in judged}
     assert done == {day(first_day, number) for number in range(25)} - {failed}
@@ -201,8 +201,6 @@ def test_a_day_without_a_drop_is_no_day_and_one_without_rows_is_no_fault(messy, 
 @pytest.mark.slow
 def test_an_engine_shorter_than_the_window_is_flagged_and_predicted(messy, desk):
     home, _ = messy
-    import json
-
     rows = read(home, "WEST", "window_features").filter(pl.col("unit") == "FD007-L0002").sort("cycle")
     assert rows["window_cycles_present"].to_list() == [1, 2, 3, 4, 5]
     said = json.loads(desk("predict", "--home", home, "--json").stdout)["predictions"]

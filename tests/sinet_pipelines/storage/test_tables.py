@@ -94,6 +94,12 @@ def test_a_null_and_a_zero_have_different_versions():
     assert content_hash(null, READINGS) != content_hash(rows(DAYS[0], value=0.0, count=1), READINGS)
 
 
+def test_both_zeros_have_one_version():
+    assert content_hash(rows(DAYS[0], value=-0.0, count=1), READINGS) == content_hash(
+        rows(DAYS[0], value=0.0, count=1), READINGS
+    )
+
+
 def test_writers_of_different_days_all_come_through(store, tmp_path):
     store.replace_days(READINGS, rows(DAYS[0]), days=[DAYS[0]])
     script = tmp_path / "writer.py"

@@ -1,0 +1,131 @@
+"""A real `dagster dev` (pages, daemon, code location) and its GraphQL API, as a browser would ask it."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import psutil
+
+LIMIT_S = 240  # two shared cores: a page takes up to a minute to come, a tick some seconds
+
+BACKFILL = """mutation($wanted: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $wanted) {
+    __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }"""
+BACKFILL_STATE = """query($id: String!) { partitionBackfillOrError(backfillId: $id) {
+    __typename ... on PartitionBackfill { status numCancelable } ... on PythonError { message } } }"""
+AGAIN = """mutation($wanted: ReexecutionParams!) { launchRunReexecution(reexecutionParams: $wanted) {
+    __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
+RUN_STATE = "query($id: ID!) { runOrError(runId: $id) { ... on Run { status tags { key value } } } }"
+RUNS = "{ runsOrError { ... on Runs { results { runId status assetSelection { path } tags { key value } } } } }"
+DAYS = """query($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) { ... on AssetNode { assetPartitionStatuses {
+    ... on TimePartitionStatuses { ranges { startKey endKey status } } } } } }"""
+DAEMONS = "{ instance { daemonHealth { allDaemonStatuses { daemonType healthy required } } } }"
+
+
+@dataclass(frozen=True)
+class Pages:
+    """The pages' API.
+
+    Attributes:
+        url: of the GraphQL endpoint.
+    """
+
+    url: str
+
+    def ask(self, query, **variables):
+        """The data of an answer; an answer with errors fails."""
+        body = json.dumps({"query": query, "variables": variables}).encode()
+        request = urllib.request.Request(self.url, body, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            said = json.load(answer)
+        assert "errors" not in said, said["errors"]
+        return said["data"]
+
+    def until(self, done, *, limit_s=LIMIT_S):
+        """What `done()` gives as soon as it gives something; fails after the limit."""
+        deadline = time.monotonic() + limit_s
+        while time.monotonic() < deadline:
+            if found := done():
+                return found
+            time.sleep(1)
+        raise AssertionError(f"not within {limit_s} s: {done.__doc__ or done}; runs: {self.runs()}")
+
+    def runs(self):
+        """Every run, the newest first: its id, state, the assets it makes (last words of their keys), its tags."""
+        return [
+            {
+                "id": run["runId"],
+                "status": run["status"],
+                "assets": {(key["path"][0], key["path"][-1]) for key in run["assetSelection"] or []},
+                "tags": {tag["key"]: tag["value"] for tag in run["tags"]},
+            }
+            for run in self.ask(RUNS)["runsOrError"]["results"]
+        ]
+
+    def finish(self, run_id):
+        """The last state of a run, when it has one."""
+
+        def ended():
+            state = self.ask(RUN_STATE, id=run_id)["runOrError"]["status"]
+            return state if state in ("SUCCESS", "FAILURE", "CANCELED") else None
+
+        return self.until(ended)
+
+    def made_ranges(self, path):
+        """Ranges of days of an asset that are made, as the Partitions tab shows them."""
+        said = self.ask(DAYS, key={"path": path})["assetNodeOrError"]["assetPartitionStatuses"]["ranges"]
+        return [(one["startKey"], one["endKey"]) for one in said if one["status"] == "MATERIALIZED"]
+
+
+@contextmanager
+def dagster_dev(folder, *, environment):
+    """A bare `dagster dev` in a folder, as a person starts it; every one of its processes is ended."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-W", "ignore", "-m", "dagster", "dev", "-h", "127.0.0.1", "-p", str(port)]
+    with (folder / "dagster-dev.log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True)
+    pages = Pages(f"http://127.0.0.1:{port}/graphql")
+    try:
+        _await(pages, process)
+        yield pages
+    finally:
+        _end(process)
+
+
+def _await(pages, process):
+    """Waits for the page and for a daemon that is well."""
+    deadline = time.monotonic() + LIMIT_S
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            daemons = pages.ask(DAEMONS)["instance"]["daemonHealth"]["allDaemonStatuses"]
+        except OSError:
+            daemons = []
+        if daemons and all(one["healthy"] for one in daemons if one["required"]):
+            return
+        time.sleep(1)
+    raise AssertionError(f"`dagster dev` is not well after {LIMIT_S} s (it ended with {process.poll()})")
+
+
+def _end(process):
+    """Ends the process and all its children by their ids; those started as groups of their own outlive it."""
+    family = [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]
+    for one in family:
+        _signal(one, signal.SIGTERM)
+    _, alive = psutil.wait_procs(family, timeout=15)
+    for one in alive:
+        _signal(one, signal.SIGKILL)
+    process.wait(timeout=10)
+
+
+def _signal(process, number):
+    try:
+        process.send_signal(number)
+    except psutil.NoSuchProcess:
+        return

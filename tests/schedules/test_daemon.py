@@ -1,0 +1,115 @@
+"""The real pages and the real daemon on a walked home: backfills, arrivals, and runs executed again."""
+
+from datetime import date, timedelta
+
+import polars as pl
+import pytest
+
+from sinet_pipelines.ingestion.landing import LandingZone
+from sinet_pipelines.regions import EAST, REGIONS
+from tests.conftest import link_project
+from tests.schedules.pages import AGAIN, BACKFILL, BACKFILL_STATE, dagster_dev
+from tests.walk.conftest import environment_of, run_sinet
+
+pytestmark = pytest.mark.slow
+APPLICATION = "predictive_maintenance"
+CHAIN = ("raw_telemetry", "validated_telemetry", "window_features")
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory, small_cmapss):
+    """A checkout of links whose current home was walked by `sinet run`; its model server ends with the module."""
+    folder = link_project(tmp_path_factory.mktemp("daemon") / "checkout")
+    run_sinet(folder, "run", "--data", small_cmapss)
+    yield folder
+    run_sinet(folder, "stop", check=False)
+
+
+@pytest.fixture(scope="module")
+def pages(checkout):
+    """A bare `dagster dev` at the root: no variable names the home, `.sinet/current` does."""
+    with dagster_dev(checkout, environment=environment_of(checkout)) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def home(checkout):
+    return (checkout / ".sinet" / "current").resolve()
+
+
+def test_a_bare_dagster_dev_at_the_root_shows_what_sinet_run_did(pages):
+    (run,) = [run for run in pages.runs() if run["tags"].get("sinet/run") == "true"]
+    assert run["status"] == "SUCCESS"
+    assert ("WEST", "fleet_predictions") in run["assets"]
+
+
+def test_a_run_that_sinet_run_started_can_be_executed_again_from_the_page(pages, checkout):
+    (first,) = [run for run in pages.runs() if run["tags"].get("sinet/run") == "true"]
+    said = pages.ask(AGAIN, wanted={"parentRunId": first["id"], "strategy": "ALL_STEPS"})["launchRunReexecution"]
+    assert said["__typename"] == "LaunchRunSuccess", said
+    run_sinet(checkout, "status")  # looks for killed runs of `sinet run`, and must not take this one for one
+    assert pages.finish(said["run"]["runId"]) == "SUCCESS"
+
+
+def test_a_backfill_of_all_days_of_all_regions_from_the_page_leaves_every_data_asset_green(pages, home):
+    days = LandingZone(home / "landing").days(EAST.name)
+    asked = [str(days[0] + timedelta(days=ahead)) for ahead in range(len(days) + 1)]  # today is a day too
+    keys = [{"path": [region.name, APPLICATION, name]} for region in REGIONS for name in CHAIN]
+    before = {run["id"] for run in pages.runs()}
+    said = pages.ask(BACKFILL, wanted={"assetSelection": keys, "partitionNames": asked})["launchPartitionBackfill"]
+    assert said["__typename"] == "LaunchBackfillSuccess", said
+
+    def ended():
+        state = pages.ask(BACKFILL_STATE, id=said["backfillId"])["partitionBackfillOrError"]["status"]
+        return state if state.startswith("COMPLETED") else None
+
+    assert pages.until(ended) == "COMPLETED_SUCCESS"
+    ours = [run for run in pages.runs() if run["tags"].get("dagster/backfill") == said["backfillId"]]
+    assert len(ours) == 1  # nine assets, one chain of days: one run
+    assert before.isdisjoint(run["id"] for run in ours)
+    for key in keys:
+        assert pages.made_ranges(key["path"]) == [(str(days[0]), str(days[-1]))]
+
+
+def test_a_file_in_the_landing_zone_starts_what_leads_to_new_predictions(pages, home):
+    zone = LandingZone(home / "landing")
+    last = zone.days(EAST.name)[-1]
+    before = {run["id"] for run in pages.runs()}
+    zone.land(EAST.name, last, name="late", rows=_another_cycle(home, last))
+
+    def new_runs():
+        return [run for run in pages.runs() if run["id"] not in before]
+
+    def predicted():
+        """Finished runs that made predictions."""
+        return [
+            run
+            for run in new_runs()
+            if (EAST.name, "fleet_predictions") in run["assets"] and run["status"] == "SUCCESS"
+        ]
+
+    pages.until(predicted)
+    runs = new_runs()
+    assert {run["status"] for run in runs} == {"SUCCESS"}
+    made = set().union(*(run["assets"] for run in runs))
+    assert made == {
+        (EAST.name, "raw_telemetry"),
+        (EAST.name, "validated_telemetry"),
+        (EAST.name, "window_features"),
+        (EAST.name, "live_sequences"),
+        (APPLICATION, "online_features"),
+        (EAST.name, "fleet_predictions"),
+    }
+
+
+def _another_cycle(home, day: date) -> pl.DataFrame:
+    """The cycle after a live engine's last one, an hour later, with the channels as they were."""
+    from sinet_pipelines.schemas.telemetry import DROP, VALIDATED_TELEMETRY
+    from sinet_pipelines.storage.tables import TableStore
+
+    rows = TableStore(str(home / "tables" / EAST.name)).read(VALIDATED_TELEMETRY, days=(day, day))
+    last = (
+        rows.filter(pl.col("role") == "live").sort("unit", "cycle").group_by("unit").last().sort("recorded_at").head(1)
+    )
+    moved = last.with_columns(pl.col("cycle") + 1, pl.col("recorded_at") + pl.duration(minutes=1))
+    return moved.select(column.name for column in DROP.columns)

@@ -1,0 +1,105 @@
+"""The account of the rows: each landed row has one state, and the account closes at every moment."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sinet_pipelines.ingestion.landing import LandingZone
+from sinet_pipelines.monitoring.row_account import NOTHING, account_rows, total
+from sinet_pipelines.schemas.telemetry import QUARANTINE, SENSORS, SETTINGS, VALIDATED_TELEMETRY
+from sinet_pipelines.storage.tables import TableStore
+
+DAYS = [date(2026, 3, 1), date(2026, 3, 2)]
+
+
+def drop(day, *, cycles):
+    """Sane rows of one engine, as a plant drops them."""
+    start = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    middle = {c.name: [(c.minimum + c.maximum) / 2] * len(cycles) for c in SETTINGS + SENSORS}
+    return pl.DataFrame(
+        {
+            "unit": ["A-0001"] * len(cycles),
+            "role": ["history"] * len(cycles),
+            "cycle": pl.Series(cycles, dtype=pl.Int32),
+            "recorded_at": [start + timedelta(minutes=cycle) for cycle in cycles],
+            **middle,
+        }
+    )
+
+
+@pytest.fixture
+def zone(tmp_path):
+    return LandingZone(tmp_path / "landing")
+
+
+@pytest.fixture
+def tables(tmp_path):
+    return TableStore(str(tmp_path / "tables"))
+
+
+def keep(zone, tables, day, *, good):
+    """Puts the first `good` rows of a landed day into the table and the others into quarantine."""
+    rows = zone.read_day("EAST", day).rows
+    tables.replace_days(VALIDATED_TELEMETRY, rows[:good], days=[day])
+    tables.replace_days(QUARANTINE, rows[good:].with_columns(reason=pl.lit("out of bounds")), days=[day])
+
+
+def test_nothing_landed_is_nothing(zone, tables):
+    assert account_rows(zone, tables, region="EAST") == NOTHING
+    assert NOTHING.closes
+
+
+def test_a_row_sent_twice_is_one_row_and_a_duplicate(zone, tables):
+    zone.land("EAST", DAYS[0], name="A", rows=drop(DAYS[0], cycles=[1, 2, 3]))
+    zone.land("EAST", DAYS[0], name="A", rows=drop(DAYS[0], cycles=[3, 4]))
+    account = account_rows(zone, tables, region="EAST")
+    assert (account.sent, account.landed, account.duplicates, account.pending) == (5, 4, 1, 4)
+
+
+def test_rows_are_in_tables_or_quarantined_or_withheld_or_pending(zone, tables):
+    for day in DAYS:
+        zone.land("EAST", day, name="A", rows=drop(day, cycles=[1, 2, 3]))
+    keep(zone, tables, DAYS[0], good=2)
+    account = account_rows(zone, tables, region="EAST", failed_days=[DAYS[1]])
+    assert (account.in_tables, account.quarantined, account.withheld, account.pending) == (2, 1, 3, 0)
+    assert account_rows(zone, tables, region="EAST").pending == 3
+
+
+def test_a_row_that_was_in_the_tables_before_its_day_failed_is_still_there(zone, tables):
+    zone.land("EAST", DAYS[0], name="A", rows=drop(DAYS[0], cycles=[1, 2]))
+    keep(zone, tables, DAYS[0], good=2)
+    zone.land("EAST", DAYS[0], name="B", rows=drop(DAYS[0], cycles=[3]))
+    account = account_rows(zone, tables, region="EAST", failed_days=[DAYS[0]])
+    assert (account.in_tables, account.withheld) == (2, 1)
+    assert account.closes
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    drops=st.lists(
+        st.tuples(st.sampled_from(DAYS), st.lists(st.integers(1, 12), min_size=1, max_size=6, unique=True)), max_size=5
+    ),
+    good=st.integers(0, 6),
+    failed=st.sets(st.sampled_from(DAYS)),
+)
+def test_the_account_closes_whatever_landed_and_however_far_it_came(tmp_path_factory, drops, good, failed):
+    home = tmp_path_factory.mktemp("home")
+    zone, tables = LandingZone(home / "landing"), TableStore(str(home / "tables"))
+    for day, cycles in drops:
+        zone.land("EAST", day, name="A", rows=drop(day, cycles=cycles))
+    for day in zone.days("EAST")[:1]:
+        keep(zone, tables, day, good=good)
+    account = account_rows(zone, tables, region="EAST", failed_days=failed)
+    assert account.closes
+    assert account.sent == sum(len(cycles) for _, cycles in {(day, tuple(cycles)) for day, cycles in drops})
+
+
+def test_regions_add_up(zone, tables, tmp_path):
+    zone.land("EAST", DAYS[0], name="A", rows=drop(DAYS[0], cycles=[1]))
+    zone.land("WEST", DAYS[0], name="A", rows=drop(DAYS[0], cycles=[2, 3]))
+    west = TableStore(str(tmp_path / "west"))
+    both = total([account_rows(zone, tables, region="EAST"), account_rows(zone, west, region="WEST")])
+    assert (both.sent, both.pending) == (3, 3)

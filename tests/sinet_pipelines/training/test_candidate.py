@@ -1,0 +1,42 @@
+"""Candidates: kept under one ref a family, and the same model when loaded again."""
+
+import numpy as np
+import pytest
+
+from sinet_pipelines.errors import StorageError
+from sinet_pipelines.features.regimes import OperatingRegimes
+from sinet_pipelines.models.model import Inputs
+from sinet_pipelines.models.yardsticks import LinearModel
+from sinet_pipelines.storage.blobs import BlobStore
+from sinet_pipelines.training.candidate import Candidate, keep_candidate, load_model, newest_candidate
+
+REGIMES = OperatingRegimes((1.0, 1.0, 1.0), ((0.0, 0.0, 0.0),), ((1.0,) * 21,), ((1.0,) * 21,), (10,))
+MODEL = LinearModel(feature_names=("a", "b"), intercept=50.0, means=(0.0, 0.0), sds=(1.0, 2.0), weights=(3.0, 4.0))
+
+
+def keep(blobs, *, run_id):
+    files = {name: blobs.put(content) for name, content in MODEL.files().items()}
+    regimes = blobs.put(REGIMES.to_json().encode())
+    candidate = Candidate("ridge", files, regimes, run_id, "1", "v1")
+    keep_candidate(blobs, candidate)
+    return candidate
+
+
+def test_the_newest_candidate_of_a_family_is_the_last_kept(tmp_path):
+    blobs = BlobStore(tmp_path)
+    keep(blobs, run_id="first")
+    second = keep(blobs, run_id="second")
+    assert newest_candidate(blobs, "ridge") == second
+
+
+def test_a_loaded_model_answers_as_the_one_that_was_kept(tmp_path):
+    blobs = BlobStore(tmp_path)
+    model, regimes = load_model(blobs, keep(blobs, run_id="r"))
+    asked = Inputs(np.array([[1.0, 2.0]], dtype=np.float32), ("a", "b"))
+    assert model.predict(asked).tolist() == [50.0 + 3.0 + 4.0]
+    assert regimes == REGIMES
+
+
+def test_a_family_that_was_never_fitted_says_what_to_do(tmp_path):
+    with pytest.raises(StorageError, match="materialise the asset"):
+        newest_candidate(BlobStore(tmp_path), "ridge")
