@@ -2,7 +2,6 @@
 PYTHON := $(shell command -v python3.11 2>/dev/null)
 VENV   := .venv
 BIN    := $(VENV)/bin
-PROJECT_ARGUMENTS = $(if $(DATA),--data "$(DATA)") $(if $(HOME_DIR),--home "$(HOME_DIR)")
 
 .PHONY: run test test-all ui stop lint format bench clean help
 
@@ -10,7 +9,7 @@ help: ## what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
 run: $(VENV)/.walk ## the whole walk on this machine; DATA=<folder> for real data in C-MAPSS format
-	@$(BIN)/sinet run $(PROJECT_ARGUMENTS)
+	@$(BIN)/sinet run $(if $(DATA),--data "$(DATA)")
 
 ui: $(VENV)/.walk ## Dagster UI, daemon and MLflow UI on the current home
 	@$(BIN)/sinet ui

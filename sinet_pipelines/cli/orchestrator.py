@@ -81,7 +81,9 @@ def end_killed_runs(instance: "DagsterInstance") -> list[str]:
     unfinished = [DagsterRunStatus.NOT_STARTED, DagsterRunStatus.STARTING, DagsterRunStatus.STARTED]
     ended = []
     for run in instance.get_runs(RunsFilter(statuses=unfinished, tags={RUN_TAG: "true"})):
-        ours = run.parent_run_id is None  # the page copies a run's tags when it executes it again, our process among them
+        ours = (
+            run.parent_run_id is None
+        )  # a run executed again from the page has this one's tags, but no process of ours
         if ours and not _is_alive(run.tags):
             instance.report_run_failed(run, "its process was killed; the next `sinet run` goes on where it was")
             ended.append(run.run_id)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from sinet_pipelines.cli.failures import AssetFailure, failures_of
 from sinet_pipelines.cli.home import find_project, held, make_current, make_home, state_folder
 from sinet_pipelines.cli.progress import AssetProgress, RunProgress, quiet, watched
 from sinet_pipelines.errors import UsageError
@@ -22,10 +23,16 @@ MAX_ROUNDS = 6  # a late row among an engine's first cycles needs two; more woul
 
 @dataclass(frozen=True)
 class Walk:
-    """What a walk did: seconds per asset, and whether a step failed."""
+    """What a walk did.
+
+    Attributes:
+        seconds: of each asset that it worked at.
+        failures: what it could not make, in the order it happened.
+        runs: how many it took.
+    """
 
     seconds: dict[str, float]
-    failed: tuple[str, ...]
+    failures: tuple[AssetFailure, ...]
     runs: int
 
 
@@ -90,23 +97,30 @@ def _walk(home: Path, console: Console) -> Walk:
     with opened_instance() as instance:
         for run_id in end_killed_runs(instance):
             console.print(f"run {run_id[:8]} was killed; going on where it was", highlight=False)
-        graph = load_definitions().resolve_asset_graph()
-        seconds: dict[str, float] = {}
-        failed: set[str] = set()
-        runs = 0
-        planned = _plan(instance, graph, home)
-        while planned and runs < MAX_ROUNDS:
-            for one in planned:
-                progress = _execute(instance, one, console)
-                runs += 1
-                for name, asset in progress.assets.items():
-                    seconds[name] = seconds.get(name, 0.0) + asset.seconds
-                    (failed.add if asset.state == "failed" else failed.discard)(name)
-                if failed:
-                    return Walk(seconds, tuple(sorted(failed)), runs)
-            again = _plan(instance, graph, home)
-            planned = [] if again == planned else again  # what a run could not mend, the same run will not mend
-        return Walk(seconds, tuple(sorted(failed)), runs)
+        return _repair(instance, load_definitions().resolve_asset_graph(), home, console)
+
+
+def _repair(instance: "DagsterInstance", graph: Any, home: Path, console: Console) -> Walk:
+    """Plans and executes until there is nothing left to make, or something fails that is no matter of single days."""
+    seconds: dict[str, float] = {}
+    failures: dict[str, AssetFailure] = {}
+    runs = 0
+    planned = _plan(instance, graph, home)
+    while planned and runs < MAX_ROUNDS:
+        for one in planned:
+            progress, found = _execute(instance, one, console)
+            runs += 1
+            for name, asset in progress.assets.items():
+                seconds[name] = seconds.get(name, 0.0) + asset.seconds
+                failures.pop(name, None)
+            failures |= {failure.asset: failure for failure in found}
+            if any(not failure.is_refusal for failure in found):
+                return Walk(seconds, tuple(failures.values()), runs)
+            if found:
+                break  # what comes after refused days is planned without them
+        again = _plan(instance, graph, home)
+        planned = [] if again == planned else again  # what a run could not mend, the same run will not mend
+    return Walk(seconds, tuple(failures.values()), runs)
 
 
 def _plan(instance: "DagsterInstance", graph: Any, home: Path) -> list[Any]:
@@ -116,7 +130,8 @@ def _plan(instance: "DagsterInstance", graph: Any, home: Path) -> list[Any]:
     return plan_repair(instance, graph, home, also=dead_endpoints(home))
 
 
-def _execute(instance: "DagsterInstance", planned: Any, console: Console) -> RunProgress:
+def _execute(instance: "DagsterInstance", planned: Any, console: Console) -> tuple[RunProgress, list[AssetFailure]]:
+    """Executes one run; how far its assets came, and which of them failed."""
     from dagster._core.execution.api import execute_run
 
     from sinet_pipelines.cli.orchestrator import create_run
@@ -127,4 +142,4 @@ def _execute(instance: "DagsterInstance", planned: Any, console: Console) -> Run
     progress = RunProgress(names, steps)
     with watched(instance, run.run_id, progress, console):
         execute_run(job, run, instance)
-    return progress
+    return progress, failures_of(instance, run.run_id, steps)

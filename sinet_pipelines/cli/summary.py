@@ -10,6 +10,7 @@ from rich.table import Table
 
 from sinet_pipelines.cli.home import find_project
 from sinet_pipelines.cli.status import COLOURS, read_status, short_name
+from sinet_pipelines.errors import FailedError
 
 if TYPE_CHECKING:
     from sinet_pipelines.cli.run import Walk
@@ -28,13 +29,21 @@ KEY_FIGURES = (
 
 
 def report(home: Path, walk: "Walk", *, seconds: float, as_json: bool) -> int:
-    """Prints what the walk did; the exit code: 0 once the endpoint answers, 1 when a blocking check stopped it."""
+    """Prints what the walk did; the exit code: 0 once the endpoint answers, whatever was said of single days."""
     facts = read_status(home, find_project())
     figures = _figures(home, [asset["asset"] for asset in facts["assets"]])
-    code = 0 if not walk.failed and any(endpoint["ready"] for endpoint in facts["endpoints"]) else 1
+    code = _exit_code(walk, is_answering=any(endpoint["ready"] for endpoint in facts["endpoints"]))
+    for failure in walk.failures:
+        print(f"sinet: {failure.asset} failed: {failure.reason}", file=sys.stderr)
     if as_json:
         json.dump(
-            {**facts, "seconds": round(seconds, 3), "made": sorted(walk.seconds), "failed": walk.failed}, sys.stdout
+            {
+                **facts,
+                "seconds": round(seconds, 3),
+                "made": sorted(walk.seconds),
+                "failed": [failure.asset for failure in walk.failures],
+            },
+            sys.stdout,
         )
         sys.stdout.write("\n")
         return code
@@ -44,10 +53,16 @@ def report(home: Path, walk: "Walk", *, seconds: float, as_json: bool) -> int:
     else:
         console.print(_table(facts, walk, figures))
     _print_judgement(console, facts, figures)
-    for name in walk.failed:
-        console.print(f"[red]{name} failed[/]: {_why(home, name)}", highlight=False)
     console.print(f"{len(walk.seconds)} assets in {walk.runs} runs, {seconds:.1f} s", highlight=False)
     return code
+
+
+def _exit_code(walk: "Walk", *, is_answering: bool) -> int:
+    """1 where a check stopped the walk, 2 or 3 where something else did; a day's own failure stops nothing."""
+    stopped = [failure.exit_code for failure in walk.failures if not (failure.is_refusal and is_answering)]
+    if not stopped and not is_answering:
+        return FailedError.exit_code
+    return max(stopped, default=0)
 
 
 def _table(facts: dict[str, Any], walk: "Walk", figures: dict[str, dict[str, Any]]) -> Table:
@@ -123,25 +138,3 @@ def _figures(home: Path, assets: list[str]) -> dict[str, dict[str, Any]]:
                 metadata = event.asset_materialization.metadata
                 found[name] = {key: getattr(value, "value", None) for key, value in metadata.items()}
     return found
-
-
-def _why(home: Path, name: str) -> str:
-    """The sentence that the failed step ended with."""
-    from dagster import AssetKey, DagsterEventType
-
-    from sinet_pipelines.cli.orchestrator import opened_instance
-
-    with opened_instance() as instance:
-        planned = instance.event_log_storage.get_latest_planned_materialization_info(AssetKey(name.split("/")))
-        if planned is None:
-            return "no run was planned"
-        records = instance.get_records_for_run(planned.run_id, of_type=DagsterEventType.STEP_FAILURE).records
-    step = AssetKey(name.split("/")).to_python_identifier()
-    for record in records:
-        event = record.event_log_entry.dagster_event
-        if event is not None and event.step_key == step:
-            error = event.step_failure_data.error
-            while error is not None and error.cause is not None:
-                error = error.cause
-            return error.message.strip() if error else "no error was recorded"
-    return "its step did not start, since one before it failed"

@@ -1,0 +1,61 @@
+"""The command: names that outside checks call, help that starts fast, errors as one sentence with their exit code."""
+
+import subprocess
+import sys
+
+import pytest
+
+from sinet_pipelines.cli import main
+
+COMMANDS = ("run", "ui", "stop", "land", "status", "serve", "predict", "benchmark", "doctor")
+HEAVY = (
+    "dagster",
+    "polars",
+    "pandas",
+    "torch",
+    "mlflow",
+    "feast",
+    "sklearn",
+    "lightgbm",
+    "great_expectations",
+    "matplotlib",
+)
+
+
+def sinet(*arguments, cwd=None):
+    command = [sys.executable, "-c", "from sinet_pipelines.cli.main import main; main()", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=60)
+
+
+def test_help_names_every_command():
+    said = sinet("--help")
+    assert said.returncode == 0
+    assert [name for name in COMMANDS if name not in said.stdout] == []
+
+
+def test_help_brings_no_heavy_framework():
+    code = f"import sys, sinet_pipelines.cli.main; print([name for name in {HEAVY!r} if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60).stdout == "[]\n"
+
+
+def test_a_home_without_a_fleet_is_one_sentence_and_asked_wrongly(tmp_path):
+    said = sinet("stop", "--home", str(tmp_path), cwd=tmp_path)
+    assert said.returncode == 2
+    assert said.stderr.startswith("sinet: no fleet in ")
+    assert said.stderr.count("\n") == 1
+    assert said.stdout == ""
+
+
+def test_an_unknown_option_is_asked_wrongly(tmp_path):
+    assert sinet("run", "--nonsense", cwd=tmp_path).returncode == 2
+
+
+def test_an_error_of_the_operating_system_is_told_with_its_file(monkeypatch, capsys):
+    def full() -> None:
+        raise OSError(28, "No space left on device", "/somewhere/run.log")
+
+    monkeypatch.setattr(main, "app", full)
+    with pytest.raises(SystemExit) as ended:
+        main.main()
+    assert ended.value.code == 3
+    assert "No space left on device: /somewhere/run.log" in capsys.readouterr().err
