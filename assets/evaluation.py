@@ -11,6 +11,12 @@ from assets.regional import here, per_region
 from assets.reports import entries_of, made
 from resources.keys import everywhere, global_key, regional_key
 from resources.placement import bind
+from sinet_pipelines.features.sequences import (
+    Sequences,
+    sequence_windows,
+    sequences_from_table,
+    sequences_to_table,
+)
 from sinet_pipelines.regions import EAST, REGIONS, Region
 from sinet_pipelines.schemas.contract import DataClass
 from sinet_pipelines.schemas.events import FAILURE_EVENTS, TRUTH_EVENTS
@@ -55,8 +61,6 @@ def evaluation_sequences(region: Region) -> dg.AssetsDefinition:
         **bind(region, data_class=DataClass.SEQUENCE, kinds={"deltalake"}),
     )
     def asset(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-        from sinet_pipelines.features.sequences import sequence_windows, sequences_to_table
-
         tables = here(context, region).tables
         asked = _questions(context, region)
         telemetry = tables.scan(VALIDATED_TELEMETRY).filter(pl.col("unit").is_in(asked["unit"].unique())).collect()
@@ -196,15 +200,10 @@ def _champion_answers(context: dg.AssetExecutionContext, rows: pl.DataFrame) -> 
     return rows.select("unit", "cycle", "rul_cycles").join(said, on=["unit", "cycle"])
 
 
-def sequences_of_all(context: dg.AssetExecutionContext):  # noqa: ANN201 - the type would import at the module's head
+def sequences_of_all(context: dg.AssetExecutionContext) -> Sequences:
     """The evaluation's sequences of all regions, sorted by unit and cycle."""
-    import pyarrow as pa
-
-    from sinet_pipelines.features.sequences import sequences_from_table
-
     parts = pl.concat(here(context, region).tables.read(EVALUATION_SEQUENCES) for region in REGIONS)
-    table: pa.Table = parts.sort("unit", "cycle").to_arrow()
-    return sequences_from_table(table)
+    return sequences_from_table(parts.sort("unit", "cycle").to_arrow())
 
 
 def _slices(results: pl.DataFrame) -> str:

@@ -16,6 +16,7 @@ from resources.versions import inputs_now
 from sinet_pipelines.features.inputs import day_inputs
 from sinet_pipelines.features.regimes import OperatingRegimes, find_regimes, setting_cells
 from sinet_pipelines.features.repository import FeatureRepository
+from sinet_pipelines.features.sequences import sequence_windows, sequences_to_table
 from sinet_pipelines.features.windows import rolling_statistics
 from sinet_pipelines.regions import EAST, REGIONS, WEST, Region
 from sinet_pipelines.schemas.contract import DataClass
@@ -174,8 +175,6 @@ def live_sequences(region: Region) -> dg.AssetsDefinition:
         **bind(region, data_class=DataClass.SEQUENCE, kinds={"deltalake"}),
     )
     def asset(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-        from sinet_pipelines.features.sequences import sequence_windows, sequences_to_table
-
         tables = here(context, region).tables
         live = tables.scan(VALIDATED_TELEMETRY).filter(pl.col("role") == "live").collect()
         latest = live.sort("unit", "cycle").group_by("unit", maintain_order=True).last()

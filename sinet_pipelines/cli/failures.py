@@ -44,8 +44,9 @@ def failures_of(instance: "DagsterInstance", run_id: str, step_names: Mapping[st
     found = []
     for record in instance.get_records_for_run(run_id, of_type=DagsterEventType.STEP_FAILURE).records:
         event = record.event_log_entry.dagster_event
-        if event is not None and event.step_key in step_names:
-            found.append(_failure(step_names[event.step_key], event.step_failure_data))
+        name = step_names.get(event.step_key or "") if event is not None else None
+        if event is not None and name is not None:
+            found.append(_failure(name, event.step_failure_data))
     return found
 
 

@@ -15,7 +15,8 @@ def regimes_of(n_often, n_seldom):
     points = np.vstack([np.full((n_often, 24), 10.0), np.full((n_seldom, 24), 40.0)])
     noise = generator.normal(0, 0.001, points.shape)
     rows = pl.DataFrame(dict(zip(CHANNELS, (points + noise).T, strict=True)))
-    return find_regimes(setting_cells(rows.with_columns(unit=pl.lit("A-0001"), role=pl.lit("history"), cycle=pl.int_range(pl.len()))))
+    named = rows.with_columns(unit=pl.lit("A-0001"), role=pl.lit("history"), cycle=pl.int_range(pl.len()))
+    return find_regimes(setting_cells(named))
 
 
 def test_a_mean_engine_shows_the_means_of_the_most_frequent_regime():

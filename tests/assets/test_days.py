@@ -1,0 +1,237 @@
+"""The days of a step: each recorded by itself, and what comes after is neither skipped nor misled."""
+
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+import polars as pl
+import pytest
+from dagster._core.events import DagsterEventType
+
+from resources.keys import CONTRACT_CHECK, global_key, regional_key
+from resources.stale import Books
+from resources.state import states
+from resources.versions import days_made, days_refused
+from sinet_pipelines.ingestion.landing import LandingZone
+from sinet_pipelines.regions import EAST
+from sinet_pipelines.schemas.telemetry import DROP, VALIDATED_TELEMETRY
+from sinet_pipelines.storage.tables import TableStore, content_hash
+from tests.conftest import link_project
+from tests.walk.conftest import environment_of
+
+RAW, VALIDATED, FEATURES = (
+    regional_key(EAST, name) for name in ("raw_telemetry", "validated_telemetry", "window_features")
+)
+REGIMES = [regional_key(EAST, "regime_cells"), global_key("operating_regimes")]
+
+
+@pytest.fixture
+def instance():
+    with dg.DagsterInstance.ephemeral() as found:
+        yield found
+
+
+@pytest.fixture
+def zone(home):
+    return LandingZone(home / "landing")
+
+
+def spoil(zone, day):
+    """Lands a drop of the day with so many rows out of bounds that the day breaks its contract; its file."""
+    rows = zone.read_day(EAST.name, day).rows
+    hot = rows.with_columns(pl.col("t30_degr") * 10).select(column.name for column in DROP.columns)
+    return zone.land(EAST.name, day, name="hot", rows=hot)
+
+
+def whole(zone):
+    days = zone.days(EAST.name)
+    return days[0], days[-1]
+
+
+def table_of(home, contract, day):
+    return content_hash(TableStore(str(home / "tables" / EAST.name)).read(contract, days=(day, day)), contract)
+
+
+def skipped(result):
+    return {event.step_key for event in result.all_events if event.event_type == DagsterEventType.STEP_SKIPPED}
+
+
+def state_of(instance, definitions, home, key):
+    found = states(instance, definitions.resolve_asset_graph(), home)
+    return next(state for state in found if state.key == key.to_user_string())
+
+
+def test_one_bad_day_among_25_is_missing_and_red_and_the_others_are_made_to_the_end(
+    instance, definitions, home, zone, carry_out
+):
+    days = zone.days(EAST.name)
+    spoil(zone, bad := days[7])
+    result = carry_out(instance, [RAW, VALIDATED, FEATURES, *REGIMES], whole(zone))
+    assert result.success
+    assert skipped(result) == set()
+    good = set(days) - {bad}
+    assert set(days_made(instance, RAW)) == set(days)
+    assert set(days_made(instance, VALIDATED)) == good
+    assert set(days_made(instance, FEATURES)) == good
+    assert set(days_refused(instance, VALIDATED, CONTRACT_CHECK)) == {bad}
+    state = state_of(instance, definitions, home, VALIDATED)
+    assert (state.state, state.done, state.failed, state.missing) == ("partial", 24, 1, 0)
+    assert (state.checks, list(state.failed_days)) == ({CONTRACT_CHECK: False}, [bad])
+
+
+def test_each_day_has_its_own_numbers_version_and_check_result(instance, zone, carry_out):
+    carry_out(instance, [RAW, VALIDATED], whole(zone))
+    records = instance.fetch_materializations(VALIDATED, limit=100).records
+    assert len(records) == len({record.partition_key for record in records}) == 25
+    rows = sum(record.asset_materialization.metadata["dagster/row_count"].value for record in records)
+    sent = sum(zone.read_day(EAST.name, day).rows.height for day in zone.days(EAST.name))
+    assert rows == sent  # this fleet has no faults: every row that landed is there
+    assert len({record.asset_materialization.tags["dagster/data_version"] for record in records}) == 25
+    checks = instance.event_log_storage.get_asset_check_execution_history(
+        dg.AssetCheckKey(VALIDATED, CONTRACT_CHECK), limit=100
+    )
+    said = [record.event.dagster_event.asset_check_evaluation_data for record in checks if record.event]
+    assert sorted(one.partition for one in said) == [str(day) for day in zone.days(EAST.name)]
+    assert all(one.passed and one.metadata["limit_pct"].value > 0 for one in said)
+
+
+def test_where_nothing_landed_nothing_is_made_and_what_comes_after_is_skipped(instance, zone, carry_out):
+    today = datetime.now(UTC).date()
+    assert today not in zone.days(EAST.name)
+    result = carry_out(instance, [RAW, VALIDATED], (today, today))
+    assert result.success
+    assert skipped(result) == {VALIDATED.to_python_identifier()}
+    assert days_made(instance, RAW) == {}
+
+
+def test_a_step_whose_every_day_is_refused_fails_and_says_why(instance, definitions, home, zone, carry_out):
+    chosen = zone.days(EAST.name)[3:5]
+    for day in chosen:
+        spoil(zone, day)
+    result = carry_out(instance, [RAW, VALIDATED, FEATURES], (chosen[0], chosen[-1]))
+    assert not result.success
+    (failure,) = [event for event in result.all_events if event.is_step_failure]
+    assert failure.step_key == VALIDATED.to_python_identifier()
+    assert "every day of EAST/predictive_maintenance/validated_telemetry failed its contract (2 of them)" in str(
+        failure.step_failure_data.user_failure_data or failure.step_failure_data.error
+    )
+    assert set(days_refused(instance, VALIDATED, CONTRACT_CHECK)) == set(chosen)
+    assert days_made(instance, VALIDATED) == days_made(instance, FEATURES) == {}
+    assert state_of(instance, definitions, home, VALIDATED).state == "failed"
+
+
+def test_a_bad_rerun_of_a_green_day_leaves_what_was_good_and_is_red_in_checks_until_it_is_mended(
+    instance, definitions, home, zone, carry_out
+):
+    first, second = span = tuple(zone.days(EAST.name)[:2])
+    books = Books(instance, definitions.resolve_asset_graph(), home)
+    carry_out(instance, [RAW, VALIDATED], span)
+    good = table_of(home, VALIDATED_TELEMETRY, second)
+    file = spoil(zone, second)
+    assert books.stale_rows(EAST).validated.issuperset({second})
+    assert carry_out(instance, [RAW, VALIDATED], span).success
+    assert table_of(home, VALIDATED_TELEMETRY, second) == good
+    assert set(days_made(instance, VALIDATED)) == {first, second}
+    assert set(days_refused(instance, VALIDATED, CONTRACT_CHECK)) == {second}
+    assert second not in books.stale_rows(EAST).validated  # judging the same rows again says the same
+    file.unlink()
+    assert second in books.stale_rows(EAST).validated
+    carry_out(instance, [RAW, VALIDATED], span)
+    assert days_refused(instance, VALIDATED, CONTRACT_CHECK) == {}
+    assert books.stale_rows(EAST).validated.isdisjoint(span)
+
+
+def test_a_day_of_whose_drops_nothing_can_be_read_is_red_and_not_asked_again(
+    instance, definitions, home, zone, carry_out
+):
+    first, second = span = tuple(zone.days(EAST.name)[:2])
+    for drop in zone.drops(EAST.name, second):
+        drop.path.write_bytes(b"no table")
+    assert carry_out(instance, [RAW, VALIDATED], span).success
+    assert set(days_made(instance, VALIDATED)) == {first}
+    assert set(days_refused(instance, VALIDATED, CONTRACT_CHECK)) == {second}
+    assert Books(instance, definitions.resolve_asset_graph(), home).stale_rows(EAST).validated.isdisjoint(span)
+
+
+def test_a_drop_that_lands_while_its_day_is_read_makes_the_day_stale_again(
+    instance, definitions, home, zone, carry_out, monkeypatch
+):
+    day = zone.days(EAST.name)[0]
+    rows = zone.read_day(EAST.name, day).rows.head(1).select(column.name for column in DROP.columns)
+    read_day = LandingZone.read_day
+
+    def read_and_be_late(self, region, asked):
+        found = read_day(self, region, asked)
+        zone.land(EAST.name, day, name="late", rows=rows.with_columns(pl.lit("FD007-0999").alias("unit")))
+        return found
+
+    monkeypatch.setattr(LandingZone, "read_day", read_and_be_late)
+    carry_out(instance, [RAW], (day, day))
+    assert day in Books(instance, definitions.resolve_asset_graph(), home).stale_rows(EAST).raw
+
+
+def test_a_window_reaches_back_as_many_days_as_its_cycles_may(definitions):
+    from sinet_pipelines.ingestion.layout import MIN_CYCLES_PER_DAY
+    from sinet_pipelines.schemas.features import REACH_DAYS, WINDOW_CYCLES
+
+    assert MIN_CYCLES_PER_DAY * REACH_DAYS >= WINDOW_CYCLES
+    graph = definitions.resolve_asset_graph()
+    mapping = graph.get_partition_mapping(FEATURES, VALIDATED)
+    assert (mapping.start_offset, mapping.end_offset) == (-REACH_DAYS, 0)
+    assert graph.get_partition_mapping(FEATURES, RAW) is not None
+
+
+def test_the_days_are_open_ended_and_today_is_one(definitions):
+    from assets.days import DAYS
+
+    today = datetime.now(UTC).date()
+    assert DAYS.get_last_partition_key() == str(today)
+    later = datetime.now(UTC) + timedelta(days=3)
+    with dg.partitions.context(later) if hasattr(dg, "partitions") else _at(later):
+        assert DAYS.get_last_partition_key() == str(later.date())
+
+
+def _at(instant):
+    from dagster._core.definitions.partitions.context import partition_loading_context
+
+    return partition_loading_context(effective_dt=instant)
+
+
+@pytest.mark.slow
+def test_steps_in_processes_of_their_own_hand_on_as_those_in_one_do(home, zone, tmp_path):
+    spoil(zone, bad := zone.days(EAST.name)[7])
+    project = link_project(tmp_path / "checkout")
+    first, last = whole(zone)
+    keys = [key.path for key in (RAW, VALIDATED, FEATURES, *REGIMES)]
+    script = f"""
+from datetime import date
+from pathlib import Path
+import dagster as dg
+from sinet_pipelines.cli.home import make_home
+from sinet_pipelines.cli.orchestrator import create_run, enter, opened_instance
+make_home(Path({str(home)!r}))
+enter(Path({str(project)!r}), Path({str(home)!r}))
+from dagster._core.execution.api import execute_run
+from schedules.backfills import PlannedRun
+days = date.fromisoformat({str(first)!r}), date.fromisoformat({str(last)!r})
+with opened_instance() as instance:
+    run, job = create_run(instance, PlannedRun(frozenset(map(dg.AssetKey, {keys!r})), days))
+    assert execute_run(job, run, instance, raise_on_error=False).success
+"""
+    environment = environment_of(project, SINET_EXECUTOR="multiprocess")
+    ended = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    with dg.DagsterInstance.from_config(str(home / "dagster")) as instance:
+        (run,) = instance.get_runs()
+        events = [entry.dagster_event for entry in instance.all_logs(run.run_id) if entry.dagster_event]
+        assert sum(event.event_type == DagsterEventType.STEP_WORKER_STARTED for event in events) == len(keys)
+        assert set(days_made(instance, FEATURES)) == set(zone.days(EAST.name)) - {bad}
+        assert set(days_refused(instance, VALIDATED, CONTRACT_CHECK)) == {bad}
