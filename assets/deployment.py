@@ -5,6 +5,7 @@ import polars as pl
 
 from assets.evaluation import MODEL
 from assets.features import newest_regimes
+from assets.lineage import copied, derived
 from assets.regional import here, per_region
 from assets.reports import entries_of, made
 from resources.keys import global_key, regional_key
@@ -62,7 +63,7 @@ def endpoint(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
                 passed=answered.is_sane,
                 check_name=READY,
                 description=answered.reason,
-                metadata={"sample_rul_cycles": answered.rul_cycles, "latency_ms": answered.latency_ms},
+                metadata={"sample_rul_cycles": round(answered.rul_cycles, 1), "latency_ms": answered.latency_ms},
             )
         ],
     )
@@ -79,7 +80,18 @@ def fleet_predictions(region: Region) -> dg.AssetsDefinition:
         key=regional_key(region, "fleet_predictions"),
         deps=[global_key("endpoint"), regional_key(region, "live_sequences")],
         code_version=CODE_VERSION,
-        metadata=entries_of(FLEET_PREDICTIONS),
+        metadata=entries_of(
+            FLEET_PREDICTIONS,
+            region,
+            sources={
+                **copied(FLEET_PREDICTIONS, of=LIVE_SEQUENCES, keys=[regional_key(region, "live_sequences")]),
+                **derived(
+                    ["rul_cycles", "lower_cycles", "upper_cycles"],
+                    ["window", "first_cycles", "cycle"],
+                    keys=[regional_key(region, "live_sequences")],
+                ),
+            },
+        ),
         **bind(region, data_class=DataClass.FEATURE, uses=["serving"], kinds={"deltalake"}),
     )
     def asset(context: dg.AssetExecutionContext) -> dg.MaterializeResult:

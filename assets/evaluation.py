@@ -7,6 +7,7 @@ import dagster as dg
 import numpy as np
 import polars as pl
 
+from assets.lineage import copied, derived, joined, sequences_of
 from assets.regional import here, per_region
 from assets.reports import entries_of, made
 from resources.keys import everywhere, global_key, regional_key
@@ -57,7 +58,9 @@ def evaluation_sequences(region: Region) -> dg.AssetsDefinition:
         key=regional_key(region, "evaluation_sequences"),
         deps=[regional_key(region, name) for name in ("validated_telemetry", "failure_events", "truth_events")],
         code_version=CODE_VERSION,
-        metadata=entries_of(EVALUATION_SEQUENCES),
+        metadata=entries_of(
+            EVALUATION_SEQUENCES, region, sources=sequences_of(regional_key(region, "validated_telemetry"))
+        ),
         **bind(region, data_class=DataClass.SEQUENCE, kinds={"deltalake"}),
     )
     def asset(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
@@ -77,7 +80,17 @@ def evaluation_sequences(region: Region) -> dg.AssetsDefinition:
     key=global_key("evaluation_set"),
     deps=[*everywhere("window_features"), *everywhere("failure_events"), *everywhere("truth_events")],
     code_version=CODE_VERSION,
-    metadata=entries_of(EVALUATION_SET),
+    metadata=entries_of(
+        EVALUATION_SET,
+        EAST,
+        sources={
+            **copied(EVALUATION_SET, of=WINDOW_FEATURES, keys=everywhere("window_features")),
+            **joined(
+                derived(["rul_cycles"], ["cycle"], keys=everywhere("failure_events")),
+                derived(["rul_cycles"], ["rul_cycles"], keys=everywhere("truth_events")),
+            ),
+        },
+    ),
     **bind(EAST, data_class=DataClass.FEATURE, reads=REGIONS, kinds={"deltalake"}),
 )
 def evaluation_set(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
@@ -113,7 +126,7 @@ def evaluation_set(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         )
     ],
     code_version=CODE_VERSION,
-    metadata=entries_of(EVALUATION_RESULTS),
+    metadata=entries_of(EVALUATION_RESULTS, EAST),
     **bind(EAST, data_class=DataClass.FEATURE, reads=REGIONS, uses=["registry", "tracking"], kinds={"deltalake"}),
 )
 def evaluation(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
@@ -155,7 +168,7 @@ def evaluation(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         content_hash(results, EVALUATION_RESULTS),
         code_version=CODE_VERSION,
         entries={
-            "verdict": verdict.reason,
+            "decision": verdict.reason,
             "rmse_capped_cycles": round(overall["model"]["rmse_capped"], 3),
             "rmse_capped_ridge_cycles": round(overall["ridge"]["rmse_capped"], 3),
             "rmse_capped_constant_cycles": round(overall["constant"]["rmse_capped"], 3),
@@ -209,9 +222,8 @@ def sequences_of_all(context: dg.AssetExecutionContext) -> Sequences:
 def _slices(results: pl.DataFrame) -> str:
     index = ["slice", "value", "engines", "n"]
     wide = results.pivot(on="predictor", index=index, values="rmse_capped", maintain_order=True)
-    lines = ["| slice | engines | rows | model | ridge | constant |", "|---|---:|---:|---:|---:|---:|"]
-    lines += [
-        f"| {row['value']} | {row['engines']} | {row['n']} | {row['model']:.2f} | {row['ridge']:.2f} | {row['constant']:.2f} |"
-        for row in wide.iter_rows(named=True)
-    ]
+    lines = ["| RMSE in cycles | engines | rows | model | ridge | constant |", "|---|---:|---:|---:|---:|---:|"]
+    for row in wide.iter_rows(named=True):
+        errors = " | ".join(f"{row[predictor]:.2f}" for predictor in ("model", "ridge", "constant"))
+        lines.append(f"| {row['value']} | {row['engines']} | {row['n']} | {errors} |")
     return "\n".join(lines)

@@ -7,6 +7,7 @@ import dagster as dg
 import polars as pl
 
 from assets.days import DAYS, close, landed_days, reaching_back, record
+from assets.lineage import cells_of, features_of, sequences_of
 from assets.regional import here, per_region
 from assets.reports import entries_of, made
 from resources.keys import REGIMES, everywhere, global_key, regional_key
@@ -40,7 +41,7 @@ def regime_cells(region: Region) -> dg.AssetsDefinition:
         key=regional_key(region, "regime_cells"),
         deps=[regional_key(region, "validated_telemetry")],
         code_version=CODE_VERSION,
-        metadata=entries_of(SETTING_CELLS),
+        metadata=entries_of(SETTING_CELLS, region, sources=cells_of(regional_key(region, "validated_telemetry"))),
         **bind(region, data_class=DataClass.FEATURE, kinds={"deltalake"}),
     )
     def asset(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
@@ -78,7 +79,7 @@ def operating_regimes(context: dg.AssetExecutionContext) -> dg.MaterializeResult
 
 @per_region
 def window_features(region: Region) -> dg.AssetsDefinition:
-    """What an engine's last 30 cycles say: 21 sensors as means, spread, slopes and change since new (232 features).
+    """What an engine's last 30 cycles say: 21 sensors as means, spread, slopes and change since new (211 features).
 
     Each sensor is in standard deviations of its operating regime. Causal: a row sees its own cycle and the 29 before.
     A window that is not full is flagged in `window_cycles_present`.
@@ -94,7 +95,7 @@ def window_features(region: Region) -> dg.AssetsDefinition:
         backfill_policy=dg.BackfillPolicy.single_run(),
         output_required=False,
         code_version=CODE_VERSION,
-        metadata=entries_of(WINDOW_FEATURES),
+        metadata=entries_of(WINDOW_FEATURES, region, sources=features_of(regional_key(region, "validated_telemetry"))),
         **bind(region, data_class=DataClass.FEATURE, kinds={"deltalake"}, reads=[EAST]),
     )
     def asset(context: dg.AssetExecutionContext) -> Iterator[object]:
@@ -171,7 +172,7 @@ def live_sequences(region: Region) -> dg.AssetsDefinition:
         key=regional_key(region, "live_sequences"),
         deps=[regional_key(region, "validated_telemetry")],
         code_version=CODE_VERSION,
-        metadata=entries_of(LIVE_SEQUENCES),
+        metadata=entries_of(LIVE_SEQUENCES, region, sources=sequences_of(regional_key(region, "validated_telemetry"))),
         **bind(region, data_class=DataClass.SEQUENCE, kinds={"deltalake"}),
     )
     def asset(context: dg.AssetExecutionContext) -> dg.MaterializeResult:

@@ -7,15 +7,16 @@ import dagster as dg
 import polars as pl
 
 from assets.days import DAYS, close, landed_days, record
+from assets.lineage import copied
 from assets.regional import here, per_region
-from assets.reports import entries_of
+from assets.reports import entries_of, schema_of
 from resources.keys import regional_key
-from resources.placement import bind
+from resources.placement import OWNERS, REGION_TAG, bind
 from resources.versions import INPUTS_TAG, fingerprint
 from sinet_pipelines.regions import REGIONS, Region
 from sinet_pipelines.schemas.contract import Contract, DataClass
 from sinet_pipelines.schemas.events import FAILURE_EVENTS, TRUTH_EVENTS
-from sinet_pipelines.schemas.telemetry import RAW_TELEMETRY
+from sinet_pipelines.schemas.telemetry import DROP, RAW_TELEMETRY
 
 CODE_VERSION = "1"
 DAYS_AT_ONCE = 32  # days of one commit: few commits, and still a bounded share of memory
@@ -23,8 +24,12 @@ DAYS_AT_ONCE = 32  # days of one commit: few commits, and still a bounded share 
 landing_zones = [
     dg.AssetSpec(
         regional_key(region, "landing_zone"),
-        description=f"Drops of the plant: `landing/{region.name}/<date>/<name>.parquet`; kept as they were sent.",
+        description="Drops of the plant, a row an engine and flight cycle, kept as they were sent: "
+        f"`landing/{region.name}/<date>/<name>.parquet`. Anyone may put a file there.",
         kinds={region.key, "parquet"},
+        owners=OWNERS,
+        tags={REGION_TAG: region.name},
+        metadata={"dagster/column_schema": schema_of(DROP), "data_class": str(DROP.data_class)},
         partitions_def=DAYS,
     )
     for region in REGIONS
@@ -46,7 +51,9 @@ def raw_telemetry(region: Region) -> dg.AssetsDefinition:
         backfill_policy=dg.BackfillPolicy.single_run(),
         output_required=False,
         code_version=CODE_VERSION,
-        metadata=entries_of(RAW_TELEMETRY),
+        metadata=entries_of(
+            RAW_TELEMETRY, region, sources=copied(RAW_TELEMETRY, of=DROP, keys=[regional_key(region, "landing_zone")])
+        ),
         **bind(region, data_class=DataClass.RAW, kinds={"deltalake"}),
     )
     def asset(context: dg.AssetExecutionContext) -> Iterator[object]:
@@ -80,7 +87,7 @@ def _events(region: Region, contract: Contract, kind: str) -> dg.AssetsDefinitio
         key=regional_key(region, contract.name),
         deps=[regional_key(region, "landing_zone")],
         code_version=CODE_VERSION,
-        metadata=entries_of(contract),
+        metadata=entries_of(contract, region),
         **bind(region, data_class=DataClass.FEATURE, kinds={"deltalake"}),
     )
     def asset(context: dg.AssetExecutionContext) -> dg.MaterializeResult:

@@ -55,7 +55,10 @@ def onnx_model(context: dg.AssetExecutionContext) -> Iterator[dg.AssetCheckResul
         passed=agreement.passed,
         check_name=AGREEMENT,
         description=agreement.reason,
-        metadata={"rows": agreement.n, "max_abs_difference_cycles": float(agreement.max_abs_difference_cycles)},
+        metadata={
+            "rows": agreement.n,
+            "max_abs_difference_cycles": float(f"{agreement.max_abs_difference_cycles:.2g}"),
+        },
     )
     agreement.require()
     name = west.blobs.put(graph)

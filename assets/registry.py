@@ -47,7 +47,7 @@ def registered_model(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
             "decision": verdict["reason"],
             "version": version.version,
             "aliases": ", ".join(version.aliases) or "none",
-            "sha256": version.sha256,
             "mlflow_model": dg.MetadataValue.url(context.resources.registry.version_url(version)),
+            "sha256": version.sha256,
         },
     )

@@ -5,18 +5,36 @@ from typing import Any
 
 import dagster as dg
 
+from assets.lineage import Sources, lineage_entries
+from resources.regions import region_resources
+from resources.settings import settings
 from resources.versions import INPUTS_TAG, inputs_now
+from sinet_pipelines.regions import Region
 from sinet_pipelines.schemas.contract import Column, Contract
 from sinet_pipelines.storage.tables import Written
 
 
-def entries_of(contract: Contract) -> dict[str, Any]:
-    """Definition metadata of a table: its columns with types and units, its name and its data class."""
+def entries_of(contract: Contract, region: Region, *, sources: Sources | None = None) -> dict[str, Any]:
+    """Definition metadata of a table: its columns with types and units, where it is, and what they are made from.
+
+    Args:
+        contract: of the table.
+        region: where the table lies.
+        sources: per column, the columns it is made from.
+    """
     return {
-        "dagster/column_schema": dg.TableSchema([_column(column) for column in contract.columns]),
-        "dagster/table_name": contract.name,
         "data_class": str(contract.data_class),
+        "row_key": ", ".join(contract.key),
+        **lineage_entries(sources or {}),
+        "dagster/column_schema": schema_of(contract),
+        "dagster/table_name": contract.name,
+        "dagster/uri": region_resources(settings().home)[region.key].tables.uri(contract.name),
     }
+
+
+def schema_of(contract: Contract) -> dg.TableSchema:
+    """The contract's columns as a page shows them: types, units, bounds."""
+    return dg.TableSchema([_column(column) for column in contract.columns])
 
 
 def _column(column: Column) -> dg.TableColumn:

@@ -4,6 +4,7 @@ import dagster as dg
 import polars as pl
 
 from assets.features import feature_repository, newest_regimes
+from assets.lineage import copied, derived
 from assets.regional import here
 from assets.reports import entries_of, made
 from resources.keys import everywhere, global_key
@@ -23,7 +24,14 @@ EXPERIMENT = "predictive_maintenance"
     key=global_key("training_set"),
     deps=[*everywhere("window_features"), *everywhere("failure_events")],
     code_version=CODE_VERSION,
-    metadata=entries_of(TRAINING_SET),
+    metadata=entries_of(
+        TRAINING_SET,
+        EAST,
+        sources={
+            **copied(TRAINING_SET, of=WINDOW_FEATURES, keys=everywhere("window_features")),
+            **derived(["rul_cycles"], ["cycle"], keys=[*everywhere("window_features"), *everywhere("failure_events")]),
+        },
+    ),
     **bind(EAST, data_class=DataClass.FEATURE, reads=REGIONS, uses=["feature_store"], kinds={"feast"}),
 )
 def training_set(context: dg.AssetExecutionContext) -> dg.MaterializeResult:

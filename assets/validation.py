@@ -9,10 +9,11 @@ import polars as pl
 from assets.checks import contract_check
 from assets.days import DAYS, close, landed_days, record
 from assets.ingestion import DAYS_AT_ONCE
+from assets.lineage import copied
 from assets.regional import here, per_region
 from assets.reports import entries_of
 from resources.keys import CONTRACT_CHECK, regional_key
-from resources.placement import bind
+from resources.placement import CLASS_TAG, HARDWARE_TAG, OWNERS, REGION_TAG, bind
 from resources.versions import fingerprint
 from sinet_pipelines.regions import REGIONS, Region
 from sinet_pipelines.schemas.contract import DataClass
@@ -33,8 +34,14 @@ quarantine = [
         regional_key(region, "quarantine"),
         deps=[regional_key(region, "raw_telemetry")],
         description=f"{QUARANTINE.description} Written by the step of `validated_telemetry`.",
-        kinds={region.key, "deltalake"},
-        metadata=entries_of(QUARANTINE),
+        kinds={region.key, "cpu", "deltalake"},
+        owners=OWNERS,
+        tags={REGION_TAG: region.name, HARDWARE_TAG: "cpu", CLASS_TAG: str(QUARANTINE.data_class)},
+        metadata=entries_of(
+            QUARANTINE,
+            region,
+            sources=copied(QUARANTINE, of=RAW_TELEMETRY, keys=[regional_key(region, "raw_telemetry")]),
+        ),
         partitions_def=DAYS,
     )
     for region in REGIONS
@@ -59,7 +66,11 @@ def validated_telemetry(region: Region) -> dg.AssetsDefinition:
         check_specs=[contract_check(VALIDATED_TELEMETRY, key)],
         output_required=False,
         code_version=CODE_VERSION,
-        metadata=entries_of(VALIDATED_TELEMETRY),
+        metadata=entries_of(
+            VALIDATED_TELEMETRY,
+            region,
+            sources=copied(VALIDATED_TELEMETRY, of=RAW_TELEMETRY, keys=[regional_key(region, "raw_telemetry")]),
+        ),
         **bind(region, data_class=DataClass.RAW, kinds={"deltalake"}),
     )
     def asset(context: dg.AssetExecutionContext) -> Iterator[object]:
@@ -67,6 +78,7 @@ def validated_telemetry(region: Region) -> dg.AssetsDefinition:
         landed = landed_days(context, region)
         made: list[date] = []
         verdicts: dict[date, DayVerdict] = {}
+        refused: dict[date, str] = {}
         for start in range(0, len(landed), DAYS_AT_ONCE):
             chunk = landed[start : start + DAYS_AT_ONCE]
             raw = place.tables.read(RAW_TELEMETRY, days=(chunk[0], chunk[-1])).filter(pl.col(DAY_COLUMN).is_in(chunk))
@@ -81,9 +93,13 @@ def validated_telemetry(region: Region) -> dg.AssetsDefinition:
             passed = [verdict.day for verdict in judged.days if verdict.passed]
             written = _keep(place.tables, judged, passed) if passed else None
             entries = {day: {"quarantined_rows": verdict.quarantined} for day, verdict in chunk_verdicts.items()}
-            yield from record(context, written, inputs=inputs, entries=entries, verdicts=chunk_verdicts)
+            good = {day: chunk_verdicts[day] for day in passed}
+            yield from record(context, written, inputs=inputs, entries=entries, verdicts=good)
             made += passed
             verdicts |= chunk_verdicts
+            refused |= {day: inputs[day] for day, verdict in chunk_verdicts.items() if not verdict.passed}
+        # the page shows a check's newest result: it is to be that of a refused day, where there is one
+        yield from record(context, None, inputs=refused, verdicts={day: verdicts[day] for day in refused})
         yield from close(context, made=made, verdicts=verdicts, checks=[CONTRACT_CHECK])
 
     return asset

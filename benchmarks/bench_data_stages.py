@@ -13,14 +13,13 @@ import io
 import shutil
 import tempfile
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import measure
 
 STAGES = ("raw_telemetry", "validated_telemetry", "window_features")
 REGIONS_DAYS_STAGES = 3 * 20 * 3
-STOCK_STORAGE = {"sqlite": {"base_dir": "dagster"}}
 
 
 def prepare(home: Path, rows: int) -> int:
@@ -47,77 +46,21 @@ def _fresh(home: str) -> Path:
     return fresh
 
 
-def _warm() -> None:
-    """Imports what the stages import lazily, and builds the suite, so that the clock sees neither."""
-    from sinet_pipelines.schemas.telemetry import VALIDATED_TELEMETRY
-    from sinet_pipelines.validation import expectations
-
-    expectations._definition(VALIDATED_TELEMETRY)
-
-
 def plain(said: argparse.Namespace) -> Mapping[str, float]:
     """The stages as a script."""
+    import plain_stages as stages
+
     from sinet_pipelines.regions import REGIONS
 
     home = _fresh(said.home)
-    _warm()
+    stages.warm()
     clock = measure.Clock()
-    for stage in (_raw, _validated, _features):
+    for stage in (stages.ingest, stages.validate, stages.describe):
         for region in REGIONS:
             stage(home, region.name)
     figures = clock.read()
     shutil.rmtree(home)
     return figures
-
-
-def _chunks(home: Path, region: str):
-    from assets.ingestion import DAYS_AT_ONCE
-    from sinet_pipelines.ingestion.landing import LandingZone
-    from sinet_pipelines.storage.tables import TableStore
-
-    zone, tables = LandingZone(home / "landing"), TableStore(str(home / "tables" / region))
-    days = zone.days(region)
-    for start in range(0, len(days), DAYS_AT_ONCE):
-        yield zone, tables, days[start : start + DAYS_AT_ONCE]
-
-
-def _raw(home: Path, region: str) -> None:
-    import polars as pl
-
-    from sinet_pipelines.schemas.telemetry import RAW_TELEMETRY
-
-    for zone, tables, days in _chunks(home, region):
-        rows = pl.concat(zone.read_day(region, day).rows for day in days)
-        now = pl.lit(datetime.now(UTC)).cast(pl.Datetime("us", "UTC"))
-        tables.replace_days(RAW_TELEMETRY, rows.with_columns(ingested_at=now), days=days)
-
-
-def _validated(home: Path, region: str) -> None:
-    from assets.validation import _keep
-    from sinet_pipelines.schemas.telemetry import RAW_TELEMETRY, VALIDATED_TELEMETRY
-    from sinet_pipelines.validation.judge import judge_days
-
-    for zone, tables, days in _chunks(home, region):
-        raw = tables.read(RAW_TELEMETRY, days=(days[0], days[-1]))
-        faults = {day: zone.read_faults(region, day) for day in days}
-        judged = judge_days(raw, VALIDATED_TELEMETRY, drop_faults=faults)
-        _keep(tables, judged, [verdict.day for verdict in judged.days if verdict.passed])
-
-
-def _features(home: Path, region: str) -> None:
-    from assets.features import REACH_DAYS
-    from sinet_pipelines.features.regimes import OperatingRegimes
-    from sinet_pipelines.features.windows import rolling_statistics
-    from sinet_pipelines.schemas.features import WINDOW_FEATURES
-    from sinet_pipelines.schemas.telemetry import EARLY_TELEMETRY, VALIDATED_TELEMETRY
-    from sinet_pipelines.storage.blobs import BlobStore
-
-    regimes = OperatingRegimes.from_json(BlobStore(home / "blobs" / "EAST").get_ref("operating_regimes").decode())
-    for _, tables, days in _chunks(home, region):
-        early = tables.read(EARLY_TELEMETRY)
-        history = tables.read(VALIDATED_TELEMETRY, days=(days[0] - timedelta(days=REACH_DAYS), days[-1]))
-        features = rolling_statistics(history, first_cycles=early, regimes=regimes)
-        tables.replace_days(WINDOW_FEATURES, features, days=days)
 
 
 def dagster(said: argparse.Namespace) -> Mapping[str, float]:
@@ -131,6 +74,8 @@ def stock(said: argparse.Namespace) -> Mapping[str, float]:
 
 
 def _as_a_run(said: argparse.Namespace, *, stock: bool) -> Mapping[str, float]:
+    from plain_stages import warm
+
     from sinet_pipelines.cli.home import make_home
     from sinet_pipelines.cli.orchestrator import enter, load_definitions, opened_instance
 
@@ -138,7 +83,7 @@ def _as_a_run(said: argparse.Namespace, *, stock: bool) -> Mapping[str, float]:
     enter(measure.ROOT, home)
     if stock:
         _with_stock_storage(home)
-    _warm()
+    warm()
     with opened_instance() as instance:
         graph = load_definitions().resolve_asset_graph()
         figures = _execute(instance, graph)

@@ -44,10 +44,6 @@ class ServingResource(dg.ConfigurableResource):
 
     home: str
 
-    @property
-    def _folder(self) -> Path:
-        return Path(self.home) / "serving"
-
     def serve(self, version: "Version", graph: bytes, *, region: "Region", regimes: "OperatingRegimes") -> "Endpoint":
         """A ready server of this version in the region: the running one if it serves just that, else a new one.
 
@@ -67,7 +63,7 @@ class ServingResource(dg.ConfigurableResource):
         from sinet_pipelines.quantization.session import feed
         from sinet_pipelines.storage.blobs import BlobStore
 
-        repository = models_folder(self._folder)
+        repository = models_folder(Path(self.home))
         blobs = BlobStore(Path(self.home) / "blobs" / region.name)
         publish_model(
             repository,
@@ -78,7 +74,7 @@ class ServingResource(dg.ConfigurableResource):
             alias="champion",
         )
         return ensure_server(
-            endpoint_folder(self._folder, region=region.name, name=version.name),
+            endpoint_folder(Path(self.home), region=region.name, name=version.name),
             name=version.name,
             region=region.name,
             repository=repository,
@@ -127,7 +123,7 @@ class ServingResource(dg.ConfigurableResource):
         from sinet_pipelines.deployment.endpoint import endpoint_folder
         from sinet_pipelines.quantization.session import feed
 
-        return ask_at(endpoint_folder(self._folder, region=region.name, name=model), feed(sequences))
+        return ask_at(endpoint_folder(Path(self.home), region=region.name, name=model), feed(sequences))
 
 
 def _column(answer: "Answer", name: str) -> "list[float | None]":

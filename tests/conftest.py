@@ -89,6 +89,11 @@ def home(landed, definitions, tmp_path, monkeypatch):
 @pytest.fixture
 def carry_out(home, definitions):
     """Executes a set of assets over a range of days in this process, with the home's own resources; the result."""
+    return executor_for(home, definitions)
+
+
+def executor_for(home, definitions):
+    """What executes a set of assets over a range of days on a home: `execute(instance, keys, days)`."""
     import dagster as dg
 
     from resources.feature_store import feature_store_resource
@@ -107,13 +112,12 @@ def carry_out(home, definitions):
     }
 
     def execute(instance, keys, days=None):
-        tags = PlannedRun(frozenset(keys), days).tags
         return dg.materialize(
             definitions.assets,
             selection=list(keys),
             resources=resources,
             instance=instance,
-            tags=tags,
+            tags=PlannedRun(frozenset(keys), days).tags,
             raise_on_error=False,
         )
 

@@ -114,7 +114,7 @@ def _endpoint(home: Path | None) -> Finding:
     from sinet_pipelines.deployment.process import endpoints
 
     try:
-        found = endpoints(current_home(home) / "serving")
+        found = endpoints(current_home(home))
     except SinetError:
         return Finding("endpoint", False, "none, since there is no home", "run `sinet run`")
     ready = [endpoint["url"] for endpoint in found if endpoint["ready"]]

@@ -5,6 +5,7 @@ command knows when it was killed.
 """
 
 import os
+import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,13 +15,16 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import yaml
 
+from sinet_pipelines.errors import StorageError
+
 if TYPE_CHECKING:
     import dagster as dg
     from dagster import DagsterInstance, DagsterRun
 
 RUN_TAG = "sinet/run"
-PID_TAG = "sinet/pid"
-STARTED_TAG = "sinet/process_started"
+PID_TAG = ".dagster/sinet_pid"  # a tag with this prefix is not shown among a run's
+STARTED_TAG = ".dagster/sinet_process_started"
+FULL_BYTES = 1 << 20  # SQLite calls a full disk an I/O error; a database that grows asks for less than this at once
 
 
 def enter(project: Path, home: Path) -> None:
@@ -57,14 +61,25 @@ def write_instance_file(project: Path, home: Path) -> None:
 
 @contextmanager
 def opened_instance() -> "Iterator[DagsterInstance]":
-    """The instance of the entered home."""
+    """The instance of the entered home.
+
+    Raises:
+        StorageError: its databases cannot be read or written, as on a full disk.
+    """
     import logging
 
     from dagster import DagsterInstance
+    from sqlalchemy.exc import DatabaseError
 
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    with DagsterInstance.get() as instance:
-        yield instance
+    try:
+        with DagsterInstance.get() as instance:
+            yield instance
+    except DatabaseError as error:
+        folder = Path(os.environ["DAGSTER_HOME"])
+        is_full = shutil.disk_usage(folder).free < FULL_BYTES
+        why = "no space is left; free some" if is_full else f"{error.orig}; mend that"
+        raise StorageError(f"Dagster's log in {folder} did not take what was done: {why} and run again") from error
 
 
 def load_definitions() -> "dg.Definitions":
@@ -87,7 +102,19 @@ def end_killed_runs(instance: "DagsterInstance") -> list[str]:
         if ours and not _is_alive(run.tags):
             instance.report_run_failed(run, "its process was killed; the next `sinet run` goes on where it was")
             ended.append(run.run_id)
+    _free_slots_of_ended_runs(instance)
     return ended
+
+
+def _free_slots_of_ended_runs(instance: "DagsterInstance") -> None:
+    """Gives back what ended runs hold of pools: a killed one gives nothing back, and the next would wait for it."""
+    storage = instance.event_log_storage
+    pools = [storage.get_concurrency_info(pool) for pool in storage.get_concurrency_keys()]
+    holders = {slot.run_id for pool in pools for slot in pool.claimed_slots}
+    for run_id in holders | storage.get_concurrency_run_ids():
+        run = instance.get_run_by_id(run_id)
+        if run is None or run.is_finished:
+            storage.free_concurrency_slots_for_run(run_id)
 
 
 def _is_alive(tags: Mapping[str, str]) -> bool:
@@ -134,5 +161,5 @@ def dead_endpoints(home: Path) -> "list[dg.AssetKey]":
 
     from sinet_pipelines.deployment.process import endpoints
 
-    champions = [one for one in endpoints(home / "serving") if one["name"] == one["model"]]
+    champions = [one for one in endpoints(home) if one["name"] == one["model"]]
     return [] if any(one["ready"] for one in champions) else [AssetKey(["predictive_maintenance", "endpoint"])]

@@ -53,7 +53,7 @@ def read_status(home: Path, project: Path) -> dict[str, Any]:
         "assets": [_asset(state) for state in found],
         "rows": read_rows(home, failed),
         "models": list_models(home),
-        "endpoints": endpoints(home / "serving"),
+        "endpoints": endpoints(home),
     }
 
 

@@ -29,17 +29,17 @@ def open_pages(*, home: Path | None, project: Path | None, port: int, mlflow_por
     for wanted, name in ((port, "--port"), (mlflow_port, "--mlflow-port")):
         _require_free(wanted, name)
     from sinet_pipelines.cli.orchestrator import enter
+    from sinet_pipelines.registry.tracking import tracking_of
 
     enter(root, folder)
+    # makes MLflow's tables whole before its server looks, and tells it in the environment to send nothing home
+    tracking_of(folder).client.search_experiments(max_results=1)
     tracking_url = f"http://{LOOPBACK}:{mlflow_port}"
     environment = {**os.environ, "SINET_TRACKING_URL": tracking_url, "PYTHONWARNINGS": "ignore"}
     commands = {
         "mlflow": [*_python("mlflow"), "server", *_mlflow_options(folder, mlflow_port)],
         "dagster": [*_python("dagster"), "dev", "-w", str(root / "workspace.yaml"), "-h", LOOPBACK, "-p", str(port)],
     }
-    from sinet_pipelines.registry.tracking import tracking_of
-
-    tracking_of(folder).client.search_experiments(max_results=1)  # MLflow's tables whole, before its server looks
     started = {name: _start(command, folder / f"{name}.log", environment) for name, command in commands.items()}
     _write_record(folder, started)
     try:
@@ -60,7 +60,7 @@ def stop_all(*, home: Path | None, as_json: bool) -> None:
 
     folder = current_home(home)
     pages = _end_recorded(folder)
-    servers = sum(stop_servers(endpoint) for endpoint in endpoint_folders(folder / "serving"))
+    servers = sum(stop_servers(endpoint) for endpoint in endpoint_folders(folder))
     if as_json:
         json.dump({"home": str(folder), "pages": pages, "servers": servers}, sys.stdout)
         sys.stdout.write("\n")

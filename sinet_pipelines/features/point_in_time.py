@@ -1,18 +1,25 @@
 """The as-of join: to each entity at an instant, the newest feature row that was there by then, never one of its future.
 
-Only keys and times are sorted and joined; the values, often hundreds of columns, are gathered once at the end.
+The feature rows, often millions, are never sorted. Key and instant make one number; the entities, far fewer, are sorted
+by theirs, and each row falls into the slot of the first entity that may see it. The newest row of a slot, carried on to
+the slots behind it, is the answer. The values, often hundreds of columns, are gathered once at the end.
 """
 
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Literal
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from sinet_pipelines.errors import UsageError
 
-_KEY, _TIME, _SEEN, _ROW, _ENTITY = "__key", "__time", "__seen", "__row", "__entity"
+_KEY, _TIME, _ROW, _SLOT = "__key", "__time", "__row", "__slot"
 _ANY_AGE = 2**63 - 1  # the greatest number of ticks there is
+_NONE = -1  # less than any number of a row or of a key and instant
+
+Integers = NDArray[np.int64]
 
 
 def point_in_time_join(
@@ -67,11 +74,14 @@ def point_in_time_join(
     tick = _tick(entities.schema[entity_time], schema[feature_time])
     asked = entities.select(*_matching(keys, entities.schema, schema), _instant(entity_time, tick))
     known = asked.select(keys).unique().drop_nulls().with_row_index(_KEY)
-    needed = dict.fromkeys([*keys, feature_time, *created, *tie_breaks, *columns])
-    rows = _past(lazy.select(*needed, _instant(feature_time, tick)), known, keys=keys, until=asked[_TIME])
-    ordered = _in_order(rows, moment=[_KEY, _TIME, *created], tie_breaks=[*tie_breaks, *sorted(columns)])
-    asked = asked.join(known, on=keys, how="left", maintain_order="left")
-    found = _as_of(asked, ordered, oldest=_ticks(ttl, tick))
+    if isinstance(features, pl.LazyFrame):  # what nobody may see is not even read
+        latest = pl.lit(asked[_TIME].max(), dtype=pl.Int64)
+        lazy = lazy.filter(_instant(feature_time, tick) <= latest).join(known.lazy(), on=keys, how="semi")
+    rows = lazy.select(*dict.fromkeys([*keys, feature_time, *created, *tie_breaks, *columns])).collect()
+    seen = _numbered(rows.select(*keys, _instant(feature_time, tick)), known, keys=keys)
+    in_order = _numbered(asked, known, keys=keys).sort(_KEY, _TIME)
+    newest = _newest(in_order, seen, rows, n_keys=known.height, ties=[*created, *tie_breaks, *sorted(columns)])
+    found = _fresh(newest, in_order, seen, oldest=_ticks(ttl, tick), n_entities=entities.height)
     return entities.hstack(rows.select(pl.col(list(columns)).gather(found)).get_columns())
 
 
@@ -114,24 +124,77 @@ def _is_text(dtype: pl.DataType) -> bool:
     return dtype in (pl.String, pl.Categorical, pl.Enum)
 
 
-def _past(features: pl.LazyFrame, known: pl.DataFrame, *, keys: list[str], until: pl.Series) -> pl.DataFrame:
-    """The numbered rows of the known keys that some entity may see."""
-    latest = pl.lit(until.max(), dtype=pl.Int64)
-    rows = features.filter(pl.col(_TIME) <= latest).join(known.lazy(), on=keys).collect()
-    return rows.with_row_index(_ROW)
+def _numbered(rows: pl.DataFrame, known: pl.DataFrame, *, keys: list[str]) -> pl.DataFrame:
+    """Number, key and instant of the rows that have an instant and a known key, in the order they stand in."""
+    keyed = rows.join(known, on=keys, how="left", maintain_order="left")
+    return keyed.select(pl.col(_KEY).cast(pl.Int64), _TIME).with_row_index(_ROW).drop_nulls()
 
 
-def _in_order(rows: pl.DataFrame, *, moment: Sequence[str], tie_breaks: Sequence[str]) -> pl.DataFrame:
-    """Key, time and number of the rows, in the order in which later ones win; one row a moment."""
-    ordered = rows.select(*moment, _ROW).sort(moment)
-    same = ordered.select(
-        pl.all_horizontal(pl.col(name).eq_missing(pl.col(name).shift()) for name in moment)
-    ).to_series()
-    if not same.any():
-        return ordered
-    tied = same | same.shift(-1, fill_value=False)
-    settled = rows[ordered.filter(tied)[_ROW]].sort(*moment, *tie_breaks).unique(moment, keep="last")
-    return pl.concat([ordered.filter(~tied), settled.select(ordered.columns)]).sort(moment)
+def _newest(
+    asked: pl.DataFrame, seen: pl.DataFrame, rows: pl.DataFrame, *, n_keys: int, ties: Sequence[str]
+) -> Integers:
+    """(n_asked,) per entity the place in `seen` of the newest row at or before it, of its key or one before; or -1.
+
+    Args:
+        asked: key and instant of the entities, sorted by both.
+        seen: number, key and instant of the feature rows.
+        rows: the feature rows themselves, with the columns of `ties`.
+        n_keys: how many keys there are.
+        ties: columns that order rows of one key and instant.
+    """
+    code, asked_code = _codes(seen, asked, n_keys=n_keys)
+    slot = np.searchsorted(asked_code, code)  # one slot more, behind the last entity, is for rows that nobody sees
+    newest = np.full(asked.height + 1, _NONE)
+    np.maximum.at(newest, slot, code)
+    winners = np.flatnonzero(code == newest[slot])
+    tied = np.bincount(slot[winners])[slot[winners]] > 1
+    if tied.any():
+        settled = _settle(winners[tied], slot[winners[tied]], rows[seen[_ROW].gather(winners[tied])].select(ties))
+        winners = np.concatenate([winners[~tied], settled])
+    place = np.full(asked.height + 1, _NONE)
+    place[slot[winners]] = winners
+    filled = np.where(newest != _NONE, np.arange(asked.height + 1), _NONE)[:-1]
+    return np.append(place, _NONE)[np.maximum.accumulate(filled)]
+
+
+def _codes(seen: pl.DataFrame, asked: pl.DataFrame, *, n_keys: int) -> tuple[Integers, Integers]:
+    """Key and instant of rows and of entities as one number each, in the order of keys, then of instants.
+
+    An entity's number is that of the last instant of any row at or before its own.
+    """
+    instants, asked_at = seen[_TIME].to_numpy(), asked[_TIME].to_numpy()
+    first, last = (int(instants.min()), int(instants.max())) if seen.height else (0, 0)
+    if (last - first + 2) * n_keys > np.iinfo(np.int64).max:  # many keys over ages: instants by their rank
+        distinct = np.unique(instants)
+        instants, asked_at = np.searchsorted(distinct, instants), np.searchsorted(distinct, asked_at, side="right") - 1
+        first, last = 0, len(distinct) - 1
+    span = last - first + 2  # one for entities before the first row
+    asked_at = np.clip(asked_at, first - 1, last) - first + 1
+    return seen[_KEY].to_numpy() * span + (instants - first + 1), asked[_KEY].to_numpy() * span + asked_at
+
+
+def _settle(places: Integers, slots: Integers, ties: pl.DataFrame) -> Integers:
+    """Of places that share a slot the one whose row is last by its ties."""
+    ordered = ties.with_columns(pl.Series(_SLOT, slots), pl.Series(_ROW, places)).sort(_SLOT, *ties.columns)
+    return ordered.unique(_SLOT, keep="last")[_ROW].to_numpy()
+
+
+def _fresh(newest: Integers, asked: pl.DataFrame, seen: pl.DataFrame, *, oldest: int, n_entities: int) -> pl.Series:
+    """(n_entities,) per entity the number of the row it sees; null for none: one of another key, or too old a one.
+
+    Args:
+        newest: per row of `asked` a place in `seen`, or -1.
+        asked: number, key and instant of the entities that have them.
+        seen: number, key and instant of the feature rows.
+        oldest: greatest age in ticks.
+        n_entities: how many entities there are.
+    """
+    there = newest != _NONE
+    asked, row = asked.filter(there), seen[newest[there]]
+    is_seen = (row[_KEY] == asked[_KEY]) & (asked[_TIME] - row[_TIME] <= oldest)
+    numbers = np.full(n_entities, _NONE)
+    numbers[asked[_ROW].filter(is_seen).to_numpy()] = row[_ROW].filter(is_seen).to_numpy()
+    return pl.select(pl.when(pl.lit(numbers >= 0)).then(pl.lit(numbers))).to_series()
 
 
 def _ticks(ttl: timedelta | None, tick: Literal["us", "ns"]) -> int:
@@ -141,19 +204,3 @@ def _ticks(ttl: timedelta | None, tick: Literal["us", "ns"]) -> int:
     if ttl < timedelta(0):
         raise UsageError(f"a ttl of {ttl} lets no row be seen (allowed: 0 or more); give None for no limit")
     return min(ttl // timedelta(microseconds=1) * (1000 if tick == "ns" else 1), _ANY_AGE)
-
-
-def _as_of(asked: pl.DataFrame, ordered: pl.DataFrame, *, oldest: int) -> pl.Series:
-    """(n,) per entity the number of the row it sees, null for none.
-
-    Args:
-        asked: key and time of the entities.
-        ordered: key, time and number of the rows, in the order in which later ones win.
-        oldest: greatest age in ticks.
-    """
-    left = asked.select(_KEY, _TIME).with_row_index(_ENTITY).sort(_TIME)
-    right = ordered.select(_KEY, _TIME, _ROW, pl.col(_TIME).alias(_SEEN))
-    # of rows of one time join_asof takes the last, which is the last created; each key's rows are in order of time
-    joined = left.join_asof(right, on=_TIME, by=_KEY, strategy="backward", check_sortedness=False)
-    is_fresh = pl.col(_TIME) - pl.col(_SEEN) <= oldest
-    return joined.sort(_ENTITY).select(pl.when(is_fresh).then(_ROW)).to_series()

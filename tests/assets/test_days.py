@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 import polars as pl
 import pytest
+from dagster._core.definitions.partitions.context import partition_loading_context
 from dagster._core.events import DagsterEventType
 
 from resources.keys import CONTRACT_CHECK, global_key, regional_key
@@ -172,7 +173,7 @@ def test_a_drop_that_lands_while_its_day_is_read_makes_the_day_stale_again(
 
 
 def test_a_window_reaches_back_as_many_days_as_its_cycles_may(definitions):
-    from sinet_pipelines.ingestion.layout import MIN_CYCLES_PER_DAY
+    from sinet_pipelines.ingestion.founding import MIN_CYCLES_PER_DAY
     from sinet_pipelines.schemas.features import REACH_DAYS, WINDOW_CYCLES
 
     assert MIN_CYCLES_PER_DAY * REACH_DAYS >= WINDOW_CYCLES
@@ -188,14 +189,8 @@ def test_the_days_are_open_ended_and_today_is_one(definitions):
     today = datetime.now(UTC).date()
     assert DAYS.get_last_partition_key() == str(today)
     later = datetime.now(UTC) + timedelta(days=3)
-    with dg.partitions.context(later) if hasattr(dg, "partitions") else _at(later):
+    with partition_loading_context(effective_dt=later):
         assert DAYS.get_last_partition_key() == str(later.date())
-
-
-def _at(instant):
-    from dagster._core.definitions.partitions.context import partition_loading_context
-
-    return partition_loading_context(effective_dt=instant)
 
 
 @pytest.mark.slow

@@ -110,6 +110,14 @@ def run_states(home):
         return [run.status.value for run in instance.get_runs()]
 
 
+def slots_held(home):
+    """Runs that hold a place in a pool, or wait for one."""
+    with opened(home) as instance:
+        storage = instance.event_log_storage
+        pools = [storage.get_concurrency_info(pool) for pool in storage.get_concurrency_keys()]
+        return storage.get_concurrency_run_ids() | {slot.run_id for pool in pools for slot in pool.claimed_slots}
+
+
 def servers_of(home):
     """Processes that serve models of this home."""
     found = []

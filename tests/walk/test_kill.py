@@ -11,6 +11,7 @@ from tests.walk.homes import (
     row_hashes,
     run_states,
     servers_of,
+    slots_held,
     status_of,
     stray_files,
     tables_of,
@@ -46,6 +47,7 @@ def assert_as_undisturbed(desk, home, undisturbed):
     assert sum("champion" in aliases for _, _, aliases in versions_of(home)) == 1
     assert len(servers_of(home)) == 1
     assert not {"STARTED", "STARTING", "NOT_STARTED"}.intersection(run_states(home))
+    assert not slots_held(home)
     status = status_of(desk, home)
     assert_closed(status["rows"])
     assert (status["rows"]["pending"], status["rows"]["withheld"]) == (0, 0)
@@ -62,13 +64,15 @@ def test_a_walk_killed_on_its_way_goes_on_to_what_an_undisturbed_one_gives(point
     assert_as_undisturbed(desk, home, undisturbed)
 
 
-def test_a_killed_commit_leaves_files_that_no_reader_sees(desk, arguments, home):
+def test_a_killed_commit_leaves_files_that_no_reader_sees_and_a_place_that_is_given_back(desk, arguments, home):
     kill(desk, "delta_commit", *arguments, "--home", home)
+    assert slots_held(home)
     assert stray_files(home, "WEST", "validated_telemetry")
     assert not (home / "tables" / "WEST" / "validated_telemetry" / "_delta_log").exists()
     rows = status_of(desk, home)["rows"]
     assert_closed(rows)
     assert rows["pending"] > 0
+    assert not slots_held(home)
 
 
 @pytest.mark.parametrize(("point", "servers"), [("before_the_switch", 2), ("after_the_switch", 2)])

@@ -1,0 +1,271 @@
+"""Monitoring: what is served and what feeds it watched in each region; class `feature`, free to travel."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from assets.days import DAYS, close, landed_days, record
+from assets.ingestion import DAYS_AT_ONCE
+from assets.lineage import copied, derived
+from assets.regional import here, per_region
+from assets.reports import entries_of, made
+from resources.keys import regional_key
+from resources.placement import bind
+from resources.settings import settings
+from resources.versions import INPUTS_ENTRY, VERSION_TAG, days_made
+from sinet_pipelines.monitoring.freshness import Freshness, count_by_day, freshness_of
+from sinet_pipelines.monitoring.input_drift import (
+    COLUMNS,
+    LEVEL,
+    WATCHED,
+    DayDrift,
+    drift_inputs,
+    fleet_reference,
+    judge_day,
+    reference_span,
+)
+from sinet_pipelines.monitoring.performance import (
+    BIAS_LIMIT_CYCLES,
+    RMSE_LIMIT_CYCLES,
+    Quality,
+    covered_band,
+    quality_of,
+    with_truth,
+)
+from sinet_pipelines.regions import Region
+from sinet_pipelines.schemas.contract import DataClass
+from sinet_pipelines.schemas.events import TRUTH_EVENTS
+from sinet_pipelines.schemas.features import FLEET_PREDICTIONS, WINDOW_FEATURES
+from sinet_pipelines.schemas.monitoring import INPUT_DRIFT, PREDICTION_QUALITY, ROWS_BY_DAY
+from sinet_pipelines.schemas.telemetry import RAW_TELEMETRY
+
+CODE_VERSION = "1"
+DRIFT_CHECK = "inputs_have_not_drifted"
+TRUTH_CHECK = "predictions_are_close_to_truth"
+FRESH_CHECK = "region_sent_rows_yesterday"
+WORST = 5  # features shown of a day: those that drifted are few, or the day is wholly another
+
+
+@per_region
+def input_drift(region: Region) -> dg.AssetsDefinition:
+    """Each day's 21 sensors held against days 5 to 14 of the fleet: PSI, Kolmogorov-Smirnov and limits, one row each.
+
+    Rows are compared with reference rows of the same age, and count for what engines (not rows) can say. A sensor has
+    drifted when its distribution is another for certain (Holm over the sensors, one false day in a thousand) and by
+    much (PSI above 0.25 and above chance). A drifted day is a warning and stops nothing.
+    """
+    key, features_key = regional_key(region, "input_drift"), regional_key(region, "window_features")
+
+    @dg.asset(
+        key=key,
+        deps=[features_key],
+        partitions_def=DAYS,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        check_specs=[
+            dg.AssetCheckSpec(
+                DRIFT_CHECK,
+                asset=key,
+                description=f"No sensor differs from the reference days for certain (adjusted p above {LEVEL:g}) and "
+                "by much (PSI above its limit). A day that fails asks for one retraining and blocks nothing.",
+            )
+        ],
+        output_required=False,
+        code_version=CODE_VERSION,
+        metadata=entries_of(
+            INPUT_DRIFT, region, sources=derived(["psi", "ks", "p_value", "drifted"], WATCHED, keys=[features_key])
+        ),
+        **bind(region, data_class=DataClass.FEATURE, kinds={"deltalake"}),
+    )
+    def asset(context: dg.AssetExecutionContext) -> Iterator[object]:
+        tables, first_day = here(context, region).tables, settings().first_day
+        versions = {day: tags[VERSION_TAG] for day, tags in days_made(context.instance, features_key).items()}
+        inputs = drift_inputs(versions, first_day=first_day, code_version=CODE_VERSION)
+        usual = tables.read(WINDOW_FEATURES, days=reference_span(first_day), columns=COLUMNS)
+        reference = fleet_reference(usual, first_day=first_day)
+        featured = [day for day in landed_days(context, region) if day in versions]
+        for start in range(0, len(featured), DAYS_AT_ONCE):
+            chunk = featured[start : start + DAYS_AT_ONCE]
+            features = tables.read(WINDOW_FEATURES, days=(chunk[0], chunk[-1]), columns=COLUMNS)
+            judged = [judge_day(features, reference, day=day) for day in chunk]
+            written = tables.replace_days(INPUT_DRIFT, pl.concat(one.features for one in judged), days=chunk)
+            yield from record(context, written, inputs=inputs, entries={one.day: _numbers(one) for one in judged})
+            yield from (_drift_evaluation(key, one, inputs=inputs[one.day]) for one in judged)
+        yield from close(context, made=featured, checks=[DRIFT_CHECK])
+
+    return asset
+
+
+def _drift_evaluation(key: dg.AssetKey, judged: DayDrift, *, inputs: str) -> dg.AssetCheckEvaluation:
+    """One day's result; a warning, and never `blocking`: that would end the step, and the other days with it."""
+    drifted = judged.drifted
+    said = f"{', '.join(drifted)} drifted" if drifted else judged.why_not or "no sensor drifted"
+    return dg.AssetCheckEvaluation(
+        asset_key=key,
+        check_name=DRIFT_CHECK,
+        passed=not drifted,
+        severity=dg.AssetCheckSeverity.WARN,
+        partition=judged.day.isoformat(),
+        metadata={**_numbers(judged), INPUTS_ENTRY: inputs},
+        description=said,
+    )
+
+
+def _numbers(judged: DayDrift) -> dict[str, Any]:
+    """Key numbers first, then the worst features as a table; why, where nothing was compared."""
+    if judged.why_not:
+        return {"not_compared": judged.why_not}
+    worst = judged.features.row(0, named=True)
+    lines = ["| feature | psi | limit | ks | p adjusted | drifted |", "|---|---:|---:|---:|---:|---|"]
+    lines += [
+        f"| {row['feature']} | {row['psi']:.2f} | {row['psi_limit']:.2f} | {row['ks']:.2f} | {row['p_adjusted']:.1e} "
+        f"| {'yes' if row['drifted'] else ''} |"
+        for row in judged.features.head(WORST).iter_rows(named=True)
+    ]
+    return {
+        "drifted_features": len(judged.drifted),
+        "worst_feature": worst["feature"],
+        **{name: round(worst[name], 3) for name in ("psi", "psi_limit", "ks")},
+        **{name: float(f"{worst[name]:.3g}") for name in ("p_adjusted", "p_limit")},
+        "rows": worst["rows"],
+        "engines": worst["engines"],
+        "rows_of_no_known_age": judged.passed_over,
+        "worst_features": dg.MetadataValue.md("\n".join(lines)),
+    }
+
+
+@per_region
+def prediction_quality(region: Region) -> dg.AssetsDefinition:
+    """What was predicted of live engines beside what proved true: error, bias, coverage of intervals.
+
+    Of a truth that was revised the newest counts. Truth is capped at 125 cycles, as models are taught.
+    """
+    key = regional_key(region, "prediction_quality")
+    predictions_key, truth_key = (regional_key(region, name) for name in ("fleet_predictions", "truth_events"))
+
+    @dg.asset(
+        key=key,
+        deps=[predictions_key, truth_key],
+        check_specs=[
+            dg.AssetCheckSpec(
+                TRUTH_CHECK,
+                asset=key,
+                description=f"RMSE at most {RMSE_LIMIT_CYCLES:g} cycles, bias at most {BIAS_LIMIT_CYCLES:g} either "
+                "way, and 90 % intervals that cover as often as chance allows, over engines whose truth has arrived.",
+            )
+        ],
+        code_version=CODE_VERSION,
+        metadata=entries_of(
+            PREDICTION_QUALITY,
+            region,
+            sources={
+                **copied(PREDICTION_QUALITY, of=FLEET_PREDICTIONS, keys=[predictions_key]),
+                **derived(["predicted_cycles"], ["rul_cycles"], keys=[predictions_key]),
+                **derived(["true_cycles", "known_at"], ["rul_cycles", "cycle", "known_at"], keys=[truth_key]),
+            },
+        ),
+        **bind(region, data_class=DataClass.FEATURE, kinds={"deltalake"}),
+    )
+    def asset(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        tables = here(context, region).tables
+        predictions = tables.read(FLEET_PREDICTIONS)
+        matched = with_truth(predictions, tables.read(TRUTH_EVENTS))
+        quality = quality_of(matched, predicted=predictions.height)
+        numbers = _quality_numbers(quality)
+        check = dg.AssetCheckResult(
+            passed=not quality.faults,
+            check_name=TRUTH_CHECK,
+            severity=dg.AssetCheckSeverity.WARN,
+            description="; ".join(quality.faults) or None,
+            metadata=numbers,
+        )
+        written = tables.replace(PREDICTION_QUALITY, matched)
+        return made(context, written, code_version=CODE_VERSION, entries=numbers, checks=[check])
+
+    return asset
+
+
+def _quality_numbers(quality: Quality) -> dict[str, Any]:
+    def shown(value: float | None) -> float | str:
+        return "no truth yet" if value is None else round(value, 2)
+
+    if quality.coverage is None:
+        coverage: dict[str, Any] = {"coverage": "not applicable: the model gives no intervals"}
+    else:
+        least, most = covered_band(quality.intervals)
+        said = f"{quality.covered} of {quality.intervals} (allowed: {least} to {most})"
+        coverage = {"coverage_pct": round(100 * quality.coverage, 1), "covered": said}
+    return {
+        "rmse_cycles": shown(quality.rmse_cycles),
+        "rmse_limit_cycles": RMSE_LIMIT_CYCLES,
+        "bias_cycles": shown(quality.bias_cycles),
+        "bias_limit_cycles": BIAS_LIMIT_CYCLES,
+        **coverage,
+        "engines": quality.engines,
+        "waiting_for_truth": quality.waiting,
+    }
+
+
+@per_region
+def rows_by_day(region: Region) -> dg.AssetsDefinition:
+    """Rows and engines that came each day until yesterday, beside the reference days; silent days are named.
+
+    Made by the clock, since silence is nothing that could start it.
+    """
+    key, raw_key = regional_key(region, "rows_by_day"), regional_key(region, "raw_telemetry")
+
+    @dg.asset(
+        key=key,
+        deps=[raw_key],
+        check_specs=[
+            dg.AssetCheckSpec(
+                FRESH_CHECK,
+                asset=key,
+                description="The region sent rows yesterday, and no fewer than a quarter of what it usually sends.",
+            )
+        ],
+        code_version=CODE_VERSION,
+        metadata=entries_of(
+            ROWS_BY_DAY,
+            region,
+            sources={
+                **copied(ROWS_BY_DAY, of=RAW_TELEMETRY, keys=[raw_key]),
+                **derived(["rows"], ["row_hash"], keys=[raw_key]),
+                **derived(["engines"], ["unit"], keys=[raw_key]),
+            },
+        ),
+        **bind(region, data_class=DataClass.FEATURE, kinds={"deltalake"}),
+    )
+    def asset(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        tables, yesterday = here(context, region).tables, _yesterday()
+        rows = tables.read(RAW_TELEMETRY, columns=["event_date", "unit"])
+        by_day = count_by_day(rows, region=region.name, first_day=settings().first_day, until=yesterday)
+        fresh = freshness_of(by_day, region=region.name, expected=yesterday)
+        numbers = _fresh_numbers(fresh)
+        check = dg.AssetCheckResult(
+            passed=not fresh.fault,
+            check_name=FRESH_CHECK,
+            severity=dg.AssetCheckSeverity.WARN,
+            description=fresh.fault or None,
+            metadata=numbers,
+        )
+        written = tables.replace(ROWS_BY_DAY, by_day)
+        return made(context, written, code_version=CODE_VERSION, entries=numbers, checks=[check])
+
+    return asset
+
+
+def _yesterday() -> date:
+    return datetime.now(UTC).date() - timedelta(days=1)
+
+
+def _fresh_numbers(fresh: Freshness) -> dict[str, Any]:
+    share = fresh.share_of_reference
+    return {
+        "rows_yesterday": fresh.rows,
+        "share_of_reference_pct": "no reference yet" if share is None else round(100 * share, 1),
+        "last_day_with_rows": str(fresh.last_day or "none"),
+        "silent_days": ", ".join(map(str, fresh.silent_days)) or "none",
+    }

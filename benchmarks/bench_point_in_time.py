@@ -1,0 +1,112 @@
+"""The point-in-time join of a training set against a bare `polars.join_asof`, one million feature rows, 100k entities.
+
+The bare peer is given frames that are sorted already and does nothing but its join; `sorted` adds the sort it demands.
+Ours takes the rows as they stand, settles ties, and answers in the order of the entities. Rows stand as the table of
+features has them, day by day and engine by engine; `--shuffled` is the worst order for ours.
+
+    python benchmarks/bench_point_in_time.py [--rows 1000000] [--entities 100000] [--features 24] [--shuffled]
+"""
+
+import argparse
+import statistics
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+
+import measure
+
+INNER = 3  # joins a process makes; the middle one counts, the first also pays for what polars sets up
+
+
+def frames(said: argparse.Namespace):
+    """Features of engines at random instants of 25 days, and entities at others."""
+    import numpy as np
+    import polars as pl
+
+    rng = np.random.default_rng(0)
+    engines = max(1, said.rows // 200)
+    unit = rng.integers(0, engines, said.rows)
+    start = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp() * 1e6)
+    instants = pl.Datetime("us", "UTC")
+    width = [f"f{n}" for n in range(said.features)]
+    features = pl.DataFrame(
+        {
+            "unit": pl.Series(unit).cast(pl.String).str.zfill(6),
+            "recorded_at": pl.Series(start + rng.integers(0, 25 * 86_400_000, said.rows) * 1000).cast(instants),
+            **{name: rng.normal(size=said.rows).astype("f4") for name in width},
+        }
+    )
+    asked = pl.Series(rng.integers(0, engines, said.entities)).cast(pl.String).str.zfill(6)
+    at = pl.Series(start + rng.integers(0, 25 * 86_400_000, said.entities) * 1000).cast(instants)
+    if not said.shuffled:
+        features = features.sort(pl.col("recorded_at").dt.date(), "unit", "recorded_at")
+    return pl.DataFrame({"unit": asked, "event_timestamp": at}), features, width
+
+
+def _times(join: Callable[[], object]) -> Mapping[str, float]:
+    took = []
+    for _ in range(INNER):
+        clock = measure.Clock()
+        join()
+        took.append(clock.read())
+    return {name: statistics.median(one[name] for one in took) for name in took[0]}
+
+
+def ours(said: argparse.Namespace) -> Mapping[str, float]:
+    """Our join on rows in any order."""
+    from sinet_pipelines.features.point_in_time import point_in_time_join
+
+    entities, features, width = frames(said)
+    return _times(lambda: point_in_time_join(entities, features, columns=width))
+
+
+def bare(said: argparse.Namespace) -> Mapping[str, float]:
+    """`join_asof` on frames sorted before the clock starts."""
+    entities, features, _ = frames(said)
+    left, right = entities.sort("event_timestamp"), features.sort("recorded_at")
+    return _times(lambda: _join(left, right))
+
+
+def with_sort(said: argparse.Namespace) -> Mapping[str, float]:
+    """`join_asof` and the sorts it demands."""
+    entities, features, _ = frames(said)
+    return _times(lambda: _join(entities.sort("event_timestamp"), features.sort("recorded_at")))
+
+
+def _join(left, right):
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it cannot check that groups are sorted
+        return left.join_asof(right, left_on="event_timestamp", right_on="recorded_at", by="unit")
+
+
+def compare(said: argparse.Namespace) -> None:
+    options = [f"--{name}={getattr(said, name)}" for name in ("rows", "entities", "features")]
+    options += ["--shuffled"] if said.shuffled else []
+    found = measure.rounds(__file__, ["ours", "bare", "sorted"], repeats=said.repeats, arguments=options)
+    table = measure.Table(
+        f"point in time: {said.entities:,} entities against {said.rows:,} rows of {said.features} features"
+    )
+    for variant, figures in found.items():
+        table.add(f"{variant}: wall", [1000 * s for s in figures["wall_s"]], unit="ms")
+        table.add(f"{variant}: peak memory", figures["peak_mib"], unit="MiB")
+    for kind in ("wall_s", "cpu_s"):
+        for peer, aim in (("bare", "<= 1.5"), ("sorted", "")):
+            ratios = measure.ratios(found["ours"][kind], found[peer][kind])
+            table.add(f"ours / {peer}, {kind[:-2]}", ratios, unit="x", aim=aim if kind == "wall_s" else "")
+    table.print()
+
+
+if __name__ == "__main__":
+    measure.main(
+        __doc__.splitlines()[0],
+        variants={"ours": ours, "bare": bare, "sorted": with_sort},
+        compare=compare,
+        options={
+            "--rows": {"type": int, "default": 1_000_000},
+            "--entities": {"type": int, "default": 100_000},
+            "--features": {"type": int, "default": 24},
+            "--shuffled": {"action": "store_true", "help": "feature rows in random order"},
+            "--repeats": {"type": int, "default": 5},
+        },
+    )

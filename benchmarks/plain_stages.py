@@ -1,0 +1,60 @@
+"""The data stages of the walk as a plain script: the library's calls of the assets, in the same chunks, nothing recorded."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+
+from assets.features import REACH_DAYS
+from assets.ingestion import DAYS_AT_ONCE
+from assets.validation import _keep
+from sinet_pipelines.features.regimes import OperatingRegimes
+from sinet_pipelines.features.windows import rolling_statistics
+from sinet_pipelines.ingestion.landing import LandingZone
+from sinet_pipelines.schemas.features import WINDOW_FEATURES
+from sinet_pipelines.schemas.telemetry import EARLY_TELEMETRY, RAW_TELEMETRY, VALIDATED_TELEMETRY
+from sinet_pipelines.storage.blobs import BlobStore
+from sinet_pipelines.storage.tables import TableStore
+from sinet_pipelines.validation import expectations
+from sinet_pipelines.validation.judge import judge_days
+
+
+def warm() -> None:
+    """Imports what the stages import lazily, and builds the suite, so that the clock sees neither."""
+    expectations._definition(VALIDATED_TELEMETRY)
+
+
+def _chunks(home: Path, region: str) -> Iterator[tuple[LandingZone, TableStore, list[date]]]:
+
+    zone, tables = LandingZone(home / "landing"), TableStore(str(home / "tables" / region))
+    days = zone.days(region)
+    for start in range(0, len(days), DAYS_AT_ONCE):
+        yield zone, tables, days[start : start + DAYS_AT_ONCE]
+
+
+def ingest(home: Path, region: str) -> None:
+    """Drops to `raw_telemetry`."""
+    for zone, tables, days in _chunks(home, region):
+        rows = pl.concat(zone.read_day(region, day).rows for day in days)
+        now = pl.lit(datetime.now(UTC)).cast(pl.Datetime("us", "UTC"))
+        tables.replace_days(RAW_TELEMETRY, rows.with_columns(ingested_at=now), days=days)
+
+
+def validate(home: Path, region: str) -> None:
+    """`raw_telemetry` to `validated_telemetry`, quarantine and first cycles."""
+    for zone, tables, days in _chunks(home, region):
+        raw = tables.read(RAW_TELEMETRY, days=(days[0], days[-1]))
+        faults = {day: zone.read_faults(region, day) for day in days}
+        judged = judge_days(raw, VALIDATED_TELEMETRY, drop_faults=faults)
+        _keep(tables, judged, [verdict.day for verdict in judged.days if verdict.passed])
+
+
+def describe(home: Path, region: str) -> None:
+    """`validated_telemetry` to `window_features`."""
+    regimes = OperatingRegimes.from_json(BlobStore(home / "blobs" / "EAST").get_ref("operating_regimes").decode())
+    for _, tables, days in _chunks(home, region):
+        early = tables.read(EARLY_TELEMETRY)
+        history = tables.read(VALIDATED_TELEMETRY, days=(days[0] - timedelta(days=REACH_DAYS), days[-1]))
+        features = rolling_statistics(history, first_cycles=early, regimes=regimes)
+        tables.replace_days(WINDOW_FEATURES, features, days=days)

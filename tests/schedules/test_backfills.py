@@ -1,0 +1,140 @@
+"""What a repair plans: nothing when all is done, else what is not what its inputs say, in as few runs as may be."""
+
+from datetime import date, timedelta
+
+import dagster as dg
+from hypothesis import given
+from hypothesis import strategies as st
+
+from resources.keys import everywhere, global_key, regional_key
+from resources.stale import Books
+from resources.versions import INPUTS_TAG, VERSION_TAG
+from schedules.backfills import PlannedRun, contiguous, landed_range, plan_repair, startable
+from sinet_pipelines.regions import EAST, NULL_ISLAND, WEST
+
+JANUARY = [date(2026, 1, day) for day in range(1, 31)]
+
+
+def names(run):
+    return {"/".join((key.path[0], key.path[-1])) for key in run.keys}
+
+
+def test_nothing_is_planned_when_everything_is_what_its_inputs_say(instance, graph, home):
+    assert plan_repair(instance, graph, home) == []
+
+
+def test_a_day_with_a_late_drop_is_made_again_and_features_of_the_day_after_with_it(
+    instance, graph, home, zone, land_late
+):
+    days = zone.days(WEST.name)
+    land_late(WEST, days[4])
+    rows, rest = plan_repair(instance, graph, home)
+    assert rows == PlannedRun(
+        frozenset([regional_key(WEST, "raw_telemetry"), regional_key(WEST, "validated_telemetry")]), (days[4], days[4])
+    )
+    assert rest.days == (days[4], days[5])
+    assert {name for name in names(rest) if name.endswith(("telemetry", "window_features"))} == {"WEST/window_features"}
+    assert {"WEST/live_sequences", "WEST/fleet_predictions", "predictive_maintenance/gradient_boosting"} <= names(rest)
+    assert names(rest).isdisjoint(
+        {"EAST/live_sequences", "WEST/regime_cells", "predictive_maintenance/operating_regimes"}
+    )
+
+
+def test_a_day_made_from_other_inputs_is_planned_from_there_on(instance, graph, home, zone):
+    day = zone.days(EAST.name)[9]
+    other = {INPUTS_TAG: "other-rows", VERSION_TAG: "1"}
+    key = regional_key(EAST, "window_features")
+    instance.report_runless_asset_event(dg.AssetMaterialization(key, partition=str(day), tags=other))
+    (run,) = plan_repair(instance, graph, home)
+    assert run.days == (day, day)
+    assert "EAST/window_features" in names(run)
+    assert names(run).isdisjoint({"EAST/validated_telemetry", "EAST/raw_telemetry", "EAST/live_sequences"})
+
+
+def test_a_new_day_is_planned_whole_in_one_run(instance, graph, home, zone, land_late):
+    last = zone.days(EAST.name)[-1]
+    today = last + timedelta(days=1)
+    land_late(EAST, today, on=last)
+    (run,) = plan_repair(instance, graph, home)
+    assert run.days == (today, today)
+    assert {"EAST/raw_telemetry", "EAST/validated_telemetry", "EAST/window_features"} <= names(run)
+
+
+def test_days_that_are_no_partitions_are_left_until_they_are(instance, graph, home, zone, land_late):
+    days = zone.days(EAST.name)
+    early, to_come = days[0] - timedelta(days=3), days[-1] + timedelta(days=3)
+    for day in (early, to_come):
+        land_late(EAST, day, on=days[0])
+    assert plan_repair(instance, graph, home) == []
+    assert Books(instance, graph, home).outside(EAST) == [early, to_come]
+    assert landed_range(Books(instance, graph, home)) == (days[0], days[-1])
+
+
+def test_rows_made_before_there_were_regimes_get_their_features_when_there_are(instance, graph, home, zone):
+    """As after a kill between the rows and the regimes."""
+    next((home / "blobs" / EAST.name).rglob("operating_regimes*")).unlink()
+    instance.wipe_assets([global_key("operating_regimes"), *everywhere("window_features")])
+    (run,) = plan_repair(instance, graph, home)
+    days = zone.days(EAST.name)
+    assert run.days == (days[0], days[-1])
+    assert {"EAST/window_features", "predictive_maintenance/operating_regimes"} <= names(run)
+    assert "EAST/raw_telemetry" not in names(run)
+
+
+def test_other_code_makes_every_day_anew_and_all_that_follows(instance, graph, home, zone, monkeypatch):
+    node = graph.get(regional_key(EAST, "validated_telemetry"))
+    monkeypatch.setattr(type(node), "code_version", property(lambda self: "2" if self.key == node.key else "1"))
+    (run,) = plan_repair(instance, graph, home)
+    days = zone.days(EAST.name)
+    assert run.days == (days[0], days[-1])
+    assert {"EAST/validated_telemetry", "EAST/window_features", "EAST/live_sequences"} <= names(run)
+    assert names(run).isdisjoint({"EAST/raw_telemetry", "WEST/validated_telemetry"})
+
+
+def test_events_that_landed_are_made_again_with_what_learns_from_them(instance, graph, home, zone):
+    import polars as pl
+
+    events = zone.read_events(NULL_ISLAND.name, "failures").head(1)
+    zone.land_events(NULL_ISLAND.name, "failures", name="late", events=events.with_columns(pl.col("cycle") + 1))
+    (run,) = plan_repair(instance, graph, home)
+    assert run.days is None
+    assert {"NULL_ISLAND/failure_events", "predictive_maintenance/training_set"} <= names(run)
+    assert names(run).isdisjoint({"EAST/failure_events", "NULL_ISLAND/truth_events", "EAST/live_sequences"})
+
+
+def test_what_is_known_to_be_stale_is_planned_with_what_follows_it(instance, graph, home):
+    (run,) = plan_repair(instance, graph, home, also=[global_key("endpoint")])
+    assert run.keys == {global_key("endpoint"), *everywhere("fleet_predictions")}
+
+
+def test_what_is_to_be_left_is_left_once_it_exists_and_made_when_it_does_not(instance, graph, home, zone, land_late):
+    land_late(EAST, zone.days(EAST.name)[4])
+    _, rest = plan_repair(instance, graph, home, leave=("training_set", "regime_cells", "operating_regimes"))
+    assert global_key("training_set") not in rest.keys
+    instance.wipe_assets([global_key("training_set")])
+    _, rest = plan_repair(instance, graph, home, leave=("training_set", "regime_cells", "operating_regimes"))
+    assert global_key("training_set") in rest.keys
+
+
+def test_only_runs_that_need_nothing_planned_before_them_may_start_at_once(graph):
+    def run(name, first, last):
+        return PlannedRun(frozenset(everywhere(name)), (date(2026, 1, first), date(2026, 1, last)))
+
+    early, late = run("raw_telemetry", 1, 2), run("raw_telemetry", 5, 6)
+    assert startable([early, late, run("window_features", 1, 7)], graph) == [early, late]
+    assert startable([run("window_features", 1, 2)], graph) == [run("window_features", 1, 2)]
+
+
+@given(st.sets(st.sampled_from(JANUARY)), st.sets(st.sampled_from(JANUARY)))
+def test_stretches_hold_each_stale_landed_day_once_and_no_other_landed_day(stale, landed):
+    held = [day for first, last in contiguous(stale, landed) for day in sorted(landed) if first <= day <= last]
+    assert held == sorted(stale & landed)
+
+
+def test_a_planned_run_says_its_days_as_dagster_reads_them():
+    run = PlannedRun(frozenset([dg.AssetKey("a")]), (date(2026, 1, 1), date(2026, 1, 3)))
+    assert run.tags == {
+        "dagster/asset_partition_range_start": "2026-01-01",
+        "dagster/asset_partition_range_end": "2026-01-03",
+    }
+    assert PlannedRun(frozenset()).tags == {}

@@ -1,0 +1,133 @@
+"""What landed is requested: once for each region and contiguous range, when nobody else is at work on it."""
+
+import fcntl
+from datetime import date, timedelta
+
+import dagster as dg
+import polars as pl
+import pytest
+
+from schedules.sensors import landing
+from sinet_pipelines.regions import EAST, WEST
+from tests.conftest import executor_for
+
+FIRST, LAST = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+
+
+@pytest.fixture
+def evaluate(instance, definitions):
+    """One evaluation: its run requests, or why there are none, and what it warned of."""
+
+    def once():
+        repository = definitions.get_repository_def()
+        with dg.build_sensor_context(instance=instance, repository_def=repository) as context:
+            return list(landing(context))
+
+    return once
+
+
+def asked(requests):
+    """Region, assets and days of each request."""
+    return [
+        (request.tags["sinet/region"], {key.path[-1] for key in request.asset_selection}, *days_of(request))
+        for request in requests
+    ]
+
+
+def days_of(request):
+    return [request.tags[tag] for tag in (FIRST, LAST) if tag in request.tags]
+
+
+def test_nothing_is_requested_when_every_drop_is_in_the_tables(evaluate):
+    (reason,) = evaluate()
+    assert reason.skip_message == "every drop is in the tables"
+
+
+def test_each_region_and_contiguous_range_is_one_request(evaluate, zone, land_late):
+    days = zone.days(EAST.name)
+    for region, day in ((EAST, days[3]), (EAST, days[4]), (EAST, days[9]), (WEST, days[3])):
+        land_late(region, day)
+    rows = {"raw_telemetry", "validated_telemetry"}
+    assert asked(evaluate()) == [
+        ("EAST", rows, str(days[3]), str(days[4])),
+        ("EAST", rows, str(days[9]), str(days[9])),
+        ("WEST", rows, str(days[3]), str(days[3])),
+    ]
+
+
+def test_what_was_requested_is_not_requested_again_once_it_ran(evaluate, zone, land_late, instance, home, definitions):
+    day = zone.days(EAST.name)[3]
+    land_late(EAST, day)
+    (request,) = evaluate()
+    keys, days = request.asset_selection, tuple(date.fromisoformat(one) for one in days_of(request))
+    assert executor_for(home, definitions)(instance, keys, days).success
+    (reason,) = evaluate()
+    assert reason.skip_message == "every drop is in the tables"
+
+
+def test_the_key_of_a_request_is_what_landed(evaluate, zone, land_late):
+    day = zone.days(EAST.name)[3]
+    file = land_late(EAST, day)
+    (first,), (second,) = evaluate(), evaluate()
+    assert first.run_key == second.run_key
+    content = file.read_bytes()
+    file.unlink()
+    file.with_name("renamed.parquet").write_bytes(content)
+    (renamed,) = evaluate()
+    assert renamed.run_key == first.run_key
+    land_late(EAST, day, on=day + timedelta(days=1))
+    (other,) = evaluate()
+    assert other.run_key != first.run_key
+
+
+def test_events_that_landed_are_requested(evaluate, zone):
+    events = zone.read_events(EAST.name, "truth").head(1).with_columns(pl.col("rul_cycles") + 1)
+    zone.land_events(EAST.name, "truth", name="late", events=events)
+    assert asked(evaluate()) == [("EAST", {"truth_events"})]
+
+
+def test_nothing_is_requested_while_sinet_run_is_at_work(evaluate, zone, land_late, home):
+    land_late(EAST, zone.days(EAST.name)[3])
+    with (home / "run.lock").open("a+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        (reason,) = evaluate()
+        assert "`sinet run` is at work" in reason.skip_message
+    assert len(evaluate()) == 1  # the lock went with its file
+
+
+def test_a_region_waits_while_its_last_arrival_is_still_being_taken_in(evaluate, zone, land_late, instance, graph):
+    day = zone.days(EAST.name)[3]
+    land_late(EAST, day)
+    land_late(WEST, day)
+    tags = {"dagster/sensor_name": "landing", "sinet/region": "EAST"}
+    run = instance.create_run_for_job(dg.JobDefinition(name="any", graph_def=dg.GraphDefinition("any")), tags=tags)
+    assert [request.tags["sinet/region"] for request in evaluate()] == ["WEST"]
+    instance.report_run_failed(run)
+    assert [request.tags["sinet/region"] for request in evaluate()] == ["EAST", "WEST"]
+
+
+def test_drops_outside_the_fleets_days_are_warned_of_and_stop_nothing(evaluate, zone, land_late, caplog, capsys):
+    days = zone.days(EAST.name)
+    land_late(EAST, days[0] - timedelta(days=9), on=days[0])
+    land_late(EAST, days[3])
+    ((_, _, first, last),) = asked(evaluate())
+    assert first == last == str(days[3])
+    said = caplog.text + "".join(capsys.readouterr())
+    assert f"EAST has drops of {days[0] - timedelta(days=9)}, which are no days of this fleet" in said
+
+
+def test_an_empty_home_is_skipped(instance, definitions, tmp_path, monkeypatch, evaluate):
+    from resources.settings import settings
+
+    monkeypatch.setenv("SINET_HOME", str(tmp_path / "nothing"))
+    settings.cache_clear()
+    with dg.DagsterInstance.ephemeral() as fresh:
+        context = dg.build_sensor_context(instance=fresh, repository_def=definitions.get_repository_def())
+        requests = list(landing(context))
+    assert all(isinstance(one, dg.RunRequest | dg.SkipReason) for one in requests)
+    assert not any(days_of(one) for one in requests if isinstance(one, dg.RunRequest))
+
+
+def test_it_is_on_by_default_and_looks_every_ten_seconds():
+    assert landing.default_status == dg.DefaultSensorStatus.RUNNING
+    assert landing.minimum_interval_seconds == 10
