@@ -6,7 +6,7 @@ from datetime import date, timedelta
 import dagster as dg
 import polars as pl
 
-from assets.days import DAYS, close, landed_days, reaching_back, record
+from assets.days import DAYS, close, landed_days, reaching_back, record, record_quiet
 from assets.lineage import cells_of, features_of, sequences_of
 from assets.regional import here, per_region
 from assets.reports import entries_of, made
@@ -102,6 +102,7 @@ def window_features(region: Region) -> dg.AssetsDefinition:
         place = here(context, region)
         regimes = newest_regimes(here(context, EAST))
         early = place.tables.read(EARLY_TELEMETRY)
+        yield from record_quiet(context, region)
         landed = landed_days(context, region)
         finished: list[date] = []
         for start in range(0, len(landed), DAYS_AT_ONCE):

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import dagster as dg
 import polars as pl
 
-from assets.days import DAYS, close, landed_days, record
+from assets.days import DAYS, close, landed_days, record, record_quiet
 from assets.lineage import copied
 from assets.regional import here, per_region
 from assets.reports import entries_of, schema_of
@@ -58,6 +58,7 @@ def raw_telemetry(region: Region) -> dg.AssetsDefinition:
     )
     def asset(context: dg.AssetExecutionContext) -> Iterator[object]:
         place = here(context, region)
+        yield from record_quiet(context, region)
         landed = landed_days(context, region)
         for start in range(0, len(landed), DAYS_AT_ONCE):
             chunk = landed[start : start + DAYS_AT_ONCE]

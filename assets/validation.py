@@ -7,7 +7,7 @@ import dagster as dg
 import polars as pl
 
 from assets.checks import contract_check
-from assets.days import DAYS, close, landed_days, record
+from assets.days import DAYS, close, landed_days, record, record_quiet
 from assets.ingestion import DAYS_AT_ONCE
 from assets.lineage import copied
 from assets.regional import here, per_region
@@ -75,6 +75,7 @@ def validated_telemetry(region: Region) -> dg.AssetsDefinition:
     )
     def asset(context: dg.AssetExecutionContext) -> Iterator[object]:
         place = here(context, region)
+        yield from record_quiet(context, region)
         landed = landed_days(context, region)
         made: list[date] = []
         verdicts: dict[date, DayVerdict] = {}

@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import measure
 
@@ -74,13 +75,13 @@ def stock(said: argparse.Namespace) -> Mapping[str, float]:
 
 
 def _as_a_run(said: argparse.Namespace, *, stock: bool) -> Mapping[str, float]:
-    from plain_stages import warm
-
     from sinet_pipelines.cli.home import make_home
     from sinet_pipelines.cli.orchestrator import enter, load_definitions, opened_instance
 
     home = make_home(_fresh(said.home))
     enter(measure.ROOT, home)
+    from plain_stages import warm  # the assets read the home as they are imported: entered first
+
     if stock:
         _with_stock_storage(home)
     warm()
@@ -99,7 +100,7 @@ def _with_stock_storage(home: Path) -> None:
     file.write_text(yaml.safe_dump({**said, "storage": {"sqlite": {"base_dir": str(home / "dagster")}}}))
 
 
-def _execute(instance, graph) -> Mapping[str, float]:
+def _execute(instance: Any, graph: Any) -> Mapping[str, float]:
     from dagster._core.execution.api import execute_run
     from fleet_rows import DAYS, FIRST_DAY
     from rich.console import Console

@@ -11,13 +11,14 @@ import argparse
 import statistics
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 import measure
 
 INNER = 3  # joins a process makes; the middle one counts, the first also pays for what polars sets up
 
 
-def frames(said: argparse.Namespace):
+def frames(said: argparse.Namespace) -> tuple[Any, Any, list[str]]:
     """Features of engines at random instants of 25 days, and entities at others."""
     import numpy as np
     import polars as pl
@@ -72,7 +73,7 @@ def with_sort(said: argparse.Namespace) -> Mapping[str, float]:
     return _times(lambda: _join(entities.sort("event_timestamp"), features.sort("recorded_at")))
 
 
-def _join(left, right):
+def _join(left: Any, right: Any) -> object:
     import warnings
 
     with warnings.catch_warnings():

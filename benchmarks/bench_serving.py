@@ -55,10 +55,12 @@ def forest() -> tuple[bytes, dict[str, Any]]:
     history = simulate_fleet(history_engines=30, live_engines=1).train.with_columns(role=pl.lit("history"))
     regimes = find_regimes(setting_cells(history))
     rng = np.random.default_rng(0)
-    features = rng.normal(size=(4000, len(FEATURE_NAMES))).astype(np.float32)
+    features = rng.normal(size=(1000, len(FEATURE_NAMES))).astype(np.float32)
     target = 60 + 20 * features[:, 0] + rng.normal(size=len(features))
     data = lightgbm.Dataset(features, target, params={"verbose": -1})
-    booster = lightgbm.train({"objective": "regression", "verbose": -1, "num_leaves": 31}, data, TREES)
+    booster = lightgbm.train(
+        {"objective": "regression", "verbose": -1, "num_leaves": 31, "num_threads": 1}, data, TREES
+    )
     graph = export(BoostedModel(FEATURE_NAMES, booster.model_to_string()), regimes=regimes, family="gradient_boosting")
     engine = mean_engine(regimes)
     row = {

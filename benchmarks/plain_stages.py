@@ -1,4 +1,4 @@
-"""The data stages of the walk as a plain script: the library's calls of the assets, in the same chunks, nothing recorded."""
+"""The data stages as a plain script: the same library calls as the assets', in the same chunks, nothing recorded."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -26,7 +26,6 @@ def warm() -> None:
 
 
 def _chunks(home: Path, region: str) -> Iterator[tuple[LandingZone, TableStore, list[date]]]:
-
     zone, tables = LandingZone(home / "landing"), TableStore(str(home / "tables" / region))
     days = zone.days(region)
     for start in range(0, len(days), DAYS_AT_ONCE):

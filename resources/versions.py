@@ -15,6 +15,8 @@ VERSION_TAG = "dagster/data_version"
 INPUTS_TAG = "sinet/inputs"
 INPUTS_ENTRY = "inputs"  # the same, in the metadata of a check: what a failed day was judged from
 
+NOTHING = "e3b0c44298fc1c14"  # the version of a day without rows: the content hash of nothing
+
 PAGE = 1000  # records of one query
 
 Tags = Mapping[str, str]
@@ -66,10 +68,14 @@ def days_refused(instance: dg.DagsterInstance, key: dg.AssetKey, check: str) -> 
 
 
 def version_of(instance: dg.DagsterInstance, key: dg.AssetKey) -> str:
-    """The version of what an asset holds, all of its days together; empty for one that holds nothing."""
+    """The version of what an asset holds, all of its days together; empty for one that holds nothing.
+
+    A day without rows adds nothing, so that asking for it changes nothing either.
+    """
     days = days_made(instance, key)
     if days:
-        return fingerprint(*(f"{day}={tags[VERSION_TAG]}" for day, tags in sorted(days.items())))
+        versions = {day: tags[VERSION_TAG] for day, tags in days.items() if tags[VERSION_TAG] != NOTHING}
+        return fingerprint(*(f"{day}={version}" for day, version in sorted(versions.items())))
     event = instance.get_latest_materialization_event(key)
     tags = event.asset_materialization.tags if event and event.asset_materialization else None
     return tags.get(VERSION_TAG, "") if tags else ""

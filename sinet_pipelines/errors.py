@@ -84,3 +84,12 @@ class BusyError(FailedError):
 
 class ServingError(FailedError):
     """A model server that does not start or does not answer."""
+
+
+def first_line(error: Exception) -> str:
+    r"""What a foreign error says first, or its class where it says nothing; the rest is of its own insides.
+
+    >>> first_line(OSError("no such file\n  at reader.cc:12")), first_line(KeyError())
+    ('no such file', 'KeyError')
+    """
+    return (str(error).splitlines() or [type(error).__name__])[0]

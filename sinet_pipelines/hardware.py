@@ -34,14 +34,14 @@ HARDWARE: tuple[Hardware, ...] = (
     Hardware(
         "nvidia-a100",
         80 * GIB,
-        ("fp64", "tf32", "bf16", "fp16", "int8"),
+        ("fp64", "fp32", "tf32", "bf16", "fp16", "int8"),
         "PCI passthrough",
         "NVIDIA A100 80GB data sheet",
     ),
     Hardware(
         "nvidia-h100",
         80 * GIB,
-        ("fp64", "tf32", "bf16", "fp16", "fp8", "int8"),
+        ("fp64", "fp32", "tf32", "bf16", "fp16", "fp8", "int8"),
         "PCI passthrough",
         "NVIDIA H100 data sheet",
     ),
@@ -51,7 +51,9 @@ HARDWARE: tuple[Hardware, ...] = (
     Hardware("tpu-v4", 32 * GIB, ("fp32", "bf16", "int8"), "bare-metal Kubernetes", "Jouppi et al., TPU v4, ISCA 2023"),
     Hardware("cerebras-cs2", 40 * GIB, ("fp32", "fp16"), "dedicated", "Cerebras WSE-2 data sheet: 40 GB on the wafer"),
     Hardware("nvidia-t4", 16 * GIB, ("fp32", "fp16", "int8", "int4"), "direct", "NVIDIA T4 data sheet"),
-    Hardware("nvidia-a10", 24 * GIB, ("tf32", "bf16", "fp16", "int8", "int4"), "direct", "NVIDIA A10 data sheet"),
+    Hardware(
+        "nvidia-a10", 24 * GIB, ("fp32", "tf32", "bf16", "fp16", "int8", "int4"), "direct", "NVIDIA A10 data sheet"
+    ),
     Hardware(
         "fpga", 16 * GIB, ("int8", "int4"), "direct", "assumption: a card with 16 GiB, the kind of AMD Alveo U55C"
     ),

@@ -104,9 +104,8 @@ def prepare(source: CmapssSubset) -> Task:
     known = features_by_row(train, first_cycles=train, regimes=regimes)
     asked = features_by_row(test, first_cycles=test, regimes=regimes)
     last = asked.rows.select(pl.col("cycle") == pl.col("cycle").max().over("unit"))["cycle"].to_numpy()
-    life = known.rows.select(pl.col("cycle").max().over("unit"))[
-        "cycle"
-    ].to_numpy()  # the file runs every engine to failure
+    # the file runs every engine to failure
+    life = known.rows.select(pl.col("cycle").max().over("unit"))["cycle"].to_numpy()
     cycle_B = known.rows["cycle"].to_numpy()
     unit_B = known.rows["unit"].to_numpy().astype(np.str_)
     return Task(

@@ -218,7 +218,7 @@ def _answer(url: str, response: HTTPResponse, content: bytes) -> Answer:
                 tensors[spec.name] = from_raw(memoryview(content)[at : at + size], spec, shape)
                 at += size
         return Answer(tensors, said["model_name"], said.get("model_version", ""))
-    except (KeyError, TypeError, AttributeError, UsageError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, UsageError) as error:
         raise foreign(url, error) from error
 
 

@@ -9,13 +9,13 @@ The server process, its starter and its clients share this module, so it stays l
 """
 
 import json
-import os
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from sinet_pipelines.storage.files import write_whole
 from sinet_pipelines.storage.locks import is_held
 
 CURRENT_FILE = "current.json"
@@ -151,7 +151,7 @@ def read_current(folder: Path) -> Endpoint | None:
 
 def write_current(folder: Path, endpoint: Endpoint) -> None:
     """From now on clients of this endpoint ask this server."""
-    write_json(folder / CURRENT_FILE, asdict(endpoint) | {"ready": True})
+    _write(folder / CURRENT_FILE, asdict(endpoint) | {"ready": True})
 
 
 def read_report(path: Path) -> Report | None:
@@ -169,7 +169,7 @@ def read_report(path: Path) -> Report | None:
 
 def write_report(folder: Path, report: Report) -> None:
     """Leaves the report where the starter looks for it."""
-    write_json(report_path(folder, report.token), asdict(report))
+    _write(report_path(folder, report.token), asdict(report))
 
 
 def report_path(folder: Path, token: str) -> Path:
@@ -200,18 +200,15 @@ def is_alive(server: Endpoint | Report) -> bool:
         return False
 
 
-def write_json(path: Path, said: dict[str, Any]) -> None:
-    """Replaces a file of JSON whole."""
-    unfinished = path.with_name(f".{path.name}-{os.getpid()}")
-    unfinished.write_text(json.dumps(said, indent=2))
-    unfinished.replace(path)
-
-
 def _endpoint(said: dict[str, Any]) -> Endpoint | None:
     try:
         return Endpoint(**{field.name: said[field.name] for field in fields(Endpoint)})
     except KeyError:
         return None
+
+
+def _write(path: Path, said: dict[str, Any]) -> None:
+    write_whole(path, json.dumps(said, indent=2).encode())
 
 
 def _read(path: Path) -> dict[str, Any] | None:

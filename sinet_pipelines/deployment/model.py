@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sinet_pipelines.deployment.repository import read_model
 from sinet_pipelines.deployment.tensors import TensorSpec, datatype_of_onnx
 from sinet_pipelines.deployment.triton_config import read_config, read_sample
-from sinet_pipelines.errors import ServingError, UsageError
+from sinet_pipelines.errors import ServingError, UsageError, first_line
 
 PLATFORM = "onnxruntime_onnx"  # Triton's word for ONNX graphs
 
@@ -91,7 +91,8 @@ class ServedModel:
         try:
             return self._session.run(outputs, inputs)
         except self._failures as error:
-            raise UsageError(f"{self.name!r} cannot compute these inputs: {_first_line(error)}; send others") from error
+            why = first_line(error)[:300]
+            raise UsageError(f"{self.name!r} cannot compute these inputs: {why}; send others") from error
 
     def _check_batch(self, inputs: Mapping[str, NDArray]) -> None:
         if len(inputs) != len(self.inputs):
@@ -137,7 +138,7 @@ def open_graph(content: bytes, name: str) -> Graph:
         session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         inputs, outputs = (tuple(map(_spec, found)) for found in (session.get_inputs(), session.get_outputs()))
     except failures as error:
-        raise ServingError(f"{name!r} cannot be loaded: {_first_line(error)}; export it again") from error
+        raise ServingError(f"{name!r} cannot be loaded: {first_line(error)[:300]}; export it again") from error
     return Graph(session, inputs, outputs)
 
 
@@ -169,10 +170,6 @@ def _runtime_failures() -> tuple[type[Exception], ...]:
 
     own = [value for value in vars(state).values() if isinstance(value, type) and issubclass(value, Exception)]
     return (*own, RuntimeError, ValueError)  # the Python layer checks inputs with these two
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:300]
 
 
 def _quoted(name: object) -> str:

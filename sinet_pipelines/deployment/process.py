@@ -13,8 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +76,7 @@ def ensure_server(
         ServingError: the new server does not start; the old one goes on.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with _only_starter(folder):
+    with held(folder / LOCK_FILE, wait_s=LOCK_S):
         running = current(folder)
         if running is None or not _serves(running, model, version, sha256, (port, grpc_port)):
             options = ServerOptions(
@@ -102,7 +101,7 @@ def stop_servers(folder: Path) -> int:
     """Ends every server of an endpoint; returns how many were running."""
     if not folder.is_dir():
         return 0
-    with _only_starter(folder):
+    with held(folder / LOCK_FILE, wait_s=LOCK_S):
         named = read_current(folder)
         ended = 1 if named is not None and _stop(named) else 0
         (folder / CURRENT_FILE).unlink(missing_ok=True)
@@ -205,8 +204,8 @@ def _await_ready(
 
 def _leave_ports(report: Report, old: Endpoint | None) -> None:
     """A new server has loaded its model and waits for fixed ports: the old one leaves them, if all are its own."""
-    held = {_port(address) for address in (old.url, old.grpc)} if old is not None else set()
-    if old is not None and held >= set(report.ports):
+    olds = {_port(address) for address in (old.url, old.grpc)} if old is not None else set()
+    if old is not None and olds >= set(report.ports):
         _stop(old)
     elif is_alive(report):
         raise _as_error(report)
@@ -263,13 +262,6 @@ def _leave_running() -> None:
     """Servers are meant to outlive us: told that they have ended, `Popen` does not warn of them at our end."""
     for child in _children.values():
         child.returncode = child.poll() or 0
-
-
-@contextmanager
-def _only_starter(folder: Path) -> Iterator[None]:
-    """Holds the endpoint's lock; the system gives it back when we end, however that is."""
-    with held(folder / LOCK_FILE, wait_s=LOCK_S):
-        yield
 
 
 def _log_path(folder: Path, token: str) -> Path:

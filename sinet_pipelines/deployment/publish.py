@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -26,6 +25,7 @@ from sinet_pipelines.deployment.repository import (
 from sinet_pipelines.deployment.tensors import TensorSpec, to_raw
 from sinet_pipelines.deployment.triton_config import CONFIG_FILE, WARMUP_FOLDER, config_text
 from sinet_pipelines.errors import StorageError, UsageError
+from sinet_pipelines.storage.files import write_whole
 
 
 def publish_model(
@@ -68,7 +68,7 @@ def name_version(repository: Path, model: str, *, version: str, alias: str) -> N
     """
     read_manifest(repository, model, version)
     with _storing(repository / model):
-        _replace(repository / model / ALIASES_FILE, _dump(aliases(repository, model) | {alias: version}))
+        write_whole(repository / model / ALIASES_FILE, _dump(aliases(repository, model) | {alias: version}))
 
 
 def _check_names(model: str, version: str) -> None:
@@ -96,8 +96,8 @@ def _publish_settings(folder: Path, content: bytes, sample: Mapping[str, NDArray
     _check_sample(graph.inputs, sample)
     (folder / WARMUP_FOLDER).mkdir(parents=True, exist_ok=True)
     for spec in graph.inputs:
-        _replace(folder / WARMUP_FOLDER / spec.name, to_raw(sample[spec.name], spec.datatype))
-    _replace(folder / CONFIG_FILE, config_text(folder.name, inputs=graph.inputs, outputs=graph.outputs).encode())
+        write_whole(folder / WARMUP_FOLDER / spec.name, to_raw(sample[spec.name], spec.datatype))
+    write_whole(folder / CONFIG_FILE, config_text(folder.name, inputs=graph.inputs, outputs=graph.outputs).encode())
 
 
 def _check_sample(inputs: tuple[TensorSpec, ...], sample: Mapping[str, NDArray]) -> None:
@@ -112,8 +112,8 @@ def _publish_version(folder: Path, content: bytes, manifest: Manifest) -> None:
     unfinished = folder.with_name(f".{folder.name}-{uuid4().hex[:8]}")
     unfinished.mkdir(parents=True)
     try:
-        _replace(unfinished / MODEL_FILE, content)
-        _replace(unfinished / MANIFEST_FILE, _dump(vars(manifest)))
+        write_whole(unfinished / MODEL_FILE, content)
+        write_whole(unfinished / MANIFEST_FILE, _dump(vars(manifest)))
         _put_in_place(unfinished, folder)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -132,19 +132,6 @@ def _put_in_place(unfinished: Path, folder: Path) -> None:
 
 def _dump(content: Mapping[str, Any]) -> bytes:
     return json.dumps(dict(content), indent=2, sort_keys=True).encode()
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Writes a file whole or not at all, and through to the disk."""
-    unfinished = path.with_name(f".{path.name}-{uuid4().hex[:8]}")
-    try:
-        with unfinished.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 @contextmanager

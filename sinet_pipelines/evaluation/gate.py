@@ -13,7 +13,7 @@ from sinet_pipelines.errors import ContractError
 from sinet_pipelines.models.model import Floats
 from sinet_pipelines.schemas.features import MAX_RUL_CYCLES
 
-MAX_T = 1.645  # one-sided 5 %: past it the engines on which it is worse outweigh those on which it is better
+MAX_T = 1.645  # 5 % of the normal, which t nears from thirty engines on; of fewer it refuses sooner
 MAX_GROWTH = 0.10  # of the RMSE: so much is worse however few the engines
 
 
@@ -53,8 +53,8 @@ def is_not_worse(challenger: pl.DataFrame, champion: pl.DataFrame | None) -> Ver
         return Verdict(False, f"{broken} of {len(challenger)} answers are no number", {"not_numbers": broken})
     if champion is None:
         return Verdict(True, "there is no champion yet", {"rmse_challenger": _rmse(_squares(challenger))})
-    if _not_numbers(champion):
-        return Verdict(True, "the champion answers with something that is no number", {"not_numbers": 0})
+    if odd := _not_numbers(champion):
+        return Verdict(True, "the champion answers with something that is no number", {"champion_not_numbers": odd})
     return _compare(_paired(challenger, champion))
 
 

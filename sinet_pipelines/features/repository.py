@@ -28,9 +28,8 @@ if TYPE_CHECKING:
 PROJECT = "sinet"
 ENTITY = "unit"
 VIEW = "window_features"
-TTL = timedelta(
-    days=2
-)  # an engine that was silent for longer has no present state: its windows would be of another life
+# an engine that was silent for longer has no present state: its windows would be of another life
+TTL = timedelta(days=2)
 EVENT_TIME = "recorded_at"
 TIE_BREAKS = ("cycle", "row_hash")  # rows of one instant: the later cycle, then whatever is the same everywhere
 

@@ -15,9 +15,8 @@ import numpy as np
 import polars as pl
 
 from sinet_pipelines.errors import SourceError
-from sinet_pipelines.schemas.telemetry import CHANNELS
+from sinet_pipelines.schemas.telemetry import CHANNELS, LAST_CYCLE
 
-LAST_CYCLE = 100_000  # the contract's upper bound of a cycle
 _COLUMNS = ("unit", "cycle", *CHANNELS)
 _FILE = re.compile(r"(?:train|test|RUL)_(\w{1,32})\.txt", re.ASCII)
 _SUBSET = re.compile(r"\w{1,32}", re.ASCII)

@@ -14,10 +14,13 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sinet_pipelines.errors import first_line
 from sinet_pipelines.ingestion.casting import cast_table
 from sinet_pipelines.schemas.telemetry import DROP
 
 DROP_ID_DIGITS = 16
+#: What pyarrow raises for a damaged file; the last where the name of a column is no UTF-8, which it decodes when asked.
+UNREADABLE = (pa.ArrowException, OSError, UnicodeDecodeError)
 _EMPTY = pl.DataFrame(DROP.schema.empty_table()).with_columns(unparsed=pl.lit(None, pl.String))
 
 
@@ -95,7 +98,7 @@ def read_drop(content: bytes, *, file: str) -> tuple[pl.DataFrame, tuple[Fault, 
     try:
         table = opened.read(columns=[column.name for column in DROP.columns if column.name in schema.names])
         table.validate(full=True)  # text that is no UTF-8 would be trusted from here on
-    except (pa.ArrowException, OSError) as error:  # the footer is whole but a page is not
+    except UNREADABLE as error:  # the footer is whole but a page is not
         return _EMPTY, (_unreadable(file, first_line(error)),)
     return cast_table(table, DROP.columns), tuple(_faults(schema, file=file)) if table.num_rows else ()
 
@@ -113,7 +116,7 @@ def _open(content: bytes) -> pq.ParquetFile | str:
     try:
         opened = pq.ParquetFile(pa.BufferReader(content))
         names = opened.schema_arrow.names
-    except (pa.ArrowException, OSError) as error:
+    except UNREADABLE as error:
         return first_line(error)
     twice = sorted({name for name in names if names.count(name) > 1})
     return f"columns {', '.join(twice)} stand in it twice" if twice else opened
@@ -138,6 +141,7 @@ def _faults(schema: pa.Schema, *, file: str) -> Iterable[Fault]:
 
 
 def _unreadable(file: str, why: str) -> Fault:
+    why = why.rstrip(".")
     message = f"drop {file} is no readable Parquet file ({why}); it is set aside, drop it again or remove it"
     return Fault(file, FaultKind.UNREADABLE, message)
 
@@ -149,8 +153,3 @@ def _unit(unit: str) -> dict[bytes, bytes] | None:
 def _said_unit(metadata: Mapping[bytes, bytes] | None) -> str | None:
     said = (metadata or {}).get(b"unit")
     return None if said is None else said.decode(errors="replace")
-
-
-def first_line(error: Exception) -> str:
-    """What an error says first; the rest of Arrow's is where in its own code it was found."""
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -8,8 +8,9 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sinet_pipelines.errors import first_line
 from sinet_pipelines.ingestion.casting import UNPARSED, cast_table
-from sinet_pipelines.ingestion.drops import Fault, FaultKind, first_line
+from sinet_pipelines.ingestion.drops import UNREADABLE, Fault, FaultKind
 from sinet_pipelines.schemas.contract import Column, Contract
 from sinet_pipelines.schemas.events import FAILURE_EVENTS, TRUTH_EVENTS
 
@@ -41,10 +42,11 @@ def read_event_file(content: bytes, kind: EventKind, *, file: str) -> tuple[pl.D
     try:
         table = pq.read_table(pa.BufferReader(content))
         table.validate(full=True)  # text that is no UTF-8 would be trusted from here on
-    except (pa.ArrowException, OSError) as error:
-        message = f"{file} is no readable Parquet file ({first_line(error)}); drop it again or remove it"
+        names = table.schema.names
+    except UNREADABLE as error:
+        message = f"{file} is no readable Parquet file ({first_line(error).rstrip('.')}); drop it again or remove it"
         return _empty(contract), (Fault(file, FaultKind.UNREADABLE, message),)
-    missing = [column.name for column in contract.columns if table.schema.names.count(column.name) != 1]
+    missing = [column.name for column in contract.columns if names.count(column.name) != 1]
     if missing:
         message = f"{file} has {', '.join(missing)} not once among its columns; drop the {kind} again with each once"
         return _empty(contract), (Fault(file, FaultKind.MISSING_COLUMN, message),)
@@ -65,8 +67,10 @@ def settle_events(files: Sequence[pl.DataFrame], kind: EventKind) -> pl.DataFram
 def _is_sound(column: Column) -> pl.Expr:
     value = pl.col(column.name)
     sound = value.is_not_null()
-    if column.minimum is not None and column.maximum is not None:
-        sound &= value.is_between(column.minimum, column.maximum)
+    if column.minimum is not None:
+        sound &= value >= column.minimum
+    if column.maximum is not None:
+        sound &= value <= column.maximum
     return sound
 
 

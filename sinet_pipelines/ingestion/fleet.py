@@ -122,7 +122,7 @@ def write_fleet(fleet: Fleet, home: Path) -> None:
     Raises:
         StorageError: the disk is full or not writable.
     """
-    text = json.dumps(asdict(fleet), default=str, indent=1)  # dates are what json does not know; str is their ISO form
+    text = json.dumps(asdict(fleet), default=date.isoformat, indent=1)
     write_whole(fleet_file(home), text.encode())
 
 

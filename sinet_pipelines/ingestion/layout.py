@@ -14,13 +14,13 @@ import numpy as np
 import polars as pl
 
 from sinet_pipelines.errors import FleetError
+from sinet_pipelines.ingestion.casting import INSTANT
 from sinet_pipelines.ingestion.cmapss import CmapssSubset, counted_cycle, last_cycles
 from sinet_pipelines.ingestion.fleet import Fleet
 from sinet_pipelines.schemas.telemetry import DROP
 
 DAY_US = 24 * 60 * 60 * 1_000_000
 _GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
-INSTANT = pl.Datetime("us", "UTC")
 _DROP_COLUMNS = tuple(column.name for column in DROP.columns)
 
 

@@ -17,9 +17,8 @@ from sinet_pipelines.models.model import Examples, Floats, Inputs, require_examp
 if TYPE_CHECKING:
     from lightgbm import Booster
 
-THREADS = (
-    1  # the answer is the same with more, but on busy cores two wait for each other seven times as long as one works
-)
+# the answer is the same with more, but on busy cores two wait for each other seven times as long as one works
+THREADS = 1
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ A day is drifted where a feature's distribution differs *for certain* (Kolmogoro
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -116,6 +116,22 @@ def judge_day(features: pl.DataFrame, reference: FleetReference, *, day: date) -
         return DayDrift(day, nothing, "no engine of an age that the reference has", rows.height)
     comparison = compare(reference.values, _values(known), stratum=_age_bands(known), group=_engines(known))
     return DayDrift(day, _as_rows(comparison, known, day=day), passed_over=rows.height - known.height)
+
+
+def drifting_since(judged: Collection[date], drifted: Collection[date]) -> date | None:
+    """The first day of a drift that still lasts, None where the newest day has none; days between may be missing.
+
+    >>> first, second, fourth, fifth = (date(2026, 1, day) for day in (1, 2, 4, 5))
+    >>> drifting_since([first, second, fourth, fifth], [first, fourth, fifth])
+    datetime.date(2026, 1, 4)
+    >>> drifting_since([first, second], [first])
+    """
+    since = None
+    for day in sorted(judged, reverse=True):
+        if day not in drifted:
+            break
+        since = day
+    return since
 
 
 def drift_inputs(versions: Mapping[date, str], *, first_day: date, code_version: str) -> dict[date, str]:

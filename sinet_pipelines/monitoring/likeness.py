@@ -21,31 +21,31 @@ def likeness(values_NF: Floats, *, stratum: Counts, group: Counts) -> Floats:
     """
     cell = stratum * (int(group.max()) + 1) + group
     order = np.argsort(cell, kind="stable")
-    starts = np.flatnonzero(np.diff(cell[order], prepend=-1))
-    counts = np.diff(starts, append=len(cell))
-    values = values_NF[order].astype(np.float64)
+    cell = cell[order]
+    starts = np.flatnonzero(np.diff(cell, prepend=-1))
     if len(starts) < 2 or len(starts) == len(cell):
-        return np.ones(values.shape[1]) if len(starts) < 2 else np.zeros(values.shape[1])
-    centred = values - _stratum_means(values, stratum[order])
-    centred[np.isnan(centred)] = 0.0
-    means = np.add.reduceat(centred, starts, axis=0) / counts[:, None]
-    within = (centred**2).sum(axis=0) - (counts[:, None] * means**2).sum(axis=0)
-    between = (counts[:, None] * means**2).sum(axis=0) - len(cell) * centred.mean(axis=0) ** 2
-    between, within = between / (len(starts) - 1), within / (len(cell) - len(starts))
-    usual = (len(cell) - (counts**2).sum() / len(cell)) / (len(starts) - 1)
-    total = between + (usual - 1) * within
-    correlation = np.divide(between - within, total, out=np.zeros_like(total), where=total > 0)
+        return np.full(values_NF.shape[1], float(len(starts) < 2))
+    counts = np.diff(starts, append=len(cell))[:, None]
+    centred = _centred(values_NF[order], starts=np.flatnonzero(np.diff(stratum[order], prepend=-1)))
+    means = np.add.reduceat(centred, starts, axis=0) / counts
+    explained, total = (counts * means**2).sum(axis=0), np.einsum("nf,nf->f", centred, centred)
+    within = (total - explained) / (len(cell) - len(starts))
+    between = (explained - len(cell) * centred.mean(axis=0) ** 2) / (len(starts) - 1)
+    usual = (len(cell) - (counts**2).sum() / len(cell)) / (len(starts) - 1)  # rows of a group, where they differ
+    spread = between + (usual - 1) * within
+    correlation = np.divide(between - within, spread, out=np.zeros_like(spread), where=spread > 0)
     return 2 / np.pi * np.arcsin(np.clip(correlation, 0.0, 1.0))
 
 
-def _stratum_means(values_NF: Floats, stratum_N: Counts) -> Floats:
-    """(N, F) the mean of the values present in each row's stratum; NaN where none is."""
-    present = ~np.isnan(values_NF)
-    sums = np.zeros((int(stratum_N.max()) + 1, values_NF.shape[1]))
-    counts = np.zeros_like(sums)
-    np.add.at(sums, stratum_N, np.where(present, values_NF, 0.0))
-    np.add.at(counts, stratum_N, present)
-    return np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)[stratum_N]
+def _centred(values_NF: Floats, *, starts: Counts) -> Floats:
+    """Each value less the mean of its stratum, whose rows stand together; 0 where it is missing."""
+    missing_NF = np.isnan(values_NF)
+    if missing_NF.any():
+        values_NF = np.where(missing_NF, 0.0, values_NF)
+    sums = np.add.reduceat(values_NF, starts, axis=0, dtype=np.float64)
+    present = np.add.reduceat(~missing_NF, starts, axis=0, dtype=np.int64)
+    means = np.repeat(sums / np.maximum(present, 1), np.diff(starts, append=len(values_NF)), axis=0)
+    return np.where(missing_NF, 0.0, values_NF - means)
 
 
 def worth_of_rows(count: int, group: Counts | None, likeness_F: Floats) -> Floats:

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sinet_pipelines.errors import StorageError
+from sinet_pipelines.errors import StorageError, first_line
 from sinet_pipelines.storage.locks import held
 
 if TYPE_CHECKING:
@@ -25,9 +25,8 @@ _ENVIRONMENT = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_LOGGING_LEVEL": "WARNING",  # else every first use tells of its schema
 }
-_FOREIGN_WARNING = (
-    "The ``noload`` loader strategy is deprecated"  # MLflow 3.17 maps its tables the way of SQLAlchemy 2.0
-)
+# MLflow 3.17 maps its tables the way of SQLAlchemy 2.0
+_FOREIGN_WARNING = "The ``noload`` loader strategy is deprecated"
 
 
 @dataclass(frozen=True)
@@ -70,9 +69,9 @@ class Tracking:
             try:
                 yield client
             except (MlflowException, OSError) as error:
-                reason = str(error).partition("\n")[0]
                 raise StorageError(
-                    f"MLflow at {self.uri} did not take it: {reason}; mend that and run again, it is written anew"
+                    f"MLflow at {self.uri} did not take it: {first_line(error)}; "
+                    "mend that and run again, it is written anew"
                 ) from error
 
     def _ensure_database(self, path: Path) -> None:

@@ -3,7 +3,7 @@
 import pyarrow as pa
 
 from sinet_pipelines.schemas.contract import Column, Contract, DataClass
-from sinet_pipelines.schemas.telemetry import INSTANT
+from sinet_pipelines.schemas.telemetry import INSTANT, LAST_CYCLE
 
 FAILURE_EVENTS = Contract(
     "failure_events",
@@ -11,7 +11,7 @@ FAILURE_EVENTS = Contract(
     DataClass.FEATURE,
     (
         Column("unit", pa.string(), "engine that failed"),
-        Column("cycle", pa.int32(), "last cycle before failure; its remaining useful life is 0", "cycles", 1, 100_000),
+        Column("cycle", pa.int32(), "last cycle before failure; its remaining life is 0", "cycles", 1, LAST_CYCLE),
         Column("failed_at", INSTANT, "instant of that cycle, UTC"),
     ),
     key=("unit",),
@@ -23,8 +23,8 @@ TRUTH_EVENTS = Contract(
     DataClass.FEATURE,
     (
         Column("unit", pa.string(), "live engine"),
-        Column("cycle", pa.int32(), "cycle the truth is about", "cycles", 1, 100_000),
-        Column("rul_cycles", pa.int32(), "cycles that were left after it", "cycles", 0, 100_000),
+        Column("cycle", pa.int32(), "cycle the truth is about", "cycles", 1, LAST_CYCLE),
+        Column("rul_cycles", pa.int32(), "cycles that were left after it", "cycles", 0, LAST_CYCLE),
         Column("known_at", INSTANT, "instant the truth became known, UTC"),
     ),
     key=("unit", "cycle"),

@@ -8,7 +8,7 @@ operating regime), the statistic and its horizon in cycles: `t24_degr_z_mean_10`
 import pyarrow as pa
 
 from sinet_pipelines.schemas.contract import Column, Contract, DataClass
-from sinet_pipelines.schemas.telemetry import CHANNELS, INSTANT, ROLES, SENSORS, SETTINGS
+from sinet_pipelines.schemas.telemetry import CHANNELS, IDENTITY, INSTANT, LAST_CYCLE, SENSORS, SETTINGS
 
 WINDOW_CYCLES = 30  # shorter histories give flagged partial windows, never errors
 REACH_DAYS = 1  # that a window reaches back: 30 cycles at no fewer than 30 a day
@@ -48,22 +48,19 @@ def _feature_columns() -> tuple[Column, ...]:
             for sensor in SENSORS:
                 said = f"{sensor.description}, {_SAID[statistic].format(horizon)}"
                 columns.append(Column(f"{sensor.name}_z_{suffix}", pa.float32(), said, unit))
-    columns.append(Column("age_cycles", pa.float32(), "cycles flown, as a feature", "cycles", 1, 100_000))
+    columns.append(Column("age_cycles", pa.float32(), "cycles flown, as a feature", "cycles", 1, LAST_CYCLE))
     return tuple(columns)
 
 
 FEATURES: tuple[Column, ...] = _feature_columns()
 FEATURE_NAMES: tuple[str, ...] = tuple(column.name for column in FEATURES)
 
-_UNIT = Column("unit", pa.string(), "engine: its subset and number, L before the number of a live one")
-_ROLE = Column("role", pa.string(), "history (run to failure) or live (still running)", allowed=ROLES)
+_UNIT, _ROLE, _CYCLE, _RECORDED = IDENTITY
 _REGION = Column("region", pa.string(), "region whose engine it is")
 _ORIGIN = Column("origin", pa.string(), "history engine never trained on, or live engine with truth", allowed=ORIGINS)
-_CYCLE = Column("cycle", pa.int32(), "flight cycle of the engine, from 1", "cycles", 1, 100_000)
-_RECORDED = Column("recorded_at", INSTANT, "instant of the cycle, UTC")
 _DATE = Column("event_date", pa.date32(), "day of the row it comes from; the partition")
 _HASH = Column("row_hash", pa.string(), "row of validated telemetry it describes")
-_RUL = Column("rul_cycles", pa.int32(), "cycles left after this one, not capped", "cycles", 0, 100_000)
+_RUL = Column("rul_cycles", pa.int32(), "cycles left after this one, not capped", "cycles", 0, LAST_CYCLE)
 _WINDOW = (
     Column("regimes_version", pa.string(), "version of the operating regimes it was standardised by"),
     Column(

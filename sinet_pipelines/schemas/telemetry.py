@@ -5,6 +5,8 @@ large turbofan can physically show from sea level to 42,000 ft, wide enough for 
 regimes; a value outside is a broken sensor or another unit.
 """
 
+from dataclasses import replace
+
 import pyarrow as pa
 
 from sinet_pipelines.schemas.contract import Column, Contract, DataClass
@@ -46,12 +48,13 @@ CHANNELS: tuple[str, ...] = tuple(column.name for column in SETTINGS + SENSORS)
 SETTING_NAMES: tuple[str, ...] = tuple(column.name for column in SETTINGS)
 SENSOR_NAMES: tuple[str, ...] = tuple(column.name for column in SENSORS)
 
+LAST_CYCLE = 100_000  # nine flights a day for thirty years: a larger number is a typing error
 ROLES = ("history", "live")  # run to failure, to learn from; still running, to predict
 
-_IDENTITY = (
+IDENTITY = (
     Column("unit", pa.string(), "engine: its subset and number, L before the number of a live one"),
     Column("role", pa.string(), "history (run to failure) or live (still running)", allowed=ROLES),
-    Column("cycle", pa.int32(), "flight cycle of the engine, from 1", "cycles", 1, 100_000),
+    Column("cycle", pa.int32(), "flight cycle of the engine, from 1", "cycles", 1, LAST_CYCLE),
     Column("recorded_at", INSTANT, "instant of the cycle, UTC"),
 )
 _TECHNICAL = (
@@ -65,7 +68,7 @@ DROP = Contract(
     "drop",
     "One engine at one flight cycle, as a plant drops it.",
     DataClass.RAW,
-    _IDENTITY + SETTINGS + SENSORS,
+    IDENTITY + SETTINGS + SENSORS,
     key=("unit", "cycle"),
 )
 
@@ -73,10 +76,7 @@ RAW_TELEMETRY = Contract(
     "raw_telemetry",
     "One engine at one flight cycle, as it came; exact copies dropped, nothing judged.",
     DataClass.RAW,
-    tuple(
-        Column(c.name, c.dtype, c.description, c.unit, c.minimum, c.maximum, True, c.allowed)
-        for c in _IDENTITY + SETTINGS + SENSORS
-    )
+    tuple(replace(column, nullable=True) for column in IDENTITY + SETTINGS + SENSORS)
     + _TECHNICAL
     + (
         Column("unparsed", pa.string(), "JSON of values that are no value of their column's type", nullable=True),
@@ -89,7 +89,7 @@ VALIDATED_TELEMETRY = Contract(
     "validated_telemetry",
     "One engine at one flight cycle that keeps the contract.",
     DataClass.RAW,
-    _IDENTITY + SETTINGS + SENSORS + _TECHNICAL,
+    IDENTITY + SETTINGS + SENSORS + _TECHNICAL,
     key=("unit", "cycle"),
     max_quarantined_share=0.05,  # above one row in twenty the day's instrument is suspect, not its rows
 )

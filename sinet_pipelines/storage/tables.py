@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
-from sinet_pipelines.errors import StorageError
+from sinet_pipelines.errors import StorageError, first_line
 from sinet_pipelines.schemas.contract import Contract
 
 DAY_COLUMN = "event_date"
@@ -128,6 +129,7 @@ class TableStore:
         payload = to_contract(rows, contract)
         if "://" not in self.root:
             Path(self.root).mkdir(parents=True, exist_ok=True)
+        met: CommitFailedError | None = None
         for wait_s in _waits():
             exists = self.exists(contract.name)
             try:
@@ -140,12 +142,15 @@ class TableStore:
                     storage_options=dict(self.storage_options) or None,
                 )
                 break
-            except CommitFailedError:
+            except CommitFailedError as error:
+                met = error
                 time.sleep(wait_s)  # another writer was first: read its commit and try on top of it
             except (DeltaError, OSError) as error:
                 raise StorageError(_explain(self.uri(contract.name), error)) from error
         else:
-            raise StorageError(f"{ATTEMPTS} writes of {contract.name} met another's; end that writer and try again")
+            raise StorageError(
+                f"{ATTEMPTS} writes of {contract.name} met another's; end that writer and try again"
+            ) from met
         return DeltaTable(self.uri(contract.name), storage_options=dict(self.storage_options) or None).version()
 
 
@@ -160,7 +165,7 @@ def _explain(uri: str, error: Exception) -> str:
     full = getattr(error, "errno", None) == errno.ENOSPC or "No space left" in text or "os error 28" in text
     if full:
         return f"no space is left for {uri}: nothing of this write was kept; free space and run again, it goes on there"
-    return f"{uri} could not be written: {text.splitlines()[0]}; nothing of this write was kept"
+    return f"{uri} could not be written: {first_line(error)}; nothing of this write was kept"
 
 
 def empty(contract: Contract) -> pl.DataFrame:
@@ -179,32 +184,37 @@ def to_contract(rows: pl.DataFrame, contract: Contract) -> pa.Table:
         raise StorageError(f"{contract.name} lacks {', '.join(missing)}; give all {len(contract.columns)} columns")
     try:
         return rows.select(c.name for c in contract.columns).rechunk().to_arrow().cast(contract.schema)
-    except (pa.ArrowInvalid, ValueError) as error:
+    except (pa.ArrowException, ValueError) as error:
         raise StorageError(f"rows of {contract.name} are not of its contract's types: {error}") from error
 
 
 def content_hash(rows: pl.DataFrame, contract: Contract) -> str:
-    """Hash of what the rows say, whatever their order, chunks and ingest times: the first 16 hex digits of a SHA-256.
+    """Hash of what the rows say, whatever their order, chunks, widths and ingest times: 16 hex digits of a SHA-256.
 
     >>> from sinet_pipelines.schemas.events import TRUTH_EVENTS
     >>> content_hash(empty(TRUTH_EVENTS), TRUTH_EVENTS)
     'e3b0c44298fc1c14'
     """
     digest = hashlib.sha256()
-    ordered = rows.sort(contract.key)
-    for column in contract.columns:
-        if column.name in UNVERSIONED or not rows.height:
-            continue
-        for part in _canonical(ordered[column.name]):
-            digest.update(part)
+    if rows.height:
+        ordered = rows.sort(contract.key)
+        for name, dtype in _versioned(contract):
+            for part in _canonical(ordered[name].cast(dtype)):  # to the width that it is kept in
+                digest.update(part)
     return digest.hexdigest()[:16]
+
+
+@lru_cache
+def _versioned(contract: Contract) -> tuple[tuple[str, pl.DataType], ...]:
+    """Columns that count, with their types; kept, since making a frame of 200 columns takes as long as hashing it."""
+    return tuple((name, dtype) for name, dtype in empty(contract).schema.items() if name not in UNVERSIONED)
 
 
 def _canonical(series: pl.Series) -> Iterator[bytes]:
     """The bytes of a column, the same for equal values: nulls apart, texts with their lengths."""
-    if isinstance(series.dtype, pl.List | pl.Array):
+    if isinstance(series.dtype, pl.List):
         yield series.list.len().fill_null(0).to_numpy().tobytes()
-        series = series.explode(empty_as_null=False) if isinstance(series.dtype, pl.List) else series.explode()
+        series = series.explode(empty_as_null=False)
     full = not series.null_count()
     yield bytes(len(series)) if full else series.is_null().to_numpy().tobytes()  # a column of tables is full, as a rule
     if series.dtype == pl.String:

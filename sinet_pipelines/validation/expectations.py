@@ -5,6 +5,7 @@ day, and what can only be said of a whole day (a missing column, another unit) i
 """
 
 import logging
+import math
 import os
 from collections.abc import Iterator
 from functools import lru_cache
@@ -89,7 +90,9 @@ def _column_rules(column: Column) -> "Iterator[Expectation]":
     if not column.nullable:
         yield gxe.ExpectColumnValuesToNotBeNull(column=column.name, meta={"rule": f"{column.name} is missing"})
     if column.minimum is not None or column.maximum is not None:
-        bounds = f"{column.minimum:g} to {column.maximum:g} {column.unit}".strip()
+        least = -math.inf if column.minimum is None else column.minimum
+        most = math.inf if column.maximum is None else column.maximum
+        bounds = f"{least:g} to {most:g} {column.unit}".strip()
         yield gxe.ExpectColumnValuesToBeBetween(
             column=column.name,
             min_value=column.minimum,

@@ -27,7 +27,7 @@ class DayVerdict:
         quarantined: rows set aside.
         max_quarantined_share: what the contract allows, 0 to 1.
         faults: why the day fails, empty for a day that passes.
-        broken_rules: how many rows broke which rule, the most broken first.
+        broken_rules: how many rows broke which rule, of the five most broken, the worst first.
     """
 
     day: date

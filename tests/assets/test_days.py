@@ -13,7 +13,7 @@ from dagster._core.events import DagsterEventType
 from resources.keys import CONTRACT_CHECK, global_key, regional_key
 from resources.stale import Books
 from resources.state import states
-from resources.versions import days_made, days_refused
+from resources.versions import days_made, days_refused, version_of
 from sinet_pipelines.ingestion.landing import LandingZone
 from sinet_pipelines.regions import EAST
 from sinet_pipelines.schemas.telemetry import DROP, VALIDATED_TELEMETRY
@@ -43,6 +43,17 @@ def spoil(zone, day):
     rows = zone.read_day(EAST.name, day).rows
     hot = rows.with_columns(pl.col("t30_degr") * 10).select(column.name for column in DROP.columns)
     return zone.land(EAST.name, day, name="hot", rows=hot)
+
+
+@pytest.fixture
+def land_on(zone):
+    """Lands one row on a day, whatever was measured before."""
+
+    def land(day):
+        rows = zone.read_day(EAST.name, zone.days(EAST.name)[0]).rows.head(1)
+        zone.land(EAST.name, day, name="new", rows=rows.select(column.name for column in DROP.columns))
+
+    return land
 
 
 def whole(zone):
@@ -97,13 +108,23 @@ def test_each_day_has_its_own_numbers_version_and_check_result(instance, zone, c
     assert all(one.passed and one.metadata["limit_pct"].value > 0 for one in said)
 
 
-def test_where_nothing_landed_nothing_is_made_and_what_comes_after_is_skipped(instance, zone, carry_out):
-    today = datetime.now(UTC).date()
-    assert today not in zone.days(EAST.name)
-    result = carry_out(instance, [RAW, VALIDATED], (today, today))
+def test_a_day_on_which_nothing_landed_is_made_empty_and_changes_nothing(
+    instance, definitions, home, zone, carry_out, land_on
+):
+    yesterday, today = zone.days(EAST.name)[-1], datetime.now(UTC).date()
+    assert yesterday < today
+    carry_out(instance, [RAW, VALIDATED], (yesterday, yesterday))
+    before = [version_of(instance, key) for key in (RAW, VALIDATED)]
+    result = carry_out(instance, [RAW, VALIDATED], (yesterday, today))
     assert result.success
-    assert skipped(result) == {VALIDATED.to_python_identifier()}
-    assert days_made(instance, RAW) == {}
+    assert skipped(result) == set()
+    assert set(days_made(instance, VALIDATED)) == {yesterday, today}
+    assert [version_of(instance, key) for key in (RAW, VALIDATED)] == before
+    books = Books(instance, definitions.resolve_asset_graph(), home)
+    assert today not in books.stale_rows(EAST).validated
+    assert state_of(instance, definitions, home, VALIDATED).done == 1  # an empty day is no landed day
+    land_on(today)
+    assert {today} <= books.stale_rows(EAST).raw & books.stale_rows(EAST).validated
 
 
 def test_a_step_whose_every_day_is_refused_fails_and_says_why(instance, definitions, home, zone, carry_out):

@@ -18,6 +18,8 @@ from resources.versions import (
     inputs_now,
     version_of,
 )
+from sinet_pipelines.schemas.events import TRUTH_EVENTS
+from sinet_pipelines.storage.tables import content_hash, empty
 
 KEY, OTHER = dg.AssetKey(["EAST", "rows"]), dg.AssetKey(["WEST", "rows"])
 DAY = date(2026, 3, 1)
@@ -91,6 +93,13 @@ def test_the_version_of_an_asset_with_days_is_that_of_all_of_them(instance):
     second = version_of(instance, KEY)
     make(instance, day=DAY + timedelta(days=1), version="b", inputs="other")
     assert first != second == version_of(instance, KEY)  # what it was made from is no part of what it holds
+
+
+def test_a_day_without_rows_adds_nothing_to_the_version(instance):
+    make(instance, day=DAY, version="a")
+    before = version_of(instance, KEY)
+    make(instance, day=DAY + timedelta(days=1), version=content_hash(empty(TRUTH_EVENTS), TRUTH_EVENTS))
+    assert version_of(instance, KEY) == before
 
 
 def test_what_an_asset_would_be_made_from_is_its_code_and_what_its_upstreams_hold(instance):

@@ -113,7 +113,7 @@ def test_a_full_disk_leaves_no_half_version(tmp_path, monkeypatch):
 
     path = save(rul_graph(), tmp_path / "rul.onnx")
     monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(StorageError, match="No space left"):
+    with pytest.raises(StorageError, match="no space is left"):
         publish_model(tmp_path / "models", "rul", version="1", onnx=path, sample=sane_inputs())
     assert models(tmp_path / "models") == ()
 

@@ -84,7 +84,9 @@ def test_a_missing_answer_is_never_accepted():
 
 def test_a_champion_that_answers_with_no_number_is_replaced():
     broken = CHAMPION.with_columns(predicted_cycles=pl.lit(math.nan))
-    assert is_not_worse(CHAMPION, broken).passed
+    verdict = is_not_worse(CHAMPION, broken)
+    assert verdict.passed
+    assert verdict.numbers == {"champion_not_numbers": 36}
 
 
 def test_truth_above_the_cap_is_no_fault():

@@ -125,6 +125,13 @@ def test_text_that_is_no_utf8_makes_no_table():
     assert (rows.height, _kinds(faults)) == (0, [FaultKind.UNREADABLE])
 
 
+def test_a_column_whose_name_is_no_utf8_makes_no_table():
+    content = _as_file(pa.table({"mood": [1]})).replace(b"mood", b"\xf4ood")
+    rows, faults = read_drop(content, file="a")
+    assert (rows.height, _kinds(faults)) == (0, [FaultKind.UNREADABLE])
+    assert read_faults(content, file="a") == faults
+
+
 @settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_a_damaged_file_is_read_or_set_aside_and_never_raises(data):

@@ -80,8 +80,11 @@ def test_files_that_hold_no_events_are_named_and_their_neighbours_go_on(zone):
     path.with_name("B.parquet").write_bytes(b"no table")
     pq.write_table(_failures(["c"]).drop("failed_at").to_arrow(), path.with_name("C.parquet"))
     assert zone.read_events("EAST", "failures")["unit"].to_list() == ["a"]
+    path.with_name("D.parquet").write_bytes(path.read_bytes().replace(b"unit", b"\xf4nit"))
+    assert zone.read_events("EAST", "failures")["unit"].to_list() == ["a"]
     faults = {fault.file: fault.kind for fault in zone.event_faults("EAST", "failures")}
-    assert faults == {"B.parquet": FaultKind.UNREADABLE, "C.parquet": FaultKind.MISSING_COLUMN}
+    unreadable = dict.fromkeys(("B.parquet", "D.parquet"), FaultKind.UNREADABLE)
+    assert faults == {**unreadable, "C.parquet": FaultKind.MISSING_COLUMN}
 
 
 def test_events_of_foreign_types_are_cast(zone):

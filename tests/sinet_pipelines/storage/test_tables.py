@@ -75,6 +75,11 @@ def test_a_missing_column_is_named(store):
         store.replace(READINGS, rows(DAYS[0]).drop("t2_degr"))
 
 
+def test_values_of_another_type_are_refused_in_one_sentence(store):
+    with pytest.raises(StorageError, match="rows of readings are not of its contract's types"):
+        store.replace(READINGS, rows(DAYS[0]).with_columns(cycle=pl.lit([[1]])))
+
+
 def test_the_written_table_has_the_contracts_schema(store):
     store.replace(READINGS, rows(DAYS[0]).select(reversed(rows(DAYS[0]).columns)))
     assert store.read(READINGS).columns == [c.name for c in READINGS.columns]
@@ -87,6 +92,12 @@ def test_the_version_of_rows_does_not_depend_on_order_or_chunks(order, cut):
     shuffled = frame[list(order)]
     chunked = pl.concat([shuffled[:cut], shuffled[cut:]], rechunk=False)
     assert content_hash(chunked, READINGS) == content_hash(frame, READINGS)
+
+
+def test_the_version_that_a_write_tells_is_that_of_the_rows_it_left(store):
+    wide = rows(DAYS[0]).with_columns(pl.col("cycle").cast(pl.Int64), pl.col("t2_degr").cast(pl.Float32))
+    for written in (store.replace(READINGS, wide), store.replace_days(READINGS, wide, days=[DAYS[0]])):
+        assert list(written.data_versions.values()) == [content_hash(store.read(READINGS), READINGS)]
 
 
 def test_a_null_and_a_zero_have_different_versions():

@@ -1,5 +1,6 @@
 """Judgement: each broken rule sets its row aside with the reason, and a day fails only on what that cannot cure."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
@@ -64,6 +65,15 @@ def test_a_row_that_breaks_a_rule_is_set_aside_with_the_reason(column, value, re
     assert reason in judged.bad["reason"][0]
     assert judged.days[0].passed
     assert judged.good.height == ROWS - 1
+
+
+def test_a_column_bounded_on_one_side_is_judged_on_that_side():
+    columns = [
+        replace(column, maximum=None) if column.name == "t30_degr" else column for column in VALIDATED_TELEMETRY.columns
+    ]
+    contract = replace(VALIDATED_TELEMETRY, columns=tuple(columns))
+    judged = judge_days(with_value(with_value(raw_rows(), 3, "t30_degr", 9e9), 7, "t30_degr", 0.0), contract)
+    assert judged.bad.select("row_hash", "reason").rows() == [(f"{DAY}-7", "t30_degr is outside 1000 to inf degR")]
 
 
 def test_of_two_rows_that_say_different_things_of_one_cycle_neither_is_believed():
