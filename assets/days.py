@@ -16,12 +16,15 @@ from assets.checks import day_evaluation
 from assets.regional import here
 from resources.settings import settings
 from resources.versions import INPUTS_TAG, NOTHING, VERSION_TAG
+from sinet_pipelines.ingestion.landing import LandingZone
 from sinet_pipelines.regions import Region
 from sinet_pipelines.storage.tables import Written
 from sinet_pipelines.validation.judge import DayVerdict
 
 # Open-ended, so that a new day needs no reload; today counts, since drops of today may land today.
 DAYS = dg.DailyPartitionsDefinition(start_date=settings().first_day.isoformat(), end_offset=1)
+ROWS_AT_ONCE = 40_000  # of one commit: their frames, judgement and features together stay under half a GiB
+DAYS_AT_ONCE = 32  # of one commit, however few rows they have
 
 
 def reaching_back(key: dg.AssetKey, *, days: int) -> dg.AssetDep:
@@ -57,6 +60,24 @@ def record_quiet(context: dg.AssetExecutionContext, region: Region) -> Iterator[
             metadata={"dagster/row_count": 0},
             tags={VERSION_TAG: NOTHING, "dagster/data_version_is_user_provided": "true"},
         )
+
+
+def in_batches(landing: LandingZone, region: str, days: Sequence[date]) -> Iterator[list[date]]:
+    """The days in batches of one commit each: few commits, and no more rows in memory at once than a batch has.
+
+    A day of more rows than that is a batch of its own.
+    """
+    batch: list[date] = []
+    rows = 0
+    for day in days:
+        landed = sum(drop.rows for drop in landing.drops(region, day))
+        if batch and (rows + landed > ROWS_AT_ONCE or len(batch) == DAYS_AT_ONCE):
+            yield batch
+            batch, rows = [], 0
+        batch.append(day)
+        rows += landed
+    if batch:
+        yield batch
 
 
 def record(

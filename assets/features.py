@@ -6,7 +6,7 @@ from datetime import date, timedelta
 import dagster as dg
 import polars as pl
 
-from assets.days import DAYS, close, landed_days, reaching_back, record, record_quiet
+from assets.days import DAYS, close, in_batches, landed_days, reaching_back, record, record_quiet
 from assets.lineage import cells_of, features_of, sequences_of
 from assets.regional import here, per_region
 from assets.reports import entries_of, made
@@ -26,7 +26,6 @@ from sinet_pipelines.schemas.telemetry import EARLY_TELEMETRY, VALIDATED_TELEMET
 from sinet_pipelines.storage.tables import DAY_COLUMN
 
 CODE_VERSION = "1"
-DAYS_AT_ONCE = 32  # days of one commit, as in ingestion
 WINDOW_FACTS = ("regimes_version", "window_cycles_present")
 
 
@@ -105,8 +104,7 @@ def window_features(region: Region) -> dg.AssetsDefinition:
         yield from record_quiet(context, region)
         landed = landed_days(context, region)
         finished: list[date] = []
-        for start in range(0, len(landed), DAYS_AT_ONCE):
-            chunk = landed[start : start + DAYS_AT_ONCE]
+        for chunk in in_batches(place.landing, region.name, landed):
             history = place.tables.read(VALIDATED_TELEMETRY, days=(chunk[0] - timedelta(days=REACH_DAYS), chunk[-1]))
             features = rolling_statistics(history, first_cycles=early, regimes=regimes)
             good = sorted(set(chunk).intersection(features[DAY_COLUMN].unique()))

@@ -1,25 +1,28 @@
 """Ingestion: drops in, one row per engine and cycle out, as it came; class `raw`, never leaves its region."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import dagster as dg
 import polars as pl
 
-from assets.days import DAYS, close, landed_days, record, record_quiet
+from assets.days import DAYS, close, in_batches, landed_days, record, record_quiet
 from assets.lineage import copied
 from assets.regional import here, per_region
 from assets.reports import entries_of, schema_of
 from resources.keys import regional_key
 from resources.placement import OWNERS, REGION_TAG, bind
 from resources.versions import INPUTS_TAG, fingerprint
+from sinet_pipelines.ingestion.drops import Fault
+from sinet_pipelines.ingestion.events import EventKind
+from sinet_pipelines.ingestion.landing import RawDay
 from sinet_pipelines.regions import REGIONS, Region
 from sinet_pipelines.schemas.contract import Contract, DataClass
 from sinet_pipelines.schemas.events import FAILURE_EVENTS, TRUTH_EVENTS
 from sinet_pipelines.schemas.telemetry import DROP, RAW_TELEMETRY
 
 CODE_VERSION = "1"
-DAYS_AT_ONCE = 32  # days of one commit: few commits, and still a bounded share of memory
 
 landing_zones = [
     dg.AssetSpec(
@@ -60,8 +63,7 @@ def raw_telemetry(region: Region) -> dg.AssetsDefinition:
         place = here(context, region)
         yield from record_quiet(context, region)
         landed = landed_days(context, region)
-        for start in range(0, len(landed), DAYS_AT_ONCE):
-            chunk = landed[start : start + DAYS_AT_ONCE]
+        for chunk in in_batches(place.landing, region.name, landed):
             # asked before the drops are read: one that lands in between makes the day stale again, and is not lost
             inputs = {day: fingerprint(CODE_VERSION, place.landing.fingerprint(region.name, day)) for day in chunk}
             drops = {day: place.landing.read_day(region.name, day) for day in chunk}
@@ -74,16 +76,29 @@ def raw_telemetry(region: Region) -> dg.AssetsDefinition:
                 context,
                 written,
                 inputs=inputs,
-                entries={
-                    day: {"rows_sent": drop.sent, "copies_dropped": drop.duplicates} for day, drop in drops.items()
-                },
+                entries={day: _account(drop) for day, drop in drops.items()},
             )
         yield from close(context, made=landed)
 
     return asset
 
 
-def _events(region: Region, contract: Contract, kind: str) -> dg.AssetsDefinition:
+def _account(day: RawDay) -> dict[str, Any]:
+    """What a day's page says of its drops."""
+    return {"rows_sent": day.sent, "copies_dropped": day.duplicates, **_told(day.faults)}
+
+
+def _told(faults: Sequence[Fault]) -> dict[str, Any]:
+    """Files that were set aside or not wholly understood: how many faults, and each in a sentence."""
+    if not faults:
+        return {}
+    return {
+        "file_faults": len(faults),
+        "what_was_wrong": dg.MetadataValue.md("\n".join(f"- {f.message}" for f in faults)),
+    }
+
+
+def _events(region: Region, contract: Contract, kind: EventKind) -> dg.AssetsDefinition:
     @dg.asset(
         key=regional_key(region, contract.name),
         deps=[regional_key(region, "landing_zone")],
@@ -96,7 +111,11 @@ def _events(region: Region, contract: Contract, kind: str) -> dg.AssetsDefinitio
         inputs = fingerprint(CODE_VERSION, place.landing.events_fingerprint(region.name, kind))
         written = place.tables.replace(contract, place.landing.read_events(region.name, kind))
         return dg.MaterializeResult(
-            metadata={"dagster/row_count": written.rows, "table_version": written.version},
+            metadata={
+                "dagster/row_count": written.rows,
+                **_told(place.landing.event_faults(region.name, kind)),
+                "table_version": written.version,
+            },
             data_version=dg.DataVersion(written.data_versions[None]),
             tags={INPUTS_TAG: inputs},
         )
@@ -107,7 +126,7 @@ def _events(region: Region, contract: Contract, kind: str) -> dg.AssetsDefinitio
 @per_region
 def failure_events(region: Region) -> dg.AssetsDefinition:
     """Failures of history engines: unit, last cycle, instant (UTC). Labels come from these alone."""
-    return _events(region, FAILURE_EVENTS, "failures")
+    return _events(region, FAILURE_EVENTS, EventKind.FAILURES)
 
 
 @per_region
@@ -116,4 +135,4 @@ def truth_events(region: Region) -> dg.AssetsDefinition:
 
     Read by evaluation and monitoring only, never by a fit or a choice.
     """
-    return _events(region, TRUTH_EVENTS, "truth")
+    return _events(region, TRUTH_EVENTS, EventKind.TRUTH)

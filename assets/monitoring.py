@@ -7,8 +7,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from assets.days import DAYS, close, landed_days, record
-from assets.ingestion import DAYS_AT_ONCE
+from assets.days import DAYS, close, in_batches, landed_days, record
 from assets.lineage import copied, derived
 from assets.regional import here, per_region
 from assets.reports import entries_of, made
@@ -80,14 +79,14 @@ def input_drift(region: Region) -> dg.AssetsDefinition:
         **bind(region, data_class=DataClass.FEATURE, kinds={"deltalake"}),
     )
     def asset(context: dg.AssetExecutionContext) -> Iterator[object]:
-        tables, first_day = here(context, region).tables, settings().first_day
+        place, first_day = here(context, region), settings().first_day
+        tables = place.tables
         versions = {day: tags[VERSION_TAG] for day, tags in days_made(context.instance, features_key).items()}
         inputs = drift_inputs(versions, first_day=first_day, code_version=CODE_VERSION)
         usual = tables.read(WINDOW_FEATURES, days=reference_span(first_day), columns=COLUMNS)
         reference = fleet_reference(usual, first_day=first_day)
         featured = [day for day in landed_days(context, region) if day in versions]
-        for start in range(0, len(featured), DAYS_AT_ONCE):
-            chunk = featured[start : start + DAYS_AT_ONCE]
+        for chunk in in_batches(place.landing, region.name, featured):
             features = tables.read(WINDOW_FEATURES, days=(chunk[0], chunk[-1]), columns=COLUMNS)
             judged = [judge_day(features, reference, day=day) for day in chunk]
             written = tables.replace_days(INPUT_DRIFT, pl.concat(one.features for one in judged), days=chunk)

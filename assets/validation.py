@@ -7,8 +7,7 @@ import dagster as dg
 import polars as pl
 
 from assets.checks import contract_check
-from assets.days import DAYS, close, landed_days, record, record_quiet
-from assets.ingestion import DAYS_AT_ONCE
+from assets.days import DAYS, close, in_batches, landed_days, record, record_quiet
 from assets.lineage import copied
 from assets.regional import here, per_region
 from assets.reports import entries_of
@@ -80,8 +79,7 @@ def validated_telemetry(region: Region) -> dg.AssetsDefinition:
         made: list[date] = []
         verdicts: dict[date, DayVerdict] = {}
         refused: dict[date, str] = {}
-        for start in range(0, len(landed), DAYS_AT_ONCE):
-            chunk = landed[start : start + DAYS_AT_ONCE]
+        for chunk in in_batches(place.landing, region.name, landed):
             raw = place.tables.read(RAW_TELEMETRY, days=(chunk[0], chunk[-1])).filter(pl.col(DAY_COLUMN).is_in(chunk))
             faults = {day: place.landing.read_faults(region.name, day) for day in chunk}
             judged = judge_days(raw, VALIDATED_TELEMETRY, drop_faults=faults)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import polars as pl
 
+from assets.days import in_batches
 from assets.features import REACH_DAYS
-from assets.ingestion import DAYS_AT_ONCE
 from assets.validation import _keep
 from sinet_pipelines.features.regimes import OperatingRegimes
 from sinet_pipelines.features.windows import rolling_statistics
@@ -28,8 +28,8 @@ def warm() -> None:
 def _chunks(home: Path, region: str) -> Iterator[tuple[LandingZone, TableStore, list[date]]]:
     zone, tables = LandingZone(home / "landing"), TableStore(str(home / "tables" / region))
     days = zone.days(region)
-    for start in range(0, len(days), DAYS_AT_ONCE):
-        yield zone, tables, days[start : start + DAYS_AT_ONCE]
+    for batch in in_batches(zone, region, days):
+        yield zone, tables, batch
 
 
 def ingest(home: Path, region: str) -> None:

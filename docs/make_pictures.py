@@ -28,7 +28,7 @@ COLOURS = 128
 #: Name of a picture: path of the page, width and height in pixels.
 PICTURES = {
     "lineage": (f"/asset-groups~{quote(ONE_REGION, safe='')}?expanded={','.join(EXPANDED)}", 2000, 1050),
-    "evaluation": ("/assets/predictive_maintenance/evaluation", 1700, 1620),
+    "evaluation": ("/assets/predictive_maintenance/evaluation", 1700, 1780),
     "checks": ("/assets/WEST/predictive_maintenance/validated_telemetry?view=checks", 1400, 900),
 }
 
@@ -80,7 +80,7 @@ def take(browser: str, address: str, target: Path, *, width: int, height: int) -
             ],
             check=True,
             capture_output=True,
-            timeout=120,
+            timeout=300,  # a busy machine draws slowly
         )
     with Image.open(target) as picture:
         picture.quantize(COLOURS).save(target, optimize=True)  # pages are flat: a third of the bytes, nothing is lost

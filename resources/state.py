@@ -1,6 +1,5 @@
 """What the event log says of assets now: made, partly made, missing, failed or running, by day and by check."""
 
-import fcntl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -13,6 +12,7 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 from resources.placement import HARDWARE_TAG, REGION_TAG
 from resources.versions import days_made, days_refused
 from sinet_pipelines.ingestion.landing import LandingZone
+from sinet_pipelines.storage.locks import RUN_LOCK, is_held
 
 GOING_ON = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
 
@@ -81,14 +81,7 @@ def states(instance: dg.DagsterInstance, graph: BaseAssetGraph, home: Path) -> l
 
 def is_walked(home: Path) -> bool:
     """Whether a `sinet run` is at work in the home: it holds the lock, and the lock goes with its process."""
-    try:
-        with (home / "run.lock").open() as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False
+    return is_held(home / RUN_LOCK)
 
 
 def _state_of(

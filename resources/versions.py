@@ -26,7 +26,7 @@ def fingerprint(*parts: object) -> str:
     """One short hash of whatever made something.
 
     >>> fingerprint("raw", 1)
-    '5b1f4ff1f86ddd37'
+    'ba4581ca6603590a'
     """
     return hashlib.sha256("\x1f".join(str(part) for part in parts).encode()).hexdigest()[:16]
 

@@ -47,7 +47,8 @@ def test_the_wheel_brings_one_name_and_no_orchestrator(tmp_path):
     shutil.copytree(CHECKOUT / "sinet_pipelines", source / "sinet_pipelines")
     for name in ("pyproject.toml", "README.md"):
         shutil.copy(CHECKOUT / name, source)
-    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-q", "-w", str(tmp_path), "."]
+    alone = ["--no-deps", "--no-build-isolation", "-q", "-w", str(tmp_path)]
+    command = [sys.executable, "-m", "pip", "wheel", *alone, "."]
     built = subprocess.run(command, cwd=source, capture_output=True, text=True, timeout=300)
     assert built.returncode == 0, built.stderr
     (wheel,) = tmp_path.glob("*.whl")

@@ -8,11 +8,10 @@ from pathlib import Path
 
 from sinet_pipelines.errors import BusyError, StorageError, UsageError
 from sinet_pipelines.storage import locks
-from sinet_pipelines.storage.locks import holder, is_held
+from sinet_pipelines.storage.locks import RUN_LOCK, holder, is_held
 
 STATE = ".sinet"  # beside workspace.yaml: one folder a fleet, and `current`, a link to the one last run
 CURRENT = "current"
-RUN_LOCK = "run.lock"
 
 
 def find_project(start: Path | None = None) -> Path:

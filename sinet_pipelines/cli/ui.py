@@ -23,9 +23,10 @@ def open_pages(*, home: Path | None, project: Path | None, port: int, mlflow_por
     """Starts the pages and waits until they are stopped.
 
     Raises:
-        BusyError: a port is taken.
+        BusyError: a port is taken, or the home's pages are open already.
     """
     folder, root = current_home(home), find_project(project)
+    _require_closed(folder)
     for wanted, name in ((port, "--port"), (mlflow_port, "--mlflow-port")):
         _require_free(wanted, name)
     from sinet_pipelines.cli.orchestrator import enter
@@ -101,6 +102,14 @@ def _start(command: list[str], log: Path, environment: dict[str, str]) -> "subpr
         )
 
 
+def _require_closed(home: Path) -> None:
+    """Two daemons on one home would start everything twice, and only the later pages would be known to `sinet stop`."""
+    open_already = _recorded(home)
+    if open_already:
+        known = " and ".join(str(process.pid) for process in open_already)
+        raise BusyError(f"the pages of {home} are open already (processes {known}); use them or end them: `sinet stop`")
+
+
 def _require_free(port: int, option: str) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -135,10 +144,7 @@ def _write_record(home: Path, started: "dict[str, subprocess.Popen[bytes]]") -> 
 
 def _end_recorded(home: Path) -> int:
     """Ends the recorded page servers with all their children; how many there were."""
-    if not _record(home).exists():
-        return 0
-    recorded: dict[str, dict[str, Any]] = json.loads(_record(home).read_text())
-    roots = [process for one in recorded.values() if (process := _same_process(one)) is not None]
+    roots = _recorded(home)
     family = [child for root in roots for child in (*root.children(recursive=True), root)]
     for process in family:
         _signal(process, signal.SIGTERM)
@@ -147,6 +153,14 @@ def _end_recorded(home: Path) -> int:
         _signal(process, signal.SIGKILL)
     _record(home).unlink(missing_ok=True)
     return len(roots)
+
+
+def _recorded(home: Path) -> list[psutil.Process]:
+    """The page servers of a home that live."""
+    if not _record(home).exists():
+        return []
+    recorded: dict[str, dict[str, Any]] = json.loads(_record(home).read_text())
+    return [process for one in recorded.values() if (process := _same_process(one)) is not None]
 
 
 def _same_process(recorded: dict[str, Any]) -> psutil.Process | None:

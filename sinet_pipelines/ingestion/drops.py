@@ -9,6 +9,7 @@ import io
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 import polars as pl
 import pyarrow as pa
@@ -21,7 +22,6 @@ from sinet_pipelines.schemas.telemetry import DROP
 DROP_ID_DIGITS = 16
 #: What pyarrow raises for a damaged file; the last where the name of a column is no UTF-8, which it decodes when asked.
 UNREADABLE = (pa.ArrowException, OSError, UnicodeDecodeError)
-_EMPTY = pl.DataFrame(DROP.schema.empty_table()).with_columns(unparsed=pl.lit(None, pl.String))
 
 
 class FaultKind(StrEnum):
@@ -93,13 +93,13 @@ def read_drop(content: bytes, *, file: str) -> tuple[pl.DataFrame, tuple[Fault, 
     """
     opened = _open(content)
     if isinstance(opened, str):
-        return _EMPTY, (_unreadable(file, opened),)
+        return _empty(), (_unreadable(file, opened),)
     schema = opened.schema_arrow
     try:
         table = opened.read(columns=[column.name for column in DROP.columns if column.name in schema.names])
         table.validate(full=True)  # text that is no UTF-8 would be trusted from here on
     except UNREADABLE as error:  # the footer is whole but a page is not
-        return _EMPTY, (_unreadable(file, first_line(error)),)
+        return _empty(), (_unreadable(file, first_line(error)),)
     return cast_table(table, DROP.columns), tuple(_faults(schema, file=file)) if table.num_rows else ()
 
 
@@ -109,6 +109,12 @@ def read_faults(content: bytes, *, file: str) -> tuple[Fault, ...]:
     if isinstance(opened, str):
         return (_unreadable(file, opened),)
     return tuple(_faults(opened.schema_arrow, file=file)) if opened.metadata.num_rows else ()
+
+
+@lru_cache(maxsize=1)
+def _empty() -> pl.DataFrame:
+    """A drop's columns without rows; made when first asked, since Arrow brings pandas along for it."""
+    return pl.DataFrame(DROP.schema.empty_table()).with_columns(unparsed=pl.lit(None, pl.String))
 
 
 def _open(content: bytes) -> pq.ParquetFile | str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from sinet_pipelines.errors import BusyError
 
 POLL_S = 0.01
+RUN_LOCK = "run.lock"  # in a home: held by the `sinet run` that is at work in it
 
 
 @contextmanager

@@ -102,7 +102,7 @@ def _judge_day(
     day: date = rows[DAY_COLUMN][0]
     quarantined = bad.filter(pl.col(DAY_COLUMN) == day).height
     counts = rules.filter(pl.col(DAY_COLUMN) == day)["rule"].value_counts(sort=True).head(TOP_RULES)
-    found = [*faults, *_missing_columns(rows, contract), *_other_units(rows, contract)]
+    found = [*faults, *_other_units(rows, contract)]
     if quarantined > contract.max_quarantined_share * rows.height:
         found.append(
             f"{quarantined} of {rows.height} rows break the contract "
@@ -118,22 +118,8 @@ def _judge_day(
     )
 
 
-def _missing_columns(rows: pl.DataFrame, contract: Contract) -> list[str]:
-    """A column that is null in every row of a drop was not in that drop."""
-    needed = [c.name for c in contract.columns if not c.nullable and c.name != "drop_id"]
-    nulls = rows.group_by("drop_id").agg(
-        pl.col(needed).is_null().all(), pl.col("unparsed").is_null().all().alias("_read")
-    )
-    return [
-        f"drop {drop['drop_id']} has no column {name}; drop the day again with it"
-        for drop in nulls.sort("drop_id").iter_rows(named=True)
-        for name in needed
-        if drop[name] and drop["_read"]
-    ]
-
-
 def _other_units(rows: pl.DataFrame, contract: Contract) -> list[str]:
-    """A column whose median is outside its bounds is in another unit: no fault of single rows moves a median there."""
+    """A column whose median is outside its bounds is in another unit, or its instrument is broken."""
     bounded = [c for c in contract.columns if c.minimum is not None and c.maximum is not None and c.unit]
     medians = rows.select(pl.col(c.name).median() for c in bounded).row(0, named=True)
     return [

@@ -15,8 +15,8 @@ DRIVER = Path(__file__).with_name("driver.py")
 LIMIT_S = 600  # a walk takes under a minute on two idle cores
 DAYS_TO_SPARE = 12  # between the fleet's last day and today, for drops of days that come after
 
-#: Rows that are not in the first delivery: engine, cycle. One in mid-life and one among an engine's first ten cycles, both of
-#: engines that models are trained on, so that another model comes of them.
+#: Rows that are not in the first delivery: engine, cycle. One in mid-life and one among an engine's first ten cycles,
+#: both of engines that models are trained on, so that another model comes of them.
 WITHHELD = {"mid_life": (1, 75), "early": (7, 4)}
 
 

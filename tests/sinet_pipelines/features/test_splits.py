@@ -1,19 +1,12 @@
-import doctest
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sinet_pipelines.errors import ContractError
-from sinet_pipelines.features import splits
 from sinet_pipelines.features.splits import engine_folds, held_out, is_held_out
 
 UNITS = [f"FD001-{number:04d}" for number in range(1, 1001)]
-
-
-def test_examples_of_the_docstrings_are_true():
-    assert doctest.testmod(splits).failed == 0
 
 
 def test_a_fifth_of_the_engines_is_held_out():

@@ -1,4 +1,3 @@
-import doctest
 import math
 
 import numpy as np
@@ -6,14 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sinet_pipelines.metrics import rul
 from sinet_pipelines.metrics.rul import phm08_score, rul_errors
 
 CYCLES = st.lists(st.tuples(st.floats(0, 125), st.floats(0, 300)), min_size=1, max_size=20)
-
-
-def test_examples_of_the_docstrings_are_true():
-    assert doctest.testmod(rul).failed == 0
 
 
 def test_a_late_prediction_costs_more_than_an_early_one():

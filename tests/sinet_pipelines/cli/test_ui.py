@@ -1,0 +1,73 @@
+"""`sinet ui` and `sinet stop`: one set of pages a home, ports that are free, an end for all that was started."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from sinet_pipelines.cli.ui import open_pages, stop_all
+from sinet_pipelines.errors import BusyError
+
+
+@pytest.fixture
+def landed_home(tmp_path, project):
+    home = tmp_path / "home"
+    (home / "landing").mkdir(parents=True)
+    (home / "landing" / "fleet.json").write_text("{}")
+    return home
+
+
+def remember(home, process):
+    record = {"dagster": {"pid": process.pid, "started": psutil.Process(process.pid).create_time()}}
+    (home / "pages.json").write_text(json.dumps(record))
+
+
+@pytest.fixture
+def family():
+    """A process with a child, as the pages are."""
+    script = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(60)'])"
+    with subprocess.Popen([sys.executable, "-c", script]) as process:
+        while not psutil.Process(process.pid).children():
+            assert process.poll() is None
+        yield process
+        process.kill()
+
+
+def test_a_port_that_is_taken_is_named_with_its_option(landed_home, project):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(BusyError, match=f"port {port} is taken by another program; .* another --mlflow-port"):
+            open_pages(home=landed_home, project=project, port=_free_port(), mlflow_port=port)
+    assert not (landed_home / "pages.json").exists()
+
+
+def test_the_pages_of_a_home_open_once(landed_home, project, family):
+    remember(landed_home, family)
+    with pytest.raises(BusyError, match=f"are open already .processes {family.pid}.; .*`sinet stop`"):
+        open_pages(home=landed_home, project=project, port=_free_port(), mlflow_port=_free_port())
+
+
+def test_stop_ends_the_pages_and_their_children(landed_home, family, capsys):
+    remember(landed_home, family)
+    (child,) = psutil.Process(family.pid).children()
+    stop_all(home=landed_home, as_json=True)
+    assert json.loads(capsys.readouterr().out) == {"home": str(landed_home), "pages": 1, "servers": 0}
+    family.wait(timeout=10)
+    assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+    assert not (landed_home / "pages.json").exists()
+
+
+def test_stop_leaves_a_stranger_that_has_the_number_of_a_page(landed_home, capsys):
+    record = {"dagster": {"pid": os.getpid(), "started": psutil.Process().create_time() - 3600}}
+    (landed_home / "pages.json").write_text(json.dumps(record))
+    stop_all(home=landed_home, as_json=True)
+    assert json.loads(capsys.readouterr().out)["pages"] == 0
+
+
+def _free_port():
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return probe.getsockname()[1]
