@@ -15,7 +15,7 @@ from dagster._core.execution.plan.outputs import StepOutputData, StepOutputHandl
 from assets.checks import day_evaluation
 from assets.regional import here
 from resources.settings import settings
-from resources.versions import INPUTS_TAG, NOTHING, VERSION_TAG
+from resources.versions import INPUTS_TAG, NOTHING, VERSION_TAG, provenance
 from sinet_pipelines.ingestion.landing import LandingZone
 from sinet_pipelines.regions import Region
 from sinet_pipelines.storage.tables import Written
@@ -93,15 +93,23 @@ def record(
     The materialisation comes first: a newer one would clear the state of the check.
     """
     made = {day for day in written.data_versions if day is not None} if written else set()
+    upstream = [dep.asset_key for dep in context.assets_def.specs_by_key[context.asset_key].deps]
+    made_of = provenance(context.instance, upstream) if made else {}
     for day in sorted(made.union(verdicts or {})):
         if written and day in made:
-            yield _materialisation(context, day, written, inputs[day], (entries or {}).get(day, {}))
+            tags = {**made_of, INPUTS_TAG: inputs[day]}
+            yield _materialisation(context, day, written, tags=tags, entries=(entries or {}).get(day, {}))
         if verdicts and day in verdicts:
             yield day_evaluation(context.asset_key, verdicts[day], inputs=inputs[day])
 
 
 def _materialisation(
-    context: dg.AssetExecutionContext, day: date, written: Written, inputs: str, entries: Mapping[str, Any]
+    context: dg.AssetExecutionContext,
+    day: date,
+    written: Written,
+    *,
+    tags: Mapping[str, str],
+    entries: Mapping[str, Any],
 ) -> dg.AssetMaterialization:
     return dg.AssetMaterialization(
         context.asset_key,
@@ -115,7 +123,7 @@ def _materialisation(
             VERSION_TAG: written.data_versions[day],
             "dagster/data_version_is_user_provided": "true",
             "dagster/code_version": context.assets_def.code_versions_by_key[context.asset_key] or "",
-            INPUTS_TAG: inputs,
+            **tags,
         },
     )
 

@@ -113,7 +113,10 @@ class Books:
         return {key: inputs for key, inputs in now.items() if inputs_made_from(self.instance, key) != inputs}
 
     def stale_without_days(self, stale: Iterable[dg.AssetKey], *, leave: Collection[str]) -> frozenset[dg.AssetKey]:
-        """Assets without days that were made from other inputs than there are now, or come after one that is stale.
+        """Assets without days that were made from other inputs than there are now.
+
+        What comes after one of them is not among them unless it is stale itself: made again, its input may say the
+        same as before, and whether it does is seen when it was.
 
         Args:
             stale: assets known to be stale.
@@ -127,8 +130,7 @@ class Books:
             made_from = inputs_made_from(self.instance, key)
             if made_from is not None and key.path[-1] in leave:
                 continue
-            follows = not known.union(found).isdisjoint(node.parent_keys)
-            if follows or key in known or made_from != self._inputs_now(key):
+            if key in known or made_from != self._inputs_now(key):
                 found.add(key)
         return frozenset(found)
 

@@ -9,6 +9,11 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 
 import dagster as dg
+from dagster._core.definitions.data_version import (
+    NULL_EVENT_POINTER,
+    get_input_data_version_tag,
+    get_input_event_pointer_tag,
+)
 from dagster._core.events import DagsterEventType
 
 VERSION_TAG = "dagster/data_version"
@@ -17,6 +22,7 @@ INPUTS_ENTRY = "inputs"  # the same, in the metadata of a check: what a failed d
 
 NOTHING = "e3b0c44298fc1c14"  # the version of a day without rows: the content hash of nothing
 
+NEVER_MADE = "INITIAL"  # Dagster's word for the version of what was never made
 PAGE = 1000  # records of one query
 
 Tags = Mapping[str, str]
@@ -79,6 +85,26 @@ def version_of(instance: dg.DagsterInstance, key: dg.AssetKey) -> str:
     event = instance.get_latest_materialization_event(key)
     tags = event.asset_materialization.tags if event and event.asset_materialization else None
     return tags.get(VERSION_TAG, "") if tags else ""
+
+
+def provenance(instance: dg.DagsterInstance, upstream: Iterable[dg.AssetKey]) -> dict[str, str]:
+    """Tags by which Dagster's pages know what a day was made from; without them each day is told to be out of sync.
+
+    Args:
+        instance: whose event log says what the upstreams hold.
+        upstream: keys of the assets that a step reads.
+    """
+    keys = sorted(upstream)
+    newest = {record.asset_entry.asset_key: record.asset_entry for record in instance.get_asset_records(keys)}
+    tags = {}
+    for key in keys:
+        entry = newest.get(key)
+        made = entry.last_materialization if entry else None
+        event = made.asset_materialization if made else None
+        tags[get_input_data_version_tag(key)] = ((event.tags if event else None) or {}).get(VERSION_TAG, NEVER_MADE)
+        stored = entry.last_materialization_storage_id if entry else None
+        tags[get_input_event_pointer_tag(key)] = NULL_EVENT_POINTER if stored is None else str(stored)
+    return tags
 
 
 def inputs_made_from(instance: dg.DagsterInstance, key: dg.AssetKey) -> str | None:
