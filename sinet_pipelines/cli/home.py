@@ -3,15 +3,16 @@
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from sinet_pipelines.errors import BusyError, StorageError, UsageError
 from sinet_pipelines.storage import locks
-from sinet_pipelines.storage.locks import RUN_LOCK, holder, is_held
+from sinet_pipelines.storage.locks import RUN_LOCK, holder
 
 STATE = ".sinet"  # beside workspace.yaml: one folder a fleet, and `current`, a link to the one last run
 CURRENT = "current"
+PROBE_S = 0.5  # a sensor that looks whether a run is at work holds its lock for an instant
 
 
 def find_project(start: Path | None = None) -> Path:
@@ -89,9 +90,10 @@ def held(home: Path) -> Iterator[None]:
         BusyError: another run holds it.
     """
     path = home / RUN_LOCK
-    if is_held(path):
-        raise BusyError(
-            f"another `sinet run` (process {holder(path)}) is at work in {home}; wait for it, or name another --home"
-        )
-    with locks.held(path, wait_s=0.0):
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locks.held(path, wait_s=PROBE_S))
+        except BusyError as error:
+            other = f"another `sinet run` (process {holder(path)}) is at work in {home}"
+            raise BusyError(f"{other}; wait for it, or name another --home") from error
         yield

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 RUN_TAG = "sinet/run"
 PID_TAG = ".dagster/sinet_pid"  # a tag with this prefix is not shown among a run's
 STARTED_TAG = ".dagster/sinet_process_started"
+CURRENT_HOME = ".sinet/current"  # in the root's dagster.yaml: the home that was last run
 FULL_BYTES = 1 << 20  # SQLite calls a full disk an I/O error; a database that grows asks for less than this at once
 
 
@@ -50,13 +51,21 @@ def _expect_beta() -> None:
 
 def write_instance_file(project: Path, home: Path) -> None:
     """The root's dagster.yaml with this home's folder in the place of `.sinet/current`."""
-    text = (project / "dagster.yaml").read_text().replace(".sinet/current", str(home))
-    yaml.safe_load(text)  # a home whose path is no plain YAML text fails here, not in the daemon
+    text = yaml.safe_dump(_at_home(yaml.safe_load((project / "dagster.yaml").read_text()), home), sort_keys=False)
     target = home / "dagster" / "dagster.yaml"
     if not target.exists() or target.read_text() != text:
         fresh = target.with_suffix(".new")
         fresh.write_text(text)
         fresh.replace(target)
+
+
+def _at_home(said: Any, home: Path) -> Any:
+    """The settings with this home's folder wherever a text begins with `.sinet/current`."""
+    if isinstance(said, dict):
+        return {name: _at_home(value, home) for name, value in said.items()}
+    if isinstance(said, str) and said.startswith(CURRENT_HOME):
+        return f"{home}{said.removeprefix(CURRENT_HOME)}"
+    return said
 
 
 @contextmanager
