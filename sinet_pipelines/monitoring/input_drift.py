@@ -24,7 +24,7 @@ from sinet_pipelines.storage.tables import DAY_COLUMN, empty
 
 REFERENCE_DAYS = (5, 14)  # of the layout: the first days are young, the last ones mostly live
 AGE_BAND_CYCLES, AGE_BANDS = 50, 8  # little wears in 50 cycles; the last band has all from 351 on
-MIN_ENGINES = 6  # in the reference: of 3 or 4 their likeness is not known (12 % false alarms; of 6 and more: none)
+MIN_ENGINES = 10  # in the reference: few engines do not tell how alike they are (of 3 to 9, false alarms)
 LEVEL = 0.001  # of a false alarm, all features of a region's day together
 WATCHED: tuple[str, ...] = tuple(f"{name}_z_last" for name in SENSOR_NAMES)
 COLUMNS: tuple[str, ...] = ("unit", "cycle", DAY_COLUMN, *WATCHED)

@@ -130,7 +130,7 @@ def test_a_handful_of_engines_is_no_reference(quiet):
     few = quiet.filter(pl.col("unit").is_in(quiet["unit"].unique().sort()[:4]))
     found = judge_day(few, fleet_reference(few, first_day=FIRST_DAY), day=day(20))
     assert found.features.is_empty()
-    assert "(a reference needs 6)" in found.why_not
+    assert "(a reference needs 10)" in found.why_not
 
 
 def test_without_any_row_of_the_reference_days_nothing_is_judged(quiet):
