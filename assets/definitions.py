@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from assets import deployment, evaluation, features, ingestion, quantization, registry, training, validation
+from assets import deployment, evaluation, features, ingestion, monitoring, quantization, registry, training, validation
 from resources.feature_store import feature_store_resource
 from resources.regions import region_resources
 from resources.registry import registry_resource
@@ -11,7 +11,7 @@ from resources.settings import settings
 from resources.tracking import tracking_resource
 from schedules.automation import with_condition
 from schedules.calendar import nightly_repair, weekly_training
-from schedules.sensors import landing
+from schedules.sensors import drift, landing
 
 STAGES = {
     "ingestion": ingestion,
@@ -22,6 +22,7 @@ STAGES = {
     "quantization": quantization,
     "registry": registry,
     "deployment": deployment,
+    "monitoring": monitoring,
 }
 
 
@@ -52,6 +53,7 @@ defs = dg.Definitions(
     schedules=[nightly_repair, weekly_training],
     sensors=[
         landing,
+        drift,
         dg.AutomationConditionSensorDefinition(
             "what_follows",
             target=dg.AssetSelection.all(),

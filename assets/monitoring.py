@@ -7,11 +7,11 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from assets.days import DAYS, close, in_batches, landed_days, record
+from assets.days import DAYS, close, in_batches, landed_days, record, record_quiet
 from assets.lineage import copied, derived
 from assets.regional import here, per_region
 from assets.reports import entries_of, made
-from resources.keys import regional_key
+from resources.keys import DRIFT_CHECK, regional_key
 from resources.placement import bind
 from resources.settings import settings
 from resources.versions import INPUTS_ENTRY, VERSION_TAG, days_made
@@ -42,7 +42,6 @@ from sinet_pipelines.schemas.monitoring import INPUT_DRIFT, PREDICTION_QUALITY, 
 from sinet_pipelines.schemas.telemetry import RAW_TELEMETRY
 
 CODE_VERSION = "1"
-DRIFT_CHECK = "inputs_have_not_drifted"
 TRUTH_CHECK = "predictions_are_close_to_truth"
 FRESH_CHECK = "region_sent_rows_yesterday"
 WORST = 5  # features shown of a day: those that drifted are few, or the day is wholly another
@@ -79,6 +78,7 @@ def input_drift(region: Region) -> dg.AssetsDefinition:
         **bind(region, data_class=DataClass.FEATURE, kinds={"deltalake"}),
     )
     def asset(context: dg.AssetExecutionContext) -> Iterator[object]:
+        yield from record_quiet(context, region)
         place, first_day = here(context, region), settings().first_day
         tables = place.tables
         versions = {day: tags[VERSION_TAG] for day, tags in days_made(context.instance, features_key).items()}

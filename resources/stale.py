@@ -13,6 +13,7 @@ import dagster as dg
 from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
 
 from resources.keys import CONTRACT_CHECK, REGIMES, regional_key
+from resources.settings import settings
 from resources.versions import (
     INPUTS_TAG,
     VERSION_TAG,
@@ -26,6 +27,7 @@ from resources.versions import (
 from sinet_pipelines.features.inputs import day_inputs
 from sinet_pipelines.features.regimes import OperatingRegimes
 from sinet_pipelines.ingestion.landing import LandingZone
+from sinet_pipelines.monitoring.input_drift import drift_inputs, reference_span
 from sinet_pipelines.regions import EAST, Region
 from sinet_pipelines.schemas.features import REACH_DAYS
 from sinet_pipelines.schemas.telemetry import EARLY_TELEMETRY, VALIDATED_TELEMETRY
@@ -105,6 +107,24 @@ class Books:
         now = self._feature_inputs(region, code_version=self._code(key))
         changed = {day for day, inputs in now.items() if _inputs(made, day) != inputs}
         return frozenset((reached | changed).intersection(self.landed(region)))
+
+    def stale_drift(self, region: Region, *, after: Collection[date] = ()) -> frozenset[date]:
+        """The days whose drift was judged from other features, or against another reference, than there are now.
+
+        Args:
+            region: whose inputs are watched.
+            after: days whose features are about to change; with one of the reference all later days are stale too.
+        """
+        key, first_day = regional_key(region, "input_drift"), settings().first_day
+        features = days_made(self.instance, regional_key(region, "window_features"))
+        versions = {day: tags[VERSION_TAG] for day, tags in features.items()}
+        made = days_made(self.instance, key)
+        now = drift_inputs(versions, first_day=first_day, code_version=self._code(key))
+        stale = {day for day, inputs in now.items() if _inputs(made, day) != inputs} | set(after)
+        first, last = reference_span(first_day)
+        if any(first <= day <= last for day in after):
+            stale |= {day for day in versions if day > last}
+        return frozenset(stale.intersection(self.landed(region)))
 
     def stale_events(self, region: Region) -> dict[dg.AssetKey, str]:
         """The tables of events that something landed for, each with what it would be made from now."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import dagster as dg
 
-from resources.keys import global_key
+from resources.keys import everywhere, global_key
 
 Condition = dg.AutomationCondition[dg.AssetKey | dg.AssetCheckKey]
 
@@ -36,6 +36,16 @@ def follows(*needs: dg.AssetKey) -> Condition:
     return condition & ~missing.allow(dg.AssetSelection.assets(*needs))
 
 
+def daily(at: str) -> Condition:
+    """Made once a day by the clock: that nothing came is news which no upstream tells.
+
+    Args:
+        at: cron words, UTC.
+    """
+    ticked: Condition = dg.AutomationCondition.cron_tick_passed(at)
+    return ticked.since_last_handled() & ~dg.AutomationCondition.in_progress()
+
+
 #: The condition of each asset that has one, by the last word of its key; the others wait for the clock or a person.
 CONDITIONS: Mapping[str, Condition] = {
     "window_features": follows(global_key("operating_regimes")),
@@ -43,6 +53,9 @@ CONDITIONS: Mapping[str, Condition] = {
     "live_sequences": follows(),
     "endpoint": follows(),
     "fleet_predictions": follows(global_key("endpoint")),
+    "input_drift": follows(),
+    "prediction_quality": follows(*everywhere("fleet_predictions")),
+    "rows_by_day": daily("0 3 * * *"),
 }
 
 

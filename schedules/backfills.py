@@ -68,16 +68,17 @@ def plan_repair(
         leave: assets, by the last word of their keys, that are left as they are once they exist.
     """
     books = Books(instance, graph, home)
-    rows, features = dict[Span, set[dg.AssetKey]](), dict[Span, set[dg.AssetKey]]()
+    rows, features, drift = (dict[Span, set[dg.AssetKey]]() for _ in range(3))
     for region in REGIONS:
         landed, stale = books.landed(region), books.stale_rows(region)
         _gather(rows, regional_key(region, "raw_telemetry"), contiguous(stale.raw, landed))
         _gather(rows, regional_key(region, "validated_telemetry"), contiguous(stale.validated, landed))
         days = books.stale_features(region, after=stale.validated)
         _gather(features, regional_key(region, "window_features"), contiguous(days, landed))
+        _gather(drift, regional_key(region, "input_drift"), contiguous(books.stale_drift(region, after=days), landed))
     with_days = set[dg.AssetKey]().union(*rows.values(), *features.values())
     rest = books.stale_without_days(with_days.union(also), leave=leave)
-    return _in_order(_runs(rows), _runs(features), rest)
+    return _watched(_in_order(_runs(rows), _runs(features), rest), _runs(drift))
 
 
 def startable(runs: Sequence[PlannedRun], graph: BaseAssetGraph) -> list[PlannedRun]:
@@ -145,3 +146,14 @@ def _in_order(
         for run in (*rows, PlannedRun(regimes), *features[:-1], PlannedRun(last.keys | (rest - regimes), last.days))
         if run.keys
     ]
+
+
+def _watched(runs: Sequence[PlannedRun], drift: Sequence[PlannedRun]) -> list[PlannedRun]:
+    """The runs with the watch upon the features' days: in the run that makes these very days, else after all of them.
+
+    A day is held against earlier ones, and the runs of features are in the order of their days.
+    """
+    last_of = {run.days: number for number, run in enumerate(runs)}
+    shared = {last_of[run.days]: run.keys for run in drift if run.days in last_of}
+    joined = [PlannedRun(run.keys | shared.get(n, frozenset()), run.days) for n, run in enumerate(runs)]
+    return joined + [run for run in drift if run.days not in last_of]

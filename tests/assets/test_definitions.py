@@ -33,6 +33,7 @@ STAGES = (
     "quantization",
     "registry",
     "deployment",
+    "monitoring",
 )
 LOAD_LIMIT_S = 10  # the aim is 2 on an idle machine; the figure is printed, this catches a heavy import
 
@@ -171,7 +172,7 @@ def test_resources_are_the_three_regions_and_the_outside_things(definitions):
 def test_sensors_and_schedules_are_on_by_default(definitions):
     sensors = {sensor.name: sensor.default_status for sensor in definitions.sensors}
     schedules = {schedule.name: schedule.default_status for schedule in definitions.schedules}
-    assert sensors == dict.fromkeys(["landing", "what_follows"], dg.DefaultSensorStatus.RUNNING)
+    assert sensors == dict.fromkeys(["landing", "drift", "what_follows"], dg.DefaultSensorStatus.RUNNING)
     assert schedules == dict.fromkeys(["nightly_repair", "weekly_training"], dg.DefaultScheduleStatus.RUNNING)
 
 

@@ -21,7 +21,7 @@ def made(definitions, landed, tmp_path_factory):
     graph = definitions.resolve_asset_graph()
     with dg.DagsterInstance.local_temp(str(home / "dagster")) as instance:
         (run,) = plan_repair(instance, graph, home)
-        keys = [key for key in run.keys if graph.get(key).group_name in DATA_STAGES]
+        keys = [k for k in run.keys if graph.get(k).group_name in DATA_STAGES or graph.get(k).is_partitioned]
         assert executor_for(home, definitions)(instance, keys, run.days).success
         record_as_made(instance, graph, home, run.keys.difference(keys))
     return home

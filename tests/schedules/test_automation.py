@@ -12,6 +12,7 @@ from sinet_pipelines.regions import EAST
 
 VALIDATED, FEATURES = regional_key(EAST, "validated_telemetry"), regional_key(EAST, "window_features")
 LIVE, PREDICTED = regional_key(EAST, "live_sequences"), regional_key(EAST, "fleet_predictions")
+DRIFT, QUALITY = regional_key(EAST, "input_drift"), regional_key(EAST, "prediction_quality")
 ONLINE, ENDPOINT, REGISTERED = (global_key(n) for n in ("online_features", "endpoint", "registered_model"))
 
 
@@ -46,22 +47,26 @@ def test_a_late_day_requests_its_features_and_those_of_the_day_after_and_all_tha
 ):
     day, after = zone.days(EAST.name)[7:9]
     update(instance, VALIDATED, day=day)
-    assert tick() == {FEATURES: {str(day), str(after)}, LIVE: {None}, PREDICTED: {None}}
+    both = {str(day), str(after)}
+    assert tick() == {FEATURES: both, DRIFT: both, LIVE: {None}, PREDICTED: {None}, QUALITY: {None}}
     assert tick() == {}
     for made in (day, after):
         update(instance, FEATURES, day=made)
-    assert tick() == {ONLINE: {None}}
+    assert tick() == {ONLINE: {None}, DRIFT: both}
     assert tick() == {}
 
 
-def test_a_days_features_that_a_person_made_go_to_the_online_store_alone(instance, tick, zone):
-    update(instance, FEATURES, day=zone.days(EAST.name)[7])
-    assert tick() == {ONLINE: {None}}
+def test_a_days_features_that_a_person_made_go_to_the_online_store_and_to_the_watch_alone(instance, tick, zone):
+    update(instance, FEATURES, day=(day := zone.days(EAST.name)[7]))
+    assert tick() == {ONLINE: {None}, DRIFT: {str(day)}}
 
 
 def test_a_registered_model_is_served_and_asked_for_every_region(instance, tick):
     update(instance, REGISTERED)
-    assert tick() == {ENDPOINT: {None}, **{key: {None} for key in everywhere("fleet_predictions")}}
+    assert tick() == {
+        ENDPOINT: {None},
+        **{key: {None} for name in ("fleet_predictions", "prediction_quality") for key in everywhere(name)},
+    }
 
 
 def test_a_blocking_check_that_failed_in_an_earlier_run_stops_what_follows(instance, tick):
@@ -81,7 +86,8 @@ def test_a_day_that_merely_begins_requests_nothing(instance, tick, definitions):
     result = dg.evaluate_automation_conditions(
         defs=definitions, instance=instance, cursor=cursor, evaluation_time=later
     )
-    assert result.total_requested == 0
+    assert result.total_requested == len(everywhere("rows_by_day"))  # that nothing came is told by the clock alone
+    assert all(result.get_requested_partitions(key) == {None} for key in everywhere("rows_by_day"))
 
 
 def test_rows_without_regimes_request_no_features(definitions, zone):

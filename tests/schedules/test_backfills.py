@@ -27,21 +27,18 @@ def test_a_day_with_a_late_drop_is_made_again_and_features_of_the_day_after_with
     instance, graph, home, zone, land_late
 ):
     days = zone.days(WEST.name)
-    land_late(WEST, days[4])
+    land_late(WEST, days[20])
     rows, rest = plan_repair(instance, graph, home)
     assert rows == PlannedRun(
-        frozenset([regional_key(WEST, "raw_telemetry"), regional_key(WEST, "validated_telemetry")]), (days[4], days[4])
+        frozenset([regional_key(WEST, "raw_telemetry"), regional_key(WEST, "validated_telemetry")]),
+        (days[20], days[20]),
     )
-    assert rest.days == (days[4], days[5])
-    assert {name for name in names(rest) if name.endswith(("telemetry", "window_features"))} == {"WEST/window_features"}
-    assert {"WEST/live_sequences", "WEST/fleet_predictions", "predictive_maintenance/gradient_boosting"} <= names(rest)
-    assert names(rest).isdisjoint(
-        {"EAST/live_sequences", "WEST/regime_cells", "predictive_maintenance/operating_regimes"}
-    )
+    assert rest.days == (days[20], days[21])
+    assert names(rest) == {"WEST/window_features", "WEST/input_drift"}  # what comes after is planned when it is known
 
 
 def test_a_day_made_from_other_inputs_is_planned_from_there_on(instance, graph, home, zone):
-    day = zone.days(EAST.name)[9]
+    day = zone.days(EAST.name)[20]
     other = {INPUTS_TAG: "other-rows", VERSION_TAG: "1"}
     key = regional_key(EAST, "window_features")
     instance.report_runless_asset_event(dg.AssetMaterialization(key, partition=str(day), tags=other))
@@ -81,34 +78,41 @@ def test_rows_made_before_there_were_regimes_get_their_features_when_there_are(i
     assert "EAST/raw_telemetry" not in names(run)
 
 
-def test_other_code_makes_every_day_anew_and_all_that_follows(instance, graph, home, zone, monkeypatch):
+def test_other_code_makes_every_day_anew(instance, graph, home, zone, monkeypatch):
     node = graph.get(regional_key(EAST, "validated_telemetry"))
     monkeypatch.setattr(type(node), "code_version", property(lambda self: "2" if self.key == node.key else "1"))
     (run,) = plan_repair(instance, graph, home)
     days = zone.days(EAST.name)
     assert run.days == (days[0], days[-1])
-    assert {"EAST/validated_telemetry", "EAST/window_features", "EAST/live_sequences"} <= names(run)
-    assert names(run).isdisjoint({"EAST/raw_telemetry", "WEST/validated_telemetry"})
+    assert names(run) == {"EAST/validated_telemetry", "EAST/window_features", "EAST/input_drift"}
 
 
-def test_events_that_landed_are_made_again_with_what_learns_from_them(instance, graph, home, zone):
+def test_events_that_landed_are_made_again(instance, graph, home, zone):
     import polars as pl
 
     events = zone.read_events(NULL_ISLAND.name, "failures").head(1)
     zone.land_events(NULL_ISLAND.name, "failures", name="late", events=events.with_columns(pl.col("cycle") + 1))
     (run,) = plan_repair(instance, graph, home)
     assert run.days is None
-    assert {"NULL_ISLAND/failure_events", "predictive_maintenance/training_set"} <= names(run)
-    assert names(run).isdisjoint({"EAST/failure_events", "NULL_ISLAND/truth_events", "EAST/live_sequences"})
+    assert names(run) == {"NULL_ISLAND/failure_events"}
 
 
-def test_what_is_known_to_be_stale_is_planned_with_what_follows_it(instance, graph, home):
+def test_what_was_made_again_with_other_content_makes_what_learns_from_it_stale(instance, graph, home):
+    key = regional_key(NULL_ISLAND, "failure_events")
+    tags = {VERSION_TAG: "other-content", INPUTS_TAG: Books(instance, graph, home)._inputs_now(key)}
+    instance.report_runless_asset_event(dg.AssetMaterialization(key, tags=tags))
+    (run,) = plan_repair(instance, graph, home)
+    learners = {"training_set", "evaluation_set", "evaluation_sequences"}
+    assert {name.partition("/")[2] for name in names(run)} == learners
+
+
+def test_what_is_known_to_be_stale_is_planned_alone(instance, graph, home):
     (run,) = plan_repair(instance, graph, home, also=[global_key("endpoint")])
-    assert run.keys == {global_key("endpoint"), *everywhere("fleet_predictions")}
+    assert run.keys == {global_key("endpoint")}
 
 
 def test_what_is_to_be_left_is_left_once_it_exists_and_made_when_it_does_not(instance, graph, home, zone, land_late):
-    land_late(EAST, zone.days(EAST.name)[4])
+    land_late(EAST, zone.days(EAST.name)[20])
     _, rest = plan_repair(instance, graph, home, leave=("training_set", "regime_cells", "operating_regimes"))
     assert global_key("training_set") not in rest.keys
     instance.wipe_assets([global_key("training_set")])
