@@ -18,7 +18,17 @@ from urllib.parse import quote
 from PIL import Image
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-STAGES = ("ingestion", "validation", "features", "training", "evaluation", "quantization", "registry", "deployment")
+STAGES = (
+    "ingestion",
+    "validation",
+    "features",
+    "training",
+    "evaluation",
+    "quantization",
+    "registry",
+    "deployment",
+    "monitoring",
+)
 EXPANDED = [f"global@global:{stage}" for stage in STAGES]  # as Dagster's page spells its groups
 ONE_REGION = "kind:east or kind:onnx"  # three of everything would not fit on a picture
 DRAWING_MS = 20_000  # of the page's own clock: the graph is laid out by a worker of the browser

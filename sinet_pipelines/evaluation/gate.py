@@ -94,7 +94,7 @@ def _compare(squares: tuple[Floats, Floats]) -> Verdict:
         "rmse_growth": growth,
         "t": t,
     }
-    said = f"RMSE {_rmse(challenger):.2f} against the champion's {_rmse(champion):.2f} on {len(champion)} engines"
+    said = f"engine-wise RMSE {_rmse(challenger):.2f} against the champion's {_rmse(champion):.2f} on {len(champion)} engines"
     if growth > MAX_GROWTH:
         return Verdict(False, f"clearly worse: {said}, {growth:.0%} more (allowed: {MAX_GROWTH:.0%})", numbers)
     if t > MAX_T:
