@@ -94,7 +94,8 @@ def _compare(squares: tuple[Floats, Floats]) -> Verdict:
         "rmse_growth": growth,
         "t": t,
     }
-    said = f"engine-wise RMSE {_rmse(challenger):.2f} against the champion's {_rmse(champion):.2f} on {len(champion)} engines"
+    both = f"{_rmse(challenger):.2f} against the champion's {_rmse(champion):.2f}"
+    said = f"engine-wise RMSE {both} on {len(champion)} engines"
     if growth > MAX_GROWTH:
         return Verdict(False, f"clearly worse: {said}, {growth:.0%} more (allowed: {MAX_GROWTH:.0%})", numbers)
     if t > MAX_T:

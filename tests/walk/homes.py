@@ -4,16 +4,18 @@ import json
 import shutil
 import sqlite3
 from contextlib import closing
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 
 import dagster as dg
 import polars as pl
 import psutil
 from dagster._core.events import DagsterEventType
 
+from sinet_pipelines import schemas
 from sinet_pipelines.ingestion.landing import LandingZone
 from sinet_pipelines.regions import REGIONS
-from sinet_pipelines.schemas import events, features, telemetry
 from sinet_pipelines.schemas.contract import Contract
 from sinet_pipelines.storage.tables import TableStore, content_hash
 
@@ -27,8 +29,8 @@ MLFLOW_PATHS = (
 )
 CONTRACTS = {
     contract.name: contract
-    for module in (events, features, telemetry)
-    for contract in vars(module).values()
+    for module in iter_modules(schemas.__path__)
+    for contract in vars(import_module(f"{schemas.__name__}.{module.name}")).values()
     if isinstance(contract, Contract)
 }
 
