@@ -33,7 +33,7 @@ Json = Annotated[bool, typer.Option("--json", help="print JSON alone")]
 
 def command(
     folder: Folder,
-    form: Format,
+    form: Format = FORMATS[0],
     subset: Subsets = None,
     cycles_per_day: Pace = None,
     first_day: FirstDay = None,

@@ -14,6 +14,7 @@ from sinet_pipelines.cli.failures import AssetFailure, failures_of
 from sinet_pipelines.cli.home import find_project, held, make_current, make_home, state_folder
 from sinet_pipelines.cli.progress import AssetProgress, RunProgress, quiet, watched
 from sinet_pipelines.errors import UsageError
+from sinet_pipelines.ingestion.cmapss import find_subsets
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
@@ -50,6 +51,8 @@ def run_walk(
     os.environ["SINET_PROJECT"] = str(root)
     if data is not None and not data.is_dir():
         raise UsageError(f"no folder {data}; give a folder in C-MAPSS format (train_FD001.txt and so on), or no --data")
+    if data is not None:
+        find_subsets(data)  # a folder without any is told before it gets a home
     folder = make_home(home or state_folder() / (_fleet_name(data) if data else "simulated"))
     with held(folder):
         landed = _land(folder, data, first_day)
@@ -87,8 +90,8 @@ def _land(home: Path, data: Path | None, first_day: date | None) -> str:
     else:
         return f"goes on with fleet {fleet.name}, landed from {fleet.first_day}"
     kind = " (simulated)" if report.simulated else ""
-    news = f"{report.new_drops} new drops" if report.new_drops else "no new drops"
-    return f"fleet {report.fleet}{kind}: {report.rows:,} rows in {report.drops} drops, {news}"
+    news = f"{report.new_drops} of them new" if report.new_drops else "all of them landed before"
+    return f"fleet {report.fleet}{kind} as laid out: {report.rows:,} rows in {report.drops} drops, {news}"
 
 
 def _walk(home: Path, console: Console) -> Walk:

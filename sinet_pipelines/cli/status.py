@@ -30,6 +30,8 @@ def show_status(*, home: Path | None, project: Path | None, as_json: bool) -> No
     for endpoint in facts["endpoints"]:
         ready = "ready" if endpoint["ready"] else "not answering"
         console.print(f"endpoint {endpoint['name']} in {endpoint['region']} at {endpoint['url']}: {ready}")
+    if not facts["endpoints"]:
+        console.print("endpoint: no server runs; `sinet run` starts the champion's")
 
 
 def read_status(home: Path, project: Path) -> dict[str, Any]:
@@ -111,7 +113,7 @@ def _assets_table(assets: list[dict[str, Any]]) -> Table:
             asset["hardware"],
             f"[{COLOURS[asset['state']]}]{asset['state']}[/]",
             counts if any(days.values()) else "",
-            f"[red]{', '.join(failing)}[/]" if failing else ("passed" if asset["checks"] else ""),
+            f"[red]{', '.join(failing)} failed[/]" if failing else ("passed" if asset["checks"] else ""),
         )
     return table
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 
-from sinet_pipelines.cli.home import current_home, find_project
+from sinet_pipelines.cli.home import current_home, find_project, state_folder
 from sinet_pipelines.errors import BusyError, FailedError
 
 LOOPBACK = "127.0.0.1"
@@ -67,6 +67,16 @@ def stop_all(*, home: Path | None, as_json: bool) -> None:
         sys.stdout.write("\n")
     else:
         print(f"ended {pages} page servers and {servers} model servers of {folder}")
+        for other in _other_homes_at_work(folder):
+            print(f"a model server of another home still runs; `sinet stop --home {other}` ends it")
+
+
+def _other_homes_at_work(home: Path) -> list[Path]:
+    """Homes of this checkout, but for this one, whose model server still runs."""
+    from sinet_pipelines.deployment.endpoint import current, endpoint_folders
+
+    homes = sorted({path.parent.parent.resolve() for path in state_folder().glob("*/landing/fleet.json")} - {home})
+    return [other for other in homes if any(current(folder) for folder in endpoint_folders(other))]
 
 
 def _python(module: str) -> list[str]:

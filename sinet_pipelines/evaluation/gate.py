@@ -52,7 +52,7 @@ def is_not_worse(challenger: pl.DataFrame, champion: pl.DataFrame | None) -> Ver
     if broken:
         return Verdict(False, f"{broken} of {len(challenger)} answers are no number", {"not_numbers": broken})
     if champion is None:
-        return Verdict(True, "there is no champion yet", {"rmse_challenger": _rmse(_squares(challenger))})
+        return Verdict(True, "there was no champion before it", {"rmse_challenger": _rmse(_squares(challenger))})
     if odd := _not_numbers(champion):
         return Verdict(True, "the champion answers with something that is no number", {"champion_not_numbers": odd})
     return _compare(_paired(challenger, champion))
