@@ -238,7 +238,7 @@ def test_a_bad_day_that_comes_alone_does_not_stop_the_walk(desk, copy, last_day)
     assert status["rows"]["withheld"] == 60
     assert [endpoint["ready"] for endpoint in status["endpoints"]] == [True]
     after = tables_of(copy)
-    assert {name for name in after if after[name] != before[name]} == {"EAST/raw_telemetry"}
+    assert {name for name in after if after[name] != before[name]} == {"EAST/raw_telemetry", "EAST/rows_by_day"}
     assert "nothing to do" in desk("run", "--home", copy).stdout
 
 
