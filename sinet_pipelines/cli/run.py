@@ -13,13 +13,13 @@ from rich.console import Console
 from sinet_pipelines.cli.failures import AssetFailure, failures_of
 from sinet_pipelines.cli.home import find_project, held, make_current, make_home, state_folder
 from sinet_pipelines.cli.progress import AssetProgress, RunProgress, quiet, watched
-from sinet_pipelines.errors import UsageError
+from sinet_pipelines.errors import FailedError, UsageError
 from sinet_pipelines.ingestion.cmapss import find_subsets
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
 
-MAX_RUNS = 20  # a late row takes one for each stage of the walk; more would be a fault of ours
+MAX_ROUNDS = 20  # of planning: a late row takes one for each stage of the walk; more would be a fault of ours
 
 
 @dataclass(frozen=True)
@@ -104,12 +104,20 @@ def _walk(home: Path, console: Console) -> Walk:
 
 
 def _repair(instance: "DagsterInstance", graph: Any, home: Path, console: Console) -> Walk:
-    """Plans and executes until there is nothing left to make, or something fails that is no matter of single days."""
+    """Plans and executes until there is nothing left to make, or something fails that is no matter of single days.
+
+    Raises:
+        FailedError: each round leaves something to be made.
+    """
     seconds: dict[str, float] = {}
     failures: dict[str, AssetFailure] = {}
-    runs = 0
+    runs = rounds = 0
     planned = _plan(instance, graph, home)
-    while planned and runs < MAX_RUNS:
+    while planned:
+        rounds += 1
+        if rounds > MAX_ROUNDS:
+            left = ", ".join(sorted(key.to_user_string() for one in planned for key in one.keys))
+            raise FailedError(f"after {MAX_ROUNDS} rounds there is still to be made: {left}; run again and report this")
         for one in _first_of(planned):
             progress, found = _execute(instance, one, console)
             runs += 1
