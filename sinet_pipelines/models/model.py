@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sinet_pipelines.errors import ContractError
-from sinet_pipelines.features.sequences import Sequences
+from sinet_pipelines.features.scaled import ScaledSequences
 from sinet_pipelines.schemas.features import MAX_RUL_CYCLES
 
 Floats = NDArray[np.float64]
@@ -27,12 +27,12 @@ class Inputs:
     Attributes:
         features_BF: (B, F) float32, columns as `feature_names`.
         feature_names: names of the columns.
-        sequences: the channels behind the same rows, for families that read them.
+        sequences: the scaled sensors behind the same rows, for families that read them.
     """
 
     features_BF: Singles
     feature_names: tuple[str, ...]
-    sequences: Sequences | None = None
+    sequences: ScaledSequences | None = None
 
     def __len__(self) -> int:
         return len(self.features_BF)

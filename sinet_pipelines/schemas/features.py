@@ -55,6 +55,9 @@ def _feature_columns() -> tuple[Column, ...]:
 FEATURES: tuple[Column, ...] = _feature_columns()
 FEATURE_NAMES: tuple[str, ...] = tuple(column.name for column in FEATURES)
 
+#: A sensor in standard deviations of its operating regime, as networks read it.
+SCALED_SENSORS: tuple[str, ...] = tuple(f"{sensor.name}_z" for sensor in SENSORS)
+
 _UNIT, _ROLE, _CYCLE, _RECORDED = IDENTITY
 _REGION = Column("region", pa.string(), "region whose engine it is")
 _ORIGIN = Column("origin", pa.string(), "history engine never trained on, or live engine with truth", allowed=ORIGINS)
@@ -181,5 +184,24 @@ LIVE_SEQUENCES = Contract(
     "The channels of one live engine up to its latest cycle, as the served model takes them.",
     DataClass.SEQUENCE,
     _SEQUENCE,
+    key=("unit", "cycle"),
+)
+
+TRAINING_SEQUENCES = Contract(
+    "training_sequences",
+    "One history engine at one cycle, every sensor in standard deviations of its regime; an engine's rows in order are "
+    "its sequence.",
+    DataClass.SEQUENCE,
+    (
+        _UNIT,
+        _CYCLE,
+        _DATE,
+        _HASH,
+        _WINDOW[0],
+        *(
+            Column(name, pa.float32(), f"{sensor.description}, off its regime's mean", "sd")
+            for name, sensor in zip(SCALED_SENSORS, SENSORS, strict=True)
+        ),
+    ),
     key=("unit", "cycle"),
 )

@@ -6,7 +6,7 @@ Never from an engine's last row: that one may be late, set aside, or not yet flo
 import numpy as np
 import polars as pl
 
-from sinet_pipelines.features.sequences import Sequences
+from sinet_pipelines.features.scaled import ScaledSequences
 from sinet_pipelines.models.model import Examples, Inputs
 from sinet_pipelines.schemas.features import FEATURE_NAMES
 
@@ -29,23 +29,23 @@ def labelled(rows: pl.DataFrame, failures: pl.DataFrame) -> pl.DataFrame:
     return joined.with_columns(left).filter(pl.col("rul_cycles") >= 0).drop("failed_cycle")
 
 
-def inputs_of(rows: pl.DataFrame, *, sequences: Sequences | None = None) -> Inputs:
+def inputs_of(rows: pl.DataFrame, *, sequences: ScaledSequences | None = None) -> Inputs:
     """What a model is asked with, in the order of the rows.
 
     Args:
         rows: the columns `FEATURE_NAMES` (contracts `training_set`, `evaluation_set`, `window_features`).
-        sequences: the channels behind the same rows in the same order.
+        sequences: the scaled sensors behind the same rows in the same order.
     """
     features_BF = np.ascontiguousarray(rows.select(FEATURE_NAMES).to_numpy().astype(np.float32, copy=False))
     return Inputs(features_BF, FEATURE_NAMES, sequences)
 
 
-def examples_of(rows: pl.DataFrame, *, sequences: Sequences | None = None) -> Examples:
+def examples_of(rows: pl.DataFrame, *, sequences: ScaledSequences | None = None) -> Examples:
     """What a family learns from, in the order of the rows: sort them first, since bagging goes by position.
 
     Args:
         rows: `unit`, `cycle`, `rul_cycles` and the columns `FEATURE_NAMES`.
-        sequences: the channels behind the same rows in the same order.
+        sequences: the scaled sensors behind the same rows in the same order.
     """
     return Examples(
         inputs=inputs_of(rows, sequences=sequences),

@@ -1,0 +1,124 @@
+"""Scaled sequences: engines in standard deviations of their regimes, laid end to end, as a network reads them.
+
+One row of a table a cycle, so that nothing is kept thirty times over; a window is a slice of the line. What a row may
+see is decided here and nowhere else: itself, the 29 cycles before it, and the engine's first ten as far as flown.
+
+Letters: B asked rows, L places on the line, T cycles of the window (30), S sensors (21).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from sinet_pipelines.errors import ContractError
+from sinet_pipelines.features.regimes import OperatingRegimes
+from sinet_pipelines.features.sequences import Sequences, first_cycles_of, hide_later, timeline
+from sinet_pipelines.schemas.features import SCALED_SENSORS, TRAINING_SEQUENCES, WINDOW_CYCLES
+from sinet_pipelines.schemas.telemetry import CHANNELS
+
+Singles = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class ScaledSequences:
+    """What a network is told about some engines, each at one asked cycle.
+
+    Attributes:
+        z_LS: (L, 21) float32 standardised sensors of all engines on one line, 0 where a cycle is absent; before every
+            engine lie 29 empty places, so that no window reaches into another engine.
+        present_L: (L,) bool, whether a cycle is there.
+        place_B: (B,) int64, where each asked row lies.
+        baseline_BS: (B, 21) float32 mean of the engine's first ten cycles as far as flown; 0 where none is present.
+        cycle_B: (B,) int32 asked cycle, from 1.
+    """
+
+    z_LS: Singles
+    present_L: NDArray[np.bool_]
+    place_B: NDArray[np.int64]
+    baseline_BS: Singles
+    cycle_B: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.place_B)
+
+    def take(self, rows: NDArray) -> "ScaledSequences":
+        """The sequences of some rows, on the same line: (B,) bool, or indices."""
+        return ScaledSequences(
+            self.z_LS, self.present_L, self.place_B[rows], self.baseline_BS[rows], self.cycle_B[rows]
+        )
+
+    def windows(self) -> Singles:
+        """(B, 30, 21) the last 30 cycles of each asked row, oldest first."""
+        back_T = np.arange(1 - WINDOW_CYCLES, 1)
+        return self.z_LS[self.place_B[:, None] + back_T]
+
+
+def scale_telemetry(telemetry: pl.DataFrame, regimes: OperatingRegimes) -> pl.DataFrame:
+    """Telemetry in standard deviations of its regime (contract `training_sequences`), sorted by unit and cycle.
+
+    Args:
+        telemetry: validated rows.
+        regimes: what sensors are standardised by.
+    """
+    rows = telemetry.sort("unit", "cycle")
+    z_BS = regimes.standardise(rows.select(CHANNELS).to_numpy()).astype(np.float32)
+    scaled = pl.DataFrame(dict(zip(SCALED_SENSORS, z_BS.T, strict=True)))
+    named = rows.select("unit", "cycle", "event_date", "row_hash", regimes_version=pl.lit(regimes.version))
+    return named.hstack(scaled).select(TRAINING_SEQUENCES.schema.names)
+
+
+def scaled_sequences(scaled: pl.DataFrame, *, at: pl.DataFrame) -> ScaledSequences:
+    """The sequences behind asked rows, in the order of `at`.
+
+    Args:
+        scaled: rows of contract `training_sequences`, whole lives as far as there.
+        at: columns `unit` and `cycle` of the asked rows.
+
+    Raises:
+        ContractError: when an asked row is not among `scaled`, or an engine has one cycle twice.
+    """
+    line = timeline(scaled)
+    z_BS = line.rows.select(SCALED_SENSORS).to_numpy().astype(np.float32)
+    index = line.rows.select("unit", "cycle").with_columns(place=pl.Series(line.place))
+    keys = at.select("unit", pl.col("cycle").cast(index.schema["cycle"]))
+    asked = keys.join(index, on=["unit", "cycle"], how="left", maintain_order="left")
+    missing = asked.filter(pl.col("place").is_null())
+    if not missing.is_empty():
+        unit, cycle, _ = missing.row(0)
+        raise ContractError(
+            f"no cycle {cycle} of engine {unit} among the sequences, nor of {len(missing) - 1} more; make them again"
+        )
+    cycle_B = asked["cycle"].to_numpy().astype(np.int32)
+    first_UTS, engine_B = first_cycles_of(line.rows, z_BS, asked["unit"])
+    laid_SL = line.lay(z_BS)
+    return ScaledSequences(
+        z_LS=np.ascontiguousarray(np.nan_to_num(laid_SL).T),
+        present_L=~np.isnan(laid_SL[0]),
+        place_B=asked["place"].to_numpy().astype(np.int64),
+        baseline_BS=baseline(first_UTS[engine_B], cycle_B),
+        cycle_B=cycle_B,
+    )
+
+
+def scaled_windows(sequences: Sequences, regimes: OperatingRegimes) -> ScaledSequences:
+    """Sequences as they are served, standardised: each asked row has a stretch of 30 places of its own on the line."""
+    z_BTS = regimes.standardise(sequences.window_BTC).astype(np.float32)
+    first_BTS = regimes.standardise(sequences.first_cycles_BTC).astype(np.float32)
+    laid_LS = z_BTS.reshape(-1, z_BTS.shape[-1])
+    ends_B = np.arange(1, len(sequences) + 1, dtype=np.int64) * WINDOW_CYCLES - 1
+    return ScaledSequences(
+        z_LS=np.nan_to_num(laid_LS),
+        present_L=~np.isnan(laid_LS[:, 0]),
+        place_B=ends_B,
+        baseline_BS=baseline(first_BTS, sequences.cycle_B),
+        cycle_B=sequences.cycle_B,
+    )
+
+
+def baseline(first_BTS: NDArray, cycle_B: NDArray) -> Singles:
+    """(B, 21) float32 mean of the first cycles that had been flown at the asked one; 0 where none is present."""
+    flown_BTS = hide_later(first_BTS, cycle_B).astype(np.float64)
+    n_B = (~np.isnan(flown_BTS[:, :, 0])).sum(axis=1)
+    return (np.nansum(flown_BTS, axis=1) / np.maximum(n_B, 1)[:, None]).astype(np.float32)
