@@ -6,6 +6,7 @@ import polars as pl
 from assets.evaluation import MODEL
 from assets.features import newest_regimes
 from assets.lineage import copied, derived
+from assets.pictures import behind, glance
 from assets.regional import here, per_region
 from assets.reports import entries_of, made
 from resources.keys import global_key, regional_key
@@ -110,7 +111,21 @@ def fleet_predictions(region: Region) -> dg.AssetsDefinition:
                 "soonest_rul_cycles": round(float(soonest["rul_cycles"][0]), 1) if rows.height else "no live engine",
                 "soonest_unit": str(soonest["unit"][0]) if rows.height else "no live engine",
                 "engines": rows.height,
+                **_fleet_pictures(rows, region),
             },
         )
 
     return asset
+
+
+def _fleet_pictures(rows: pl.DataFrame, region: Region) -> dict[str, dg.MetadataValue]:
+    """Remaining lives from the soonest on, and each engine as a dot; nothing where no engine is live."""
+    from sinet_pipelines.pictures.watch import rul_by_region
+
+    if rows.is_empty():
+        return {}
+    lives = rows["rul_cycles"].sort()
+    return {
+        "lives_soonest_first": glance(lives, label="remaining life, soonest first", unit="cycles"),
+        "fleet": behind(rul_by_region({region.name: lives}), label=f"remaining life of {region.name}'s engines"),
+    }

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import dagster as dg
 import numpy as np
@@ -9,9 +10,12 @@ import polars as pl
 
 from assets.lineage import copied, derived, joined, sequences_of
 from assets.regional import here, per_region
-from assets.reports import entries_of, made
+from assets.reports import agreements_entry, entries_of, made
 from resources.keys import everywhere, global_key, regional_key
 from resources.placement import bind
+from resources.regions import RegionResource
+from resources.versions import fingerprint
+from sinet_pipelines.errors import ContractError
 from sinet_pipelines.features.sequences import (
     Sequences,
     sequence_windows,
@@ -30,10 +34,17 @@ from sinet_pipelines.schemas.features import (
 )
 from sinet_pipelines.schemas.telemetry import VALIDATED_TELEMETRY
 
-CODE_VERSION = "1"
+if TYPE_CHECKING:
+    from sinet_pipelines.evaluation.gate import Verdict
+    from sinet_pipelines.models.model import Inputs
+    from sinet_pipelines.training.candidate import Candidate
+
+CODE_VERSION = "2"
 MODEL = "remaining_useful_life"
-VERDICT = "verdicts/gradient_boosting"  # the ref of the newest verdict among EAST's blobs
+CANDIDATES = ("gradient_boosting", "temporal_convolution", "average")
+VERDICT = "verdicts/challenger"  # the ref of the newest verdict among EAST's blobs
 GATE = "challenger_is_not_worse"
+COVERAGE_GATE = "intervals_cover_as_promised"
 SEED = 0
 
 
@@ -112,7 +123,7 @@ def evaluation_set(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
 @dg.asset(
     key=global_key("evaluation"),
     deps=[
-        global_key("gradient_boosting"),
+        *(global_key(name) for name in CANDIDATES),
         global_key("training_set"),
         global_key("evaluation_set"),
         *everywhere("evaluation_sequences"),
@@ -123,70 +134,146 @@ def evaluation_set(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
             asset=global_key("evaluation"),
             description="The challenger's squared error per engine is not clearly above the champion's (paired t, 5 %; "
             "RMSE at most 10 % more). A worse challenger is news, not a failure: the champion goes on.",
-        )
+        ),
+        dg.AssetCheckSpec(
+            COVERAGE_GATE,
+            asset=global_key("evaluation"),
+            description="Of live engines with truth, as many lie inside their 90 % interval as chance "
+            "allows (binomial, two-sided 95 %). An over-confident challenger does not get the champion's place.",
+        ),
     ],
     code_version=CODE_VERSION,
-    metadata=entries_of(EVALUATION_RESULTS, EAST),
+    metadata={**entries_of(EVALUATION_RESULTS, EAST), **agreements_entry(EVALUATION_SEQUENCES, to=EAST)},
     **bind(EAST, data_class=DataClass.FEATURE, reads=REGIONS, uses=["registry", "tracking"], kinds={"deltalake"}),
 )
 def evaluation(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     """Errors in cycles (RMSE and PHM08 score, truth capped at 125 and as it was) over all, each region and origin.
 
-    The candidate stands beside two yardsticks, a constant and a ridge on the same features, and is compared engine by
-    engine with the champion, which answers the same questions as it is served.
+    The candidate with the least out-of-fold error challenges the champion, engine by engine on the same questions,
+    which the champion answers as it is served. Beside them stand the other candidates and two yardsticks, a constant
+    and a ridge on the same features, and how many truths the challenger's intervals hold.
     """
-    from sinet_pipelines.evaluation.gate import is_not_worse
+    from sinet_pipelines.evaluation.choice import choose
+    from sinet_pipelines.evaluation.coverage import coverage_of
+    from sinet_pipelines.evaluation.gate import covers_as_promised, is_not_worse, may_serve
     from sinet_pipelines.evaluation.judge import judge
     from sinet_pipelines.models.families import YARDSTICKS, family
     from sinet_pipelines.storage.tables import content_hash
-    from sinet_pipelines.training.candidate import load_model, newest_candidate
-    from sinet_pipelines.training.labels import examples_of, inputs_of
+    from sinet_pipelines.training.candidate import newest_candidate
+    from sinet_pipelines.training.labels import examples_of
 
     place = here(context, EAST)
     rows = place.tables.read(EVALUATION_SET).sort("unit", "cycle")
-    candidate = newest_candidate(place.blobs, "gradient_boosting")
-    model, _ = load_model(place.blobs, candidate)
+    candidates = {name: newest_candidate(place.blobs, name) for name in CANDIDATES}
+    choice = choose({name: one.rmse_out_of_fold for name, one in candidates.items()})
+    asked = evaluation_inputs(context, rows, candidates[choice.name])
+    answers = {name: _predict(place, one, asked) for name, one in candidates.items()}
     examples = examples_of(place.tables.read(TRAINING_SET).sort("unit", "cycle"))
-    asked = inputs_of(rows)
-    answers = {"model": model.predict(asked)}
     answers |= {name: family(name).fit(examples, seed=SEED).predict(asked) for name in YARDSTICKS}
     results = judge(rows, answers)
     champion = _champion_answers(context, rows)
-    challenger = _answers(rows, answers["model"])
-    verdict = is_not_worse(
+    challenger = _answers(rows, answers[choice.name])
+    not_worse = is_not_worse(
         challenger if champion is None else challenger.join(champion, on=["unit", "cycle"], how="semi"), champion
     )
-    place.blobs.point(VERDICT, place.blobs.put(json.dumps(asdict(verdict), sort_keys=True).encode()))
+    covered = coverage_of(rows, answers[choice.name], candidates[choice.name].interval)
+    coverage = covers_as_promised(*_live(covered))
+    verdict = may_serve(not_worse, coverage, has_champion=champion is not None)
+    said = {**asdict(verdict), "family": choice.name, "choice": choice.reason, "coverage": covered.to_dicts()}
+    place.blobs.point(VERDICT, place.blobs.put(json.dumps(said, sort_keys=True).encode()))
     written = place.tables.replace(EVALUATION_RESULTS, results)
     overall = {row["predictor"]: row for row in results.filter(pl.col("slice") == "all").iter_rows(named=True)}
-    context.resources.tracking.add_metrics(
-        candidate.run_id,
-        {f"eval_{name}": overall["model"][name] for name in ("rmse_capped", "rmse_uncapped", "score_capped")},
-    )
+    for name, one in candidates.items():
+        figures = ("rmse_capped", "rmse_uncapped", "score_capped")
+        context.resources.tracking.add_metrics(
+            one.run_id, {f"eval_{figure}": overall[name][figure] for figure in figures}
+        )
+    own = overall[choice.name]
     return made(
         context,
-        content_hash(results, EVALUATION_RESULTS),
+        fingerprint(content_hash(results, EVALUATION_RESULTS), choice.name, verdict.passed),
         code_version=CODE_VERSION,
         entries={
             "decision": verdict.reason,
-            "rmse_capped_cycles": round(overall["model"]["rmse_capped"], 3),
+            "challenger": choice.name,
+            "rmse_capped_cycles": round(own["rmse_capped"], 3),
             "rmse_capped_ridge_cycles": round(overall["ridge"]["rmse_capped"], 3),
             "rmse_capped_constant_cycles": round(overall["constant"]["rmse_capped"], 3),
-            "rmse_uncapped_cycles": round(overall["model"]["rmse_uncapped"], 3),
-            "score_capped": round(overall["model"]["score_capped"], 1),
+            "rmse_uncapped_cycles": round(own["rmse_uncapped"], 3),
+            "score_capped": round(own["score_capped"], 1),
+            "choice": choice.reason,
             "by_slice": dg.MetadataValue.md(_slices(results)),
+            "coverage": dg.MetadataValue.md(_coverage_table(covered)),
             "dagster/row_count": written.rows,
         },
-        checks=[
-            dg.AssetCheckResult(
-                passed=verdict.passed,
-                check_name=GATE,
-                severity=dg.AssetCheckSeverity.WARN,
-                description=verdict.reason,
-                metadata={name: round(float(value), 4) for name, value in verdict.numbers.items()},
-            )
-        ],
+        checks=[_as_check(GATE, not_worse), _as_check(COVERAGE_GATE, coverage)],
     )
+
+
+def _as_check(name: str, verdict: "Verdict") -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        passed=verdict.passed,
+        check_name=name,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=verdict.reason,
+        metadata={name: round(float(value), 4) for name, value in verdict.numbers.items()},
+    )
+
+
+def evaluation_inputs(context: dg.AssetExecutionContext, rows: pl.DataFrame, candidate: "Candidate") -> "Inputs":
+    """What models are asked with: the features of the evaluation set and the scaled sensors behind them.
+
+    Args:
+        context: of the step.
+        rows: of the evaluation set, sorted by unit and cycle.
+        candidate: by whose regimes sensors are scaled.
+    """
+    from sinet_pipelines.features.regimes import OperatingRegimes
+    from sinet_pipelines.features.scaled import scaled_windows
+    from sinet_pipelines.training.labels import inputs_of
+
+    regimes = OperatingRegimes.from_json(here(context, EAST).blobs.get(candidate.regimes).decode())
+    sequences = sequences_at(sequences_of_all(context), rows)
+    return inputs_of(rows, sequences=scaled_windows(sequences, regimes))
+
+
+def sequences_at(sequences: Sequences, rows: pl.DataFrame) -> Sequences:
+    """The sequences behind the rows, in their order.
+
+    Raises:
+        ContractError: when a row has none.
+    """
+    known = pl.DataFrame({"unit": sequences.unit, "cycle": sequences.cycle_B}).with_row_index("place")
+    asked = rows.select("unit", "cycle").join(known, on=["unit", "cycle"], how="left", maintain_order="left")
+    gone = asked["place"].null_count()
+    if gone:
+        raise ContractError(
+            f"{gone} of {rows.height} rows of the evaluation set have no sequence; materialise evaluation_sequences"
+        )
+    return sequences.take(asked["place"].to_numpy())
+
+
+def _predict(place: RegionResource, candidate: "Candidate", asked: "Inputs") -> np.ndarray:
+    from sinet_pipelines.training.candidate import load_model
+
+    model, _ = load_model(place.blobs, candidate)
+    return model.predict(asked)
+
+
+def _live(covered: pl.DataFrame) -> tuple[int, int]:
+    """Truths of live engines inside their intervals, and how many there are."""
+    for row in covered.filter((pl.col("origin") == "live") & (pl.col("region") == "all")).iter_rows(named=True):
+        return row["covered"], row["n"]
+    return 0, 0
+
+
+def _coverage_table(covered: pl.DataFrame) -> str:
+    lines = ["| engines | region | n | inside | share | chance allows |", "|---|---|---:|---:|---:|---|"]
+    for row in covered.iter_rows(named=True):
+        band = "asked eight times each" if row["least"] is None else f"{row['least']} to {row['most']}"
+        share = f"{row['share']:.1%}"
+        lines.append(f"| {row['origin']} | {row['region']} | {row['n']} | {row['covered']} | {share} | {band} |")
+    return "\n".join(lines)
 
 
 def _answers(rows: pl.DataFrame, predicted: np.ndarray) -> pl.DataFrame:
@@ -222,8 +309,9 @@ def sequences_of_all(context: dg.AssetExecutionContext) -> Sequences:
 def _slices(results: pl.DataFrame) -> str:
     index = ["slice", "value", "engines", "n"]
     wide = results.pivot(on="predictor", index=index, values="rmse_capped", maintain_order=True)
-    lines = ["| RMSE in cycles | engines | rows | model | ridge | constant |", "|---|---:|---:|---:|---:|---:|"]
+    names = [name for name in wide.columns if name not in index]
+    lines = [f"| RMSE in cycles | engines | rows | {' | '.join(names)} |", "|---|" + "---:|" * (2 + len(names))]
     for row in wide.iter_rows(named=True):
-        errors = " | ".join(f"{row[predictor]:.2f}" for predictor in ("model", "ridge", "constant"))
+        errors = " | ".join(f"{row[name]:.2f}" for name in names)
         lines.append(f"| {row['value']} | {row['engines']} | {row['n']} | {errors} |")
     return "\n".join(lines)

@@ -7,7 +7,7 @@ import dagster as dg
 import polars as pl
 
 from assets.days import DAYS, close, in_batches, landed_days, reaching_back, record, record_quiet
-from assets.lineage import cells_of, features_of, sequences_of
+from assets.lineage import cells_of, copied, features_of, scaled_of, sequences_of
 from assets.regional import here, per_region
 from assets.reports import entries_of, made
 from resources.keys import REGIMES, everywhere, global_key, regional_key
@@ -17,11 +17,20 @@ from resources.versions import inputs_now
 from sinet_pipelines.features.inputs import day_inputs
 from sinet_pipelines.features.regimes import OperatingRegimes, find_regimes, setting_cells
 from sinet_pipelines.features.repository import FeatureRepository
+from sinet_pipelines.features.scaled import scale_telemetry
 from sinet_pipelines.features.sequences import sequence_windows, sequences_to_table
+from sinet_pipelines.features.splits import held_out
 from sinet_pipelines.features.windows import rolling_statistics
 from sinet_pipelines.regions import EAST, REGIONS, WEST, Region
 from sinet_pipelines.schemas.contract import DataClass
-from sinet_pipelines.schemas.features import FEATURE_NAMES, LIVE_SEQUENCES, REACH_DAYS, SETTING_CELLS, WINDOW_FEATURES
+from sinet_pipelines.schemas.features import (
+    FEATURE_NAMES,
+    LIVE_SEQUENCES,
+    REACH_DAYS,
+    SETTING_CELLS,
+    TRAINING_SEQUENCES,
+    WINDOW_FEATURES,
+)
 from sinet_pipelines.schemas.telemetry import EARLY_TELEMETRY, VALIDATED_TELEMETRY
 from sinet_pipelines.storage.tables import DAY_COLUMN
 
@@ -181,5 +190,39 @@ def live_sequences(region: Region) -> dg.AssetsDefinition:
         sequences = sequences_to_table(sequence_windows(live, at=latest.select("unit", "cycle")), rows=latest)
         written = tables.replace(LIVE_SEQUENCES, pl.DataFrame(pl.from_arrow(sequences)))
         return made(context, written, code_version=CODE_VERSION)
+
+    return asset
+
+
+@per_region
+def training_sequences(region: Region) -> dg.AssetsDefinition:
+    """Every cycle of the history engines that models are trained on, each sensor in standard deviations of its regime.
+
+    Class `sequence`: goes to EAST for training and to NULL_ISLAND for experiments under the
+    region's agreements. Engines that are kept for evaluation are left out.
+    """
+    key, telemetry_key = regional_key(region, "training_sequences"), regional_key(region, "validated_telemetry")
+
+    @dg.asset(
+        key=key,
+        deps=[telemetry_key, global_key("operating_regimes")],
+        code_version=CODE_VERSION,
+        metadata=entries_of(
+            TRAINING_SEQUENCES,
+            region,
+            sources={
+                **copied(TRAINING_SEQUENCES, of=VALIDATED_TELEMETRY, keys=[telemetry_key]),
+                **scaled_of(telemetry_key),
+            },
+        ),
+        **bind(region, data_class=DataClass.SEQUENCE, reads=[EAST], kinds={"deltalake"}),
+    )
+    def asset(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        tables = here(context, region).tables
+        history = tables.scan(VALIDATED_TELEMETRY).filter(pl.col("role") == "history").collect()
+        kept = held_out(history["unit"].unique())
+        taught = history.filter(~pl.col("unit").is_in(kept))
+        written = tables.replace(TRAINING_SEQUENCES, scale_telemetry(taught, newest_regimes(here(context, EAST))))
+        return made(context, written, code_version=CODE_VERSION, entries={"engines": taught["unit"].n_unique()})
 
     return asset

@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 
 from sinet_pipelines.schemas.contract import Contract
-from sinet_pipelines.schemas.features import FEATURE_NAMES, LIVE_SEQUENCES, WINDOW_FEATURES
+from sinet_pipelines.schemas.features import FEATURE_NAMES, LIVE_SEQUENCES, SCALED_SENSORS, WINDOW_FEATURES
 from sinet_pipelines.schemas.telemetry import CHANNELS, SETTING_NAMES, VALIDATED_TELEMETRY
 
 Sources = Mapping[str, tuple[dg.TableColumnDep, ...]]
@@ -61,6 +61,14 @@ def cells_of(telemetry: dg.AssetKey) -> Sources:
     sources = derived(["row_count"], SETTING_NAMES, keys=[telemetry])
     for name in CHANNELS:
         sources = {**sources, **derived([f"{name}_mean", f"{name}_m2"], [name], keys=[telemetry])}
+    return sources
+
+
+def scaled_of(telemetry: dg.AssetKey) -> Sources:
+    """A scaled sensor is made from its sensor and from the settings that tell the operating regime."""
+    sources: Sources = {}
+    for name in SCALED_SENSORS:
+        sources = {**sources, **derived([name], (name.removesuffix("_z"), *SETTING_NAMES), keys=[telemetry])}
     return sources
 
 

@@ -1,6 +1,6 @@
 """Monitoring: what is served and what feeds it watched in each region; class `feature`, free to travel."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -9,12 +9,14 @@ import polars as pl
 
 from assets.days import DAYS, close, in_batches, landed_days, record, record_quiet
 from assets.lineage import copied, derived
+from assets.pictures import behind, glance, glance_of_bars
 from assets.regional import here, per_region
 from assets.reports import entries_of, made
 from resources.keys import DRIFT_CHECK, regional_key
 from resources.placement import bind
 from resources.settings import settings
 from resources.versions import INPUTS_ENTRY, VERSION_TAG, days_made
+from sinet_pipelines.metrics.coverage import covered_band
 from sinet_pipelines.monitoring.freshness import Freshness, count_by_day, freshness_of
 from sinet_pipelines.monitoring.input_drift import (
     COLUMNS,
@@ -30,7 +32,6 @@ from sinet_pipelines.monitoring.performance import (
     BIAS_LIMIT_CYCLES,
     RMSE_LIMIT_CYCLES,
     Quality,
-    covered_band,
     quality_of,
     with_truth,
 )
@@ -85,12 +86,17 @@ def input_drift(region: Region) -> dg.AssetsDefinition:
         inputs = drift_inputs(versions, first_day=first_day, code_version=CODE_VERSION)
         usual = tables.read(WINDOW_FEATURES, days=reference_span(first_day), columns=COLUMNS)
         reference = fleet_reference(usual, first_day=first_day)
+        seen = tables.read(INPUT_DRIFT, columns=["event_date", "psi", "psi_limit", "drifted"])
         featured = [day for day in landed_days(context, region) if day in versions]
         for chunk in in_batches(place.landing, region.name, featured):
             features = tables.read(WINDOW_FEATURES, days=(chunk[0], chunk[-1]), columns=COLUMNS)
             judged = [judge_day(features, reference, day=day) for day in chunk]
-            written = tables.replace_days(INPUT_DRIFT, pl.concat(one.features for one in judged), days=chunk)
-            yield from record(context, written, inputs=inputs, entries={one.day: _numbers(one) for one in judged})
+            found = pl.concat(one.features for one in judged)
+            written = tables.replace_days(INPUT_DRIFT, found, days=chunk)
+            seen = pl.concat([seen.filter(~pl.col("event_date").is_in(chunk)), found.select(seen.columns)])
+            shown = _drift_pictures(seen, region, days=chunk, newest=featured[-1])
+            entries = {one.day: {**_numbers(one), **shown.get(one.day, {})} for one in judged}
+            yield from record(context, written, inputs=inputs, entries=entries)
             yield from (_drift_evaluation(key, one, inputs=inputs[one.day]) for one in judged)
         yield from close(context, made=featured, checks=[DRIFT_CHECK])
 
@@ -133,6 +139,30 @@ def _numbers(judged: DayDrift) -> dict[str, Any]:
         "rows_of_no_known_age": judged.passed_over,
         "worst_features": dg.MetadataValue.md("\n".join(lines)),
     }
+
+
+def _drift_pictures(
+    seen: pl.DataFrame, region: Region, *, days: Sequence[date], newest: date
+) -> dict[date, dict[str, dg.MetadataValue]]:
+    """For each of these days the worst sensor of every day until then at a glance; the whole chart for the newest.
+
+    A glance takes a millisecond and 700 bytes, a chart 200 and 17 kB: so one a step, and none for days of the past.
+    """
+    from sinet_pipelines.pictures.watch import drift_by_day
+
+    over = pl.col("psi") / pl.col("psi_limit")
+    worst = seen.group_by("event_date").agg(over.max(), pl.col("drifted").any()).sort("event_date")
+    shown: dict[date, dict[str, dg.MetadataValue]] = {}
+    for day in days:
+        until = worst.filter(pl.col("event_date") <= day)
+        if until.height and until["event_date"][-1] == day:
+            shown[day] = {"worst_psi_over_limit": glance(until["psi"], label="worst PSI over its limit", limit=1)}
+    if newest in shown and newest == worst["event_date"][-1]:
+        drifted = worst.filter("drifted")["event_date"].to_list()
+        ratios = dict(worst.select("event_date", "psi").iter_rows())
+        png = drift_by_day({region.name: ratios}, drifted={region.name: drifted})
+        shown[newest]["drift_by_day"] = behind(png, label="input drift by day")
+    return shown
 
 
 @per_region
@@ -181,7 +211,8 @@ def prediction_quality(region: Region) -> dg.AssetsDefinition:
             metadata=numbers,
         )
         written = tables.replace(PREDICTION_QUALITY, matched)
-        return made(context, written, code_version=CODE_VERSION, entries=numbers, checks=[check])
+        entries = {**numbers, **_quality_pictures(matched)}
+        return made(context, written, code_version=CODE_VERSION, entries=entries, checks=[check])
 
     return asset
 
@@ -204,6 +235,21 @@ def _quality_numbers(quality: Quality) -> dict[str, Any]:
         **coverage,
         "engines": quality.engines,
         "waiting_for_truth": quality.waiting,
+    }
+
+
+def _quality_pictures(matched: pl.DataFrame) -> dict[str, dg.MetadataValue]:
+    """Errors from the engine nearest to its failure on, and predictions over truth; nothing before truth arrived."""
+    from sinet_pipelines.pictures.charts import predicted_against_true
+
+    if matched.is_empty():
+        return {}
+    true, predicted, lower, upper = (matched[f"{name}_cycles"] for name in ("true", "predicted", "lower", "upper"))
+    late = matched.sort("true_cycles", "unit")["late_cycles"]
+    png = predicted_against_true(true, predicted, lower_B=lower, upper_B=upper)
+    return {
+        "late_by_true_rul": glance(late, label="late by true RUL, soonest first", unit="cycles", limit=0),
+        "predicted_against_true": behind(png, label="predicted against true RUL"),
     }
 
 
@@ -251,7 +297,8 @@ def rows_by_day(region: Region) -> dg.AssetsDefinition:
             metadata=numbers,
         )
         written = tables.replace(ROWS_BY_DAY, by_day)
-        return made(context, written, code_version=CODE_VERSION, entries=numbers, checks=[check])
+        entries = {**numbers, **_rows_pictures(by_day)}
+        return made(context, written, code_version=CODE_VERSION, entries=entries, checks=[check])
 
     return asset
 
@@ -267,4 +314,16 @@ def _fresh_numbers(fresh: Freshness) -> dict[str, Any]:
         "share_of_reference_pct": "no reference yet" if share is None else round(100 * share, 1),
         "last_day_with_rows": str(fresh.last_day or "none"),
         "silent_days": ", ".join(map(str, fresh.silent_days)) or "none",
+    }
+
+
+def _rows_pictures(by_day: pl.DataFrame) -> dict[str, dg.MetadataValue]:
+    """Rows day by day, beside what a usual day has."""
+    from sinet_pipelines.pictures.watch import rows_by_day as chart
+
+    usual = by_day.filter(pl.col("share_of_reference") > 0).select(pl.col("rows") / pl.col("share_of_reference"))
+    png = chart(by_day["event_date"].to_list(), by_day["rows"], usual=usual.item(0, 0) if usual.height else None)
+    return {
+        "rows_at_a_glance": glance_of_bars(by_day["rows"], label="rows by day", unit="rows"),
+        "rows_by_day": behind(png, label="rows by day"),
     }

@@ -9,7 +9,7 @@ from assets.lineage import Sources, lineage_entries
 from resources.regions import region_resources
 from resources.settings import settings
 from resources.versions import INPUTS_TAG, inputs_now
-from sinet_pipelines.regions import Region
+from sinet_pipelines.regions import REGIONS, Region
 from sinet_pipelines.schemas.contract import Column, Contract
 from sinet_pipelines.storage.tables import Written
 
@@ -30,6 +30,23 @@ def entries_of(contract: Contract, region: Region, *, sources: Sources | None = 
         "dagster/table_name": contract.name,
         "dagster/uri": region_resources(settings().home)[region.key].tables.uri(contract.name),
     }
+
+
+def agreements_entry(contract: Contract, *, to: Region) -> dict[str, Any]:
+    """Definition metadata of an asset that reads sequences of other regions: under which agreements they come.
+
+    Args:
+        contract: of the table of sequences.
+        to: the region of the asset.
+    """
+    lines = ["| from | table | to | for | until |", "|---|---|---|---|---|"]
+    lines += [
+        f"| {region.name} | {one.table} | {one.to} | {one.purpose} | {one.until} |"
+        for region in REGIONS
+        for one in region.agreements
+        if region != to and (one.table, one.to) == (contract.name, to.name)
+    ]
+    return {"agreements": dg.MetadataValue.md("\n".join(lines))}
 
 
 def schema_of(contract: Contract) -> dg.TableSchema:

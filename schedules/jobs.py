@@ -9,12 +9,14 @@ TRAINING_NAMES = (
     "operating_regimes",
     "training_set",
     "gradient_boosting",
+    "temporal_convolution",
+    "average",
     "evaluation_set",
     "evaluation",
-    "onnx_model",
+    "onnx_models",
     "registered_model",
 )
-TRAINING_REGIONAL_NAMES = ("regime_cells", "window_features", "evaluation_sequences")
+TRAINING_REGIONAL_NAMES = ("regime_cells", "window_features", "training_sequences", "evaluation_sequences")
 
 
 def training_keys() -> frozenset[dg.AssetKey]:

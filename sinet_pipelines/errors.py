@@ -10,7 +10,8 @@ SinetError
 ├── RefusedError             a check said no: exit code 1
 │   ├── ContractError        rows that break the contract of their table
 │   ├── ResidencyError       data that may not leave its region
-│   └── DisagreementError    a served graph that does not answer as its source does
+│   ├── DisagreementError    a served graph that does not answer as its source does
+│   └── QuantizationError    a graph that has no INT8 form, or whose INT8 form breaks a limit
 └── FailedError              it failed: exit code 3
     ├── StorageError         a table or blob that could not be written or read whole
     ├── BusyError            another process holds what is needed (a home, a port, a lock)
@@ -66,6 +67,10 @@ class ResidencyError(RefusedError):
 
 class DisagreementError(RefusedError):
     """A served graph that does not answer as its source does."""
+
+
+class QuantizationError(RefusedError):
+    """A graph that has no INT8 form, or whose INT8 form breaks a limit."""
 
 
 class FailedError(SinetError):

@@ -52,6 +52,10 @@ _UNTIL = date(2028, 12, 31)  # shipped policies run out on purpose: somebody mus
 _AGREEMENTS = (
     Agreement("evaluation_sequences", "EAST", "training", _UNTIL),
     Agreement("evaluation_sequences", "WEST", "calibration", _UNTIL),
+    Agreement("evaluation_sequences", "NULL_ISLAND", "experiments", _UNTIL),
+    Agreement("training_sequences", "EAST", "training", _UNTIL),
+    Agreement("calibration_sequences", "WEST", "calibration", _UNTIL),
+    Agreement("training_sequences", "NULL_ISLAND", "experiments", _UNTIL),
     Agreement("live_sequences", "WEST", "inference", _UNTIL),
 )
 

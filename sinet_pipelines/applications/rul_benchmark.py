@@ -7,7 +7,7 @@ life. Truth is reported capped at 125 and as it is, since papers on the six-regi
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -19,21 +19,29 @@ from numpy.typing import NDArray
 from sinet_pipelines.errors import SourceError
 from sinet_pipelines.evaluation.cuts import CUTS, cut_times
 from sinet_pipelines.features.regimes import OperatingRegimes, find_regimes, setting_cells
+from sinet_pipelines.features.scaled import scale_telemetry, scaled_sequences
+from sinet_pipelines.features.splits import engine_folds
 from sinet_pipelines.features.windows import features_by_row
 from sinet_pipelines.ingestion.cmapss import CmapssSubset, read_cmapss
 from sinet_pipelines.metrics.rul import rmse, rul_errors
+from sinet_pipelines.models.blend import stacked_weights
 from sinet_pipelines.models.gradient_boosting import GradientBoosting
-from sinet_pipelines.models.model import Examples, Family, Floats, Inputs
+from sinet_pipelines.models.model import Examples, Family, Floats, Inputs, within_range
+from sinet_pipelines.models.perceptron import Perceptron
+from sinet_pipelines.models.temporal_convolution import TemporalConvolution
 from sinet_pipelines.models.yardsticks import Constant, Ridge
 from sinet_pipelines.schemas.features import FEATURE_NAMES, FIRST_CYCLES, MAX_RUL_CYCLES, WINDOW_CYCLES
 from sinet_pipelines.schemas.telemetry import CHANNELS
-from sinet_pipelines.training.fit import FOLDS, out_of_fold
+from sinet_pipelines.training.fit import FOLDS, cross_validate
 
-#: Candidates by name: the one with the least out-of-fold error is the predictor whose figures are the result.
+#: Candidates by name. They compete with each other and with two ways to put them together: a plain average, and a
+#: stack by non-negative least squares on their out-of-fold answers.
 CANDIDATES: Mapping[str, Family] = {
     "gradient_boosting": GradientBoosting(),
-    "shallow_boosting": GradientBoosting(trees=300, learning_rate=0.05, leaves=8, rows_in_leaf=200),
+    "perceptron": Perceptron(),
+    "temporal_convolution": TemporalConvolution(),
 }
+AVERAGE, STACK = "average", "stack"
 #: Figures beside the candidates'; never chosen.
 YARDSTICKS: Mapping[str, Family] = {"constant": Constant(), "ridge": Ridge()}
 
@@ -108,12 +116,16 @@ def prepare(source: CmapssSubset) -> Task:
     life = known.rows.select(pl.col("cycle").max().over("unit"))["cycle"].to_numpy()
     cycle_B = known.rows["cycle"].to_numpy()
     unit_B = known.rows["unit"].to_numpy().astype(np.str_)
+    inputs = Inputs(known.values_BF, FEATURE_NAMES, scaled_sequences(scale_telemetry(train, regimes), at=known.rows))
+    last_rows = asked.rows.filter(pl.Series(last))
     return Task(
         subset=source.name,
         regimes=regimes,
-        examples=Examples(Inputs(known.values_BF, FEATURE_NAMES), unit_B, cycle_B, (life - cycle_B).astype(np.float64)),
+        examples=Examples(inputs, unit_B, cycle_B, (life - cycle_B).astype(np.float64)),
         cut_B=_cuts(unit_B, cycle_B, life),
-        asked=Inputs(asked.values_BF[last], FEATURE_NAMES),
+        asked=Inputs(
+            asked.values_BF[last], FEATURE_NAMES, scaled_sequences(scale_telemetry(test, regimes), at=last_rows)
+        ),
         true_rul=source.rul.sort("unit")["rul_cycles"].to_numpy().astype(np.float64),
     )
 
@@ -143,32 +155,88 @@ def _cuts(unit_B: NDArray[np.str_], cycle_B: NDArray[np.int32], life_B: NDArray[
     )
 
 
+@dataclass(frozen=True)
+class Answers:
+    """What one predictor says.
+
+    Attributes:
+        known_B: to every training example, by a model that was fitted without its engine.
+        asked: to the last row of every test engine.
+        seconds: it took, fits and all.
+        weights: of each candidate in it; empty for a single one.
+    """
+
+    known_B: Floats
+    asked: Floats
+    seconds: float
+    weights: Mapping[str, float] = field(default_factory=dict)
+
+
 def run_seed(task: Task, *, seed: int, report: Report = lambda _: None) -> list[dict[str, Any]]:
-    """The figures of every family for one seed; `chosen` marks the candidate with the least out-of-fold error.
+    """The figures of every predictor for one seed; `chosen` marks the candidate with the least out-of-fold error.
 
     The chosen one's `seconds` are those of the whole seed: choosing is part of its price.
     """
     started = time.perf_counter()
-    rows: list[dict[str, Any]] = [
-        {"family": name, "subset": task.subset, "seed": seed, **_figures(task, family, seed=seed, report=report)}
-        for name, family in {**CANDIDATES, **YARDSTICKS}.items()
-    ]
-    chosen = min((row for row in rows if row["family"] in CANDIDATES), key=lambda row: row["rmse_out_of_fold"])
+    singles = {
+        name: _answers(task, family, seed=seed, report=report) for name, family in {**CANDIDATES, **YARDSTICKS}.items()
+    }
+    members = {name: singles[name] for name in CANDIDATES}
+    found = {**members, AVERAGE: _averaged(members), STACK: _stacked(task, members, seed=seed)}
+    found |= {name: singles[name] for name in YARDSTICKS}
+    rows = [_row(task, name, answers, seed=seed) for name, answers in found.items()]
+    chosen = min((row for row in rows if row["family"] not in YARDSTICKS), key=lambda row: row["rmse_out_of_fold"])
     chosen["seconds"] = round(time.perf_counter() - started, 2)
     return [{**row, "chosen": row is chosen} for row in rows]
 
 
-def _figures(task: Task, family: Family, *, seed: int, report: Report) -> dict[str, float]:
-    """One family's errors: out of fold on the training engines, then on the test engines."""
+def _answers(task: Task, family: Family, *, seed: int, report: Report) -> Answers:
+    """One family: out of fold on the training engines, then fitted on all of them and asked about the test engines."""
     started = time.perf_counter()
     said = f"{task.subset} seed {seed}: {family.name}"
-    predicted_B = out_of_fold(task.examples, family=family, seed=seed, report=lambda: report(said))
-    asked = task.cut_B
-    inside = rmse(predicted_B[asked], task.examples.target_B[asked])
-    model = family.fit(task.examples, seed=seed)
+    validated = cross_validate(task.examples, family=family, seed=seed, report=lambda: report(said))
+    model = validated.family.fit(task.examples, seed=seed)
     report(said)
-    errors = asdict(rul_errors(model.predict(task.asked), task.true_rul))
-    return {**errors, "rmse_out_of_fold": inside, "seconds": round(time.perf_counter() - started, 2)}
+    return Answers(validated.predicted_B, model.predict(task.asked), time.perf_counter() - started)
+
+
+def _averaged(members: Mapping[str, Answers]) -> Answers:
+    """The plain average of the candidates."""
+    return _blended(members, dict.fromkeys(members, 1.0 / len(members)))
+
+
+def _stacked(task: Task, members: Mapping[str, Answers], *, seed: int) -> Answers:
+    """The candidates by weights learnt on out-of-fold answers; those to a fold by weights learnt on the others."""
+    fold_B = engine_folds(task.examples.unit_B, folds=FOLDS, seed=seed)
+    stacked = _blended(members, _weights(task, members, np.ones(len(fold_B), dtype=bool)))
+    known_B = np.empty(len(fold_B))
+    for fold in range(FOLDS):
+        inside = fold_B == fold
+        known_B[inside] = _blended(members, _weights(task, members, ~inside)).known_B[inside]
+    return replace(stacked, known_B=known_B)
+
+
+def _weights(task: Task, members: Mapping[str, Answers], rows: NDArray[np.bool_]) -> dict[str, float]:
+    target_B, weight_B = task.examples.target_B[rows], task.examples.weight_B[rows]
+    found = stacked_weights([answers.known_B[rows] for answers in members.values()], target_B, weight_B)
+    return dict(zip(members, found, strict=True))
+
+
+def _blended(members: Mapping[str, Answers], weights: Mapping[str, float]) -> Answers:
+    counted = np.asarray([weights[name] for name in members])
+    return Answers(
+        known_B=within_range(counted @ np.stack([one.known_B for one in members.values()])),
+        asked=within_range(counted @ np.stack([one.asked for one in members.values()])),
+        seconds=sum(one.seconds for one in members.values()),
+        weights=weights,
+    )
+
+
+def _row(task: Task, name: str, answers: Answers, *, seed: int) -> dict[str, Any]:
+    inside = rmse(answers.known_B[task.cut_B], task.examples.target_B[task.cut_B])
+    row = {"family": name, "subset": task.subset, "seed": seed, **asdict(rul_errors(answers.asked, task.true_rul))}
+    row |= {"rmse_out_of_fold": inside, "seconds": round(answers.seconds, 2)}
+    return {**row, "weights": {member: round(weight, 4) for member, weight in answers.weights.items()}}
 
 
 def summary(subset: str, results: list[dict[str, Any]]) -> dict[str, Any]:
@@ -196,6 +264,9 @@ def protocol(tasks: list[Task], *, seeds: int) -> dict[str, Any]:
         "first_cycles": FIRST_CYCLES,
         "features": len(FEATURE_NAMES),
         "seeds": list(range(seeds)),
+        "epochs": "of a network: the number with the least out-of-fold error, no more than its candidate's",
+        "average": "plain average of the candidates",
+        "stack": "non-negative least squares on out-of-fold answers; judged out of fold by the other folds' weights",
         "candidates": {name: {"family": family.name, **asdict(family)} for name, family in CANDIDATES.items()},  # type: ignore[call-overload]
         "subsets": [
             {

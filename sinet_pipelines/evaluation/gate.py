@@ -1,7 +1,8 @@
 """Says yes or no: whether a challenger may take the champion's place.
 
 Both have answered the same questions about engines that neither has seen. A challenger need not be better, since new
-data alone is worth a new model; it must not be clearly worse, nor may it ever answer with something that is no number.
+data alone is worth a new model; it must not be clearly worse, nor may it ever answer with something that is no number,
+nor promise more than its intervals keep.
 """
 
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from sinet_pipelines.errors import ContractError
+from sinet_pipelines.metrics.coverage import covered_band
 from sinet_pipelines.models.model import Floats
 from sinet_pipelines.schemas.features import MAX_RUL_CYCLES
 
@@ -56,6 +58,44 @@ def is_not_worse(challenger: pl.DataFrame, champion: pl.DataFrame | None) -> Ver
     if odd := _not_numbers(champion):
         return Verdict(True, "the champion answers with something that is no number", {"champion_not_numbers": odd})
     return _compare(_paired(challenger, champion))
+
+
+def covers_as_promised(covered: int, intervals: int) -> Verdict:
+    """Whether intervals cover the truth as often as they say, but for chance (two-sided 95 % binomial band of 90 %).
+
+    Args:
+        covered: truths inside.
+        intervals: engines whose truth is known, each asked once.
+    """
+    least, most = covered_band(intervals)
+    numbers = {"covered": float(covered), "engines": float(intervals), "least": float(least), "most": float(most)}
+    if not intervals:
+        return Verdict(True, "no truth of a live engine has arrived to hold the intervals against", numbers)
+    said = f"{covered} of {intervals} intervals of 90 % hold the truth (chance allows {least} to {most})"
+    if covered < least:
+        return Verdict(False, f"over-confident: {said}", numbers)
+    if covered > most:
+        return Verdict(False, f"wider than they need to be: {said}", numbers)
+    return Verdict(True, said, numbers)
+
+
+def may_serve(not_worse: Verdict, coverage: Verdict, *, has_champion: bool) -> Verdict:
+    """Whether a challenger gets the champion's alias: it is not worse, and not over-confident.
+
+    Intervals that are too wide mislead nobody and cost the challenger nothing. Where nothing serves yet, an
+    over-confident model is taken: its check stays red, and no answer at all would help nobody.
+
+    Args:
+        not_worse: of `is_not_worse`.
+        coverage: of `covers_as_promised`.
+        has_champion: whether another model serves.
+    """
+    over_confident = coverage.numbers["covered"] < coverage.numbers["least"]
+    if not not_worse.passed or not over_confident:
+        return not_worse
+    if has_champion:
+        return Verdict(False, coverage.reason, coverage.numbers)
+    return Verdict(True, f"{not_worse.reason}; {coverage.reason}", not_worse.numbers)
 
 
 def _not_numbers(answers: pl.DataFrame) -> int:

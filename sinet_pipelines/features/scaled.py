@@ -59,14 +59,15 @@ def scale_telemetry(telemetry: pl.DataFrame, regimes: OperatingRegimes) -> pl.Da
     """Telemetry in standard deviations of its regime (contract `training_sequences`), sorted by unit and cycle.
 
     Args:
-        telemetry: validated rows.
+        telemetry: `unit`, `cycle` and the 24 channels; `event_date` and `row_hash` are kept where they are there.
         regimes: what sensors are standardised by.
     """
     rows = telemetry.sort("unit", "cycle")
     z_BS = regimes.standardise(rows.select(CHANNELS).to_numpy()).astype(np.float32)
     scaled = pl.DataFrame(dict(zip(SCALED_SENSORS, z_BS.T, strict=True)))
-    named = rows.select("unit", "cycle", "event_date", "row_hash", regimes_version=pl.lit(regimes.version))
-    return named.hstack(scaled).select(TRAINING_SEQUENCES.schema.names)
+    found = rows.select(name for name in TRAINING_SEQUENCES.schema.names if name in rows.columns)
+    known = found.with_columns(regimes_version=pl.lit(regimes.version)).hstack(scaled)
+    return known.select(name for name in TRAINING_SEQUENCES.schema.names if name in known.columns)
 
 
 def scaled_sequences(scaled: pl.DataFrame, *, at: pl.DataFrame) -> ScaledSequences:

@@ -1,11 +1,11 @@
 """Holds predictions against truth that arrived since: error, bias and interval coverage, each beside its limit."""
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
+from sinet_pipelines.metrics.coverage import covered_band
 from sinet_pipelines.metrics.rul import bias, rmse
 from sinet_pipelines.schemas.features import MAX_RUL_CYCLES
 from sinet_pipelines.schemas.monitoring import PREDICTION_QUALITY
@@ -13,8 +13,6 @@ from sinet_pipelines.schemas.monitoring import PREDICTION_QUALITY
 MIN_ENGINES = 5  # of fewer an RMSE may be half or twice what it is of many
 RMSE_LIMIT_CYCLES = 25.0  # support and relevance vector regression reach 21 to 24 on FD001 (Babu, Zhao, Li 2016)
 BIAS_LIMIT_CYCLES = 10.0  # so late costs e times as much (the PHM08 score of Saxena et al. 2008)
-INTERVAL_LEVEL = 0.9  # of the intervals that models give
-BAND_LEVEL = 0.95  # of the band in which the number of covered truths lies when the intervals are what they say
 
 
 @dataclass(frozen=True)
@@ -90,21 +88,6 @@ def quality_of(matched: pl.DataFrame, *, predicted: int) -> Quality:
     )
     faults = _faults(measured) if matched.height >= MIN_ENGINES else ()
     return Quality(**{**vars(measured), "faults": faults})
-
-
-def covered_band(intervals: int) -> tuple[int, int]:
-    """Least and most truths that 90 % intervals cover, 95 times in 100 (binomial, both sides).
-
-    >>> covered_band(100)
-    (84, 95)
-    """
-    chances = [
-        math.comb(intervals, k) * INTERVAL_LEVEL**k * (1 - INTERVAL_LEVEL) ** (intervals - k)
-        for k in range(intervals + 1)
-    ]
-    below = np.cumsum(chances)
-    tail = (1 - BAND_LEVEL) / 2
-    return int(np.argmax(below >= tail)), int(np.argmax(below >= 1 - tail))
 
 
 def _faults(measured: Quality) -> tuple[str, ...]:

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sinet_pipelines.schemas.features import MAX_RUL_CYCLES
+
 # 18 is the first opset whose reductions all take their axes as an input; ai.onnx.ml 5 is the first with trees in
 # float64 inside and out (onnx Operators-ml.md, TreeEnsemble) and came with IR 10. An onnxruntime older than its pull
 # request 22333 (end of 2024) does not know it and says so when it opens the model.
@@ -82,6 +84,11 @@ class GraphWriter:
         helper.set_model_props(model, dict(sorted(metadata.items())))
         onnx.checker.check_model(model, full_check=True)
         return bytes(model.SerializeToString(deterministic=True))
+
+
+def write_clipped(graph: GraphWriter, cycles: str) -> str:
+    """The answer within [0, 125], float64; NaN stays NaN, for the gates to see."""
+    return graph.node("Clip", cycles, *(graph.constant(bound, np.float64) for bound in (0.0, float(MAX_RUL_CYCLES))))
 
 
 def _tensor(name: str, shape: Sequence[int]) -> Any:

@@ -179,6 +179,14 @@ EVALUATION_SEQUENCES = Contract(
     key=("unit", "cycle"),
 )
 
+CALIBRATION_SEQUENCES = Contract(
+    "calibration_sequences",
+    "The channels behind one row of a training engine, drawn evenly from all operating regimes.",
+    DataClass.SEQUENCE,
+    _SEQUENCE,
+    key=("unit", "cycle"),
+)
+
 LIVE_SEQUENCES = Contract(
     "live_sequences",
     "The channels of one live engine up to its latest cycle, as the served model takes them.",

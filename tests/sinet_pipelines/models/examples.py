@@ -1,9 +1,12 @@
 """Examples for tests: engines whose first feature says how long they have left, in noise."""
 
 import numpy as np
+import polars as pl
 
-from sinet_pipelines.features.sequences import Sequences
+from sinet_pipelines.features.scaled import ScaledSequences, scaled_sequences
 from sinet_pipelines.models.model import Examples, Inputs
+from sinet_pipelines.schemas.features import SCALED_SENSORS
+from sinet_pipelines.schemas.telemetry import SENSORS
 
 NAMES = ("wear", "noise", "constant")
 
@@ -21,7 +24,7 @@ def examples(*, lives: tuple[int, ...] = (60, 90, 75, 120, 80, 100), seed: int =
     return Examples(inputs, unit_B, cycle_B, rul_B)
 
 
-def _sequences(unit_B: np.ndarray, cycle_B: np.ndarray, rng: np.random.Generator) -> Sequences:
-    n = len(cycle_B)
-    window_BTC = rng.normal(size=(n, 30, 24)).astype(np.float32)
-    return Sequences(tuple(unit_B.tolist()), cycle_B, window_BTC, np.ascontiguousarray(window_BTC[:, :10]))
+def _sequences(unit_B: np.ndarray, cycle_B: np.ndarray, rng: np.random.Generator) -> ScaledSequences:
+    z_BS = rng.normal(size=(len(cycle_B), len(SENSORS))).astype(np.float32)
+    rows = pl.DataFrame({"unit": unit_B, "cycle": cycle_B, **dict(zip(SCALED_SENSORS, z_BS.T, strict=True))})
+    return scaled_sequences(rows, at=rows)

@@ -6,7 +6,8 @@ import polars as pl
 import pytest
 from scipy import stats
 
-from sinet_pipelines.monitoring.performance import covered_band, quality_of, with_truth
+from sinet_pipelines.metrics.coverage import covered_band
+from sinet_pipelines.monitoring.performance import quality_of, with_truth
 from sinet_pipelines.schemas.events import TRUTH_EVENTS
 from sinet_pipelines.schemas.features import FLEET_PREDICTIONS
 from sinet_pipelines.schemas.monitoring import PREDICTION_QUALITY

@@ -1,4 +1,4 @@
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import polars as pl
@@ -6,27 +6,13 @@ import pytest
 
 from sinet_pipelines.errors import ContractError
 from sinet_pipelines.features.splits import is_held_out
-from sinet_pipelines.models.gradient_boosting import GradientBoosting
 from sinet_pipelines.models.yardsticks import Constant, LinearModel
-from sinet_pipelines.schemas.features import FEATURE_NAMES
-from sinet_pipelines.training.fit import fit_on, out_of_fold
+from sinet_pipelines.training.fit import cross_validate, out_of_fold, require_not_held_out, weighted_rmse
 from tests.sinet_pipelines.models.examples import examples
 
 UNITS = [f"FD001-{number:04d}" for number in range(1, 40)]
 SEEN = [unit for unit in UNITS if not is_held_out(unit)][:4]
 HELD_OUT = [unit for unit in UNITS if is_held_out(unit)]
-
-
-def training_set(*units: str) -> pl.DataFrame:
-    rng = np.random.default_rng(0)
-    frames = []
-    for unit in units:
-        cycle = np.arange(1, 61, dtype=np.int32)
-        features = rng.normal(size=(60, len(FEATURE_NAMES))).astype(np.float32)
-        features[:, 0] -= cycle / 20
-        columns = dict(zip(FEATURE_NAMES, features.T, strict=True))
-        frames.append(pl.DataFrame({"unit": [unit] * 60, "cycle": cycle, **columns, "rul_cycles": 60 - cycle}))
-    return pl.concat(frames)
 
 
 @dataclass(frozen=True)
@@ -45,15 +31,40 @@ class Remembering:
         return Constant().load(files)
 
 
-def test_the_order_of_a_training_set_changes_no_byte():
-    rows, family = training_set(*SEEN), GradientBoosting(trees=10)
-    shuffled = rows.sample(fraction=1.0, shuffle=True, seed=3)
-    assert fit_on(shuffled, family=family, seed=0).files() == fit_on(rows, family=family, seed=0).files()
-
-
 def test_a_training_set_with_a_held_out_engine_is_refused():
+    rows = pl.DataFrame({"unit": [*SEEN, HELD_OUT[0]]})
     with pytest.raises(ContractError, match=f"1 engines held out for evaluation \\({HELD_OUT[0]} first\\)"):
-        fit_on(training_set(*SEEN, HELD_OUT[0]), family=Constant(), seed=0)
+        require_not_held_out(rows)
+    assert require_not_held_out(rows.filter(pl.col("unit") != HELD_OUT[0])).height == len(SEEN)
+
+
+@dataclass(frozen=True)
+class Warming:
+    """A constant that comes nearer to the truth, epoch by epoch, until the third, and then leaves it."""
+
+    epochs: int = 5
+    name = "warming"
+    needs_sequences = False
+
+    def fit(self, examples, *, seed: int) -> LinearModel:
+        *_, model = self.fit_path(examples, seed=seed)
+        return model
+
+    def fit_path(self, examples, *, seed: int):
+        sound = Constant().fit(examples, seed=seed)
+        for epoch in range(1, self.epochs + 1):
+            yield replace(sound, intercept=sound.intercept + 10.0 * abs(epoch - 3))
+
+    def load(self, files) -> LinearModel:
+        return Constant().load(files)
+
+
+def test_the_number_of_epochs_is_the_one_that_predicts_best_out_of_fold():
+    known = examples(sequences=False)
+    found = cross_validate(known, family=Warming(), seed=0, folds=3)
+    assert found.family == Warming(epochs=3)
+    assert len(found.rmse_by_epoch) == 5
+    assert min(found.rmse_by_epoch) == found.rmse_by_epoch[2] == pytest.approx(weighted_rmse(found.predicted_B, known))
 
 
 def test_every_row_is_predicted_by_a_model_that_has_not_seen_its_engine():

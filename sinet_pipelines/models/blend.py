@@ -1,0 +1,118 @@
+"""A blend: several models' answers, each weighted; equal weights are a plain average.
+
+Weights come from answers that no member was fitted on (stacking: Wolpert 1992; with non-negative weights: Breiman
+1996), so a member that only remembers gets none.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sinet_pipelines.errors import ContractError
+from sinet_pipelines.models.model import Examples, Family, Floats, Inputs, Model, within_range
+
+
+@dataclass(frozen=True)
+class BlendModel:
+    """Some fitted models and how much each counts.
+
+    Attributes:
+        names: of the members' families.
+        members: fitted models, at least one, all on the same features.
+        weights: of each member's answer, from 0.
+    """
+
+    names: tuple[str, ...]
+    members: tuple[Model, ...]
+    weights: tuple[float, ...]
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Those of its members."""
+        return self.members[0].feature_names
+
+    def predict(self, inputs: Inputs) -> Floats:
+        """(B,) remaining useful life in cycles, within [0, 125]: the weighted sum of what the members answer."""
+        rul_B = np.zeros(len(inputs))
+        for member, weight in zip(self.members, self.weights, strict=True):
+            rul_B += weight * member.predict(inputs)
+        return within_range(rul_B)
+
+    def files(self) -> dict[str, bytes]:
+        """`blend.json`, names and weights, and each member's files under its family's name."""
+        files = {"blend.json": json.dumps({"names": self.names, "weights": self.weights}, sort_keys=True).encode()}
+        for name, member in zip(self.names, self.members, strict=True):
+            files |= {f"{name}/{file}": content for file, content in member.files().items()}
+        return files
+
+
+@dataclass(frozen=True)
+class Blend:
+    """Families whose models are fitted on the same examples and answered for together.
+
+    Attributes:
+        name: the blend's own name.
+        members: the families.
+        weights: of each; equal ones when none are given.
+    """
+
+    name: str
+    members: tuple[Family, ...]
+    weights: tuple[float, ...] = ()
+
+    @property
+    def needs_sequences(self) -> bool:
+        """Whether a member does."""
+        return any(member.needs_sequences for member in self.members)
+
+    def fit(self, examples: Examples, *, seed: int) -> BlendModel:
+        """Every member fitted on all examples."""
+        return self.of([member.fit(examples, seed=seed) for member in self.members])
+
+    def of(self, models: Sequence[Model]) -> BlendModel:
+        """The blend of models that are fitted already, in the order of the members."""
+        names = tuple(member.name for member in self.members)
+        weights = self.weights or (1.0 / len(names),) * len(names)
+        return BlendModel(names, tuple(models), weights)
+
+    def load(self, files: Mapping[str, bytes]) -> BlendModel:
+        """The blend whose `files` these are.
+
+        Raises:
+            ContractError: when it was made of other families.
+        """
+        said = json.loads(files["blend.json"])
+        by_name = {member.name: member for member in self.members}
+        if set(said["names"]) != set(by_name):
+            raise ContractError(
+                f"a blend of {', '.join(said['names'])} (this one is of {', '.join(by_name)}); load it as what it is"
+            )
+        members = tuple(by_name[name].load(_inside(files, name)) for name in said["names"])
+        return BlendModel(tuple(said["names"]), members, tuple(said["weights"]))
+
+
+def stacked_weights(answers_MB: Sequence[Floats], target_B: Floats, weight_B: Floats) -> tuple[float, ...]:
+    """Weights from 0 by which the members' answers come nearest to the target (non-negative least squares).
+
+    Args:
+        answers_MB: each member's answers to rows that it was not fitted on.
+        target_B: (B,) the truth.
+        weight_B: (B,) of the rows.
+
+    >>> truth = np.array([10.0, 20.0, 30.0])
+    >>> [round(w, 6) for w in stacked_weights([truth, 0 * truth], truth, np.ones(3))]
+    [1.0, 0.0]
+    """
+    from scipy.optimize import nnls
+
+    root_B = np.sqrt(weight_B)
+    found, _ = nnls(np.stack(answers_MB, axis=1) * root_B[:, None], target_B * root_B)
+    return tuple(found.tolist())
+
+
+def _inside(files: Mapping[str, bytes], folder: str) -> dict[str, bytes]:
+    return {
+        name.removeprefix(f"{folder}/"): content for name, content in files.items() if name.startswith(f"{folder}/")
+    }

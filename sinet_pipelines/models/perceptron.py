@@ -1,0 +1,129 @@
+"""A multilayer perceptron on window features, in PyTorch: two hidden layers with a little dropout.
+
+It sees what the trees see and errs elsewhere, which is what an average of models lives from.
+"""
+
+import json
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from sinet_pipelines.models.descent import (
+    column_scale,
+    dense_answer,
+    dense_layers,
+    descend,
+    device,
+    standardised,
+    target_scale,
+)
+from sinet_pipelines.models.model import (
+    Examples,
+    Floats,
+    Inputs,
+    Singles,
+    require_examples,
+    require_features,
+    within_range,
+)
+from sinet_pipelines.models.weights import read_weights, write_weights
+
+
+@dataclass(frozen=True)
+class PerceptronModel:
+    """A fitted perceptron.
+
+    Attributes:
+        feature_names: columns it was fitted on.
+        target_mean: cycles that an output of 0 stands for.
+        target_sd: cycles per unit of output; 0 for a constant target.
+        weights: float32 arrays by name: `dense0`, `dense1`, `out` (`.weight` (n_out, n_in), `.bias` (n_out,)),
+            `feature_means` and `feature_sds` (F,).
+    """
+
+    feature_names: tuple[str, ...]
+    target_mean: float
+    target_sd: float
+    weights: Mapping[str, Singles]
+
+    def predict(self, inputs: Inputs) -> Floats:
+        """(B,) remaining useful life in cycles, within [0, 125]."""
+        features_BF = require_features(inputs, self.feature_names)
+        x_BF = (features_BF - self.weights["feature_means"]) / self.weights["feature_sds"]
+        return within_range(self.target_mean + self.target_sd * dense_answer(self.weights, x_BF))
+
+    def files(self) -> dict[str, bytes]:
+        """`net.safetensors`, the weights, and `net.json`, the rest."""
+        said = {name: value for name, value in vars(self).items() if name != "weights"}
+        return {"net.json": json.dumps(said, sort_keys=True).encode(), "net.safetensors": write_weights(self.weights)}
+
+
+@dataclass(frozen=True)
+class Perceptron:
+    """Least squares on the capped remaining useful life, each row weighted by one over its engine's life.
+
+    Attributes:
+        epochs: how often each row is seen.
+        rows_in_batch: rows of a step.
+        learning_rate: of AdamW.
+        weight_decay: of AdamW.
+        dropout: share of hidden units left out in a step.
+    """
+
+    epochs: int = 12
+    rows_in_batch: int = 256
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-2
+    dropout: float = 0.1
+
+    name = "perceptron"
+    needs_sequences = False
+
+    def fit(self, examples: Examples, *, seed: int) -> PerceptronModel:
+        """The perceptron after the last epoch."""
+        *_, model = self.fit_path(examples, seed=seed)
+        return model
+
+    def fit_path(self, examples: Examples, *, seed: int) -> Iterator[PerceptronModel]:
+        """The perceptron after each epoch."""
+        import torch
+
+        inputs = require_examples(examples).inputs
+        target, columns = target_scale(examples.target_B, examples.weight_B), column_scale(inputs.features_BF)
+        place = device()
+        arrays = [
+            (inputs.features_BF - columns.mean) / columns.sd,
+            standardised(examples.target_B, target),
+            examples.weight_B.astype(np.float32),
+        ]
+        x_BF, y_B, weight_B = (torch.from_numpy(array).to(place) for array in arrays)
+        torch.manual_seed(seed)
+        net = torch.nn.Sequential(OrderedDict(dense_layers(len(inputs.feature_names), dropout=self.dropout))).to(place)
+
+        def batches(generator: np.random.Generator) -> Iterator[torch.Tensor]:
+            rows = torch.from_numpy(generator.permutation(len(examples))).to(place)
+            yield from rows.split(self.rows_in_batch)
+
+        def loss_of(net: torch.nn.Module, rows: torch.Tensor) -> torch.Tensor:
+            return (weight_B[rows] * (net(x_BF[rows])[:, 0] - y_B[rows]) ** 2).mean()
+
+        path = descend(
+            net,
+            batches,
+            loss_of,
+            seed=seed,
+            epochs=self.epochs,
+            learning_rate=self.learning_rate,
+            weight_decay=self.weight_decay,
+        )
+        for weights in path:
+            weights |= {"feature_means": columns.mean, "feature_sds": columns.sd}
+            yield PerceptronModel(inputs.feature_names, target.mean, target.sd, weights)
+
+    def load(self, files: Mapping[str, bytes]) -> PerceptronModel:
+        """The perceptron whose `files` these are."""
+        said = json.loads(files["net.json"])
+        weights = read_weights(files["net.safetensors"])
+        return PerceptronModel(tuple(said["feature_names"]), said["target_mean"], said["target_sd"], weights)

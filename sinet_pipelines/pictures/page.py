@@ -1,0 +1,191 @@
+"""A page as blocks: told once, written as markdown for Dagster and as one HTML file that needs nothing beside it.
+
+The file makes no request and runs no script (its own policy forbids both), reads on light and dark, on paper and on a
+telephone. Whatever is said is escaped: a block holds words and numbers, never markup.
+"""
+
+import html
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from sinet_pipelines.pictures.canvas import data_uri
+from sinet_pipelines.pictures.style import POLICY, STYLE
+
+
+@dataclass(frozen=True)
+class Words:
+    """A paragraph.
+
+    Attributes:
+        text: what it says.
+        emphasis: whether it stands out, as a decision or a warning does.
+        good: with emphasis, whether it is good news; None for neither.
+    """
+
+    text: str
+    emphasis: bool = False
+    good: bool | None = None
+
+
+@dataclass(frozen=True)
+class Points:
+    """A list."""
+
+    items: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Figures:
+    """The numbers to see first: name and value."""
+
+    items: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Names with what they hold."""
+
+    items: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table.
+
+    Attributes:
+        head: names of the columns.
+        rows: each as long as the head.
+        numeric: columns that hold numbers, aligned on the right.
+        marked: rows that stand out, by their place.
+    """
+
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    numeric: frozenset[int] = frozenset()
+    marked: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True)
+class Command:
+    """What is typed into a shell."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A PNG with what it shows in words."""
+
+    png: bytes
+    caption: str
+
+
+Block: TypeAlias = Words | Points | Figures | Facts | Table | Command | Picture
+
+
+@dataclass(frozen=True)
+class Section:
+    """Blocks under a heading."""
+
+    title: str
+    blocks: tuple[Block, ...]
+
+
+def to_markdown(title: str, sections: Sequence[Section]) -> str:
+    """The page as markdown; pictures are told by their captions."""
+    parts = [f"# {_said(title)}"]
+    for section in sections:
+        parts.append(f"## {_said(section.title)}")
+        parts += [_block_markdown(block) for block in section.blocks]
+    return "\n\n".join(parts) + "\n"
+
+
+def to_html(title: str, sections: Sequence[Section], *, subtitle: str = "") -> str:
+    """The page as one HTML file."""
+    links = "".join(f'<li><a href="#{_anchor(one.title)}">{html.escape(one.title)}</a></li>' for one in sections)
+    body = "".join(
+        f'<section id="{_anchor(one.title)}"><h2>{html.escape(one.title)}</h2>{"".join(map(_block_html, one.blocks))}'
+        "</section>"
+        for one in sections
+    )
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<meta name="color-scheme" content="light dark">'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}"><style>{STYLE}</style></head>'
+        f"<body><header><h1>{html.escape(title)}</h1><p>{html.escape(subtitle)}</p></header>"
+        f"<nav><ul>{links}</ul></nav><main>{body}</main></body></html>\n"
+    )
+
+
+def _block_markdown(block: Block) -> str:
+    match block:
+        case Words(text, emphasis):
+            return f"**{_said(text)}**" if emphasis else _said(text)
+        case Points(items):
+            return "\n".join(f"- {_said(item)}" for item in items)
+        case Figures(items) | Facts(items):
+            rows = tuple((name, value) for name, value in items.items())
+            return _block_markdown(Table(("what", "value"), rows))
+        case Table(head, rows, numeric):
+            rule = ["---:" if place in numeric else "---" for place in range(len(head))]
+            lines = [[_said(cell) for cell in head], rule, *([_said(cell) for cell in row] for row in rows)]
+            return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        case Command(text):
+            return "\n".join(f"    {line}" for line in text.splitlines())
+        case Picture(_, caption):
+            return f"Picture: {_said(caption)}"
+
+
+def _block_html(block: Block) -> str:
+    match block:
+        case Words(text, emphasis, good):
+            kind = {True: "good", False: "bad", None: "note"}[good] if emphasis else ""
+            return f'<p class="{kind}">{html.escape(text)}</p>'
+        case Points(items):
+            return f"<ul>{''.join(f'<li>{html.escape(item)}</li>' for item in items)}</ul>"
+        case Figures(items):
+            tiles = "".join(
+                f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd></div>" for name, value in items.items()
+            )
+            return f'<dl class="figures">{tiles}</dl>'
+        case Facts(items):
+            return _table_html(tuple(items.items()), marked=frozenset(), numeric=frozenset(), head=())
+        case Table(head, rows, numeric, marked):
+            return _table_html(rows, marked=marked, numeric=numeric, head=head)
+        case Command(text):
+            return f"<pre><code>{html.escape(text)}</code></pre>"
+        case Picture(png, caption):
+            said = html.escape(caption)
+            return f'<figure><img src="{data_uri(png)}" alt="{said}"><figcaption>{said}</figcaption></figure>'
+
+
+def _table_html(
+    rows: Sequence[Sequence[str]], *, head: Sequence[str], numeric: frozenset[int], marked: frozenset[int]
+) -> str:
+    """A table that scrolls by itself where the page is narrow; one without a head has it in its first column."""
+    above = "".join(_cell("th", text, number=place in numeric) for place, text in enumerate(head))
+    lines = []
+    for at, row in enumerate(rows):
+        tags = ["td" if head or place else "th" for place in range(len(row))]
+        cells = [
+            _cell(tag, text, number=place in numeric) for place, (tag, text) in enumerate(zip(tags, row, strict=True))
+        ]
+        lines.append(f'<tr class="{"marked" if at in marked else ""}">{"".join(cells)}</tr>')
+    top = f"<thead><tr>{above}</tr></thead>" if head else ""
+    return f'<div class="scroll"><table>{top}<tbody>{"".join(lines)}</tbody></table></div>'
+
+
+def _cell(tag: str, text: str, *, number: bool) -> str:
+    return f'<{tag} class="{"number" if number else ""}">{html.escape(text)}</{tag}>'
+
+
+def _anchor(title: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
+
+
+def _said(text: str) -> str:
+    """Words in one line, without a sign that markdown reads as its own."""
+    return re.sub(r"([\\`*_\[\]<>|])", r"\\\1", " ".join(text.split()))

@@ -1,0 +1,250 @@
+"""A spiking network for remaining useful life: leaky integrate-and-fire neurons in snntorch, trained by surrogates.
+
+The scaled sensors of the last 30 cycles flow into the first layer as a current, cycle after cycle, beside the engine's
+baseline as a steady one; the next layer hears spikes alone. The answer is the potential, after the last cycle, of a
+leaky read-out that never fires, plus a share of the engine's age. A spike has no slope, so that of a fast sigmoid
+stands in for it when gradients flow back (Zenke and Ganguli 2018; Neftci, Mostafa, Zenke 2019); neurons are
+snntorch's (Eshraghian et al. 2023).
+
+Answers are computed in float64: a potential that differs in its last digit fires or does not, and in float32 the last
+digit depends on which other rows are asked at the same time.
+
+Letters: B rows, T cycles of the window (30), I inputs (42), H neurons of a layer.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sinet_pipelines.features.scaled import ScaledSequences
+from sinet_pipelines.models.descent import column_scale, descend, one_thread, standardised, target_scale
+from sinet_pipelines.models.model import (
+    Examples,
+    Floats,
+    Inputs,
+    Singles,
+    require_examples,
+    require_features,
+    within_range,
+)
+from sinet_pipelines.models.temporal_convolution import require_sequences
+from sinet_pipelines.models.weights import read_weights
+from sinet_pipelines.research.energy import Shape
+from sinet_pipelines.schemas.features import WINDOW_CYCLES
+from sinet_pipelines.schemas.telemetry import SENSORS
+
+if TYPE_CHECKING:
+    import torch
+
+LEAK = 0.95  # of its potential a neuron keeps from one cycle to the next: it remembers some twenty
+READ_OUT_LEAK = 0.8  # what the last five cycles say
+SLOPE = 10.0  # of the fast sigmoid: at 25, snntorch's own, fewer neurons learn
+THRESHOLD = 1.0  # potential at which a neuron fires
+LAYERS = 2
+FILE = "net.safetensors"
+_REST = "model"  # in the header of that file: what is no array
+ROWS_AT_ONCE = 2048  # windows of so many rows stay at some tens of MB
+
+
+@dataclass(frozen=True)
+class SpikingModel:
+    """A fitted spiking network.
+
+    Attributes:
+        feature_names: columns of its training set, of which it reads none: age and sensors come with the sequences.
+        target_mean: cycles that an output of 0 stands for.
+        target_sd: cycles per unit of output; 0 for a constant target.
+        weights: float32 arrays by name: `current0.weight` (H, 42), `current1.weight` (H, H), `read_out.weight` (1, H),
+            `age.weight` (1, 1), their `.bias`, `age_mean` and `age_sd` (1,).
+    """
+
+    feature_names: tuple[str, ...]
+    target_mean: float
+    target_sd: float
+    weights: Mapping[str, Singles]
+
+    def predict(self, inputs: Inputs) -> Floats:
+        """(B,) remaining useful life in cycles, within [0, 125].
+
+        Raises:
+            ContractError: when the inputs have other features than the model was fitted on, or no sequences.
+        """
+        require_features(inputs, self.feature_names)
+        return self._ask(require_sequences(inputs))[0]
+
+    def firing_rates(self, inputs: Inputs) -> tuple[float, ...]:
+        """Spikes a neuron and cycle of each layer, the mean over these inputs; 0 where none is asked."""
+        spikes_BL = self._ask(require_sequences(inputs))[1]
+        return tuple((spikes_BL.sum(axis=0) / max(len(spikes_BL), 1)).tolist())
+
+    @property
+    def shape(self) -> Shape:
+        """What its arithmetic is counted from."""
+        widths = [len(self.weights[f"current{layer}.bias"]) for layer in range(LAYERS)]
+        return Shape(WINDOW_CYCLES, len(SENSORS), len(SENSORS), (*widths, 1))
+
+    def _ask(self, sequences: ScaledSequences) -> tuple[Floats, Floats]:
+        """(B,) answers in cycles, and (B, 2) spikes a neuron and cycle of each layer."""
+        import torch
+
+        net = _network(self.shape.widths[0])
+        named = {name: torch.from_numpy(value) for name, value in self.weights.items() if not name.startswith("age_")}
+        net.load_state_dict(named)
+        net.double()
+        rul_B, spikes_BL = np.empty(len(sequences)), np.empty((len(sequences), LAYERS))
+        with one_thread(), torch.no_grad():
+            for start in range(0, len(sequences), ROWS_AT_ONCE):
+                rows = np.arange(start, min(start + ROWS_AT_ONCE, len(sequences)))
+                currents_TBI, age_B1 = _tensors(sequences.take(rows), self.weights)
+                out_B, spikes = _simulate(net, currents_TBI.double(), age_B1.double())
+                rul_B[rows], spikes_BL[rows] = self.target_mean + self.target_sd * out_B.numpy(), spikes.numpy()
+        return within_range(rul_B), spikes_BL
+
+    def files(self) -> dict[str, bytes]:
+        """`net.safetensors`: the weights, and in its header as JSON the rest; one file, so that one hash names it."""
+        from safetensors.numpy import save
+
+        said = {name: value for name, value in vars(self).items() if name != "weights"}
+        weights = {name: np.ascontiguousarray(self.weights[name]) for name in sorted(self.weights)}
+        return {FILE: save(weights, metadata={_REST: json.dumps(said, sort_keys=True)})}
+
+
+@dataclass(frozen=True)
+class SpikingNetwork:
+    """Least squares on the capped remaining useful life, each row weighted by one over its engine's life.
+
+    Attributes:
+        epochs: at most so many; how many is found out of fold.
+        hidden: neurons of each of the two layers.
+        every_nth_row: an epoch sees one row of so many, drawn anew each time: neighbours are nearly one row, and an
+            answer is thirty times as dear as a dense network's.
+        rows_in_batch: rows of a step.
+        learning_rate: of AdamW.
+        weight_decay: of AdamW.
+    """
+
+    epochs: int = 10
+    hidden: int = 64
+    every_nth_row: int = 4
+    rows_in_batch: int = 256
+    learning_rate: float = 1e-2
+    weight_decay: float = 1e-2
+
+    name = "spiking"
+    needs_sequences = True
+
+    def fit(self, examples: Examples, *, seed: int) -> SpikingModel:
+        """The network after the last epoch."""
+        *_, model = self.fit_path(examples, seed=seed)
+        return model
+
+    def fit_path(self, examples: Examples, *, seed: int) -> Iterator[SpikingModel]:
+        """The network after each epoch, on the CPU whatever else is there: it stands in for a chip.
+
+        Raises:
+            ContractError: when there is nothing to learn from, or no sequences.
+        """
+        import torch
+
+        inputs = require_examples(examples).inputs
+        sequences = require_sequences(inputs)
+        target = target_scale(examples.target_B, examples.weight_B)
+        age = column_scale(sequences.cycle_B[:, None].astype(np.float32))
+        known = {"age_mean": age.mean, "age_sd": age.sd}
+        y_B = torch.from_numpy(standardised(examples.target_B, target))
+        weight_B = torch.from_numpy(examples.weight_B.astype(np.float32))
+        n_seen = -(-len(examples) // self.every_nth_row)
+
+        def batches(generator: np.random.Generator) -> Iterator[NDArray[np.int64]]:
+            seen = generator.permutation(len(examples))[:n_seen]
+            for start in range(0, n_seen, self.rows_in_batch):
+                yield seen[start : start + self.rows_in_batch]
+
+        def loss_of(net: "torch.nn.Module", rows: NDArray[np.int64]) -> "torch.Tensor":
+            out_B, _ = _simulate(net, *_tensors(sequences.take(rows), known))
+            return (weight_B[rows] * (out_B - y_B[rows]) ** 2).mean()
+
+        torch.manual_seed(seed)
+        path = descend(
+            _network(self.hidden),
+            batches,
+            loss_of,
+            seed=seed,
+            epochs=self.epochs,
+            learning_rate=self.learning_rate,
+            weight_decay=self.weight_decay,
+        )
+        for weights in path:
+            yield SpikingModel(inputs.feature_names, target.mean, target.sd, {**weights, **known})
+
+    def load(self, files: Mapping[str, bytes]) -> SpikingModel:
+        """The network whose `files` these are."""
+        content = files[FILE]
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])  # safetensors' own layout
+        said = json.loads(header["__metadata__"][_REST])
+        weights = read_weights(content)
+        return SpikingModel(tuple(said["feature_names"]), said["target_mean"], said["target_sd"], weights)
+
+
+def _network(hidden: int) -> "torch.nn.ModuleDict":
+    """The synapses: everything that is learnt; neurons have no parameters."""
+    from torch import nn
+
+    return nn.ModuleDict(
+        {
+            "current0": nn.Linear(2 * len(SENSORS), hidden),
+            "current1": nn.Linear(hidden, hidden),
+            "read_out": nn.Linear(hidden, 1, bias=False),
+            "age": nn.Linear(1, 1),
+        }
+    )
+
+
+def _tensors(sequences: ScaledSequences, known: Mapping[str, Singles]) -> tuple["torch.Tensor", "torch.Tensor"]:
+    """(T, B, I) float32 what flows in, window beside baseline, and (B, 1) the standardised age."""
+    import torch
+
+    window_TBS = sequences.windows().transpose(1, 0, 2)
+    steady_TBS = np.broadcast_to(sequences.baseline_BS, window_TBS.shape)
+    age_B1 = (sequences.cycle_B[:, None].astype(np.float32) - known["age_mean"]) / known["age_sd"]
+    return torch.from_numpy(np.concatenate([window_TBS, steady_TBS], axis=2)), torch.from_numpy(age_B1)
+
+
+def _simulate(net: Any, inputs_TBI: "torch.Tensor", age_B1: "torch.Tensor") -> tuple["torch.Tensor", "torch.Tensor"]:
+    """(B,) the standardised answer, and (B, 2) spikes a neuron and cycle of each layer."""
+    import torch
+
+    layers = [_neuron(LEAK).to(inputs_TBI.dtype) for _ in range(LAYERS)]
+    read_out = _neuron(READ_OUT_LEAK, fires=False).to(inputs_TBI.dtype)
+    currents_TBH = net["current0"](inputs_TBI)
+    n_rows, hidden = currents_TBH.shape[1:]
+    potentials = [torch.zeros(n_rows, hidden, dtype=inputs_TBI.dtype) for _ in layers]
+    answer_B1 = torch.zeros(n_rows, 1, dtype=inputs_TBI.dtype)
+    counts = [torch.zeros(n_rows, dtype=inputs_TBI.dtype) for _ in layers]
+    for current_BH in currents_TBH:
+        spikes_BH, potentials[0] = layers[0](current_BH, potentials[0])
+        counts[0] = counts[0] + spikes_BH.detach().mean(dim=1)
+        spikes_BH, potentials[1] = layers[1](net["current1"](spikes_BH), potentials[1])
+        counts[1] = counts[1] + spikes_BH.detach().mean(dim=1)
+        _, answer_B1 = read_out((1.0 - READ_OUT_LEAK) * net["read_out"](spikes_BH), answer_B1)
+    out_B = (answer_B1 + net["age"](age_B1))[:, 0]
+    return out_B, torch.stack(counts, dim=1) / WINDOW_CYCLES
+
+
+def _neuron(leak: float, *, fires: bool = True) -> Any:
+    """One of snntorch's leaky neurons, or a whole layer of them, since they keep their potentials outside."""
+    from snntorch import Leaky, surrogate
+
+    neuron = Leaky(
+        beta=leak,
+        threshold=THRESHOLD,
+        spike_grad=surrogate.fast_sigmoid(slope=SLOPE),
+        reset_mechanism="subtract" if fires else "none",
+    )
+    # snntorch keeps a list of all neurons ever made, each with its last potentials; ours are needed by nobody else
+    type(neuron).instances.remove(neuron)
+    return neuron
