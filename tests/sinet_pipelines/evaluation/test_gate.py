@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sinet_pipelines.errors import ContractError
-from sinet_pipelines.evaluation.gate import is_not_worse
+from sinet_pipelines.evaluation.gate import Verdict, covers_as_promised, is_not_worse, may_serve
 
 RNG = np.random.default_rng(0)
 TRUE = np.tile([100, 60, 20], 12)
@@ -112,3 +112,38 @@ def test_other_questions_cannot_be_compared():
 def test_a_challenger_that_was_asked_nothing_is_refused():
     with pytest.raises(ContractError, match="asked nothing"):
         is_not_worse(CHAMPION.head(0), None)
+
+
+@pytest.mark.parametrize(
+    ("covered", "passed", "word"),
+    [(84, True, "hold"), (95, True, "hold"), (83, False, "over-conf"), (96, False, "wider")],
+)
+def test_intervals_may_miss_by_chance_alone(covered, passed, word):
+    verdict = covers_as_promised(covered, 100)
+    assert verdict.passed is passed
+    assert word in verdict.reason
+    assert "chance allows 84 to 95" in verdict.reason
+
+
+def test_without_truth_nothing_speaks_against_intervals():
+    assert covers_as_promised(0, 0).passed
+
+
+def test_an_over_confident_challenger_does_not_take_a_champions_place():
+    fine, narrow = Verdict(True, "not worse"), covers_as_promised(60, 100)
+    refused = may_serve(fine, narrow, has_champion=True)
+    assert not refused.passed
+    assert "over-confident" in refused.reason
+    first = may_serve(fine, narrow, has_champion=False)
+    assert first.passed
+    assert "over-confident" in first.reason
+
+
+def test_intervals_that_are_too_wide_cost_no_place():
+    assert may_serve(Verdict(True, "not worse"), covers_as_promised(100, 100), has_champion=True).passed
+
+
+def test_a_worse_challenger_stays_worse_whatever_its_intervals():
+    worse = Verdict(False, "clearly worse")
+    assert may_serve(worse, covers_as_promised(90, 100), has_champion=True) == worse
+    assert may_serve(worse, covers_as_promised(60, 100), has_champion=False) == worse

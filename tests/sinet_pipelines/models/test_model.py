@@ -24,8 +24,8 @@ def test_some_rows_take_their_sequences_with_them():
     rows = np.array([40, 3])
     taken = example.take(rows)
     np.testing.assert_array_equal(taken.inputs.features_BF, example.inputs.features_BF[rows])
-    np.testing.assert_array_equal(taken.inputs.sequences.window_BTC, example.inputs.sequences.window_BTC[rows])
-    assert taken.inputs.sequences.unit == ("FD001-0002", "FD001-0001")
+    np.testing.assert_array_equal(taken.inputs.sequences.windows(), example.inputs.sequences.windows()[rows])
+    assert taken.inputs.sequences.cycle_B.tolist() == [21, 4]
     np.testing.assert_array_equal(taken.rul_B, example.rul_B[rows])
 
 

@@ -4,9 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import polars as pl
 import pytest
-from scipy import stats
 
-from sinet_pipelines.metrics.coverage import covered_band
 from sinet_pipelines.monitoring.performance import quality_of, with_truth
 from sinet_pipelines.schemas.events import TRUTH_EVENTS
 from sinet_pipelines.schemas.features import FLEET_PREDICTIONS
@@ -119,11 +117,6 @@ def test_coverage_counts_truths_inside_and_is_a_fault_outside_the_band_of_chance
 def test_truth_above_the_cap_is_covered_by_an_interval_up_to_the_cap():
     found = measure([120.0], [300], lower=[100.0], upper=[125.0])
     assert found.covered == 1
-
-
-@pytest.mark.parametrize("intervals", [1, 5, 20, 60, 200])
-def test_the_band_is_the_binomials(intervals):
-    assert covered_band(intervals) == tuple(stats.binom.ppf([0.025, 0.975], intervals, 0.9).astype(int))
 
 
 def test_rows_are_those_of_the_contract():

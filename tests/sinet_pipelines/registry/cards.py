@@ -27,7 +27,10 @@ def some_card():
             "Maintenance planners rank live engines by the flight cycles they have left.",
             "A person decides; the answer is one input among others.",
         ),
-        out_of_scope=("Deciding alone that an engine flies on.", "Engines of another type than those it was fitted on."),
+        out_of_scope=(
+            "Deciding alone that an engine flies on.",
+            "Engines of another type than those it was fitted on.",
+        ),
         factors=(
             "Region (EAST, WEST, NULL_ISLAND): measured below.",
             "Operating regime: sensors are standardised per regime; errors are not broken down by it.",
@@ -98,9 +101,16 @@ def some_card():
             ),
         ),
         considerations=("No row is about a person.", "A late answer costs more than an early one; the score says so."),
-        limits=("Engines that live longer than 125 cycles more are all told 125.", "Fewer than ten cycles: no baseline."),
+        limits=(
+            "Engines that live longer than 125 cycles more are all told 125.",
+            "Fewer than ten cycles: no baseline.",
+        ),
         versions=Versions(
-            "3", SHA256, "aa0bf59", {"training_set": "4e1243bd22c66e76", "window_features": "c0ffee"}, "2026-11-24 12:00 UTC"
+            "3",
+            SHA256,
+            "aa0bf59",
+            {"training_set": "4e1243bd22c66e76", "window_features": "c0ffee"},
+            "2026-11-24 12:00 UTC",
         ),
         decision=Decision(True, "not worse: engine-wise RMSE 11.42 against the champion's 11.60 on 120 engines"),
         reproduce="make run DATA=../shared/data/cmapss",

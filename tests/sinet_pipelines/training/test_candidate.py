@@ -5,19 +5,33 @@ import pytest
 
 from sinet_pipelines.errors import StorageError
 from sinet_pipelines.features.regimes import OperatingRegimes
+from sinet_pipelines.models.interval import Interval
 from sinet_pipelines.models.model import Inputs
 from sinet_pipelines.models.yardsticks import LinearModel
 from sinet_pipelines.storage.blobs import BlobStore
-from sinet_pipelines.training.candidate import Candidate, keep_candidate, load_model, newest_candidate
+from sinet_pipelines.training.candidate import (
+    Candidate,
+    answers_of,
+    keep_answers,
+    keep_candidate,
+    load_model,
+    newest_candidate,
+)
+from tests.sinet_pipelines.models.examples import examples
 
 REGIMES = OperatingRegimes((1.0, 1.0, 1.0), ((0.0, 0.0, 0.0),), ((1.0,) * 21,), ((1.0,) * 21,), (10,))
+KNOWN = examples(lives=(3, 2), sequences=False)
+SAID = np.array([5.0, 4.0, 3.0, 2.0, 1.0])
+INTERVAL = Interval(0.9, (0.0, 125.0), (3.0, 9.0))
 MODEL = LinearModel(feature_names=("a", "b"), intercept=50.0, means=(0.0, 0.0), sds=(1.0, 2.0), weights=(3.0, 4.0))
 
 
 def keep(blobs, *, run_id):
     files = {name: blobs.put(content) for name, content in MODEL.files().items()}
     regimes = blobs.put(REGIMES.to_json().encode())
-    candidate = Candidate("ridge", files, regimes, run_id, "1", "v1")
+    candidate = Candidate(
+        "ridge", files, regimes, run_id, "1", "v1", 12.5, 0.91, INTERVAL, keep_answers(blobs, KNOWN, SAID)
+    )
     keep_candidate(blobs, candidate)
     return candidate
 
@@ -40,3 +54,17 @@ def test_a_loaded_model_answers_as_the_one_that_was_kept(tmp_path):
 def test_a_family_that_was_never_fitted_says_what_to_do(tmp_path):
     with pytest.raises(StorageError, match="materialise the asset"):
         newest_candidate(BlobStore(tmp_path), "ridge")
+
+
+def test_answers_come_back_to_the_rows_they_were_about(tmp_path):
+    blobs = BlobStore(tmp_path)
+    candidate, order = keep(blobs, run_id="r"), np.array([4, 0, 2])
+    assert answers_of(blobs, candidate, KNOWN.take(order)).tolist() == [1.0, 5.0, 3.0]
+
+
+def test_what_was_not_asked_was_not_answered(tmp_path):
+    blobs = BlobStore(tmp_path)
+    others = examples(lives=(4, 2), sequences=False)
+    said = answers_of(blobs, keep(blobs, run_id="r"), others)
+    assert np.isnan(said[3])
+    assert said[:3].tolist() == [5.0, 4.0, 3.0]
