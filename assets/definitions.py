@@ -2,7 +2,18 @@
 
 import dagster as dg
 
-from assets import deployment, evaluation, features, ingestion, monitoring, quantization, registry, training, validation
+from assets import (
+    deployment,
+    evaluation,
+    features,
+    ingestion,
+    monitoring,
+    quantization,
+    registry,
+    research,
+    training,
+    validation,
+)
 from resources.feature_store import feature_store_resource
 from resources.regions import region_resources
 from resources.registry import registry_resource
@@ -23,6 +34,7 @@ STAGES = {
     "registry": registry,
     "deployment": deployment,
     "monitoring": monitoring,
+    "research": research,
 }
 
 

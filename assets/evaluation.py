@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from assets.lineage import copied, derived, joined, sequences_of
+from assets.pictures import glance_of_bars, keep_pictures
 from assets.regional import here, per_region
 from assets.reports import agreements_entry, entries_of, made
 from resources.keys import everywhere, global_key, regional_key
@@ -29,6 +30,7 @@ from sinet_pipelines.schemas.features import (
     EVALUATION_RESULTS,
     EVALUATION_SEQUENCES,
     EVALUATION_SET,
+    MAX_RUL_CYCLES,
     TRAINING_SET,
     WINDOW_FEATURES,
 )
@@ -201,13 +203,38 @@ def evaluation(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
             "rmse_capped_constant_cycles": round(overall["constant"]["rmse_capped"], 3),
             "rmse_uncapped_cycles": round(own["rmse_uncapped"], 3),
             "score_capped": round(own["score_capped"], 1),
+            "error_by_true_rul": _error_glance(rows, answers[choice.name]),
             "choice": choice.reason,
             "by_slice": dg.MetadataValue.md(_slices(results)),
             "coverage": dg.MetadataValue.md(_coverage_table(covered)),
+            **keep_pictures(place.blobs, "evaluation", _plots(rows, answers[choice.name], candidates[choice.name])),
             "dagster/row_count": written.rows,
         },
         checks=[_as_check(GATE, not_worse), _as_check(COVERAGE_GATE, coverage)],
     )
+
+
+def _error_glance(rows: pl.DataFrame, predicted: np.ndarray) -> dg.MetadataValue:
+    """Mean absolute error by true cycles left, in steps of ten cycles."""
+    true = np.minimum(rows["rul_cycles"].to_numpy(), MAX_RUL_CYCLES)
+    step = (true // 10).astype(np.int64)
+    counts = np.bincount(step)
+    means = np.divide(
+        np.bincount(step, weights=np.abs(predicted - true)), counts, out=np.full(len(counts), np.nan), where=counts > 0
+    )
+    return glance_of_bars(means, label="mean error by true RUL, 0 to 125 in tens", unit="cycles")
+
+
+def _plots(rows: pl.DataFrame, predicted: np.ndarray, candidate: "Candidate") -> dict[str, bytes]:
+    """The challenger's answers to the evaluation's questions, as pictures by name."""
+    from sinet_pipelines.pictures.charts import error_against_truth, predicted_against_true
+
+    true = np.minimum(rows["rul_cycles"].to_numpy(), MAX_RUL_CYCLES)
+    lower, upper = candidate.interval.around(predicted)
+    return {
+        "predicted_against_true": predicted_against_true(true, predicted, lower_B=lower, upper_B=upper),
+        "error_against_truth": error_against_truth(true, predicted),
+    }
 
 
 def _as_check(name: str, verdict: "Verdict") -> dg.AssetCheckResult:

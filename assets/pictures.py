@@ -1,10 +1,13 @@
 """What a page shows to look at: a glance in its place, and the whole chart behind a link; numbers stand before both."""
 
+from collections.abc import Mapping
+
 import dagster as dg
 from numpy.typing import ArrayLike
 
 from sinet_pipelines.pictures.canvas import markdown_image
 from sinet_pipelines.pictures.sparkline import bars, histogram, sparkline
+from sinet_pipelines.storage.blobs import BlobStore
 
 
 def glance(values: ArrayLike, *, label: str, unit: str = "", limit: float | None = None) -> dg.MetadataValue:
@@ -25,3 +28,31 @@ def glance_of_spread(values: ArrayLike, *, label: str, unit: str = "") -> dg.Met
 def behind(png: bytes, *, label: str) -> dg.MetadataValue:
     """A whole chart: the page hides markdown this long behind `[Show Markdown]`, which opens the picture."""
     return dg.MetadataValue.md(markdown_image(png, label=label))
+
+
+NAMES = (
+    "predicted_against_true",
+    "error_against_truth",
+    "coverage_by_predicted",
+    "learning_curves",
+    "pareto",
+)  # of the charts that a model card shows too
+
+
+def keep_pictures(blobs: BlobStore, owner: str, pictures: Mapping[str, bytes]) -> dict[str, dg.MetadataValue]:
+    """Keeps charts under their owner's name, for the model card, and returns them as a page shows them.
+
+    Args:
+        blobs: of the region.
+        owner: the asset, or what stands for it.
+        pictures: PNG by name.
+    """
+    for name, png in pictures.items():
+        blobs.point(f"pictures/{owner}/{name}", blobs.put(png))
+    return {name: behind(png, label=name.replace("_", " ")) for name, png in pictures.items()}
+
+
+def kept_pictures(blobs: BlobStore, owner: str) -> dict[str, bytes]:
+    """The charts that are kept under an owner's name."""
+    refs = {name: f"pictures/{owner}/{name}" for name in NAMES}
+    return {name: blobs.get_ref(ref) for name, ref in refs.items() if blobs.resolve(ref) is not None}

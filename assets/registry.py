@@ -1,24 +1,29 @@
 """Registry: graphs that agree in, versions out, the champion's alias with one if the gate said yes; class `model`."""
 
 import json
+from dataclasses import replace
 
 import dagster as dg
 
+from assets.cards import card_pictures, gather_card
 from assets.evaluation import CANDIDATES, MODEL, VERDICT
-from assets.quantization import graph_ref
+from assets.quantization import CHOICE, INT8, NETWORK, graph_ref
 from assets.regional import here
 from assets.reports import made
 from resources.keys import global_key
 from resources.placement import bind
-from sinet_pipelines.regions import EAST, WEST
+from resources.settings import settings
+from resources.versions import fingerprint
+from sinet_pipelines.regions import EAST, REGIONS, WEST
 from sinet_pipelines.schemas.contract import DataClass
+from sinet_pipelines.storage.files import write_whole
 
 CODE_VERSION = "2"
 
 
 @dg.asset(
     key=global_key("registered_model"),
-    deps=[global_key("onnx_models"), global_key("evaluation")],
+    deps=[global_key("served_graph"), global_key("evaluation")],
     code_version=CODE_VERSION,
     **bind(EAST, data_class=DataClass.MODEL, reads=[WEST], uses=["registry", "tracking"], kinds={"mlflow"}),
 )
@@ -30,20 +35,23 @@ def registered_model(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     """
     from sinet_pipelines.training.candidate import newest_candidate
 
-    blobs = here(context, EAST).blobs
-    verdict = json.loads(blobs.get_ref(VERDICT))
-    versions = {}
-    for name in sorted(
-        CANDIDATES, key=lambda name: name == verdict["family"]
-    ):  # the challenger's number is the highest
-        versions[name] = context.resources.registry.register(
+    east, west = here(context, EAST).blobs, here(context, WEST).blobs
+    verdict = json.loads(east.get_ref(VERDICT))
+    table = sorted(
+        json.loads(west.get_ref(CHOICE)), key=lambda row: row["chosen"]
+    )  # the challenger's number is highest
+    versions = [
+        context.resources.registry.register(
             MODEL,
-            here(context, WEST).blobs.get_ref(graph_ref(name)),
-            family=name,
-            run_id=newest_candidate(blobs, name).run_id,
-            alias="champion" if verdict["passed"] and name == verdict["family"] else None,
+            west.get_ref(graph_ref(row["name"])),
+            family=_family(row["name"]),
+            run_id=newest_candidate(east, _family(row["name"])).run_id,
+            tags={"precision": "int8" if row["name"] == INT8 else "fp32", "choice": row["reason"]},
+            alias="champion" if verdict["passed"] and row["chosen"] else None,
         )
-    version = versions[verdict["family"]]
+        for row in table
+    ]
+    version = versions[-1]
     return made(
         context,
         f"{version.sha256[:16]}-{'champion' if 'champion' in version.aliases else 'challenger'}",
@@ -57,3 +65,41 @@ def registered_model(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
             "sha256": version.sha256,
         },
     )
+
+
+@dg.asset(
+    key=global_key("model_card"),
+    deps=[
+        *(global_key(name) for name in ("registered_model", "evaluation", "served_graph", "spiking_verdict")),
+        *(global_key(name) for name in CANDIDATES),
+    ],
+    code_version=CODE_VERSION,
+    **bind(EAST, data_class=DataClass.MODEL, reads=REGIONS, uses=["registry"], kinds={"markdown"}),
+)
+def model_card(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    """The card of the newest challenger: use, data and licence, errors beside yardsticks, intervals, graphs, limits.
+
+    Gathered from what the stages left, nothing written by hand; as markdown on this page, and with its pictures as one
+    HTML file in the home's `cards/`. After Mitchell et al. 2019, "Model Cards for Model Reporting".
+    """
+    from sinet_pipelines.registry.card import card_html, card_markdown
+
+    card = gather_card(context)
+    path = settings().home / "cards" / f"{MODEL}.html"
+    write_whole(path, card_html(card, card_pictures(context)).encode())
+    same = replace(card, versions=replace(card.versions, made_at=""))  # the instant makes no other card
+    return made(
+        context,
+        fingerprint(card_markdown(same)),
+        code_version=CODE_VERSION,
+        entries={
+            "card": dg.MetadataValue.md(card_markdown(card)),
+            "html": dg.MetadataValue.path(str(path)),
+            "version": card.versions.version,
+            "licence": card.data.licence,
+        },
+    )
+
+
+def _family(graph: str) -> str:
+    return NETWORK if graph == INT8 else graph

@@ -1,16 +1,22 @@
 """Training: features and failures in, a fitted model out; class `model`, free to travel."""
 
-import itertools
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict
 
 import dagster as dg
 import numpy as np
 import polars as pl
 
-from assets.features import feature_repository, newest_regimes
+from assets.candidates import (
+    SEED,
+    Fitted,
+    fit_candidate,
+    kept_candidate,
+    training_rows,
+    training_sequences_of,
+)
+from assets.features import feature_repository
 from assets.lineage import copied, derived
+from assets.pictures import glance
 from assets.regional import here
 from assets.reports import agreements_entry, entries_of, made
 from resources.keys import everywhere, global_key
@@ -21,17 +27,9 @@ from sinet_pipelines.schemas.contract import DataClass
 from sinet_pipelines.schemas.events import FAILURE_EVENTS
 from sinet_pipelines.schemas.features import TRAINING_SEQUENCES, TRAINING_SET, WINDOW_FEATURES
 
-if TYPE_CHECKING:
-    from sinet_pipelines.features.scaled import ScaledSequences
-    from sinet_pipelines.models.model import Examples, Family, Model
-    from sinet_pipelines.training.fit import CrossValidation
-
 CODE_VERSION = "2"
-SEED = 0
-WALK_FOLDS = 3  # five are a tenth of a cycle better and take two thirds longer; `sinet benchmark rul` has five
 WALK_EPOCHS = 10  # at most, of one engine a step; `sinet benchmark rul` has forty of two
 WALK_LEARNING_RATE = 4e-3  # twice the benchmark's: there are fewer steps
-EXPERIMENT = "predictive_maintenance"
 
 
 @dg.asset(
@@ -98,7 +96,7 @@ def gradient_boosting(context: dg.AssetExecutionContext) -> dg.MaterializeResult
     from sinet_pipelines.models.gradient_boosting import GradientBoosting
     from sinet_pipelines.training.labels import examples_of
 
-    rows = _training_rows(context)
+    rows = training_rows(context)
     trees, examples = GradientBoosting(), examples_of(rows)
     fitted = fit_candidate(context, trees, examples)
     params = {**trees.parameters(seed=SEED, rows=len(examples)), "num_boost_round": trees.trees}
@@ -129,7 +127,7 @@ def temporal_convolution(context: dg.AssetExecutionContext) -> dg.MaterializeRes
     from sinet_pipelines.models.temporal_convolution import TemporalConvolution
     from sinet_pipelines.training.labels import examples_of
 
-    rows = _training_rows(context)
+    rows = training_rows(context)
     network = TemporalConvolution(epochs=WALK_EPOCHS, engines_in_batch=1, learning_rate=WALK_LEARNING_RATE)
     examples = examples_of(rows, sequences=training_sequences_of(context, rows))
     fitted = fit_candidate(context, network, examples)
@@ -139,7 +137,11 @@ def temporal_convolution(context: dg.AssetExecutionContext) -> dg.MaterializeRes
         fitted,
         rows=rows,
         params={**asdict(network), "epochs": epochs},
-        entries={"epochs": epochs, "device": device()},
+        entries={
+            "epochs": epochs,
+            "learning_curve": glance(fitted.validated.rmse_by_epoch, label="RMSE out of fold by epoch", unit="cycles"),
+            "device": device(),
+        },
     )
 
 
@@ -159,7 +161,7 @@ def average(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     from sinet_pipelines.training.fit import CrossValidation, weighted_rmse
     from sinet_pipelines.training.labels import examples_of
 
-    blobs, rows = here(context, EAST).blobs, _training_rows(context)
+    blobs, rows = here(context, EAST).blobs, training_rows(context)
     examples = examples_of(rows)
     candidates = [newest_candidate(blobs, member.name) for member in AVERAGE.members]
     model = AVERAGE.of([load_model(blobs, candidate)[0] for candidate in candidates])
@@ -167,119 +169,3 @@ def average(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     validated = CrossValidation(AVERAGE, predicted_B, (weighted_rmse(predicted_B, examples),))
     members = dict(zip(model.names, model.weights, strict=True))
     return kept_candidate(context, Fitted(examples, validated, model), rows=rows, params={"weights": members})
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """A family fitted on the training set, and what it says of engines it was fitted without."""
-
-    examples: "Examples"
-    validated: "CrossValidation"
-    model: "Model"
-
-
-def fit_candidate(context: dg.AssetExecutionContext, family: "Family", examples: "Examples") -> Fitted:
-    """The family validated on the walk's folds, then fitted on all training engines; each fit is told in the log."""
-    from sinet_pipelines.training.fit import cross_validate
-
-    fits = itertools.count(1)
-
-    def report() -> None:
-        context.log.info(f"{family.name}: fold {next(fits)} of {WALK_FOLDS} fitted")
-
-    validated = cross_validate(examples, family=family, seed=SEED, folds=WALK_FOLDS, report=report)
-    return Fitted(examples, validated, validated.family.fit(examples, seed=SEED))
-
-
-def kept_candidate(
-    context: dg.AssetExecutionContext,
-    fitted: Fitted,
-    *,
-    rows: pl.DataFrame,
-    params: Mapping[str, object],
-    entries: Mapping[str, object] | None = None,
-) -> dg.MaterializeResult:
-    """Calibrates the candidate's intervals, tells MLflow of it, keeps it, and says so on its page.
-
-    Args:
-        context: of the step.
-        fitted: the candidate.
-        rows: the training set.
-        params: what it was fitted with, for MLflow.
-        entries: what else its page says.
-    """
-    from sinet_pipelines.metrics.rul import rul_errors
-    from sinet_pipelines.registry.runs import RunRecord, content_key
-    from sinet_pipelines.storage.tables import content_hash
-    from sinet_pipelines.training.candidate import Candidate, keep_answers, keep_candidate
-    from sinet_pipelines.training.conformal import conformal_interval, out_of_fold_coverage
-    from sinet_pipelines.training.fit import weighted_rmse
-
-    place, examples, validated = here(context, EAST), fitted.examples, fitted.validated
-    regimes, data_version = newest_regimes(place), content_hash(rows, TRAINING_SET)
-    engines = rows["unit"].n_unique()
-    interval = conformal_interval(validated.predicted_B, examples.rul_B, examples.weight_B, engines=engines)
-    coverage = out_of_fold_coverage(validated.predicted_B, examples, folds=WALK_FOLDS, seed=SEED)
-    rmse, errors = weighted_rmse(validated.predicted_B, examples), rul_errors(validated.predicted_B, examples.rul_B)
-    name = validated.family.name
-    files = {file: place.blobs.put(content) for file, content in fitted.model.files().items()}
-    record = RunRecord(
-        experiment=EXPERIMENT,
-        name=name,
-        params=params,
-        metrics={
-            "oof_rmse_capped": rmse,
-            "oof_score_capped": errors.score_capped,
-            "oof_coverage": coverage,
-            "oof_rmse_by_epoch": validated.rmse_by_epoch,
-        },
-        data_versions={"training_set": data_version, "operating_regimes": regimes.version},
-        code_version=CODE_VERSION,
-    )
-    run = context.resources.tracking.log_run(record, key=content_key(name, SEED, files, data_version, regimes.version))
-    candidate = Candidate(
-        family=name,
-        files=files,
-        regimes=place.blobs.put(regimes.to_json().encode()),
-        run_id=run.run_id,
-        experiment_id=run.experiment_id,
-        training_set_version=data_version,
-        rmse_out_of_fold=rmse,
-        coverage_out_of_fold=coverage,
-        interval=interval,
-        answers=keep_answers(place.blobs, examples, validated.predicted_B),
-    )
-    kept = keep_candidate(place.blobs, candidate)
-    return made(
-        context,
-        kept[:16],
-        code_version=CODE_VERSION,
-        entries={
-            "rmse_capped_cycles": round(rmse, 3),
-            **(entries or {}),
-            "coverage_of_90_pct_intervals": round(100 * coverage, 1),
-            "half_widths_cycles": ", ".join(
-                f"{half:.0f} at {knot:.0f}"
-                for knot, half in zip(interval.knots_cycles, interval.half_widths_cycles, strict=True)
-            ),
-            "folds": WALK_FOLDS,
-            "rows": rows.height,
-            "engines": engines,
-            "mlflow_run": dg.MetadataValue.url(context.resources.tracking.run_url(run)),
-        },
-    )
-
-
-def _training_rows(context: dg.AssetExecutionContext) -> pl.DataFrame:
-    """The training set in the order in which it is learnt from."""
-    from sinet_pipelines.training.fit import require_not_held_out
-
-    return require_not_held_out(here(context, EAST).tables.read(TRAINING_SET)).sort("unit", "cycle")
-
-
-def training_sequences_of(context: dg.AssetExecutionContext, rows: pl.DataFrame) -> "ScaledSequences":
-    """The scaled sensors behind the rows of the training set, from all regions."""
-    from sinet_pipelines.features.scaled import scaled_sequences
-
-    parts = (here(context, region).tables.read(TRAINING_SEQUENCES) for region in REGIONS)
-    return scaled_sequences(pl.concat(parts), at=rows.select("unit", "cycle"))

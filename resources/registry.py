@@ -38,11 +38,14 @@ class RegistryResource(dg.ConfigurableResource):
         *,
         family: str,
         run_id: str,
+        file: str = versions.MODEL_FILE,
         tags: Mapping[str, str] | None = None,
         alias: str | None = None,
     ) -> Version:
         """The one version of this content, made if it is not there, with the alias if one is given."""
-        return versions.register(self.tracking, name, content, family=family, run_id=run_id, tags=tags, alias=alias)
+        return versions.register(
+            self.tracking, name, content, family=family, run_id=run_id, file=file, tags=tags, alias=alias
+        )
 
     def set_alias(self, name: str, version: int, *, alias: str = CHAMPION) -> Version:
         """Gives the version the alias, taking it from the one that had it."""

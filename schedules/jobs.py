@@ -14,9 +14,20 @@ TRAINING_NAMES = (
     "evaluation_set",
     "evaluation",
     "onnx_models",
+    "int8_model",
+    "served_graph",
     "registered_model",
+    "spiking_challenger",
+    "spiking_verdict",
+    "model_card",
 )
-TRAINING_REGIONAL_NAMES = ("regime_cells", "window_features", "training_sequences", "evaluation_sequences")
+TRAINING_REGIONAL_NAMES = (
+    "regime_cells",
+    "window_features",
+    "training_sequences",
+    "evaluation_sequences",
+    "calibration_sequences",
+)
 
 
 def training_keys() -> frozenset[dg.AssetKey]:

@@ -26,7 +26,7 @@ def show_status(*, home: Path | None, project: Path | None, as_json: bool) -> No
     console.print(_assets_table(facts["assets"]))
     console.print(_rows_line(facts["rows"]))
     for model in facts["models"]:
-        console.print(f"model {model['name']} {model['version']} {','.join(model['aliases'])} ({model['family']})")
+        console.print(_model_line(model), highlight=False)
     for endpoint in facts["endpoints"]:
         ready = "ready" if endpoint["ready"] else "not answering"
         console.print(f"endpoint {endpoint['name']} in {endpoint['region']} at {endpoint['url']}: {ready}")
@@ -116,6 +116,13 @@ def _assets_table(assets: list[dict[str, Any]]) -> Table:
             f"[red]{', '.join(failing)} failed[/]" if failing else ("passed" if asset["checks"] else ""),
         )
     return table
+
+
+def _model_line(model: dict[str, Any]) -> str:
+    kind = ", ".join(word for word in (model["family"], model["precision"]) if word)
+    aliases = f" {', '.join(model['aliases'])}" if model["aliases"] else ""
+    verdict = f": {model['verdict']}" if model["verdict"] else ""
+    return f"model {model['name']} {model['version']} ({kind}){aliases}{verdict}"
 
 
 def _rows_line(rows: dict[str, int]) -> str:

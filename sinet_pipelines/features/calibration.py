@@ -12,7 +12,7 @@ from sinet_pipelines.schemas.telemetry import SETTING_NAMES
 ROWS_OF_A_REGIME = 64  # in each region; ranges hardly move with more
 
 
-def calibration_rows(
+def rows_of_each_regime(
     telemetry: pl.DataFrame, regimes: OperatingRegimes, *, of_each: int = ROWS_OF_A_REGIME
 ) -> pl.DataFrame:
     """Rows of telemetry, at most so many of each regime that was flown; sorted by unit and cycle.

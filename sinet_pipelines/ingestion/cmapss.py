@@ -17,6 +17,15 @@ import polars as pl
 from sinet_pipelines.errors import SourceError
 from sinet_pipelines.schemas.telemetry import CHANNELS, LAST_CYCLE
 
+SOURCE = (
+    'C-MAPSS turbofan degradation data (simulated by NASA): A. Saxena, K. Goebel 2008, "Turbofan Engine Degradation '
+    'Simulation Data Set", NASA Prognostics Data Repository, NASA Ames Research Center'
+)
+LICENCE = (
+    "NASA's own files are a US Government work, in the public domain in the United States; rows of a folder that "
+    "somebody else provided are under that person's terms, which this folder does not tell"
+)
+
 _COLUMNS = ("unit", "cycle", *CHANNELS)
 _FILE = re.compile(r"(?:train|test|RUL)_(\w{1,32})\.txt", re.ASCII)
 _SUBSET = re.compile(r"\w{1,32}", re.ASCII)

@@ -25,6 +25,8 @@ from sinet_pipelines.ingestion.turbofan import (
 )
 from sinet_pipelines.schemas.telemetry import CHANNELS
 
+SOURCE = "simulated by this project after Saxena, Goebel, Simon, Eklund 2008; no row is of a real engine"
+LICENCE = "made by this project; no licence is needed"
 VERSION = "1"  # of the model: with it, the seed and the sizes a fleet can be made again
 HISTORY_ENGINES, LIVE_ENGINES = 120, 60
 SHORT_LIVE_CYCLES = 19  # the shortest engine of C-MAPSS's six-regime test files: its window is never full

@@ -30,7 +30,7 @@ BLUE, ORANGE, GREEN, PURPLE, SKY, GREY = "#0072b2", "#d55e00", "#009e73", "#aa44
 SERIES = ((BLUE, "o", "-"), (ORANGE, "s", "--"), (GREEN, "^", "-."), (PURPLE, "D", ":"), (SKY, "v", "-"))
 
 _INCHES, _DPI = (7.2, 4.2), 110
-_MARGINS = {"left": 0.105, "right": 0.975, "top": 0.875, "bottom": 0.165}
+_MARGINS = {"left": 0.105, "right": 0.975, "top": 0.875, "bottom": 0.14}
 _LOOK: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib, so it is there and the same everywhere
     "font.size": 11,

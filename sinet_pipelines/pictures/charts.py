@@ -253,7 +253,7 @@ def _whiskers(axes: "Axes", true: Floats, predicted: Floats, lower: Floats, uppe
             x, low, high = (column[rows][some] for column in (true, lower, upper))
             axes.vlines(x, low, high, color=colour, linewidth=1.2, alpha=0.5 if colour == BLUE else 1.0, label=label)
     if not inside.all():
-        axes.plot(true[~inside], predicted[~inside], "x", color=ORANGE, markersize=8, markeredgewidth=2)
+        axes.plot(true[~inside], predicted[~inside], "x", color=ORANGE, markersize=8, markeredgewidth=2, zorder=3)
 
 
 def _by_magnitude(axes: "Axes", cost: Floats) -> None:

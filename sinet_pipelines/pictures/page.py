@@ -170,9 +170,7 @@ def _table_html(
     lines = []
     for at, row in enumerate(rows):
         tags = ["td" if head or place else "th" for place in range(len(row))]
-        cells = [
-            _cell(tag, text, number=place in numeric) for place, (tag, text) in enumerate(zip(tags, row, strict=True))
-        ]
+        cells = (_cell(tags[place], text, number=place in numeric) for place, text in enumerate(row))
         lines.append(f'<tr class="{"marked" if at in marked else ""}">{"".join(cells)}</tr>')
     top = f"<thead><tr>{above}</tr></thead>" if head else ""
     return f'<div class="scroll"><table>{top}<tbody>{"".join(lines)}</tbody></table></div>'

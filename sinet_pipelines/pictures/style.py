@@ -1,4 +1,4 @@
-"""How a page looks: one style sheet for light, dark, paper and telephone, and the policy that it asks nobody for more."""
+"""How a page looks: one style sheet for light, dark, paper and telephone, and a policy by which it asks for no more."""
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 STYLE = """
@@ -10,7 +10,7 @@ STYLE = """
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 62rem; padding: 2rem 1.25rem 4rem; background: var(--paper); color: var(--ink);
   font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
-h1 { font-size: 1.9rem; line-height: 1.2; margin: 0 0 .3rem; }
+h1 { font-size: 1.9rem; line-height: 1.2; margin: 0 0 .3rem; overflow-wrap: anywhere; }
 h2 { font-size: 1.25rem; margin: 2.4rem 0 .6rem; padding-bottom: .3rem; border-bottom: 1px solid var(--line); }
 header p, figcaption { color: var(--soft); margin: 0; }
 nav ul { display: flex; flex-wrap: wrap; gap: .3rem 1rem; padding: .8rem 0 0; margin: 0; list-style: none;
@@ -30,7 +30,9 @@ table { border-collapse: collapse; width: 100%; font-size: .93rem; }
 th, td { text-align: left; vertical-align: top; padding: .4rem .7rem; border-bottom: 1px solid var(--line); }
 thead th { color: var(--soft); font-weight: 600; border-bottom-width: 2px; }
 tbody th { font-weight: 600; width: 13rem; }
-td { overflow-wrap: anywhere; min-width: 4rem; }
+tbody th + td { overflow-wrap: anywhere; }
+tbody td:first-child { min-width: 9rem; }
+tbody td:last-child:not(.number) { min-width: 11rem; }
 .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 tr.marked > * { background: var(--mark); font-weight: 600; }
 pre { background: var(--raised); border: 1px solid var(--line); border-radius: .4rem; padding: .7rem 1rem;

@@ -110,8 +110,8 @@ def rul_by_region(lives: Mapping[str, ArrayLike], *, title: str = "Remaining lif
             names.append(f"{region}\nn = {len(values)}")
             if len(values):
                 median = float(np.median(values))
-                axes.vlines(median, row - 0.42, row + 0.42, color="black", linewidth=2)
-                axes.text(median, row + 0.44, f"median {median:.0f}", ha="center", va="bottom", fontsize=9.5)
+                axes.vlines(median, row - 0.36, row + 0.36, color="black", linewidth=2)
+                axes.text(median, row + 0.38, f"median {median:.0f}", ha="center", va="bottom", fontsize=9.5)
         if not any(map(len, finite.values())):
             nothing(axes)
         axes.set_yticks(range(len(names)), names)

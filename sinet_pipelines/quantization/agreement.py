@@ -10,7 +10,7 @@ from sinet_pipelines.features.sequences import Sequences
 from sinet_pipelines.quantization.session import answer, open_session
 
 # An answer is a float32: below 128 cycles that alone is up to 3.8e-6 off. Trees are exact but for it (measured on all
-# 75,043 rows of FD001 and FD003: 3.8e-6), a float32 net adds a few 1e-5; what is more is another answer.
+# 75,043 rows of FD001 and FD003: 3.8e-6), a float32 net adds about 1e-5; what is more is another answer.
 TOLERANCE_CYCLES = 1e-4
 
 
@@ -59,16 +59,19 @@ def check_agreement(
         sequences: B asked rows.
         source_predictions: (B,) what the source says of each, in cycles, clipped as the graph clips.
         tolerance: largest difference allowed on any row, in cycles.
-        output: which of the graph's answers.
+        output: which of the graph's answers: `rul_cycles`, or an end of its interval.
 
     Raises:
-        DisagreementError: the graph cannot be opened or has another signature.
+        DisagreementError: the graph cannot be opened, has another signature, or no such answer.
         ContractError: there is not one source prediction a sequence.
     """
     source = np.asarray(source_predictions, dtype=np.float64).reshape(-1)
     if len(source) != len(sequences):
         raise ContractError(f"{len(source)} source predictions for {len(sequences)} sequences; give one each, in order")
-    served = answer(open_session(onnx_bytes), sequences)[output].astype(np.float64)
+    answers = answer(open_session(onnx_bytes), sequences)
+    if output not in answers:
+        raise DisagreementError(f"the graph has no answer {output} (has: {', '.join(answers)}); export it with one")
+    served = answers[output].astype(np.float64)
     if not len(served):
         return Agreement(0, float("nan"), "", 0, passed=False, reason="no row to compare; give at least one sequence")
     with np.errstate(invalid="ignore"):  # infinity less infinity is no agreement either

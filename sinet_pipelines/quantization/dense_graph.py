@@ -1,8 +1,8 @@
 """Writes dense layers into a graph: the perceptron, and the head of every network.
 
 Hidden layers are FP32, as they were trained and as they are compared; the output is summed in float64, as the models
-themselves do (`models/descent.py`). Measured: an FP32 output alone is up to 2e-5 cycles off, and a fifth of the
-tolerance is too much to give away for 32 products.
+themselves do (`models/descent.py`). Measured on 8,200 rows of six regimes: summed in FP32 an answer is up to 1.7e-5
+cycles off, so 7e-6, and 32 products take no time.
 """
 
 from collections.abc import Mapping

@@ -12,6 +12,7 @@ from sinet_pipelines.features.sequences import Sequences
 from sinet_pipelines.quantization.window_graph import INPUTS
 
 BATCH_ROWS = 1024  # a window in float64 is 6 kB: the working set of so many rows stays at some tens of MB
+TURN_CALLS = 20  # of one session before the next takes its turn: caches are warm as under load, and turns stay short
 
 Singles = NDArray[np.float32]
 
@@ -75,11 +76,24 @@ def _rows(tensors: Mapping[str, Singles], rows: slice) -> dict[str, Singles]:
 
 def median_latency_us(session: Any, sequences: Sequences, *, calls: int = 1000) -> float:
     """The median time of one call about one engine, in microseconds, without any transport."""
+    return median_latencies_us({"": session}, sequences, calls=calls)[""]
+
+
+def median_latencies_us(sessions: Mapping[str, Any], sequences: Sequences, *, calls: int = 1000) -> dict[str, float]:
+    """The same of several sessions by name, who take turns, so that a busy moment meets all of them alike.
+
+    Args:
+        sessions: by name.
+        sequences: what is asked, one row a call, the first hundred in turn; at least one.
+        calls: of each.
+    """
     tensors = feed(sequences)
     singles = [_rows(tensors, slice(i, i + 1)) for i in range(min(len(sequences), 100))]
-    seconds = np.empty(calls)
-    for i in range(calls):
-        started = time.perf_counter()
-        session.run(None, singles[i % len(singles)])
-        seconds[i] = time.perf_counter() - started
-    return float(np.median(seconds) * 1e6)
+    seconds: dict[str, list[float]] = {name: [] for name in sessions}
+    for start in range(0, calls, TURN_CALLS):
+        for name, session in sessions.items():
+            for i in range(start, min(start + TURN_CALLS, calls)):
+                started = time.perf_counter()
+                session.run(None, singles[i % len(singles)])
+                seconds[name].append(time.perf_counter() - started)
+    return {name: float(np.median(values) * 1e6) for name, values in seconds.items()}

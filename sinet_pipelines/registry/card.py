@@ -1,13 +1,11 @@
 """A model's card: what it is for, what it was made from, how good it is and where it ends; facts in, text out.
 
-Its sections are those of Mitchell et al. 2019, "Model Cards for Model Reporting" (FAT*): details, intended use, factors,
-metrics, evaluation and training data, quantitative analyses, ethical considerations, caveats. Quantization, experiments
-and how to make the model again stand beside them. Who gathers the facts is not known here; what is not known yet is said
-to be so.
+Its sections are those of Mitchell et al. 2019, "Model Cards for Model Reporting" (FAT*): details, intended use,
+factors, metrics, evaluation and training data, quantitative analyses, ethical considerations, caveats. Quantization,
+experiments and how to make the model again stand beside them. What is not known yet is said to be so.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 
 from sinet_pipelines.pictures.page import (
     Block,
@@ -22,244 +20,7 @@ from sinet_pipelines.pictures.page import (
     to_html,
     to_markdown,
 )
-
-
-@dataclass(frozen=True)
-class Data:
-    """The rows behind a model.
-
-    Attributes:
-        fleet: its name.
-        simulated: whether the rows were made by a simulator, not measured.
-        first_day: ISO day of the first rows.
-        last_day: ISO day of the last rows.
-        history_engines: run to failure, to learn from.
-        live_engines: still running, to predict.
-        rows: validated rows.
-        set_aside: rows in quarantine.
-        source: who made the data and what is to be cited.
-        licence: under which it may be used.
-    """
-
-    fleet: str
-    simulated: bool
-    first_day: str
-    last_day: str
-    history_engines: int
-    live_engines: int
-    rows: int
-    set_aside: int
-    source: str
-    licence: str
-
-
-@dataclass(frozen=True)
-class Protocol:
-    """How it was learnt and judged.
-
-    Attributes:
-        labels: what is predicted, in words.
-        folds: of the cross-validation over whole engines.
-        held_out_share: share of the history engines that no fit sees, 0 to 1.
-        seed: of everything drawn.
-        metrics: the measures and why these, one sentence each.
-    """
-
-    labels: str
-    folds: int
-    held_out_share: float
-    seed: int
-    metrics: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A model that could have been chosen.
-
-    Attributes:
-        name: family or blend.
-        rmse_out_of_fold_cycles: of the cross-validation, None where it was not measured.
-        chosen: whether it became the model.
-        why: why it was chosen or was not.
-    """
-
-    name: str
-    rmse_out_of_fold_cycles: float | None
-    chosen: bool
-    why: str
-
-
-@dataclass(frozen=True)
-class Slice:
-    """Errors over one part of the evaluation set.
-
-    Attributes:
-        cut: what is compared: all, region, origin.
-        value: which region or origin.
-        engines: in it.
-        rows: in it.
-        rmse_cycles: by predictor, the model first, then its yardsticks; truth capped.
-        score: PHM08 score by predictor.
-    """
-
-    cut: str
-    value: str
-    engines: int
-    rows: int
-    rmse_cycles: Mapping[str, float]
-    score: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Coverage:
-    """How many intervals held the truth.
-
-    Attributes:
-        where: which predictions: out of fold, live, a region.
-        covered: intervals that hold the truth.
-        n: intervals.
-        least: fewest that chance leaves honest intervals, 95 times in 100.
-        most: most likewise.
-    """
-
-    where: str
-    covered: int
-    n: int
-    least: int
-    most: int
-
-
-@dataclass(frozen=True)
-class Intervals:
-    """What the intervals promise and keep.
-
-    Attributes:
-        level: promised share of truths, 0 to 1.
-        method: how they are made, in a sentence with its source.
-        coverage: measured, one a group of predictions.
-    """
-
-    level: float
-    method: str
-    coverage: tuple[Coverage, ...]
-
-
-@dataclass(frozen=True)
-class Artefact:
-    """One form of the model that could be served.
-
-    Attributes:
-        name: `trees FP32`.
-        rmse_cycles: on the evaluation set.
-        bytes: of its file.
-        p50_ms: median time of one answer.
-        verdict: `served`, `lost`, `refused`.
-        why: why it won, lost or was refused.
-    """
-
-    name: str
-    rmse_cycles: float
-    bytes: int
-    p50_ms: float
-    verdict: str
-    why: str
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """A challenger that may not be promoted.
-
-    Attributes:
-        name: what it is.
-        place: region and hardware, with whether that is simulated.
-        rmse_cycles: on the same questions; None where it did not come so far.
-        verdict: what was concluded.
-        why: the reason.
-    """
-
-    name: str
-    place: str
-    rmse_cycles: float | None
-    verdict: str
-    why: str
-
-
-@dataclass(frozen=True)
-class Versions:
-    """What names the model for good.
-
-    Attributes:
-        version: in the registry.
-        sha256: of the served file.
-        code: version of the code.
-        tables: version of each table it was made from.
-        made_at: instant of the card, ISO, UTC.
-    """
-
-    version: str
-    sha256: str
-    code: str
-    tables: Mapping[str, str]
-    made_at: str
-
-
-@dataclass(frozen=True)
-class Decision:
-    """What the gate said.
-
-    Attributes:
-        promoted: whether this version serves.
-        reason: one sentence.
-    """
-
-    promoted: bool
-    reason: str
-
-
-@dataclass(frozen=True)
-class ModelCard:
-    """All that a card says.
-
-    Attributes:
-        name: of the model in the registry.
-        application: what it belongs to.
-        family: kind of model, in words.
-        intended_use: who uses it for what.
-        out_of_scope: what it must not be used for.
-        factors: what the errors may depend on, and which of it is measured.
-        data: what it was made from.
-        protocol: how.
-        candidates: what could have been chosen.
-        slices: errors by part of the evaluation set.
-        intervals: None where the model gives none.
-        artefacts: forms that could be served; none where quantization has not run.
-        experiments: challengers that may not be promoted.
-        considerations: people, harm and how it is kept small.
-        limits: where it ends.
-        versions: what names it.
-        decision: what the gate said; None before it was asked.
-        reproduce: the command that makes it again.
-    """
-
-    name: str
-    application: str
-    family: str
-    intended_use: tuple[str, ...]
-    out_of_scope: tuple[str, ...]
-    factors: tuple[str, ...]
-    data: Data
-    protocol: Protocol
-    candidates: tuple[Candidate, ...]
-    slices: tuple[Slice, ...]
-    intervals: Intervals | None
-    artefacts: tuple[Artefact, ...]
-    experiments: tuple[Experiment, ...]
-    considerations: tuple[str, ...]
-    limits: tuple[str, ...]
-    versions: Versions
-    decision: Decision | None
-    reproduce: str
-
+from sinet_pipelines.registry.card_facts import Coverage, ModelCard, Slice
 
 #: Where pictures go, by the name they are given under; any other goes to the end of the analyses.
 CAPTIONS: Mapping[str, tuple[str, str]] = {
@@ -343,7 +104,7 @@ def _key_figures(card: ModelCard) -> dict[str, str]:
     if served:
         figures["served size"] = _size(served.bytes)
         figures["served p50"] = f"{served.p50_ms:.3g} ms"
-    return {**figures, "engines learnt from": f"{card.data.history_engines:,}", "rows": f"{card.data.rows:,}"}
+    return {**figures, "engines run to failure": f"{card.data.history_engines:,}", "rows": f"{card.data.rows:,}"}
 
 
 def _details(card: ModelCard) -> list[Block]:
@@ -369,8 +130,8 @@ def _data(card: ModelCard) -> list[Block]:
         "engines": f"{data.history_engines:,} run to failure, {data.live_engines:,} live",
         "rows": f"{data.rows:,} validated, {data.set_aside:,} set aside",
         "labels": protocol.labels,
-        "split": f"{protocol.held_out_share:.0%} of the history engines are in no fit; {protocol.folds} folds over whole "
-        f"engines among the others; seed {protocol.seed}",
+        "split": f"{protocol.held_out_share:.0%} of the history engines are in no fit; {protocol.folds} folds over "
+        f"whole engines among the others; seed {protocol.seed}",
         "source": data.source,
         "licence": data.licence,
     }
@@ -381,34 +142,38 @@ def _candidates(card: ModelCard) -> list[Block]:
     if not card.candidates:
         return [Words("None was compared.")]
     rows = tuple(
-        (one.name, _cycles(one.rmse_out_of_fold_cycles), "chosen" if one.chosen else "", one.why)
+        (one.name, _cycles(one.rmse_out_of_fold_cycles), "chosen" if one.chosen else "not chosen", one.why)
         for one in card.candidates
     )
     marked = frozenset(place for place, one in enumerate(card.candidates) if one.chosen)
-    return [Table(("candidate", "RMSE out of fold", "", "why"), rows, frozenset({1}), marked)]
+    return [Table(("candidate", "RMSE out of fold (cycles)", "decision", "why"), rows, frozenset({1}), marked)]
 
 
 def _slices(card: ModelCard) -> list[Block]:
     if not card.slices:
         return [Words("Not evaluated yet.")]
-    predictors = list(dict.fromkeys(name for one in card.slices for name in one.rmse_cycles))
-    scores = list(dict.fromkeys(name for one in card.slices for name in one.score))
+    blocks: list[Block] = [
+        Words("RMSE in cycles, the model beside its yardsticks; less is better."),
+        _by_slice([(one, one.rmse_cycles) for one in card.slices], figure="{:.2f}"),
+    ]
+    if scored := [(one, one.score) for one in card.slices if one.score]:
+        blocks += [Words("PHM08 score of the same; less is better."), _by_slice(scored, figure="{:,.0f}")]
+    return blocks
+
+
+def _by_slice(errors: Sequence[tuple[Slice, Mapping[str, float]]], *, figure: str) -> Table:
+    """A row a slice, a column a predictor, in the order in which these are first told."""
+    predictors = list(dict.fromkeys(name for _, by_name in errors for name in by_name))
     rows = tuple(
         (
             one.value if one.cut == one.value else f"{one.cut}: {one.value}",
             f"{one.engines:,}",
             f"{one.rows:,}",
-            *(_cycles(one.rmse_cycles.get(name)) for name in predictors),
-            *(_points(one.score.get(name)) for name in scores),
+            *(figure.format(by_name[name]) if name in by_name else "not measured" for name in predictors),
         )
-        for one in card.slices
+        for one, by_name in errors
     )
-    head = (*(f"RMSE {name}" for name in predictors), *(f"score {name}" for name in scores))
-    numeric = frozenset(range(1, 3 + len(head)))
-    return [
-        Words("RMSE in cycles and PHM08 score (both: less is better), the model beside its yardsticks."),
-        Table(("slice", "engines", "rows", *head), rows, numeric),
-    ]
+    return Table(("slice", "engines", "rows", *predictors), rows, frozenset(range(1, 3 + len(predictors))))
 
 
 def _intervals(card: ModelCard) -> list[Block]:
@@ -420,7 +185,7 @@ def _intervals(card: ModelCard) -> list[Block]:
             f"{one.covered} of {one.n}",
             _share(one),
             f"{one.least} to {one.most}",
-            "yes" if one.least <= one.covered <= one.most else "no",
+            ("yes" if one.least <= one.covered <= one.most else "no") if one.n else "no truth yet",
         )
         for one in card.intervals.coverage
     )
@@ -451,10 +216,6 @@ def _experiments(card: ModelCard) -> list[Block]:
 
 def _cycles(value: float | None) -> str:
     return "not measured" if value is None else f"{value:.2f}"
-
-
-def _points(value: float | None) -> str:
-    return "not measured" if value is None else f"{value:,.0f}"
 
 
 def _share(one: Coverage) -> str:

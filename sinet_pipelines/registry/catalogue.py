@@ -14,10 +14,8 @@ SCHEMA = "dc11669786a5"  # alembic revision that MLflow 3.17.2 writes; a new pin
 _BUSY_S = 5.0  # a commit of MLflow takes milliseconds
 
 _MODELS = """
-SELECT v.name, v.version, COALESCE(t.value, ''), COALESCE(GROUP_CONCAT(a.alias, char(10)), '')
+SELECT v.name, v.version, COALESCE(GROUP_CONCAT(a.alias, char(10)), '')
 FROM model_versions AS v
-LEFT JOIN model_version_tags AS t
-    ON t.workspace = v.workspace AND t.name = v.name AND t.version = v.version AND t.key = 'family'
 LEFT JOIN registered_model_aliases AS a
     ON a.workspace = v.workspace AND a.name = v.name AND a.version = v.version
 WHERE v.current_stage <> 'Deleted_Internal'
@@ -25,14 +23,18 @@ GROUP BY v.name, v.version
 ORDER BY v.name, v.version
 """
 
+_TAGS = "SELECT name, version, key, value FROM model_version_tags WHERE key IN ('family', 'precision', 'verdict')"
+
 
 class ListedModel(TypedDict):
-    """One version as `sinet status` tells it."""
+    """One version as `sinet status` tells it; precision and verdict are empty where nothing was said."""
 
     name: str
     version: int
     aliases: list[str]
     family: str
+    precision: str
+    verdict: str
 
 
 def list_models(home: Path) -> list[ListedModel]:
@@ -52,11 +54,19 @@ def list_models(home: Path) -> list[ListedModel]:
                     f"{path} has schema {found} (known here: {SCHEMA} of MLflow 3.17.2); install the pinned MLflow"
                 )
             rows = connection.execute(_MODELS).fetchall()
+            said = {(name, version, key): value for name, version, key, value in connection.execute(_TAGS)}
     except sqlite3.DatabaseError as error:
         raise StorageError(f"{path} cannot be read: {error}; look at it with MLflow itself") from error
     return [
-        ListedModel(name=name, version=version, aliases=sorted(aliases.splitlines()), family=family)
-        for name, version, family, aliases in rows
+        ListedModel(
+            name=name,
+            version=version,
+            aliases=sorted(aliases.splitlines()),
+            family=said.get((name, version, "family"), ""),
+            precision=said.get((name, version, "precision"), ""),
+            verdict=said.get((name, version, "verdict"), ""),
+        )
+        for name, version, aliases in rows
     ]
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 CHAMPION = "champion"
+MODEL_FILE = "model.onnx"
 SHA_TAG = "sha256"
 FAMILY_TAG = "family"
 FILE_TAG = "file"
@@ -76,7 +77,7 @@ def register(
     *,
     family: str,
     run_id: str,
-    file: str = "model.onnx",
+    file: str = MODEL_FILE,
     tags: Mapping[str, str] | None = None,
     alias: str | None = None,
 ) -> Version:

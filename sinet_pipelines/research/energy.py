@@ -9,6 +9,7 @@ on most chips, are not in it, nor are biases, resets and activation functions; n
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from sinet_pipelines.models.model import Singles
 
@@ -46,7 +47,7 @@ class Shape:
         steps: how often its layers are updated in one answer.
         stepped_inputs: numbers that come in at every step.
         fixed_inputs: numbers that stay the same through the window; their currents are computed once.
-        widths: neurons of each layer, the read-out last.
+        widths: neurons of each layer, the read-out last; at least two layers.
     """
 
     steps: int
@@ -56,8 +57,10 @@ class Shape:
 
 
 def spiking_operations(shape: Shape, firing_rates: Sequence[float]) -> Operations:
-    """The arithmetic of leaky integrate-and-fire layers: what comes in as numbers is multiplied, what comes in as spikes
-    is added, and every neuron's leak is a multiplication at every step, whether it fires or not.
+    """The arithmetic of leaky integrate-and-fire layers, driven by spikes but for their first.
+
+    What comes in as numbers is multiplied, what comes in as spikes is added, and every neuron's leak is a
+    multiplication at every step, whether it fires or not.
 
     Args:
         shape: of the network.
@@ -69,10 +72,8 @@ def spiking_operations(shape: Shape, firing_rates: Sequence[float]) -> Operation
     >>> spiking_operations(Shape(10, 2, 0, (3, 1)), [0.2])
     Operations(multiply_adds=100, adds=6.0)
     """
-    first, *others = shape.widths
-    synapses = [a * b for a, b in zip(shape.widths, others, strict=False)]
-    adds = sum(shape.steps * rate * n for rate, n in zip(firing_rates, synapses, strict=True))
-    return Operations(_currents(shape, first) + shape.steps * sum(shape.widths), round(adds, 6))
+    adds = sum(shape.steps * rate * n for rate, n in zip(firing_rates, _synapses(shape), strict=True))
+    return Operations(_currents_and_leaks(shape), round(adds, 6))
 
 
 def dense_twin_operations(shape: Shape) -> Operations:
@@ -81,11 +82,14 @@ def dense_twin_operations(shape: Shape) -> Operations:
     >>> dense_twin_operations(Shape(10, 2, 0, (3, 1)))  # 10 x (2 x 3 + 3 x 1) synapses and 10 x (3 + 1) leaks
     Operations(multiply_adds=130, adds=0.0)
     """
-    return Operations(spiking_operations(shape, [0.0] * (len(shape.widths) - 1)).multiply_adds + _dense(shape), 0.0)
+    return Operations(_currents_and_leaks(shape) + shape.steps * sum(_synapses(shape)), 0.0)
 
 
 def convolution_operations(weights: Mapping[str, Singles], dilations: Sequence[int]) -> Operations:
-    """The arithmetic of a temporal convolution and its head, of the places alone that its last one is computed from.
+    """The arithmetic of a temporal convolution and its head, as it is served: one answer at the last place of a window.
+
+    No padding is computed, but every place in a layer's reach is; leaving out those that wider dilations step over
+    would save more than half, which the served graph does not.
 
     Args:
         weights: as `ConvolutionModel.weights` names them: `conv0.weight` .., then the dense layers' `.weight`.
@@ -100,9 +104,12 @@ def convolution_operations(weights: Mapping[str, Singles], dilations: Sequence[i
     return Operations(total + sum(int(weight.size) for weight in dense), 0.0)
 
 
-def _currents(shape: Shape, first: int) -> int:
-    return (shape.steps * shape.stepped_inputs + shape.fixed_inputs) * first
+def _currents_and_leaks(shape: Shape) -> int:
+    """Multiplications that no spike can save."""
+    currents = (shape.steps * shape.stepped_inputs + shape.fixed_inputs) * shape.widths[0]
+    return currents + shape.steps * sum(shape.widths)
 
 
-def _dense(shape: Shape) -> int:
-    return shape.steps * sum(a * b for a, b in zip(shape.widths, shape.widths[1:], strict=False))
+def _synapses(shape: Shape) -> list[int]:
+    """Connections from each layer to the next."""
+    return [a * b for a, b in pairwise(shape.widths)]

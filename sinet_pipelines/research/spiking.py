@@ -9,7 +9,7 @@ snntorch's (Eshraghian et al. 2023).
 Answers are computed in float64: a potential that differs in its last digit fires or does not, and in float32 the last
 digit depends on which other rows are asked at the same time.
 
-Letters: B rows, T cycles of the window (30), I inputs (42), H neurons of a layer.
+Letters: B rows, T cycles of the window (30), S sensors (21), H neurons of a layer.
 """
 
 import json
@@ -40,9 +40,9 @@ from sinet_pipelines.schemas.telemetry import SENSORS
 if TYPE_CHECKING:
     import torch
 
-LEAK = 0.95  # of its potential a neuron keeps from one cycle to the next: it remembers some twenty
-READ_OUT_LEAK = 0.8  # what the last five cycles say
-SLOPE = 10.0  # of the fast sigmoid: at 25, snntorch's own, fewer neurons learn
+LEAK = 0.9  # of its potential a neuron keeps from one cycle to the next: it remembers some ten
+READ_OUT_LEAK = 0.6  # what the last two or three cycles say, each of which remembers
+SLOPE = 5.0  # of the fast sigmoid: snntorch's own 25 teaches only neurons that are about to fire
 THRESHOLD = 1.0  # potential at which a neuron fires
 LAYERS = 2
 FILE = "net.safetensors"
@@ -58,8 +58,8 @@ class SpikingModel:
         feature_names: columns of its training set, of which it reads none: age and sensors come with the sequences.
         target_mean: cycles that an output of 0 stands for.
         target_sd: cycles per unit of output; 0 for a constant target.
-        weights: float32 arrays by name: `current0.weight` (H, 42), `current1.weight` (H, H), `read_out.weight` (1, H),
-            `age.weight` (1, 1), their `.bias`, `age_mean` and `age_sd` (1,).
+        weights: float32 arrays by name: `current0.weight` and `steady.weight` (H, 21), `current1.weight` (H, H),
+            `read_out.weight` (1, H), `age.weight` (1, 1), some `.bias`, `age_mean` and `age_sd` (1,).
     """
 
     feature_names: tuple[str, ...]
@@ -99,8 +99,8 @@ class SpikingModel:
         with one_thread(), torch.no_grad():
             for start in range(0, len(sequences), ROWS_AT_ONCE):
                 rows = np.arange(start, min(start + ROWS_AT_ONCE, len(sequences)))
-                currents_TBI, age_B1 = _tensors(sequences.take(rows), self.weights)
-                out_B, spikes = _simulate(net, currents_TBI.double(), age_B1.double())
+                given = (tensor.double() for tensor in _tensors(sequences.take(rows), self.weights))
+                out_B, spikes = _simulate(net, *given)
                 rul_B[rows], spikes_BL[rows] = self.target_mean + self.target_sd * out_B.numpy(), spikes.numpy()
         return within_range(rul_B), spikes_BL
 
@@ -127,7 +127,7 @@ class SpikingNetwork:
         weight_decay: of AdamW.
     """
 
-    epochs: int = 10
+    epochs: int = 6
     hidden: int = 64
     every_nth_row: int = 4
     rows_in_batch: int = 256
@@ -196,7 +196,8 @@ def _network(hidden: int) -> "torch.nn.ModuleDict":
 
     return nn.ModuleDict(
         {
-            "current0": nn.Linear(2 * len(SENSORS), hidden),
+            "current0": nn.Linear(len(SENSORS), hidden),
+            "steady": nn.Linear(len(SENSORS), hidden, bias=False),
             "current1": nn.Linear(hidden, hidden),
             "read_out": nn.Linear(hidden, 1, bias=False),
             "age": nn.Linear(1, 1),
@@ -204,35 +205,36 @@ def _network(hidden: int) -> "torch.nn.ModuleDict":
     )
 
 
-def _tensors(sequences: ScaledSequences, known: Mapping[str, Singles]) -> tuple["torch.Tensor", "torch.Tensor"]:
-    """(T, B, I) float32 what flows in, window beside baseline, and (B, 1) the standardised age."""
+def _tensors(sequences: ScaledSequences, known: Mapping[str, Singles]) -> tuple["torch.Tensor", ...]:
+    """(T, B, S) float32 what flows in by cycle, (B, S) what flows in throughout, and (B, 1) the standardised age."""
     import torch
 
-    window_TBS = sequences.windows().transpose(1, 0, 2)
-    steady_TBS = np.broadcast_to(sequences.baseline_BS, window_TBS.shape)
+    window_TBS = np.ascontiguousarray(sequences.windows().transpose(1, 0, 2))
     age_B1 = (sequences.cycle_B[:, None].astype(np.float32) - known["age_mean"]) / known["age_sd"]
-    return torch.from_numpy(np.concatenate([window_TBS, steady_TBS], axis=2)), torch.from_numpy(age_B1)
+    return torch.from_numpy(window_TBS), torch.from_numpy(sequences.baseline_BS), torch.from_numpy(age_B1)
 
 
-def _simulate(net: Any, inputs_TBI: "torch.Tensor", age_B1: "torch.Tensor") -> tuple["torch.Tensor", "torch.Tensor"]:
+def _simulate(
+    net: Any, window_TBS: "torch.Tensor", baseline_BS: "torch.Tensor", age_B1: "torch.Tensor"
+) -> tuple["torch.Tensor", "torch.Tensor"]:
     """(B,) the standardised answer, and (B, 2) spikes a neuron and cycle of each layer."""
     import torch
 
-    layers = [_neuron(LEAK).to(inputs_TBI.dtype) for _ in range(LAYERS)]
-    read_out = _neuron(READ_OUT_LEAK, fires=False).to(inputs_TBI.dtype)
-    currents_TBH = net["current0"](inputs_TBI)
-    n_rows, hidden = currents_TBH.shape[1:]
-    potentials = [torch.zeros(n_rows, hidden, dtype=inputs_TBI.dtype) for _ in layers]
-    answer_B1 = torch.zeros(n_rows, 1, dtype=inputs_TBI.dtype)
-    counts = [torch.zeros(n_rows, dtype=inputs_TBI.dtype) for _ in layers]
+    kind, n_rows = window_TBS.dtype, len(age_B1)
+    currents_TBH = net["current0"](window_TBS) + net["steady"](baseline_BS)
+    neurons = [_neuron(LEAK).to(kind) for _ in range(LAYERS)]
+    potentials = [torch.zeros(n_rows, currents_TBH.shape[2], dtype=kind) for _ in range(LAYERS)]
+    spikes = [torch.zeros_like(potential) for potential in potentials]
+    read_out, answer_B1 = _neuron(READ_OUT_LEAK, fires=False).to(kind), torch.zeros(n_rows, 1, dtype=kind)
     for current_BH in currents_TBH:
-        spikes_BH, potentials[0] = layers[0](current_BH, potentials[0])
-        counts[0] = counts[0] + spikes_BH.detach().mean(dim=1)
-        spikes_BH, potentials[1] = layers[1](net["current1"](spikes_BH), potentials[1])
-        counts[1] = counts[1] + spikes_BH.detach().mean(dim=1)
-        _, answer_B1 = read_out((1.0 - READ_OUT_LEAK) * net["read_out"](spikes_BH), answer_B1)
+        for layer, neuron in enumerate(neurons):
+            fired_BH, potentials[layer] = neuron(current_BH, potentials[layer])
+            fired_BH = fired_BH.to(kind)  # snntorch answers in float32, whatever it is asked in
+            spikes[layer] = spikes[layer] + fired_BH.detach()
+            current_BH = net["current1"](fired_BH) if layer == 0 else net["read_out"](fired_BH)
+        _, answer_B1 = read_out((1.0 - READ_OUT_LEAK) * current_BH, answer_B1)
     out_B = (answer_B1 + net["age"](age_B1))[:, 0]
-    return out_B, torch.stack(counts, dim=1) / WINDOW_CYCLES
+    return out_B, torch.stack([count_BH.mean(dim=1) for count_BH in spikes], dim=1) / WINDOW_CYCLES
 
 
 def _neuron(leak: float, *, fires: bool = True) -> Any:

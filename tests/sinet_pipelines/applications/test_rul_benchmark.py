@@ -64,9 +64,17 @@ def test_no_test_row_enters_a_fit_or_a_choice(fleet):
 
 def test_the_candidate_with_the_least_error_out_of_fold_answers(fleet):
     rows = run_seed(prepare(fleet), seed=0)
-    assert [row["family"] for row in rows] == ["quick", "quicker", "constant", "ridge"]
-    assert [row["family"] for row in rows if row["chosen"]] == ["quick"]
-    assert rows[0]["rmse_out_of_fold"] < rows[1]["rmse_out_of_fold"]
+    assert [row["family"] for row in rows] == ["quick", "quicker", "average", "stack", "constant", "ridge"]
+    errors = {row["family"]: row["rmse_out_of_fold"] for row in rows}
+    assert errors["quick"] < errors["average"] < errors["quicker"]
+    assert [row["family"] for row in rows if row["chosen"]] == [min(errors, key=errors.get)]
+
+
+def test_a_stack_weighs_its_members_and_an_average_does_not(fleet):
+    rows = {row["family"]: row for row in run_seed(prepare(fleet), seed=0)}
+    assert rows["average"]["weights"] == {"quick": 0.5, "quicker": 0.5}
+    assert rows["stack"]["weights"]["quick"] > rows["stack"]["weights"]["quicker"]
+    assert rows["quick"]["weights"] == {}
 
 
 def test_a_seed_gives_the_same_figures_again(fleet):

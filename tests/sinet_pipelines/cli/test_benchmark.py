@@ -47,7 +47,13 @@ def test_json_alone_is_on_stdout(folder):
     assert [(row["subset"], row["seed"]) for row in said["results"]] == [("FD009", 0), ("FD009", 1)]
     assert set(said["results"][0]) >= FIGURES
     assert said["summary"][0]["rmse_capped_sd"] >= 0.0
-    assert {row["family"] for row in said["families"]} == {"gradient_boosting", "constant", "ridge"}
+    assert {row["family"] for row in said["families"]} == {
+        "gradient_boosting",
+        "average",
+        "stack",
+        "constant",
+        "ridge",
+    }
 
 
 def test_all_subsets_are_run_without_a_name_and_shown_as_a_table(folder):

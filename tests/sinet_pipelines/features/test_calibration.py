@@ -1,6 +1,6 @@
 import numpy as np
 
-from sinet_pipelines.features.calibration import calibration_rows
+from sinet_pipelines.features.calibration import rows_of_each_regime
 from sinet_pipelines.features.regimes import find_regimes, setting_cells
 from sinet_pipelines.schemas.telemetry import SETTING_NAMES
 from tests.sinet_pipelines.features.engines import engines
@@ -10,15 +10,15 @@ REGIMES = find_regimes(setting_cells(ROWS))
 
 
 def test_every_regime_gives_as_many_rows():
-    drawn = calibration_rows(ROWS, REGIMES, of_each=5)
+    drawn = rows_of_each_regime(ROWS, REGIMES, of_each=5)
     counts = np.bincount(REGIMES.assign(drawn.select(SETTING_NAMES).to_numpy()), minlength=len(REGIMES))
     assert counts.tolist() == [5] * len(REGIMES)
 
 
 def test_the_order_of_rows_draws_no_other_rows():
     shuffled = ROWS.sample(fraction=1.0, shuffle=True, seed=1)
-    assert calibration_rows(shuffled, REGIMES, of_each=3).equals(calibration_rows(ROWS, REGIMES, of_each=3))
+    assert rows_of_each_regime(shuffled, REGIMES, of_each=3).equals(rows_of_each_regime(ROWS, REGIMES, of_each=3))
 
 
 def test_a_regime_flown_less_often_gives_what_it_has():
-    assert calibration_rows(ROWS, REGIMES, of_each=10**6).height == ROWS.height
+    assert rows_of_each_regime(ROWS, REGIMES, of_each=10**6).height == ROWS.height

@@ -8,11 +8,15 @@ import polars as pl
 import pytest
 
 from sinet_pipelines.features.regimes import OperatingRegimes, find_regimes, setting_cells
+from sinet_pipelines.features.scaled import scaled_windows
 from sinet_pipelines.features.sequences import Sequences, sequence_windows
 from sinet_pipelines.features.windows import window_features
 from sinet_pipelines.models.gradient_boosting import BoostedModel
+from sinet_pipelines.models.interval import Interval
 from sinet_pipelines.models.model import Examples, Inputs
+from sinet_pipelines.models.temporal_convolution import ConvolutionModel, TemporalConvolution
 from sinet_pipelines.quantization.export import export
+from sinet_pipelines.quantization.int8 import quantize
 from sinet_pipelines.schemas.features import FEATURE_NAMES
 from sinet_pipelines.schemas.telemetry import CHANNELS, SENSOR_NAMES
 
@@ -75,7 +79,7 @@ def sequences(fleet) -> Sequences:
 
 @pytest.fixture(scope="session")
 def inputs(sequences, regimes) -> Inputs:
-    return Inputs(window_features(sequences, regimes), FEATURE_NAMES, sequences)
+    return Inputs(window_features(sequences, regimes), FEATURE_NAMES, scaled_windows(sequences, regimes))
 
 
 @pytest.fixture(scope="session")
@@ -105,3 +109,23 @@ def forest(grow, inputs, examples) -> BoostedModel:
 @pytest.fixture(scope="session")
 def served(forest, regimes) -> bytes:
     return export(forest, regimes=regimes, family="gradient_boosting")
+
+
+@pytest.fixture(scope="session")
+def network(examples) -> ConvolutionModel:
+    return TemporalConvolution(epochs=4).fit(examples, seed=1)
+
+
+@pytest.fixture(scope="session")
+def interval() -> Interval:
+    return Interval(level=0.9, knots_cycles=(5.0, 40.0, 110.0), half_widths_cycles=(3.0, 25.0, 12.0))
+
+
+@pytest.fixture(scope="session")
+def served_network(network, regimes, interval) -> bytes:
+    return export(network, regimes=regimes, family="temporal_convolution", interval=interval)
+
+
+@pytest.fixture(scope="session")
+def quantized_network(served_network, sequences, regimes) -> bytes:
+    return quantize(served_network, sequences, regimes=regimes)

@@ -78,3 +78,16 @@ def test_nothing_compared_is_no_agreement(served, sequences):
 def test_every_sequence_needs_its_source_prediction(served, sequences):
     with pytest.raises(ContractError, match="1 source predictions"):
         check_agreement(served, sequences, np.zeros(1))
+
+
+def test_an_end_of_an_interval_that_lies_elsewhere_is_found(served_network, network, inputs, sequences, interval):
+    _, upper = interval.around(network.predict(inputs))
+    assert check_agreement(served_network, sequences, upper, output="upper_cycles").passed
+    wrong = check_agreement(served_network, sequences, upper - 0.01, output="upper_cycles")
+    assert wrong.max_abs_difference_cycles == pytest.approx(0.01, rel=1e-2)
+    assert not wrong.passed
+
+
+def test_an_answer_that_a_graph_does_not_give_is_named(served, sequences):
+    with pytest.raises(DisagreementError, match="no answer lower_cycles .has: rul_cycles"):
+        check_agreement(served, sequences, np.zeros(len(sequences)), output="lower_cycles")

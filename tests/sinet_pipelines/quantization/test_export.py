@@ -12,7 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sinet_pipelines.errors import DisagreementError
+from sinet_pipelines.models.blend import Blend
 from sinet_pipelines.models.families import FAMILIES
+from sinet_pipelines.models.interval import Interval
+from sinet_pipelines.models.model import Family
 from sinet_pipelines.quantization.agreement import check_agreement
 from sinet_pipelines.quantization.export import export, source_sha256
 from sinet_pipelines.quantization.session import answer, median_latency_us, open_session
@@ -21,14 +24,69 @@ from sinet_pipelines.schemas.features import FEATURE_NAMES
 HALF_ULP_AT_128 = 2.0**-18
 
 
-SMALL = {"gradient_boosting": {"trees": 20}}
+SMALL = {"trees": 20, "epochs": 3}  # of what a family has
+
+
+def small(family: Family) -> Family:
+    if isinstance(family, Blend):
+        return dataclasses.replace(family, members=tuple(small(member) for member in family.members))
+    has = {field.name for field in dataclasses.fields(family)}
+    return dataclasses.replace(family, **{name: value for name, value in SMALL.items() if name in has})
 
 
 @pytest.mark.parametrize("family", sorted(FAMILIES))
-def test_every_family_answers_from_raw_windows_as_from_features(family, examples, inputs, sequences, regimes):
-    model = dataclasses.replace(FAMILIES[family], **SMALL.get(family, {})).fit(examples, seed=3)
-    served = export(model, regimes=regimes, family=family)
-    check_agreement(served, sequences, model.predict(inputs)).require()
+def test_every_family_answers_from_raw_windows_as_from_features(family, examples, inputs, sequences, regimes, interval):
+    model = small(FAMILIES[family]).fit(examples, seed=3)
+    served = export(model, regimes=regimes, family=family, interval=interval)
+    predicted = model.predict(inputs)
+    expected = dict(
+        zip(("rul_cycles", "lower_cycles", "upper_cycles"), (predicted, *interval.around(predicted)), strict=True)
+    )
+    for output, values in expected.items():
+        agreement = check_agreement(served, sequences, values, output=output)
+        agreement.require()
+        assert agreement.max_abs_difference_cycles <= 5e-5  # half of what is allowed
+
+
+def test_every_family_gives_the_same_bytes_twice(examples, regimes, interval):
+    for name, family in FAMILIES.items():
+        model = small(family).fit(examples, seed=3)
+        again = family.load(model.files())
+        first, second = (export(one, regimes=regimes, family=name, interval=interval) for one in (model, again))
+        assert first == second, name
+
+
+@pytest.mark.parametrize("part", ["conv0.weight", "conv2.bias", "dense0.bias", "out.weight", "statistic_means"])
+def test_a_network_with_a_weight_that_is_no_number_answers_none(network, regimes, sequences, interval, part):
+    """No minimum, maximum or rectifier on the way may make a number of it."""
+    broken = {**network.weights, part: np.full_like(network.weights[part], np.nan)}
+    model = dataclasses.replace(network, weights=broken)
+    answers = answer(open_session(export(model, regimes=regimes, family="net", interval=interval)), sequences)
+    assert sorted(answers) == ["lower_cycles", "rul_cycles", "upper_cycles"]
+    assert all(np.isnan(values).all() for values in answers.values())
+
+
+def test_ends_of_an_interval_have_no_number_where_the_answer_has_none(served_network, sequences):
+    window = sequences.window_BTC.copy()
+    window[4, -1] = np.nan
+    answers = answer(open_session(served_network), dataclasses.replace(sequences, window_BTC=window))
+    for values in answers.values():
+        assert np.flatnonzero(np.isnan(values)).tolist() == [4]
+
+
+def test_ends_of_an_interval_stay_within_the_range_of_the_target(forest, inputs, sequences, regimes):
+    wide = Interval(level=0.9, knots_cycles=(60.0,), half_widths_cycles=(500.0,))
+    answers = answer(open_session(export(forest, regimes=regimes, family="any", interval=wide)), sequences)
+    assert set(answers["lower_cycles"].tolist()) == {0.0}
+    assert set(answers["upper_cycles"].tolist()) == {125.0}
+
+
+def test_an_interval_is_part_of_the_graph_and_leaves_the_answer_as_it_is(forest, served, sequences, regimes, interval):
+    with_ends = export(forest, regimes=regimes, family="gradient_boosting", interval=interval)
+    said = {prop.key: prop.value for prop in onnx.load_from_string(with_ends).metadata_props}
+    assert said["interval_level"] == "0.9"
+    plain, also = (answer(open_session(graph), sequences)["rul_cycles"] for graph in (served, with_ends))
+    np.testing.assert_array_equal(plain, also)
 
 
 @settings(max_examples=8, deadline=None)
@@ -127,7 +185,9 @@ def test_an_unknown_feature_is_refused(forest, regimes):
 
 
 def test_a_model_without_a_graph_is_refused(regimes):
-    with pytest.raises(DisagreementError, match="no graph for a str .known: BoostedModel, LinearModel"):
+    with pytest.raises(
+        DisagreementError, match="no graph for a str .known: BlendModel, BoostedModel, ConvolutionModel"
+    ):
         export("a string", regimes=regimes, family="words")
 
 

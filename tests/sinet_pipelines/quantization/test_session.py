@@ -5,7 +5,15 @@ import pytest
 
 from sinet_pipelines.errors import DisagreementError
 from sinet_pipelines.quantization.graph import GraphWriter
-from sinet_pipelines.quantization.session import BATCH_ROWS, answer, feed, median_latency_us, open_session
+from sinet_pipelines.quantization.session import (
+    BATCH_ROWS,
+    TURN_CALLS,
+    answer,
+    feed,
+    median_latencies_us,
+    median_latency_us,
+    open_session,
+)
 from sinet_pipelines.quantization.window_graph import INPUTS
 
 
@@ -55,3 +63,22 @@ def test_another_input_or_output_is_refused():
 
 def test_latency_is_of_one_call(sequences):
     assert 0.5 < median_latency_us(open_session(cycle_plus_one()), sequences, calls=200) < 10_000
+
+
+def test_sessions_take_turns_and_are_asked_equally_often(sequences):
+    asked = []
+
+    class Recorded:
+        def __init__(self, name):
+            self.name, self.session = name, open_session(cycle_plus_one())
+
+        def run(self, outputs, tensors):
+            asked.append((self.name, float(tensors["cycle"][0, 0])))
+            return self.session.run(outputs, tensors)
+
+    found = median_latencies_us({"a": Recorded("a"), "b": Recorded("b")}, sequences, calls=TURN_CALLS + 5)
+    assert list(found) == ["a", "b"]
+    names = [name for name, _ in asked]
+    assert names == ["a"] * TURN_CALLS + ["b"] * TURN_CALLS + ["a"] * 5 + ["b"] * 5
+    questions = {name: [row for asker, row in asked if asker == name] for name in found}
+    assert questions["a"] == questions["b"]

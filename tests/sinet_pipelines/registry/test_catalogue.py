@@ -12,13 +12,15 @@ from sinet_pipelines.registry.catalogue import list_models
 from sinet_pipelines.registry.runs import RunRecord, log_run
 from sinet_pipelines.registry.versions import list_versions, register, set_alias
 
+SAID = {"precision": "fp32", "verdict": "not worse"}
+
 
 @pytest.fixture(scope="module")
 def filled(home, tracking):
     """A home with two models: one with three versions, one of them deleted, and aliases; one registered by hand."""
     run = log_run(tracking, RunRecord("e", "n", {}, {}, {}, ""), key="run")
     for content in (b"one", b"two", b"three"):
-        register(tracking, "rul", content, family="gradient_boosting", run_id=run.run_id, alias="champion")
+        register(tracking, "rul", content, family="gradient_boosting", run_id=run.run_id, alias="champion", tags=SAID)
     set_alias(tracking, "rul", 1, alias="challenger")
     set_alias(tracking, "rul", 1, alias="backup")
     tracking.client.delete_model_version("rul", "2")
@@ -30,13 +32,14 @@ def filled(home, tracking):
 def test_the_catalogue_equals_what_mlflow_answers(filled, tracking):
     answered = [
         {"name": v.name, "version": v.version, "aliases": list(v.aliases), "family": v.family}
+        | {tag: v.tags.get(tag, "") for tag in ("precision", "verdict")}
         for v in list_versions(tracking)
     ]
     assert list_models(filled) == answered
     assert answered == [
-        {"name": "by_hand", "version": 1, "aliases": [], "family": ""},
-        {"name": "rul", "version": 1, "aliases": ["backup", "challenger"], "family": "gradient_boosting"},
-        {"name": "rul", "version": 3, "aliases": ["champion"], "family": "gradient_boosting"},
+        {"name": "by_hand", "version": 1, "aliases": [], "family": "", "precision": "", "verdict": ""},
+        {"name": "rul", "version": 1, "aliases": ["backup", "challenger"], "family": "gradient_boosting", **SAID},
+        {"name": "rul", "version": 3, "aliases": ["champion"], "family": "gradient_boosting", **SAID},
     ]
 
 

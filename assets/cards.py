@@ -1,0 +1,211 @@
+"""The facts of a model card, gathered from what the stages left: tables, verdicts, candidates, versions, the fleet."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from assets.candidates import SEED, WALK_FOLDS
+from assets.evaluation import CANDIDATES, MODEL, VERDICT
+from assets.pictures import kept_pictures
+from assets.quantization import CHOICE, graph_ref
+from assets.regional import here
+from resources.settings import settings
+from sinet_pipelines.features.splits import HELD_OUT_SHARE
+from sinet_pipelines.ingestion import cmapss, simulator
+from sinet_pipelines.ingestion.fleet import Fleet, read_fleet
+from sinet_pipelines.metrics.coverage import covered_band
+from sinet_pipelines.regions import EAST, REGIONS, WEST
+from sinet_pipelines.registry import card_facts as facts
+from sinet_pipelines.registry.versions import Version
+from sinet_pipelines.schemas.features import EVALUATION_RESULTS, TRAINING_SET
+from sinet_pipelines.schemas.telemetry import QUARANTINE, VALIDATED_TELEMETRY
+from sinet_pipelines.training.candidate import Candidate, newest_candidate
+
+YARDSTICKS = ("ridge", "constant")
+
+
+def gather_card(context: dg.AssetExecutionContext) -> facts.ModelCard:
+    """The card of the newest challenger, champion or not."""
+    from sinet_pipelines.registry.versions import list_versions
+
+    east, west = here(context, EAST), here(context, WEST)
+    verdict = json.loads(east.blobs.get_ref(VERDICT))
+    choice = json.loads(west.blobs.get_ref(CHOICE))
+    candidates = {name: newest_candidate(east.blobs, name) for name in CANDIDATES}
+    chosen = next(row for row in choice if row["chosen"])
+    versions = list_versions(context.resources.registry.tracking, MODEL)
+    served = west.blobs.resolve(graph_ref(chosen["name"]))
+    version = next(one for one in versions if one.sha256 == served)
+    fleet = read_fleet(settings().home)
+    return facts.ModelCard(
+        name=MODEL,
+        application="predictive maintenance of turbofan engines",
+        family=f"{chosen['name']}, one of {', '.join(CANDIDATES)}",
+        intended_use=(
+            "Tells a maintenance planner how many flight cycles an engine has left, with a 90 % interval, so that it "
+            "comes to the shop before it fails and not long before.",
+            "One answer an engine and cycle, from its last 30 cycles and its first 10.",
+        ),
+        out_of_scope=(
+            "Deciding alone whether an engine may fly.",
+            "Engines of another type, other sensors, or faults that no engine of the history died of.",
+            "Lives beyond 125 cycles: an answer of 125 says that no wear shows yet, not when the engine will fail.",
+        ),
+        factors=(
+            "Region and operating regime: sensors are told in standard deviations of their regime; errors are shown by "
+            "region.",
+            "Age: before cycle 30 the window is not full, which is flagged and no error.",
+        ),
+        data=_data(context, fleet),
+        protocol=facts.Protocol(
+            labels="cycles until the failure event, capped at 125 (Heimes 2008); never from the last row of an engine",
+            folds=WALK_FOLDS,
+            held_out_share=HELD_OUT_SHARE,
+            seed=SEED,
+            metrics=(
+                "RMSE in cycles, truth capped at 125: what candidates are chosen by, out of fold.",
+                "PHM08 score (Saxena, Goebel, Simon, Eklund 2008): too late costs more than too early.",
+                "Coverage of 90 % intervals: a promise that can be counted.",
+            ),
+        ),
+        candidates=tuple(_candidate(name, one, verdict) for name, one in candidates.items()),
+        slices=_slices(east.tables.read(EVALUATION_RESULTS), verdict["family"]),
+        intervals=_intervals(candidates[verdict["family"]], verdict, engines=_engines(east.tables.read(TRAINING_SET))),
+        artefacts=tuple(_artefact(row) for row in choice),
+        experiments=_experiments(versions),
+        considerations=(
+            "No data about people. An engine that is called sound too long may fail in flight: late errors count more "
+            "in the score, and intervals tell how sure an answer is.",
+            "Raw rows never leave their region; sequences only under the regions' agreements.",
+        ),
+        limits=_limits(fleet),
+        versions=facts.Versions(
+            version=str(version.version),
+            sha256=version.sha256,
+            code=context.assets_def.specs_by_key[context.asset_key].code_version or "",
+            tables={"training_set": candidates[verdict["family"]].training_set_version},
+            made_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        ),
+        decision=facts.Decision(verdict["passed"], verdict["reason"]),
+        reproduce="sinet run" if fleet is None or fleet.simulated else f"sinet run --data <the folder {fleet.name}>",
+    )
+
+
+def card_pictures(context: dg.AssetExecutionContext) -> dict[str, bytes]:
+    """The pictures that stages kept, by name: of the challenger, and of the graphs."""
+    east, west = here(context, EAST).blobs, here(context, WEST).blobs
+    family = json.loads(east.get_ref(VERDICT))["family"]
+    network = {name: png for name, png in kept_pictures(east, "temporal_convolution").items() if "curve" in name}
+    return {
+        **network,
+        **kept_pictures(east, family),
+        **kept_pictures(east, "evaluation"),
+        **kept_pictures(west, "graphs"),
+    }
+
+
+def _data(context: dg.AssetExecutionContext, fleet: Fleet | None) -> facts.Data:
+    rows, aside, units = 0, 0, set()
+    for region in REGIONS:
+        tables = here(context, region).tables
+        seen = tables.scan(VALIDATED_TELEMETRY).select("role", "unit").group_by("role", "unit").len().collect()
+        rows += int(seen["len"].sum())
+        units |= set(seen.select("role", "unit").iter_rows())
+        aside += tables.scan(QUARANTINE).select(pl.len()).collect().item()
+    made = simulator if fleet is not None and fleet.simulated else cmapss
+    first, last = _days(context)
+    return facts.Data(
+        fleet=fleet.name if fleet else "landed by hand",
+        simulated=fleet is not None and fleet.simulated,
+        first_day=first,
+        last_day=last,
+        history_engines=sum(role == "history" for role, _ in units),
+        live_engines=sum(role == "live" for role, _ in units),
+        rows=rows,
+        set_aside=aside,
+        source=made.SOURCE,
+        licence=made.LICENCE,
+    )
+
+
+def _days(context: dg.AssetExecutionContext) -> tuple[str, str]:
+    days = [day for region in REGIONS for day in here(context, region).landing.days(region.name)]
+    return str(min(days)), str(max(days))
+
+
+def _candidate(name: str, candidate: Candidate, verdict: dict[str, Any]) -> facts.Candidate:
+    is_chosen = name == verdict["family"]
+    why = verdict["choice"] if is_chosen else "more error out of fold"
+    return facts.Candidate(name, candidate.rmse_out_of_fold, is_chosen, why)
+
+
+def _slices(results: pl.DataFrame, model: str) -> tuple[facts.Slice, ...]:
+    order = [model, *YARDSTICKS, *(name for name in CANDIDATES if name != model)]
+    found = []
+    for (cut, value), part in results.group_by("slice", "value", maintain_order=True):
+        by_name = {row["predictor"]: row for row in part.iter_rows(named=True)}
+        own = by_name[model]
+        found.append(
+            facts.Slice(
+                str(cut),
+                str(value),
+                engines=own["engines"],
+                rows=own["n"],
+                rmse_cycles={name: by_name[name]["rmse_capped"] for name in order},
+                score={name: by_name[name]["score_capped"] for name in order},
+            )
+        )
+    return tuple(found)
+
+
+def _engines(training_set: pl.DataFrame) -> int:
+    return training_set["unit"].n_unique()
+
+
+def _intervals(candidate: Candidate, verdict: dict[str, Any], *, engines: int) -> facts.Intervals:
+    covered = round(candidate.coverage_out_of_fold * engines)
+    coverage = [facts.Coverage("out of fold, each engine counted once", covered, engines, *covered_band(engines))]
+    coverage += [
+        facts.Coverage(f"live engines, {row['region']}", row["covered"], row["n"], row["least"], row["most"])
+        for row in verdict["coverage"]
+        if row["least"] is not None
+    ]
+    method = (
+        "split conformal on out-of-fold errors, weighed by the usual error near each prediction (Lei, G'Sell, Rinaldo, "
+        "Tibshirani, Wasserman 2018); part of the served graph"
+    )
+    return facts.Intervals(candidate.interval.level, method, tuple(coverage))
+
+
+def _artefact(row: dict[str, Any]) -> facts.Artefact:
+    verdict = "served" if row["chosen"] else "refused" if row["reason"].startswith("broken") else "lost"
+    return facts.Artefact(row["name"], row["rmse_cycles"], row["n_bytes"], row["p50_us"] / 1000, verdict, row["reason"])
+
+
+def _experiments(versions: list[Version]) -> tuple[facts.Experiment, ...]:
+    """The newest version of each family that an experiment registered."""
+    newest = {version.family: version for version in versions if version.tags.get("verdict")}
+    return tuple(
+        facts.Experiment(
+            family,
+            version.tags.get("region", ""),
+            float(version.tags["rmse_cycles"]) if "rmse_cycles" in version.tags else None,
+            "barred" if version.tags["verdict"].startswith("may not") else "may be promoted",
+            version.tags["verdict"],
+        )
+        for family, version in newest.items()
+    )
+
+
+def _limits(fleet: Fleet | None) -> tuple[str, ...]:
+    limits = [
+        "Errors are largest between 60 and 110 cycles left, where wear begins to show; the intervals say by how much.",
+        "A fifth of the history engines, cut at random, is not what a fleet in service looks like; figures on live "
+        "engines stand beside them.",
+    ]
+    if fleet is not None and fleet.simulated:
+        limits.insert(0, "The fleet is simulated: no figure here says anything about a real engine.")
+    return tuple(limits)

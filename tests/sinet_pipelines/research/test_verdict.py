@@ -1,0 +1,83 @@
+"""A verdict keeps four conditions apart, each of which real work can keep, and says every reason."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from sinet_pipelines.errors import ContractError
+from sinet_pipelines.regions import EAST, NULL_ISLAND, WEST
+from sinet_pipelines.research.experiments import SPIKING
+from sinet_pipelines.research.recipe import Recipe
+from sinet_pipelines.research.verdict import judge_experiment
+
+SOUND = Recipe("sound", "Does it?", NULL_ISLAND.name, "cpu", None, "spiking")
+CANDIDATES = {"trees": 12.0, "network": 10.0, "broken": np.nan}
+ANSWERS = np.array([3.0, 120.0, 60.0])
+
+
+def judged(recipe=SOUND, *, endpoint=WEST, rmse_cycles=10.5, answers_B=ANSWERS):
+    return judge_experiment(
+        recipe, endpoint=endpoint, rmse_cycles=rmse_cycles, candidates=CANDIDATES, answers_B=answers_B
+    )
+
+
+def test_a_challenger_that_keeps_every_condition_may_be_promoted():
+    verdict = judged()
+    assert verdict.may_be_promoted
+    assert verdict.reasons == ()
+    assert verdict.sentence == "may be promoted: every condition is kept"
+    assert verdict.numbers["conditions_kept"] == verdict.numbers["conditions"] == 4.0
+
+
+def test_hardware_that_the_endpoint_has_not_bars_it():
+    fpga = dataclasses.replace(SOUND, hardware="fpga")
+    assert judged(fpga).reasons == ("WEST, where the endpoint is, has no fpga",)
+    assert judged(fpga, endpoint=NULL_ISLAND).may_be_promoted
+
+
+def test_simulated_figures_bar_it():
+    simulated = dataclasses.replace(SOUND, hardware="fpga", simulated_on="cpu")
+    assert judged(simulated, endpoint=NULL_ISLAND).reasons == (
+        "its figures were simulated on cpu, not measured on fpga",
+    )
+
+
+def test_an_error_more_than_a_tenth_above_the_best_candidate_bars_it():
+    assert judged(rmse_cycles=11.0).may_be_promoted
+    worse = judged(rmse_cycles=11.01)
+    assert worse.reasons == ("its error out of fold is 11.01 cycles (allowed: 11.00, 10% above network)",)
+    assert worse.numbers["rmse_best_candidate_cycles"] == 10.0
+    assert worse.numbers["rmse_limit_cycles"] == pytest.approx(11.0)
+
+
+def test_an_error_that_is_no_number_bars_it():
+    assert not judged(rmse_cycles=np.nan).may_be_promoted
+
+
+def test_an_answer_that_is_no_number_bars_it():
+    verdict = judged(answers_B=np.array([3.0, np.nan, np.inf]))
+    assert verdict.reasons == ("2 of 3 answers are no number",)
+    assert verdict.numbers["not_numbers"] == 2.0
+
+
+def test_every_reason_is_said_in_one_sentence():
+    verdict = judged(SPIKING, rmse_cycles=20.0, answers_B=np.array([np.nan]))
+    assert not verdict.may_be_promoted
+    assert len(verdict.reasons) == 4
+    assert verdict.numbers["conditions_kept"] == 0.0
+    assert verdict.sentence == (
+        "may not be promoted: WEST, where the endpoint is, has no neuromorphic; its figures were simulated on cpu, not "
+        "measured on neuromorphic; its error out of fold is 20.00 cycles (allowed: 11.00, 10% above network); 1 of 1 "
+        "answers are no number"
+    )
+
+
+def test_who_was_asked_nothing_is_not_judged():
+    with pytest.raises(ContractError, match="asked nothing"):
+        judged(answers_B=np.array([]))
+
+
+def test_no_region_serves_from_a_simulator():
+    for endpoint in (EAST, WEST, NULL_ISLAND):
+        assert not judged(SPIKING, endpoint=endpoint).may_be_promoted
