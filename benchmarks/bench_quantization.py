@@ -3,13 +3,14 @@
 Every network is learnt from one simulated fleet of six regimes, calibrated on its engines and judged by others. `alone`
 is the bare reference CNN (`reference_cnn.py`), standardised window in, cycles out; `served` is the same behind what
 makes its window of raw rows, in float64 in both forms. `walk` and `walk, 128 channels` are temporal convolutions as the
-house serves them. FP32 and INT8 take turns of 20 calls on one thread; memory is what opening a graph and one pass over
-the asked rows add to a process of its own.
+house serves them. FP32 and INT8 take turns of 20 calls on one thread; memory is what a graph, opened and asked about
+every row, adds to a process of its own.
 
     python benchmarks/bench_quantization.py [--calls 1000] [--repeats 3]
 """
 
 import argparse
+import gc
 import tempfile
 import time
 from collections.abc import Mapping
@@ -120,17 +121,17 @@ def race(said: argparse.Namespace) -> Mapping[str, float]:
 
 
 def memory(said: argparse.Namespace) -> Mapping[str, float]:
-    """MiB that one graph adds at its peak."""
-    import onnxruntime  # noqa: F401 - what it takes itself is no graph's
-
+    """MiB that one graph adds; by what is resident, since a process's peak begins with that of its starter."""
     file = Path(said.graph)
     tensors = dict(np.load(file.with_suffix("").with_suffix(".npz")))
-    before = measure.peak_mib()
+    open_graph(file)  # and let go: what onnxruntime takes itself is no graph's
+    gc.collect()
+    before = measure.resident_mib()
     session = open_graph(file)
     n = len(next(iter(tensors.values())))
     for i in range(n):
         session.run(None, {name: values[i : i + 1] for name, values in tensors.items()})
-    return {"added_mib": measure.peak_mib() - before}
+    return {"added_mib": measure.resident_mib() - before}
 
 
 def compare(said: argparse.Namespace) -> None:
@@ -150,7 +151,7 @@ def compare(said: argparse.Namespace) -> None:
             rmse = errors(pair, {form: open_graph(file) for form, file in files.items()})
             for form, file in files.items():
                 taken = measure.in_process_of_its_own(__file__, "memory", ["--graph", str(file)])["added_mib"]
-                note = f"{len(pair.graphs[form]):,} bytes, RMSE {rmse[form]:.3f} cycles, {taken:.1f} MiB at its peak"
+                note = f"{len(pair.graphs[form]):,} bytes, RMSE {rmse[form]:.3f} cycles, {taken:.1f} MiB"
                 table.add(f"{which}: {form}, p50", timed[f"{which}/{form}"], unit="us", note=note)
             ratio = measure.ratios(timed[f"{which}/int8"], timed[f"{which}/fp32"])
             table.add(f"{which}: int8 / fp32, p50", ratio, unit="x", aim=f"<= {most}" if aims else "")

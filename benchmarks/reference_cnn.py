@@ -90,7 +90,7 @@ class ReferenceCnn:
 
 
 def train(fleet: Fleet) -> ReferenceCnn:
-    """The network after some epochs of Adam (Kingma and Ba 2015) on the taught engines: half a minute on an idle core."""
+    """The network after some epochs of Adam (Kingma and Ba 2015) on the taught engines: half a minute."""
     import torch
 
     torch.manual_seed(SEED)

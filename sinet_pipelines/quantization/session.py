@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from sinet_pipelines.errors import DisagreementError
 from sinet_pipelines.features.sequences import Sequences
+from sinet_pipelines.quantization.runtime import runtime_failures, served_session
 from sinet_pipelines.quantization.window_graph import INPUTS
 
 BATCH_ROWS = 1024  # a window in float64 is 6 kB: the working set of so many rows stays at some tens of MB
@@ -24,16 +25,9 @@ def open_session(onnx_bytes: bytes) -> Any:
         DisagreementError: the bytes are no model that onnxruntime can run, or it asks for other inputs than `INPUTS`,
             or does not answer `rul_cycles`.
     """
-    import onnxruntime as ort
-    from onnxruntime.capi import onnxruntime_pybind11_state as state
-
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3  # what is wrong comes as an exception; warnings about the host help nobody here
-    unreadable = (state.Fail, state.InvalidArgument, state.InvalidGraph, state.InvalidProtobuf, state.NotImplemented)
     try:
-        session = ort.InferenceSession(onnx_bytes, options, providers=["CPUExecutionProvider"])
-    except unreadable as error:
+        session = served_session(onnx_bytes)
+    except runtime_failures() as error:
         raise DisagreementError(f"onnxruntime cannot open the model ({error}); export it again") from error
     _check_signature(session)
     return session

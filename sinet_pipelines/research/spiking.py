@@ -127,7 +127,7 @@ class SpikingNetwork:
         weight_decay: of AdamW.
     """
 
-    epochs: int = 6
+    epochs: int = 5
     hidden: int = 64
     every_nth_row: int = 4
     rows_in_batch: int = 256
@@ -230,7 +230,7 @@ def _simulate(
         for layer, neuron in enumerate(neurons):
             fired_BH, potentials[layer] = neuron(current_BH, potentials[layer])
             fired_BH = fired_BH.to(kind)  # snntorch answers in float32, whatever it is asked in
-            spikes[layer] = spikes[layer] + fired_BH.detach()
+            spikes[layer] += fired_BH.detach()
             current_BH = net["current1"](fired_BH) if layer == 0 else net["read_out"](fired_BH)
         _, answer_B1 = read_out((1.0 - READ_OUT_LEAK) * current_BH, answer_B1)
     out_B = (answer_B1 + net["age"](age_B1))[:, 0]
@@ -245,6 +245,7 @@ def _neuron(leak: float, *, fires: bool = True) -> Any:
         beta=leak,
         threshold=THRESHOLD,
         spike_grad=surrogate.fast_sigmoid(slope=SLOPE),
+        surrogate_disable=not fires,
         reset_mechanism="subtract" if fires else "none",
     )
     # snntorch keeps a list of all neurons ever made, each with its last potentials; ours are needed by nobody else

@@ -1,16 +1,18 @@
 """Fits candidates, and predicts every engine by a model that has not seen it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from sinet_pipelines.errors import ContractError
 from sinet_pipelines.features.splits import engine_folds, is_held_out
 from sinet_pipelines.models.model import Examples, Family, Floats, Model
 
+WATCHED_EVERY = 4  # cycles, while the number of epochs is sought: neighbouring rows say nearly the same
 FOLDS = 5  # four fifths of the engines teach, and a fifth of a hundred is enough to see a difference
 
 
@@ -33,7 +35,8 @@ class CrossValidation:
     Attributes:
         family: the candidate, its number of epochs the one found; fit this one on all engines.
         predicted_B: (B,) prediction of every example by a model that was fitted without its engine.
-        rmse_by_epoch: weighted RMSE (truth capped) after each epoch; one number for a family without epochs.
+        rmse_by_epoch: weighted RMSE (truth capped) after each epoch, on every fourth cycle; one number, on all, for a
+            family without epochs.
     """
 
     family: Family
@@ -74,17 +77,33 @@ def cross_validate(
         ContractError: when there are fewer engines than folds.
     """
     fold_B = engine_folds(examples.unit_B, folds=folds, seed=seed)
-    epochs = family.epochs if isinstance(family, ByEpochs) else 1
-    predicted_EB = np.full((epochs, len(examples)), np.nan)
+    paths = []
     for fold in range(folds):
-        inside = fold_B == fold
-        for epoch, model in enumerate(_path(family, examples.take(~inside), seed=seed)):
-            predicted_EB[epoch, inside] = model.predict(examples.inputs.take(inside))
+        paths.append(list(_path(family, examples.take(fold_B != fold), seed=seed)))
         report()
-    squares_E = ((predicted_EB - examples.target_B) ** 2) @ examples.weight_B / len(examples)
-    best = int(np.argmin(squares_E))
+    rmse_E = _rmse_by_epoch(examples, fold_B, paths) if len(paths[0]) > 1 else []
+    best = int(np.argmin(rmse_E)) if rmse_E else 0
     chosen = replace(family, epochs=best + 1) if isinstance(family, ByEpochs) else family  # type: ignore[type-var]
-    return CrossValidation(chosen, predicted_EB[best], tuple(np.sqrt(squares_E).tolist()))
+    predicted_B = np.full(len(examples), np.nan)
+    for fold, path in enumerate(paths):
+        inside = fold_B == fold
+        predicted_B[inside] = path[best].predict(examples.inputs.take(inside))
+    return CrossValidation(chosen, predicted_B, tuple(rmse_E or [weighted_rmse(predicted_B, examples)]))
+
+
+def _rmse_by_epoch(examples: Examples, fold_B: NDArray[np.int64], paths: Sequence[Sequence[Model]]) -> list[float]:
+    """The weighted RMSE of each epoch's models on the rows they are watched by, each by the one of its fold."""
+    watched_B = examples.cycle_B % WATCHED_EVERY == 0
+    if not watched_B.any():
+        watched_B = ~watched_B
+    watched, folds = examples.take(watched_B), fold_B[watched_B]
+    predicted_EB = np.full((len(paths[0]), len(watched)), np.nan)
+    for fold, path in enumerate(paths):
+        inside = folds == fold
+        asked = watched.inputs.take(inside)
+        for epoch, model in enumerate(path):
+            predicted_EB[epoch, inside] = model.predict(asked)
+    return [weighted_rmse(predicted_B, watched) for predicted_B in predicted_EB]
 
 
 def out_of_fold(

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -45,8 +46,6 @@ def test_weights_of_all_layers_are_int8(quantized_network):
 
 
 def test_convolutions_run_as_integers_and_dense_layers_without_a_node_more(quantized_network, tmp_path):
-    import onnxruntime as ort
-
     options = ort.SessionOptions()
     options.log_severity_level = 3
     options.optimized_model_filepath = str(tmp_path / "as_run.onnx")
@@ -56,6 +55,18 @@ def test_convolutions_run_as_integers_and_dense_layers_without_a_node_more(quant
     assert "Conv" not in as_run
     assert as_run.count("FusedGemm") == 2
     assert as_run.count("DequantizeLinear") == 5  # each convolution's answer, and two of what residuals add
+
+
+def test_integer_kernels_answer_as_the_graph_says(quantized_network, sequences):
+    """Unfused, every node is computed in FP32, so nothing can overflow: what any processor should answer."""
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    unfused = ort.InferenceSession(quantized_network, options, providers=["CPUExecutionProvider"])
+    expected = answer(unfused, sequences)["rul_cycles"]
+    differences = np.abs(answer(open_session(quantized_network), sequences)["rul_cycles"] - expected)
+    assert np.quantile(differences, 0.99) < 1e-4
+    assert differences.max() < 0.1  # a sum at the edge of two steps may fall on either
 
 
 def test_the_signature_stays(served_network, quantized_network):
