@@ -15,7 +15,6 @@ from assets.reports import agreements_entry, entries_of, made
 from resources.keys import everywhere, global_key, regional_key
 from resources.placement import bind
 from resources.regions import RegionResource
-from resources.versions import fingerprint
 from sinet_pipelines.errors import ContractError
 from sinet_pipelines.features.sequences import (
     Sequences,
@@ -35,6 +34,7 @@ from sinet_pipelines.schemas.features import (
     WINDOW_FEATURES,
 )
 from sinet_pipelines.schemas.telemetry import VALIDATED_TELEMETRY
+from sinet_pipelines.storage.fingerprint import fingerprint
 
 if TYPE_CHECKING:
     from sinet_pipelines.evaluation.gate import Verdict

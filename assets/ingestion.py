@@ -13,7 +13,7 @@ from assets.regional import here, per_region
 from assets.reports import entries_of, schema_of
 from resources.keys import regional_key
 from resources.placement import OWNERS, REGION_TAG, bind
-from resources.versions import INPUTS_TAG, fingerprint
+from resources.versions import INPUTS_TAG
 from sinet_pipelines.ingestion.drops import Fault
 from sinet_pipelines.ingestion.events import EventKind
 from sinet_pipelines.ingestion.landing import RawDay
@@ -21,6 +21,7 @@ from sinet_pipelines.regions import REGIONS, Region
 from sinet_pipelines.schemas.contract import Contract, DataClass
 from sinet_pipelines.schemas.events import FAILURE_EVENTS, TRUTH_EVENTS
 from sinet_pipelines.schemas.telemetry import DROP, RAW_TELEMETRY
+from sinet_pipelines.storage.fingerprint import fingerprint
 
 CODE_VERSION = "1"
 

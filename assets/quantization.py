@@ -17,7 +17,6 @@ from assets.regional import here, per_region
 from assets.reports import agreements_entry, entries_of, made
 from resources.keys import everywhere, global_key, regional_key
 from resources.placement import bind
-from resources.versions import fingerprint
 from sinet_pipelines.errors import QuantizationError
 from sinet_pipelines.evaluation.gate import Verdict
 from sinet_pipelines.features.calibration import rows_of_each_regime
@@ -33,6 +32,7 @@ from sinet_pipelines.schemas.features import (
     MAX_RUL_CYCLES,
 )
 from sinet_pipelines.schemas.telemetry import VALIDATED_TELEMETRY
+from sinet_pipelines.storage.fingerprint import fingerprint
 
 CODE_VERSION = "2"
 AGREEMENT = "graphs_agree_with_their_sources"

@@ -13,10 +13,10 @@ from assets.reports import made
 from resources.keys import global_key
 from resources.placement import bind
 from resources.settings import settings
-from resources.versions import fingerprint
 from sinet_pipelines.regions import EAST, REGIONS, WEST
 from sinet_pipelines.schemas.contract import DataClass
 from sinet_pipelines.storage.files import write_whole
+from sinet_pipelines.storage.fingerprint import fingerprint
 
 CODE_VERSION = "2"
 

@@ -16,7 +16,6 @@ from assets.reports import agreements_entry, made
 from resources.keys import everywhere, global_key
 from resources.placement import bind
 from resources.regions import RegionResource
-from resources.versions import fingerprint
 from sinet_pipelines.regions import EAST, NULL_ISLAND, REGIONS, WEST
 from sinet_pipelines.research.experiments import EXPERIMENTS, SPIKING
 from sinet_pipelines.research.recipe import Recipe
@@ -27,6 +26,7 @@ from sinet_pipelines.schemas.features import (
     EVALUATION_SET,
     TRAINING_SEQUENCES,
 )
+from sinet_pipelines.storage.fingerprint import fingerprint
 
 if TYPE_CHECKING:
     from sinet_pipelines.models.temporal_convolution import ConvolutionModel

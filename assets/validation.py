@@ -13,7 +13,6 @@ from assets.regional import here, per_region
 from assets.reports import entries_of
 from resources.keys import CONTRACT_CHECK, regional_key
 from resources.placement import CLASS_TAG, HARDWARE_TAG, OWNERS, REGION_TAG, bind
-from resources.versions import fingerprint
 from sinet_pipelines.regions import REGIONS, Region
 from sinet_pipelines.schemas.contract import DataClass
 from sinet_pipelines.schemas.features import FIRST_CYCLES
@@ -23,6 +22,7 @@ from sinet_pipelines.schemas.telemetry import (
     RAW_TELEMETRY,
     VALIDATED_TELEMETRY,
 )
+from sinet_pipelines.storage.fingerprint import fingerprint
 from sinet_pipelines.storage.tables import DAY_COLUMN, TableStore, Written, content_hash
 from sinet_pipelines.validation.judge import DayVerdict, Judged, judge_days
 

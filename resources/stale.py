@@ -20,7 +20,6 @@ from resources.versions import (
     Tags,
     days_made,
     days_refused,
-    fingerprint,
     inputs_made_from,
     inputs_now,
 )
@@ -32,6 +31,7 @@ from sinet_pipelines.regions import EAST, Region
 from sinet_pipelines.schemas.features import REACH_DAYS
 from sinet_pipelines.schemas.telemetry import EARLY_TELEMETRY, VALIDATED_TELEMETRY
 from sinet_pipelines.storage.blobs import BlobStore
+from sinet_pipelines.storage.fingerprint import fingerprint
 from sinet_pipelines.storage.tables import TableStore
 
 EVENT_KINDS = {"failure_events": "failures", "truth_events": "truth"}  # tables of events, and where these land

@@ -4,7 +4,6 @@ An asset is done when it was made from the inputs that its upstreams hold now; a
 materialisation. So nothing is made twice, and a run that was killed goes on where it was.
 """
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from datetime import date
 
@@ -16,6 +15,8 @@ from dagster._core.definitions.data_version import (
 )
 from dagster._core.events import DagsterEventType
 
+from sinet_pipelines.storage.fingerprint import fingerprint
+
 VERSION_TAG = "dagster/data_version"
 INPUTS_TAG = "sinet/inputs"
 INPUTS_ENTRY = "inputs"  # the same, in the metadata of a check: what a failed day was judged from
@@ -26,15 +27,6 @@ NEVER_MADE = "INITIAL"  # Dagster's word for the version of what was never made
 PAGE = 1000  # records of one query
 
 Tags = Mapping[str, str]
-
-
-def fingerprint(*parts: object) -> str:
-    """One short hash of whatever made something.
-
-    >>> fingerprint("raw", 1)
-    'ba4581ca6603590a'
-    """
-    return hashlib.sha256("\x1f".join(str(part) for part in parts).encode()).hexdigest()[:16]
 
 
 def days_made(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[date, Tags]:

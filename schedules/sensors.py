@@ -11,11 +11,12 @@ from resources.placement import REGION_TAG
 from resources.settings import settings
 from resources.stale import Books
 from resources.state import is_walked
-from resources.versions import days_made, days_refused, fingerprint
+from resources.versions import days_made, days_refused
 from schedules.backfills import PlannedRun, contiguous, landed_range, open_books
 from schedules.jobs import training_keys
 from sinet_pipelines.monitoring.input_drift import drifting_since
 from sinet_pipelines.regions import REGIONS, Region
+from sinet_pipelines.storage.fingerprint import fingerprint
 
 NAME = "landing"
 DRIFT_NAME = "drift"

@@ -5,10 +5,11 @@ fingerprint is still that of its features need not be made again; a late row cha
 of the days whose windows reach it and, among an engine's first cycles, of all that engine's later days.
 """
 
-import hashlib
 from datetime import date, timedelta
 
 import polars as pl
+
+from sinet_pipelines.storage.fingerprint import fingerprint
 
 
 def day_inputs(
@@ -32,15 +33,11 @@ def day_inputs(
         parts = [code_version, regimes_version]
         parts += [per_day.get(day - timedelta(days=back), "") for back in range(reach_days + 1)]
         parts += [f"{unit}={per_unit.get(unit, '')}" for unit in units[day]]
-        fingerprints[day] = _digest("\x1f".join(parts))
+        fingerprints[day] = fingerprint(*parts)
     return fingerprints
 
 
 def _joined(rows: pl.DataFrame, by: str) -> list[tuple]:
     """For each group the digest of its rows' hashes, in whatever order they come."""
     joined = rows.group_by(by).agg(pl.col("row_hash").sort().str.join())
-    return [(key, _digest(text)) for key, text in joined.iter_rows()]
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return [(key, fingerprint(text)) for key, text in joined.iter_rows()]

@@ -8,7 +8,6 @@ A day is drifted where a feature's distribution differs *for certain* (Kolmogoro
 *much* (PSI). The level is one day in a thousand, so that 60 days of three regions raise 0.2 false alarms at most.
 """
 
-import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -20,6 +19,7 @@ from sinet_pipelines.monitoring.drift import Comparison, Reference, compare, hol
 from sinet_pipelines.monitoring.likeness import Counts
 from sinet_pipelines.schemas.monitoring import INPUT_DRIFT
 from sinet_pipelines.schemas.telemetry import SENSOR_NAMES
+from sinet_pipelines.storage.fingerprint import fingerprint
 from sinet_pipelines.storage.tables import DAY_COLUMN, empty
 
 REFERENCE_DAYS = (5, 14)  # of the layout: the first days are young, the last ones mostly live
@@ -145,7 +145,7 @@ def drift_inputs(versions: Mapping[date, str], *, first_day: date, code_version:
     first, last = reference_span(first_day)
     reference = [f"{day}={version}" for day, version in sorted(versions.items()) if first <= day <= last]
     return {
-        day: _digest(code_version, version, *(reference if day > last else ())) for day, version in versions.items()
+        day: fingerprint(code_version, version, *(reference if day > last else ())) for day, version in versions.items()
     }
 
 
@@ -186,7 +186,3 @@ def _as_rows(comparison: Comparison, rows: pl.DataFrame, *, day: date) -> pl.Dat
         .sort(["drifted", "p_value", "psi"], descending=[True, False, True], maintain_order=True)
         .select(INPUT_DRIFT.schema.names)
     )
-
-
-def _digest(*parts: str) -> str:
-    return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:16]

@@ -1,4 +1,8 @@
 import dataclasses
+import hashlib
+import os
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -85,6 +89,31 @@ def test_it_says_what_it_is_and_of_which_source(served_network, quantized_networ
 def test_equal_rows_in_any_order_give_equal_bytes(served_network, quantized_network, sequences, regimes):
     shuffled = sequences.take(np.random.default_rng(1).permutation(len(sequences)))
     assert quantize(served_network, shuffled, regimes=regimes) == quantized_network
+
+
+def test_another_process_gives_the_same_bytes(served_network, quantized_network, sequences, regimes, tmp_path):
+    (tmp_path / "fp32.onnx").write_bytes(served_network)
+    (tmp_path / "regimes.json").write_text(regimes.to_json())
+    arrays_of = {field.name: np.asarray(getattr(sequences, field.name)) for field in dataclasses.fields(sequences)}
+    np.savez(tmp_path / "sequences.npz", **arrays_of)
+    program = (
+        "import hashlib, sys\n"
+        "from pathlib import Path\n"
+        "import numpy as np\n"
+        "from sinet_pipelines.features.regimes import OperatingRegimes\n"
+        "from sinet_pipelines.features.sequences import Sequences\n"
+        "from sinet_pipelines.quantization.int8 import quantize\n"
+        "folder = Path(sys.argv[1])\n"
+        "said = dict(np.load(folder / 'sequences.npz'))\n"
+        "sequences = Sequences(tuple(said.pop('unit').tolist()), **said)\n"
+        "regimes = OperatingRegimes.from_json((folder / 'regimes.json').read_text())\n"
+        "graph = quantize((folder / 'fp32.onnx').read_bytes(), sequences, regimes=regimes)\n"
+        "print(hashlib.sha256(graph).hexdigest())\n"
+    )
+    environment = {**os.environ, "PYTHONHASHSEED": "4", "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    found = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.strip()
+    assert found == hashlib.sha256(quantized_network).hexdigest()
 
 
 def test_other_rows_give_another_graph(served_network, quantized_network, sequences, regimes):

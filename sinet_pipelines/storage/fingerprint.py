@@ -1,0 +1,12 @@
+"""A fingerprint: one short word for whatever something was made from; equal parts in equal order, equal word."""
+
+import hashlib
+
+
+def fingerprint(*parts: object) -> str:
+    """The first 16 hex digits of the SHA-256 of the parts as text, a separator between them.
+
+    >>> fingerprint("raw", 1)
+    'ba4581ca6603590a'
+    """
+    return hashlib.sha256("\x1f".join(str(part) for part in parts).encode()).hexdigest()[:16]
