@@ -8,33 +8,37 @@ import numpy as np
 import pytest
 
 import sinet_pipelines.models
+import sinet_pipelines.research
 from sinet_pipelines.errors import ContractError
 from sinet_pipelines.models.families import FAMILIES
 from sinet_pipelines.models.model import Examples, Family, Inputs, Model
+from sinet_pipelines.research.experiments import EXPERIMENTS
 from tests.sinet_pipelines.models.examples import examples
 
 EXAMPLES = examples()
-every_family = pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
+EVERY = {**FAMILIES, **EXPERIMENTS}
+every_family = pytest.mark.parametrize("family", EVERY.values(), ids=EVERY)
 
 
 @pytest.fixture(scope="module")
 def models() -> dict[str, Model]:
-    return {name: family.fit(EXAMPLES, seed=0) for name, family in FAMILIES.items()}
+    return {name: family.fit(EXAMPLES, seed=0) for name, family in EVERY.items()}
 
 
 def test_every_family_of_the_hall_is_listed():
-    modules = [module.name for module in pkgutil.iter_modules(sinet_pipelines.models.__path__)]
+    halls = (sinet_pipelines.models, sinet_pipelines.research)
+    names = [f"{hall.__name__}.{module.name}" for hall in halls for module in pkgutil.iter_modules(hall.__path__)]
     found = set()
-    for module in (importlib.import_module(f"sinet_pipelines.models.{name}") for name in modules):
+    for module in map(importlib.import_module, names):
         members = [m for m in vars(module).values() if dataclasses.is_dataclass(m) and m.__module__ == module.__name__]
         found |= {m for m in members if hasattr(m, "fit") and hasattr(m, "load")}
-    assert found == {type(family) for family in FAMILIES.values()}
+    assert found == {type(family) for family in EVERY.values()}
 
 
 @every_family
 def test_a_family_is_known_by_its_name(family):
     assert isinstance(family, Family)
-    assert FAMILIES[family.name] is family
+    assert EVERY[family.name] is family
 
 
 @every_family
