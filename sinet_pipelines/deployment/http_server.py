@@ -5,8 +5,8 @@
     POST /v2/models/<model>[/versions/<version>]/infer
     POST /v2/repository/index, /v2/repository/models/<model>/load | /unload
 
-Errors are `{"error": ...}`: 400 what was sent is wrong or a published model is broken, 404 no such model or path,
-405 another method, 413 too much. No framework and no validation library: a request costs its parsing and nothing more.
+Errors are `{"error": ...}`: 400 what was sent is wrong or a published model is broken, 403 a browser's page asks, 404
+no such model or path, 405 another method, 413 too much. No framework and no validation library: a request costs its parsing and nothing more.
 """
 
 import asyncio
@@ -67,6 +67,11 @@ class HttpApplication:
 
     def answer(self, method: str, path: str, headers: Headers, body: bytes) -> Response:
         """The response to a whole request; every mistake of the client's is a response too."""
+        for name, value in headers:
+            if name == b"origin":  # only browsers send it, for pages that are not ours: we serve none
+                return _error(
+                    403, f"requests of the page {value[:80].decode('latin-1')} are refused; ask without a browser"
+                )
         route = self._route(path.rstrip("/").split("/")[1:])
         if route is None:
             return _error(404, f"no path {path[:80]!r}; the paths are those of the Open Inference Protocol v2")

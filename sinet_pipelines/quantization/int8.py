@@ -27,7 +27,7 @@ KEPT = "Gemm"  # the operator whose weights alone become INT8
 LARGEST = 127  # symmetric: -128 has no opposite
 
 # How the quantizer says that nothing is left to fold or fuse, which is so for a graph written by hand; else it warns,
-# twice. Its own preparation (quant_pre_process) cannot read float64 trees or opset 5 of ai.onnx.ml anyway.
+# twice. Its own preparation fails on these graphs or gains nothing (docs/decisions/0011).
 _PREPARED = ("onnx.quant.pre_process", "onnxruntime.quant")
 
 

@@ -6,8 +6,8 @@ leaky read-out that never fires, plus a share of the engine's age. A spike has n
 stands in for it when gradients flow back (Zenke and Ganguli 2018; Neftci, Mostafa, Zenke 2019); neurons are
 snntorch's (Eshraghian et al. 2023).
 
-Answers are computed in float64: a potential that differs in its last digit fires or does not, and in float32 the last
-digit depends on which other rows are asked at the same time.
+Answers are computed in float64: a potential that differs in its last digit may fire or not, and in float32 that digit
+depends on which other rows are asked at the same time.
 
 Letters: B rows, T cycles of the window (30), S sensors (21), H neurons of a layer.
 """

@@ -339,3 +339,12 @@ def test_no_json_in_any_place_is_ever_a_fault_of_the_server(application, path, k
 )
 def test_no_path_is_ever_a_fault_of_the_server(application, method, parts, body):
     is_in_the_protocol(post(application, "/" + "/".join(parts), body, method=method))
+
+
+@pytest.mark.parametrize("path", [INFER, "/v2/repository/models/rul/unload"])
+def test_a_page_in_a_browser_can_do_nothing(application, path):
+    """A form or script of a foreign page may post to a loopback port; browsers then say whose page it is."""
+    status, _, content = post(application, path, headers=[(b"origin", b"https://elsewhere.example")])
+    assert status == 403
+    assert "https://elsewhere.example" in orjson.loads(content)["error"]
+    assert get(application, "/v2/models/rul/ready")[0] == 200
