@@ -5,8 +5,9 @@
     POST /v2/models/<model>[/versions/<version>]/infer
     POST /v2/repository/index, /v2/repository/models/<model>/load | /unload
 
-Errors are `{"error": ...}`: 400 what was sent is wrong or a published model is broken, 403 a browser's page asks, 404
-no such model or path, 405 another method, 413 too much. No framework and no validation library: a request costs its parsing and nothing more.
+Errors are `{"error": ...}`: 400 what was sent is wrong or a published model is broken, 403 a browser's page asks,
+404 no such model or path, 405 another method, 413 too much. No framework and no validation library: a request costs its
+parsing and nothing more.
 """
 
 import asyncio
