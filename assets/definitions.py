@@ -31,10 +31,10 @@ STAGES = {
     "training": training,
     "evaluation": evaluation,
     "quantization": quantization,
+    "research": research,
     "registry": registry,
     "deployment": deployment,
     "monitoring": monitoring,
-    "research": research,
 }
 
 

@@ -64,7 +64,8 @@ def _questions(context: dg.AssetExecutionContext, region: Region) -> pl.DataFram
 def evaluation_sequences(region: Region) -> dg.AssetsDefinition:
     """The channels behind every question of the evaluation, as the served model takes them (30 cycles x 24 channels).
 
-    Class `sequence`: goes to EAST for training and to WEST for calibration under the region's agreements.
+    Class `sequence`: goes to EAST for training, to WEST for calibration and to NULL_ISLAND for experiments under the
+    region's agreements.
     """
 
     @dg.asset(

@@ -21,9 +21,9 @@ MAX_GROWTH_IN_A_REGION = 0.03  # of a part of the rows, whose error varies more
 # Of the bytes of the network's weights, of which INT8 is a quarter and scales a little more. Not of the whole graph:
 # what makes signals of a raw window is the same in both, and of a small network's graph it is a third.
 MAX_WEIGHT_RATIO = 0.3
-# A graph that is up to a quarter slower has more nodes than its integer kernels save, as small networks do on a
-# processor without VNNI, and loses; one that is slower yet has been left unfused, or runs kernels made for others.
-MAX_LATENCY_RATIO = 1.25
+# A graph that is somewhat slower has more nodes than its integer kernels save, as small networks do on a processor
+# without VNNI, and loses; one that takes twice as long has been left unfused, or runs kernels made for others.
+MAX_LATENCY_RATIO = 2.0
 
 
 @dataclass(frozen=True)

@@ -92,7 +92,7 @@ def register(
         family: kind of model.
         run_id: the finished run that made it; its artifacts keep the file.
         file: name of the file.
-        tags: what else to say about a new version; one that is there keeps what it says.
+        tags: what else to say about the version; one that is there says it from now on.
         alias: alias the version shall have afterwards.
     """
     sha256 = hashlib.sha256(content).hexdigest()
@@ -101,6 +101,9 @@ def register(
         found = client.search_model_versions(f"name = '{name}' and tags.{SHA_TAG} = '{sha256}'")
         if found:
             version = min(found, key=lambda v: int(v.version))
+            for key, value in (tags or {}).items():
+                if version.tags.get(key) != value:
+                    client.set_model_version_tag(name, version.version, key, value)
         else:
             keep_files(client, run_id, {f"{_folder(sha256)}/{file}": content})
             client.set_tag(run_id, SHA_TAG, sha256)

@@ -31,6 +31,7 @@ STAGES = (
     "training",
     "evaluation",
     "quantization",
+    "research",
     "registry",
     "deployment",
     "monitoring",

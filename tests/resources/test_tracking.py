@@ -31,7 +31,9 @@ def test_what_a_step_tells_and_registers_is_in_the_homes_store(tmp_path):
         "registry": registry_resource(tmp_path, ui_url=pages),
     }
     assert dg.materialize([model], resources=resources).success
-    assert list_models(tmp_path) == [{"name": "rul", "version": 1, "aliases": ["champion"], "family": "cnn"}]
+    assert list_models(tmp_path) == [
+        {"name": "rul", "version": 1, "aliases": ["champion"], "family": "cnn", "precision": "", "verdict": ""}
+    ]
 
 
 def test_there_is_no_link_to_pages_that_nobody_serves(tmp_path):

@@ -49,6 +49,10 @@ def test_equal_content_is_one_version(tracking, run_id, name):
     other = register(tracking, name, b"other", family="cnn", run_id=run_id)
     again = register(tracking, name, b"graph", family="cnn", run_id=run_id)
     assert again == first
+    assert register(tracking, name, b"graph", family="cnn", run_id=run_id, tags={"verdict": "new"}).tags == {
+        **first.tags,
+        "verdict": "new",
+    }
     assert [version.version for version in list_versions(tracking, name)] == [1, 2]
     assert load_artifact(tracking, other) == b"other"
 
