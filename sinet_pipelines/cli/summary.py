@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -15,6 +16,7 @@ from sinet_pipelines.errors import FailedError
 if TYPE_CHECKING:
     from sinet_pipelines.cli.run import Walk
 
+FIGURE_WIDTH = 72  # characters; the whole sentence is on the asset's page
 #: What is looked at first on each asset's page; the first of these that a materialisation has is its key figure.
 KEY_FIGURES = (
     "rmse_capped_cycles",
@@ -91,7 +93,7 @@ def _key_figure(own: dict[str, Any]) -> str:
     for name in KEY_FIGURES:
         if name in own:
             value = own[name]
-            return str(value) if isinstance(value, str) else f"{name} {value}"
+            return shorten(value, FIGURE_WIDTH, placeholder=" ...") if isinstance(value, str) else f"{name} {value}"
     return ""
 
 
@@ -100,9 +102,9 @@ def _print_judgement(console: Console, facts: dict[str, Any], figures: dict[str,
     judged = figures.get("predictive_maintenance/evaluation", {})
     if judged:
         console.print(
-            f"champion: RMSE {judged['rmse_capped_cycles']} cycles on engines never seen{simulated} "
-            f"(ridge {judged['rmse_capped_ridge_cycles']}, constant {judged['rmse_capped_constant_cycles']}; "
-            f"truth capped at 125)",
+            f"challenger {judged['challenger']}: RMSE {judged['rmse_capped_cycles']} cycles on engines never "
+            f"seen{simulated} (ridge {judged['rmse_capped_ridge_cycles']}, constant "
+            f"{judged['rmse_capped_constant_cycles']}; truth capped at 125); {judged['decision']}",
             highlight=False,
         )
     rows = facts["rows"]
