@@ -52,11 +52,11 @@ SEED = 0
 
 def _questions(context: dg.AssetExecutionContext, region: Region) -> pl.DataFrame:
     """What is asked of engines no model is trained on: `unit`, `cycle`, `rul_cycles`, `origin`."""
-    from sinet_pipelines.evaluation.cuts import held_out_cuts
+    from sinet_pipelines.evaluation.cuts import held_out_cuts, newest_truths
 
     tables = here(context, region).tables
     cuts = held_out_cuts(tables.read(FAILURE_EVENTS)).with_columns(origin=pl.lit("history"))
-    truth = tables.read(TRUTH_EVENTS).select("unit", "cycle", "rul_cycles", origin=pl.lit("live"))
+    truth = newest_truths(tables.read(TRUTH_EVENTS)).select("unit", "cycle", "rul_cycles", origin=pl.lit("live"))
     return pl.concat([cuts, truth]).sort("unit", "cycle")
 
 

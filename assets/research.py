@@ -192,7 +192,7 @@ def _operations(east: RegionResource, model: "SpikingModel", rates: Sequence[flo
     return {
         SPIKING.name: spiking_operations(model.shape, rates),
         "the same layers without spikes": dense_twin_operations(model.shape),
-        "temporal_convolution": convolution_operations(network.weights, network.dilations),
+        "temporal_convolution": convolution_operations(network),
     }
 
 

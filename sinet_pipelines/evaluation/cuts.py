@@ -46,3 +46,12 @@ def held_out_cuts(failures: pl.DataFrame, *, n: int = CUTS) -> pl.DataFrame:
     ]
     schema = {"unit": pl.String, "cycle": pl.Int32, "rul_cycles": pl.Int32}
     return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def newest_truths(truth: pl.DataFrame) -> pl.DataFrame:
+    """One truth an engine: of two, the one known later counts, since the other was revised; sorted by unit.
+
+    Args:
+        truth: rows of `truth_events`.
+    """
+    return truth.sort("known_at", "cycle").group_by("unit").last().sort("unit")

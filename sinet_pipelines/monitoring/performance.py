@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from sinet_pipelines.evaluation.cuts import newest_truths
 from sinet_pipelines.metrics.coverage import covered_band
 from sinet_pipelines.metrics.rul import bias, rmse
 from sinet_pipelines.schemas.features import MAX_RUL_CYCLES
@@ -53,7 +54,7 @@ def with_truth(predictions: pl.DataFrame, truth: pl.DataFrame) -> pl.DataFrame:
         predictions: rows of `fleet_predictions`.
         truth: rows of `truth_events`, revised ones among them.
     """
-    newest = truth.sort("known_at", "cycle").group_by("unit").last()
+    newest = newest_truths(truth)
     fails_at = (pl.col("cycle") + pl.col("rul_cycles")).alias("fails_at")
     left = (pl.col("fails_at") - pl.col("cycle")).cast(pl.Float64).clip(upper_bound=MAX_RUL_CYCLES)
     return (

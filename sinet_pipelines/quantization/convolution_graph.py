@@ -28,7 +28,7 @@ def write_convolution(graph: GraphWriter, signals: Signals, model: ConvolutionMo
     Raises:
         DisagreementError: a dilation is no multiple of the one before, or the layers see more than the window.
     """
-    steps = _steps(model)
+    steps = steps_read(model)
     h_BCL = _time_last(graph, graph.cast(_last(graph, signals.z, steps[0], axis=1), np.float32))
     present_B1L = _time_last(graph, graph.cast(signals.present, np.float32))
     for layer, dilation in enumerate(model.dilations):
@@ -61,8 +61,12 @@ def _apart(model: ConvolutionModel, layer: int) -> int:
     return model.dilations[layer] if layer else 1
 
 
-def _steps(model: ConvolutionModel) -> list[int]:
-    """Steps that each layer reads, then the one that the last one answers."""
+def steps_read(model: ConvolutionModel) -> list[int]:
+    """Steps that each layer reads, which are those that the one below answers; then the one that the last one answers.
+
+    Raises:
+        DisagreementError: a dilation is no multiple of the one before, or the layers see more than the window.
+    """
     taps = [model.weights[f"conv{layer}.weight"].shape[2] for layer in range(len(model.dilations))]
     steps = [1]
     for layer in reversed(range(len(model.dilations))):

@@ -7,15 +7,15 @@ multiplication. It is an estimate of arithmetic alone: fetching weights and movi
 on most chips, are not in it, nor are biases, resets and activation functions; nothing here was measured on a chip.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from sinet_pipelines.models.model import Singles
+from sinet_pipelines.models.temporal_convolution import ConvolutionModel
+from sinet_pipelines.quantization.convolution_graph import steps_read
 
 ADD_PJ = 0.9  # an accumulate: what one spike costs at one synapse
 MULTIPLY_ADD_PJ = 0.9 + 3.7
-TAPS_AXIS = 2  # of a convolution's weights: (channels out, channels in, taps)
 
 
 @dataclass(frozen=True)
@@ -85,22 +85,16 @@ def dense_twin_operations(shape: Shape) -> Operations:
     return Operations(_currents_and_leaks(shape) + shape.steps * sum(_synapses(shape)), 0.0)
 
 
-def convolution_operations(weights: Mapping[str, Singles], dilations: Sequence[int]) -> Operations:
-    """The arithmetic of a temporal convolution and its head, as it is served: one answer at the last place of a window.
-
-    No padding is computed, but every place in a layer's reach is; leaving out those that wider dilations step over
-    would save more than half, which the served graph does not.
+def convolution_operations(model: ConvolutionModel) -> Operations:
+    """The arithmetic of a temporal convolution and its head, as it is served: only what the asked cycle needs.
 
     Args:
-        weights: as `ConvolutionModel.weights` names them: `conv0.weight` .., then the dense layers' `.weight`.
-        dilations: of each convolution, in cycles.
+        model: fitted; its graph steps over the places that wider dilations do not read.
     """
-    convolutions = [weights[f"conv{number}.weight"] for number in range(len(dilations))]
-    places, total = 1, 0
-    for weight, dilation in zip(reversed(convolutions), reversed(dilations), strict=True):
-        total += places * weight.size
-        places += (weight.shape[TAPS_AXIS] - 1) * dilation
-    dense = (w for name, w in weights.items() if name.endswith(".weight") and not name.startswith("conv"))
+    _, *answered = steps_read(model)
+    layers = [model.weights[f"conv{number}.weight"] for number in range(len(model.dilations))]
+    total = sum(steps * weight.size for steps, weight in zip(answered, layers, strict=True))
+    dense = (w for name, w in model.weights.items() if name.endswith(".weight") and not name.startswith("conv"))
     return Operations(total + sum(int(weight.size) for weight in dense), 0.0)
 
 

@@ -1,9 +1,11 @@
+from datetime import UTC, datetime
+
 import numpy as np
 import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sinet_pipelines.evaluation.cuts import cut_times, held_out_cuts
+from sinet_pipelines.evaluation.cuts import cut_times, held_out_cuts, newest_truths
 from sinet_pipelines.features.splits import held_out
 
 UNITS = [f"FD001-{number:04d}" for number in range(1, 101)]
@@ -36,3 +38,9 @@ def test_another_engine_changes_no_others_questions():
     failures = pl.DataFrame({"unit": UNITS, "cycle": [50] * 100})
     fewer = held_out_cuts(failures.head(50))
     assert held_out_cuts(failures).join(fewer, on="unit", how="semi").equals(fewer)
+
+
+def test_a_revised_truth_replaces_the_one_before_it_whatever_cycle_it_is_about():
+    known = [datetime(2026, 1, day, tzinfo=UTC) for day in (3, 5, 4)]
+    truth = pl.DataFrame({"unit": ["b", "b", "a"], "cycle": [90, 80, 10], "rul_cycles": [20, 25, 7], "known_at": known})
+    assert newest_truths(truth).select("unit", "cycle", "rul_cycles").rows() == [("a", 10, 7), ("b", 80, 25)]

@@ -1,9 +1,14 @@
 """Energy by counting: worked by hand, or counted one multiplication at a time."""
 
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
 
-from sinet_pipelines.models.temporal_convolution import DILATIONS, SEEN_CYCLES, TAPS
+from sinet_pipelines.features.regimes import OperatingRegimes
+from sinet_pipelines.models.temporal_convolution import DILATIONS, TAPS, ConvolutionModel
+from sinet_pipelines.quantization.export import export
+from sinet_pipelines.quantization.window_graph import INPUTS
 from sinet_pipelines.research.energy import (
     Operations,
     Shape,
@@ -11,6 +16,8 @@ from sinet_pipelines.research.energy import (
     dense_twin_operations,
     spiking_operations,
 )
+from sinet_pipelines.schemas.features import FEATURE_NAMES
+from sinet_pipelines.schemas.telemetry import SENSORS
 
 # 4 steps; 5 numbers a step and 3 fixed ones into 2 neurons, those into 3, those into one read-out
 SHAPE = Shape(steps=4, stepped_inputs=5, fixed_inputs=3, widths=(2, 3, 1))
@@ -46,21 +53,30 @@ def test_a_rate_for_every_layer_but_the_read_out_is_needed():
         spiking_operations(SHAPE, [0.5])
 
 
-def test_a_convolution_is_counted_as_it_is_served():
-    channels = 2
-    weights = {
-        "conv0.weight": np.zeros((channels, 3, TAPS), dtype=np.float32),
-        "conv0.bias": np.zeros(channels, dtype=np.float32),
-        "conv1.weight": np.zeros((channels, channels, TAPS), dtype=np.float32),
-        "conv2.weight": np.zeros((channels, channels, TAPS), dtype=np.float32),
-        "dense0.weight": np.zeros((4, 7), dtype=np.float32),
-        "out.weight": np.zeros((1, 4), dtype=np.float32),
-        "statistic_means": np.zeros(5, dtype=np.float32),
+def test_a_convolution_is_counted_as_its_graph_computes_it():
+    """How many places each layer answers is asked of the runtime that serves it."""
+
+    rng = np.random.default_rng(0)
+    channels, statistics = 2, FEATURE_NAMES[:3]
+    shapes = {
+        "conv0": (channels, len(SENSORS), TAPS),
+        "conv1": (channels, channels, TAPS),
+        "conv2": (channels, channels, TAPS),
+        "dense0": (4, channels + len(statistics)),
+        "dense1": (3, 4),
+        "out": (1, 3),
     }
-    counted, places = 0, SEEN_CYCLES
-    for number, dilation in enumerate(DILATIONS):  # forwards, as a runtime computes it without padding
-        places -= (TAPS - 1) * dilation
-        out, n_in, taps = weights[f"conv{number}.weight"].shape
-        counted += sum(out * n_in * taps for _ in range(places))
-    assert places == 1
-    assert convolution_operations(weights, DILATIONS) == Operations(counted + 4 * 7 + 1 * 4, 0.0)
+    weights = {f"{name}.weight": rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+    weights |= {f"{name}.bias": np.zeros(shape[0], dtype=np.float32) for name, shape in shapes.items()}
+    weights |= {"statistic_means": np.zeros(3, dtype=np.float32), "statistic_sds": np.ones(3, dtype=np.float32)}
+    model = ConvolutionModel(FEATURE_NAMES, statistics, 60.0, 30.0, DILATIONS, weights)
+    regimes = OperatingRegimes((1.0,) * 3, ((0.0,) * 3,), ((0.0,) * 21,), ((1.0,) * 21,), (1,))
+    graph = onnx.load_from_string(export(model, regimes=regimes, family="temporal_convolution"))
+    convolved = [node.output[0] for node in graph.graph.node if node.op_type == "Conv"]
+    graph.graph.output.extend(onnx.ValueInfoProto(name=name) for name in convolved)
+    asked = {name: np.ones((1, *shape), dtype=np.float32) for name, shape in INPUTS.items()}
+    answers = onnxruntime.InferenceSession(graph.SerializeToString()).run(convolved, asked)
+    places = [answer.shape[2] for answer in answers]
+    assert places == [13, 5, 1]
+    by_hand = sum(n * int(np.prod(shapes[f"conv{layer}"])) for layer, n in enumerate(places)) + 4 * 5 + 3 * 4 + 1 * 3
+    assert convolution_operations(model) == Operations(by_hand, 0.0)
