@@ -2,12 +2,12 @@
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 
 from sinet_pipelines.features.regimes import OperatingRegimes
 from sinet_pipelines.models.temporal_convolution import DILATIONS, TAPS, ConvolutionModel
 from sinet_pipelines.quantization.export import export
+from sinet_pipelines.quantization.runtime import served_session
 from sinet_pipelines.quantization.window_graph import INPUTS
 from sinet_pipelines.research.energy import (
     Operations,
@@ -55,7 +55,6 @@ def test_a_rate_for_every_layer_but_the_read_out_is_needed():
 
 def test_a_convolution_is_counted_as_its_graph_computes_it():
     """How many places each layer answers is asked of the runtime that serves it."""
-
     rng = np.random.default_rng(0)
     channels, statistics = 2, FEATURE_NAMES[:3]
     shapes = {
@@ -75,7 +74,7 @@ def test_a_convolution_is_counted_as_its_graph_computes_it():
     convolved = [node.output[0] for node in graph.graph.node if node.op_type == "Conv"]
     graph.graph.output.extend(onnx.ValueInfoProto(name=name) for name in convolved)
     asked = {name: np.ones((1, *shape), dtype=np.float32) for name, shape in INPUTS.items()}
-    answers = onnxruntime.InferenceSession(graph.SerializeToString()).run(convolved, asked)
+    answers = served_session(graph.SerializeToString()).run(convolved, asked)
     places = [answer.shape[2] for answer in answers]
     assert places == [13, 5, 1]
     by_hand = sum(n * int(np.prod(shapes[f"conv{layer}"])) for layer, n in enumerate(places)) + 4 * 5 + 3 * 4 + 1 * 3
