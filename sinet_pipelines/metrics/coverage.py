@@ -18,7 +18,18 @@ def covered_band(intervals: int, *, level: float = INTERVAL_LEVEL) -> tuple[int,
     >>> covered_band(100)
     (84, 95)
     """
-    chances = [math.comb(intervals, k) * level**k * (1 - level) ** (intervals - k) for k in range(intervals + 1)]
+    # by logarithms: from 1,030 on the binomial coefficients are more than a float holds
+    ways = math.lgamma(intervals + 1)
+    chances = [
+        math.exp(
+            ways
+            - math.lgamma(k + 1)
+            - math.lgamma(intervals - k + 1)
+            + k * math.log(level)
+            + (intervals - k) * math.log1p(-level)
+        )
+        for k in range(intervals + 1)
+    ]
     below = np.cumsum(chances)
     tail = (1 - BAND_LEVEL) / 2
     return int(np.argmax(below >= tail)), int(np.argmax(below >= 1 - tail))

@@ -4,7 +4,7 @@ from scipy import stats
 from sinet_pipelines.metrics.coverage import covered_band
 
 
-@pytest.mark.parametrize("intervals", [1, 5, 20, 34, 60, 100, 259])
+@pytest.mark.parametrize("intervals", [1, 5, 20, 34, 60, 100, 259, 5000])
 def test_the_band_is_the_central_one_of_the_binomial(intervals):
     assert covered_band(intervals) == tuple(stats.binom.ppf([0.025, 0.975], intervals, 0.9).astype(int))
 
