@@ -12,19 +12,20 @@ from assets.evaluation import CANDIDATES, MODEL, VERDICT
 from assets.pictures import kept_pictures
 from assets.quantization import CHOICE, graph_ref
 from assets.regional import here
+from assets.validation import QUARANTINED
+from resources.keys import regional_key
 from resources.settings import settings
+from resources.versions import total_of
 from sinet_pipelines.features.splits import HELD_OUT_SHARE
 from sinet_pipelines.ingestion import cmapss, simulator
 from sinet_pipelines.ingestion.fleet import Fleet, read_fleet
 from sinet_pipelines.metrics.coverage import covered_band
+from sinet_pipelines.models.families import YARDSTICKS
 from sinet_pipelines.regions import EAST, REGIONS, WEST
 from sinet_pipelines.registry import card_facts as facts
 from sinet_pipelines.registry.versions import Version
-from sinet_pipelines.schemas.features import EVALUATION_RESULTS, TRAINING_SET
-from sinet_pipelines.schemas.telemetry import QUARANTINE, VALIDATED_TELEMETRY
+from sinet_pipelines.schemas.features import EVALUATION_RESULTS, TRAINING_SET, WINDOW_FEATURES
 from sinet_pipelines.training.candidate import Candidate, newest_candidate
-
-YARDSTICKS = ("ridge", "constant")
 
 
 def gather_card(context: dg.AssetExecutionContext) -> facts.ModelCard:
@@ -108,13 +109,13 @@ def card_pictures(context: dg.AssetExecutionContext) -> dict[str, bytes]:
 
 
 def _data(context: dg.AssetExecutionContext, fleet: Fleet | None) -> facts.Data:
+    """What models were made from, told by what may travel: a feature row stands for each validated one."""
     rows, aside, units = 0, 0, set()
     for region in REGIONS:
-        tables = here(context, region).tables
-        seen = tables.scan(VALIDATED_TELEMETRY).select("role", "unit").group_by("role", "unit").len().collect()
+        seen = here(context, region).tables.scan(WINDOW_FEATURES).group_by("role", "unit").len().collect()
         rows += int(seen["len"].sum())
         units |= set(seen.select("role", "unit").iter_rows())
-        aside += tables.scan(QUARANTINE).select(pl.len()).collect().item()
+        aside += total_of(context.instance, regional_key(region, "validated_telemetry"), QUARANTINED)
     made = simulator if fleet is not None and fleet.simulated else cmapss
     first, last = _days(context)
     return facts.Data(

@@ -22,6 +22,7 @@ from sinet_pipelines.features.sequences import (
     sequences_from_table,
     sequences_to_table,
 )
+from sinet_pipelines.models.families import YARDSTICKS, family
 from sinet_pipelines.regions import EAST, REGIONS, Region
 from sinet_pipelines.schemas.contract import DataClass
 from sinet_pipelines.schemas.events import FAILURE_EVENTS, TRUTH_EVENTS
@@ -160,7 +161,6 @@ def evaluation(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     from sinet_pipelines.evaluation.coverage import coverage_of
     from sinet_pipelines.evaluation.gate import covers_as_promised, is_not_worse, may_serve
     from sinet_pipelines.evaluation.judge import judge
-    from sinet_pipelines.models.families import YARDSTICKS, family
     from sinet_pipelines.storage.tables import content_hash
     from sinet_pipelines.training.candidate import newest_candidate
     from sinet_pipelines.training.labels import examples_of
@@ -206,7 +206,7 @@ def evaluation(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
             "score_capped": round(own["score_capped"], 1),
             "error_by_true_rul": _error_glance(rows, answers[choice.name]),
             "choice": choice.reason,
-            "by_slice": dg.MetadataValue.md(_slices(results)),
+            "by_slice": dg.MetadataValue.md(_slices(results, challenger=choice.name)),
             "coverage": dg.MetadataValue.md(_coverage_table(covered)),
             **keep_pictures(place.blobs, "evaluation", _plots(rows, answers[choice.name], candidates[choice.name])),
             "dagster/row_count": written.rows,
@@ -334,10 +334,11 @@ def sequences_of_all(context: dg.AssetExecutionContext) -> Sequences:
     return sequences_from_table(parts.sort("unit", "cycle").to_arrow())
 
 
-def _slices(results: pl.DataFrame) -> str:
+def _slices(results: pl.DataFrame, *, challenger: str) -> str:
+    """Capped RMSE by slice: the challenger, its yardsticks, then the other candidates."""
     index = ["slice", "value", "engines", "n"]
     wide = results.pivot(on="predictor", index=index, values="rmse_capped", maintain_order=True)
-    names = [name for name in wide.columns if name not in index]
+    names = [challenger, *YARDSTICKS, *(name for name in CANDIDATES if name != challenger)]
     lines = [f"| RMSE in cycles | engines | rows | {' | '.join(names)} |", "|---|" + "---:|" * (2 + len(names))]
     for row in wide.iter_rows(named=True):
         errors = " | ".join(f"{row[name]:.2f}" for name in names)

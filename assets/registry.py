@@ -10,7 +10,7 @@ from assets.evaluation import CANDIDATES, MODEL, VERDICT
 from assets.quantization import CHOICE, INT8, NETWORK, graph_ref
 from assets.regional import here
 from assets.reports import made
-from resources.keys import global_key
+from resources.keys import everywhere, global_key
 from resources.placement import bind
 from resources.settings import settings
 from sinet_pipelines.regions import EAST, REGIONS, WEST
@@ -71,7 +71,8 @@ def registered_model(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     key=global_key("model_card"),
     deps=[
         *(global_key(name) for name in ("registered_model", "evaluation", "served_graph", "spiking_verdict")),
-        *(global_key(name) for name in CANDIDATES),
+        *(global_key(name) for name in (*CANDIDATES, "training_set")),
+        *everywhere("window_features"),
     ],
     code_version=CODE_VERSION,
     **bind(EAST, data_class=DataClass.MODEL, reads=REGIONS, uses=["registry"], kinds={"markdown"}),

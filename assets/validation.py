@@ -27,6 +27,7 @@ from sinet_pipelines.storage.tables import DAY_COLUMN, TableStore, Written, cont
 from sinet_pipelines.validation.judge import DayVerdict, Judged, judge_days
 
 CODE_VERSION = "1"
+QUARANTINED = "quarantined_rows"  # what a day says of itself, so that its raw rows need not be counted elsewhere
 
 quarantine = [
     dg.AssetSpec(
@@ -91,7 +92,7 @@ def validated_telemetry(region: Region) -> dg.AssetsDefinition:
             chunk_verdicts = {verdict.day: verdict for verdict in judged.days}
             passed = [verdict.day for verdict in judged.days if verdict.passed]
             written = _keep(place.tables, judged, passed) if passed else None
-            entries = {day: {"quarantined_rows": verdict.quarantined} for day, verdict in chunk_verdicts.items()}
+            entries = {day: {QUARANTINED: verdict.quarantined} for day, verdict in chunk_verdicts.items()}
             good = {day: chunk_verdicts[day] for day in passed}
             yield from record(context, written, inputs=inputs, entries=entries, verdicts=good)
             made += passed

@@ -31,15 +31,26 @@ Tags = Mapping[str, str]
 
 def days_made(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[date, Tags]:
     """Tags of each day of an asset, as last materialised; its version and inputs are among them."""
+    return {day: event.tags or {} for day, event in _newest_days(instance, key).items()}
+
+
+def total_of(instance: dg.DagsterInstance, key: dg.AssetKey, entry: str) -> int:
+    """The sum of a number that each day of an asset says of itself; a day that does not say it adds nothing."""
+    said = (event.metadata.get(entry) for event in _newest_days(instance, key).values())
+    return sum(int(str(value.value)) for value in said if value is not None)
+
+
+def _newest_days(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[date, dg.AssetMaterialization]:
+    """Each day of an asset as it was last materialised."""
     newest = instance.event_log_storage.get_latest_storage_id_by_partition(key, DagsterEventType.ASSET_MATERIALIZATION)
     ids = sorted(newest.values())
-    found: dict[date, Tags] = {}
+    found: dict[date, dg.AssetMaterialization] = {}
     for start in range(0, len(ids), PAGE):
         chosen = dg.AssetRecordsFilter(asset_key=key, storage_ids=ids[start : start + PAGE])
         for record in instance.fetch_materializations(chosen, limit=PAGE).records:
             event = record.asset_materialization
             if event is not None and event.partition is not None:
-                found[date.fromisoformat(event.partition)] = event.tags or {}
+                found[date.fromisoformat(event.partition)] = event
     return found
 
 

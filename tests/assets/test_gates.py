@@ -17,7 +17,9 @@ from sinet_pipelines.features.regimes import OperatingRegimes
 from sinet_pipelines.ingestion.landing import LandingZone
 from sinet_pipelines.models.weights import read_weights, write_weights
 from sinet_pipelines.regions import EAST, REGIONS
+from sinet_pipelines.schemas.telemetry import QUARANTINE, VALIDATED_TELEMETRY
 from sinet_pipelines.storage.blobs import BlobStore
+from sinet_pipelines.storage.tables import TableStore
 from sinet_pipelines.training.candidate import keep_candidate, newest_candidate
 from tests.conftest import executor_for
 
@@ -44,6 +46,19 @@ def walked(tmp_path_factory, definitions):
         executor_for(home, definitions)(instance, keys, (days[0], days[-1]))
         yield home, instance
     settings.cache_clear()
+
+
+def test_the_card_of_a_home_tells_its_rows_and_says_that_the_champion_serves(walked, definitions):
+    home, instance = walked
+    assert executor_for(home, definitions)(instance, [global_key("model_card")]).success
+    event = instance.get_latest_materialization_event(global_key("model_card")).asset_materialization
+    said = event.metadata["card"].value
+    tables = [TableStore(str(home / "tables" / region.name)) for region in REGIONS]
+    kept, aside = (sum(one.read(table).height for one in tables) for table in (VALIDATED_TELEMETRY, QUARANTINE))
+    assert f"| {kept:,} validated, {aside:,} set aside |" in said
+    assert "| 30 run to failure, 15 live |" in said
+    assert "**Serves: " in said
+    assert (home / "cards" / f"{MODEL}.html").read_text().startswith("<!doctype html>")
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from resources.versions import (
     fingerprint,
     inputs_made_from,
     inputs_now,
+    total_of,
     version_of,
 )
 from sinet_pipelines.schemas.events import TRUTH_EVENTS
@@ -47,6 +48,14 @@ def judge(instance, *, day, passed, inputs="i"):
 def report(instance, kind, data):
     run = instance.create_run_for_job(dg.JobDefinition(name="any", graph_def=dg.GraphDefinition("any")))
     instance.report_dagster_event(DagsterEvent(kind.value, "any", event_specific_data=data), run.run_id)
+
+
+def test_a_total_counts_each_day_as_it_was_made_last_and_days_that_say_nothing_not_at_all(instance):
+    for day, said in ((DAY, {"bad": 7}), (DAY, {"bad": 2}), (DAY + timedelta(days=1), {"bad": 3})):
+        instance.report_runless_asset_event(dg.AssetMaterialization(KEY, partition=str(day), metadata=said))
+    make(instance, day=DAY + timedelta(days=2))
+    assert total_of(instance, KEY, "bad") == 5
+    assert total_of(instance, OTHER, "bad") == 0
 
 
 def test_a_day_is_what_it_was_made_last(instance):
