@@ -4,6 +4,9 @@ import pytest
 
 from resources.placement import bind
 from sinet_pipelines.errors import UnknownHardwareError
+from sinet_pipelines.hardware import get_hardware
+from sinet_pipelines.placement.bindings import step_config
+from sinet_pipelines.placement.needs import Needs
 from sinet_pipelines.regions import EAST, REGIONS, WEST
 from sinet_pipelines.schemas.contract import DataClass
 
@@ -17,7 +20,9 @@ def test_a_binding_is_seen_on_the_page_and_sends_the_step():
         "sinet/hardware": "nvidia-a100",
         "sinet/data_class": "model",
     }
-    assert found["op_tags"] == {"sinet/region": "EAST", "sinet/hardware": "nvidia-a100"}
+    step = found["op_tags"]
+    assert (step["sinet/region"], step["sinet/hardware"], step["sinet/needs"]) == ("EAST", "nvidia-a100", "{}")
+    assert step["dagster-k8s/config"] == step_config(EAST, get_hardware("nvidia-a100"), Needs())
     assert found["pool"] == "east-nvidia-a100"
 
 
