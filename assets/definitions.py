@@ -6,6 +6,7 @@ from assets import deployment, evaluation, features, ingestion, monitoring, quan
 from resources.feature_store import feature_store_resource
 from resources.regions import region_resources
 from resources.registry import registry_resource
+from resources.residency import require_residency
 from resources.serving import ServingResource
 from resources.settings import settings
 from resources.tracking import tracking_resource
@@ -41,8 +42,11 @@ def _executor() -> dg.ExecutorDefinition:
     return dg.in_process_executor
 
 
+_assets = [asset for name in STAGES for asset in _stage(name)]
+require_residency(_assets)  # what may not travel fails here, before anything runs
+
 defs = dg.Definitions(
-    assets=[asset for name in STAGES for asset in _stage(name)],
+    assets=_assets,
     resources={
         **region_resources(settings().home),
         "feature_store": feature_store_resource(settings().home),

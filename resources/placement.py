@@ -13,6 +13,7 @@ OWNERS = ["team:predictive-maintenance"]
 REGION_TAG = "sinet/region"
 HARDWARE_TAG = "sinet/hardware"
 CLASS_TAG = "sinet/data_class"
+PURPOSE_TAG = "sinet/purpose"
 NEEDS_TAG = "sinet/needs"
 JOB_TAG = "dagster-k8s/config"  # the name by which dagster-k8s knows it
 
@@ -26,6 +27,7 @@ def bind(
     uses: Iterable[str] = (),
     kinds: Iterable[str] = (),
     needs: Needs | None = None,
+    purpose: str = "",
 ) -> dict[str, Any]:
     """The arguments of `@dg.asset` that bind an asset to a region and a kind of hardware.
 
@@ -37,16 +39,18 @@ def bind(
         uses: keys of the other resources it needs.
         kinds: one or two words more for the page (`deltalake`, `mlflow`).
         needs: cores, memory, devices, hours and what the step can put up with; a core and 2 GiB for an hour if none.
+        purpose: what it reads sequences of other regions for; what its stage is for, if empty.
 
     Raises:
         UnknownHardwareError: the region does not have this hardware on site.
         NeedsError: no node of the region can satisfy the needs.
     """
     place = place_tags(region, hardware, needs or Needs())
+    told = {REGION_TAG: region.name, HARDWARE_TAG: place[HARDWARE_TAG], CLASS_TAG: str(data_class)}
     return {
         "kinds": {region.key, place[HARDWARE_TAG], *kinds},
         "owners": OWNERS,
-        "tags": {REGION_TAG: region.name, HARDWARE_TAG: place[HARDWARE_TAG], CLASS_TAG: str(data_class)},
+        "tags": {**told, **({PURPOSE_TAG: purpose} if purpose else {})},
         "op_tags": place,
         "pool": f"{region.key}-{place[HARDWARE_TAG]}",
         "required_resource_keys": {region.key, *(other.key for other in reads), *uses},

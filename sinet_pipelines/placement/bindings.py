@@ -89,7 +89,7 @@ def step_config(
     memory_mib = min(math.ceil(needs.memory_mib * attempt_memory_factor), cluster.node_memory_mib)
     tiers = [tier for kind in needs.storage if (tier := region.tier(TierKind(kind)))]
     return {
-        "container_config": _container(hardware, needs, memory_mib=memory_mib, tiers=tiers),
+        "container_config": _container(region, hardware, needs, memory_mib=memory_mib, tiers=tiers),
         "pod_spec_config": _pod(region, hardware, needs, tiers=tiers),
         "pod_template_spec_metadata": {"labels": labels},
         "job_spec_config": {
@@ -121,16 +121,23 @@ def _queue_labels(region: Region, needs: Needs) -> dict[str, str]:
     }
 
 
-def _container(hardware: Hardware, needs: Needs, *, memory_mib: int, tiers: list[StorageTier]) -> dict[str, Any]:
+def _container(
+    region: Region, hardware: Hardware, needs: Needs, *, memory_mib: int, tiers: list[StorageTier]
+) -> dict[str, Any]:
     devices = {} if hardware.is_cpu else {hardware.resource_name: str(max(needs.count, 1))}
     amounts = {"cpu": f"{needs.cpu_millicores}m", "memory": f"{memory_mib}Mi", **devices}
     mounts = [{"name": tier.kind.value, "mount_path": tier.mount_path} for tier in tiers if tier.mount_path]
     objects = [tier for tier in tiers if tier.kind is TierKind.OBJECT_STORE]
-    config: dict[str, Any] = {"resources": {"requests": dict(amounts), "limits": dict(amounts)}}
+    config: dict[str, Any] = {
+        "resources": {"requests": dict(amounts), "limits": dict(amounts)},
+        "env": [
+            {"name": "SINET_REGION", "value": region.name},
+            *({"name": "AWS_ENDPOINT_URL", "value": tier.where} for tier in objects),
+        ],
+    }
     if mounts:
         config["volume_mounts"] = mounts
     if objects:
-        config["env"] = [{"name": "AWS_ENDPOINT_URL", "value": tier.where} for tier in objects]
         config["env_from"] = [{"secret_ref": {"name": tier.secret}} for tier in objects if tier.secret]
     return config
 

@@ -1,6 +1,7 @@
 """What a step needs of the place where it runs: cores, memory, accelerators, hours, and what it can put up with."""
 
 import json
+import re
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import time
 from typing import Any
@@ -10,6 +11,7 @@ from sinet_pipelines.sites import PRIORITIES, TierKind
 
 _COUNTS = ("cpu_millicores", "memory_mib", "count", "memory_mib_per_day", "checkpoint_seconds", "scratch_gib")
 _NUMBERS = ("hours", "memory_growth", "device_memory_gib")
+_LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")  # what a cluster takes as a label's value
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,8 @@ class Needs:
             self._must(type(value) in (int, float) and 0 <= value < float("inf"), name, "a number of 0 or more")
         for name in ("is_preemptible", "is_cheap"):
             self._must(type(getattr(self, name)) is bool, name, "True or False")
+        for name in ("team", "cost_centre"):
+            self._must(bool(_LABEL.fullmatch(str(getattr(self, name)))), name, "at most 63 letters, digits, . _ or -")
         self._must(self.cpu_millicores > 0, "cpu_millicores", "1 or more")
         self._must(self.memory_mib > 0, "memory_mib", "1 or more")
         self._must(self.hours > 0, "hours", "more than 0")
