@@ -224,7 +224,8 @@ def read_registry(path: Path | None) -> Registry:
     return rows
 
 
-REGIONS: tuple[Region, ...] = read_registry(registry_path()).regions
+READ_FROM = registry_path()  # the file that this process's rows were read with; None for none
+REGIONS: tuple[Region, ...] = read_registry(READ_FROM).regions
 
 
 def get_region(name: str) -> Region:

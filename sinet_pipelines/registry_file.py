@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sinet_pipelines.errors import RegistryError, first_line
-from sinet_pipelines.figures import Figure
+from sinet_pipelines.figures import Figure, Hourly
 
 if TYPE_CHECKING:
     from yaml.nodes import Node
@@ -144,8 +144,11 @@ class _Reader:
         missing = [name for name in needed if name not in {**known, **values}]
         if missing:
             raise _wrong(self.path, node, f"{kind.__name__.lower()} without {', '.join(missing)}", "say what it is")
+        return self._made(node, kind, {**known, **values})
+
+    def _made(self, node: "Node", kind: type[T], values: Mapping[str, Any]) -> T:
         try:
-            return kind(**{**known, **values})
+            return kind(**values)
         except RegistryError as error:
             raise RegistryError(f"{self.path}, line {_line(node)}: {error}") from error
 
@@ -155,7 +158,8 @@ class _Reader:
 
     def fields(self, node: "Node", kind: type) -> "dict[str, Node]":
         """The fields of an entry, all of which its dataclass has."""
-        hints, said = _hints(kind), dict[str, Node]()
+        hints = _hints(kind)
+        said: dict[str, Node] = {}
         for name, child in self.pairs(node):
             if name not in hints:
                 raise _wrong(self.path, child, f"{kind.__name__.lower()} has no {name!r}", f"it has {', '.join(hints)}")
@@ -177,9 +181,11 @@ class _Reader:
         if origin is Mapping or (isinstance(origin, type) and issubclass(origin, Mapping)):
             return {name: self.value(child, parts[1]) for name, child in self.pairs(node)}
         if hint is Figure and node.id == "scalar":
-            return Figure(self.value(node, float), f"{self.path.name}, line {_line(node)}")
+            source = f"{self.path.name}, line {_line(node)}"
+            return self._made(node, Figure, {"value": self.value(node, float), "source": source})
         if dataclasses.is_dataclass(hint):
-            return self.row(node, typing.cast(type, hint), base=base)
+            whole = hint in (Figure, Hourly)  # another number has another source: nothing of the old one is kept
+            return self.row(node, typing.cast(type, hint), base=None if whole else base)
         return self._scalar(node, hint)
 
     def _scalar(self, node: "Node", hint: type) -> Any:

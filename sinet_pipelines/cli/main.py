@@ -7,8 +7,13 @@ from typing import Annotated
 
 import typer
 
-from sinet_pipelines.cli import benchmark, land, predict, serve
 from sinet_pipelines.errors import SinetError
+
+try:
+    from sinet_pipelines.cli import benchmark, land, predict, serve
+except SinetError as error:  # a registry.yaml that cannot be read: regions are rows from the first import on
+    print(f"sinet: {error}", file=sys.stderr)
+    sys.exit(error.exit_code)
 
 app = typer.Typer(
     name="sinet",

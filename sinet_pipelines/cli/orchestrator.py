@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import yaml
 
-from sinet_pipelines.errors import StorageError
+from sinet_pipelines.errors import StorageError, UsageError
+from sinet_pipelines.regions import READ_FROM
+from sinet_pipelines.registry_file import registry_path
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -29,8 +31,17 @@ FULL_BYTES = 1 << 20  # SQLite calls a full disk an I/O error; a database that g
 
 
 def enter(project: Path, home: Path) -> None:
-    """Makes this process one of the project and the home: environment and import path, before anything is imported."""
+    """Makes this process one of the project and the home: environment and import path, before anything is imported.
+
+    Raises:
+        UsageError: the project has another `registry.yaml` than the one that this process's regions were read with.
+    """
     os.environ["SINET_PROJECT"] = str(project)
+    if (wanted := registry_path()) != READ_FROM:
+        raise UsageError(
+            f"the regions of this process are from {READ_FROM or 'no registry.yaml'} and those of {project} from "
+            f"{wanted or 'none'}; set SINET_REGISTRY to the file that is meant, or SINET_PROJECT before it starts"
+        )
     os.environ["SINET_HOME"] = str(home)
     os.environ["DAGSTER_HOME"] = str(home / "dagster")
     os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")
