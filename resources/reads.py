@@ -141,8 +141,18 @@ class WatchedTables(TableStore):
 
     def scan(self, contract: Contract) -> pl.LazyFrame:
         """The table as a lazy frame that counts the rows and columns that are really fetched."""
-        count = partial(_counted, contract.name, self.seen)
-        return super().scan(contract).map_batches(count, validate_output_schema=False, streamable=True)
+        # filters and columns are pushed below the count, which alters no row: only what is fetched is counted
+        return (
+            super()
+            .scan(contract)
+            .map_batches(
+                partial(_counted, contract.name, self.seen),
+                predicate_pushdown=True,
+                projection_pushdown=True,
+                slice_pushdown=True,
+                validate_output_schema=False,
+            )
+        )
 
     def uri(self, table: str) -> str:
         """Where the table is; whoever asks may read all of it, so all of it counts."""
