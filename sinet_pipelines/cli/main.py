@@ -96,6 +96,18 @@ def stop(home: Home = None, as_json: Json = False) -> None:
 
 
 @app.command()
+def render(
+    asset: Annotated[str, typer.Argument(help="EAST/predictive_maintenance/raw_telemetry, or KEY:check_name")],
+    project: Project = None,
+    as_json: Json = False,
+) -> None:
+    """Print the Kubernetes Job that an asset becomes in its region, as YAML."""
+    from sinet_pipelines.cli.render import show_job
+
+    show_job(asset, project=project, as_json=as_json)
+
+
+@app.command()
 def doctor(home: Home = None, as_json: Json = False) -> None:
     """Say what is missing on this machine, and the cure."""
     from sinet_pipelines.cli.doctor import examine
