@@ -3,6 +3,7 @@
 import dagster as dg
 
 from assets import deployment, evaluation, features, ingestion, monitoring, quantization, registry, training, validation
+from assets.binding import with_binding
 from resources.feature_store import feature_store_resource
 from resources.regions import region_resources
 from resources.registry import registry_resource
@@ -30,7 +31,7 @@ STAGES = {
 def _stage(name: str) -> list[dg.AssetsDefinition | dg.AssetSpec]:
     loaded = dg.load_assets_from_modules([STAGES[name]], group_name=name, include_specs=True)
     found = [one for one in loaded if isinstance(one, dg.AssetsDefinition | dg.AssetSpec)]
-    return list(dg.map_asset_specs(with_condition, found))
+    return [with_binding(one) for one in dg.map_asset_specs(with_condition, found)]
 
 
 def _executor() -> dg.ExecutorDefinition:
