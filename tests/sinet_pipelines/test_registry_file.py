@@ -1,15 +1,19 @@
 """One YAML file changes or adds a region or a kind; whatever is wrong in it is said with its line."""
 
+import re
+import textwrap
 from datetime import date
 
 import pytest
 
+from sinet_pipelines import registry_file
 from sinet_pipelines.errors import RegistryError
 from sinet_pipelines.figures import Figure
 from sinet_pipelines.hardware import GIB, HARDWARE, read_hardware
 from sinet_pipelines.regions import EAST, REGIONS, read_registry
 from sinet_pipelines.registry_file import registry_path
 from sinet_pipelines.sites import Agreement, TierKind
+from tests.conftest import CHECKOUT
 
 NORTH = """
 regions:
@@ -208,3 +212,12 @@ def test_the_file_is_the_one_that_is_named_or_lies_beside_the_checkout(written, 
     other.unlink()
     with pytest.raises(RegistryError, match=r"SINET_REGISTRY is .*other.yaml, which is no file; name a registry file"):
         registry_path()
+
+
+def test_the_files_that_the_pages_show_are_read(written):
+    shown = [(CHECKOUT / "docs" / "clusters.md").read_text(), registry_file.__doc__]
+    for page in shown:
+        block = re.search(r"^    regions:\n(?:    .*\n|\n)+", page, re.MULTILINE)[0]
+        found = by_name(written(textwrap.dedent(block)))
+        assert found["NORTH"].cluster.kubeconfig_context.endswith("north")
+        assert found["EAST"].cluster.namespace.startswith("ml")
