@@ -64,11 +64,13 @@ def with_entries(shipped: tuple[T, ...], section: str, *, by: str, path: Path | 
         path: of the file; None for none.
 
     Raises:
-        RegistryError: the file cannot be read as rows; the message has its line.
+        RegistryError: the file cannot be read as rows; the message has its line. Or two shipped rows have one name.
     """
+    rows = {getattr(row, by): row for row in shipped}
+    if len(rows) < len(shipped):
+        raise RegistryError(f"two rows of {section} have one {by} (there are: {', '.join(rows)}); rename one")
     if path is None:
         return shipped
-    rows = {getattr(row, by): row for row in shipped}
     kind, seen = type(shipped[0]), dict[str, int]()
     for node in _entries(path, section):
         said = _Reader(path).fields(node, kind)

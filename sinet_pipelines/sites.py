@@ -27,6 +27,14 @@ class Agreement:
     purpose: str
     until: date
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.until, date):
+            raise RegistryError(
+                f"the agreement on {self.table} to {self.to} has no end ({self.until!r}); say until when"
+            )
+        if not (self.table and self.to and self.purpose):
+            raise RegistryError(f"an agreement names table, to and purpose, and this one does not: {self}")
+
 
 class TierKind(StrEnum):
     """How a step reaches what is stored."""

@@ -1,13 +1,14 @@
 """A fourth region is one entry in `registry.yaml`: assets, resources and policies follow without a line of code."""
 
 import json
+import shutil
 import subprocess
 import sys
 
 import pytest
 
 from tests.assets.test_definitions import environment
-from tests.conftest import CHECKOUT
+from tests.conftest import CHECKOUT, link_project
 
 AGREED = (
     ("evaluation_sequences", "EAST", "training"),
@@ -61,10 +62,10 @@ def fresh(script, env):
     return subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
 
 
-def validated(env):
+def validated(env, *, checkout=CHECKOUT):
     command = [sys.executable, "-W", "ignore", "-m", "dagster", "definitions", "validate"]
     return subprocess.run(
-        [*command, "-w", str(CHECKOUT / "workspace.yaml")], env=env, capture_output=True, text=True, timeout=120
+        [*command, "-w", str(checkout / "workspace.yaml")], env=env, capture_output=True, text=True, timeout=120
     )
 
 
@@ -95,6 +96,34 @@ def test_an_agreement_that_has_run_out_fails_the_definitions(registry):
         "predictive_maintenance/evaluation takes evaluation_sequences from WEST to EAST, columns of class sequence: "
         "class sequence leaves WEST only under an agreement for evaluation_sequences to EAST, and that ran out on "
         "2020-12-31"
+    ) in said.stderr + said.stdout
+
+
+PLANTED = """
+
+@dg.asset(
+    key=global_key("planted"),
+    deps=[regional_key(WEST, "validated_telemetry")],
+    code_version="1",
+    **bind(EAST, data_class=DataClass.FEATURE, reads=[WEST]),
+)
+def planted(context: dg.AssetExecutionContext) -> None:
+    here(context, WEST).tables.read(VALIDATED_TELEMETRY)
+"""
+
+
+def test_a_planted_edge_fails_the_definitions_with_asset_table_class_and_rule(tmp_path):
+    checkout = tmp_path / "checkout"
+    link_project(checkout)
+    (checkout / "assets").unlink()
+    shutil.copytree(CHECKOUT / "assets", checkout / "assets", ignore=shutil.ignore_patterns("__pycache__"))
+    with (checkout / "assets" / "features.py").open("a") as features:
+        features.write(PLANTED)
+    said = validated(environment(tmp_path, PYTHONPATH=str(checkout)), checkout=checkout)
+    assert said.returncode != 0
+    assert (
+        "predictive_maintenance/planted takes validated_telemetry from WEST to EAST, columns of class raw: class raw "
+        "never leaves its region"
     ) in said.stderr + said.stdout
 
 

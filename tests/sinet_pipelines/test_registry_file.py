@@ -2,6 +2,7 @@
 
 import re
 import textwrap
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -11,7 +12,7 @@ from sinet_pipelines.errors import RegistryError
 from sinet_pipelines.figures import Figure
 from sinet_pipelines.hardware import GIB, HARDWARE, read_hardware
 from sinet_pipelines.regions import EAST, REGIONS, read_registry
-from sinet_pipelines.registry_file import registry_path
+from sinet_pipelines.registry_file import registry_path, with_entries
 from sinet_pipelines.sites import Agreement, TierKind
 from tests.conftest import CHECKOUT
 
@@ -190,6 +191,22 @@ def test_what_is_wrong_is_said_with_its_line(written, what):
     path = written(text)
     with pytest.raises(RegistryError, match=f"registry.yaml, {words}"):
         read_registry(path)
+
+
+def test_two_rows_of_one_name_are_refused():
+    with pytest.raises(RegistryError, match=r"two rows of regions have one name \(there are: EAST\); rename one"):
+        with_entries((EAST, replace(EAST, role="another")), "regions", by="name", path=None)
+
+
+@pytest.mark.parametrize("end", [None, "2028-12-31"])
+def test_an_agreement_ends_on_a_day(end):
+    with pytest.raises(RegistryError, match="the agreement on t to EAST has no end .*; say until when"):
+        Agreement("t", "EAST", "training", end)
+
+
+def test_an_agreement_names_what_it_is_about():
+    with pytest.raises(RegistryError, match="names table, to and purpose, and this one does not"):
+        Agreement("t", "EAST", "", date(2028, 1, 1))
 
 
 def test_a_file_that_is_no_text_is_refused(tmp_path):
