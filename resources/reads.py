@@ -1,10 +1,10 @@
-"""What a step really reads of other regions, counted where it is read and held against what its edges declare.
+"""What a step really reads of other regions and sends there, counted and held against what its edges declare.
 
 A region's resource hands out its tables, blobs and drops; within a step of another region they count rows and bytes
 here. What no edge of the step declares is refused as it comes in, so nothing is made from it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -47,6 +47,7 @@ class StepReads:
         edges: on which it gets what it depends on.
         own: (region, table) of what it makes, which it may read wherever it was moved.
         amounts: what came in so far, by (region, table).
+        sent: what went out to a server so far, by the same.
     """
 
     step: str
@@ -54,6 +55,7 @@ class StepReads:
     edges: tuple[Edge, ...]
     own: frozenset[tuple[str, str]]
     amounts: dict[tuple[str, str], Amount] = field(default_factory=dict)
+    sent: dict[tuple[str, str], Amount] = field(default_factory=dict)
 
     def seen(self, source: str, table: str, rows: int, size: int) -> None:
         """Counts what came in.
@@ -70,6 +72,22 @@ class StepReads:
                 f"{self.step} runs in {self.region} and read {amount.size} bytes ({amount.rows} rows) of {table} from "
                 f"{source}, which none of its edges declares (declared: {', '.join(declared) or 'nothing'}); make it "
                 "depend on the asset of that table, or read none of it"
+            )
+
+    def sends(self, target: str, table: str, rows: pl.DataFrame) -> None:
+        """Counts what is about to go to a server.
+
+        Raises:
+            ResidencyError: no edge of the step declares it; nothing was sent.
+        """
+        amount = self.sent.setdefault((target, table), Amount())
+        amount.rows += rows.height
+        amount.size += int(rows.estimated_size())
+        if target != self.region and not any((e.target, e.table) == (target, table) for e in self.edges):
+            raise ResidencyError(
+                f"{self.step} runs in {self.region} and would send {amount.size} bytes ({amount.rows} rows) of {table} "
+                f"to {target}, which none of its edges declares; make it depend on the endpoint there and on the asset "
+                "of that table, or send none of it"
             )
 
     def _declares(self, source: str, table: str) -> bool:
@@ -118,18 +136,27 @@ def _begin(context: dg.OpExecutionContext, region: str) -> StepReads:
 
 
 def travelled() -> dict[str, Any]:
-    """Entries for a page: what the step that is at work read of other regions; empty where it read nothing there."""
+    """Entries for a page: what the step that is at work read of other regions and sent there; empty where nothing."""
     reads = this_step()
-    if reads is None or not any(amount.size for amount in reads.amounts.values()):
+    if reads is None:
         return {}
-    lines = [
-        f"| {table} | {source} | {amount.rows} | {amount.size} |"
-        for (source, table), amount in sorted(reads.amounts.items())
-    ]
-    head = ["| table | from | rows | bytes |", "|---|---|---:|---:|"]
     return {
-        "bytes_from_other_regions": sum(amount.size for amount in reads.amounts.values()),
-        "read_from_other_regions": dg.MetadataValue.md("\n".join([*head, *lines])),
+        **_told("bytes_from_other_regions", "read_from_other_regions", "from", reads.amounts),
+        **_told("bytes_to_other_regions", "sent_to_other_regions", "to", reads.sent, but=reads.region),
+    }
+
+
+def _told(
+    total: str, table: str, way: str, amounts: Mapping[tuple[str, str], Amount], *, but: str = ""
+) -> dict[str, Any]:
+    told = sorted((key, amount) for key, amount in amounts.items() if amount.size and key[0] != but)
+    if not told:
+        return {}
+    lines = [f"| {name} | {region} | {amount.rows} | {amount.size} |" for (region, name), amount in told]
+    head = [f"| table | {way} | rows | bytes |", "|---|---|---:|---:|"]
+    return {
+        total: sum(amount.size for _, amount in told),
+        table: dg.MetadataValue.md("\n".join([*head, *lines])),
     }
 
 

@@ -10,6 +10,7 @@ from assets.regional import here
 from assets.reports import made
 from resources.keys import global_key, regional_key
 from resources.placement import bind, bind_check
+from resources.reads import this_step
 from resources.regions import region_resources
 from resources.settings import settings
 from sinet_pipelines.regions import EAST, WEST
@@ -23,6 +24,13 @@ BYTES = 40 * (10 + 4 + 8)  # ten letters, a cycle of 32 bits, an instant of 64
 
 @dg.asset(key=regional_key(WEST, "failure_events"), **bind(WEST, data_class=DataClass.FEATURE))
 def failures() -> None: ...
+
+
+def table(region, name, data_class):
+    @dg.asset(key=regional_key(region, name), **bind(region, data_class=data_class))
+    def asset() -> None: ...
+
+    return asset
 
 
 def reading(read, *, deps=(failures,), **more):
@@ -139,8 +147,7 @@ def test_what_is_read_within_the_region_is_nobodys_business(regions):
 
 
 def test_an_edge_that_may_not_be_any_more_stops_the_step_before_it_reads(regions):
-    @dg.asset(key=regional_key(WEST, "validated_telemetry"), **bind(WEST, data_class=DataClass.RAW))
-    def raw() -> None: ...
+    raw = table(WEST, "validated_telemetry", DataClass.RAW)
 
     def never(context):
         here(context, EAST)
@@ -178,3 +185,22 @@ def test_a_check_of_its_own_may_read_its_asset_and_what_that_was_made_from(regio
             [failures, check(FAILURE_EVENTS)], selection=selection, resources=regions, instance=instance
         )
     assert [one.passed for one in result.get_asset_check_evaluations()] == [True]
+
+
+def test_what_is_sent_to_an_endpoint_is_counted_and_wants_an_edge(regions):
+    live = table(EAST, "live_sequences", DataClass.SEQUENCE)
+    rows = pl.DataFrame({"cycle": range(10)})  # 80 bytes
+
+    @dg.asset(key=global_key("endpoint"), **bind(WEST, data_class=DataClass.MODEL))
+    def endpoint() -> None: ...
+
+    def asking(context):
+        this_step().sends("WEST", "live_sequences", rows)
+        this_step().sends("EAST", "live_sequences", rows)
+
+    result, _ = run(regions, live, endpoint, reading(asking, deps=[live, endpoint]))
+    told = entries(result)
+    assert told["bytes_to_other_regions"] == 80
+    assert "| live_sequences | WEST | 10 | 80 |" in told["sent_to_other_regions"]
+    _, said = run(regions, live, endpoint, reading(asking, deps=[live]))
+    assert "would send 80 bytes (10 rows) of live_sequences to WEST, which none of its edges declares" in said
