@@ -89,7 +89,7 @@ _AGREEMENTS = (
     Agreement("evaluation_sequences", "WEST", "calibration", _UNTIL),
     Agreement("evaluation_sequences", "NULL_ISLAND", "experiments", _UNTIL),
     Agreement("training_sequences", "EAST", "training", _UNTIL),
-    Agreement("training_sequences", "WEST", "calibration", _UNTIL),
+    Agreement("calibration_sequences", "WEST", "calibration", _UNTIL),
     Agreement("training_sequences", "NULL_ISLAND", "experiments", _UNTIL),
     Agreement("live_sequences", "WEST", "inference", _UNTIL),
 )

@@ -7,18 +7,11 @@ import sys
 
 import pytest
 
+from sinet_pipelines.regions import EAST
 from tests.assets.test_definitions import environment
 from tests.conftest import CHECKOUT, link_project
 
-AGREED = (
-    ("evaluation_sequences", "EAST", "training"),
-    ("evaluation_sequences", "WEST", "calibration"),
-    ("evaluation_sequences", "NULL_ISLAND", "experiments"),
-    ("training_sequences", "EAST", "training"),
-    ("training_sequences", "WEST", "calibration"),
-    ("training_sequences", "NULL_ISLAND", "experiments"),
-    ("live_sequences", "WEST", "inference"),
-)
+AGREED = tuple((one.table, one.to, one.purpose) for one in EAST.agreements)
 NORTH = """
 regions:
   - name: NORTH
