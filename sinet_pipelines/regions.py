@@ -4,7 +4,7 @@ A region is a row here or an entry in `registry.yaml`; partitions, resources, as
 bandwidths and carbon are planning figures and marked so: no such number of these sites is published.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 
@@ -19,6 +19,13 @@ _NEVER_LEAVE = (DataClass.RAW, DataClass.PERSONAL)
 _LIST = "near public list prices of 2025, rounded; no price of this site"
 _WORLD = Hourly(
     (470.0,) * 24, "the world's mean in 2024 was told as about 470 g a kWh, at any hour", is_assumption=True
+)
+_FILES = StorageTier(
+    TierKind.PARALLEL_FILES,
+    "sinet-files",
+    assumed(2.0, "what one client reads of a small file system"),
+    assumed(0.14, f"a managed parallel file system; {_LIST}"),
+    mount_path="/mnt/sinet",
 )
 
 
@@ -50,7 +57,7 @@ class Region:
     accepts: tuple[DataClass, ...] = field(
         default=(DataClass.SEQUENCE, DataClass.FEATURE, DataClass.MODEL), kw_only=True
     )
-    storage: tuple[StorageTier, ...] = field(default=(), kw_only=True)
+    storage: tuple[StorageTier, ...] = field(default=(_FILES,), kw_only=True)
     links: tuple[Link, ...] = field(default=(), kw_only=True)
     carbon_g_per_kwh: Hourly = field(default=_WORLD, kw_only=True)
     pue: Figure = field(default=assumed(1.5, "a plain hall with chillers"), kw_only=True)
@@ -97,12 +104,8 @@ _AGREEMENTS = (
 
 def _tiers(region: str, *, files_gib_per_s: float, nvme_gib_per_s: float) -> tuple[StorageTier, ...]:
     return (
-        StorageTier(
-            TierKind.PARALLEL_FILES,
-            "sinet-files",
-            assumed(files_gib_per_s, "what one client reads of such a file system, by its size"),
-            assumed(0.14, f"a managed parallel file system; {_LIST}"),
-            mount_path="/mnt/sinet",
+        replace(
+            _FILES, read_gib_per_s=assumed(files_gib_per_s, "what one client reads of such a file system, by its size")
         ),
         StorageTier(
             TierKind.LOCAL_NVME,

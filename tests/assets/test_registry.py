@@ -18,8 +18,6 @@ regions:
     role: a plant of its own
     hardware: [nvidia-t4, cpu]
     cluster: {kubeconfig_context: north}
-    storage:
-      - {kind: parallel-file-system, where: north-files, mount_path: /mnt, read_gib_per_s: 1, usd_per_gib_month: 0.1}
 """
 SCRIPT = """
 import json
