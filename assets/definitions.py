@@ -40,6 +40,10 @@ def _executor() -> dg.ExecutorDefinition:
         return dg.multiprocess_executor.configured(
             {"max_concurrent": 2, "start_method": {"forkserver": {"preload_modules": ["assets.definitions"]}}}
         )
+    if settings().executor == "regions":
+        from resources.router.executor import region_router  # kubernetes is imported only where it is chosen
+
+        return region_router
     return dg.in_process_executor
 
 

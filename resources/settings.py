@@ -11,7 +11,7 @@ from pathlib import Path
 from sinet_pipelines.errors import UsageError
 from sinet_pipelines.regions import get_region
 
-EXECUTORS = ("in_process", "multiprocess")
+EXECUTORS = ("in_process", "multiprocess", "regions")
 TRACKING_URL = "http://127.0.0.1:5000"  # the default of `sinet ui`
 EMPTY_HOME_DAYS = 25  # what a home without a fleet shows: the days that a first landing would lay out
 
@@ -23,7 +23,8 @@ class Settings:
     Attributes:
         project: the checkout, where `workspace.yaml` is.
         home: where tables, blobs, runs and servers of one fleet are kept.
-        executor: how the steps of a run are executed.
+        executor: how the steps of a run are executed: in the run's process, in processes beside it, or each in the
+            cluster of its region.
         first_day: the first landed day; partitions begin there.
         tracking_url: where `sinet ui` serves MLflow's pages; links on asset pages lead there.
         region: where this process runs, in a step's own pod; None on one machine, which stands for all regions.
