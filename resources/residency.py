@@ -26,6 +26,7 @@ PURPOSES: Mapping[str, str] = {
     "deployment": "inference",
     "research": "experiments",
 }
+NO_STAGE = "default"  # Dagster's group of assets that were given none; all of the definitions have one
 ENDPOINT = "endpoint"  # the last word of the key of what answers requests
 TABLE = "dagster/table_name"
 Asset = dg.AssetsDefinition | dg.AssetSpec
@@ -135,13 +136,13 @@ def _place(
     parents: Iterable[dg.AssetKey],
     moves: tuple[str, ...],
 ) -> Place:
-    group = group or "default"
+    stage = group if group != NO_STAGE else None
     return Place(
         key=key,
         region=tags[REGION_TAG],
         data_class=DataClass(tags.get(CLASS_TAG) or _text(metadata.get("data_class", "raw"))),
         table=_text(metadata.get(TABLE, key.path[-1])),
-        purpose=tags.get(PURPOSE_TAG) or PURPOSES.get(group, group),
+        purpose=tags.get(PURPOSE_TAG) or PURPOSES.get(stage or "", stage or ""),
         moves=moves,
         parents=tuple(parents),
     )

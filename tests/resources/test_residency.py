@@ -69,6 +69,12 @@ def test_the_stage_says_what_for_unless_the_binding_does():
     assert "for registry, and the agreed purpose" in refused(LIVE_EAST, reader(group="registry"))
 
 
+def test_without_a_stage_any_agreed_purpose_will_do_but_none_is_none():
+    require_residency([LIVE_EAST, table(WEST, "reader", DataClass.MODEL, deps=[LIVE_EAST], group=None)], day=TODAY)
+    elsewhere = table(NULL_ISLAND, "reader", DataClass.MODEL, deps=[LIVE_EAST], group=None)
+    assert "and there is none" in refused(LIVE_EAST, elsewhere)
+
+
 def test_where_a_step_may_move_it_may_only_take_what_may_go_there():
     needs = Needs(may_move_to=(("NULL_ISLAND", "cpu"),))
     mover = table(WEST, "mover", DataClass.FEATURE, deps=[RAW_WEST], needs=needs)
