@@ -7,11 +7,12 @@ import pytest
 import yaml
 from dagster._core.definitions.reconstruct import ReconstructableRepository
 
-from resources.placement import NEEDS_TAG
+from resources.placement import JOB_TAG, NEEDS_TAG
 from sinet_pipelines.cli.orchestrator import all_assets_job
 from sinet_pipelines.cli.render import rendered, show_job, step_of
 from sinet_pipelines.errors import UsageError
 from sinet_pipelines.hardware import HARDWARE, get_hardware
+from sinet_pipelines.placement.bindings import step_config
 from sinet_pipelines.placement.needs import Needs
 from sinet_pipelines.regions import REGIONS, get_region
 from tests.conftest import CHECKOUT
@@ -64,6 +65,8 @@ def test_a_job_is_in_its_assets_region_and_on_its_hardware(here):
         needs = Needs.from_json(node.assets_def.op.tags[NEEDS_TAG])
         assert pod["containers"][0]["resources"]["limits"]["memory"] == f"{needs.memory_mib}Mi"
         assert job["spec"]["backoffLimit"] == 0
+        # the router asks for a first attempt by region, hardware and needs; what is shown is by the asset's own tag
+        assert json.loads(node.assets_def.op.tags[JOB_TAG]) == step_config(region, get_hardware(hardware), needs)
 
 
 def test_every_kind_in_every_region_with_everything_that_can_be_needed_is_a_job_too(tmp_path, definitions):
