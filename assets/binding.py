@@ -16,19 +16,32 @@ def with_binding(asset: dg.AssetsDefinition | dg.AssetSpec) -> dg.AssetsDefiniti
     """The asset with its binding on its page, where it has one."""
     if not isinstance(asset, dg.AssetsDefinition) or not asset.is_executable or REGION_TAG not in asset.op.tags:
         return asset
-    entries = binding_entries(asset.op.tags)
-    return asset.map_asset_specs(lambda spec: spec.replace_attributes(metadata={**spec.metadata, **entries}))
+    tags = asset.op.tags
+    return asset.map_asset_specs(
+        lambda spec: spec.replace_attributes(
+            metadata={**spec.metadata, **binding_entries(tags, name=spec.key.to_user_string())}
+        )
+    )
 
 
-def binding_entries(tags: Mapping[str, Any]) -> dict[str, Any]:
-    """Definition metadata from a step's tags: where it runs, what it needs, its Job in short."""
+def binding_entries(tags: Mapping[str, Any], *, name: str) -> dict[str, Any]:
+    """Definition metadata from a step's tags: where it runs, what it needs, its Job in short.
+
+    Args:
+        tags: of the step.
+        name: of the asset, as the command that shows all of the Job takes it.
+    """
     needs = Needs.from_json(tags[NEEDS_TAG])
     job = _config(tags[JOB_TAG])
-    short = {name.removesuffix("_config"): job[name] for name in SHORT}
+    short = {part.removesuffix("_config"): job[part] for part in SHORT}
+    limits = job["container_config"]["resources"]["limits"]  # requests are the same
+    short["container"] = {**short["container"], "resources": {"limits": limits}}
     return {
         "runs_in": f"{tags[REGION_TAG]} on {tags[HARDWARE_TAG]}",
         "needs": _told(needs, tags[HARDWARE_TAG]),
-        "job": dg.MetadataValue.md("\n".join(["```yaml", *_yaml(short), "```", "All of it: `sinet render ASSET`."])),
+        "job": dg.MetadataValue.md(
+            "\n".join(["```yaml", *_yaml(short), "```", f"`sinet render {name}` shows all of it."])
+        ),
     }
 
 
@@ -50,10 +63,13 @@ def _told(needs: Needs, hardware: str) -> str:
 
 
 def _yaml(value: Mapping[str, Any], indent: str = "") -> Iterator[str]:
-    """Plain data as lines of YAML; JSON is YAML, so what is a list or empty stands as that."""
+    """Plain data as lines of YAML; JSON is YAML, so what stands in a list is told as that."""
     for name, child in value.items():
         if isinstance(child, dict) and child:
             yield f"{indent}{name}:"
             yield from _yaml(child, indent + "  ")
+        elif isinstance(child, list):
+            yield f"{indent}{name}:"
+            yield from (f"{indent}  - {json.dumps(item)}" for item in child)
         else:
             yield f"{indent}{name}: {json.dumps(child)}"

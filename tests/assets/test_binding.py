@@ -33,19 +33,22 @@ def test_needs_are_told_in_words():
         priority="high",
         may_move_to=(("WEST", "gpu"),),
     )
-    assert binding_entries(place_tags(EAST, "nvidia-a100", needs))["needs"] == (
+    assert binding_entries(place_tags(EAST, "nvidia-a100", needs), name="a/b")["needs"] == (
         "8 cores, 96 GiB, 4 x nvidia-a100, 10 h, priority high, ready by 06:30 UTC, may be preempted, "
         "may move to WEST/nvidia-t4"
     )
     assert (
         "cheap: a process of the run's own pod"
-        in binding_entries(place_tags(EAST, "cpu", Needs(is_cheap=True)))["needs"]
+        in binding_entries(place_tags(EAST, "cpu", Needs(is_cheap=True)), name="a/b")["needs"]
     )
 
 
 def test_the_job_is_yaml_and_the_same_as_the_steps(definitions):
     tags = place_tags(EAST, "gpu", Needs(count=2, is_preemptible=True))
-    text = binding_entries(tags)["job"].value
+    text = binding_entries(tags, name="a/b")["job"].value
     said = yaml.safe_load(text.split("```yaml\n")[1].split("```")[0])
     config = tags["dagster-k8s/config"]
-    assert said == {name: config[f"{name}_config"] for name in ("container", "pod_spec", "job_spec")}
+    container = config["container_config"]
+    assert said["container"] == {**container, "resources": {"limits": container["resources"]["limits"]}}
+    assert (said["pod_spec"], said["job_spec"]) == (config["pod_spec_config"], config["job_spec_config"])
+    assert "`sinet render a/b` shows all of it." in text
