@@ -17,9 +17,11 @@ from dagster._core.executor.step_delegating import StepDelegatingExecutor
 from dagster._utils.error import SerializableErrorInfo
 
 from resources.router.clock import Patience
+from resources.router.endings import ERROR
 from resources.router.handler import RegionStepHandler
 from resources.router.retries import RETRIES
 
+NO_RETRIES = dg.RetryPolicy(max_retries=0)  # a worker that crashes by itself crashes again
 TERMINAL = (
     DagsterEventType.STEP_SUCCESS,
     DagsterEventType.STEP_FAILURE,
@@ -73,7 +75,7 @@ class RegionExecutor(StepDelegatingExecutor):
             return super().log_failure_or_retry_event_after_error(step_context, err_info, known_state)
         if step_key not in self._under_way:  # it ended before it was launched: the log has no start of it yet
             self._under_way.add(step_key)
-        policy = step_context.op_retry_policy or RETRIES
+        policy = step_context.op_retry_policy or (NO_RETRIES if ending.reason is ERROR else RETRIES)
         attempts = known_state.get_retry_state().get_attempt_count(step_key)
         if ending.reason.is_retried and not step_context.retry_mode.disabled and attempts < policy.max_retries:
             wait_s = policy.calculate_delay(attempts + 1)

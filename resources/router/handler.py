@@ -301,7 +301,10 @@ class RegionStepHandler(StepHandler):
         if attempt.is_local:
             return self._local.ending(attempt.step_key)
         if not attempt.is_created:
-            return self._create(attempt)
+            ending = self._create(attempt)
+            if ending is None or not self._verdict(context, attempt).has_begun:
+                return ending
+            attempt.is_created, attempt.since = True, {}  # nobody confirmed it, and its worker is at work
         before = dict(attempt.since)
         attempt.since = {}
         try:
@@ -447,7 +450,8 @@ class RegionStepHandler(StepHandler):
 
     def _stays(self, attempt: Attempt, since: float) -> bool:
         """Whether a Job whose step said its last word has still to be seen to its end."""
-        if not attempt.is_created:
+        if not attempt.is_created:  # its creation was never confirmed
+            self._explain_at_last(attempt)
             self._condemn(attempt)
             return False
         try:
@@ -515,7 +519,9 @@ def _is_interruption(event: DagsterEvent) -> bool:
         error = event.step_retry_data.error
     else:
         return False
-    return error is not None and error.cls_name == DagsterExecutionInterruptedError.__name__
+    while error is not None and error.cls_name != DagsterExecutionInterruptedError.__name__:
+        error = error.cause  # a retry wraps what it is for
+    return error is not None
 
 
 def metadata_of(attempt: Attempt, ending: Ending) -> dict[str, MetadataValue]:

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -38,8 +39,10 @@ class LocalSteps:
             message=f'Executing step "{step_key}" in a process beside the run: it is cheap.',
             metadata={"place": MetadataValue.text("beside the run")},
         )
+        command = list(args.get_command_args(skip_serialized_namedtuple=True))
+        command[: command.index("api")] = [sys.executable, "-m", "dagster"]  # as this run, whatever is on the path
         process = subprocess.Popen(
-            list(args.get_command_args(skip_serialized_namedtuple=True)),
+            command,
             env={**os.environ, **{one["name"]: one["value"] for one in args.get_command_env()}},
             stdout=log,
             stderr=subprocess.STDOUT,

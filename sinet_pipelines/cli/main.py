@@ -108,8 +108,12 @@ def render(
 
 
 @app.command()
-def doctor(home: Home = None, as_json: Json = False) -> None:
-    """Say what is missing on this machine, and the cure."""
+def doctor(
+    home: Home = None,
+    clusters: Annotated[bool, typer.Option("--clusters", help="look at the regions' clusters, too")] = False,
+    as_json: Json = False,
+) -> None:
+    """Say what is missing on this machine, in the regions' clusters where steps run there, and the cure."""
     from sinet_pipelines.cli.doctor import examine
 
-    sys.exit(examine(home=home, as_json=as_json))
+    sys.exit(examine(home=home, as_json=as_json, clusters=clusters))

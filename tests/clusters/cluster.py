@@ -161,6 +161,7 @@ class Cluster:
         self.later: list[tuple[float, Callable[[], None]]] = []
         self.without: set[str] = set()  # resource names that no node has free
         self.unpullable: set[str] = set()
+        self.slots: int | None = None  # pods that run at once; None for no limit
         self.is_dark = False  # its nodes do nothing
         self.events: list[tuple[str, str, str, str]] = []  # namespace, pod, reason, message
         self._count = 0
@@ -272,6 +273,8 @@ class Cluster:
         pod.unschedulable = f"0/8 nodes are available: 8 Insufficient {lacking[0]}." if lacking else ""
         if pod.spec["containers"][0]["image"] in self.unpullable:
             pod.waiting = "ImagePullBackOff: Back-off pulling image"
+            return
+        if self.slots is not None and sum(one.phase == "Running" for one in self.pods.values()) >= self.slots:
             return
         if not lacking and self.now() - pod.created_at >= self._start_delay_s:
             pod.phase, pod.process = "Running", self._start(self.name, pod)

@@ -1,4 +1,4 @@
-"""Five assets in three regions, for runs against clusters in memory; the executor is the router."""
+"""Five assets in three regions, for simulated runs; `routed.py` has them for runs whose steps are processes."""
 
 import os
 import time
@@ -8,7 +8,7 @@ import dagster as dg
 from resources.placement import HARDWARE_TAG, REGION_TAG
 from resources.router.retries import RETRIES
 from sinet_pipelines.placement.needs import Needs
-from tests.clusters import simulation
+from tests.clusters import hooks
 
 GPUS = (("EAST", "nvidia-a100"), ("WEST", "nvidia-a100"))
 
@@ -22,8 +22,8 @@ def bound(region, hardware, *, retry_policy=None, hours=0.1, **needs):
 
 def work(context):
     """What a step does: in a simulation it may be told to end, in a process it takes a moment."""
-    if simulation.worker is not None:
-        simulation.worker.work(context)
+    if hooks.worker is not None:
+        hooks.worker.work(context)
     else:
         time.sleep(float(os.environ.get("STEP_S", "0")))
 
@@ -61,8 +61,8 @@ def report(context) -> None:
 
 @dg.executor(name="simulated_router")
 def simulated_router(init_context):
-    """The router under the running simulation's clock, or one on the kubeconfig that the environment names."""
-    return simulation.router()
+    """The router under the running simulation's clock."""
+    return hooks.router()
 
 
 ASSETS = [readings, features, model, small_model, report]

@@ -244,7 +244,7 @@ def _events(cluster: Cluster, namespace: str, selector: str) -> dict[str, Any]:
 
 
 def _site(site: Site, method: str, path: str, body: Any) -> tuple[int, Any]:
-    if path == "/version":
+    if path.rstrip("/") == "/version":
         return 200, {
             "major": "1",
             "minor": "36",

@@ -42,6 +42,7 @@ from resources.router.clock import Clock, Patience
 from resources.router.endings import REASONS
 from resources.router.executor import RegionExecutor
 from resources.router.handler import RegionStepHandler
+from tests.clusters import hooks
 from tests.clusters.cluster import Cluster, Job, Pod
 from tests.clusters.server import ApiServer, Trouble, write_kubeconfig
 
@@ -84,15 +85,6 @@ FAULTS = (
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 STATUSES = (401, 403, 409, 410, 429, 429, 500, 500, 503)
 
-worker: "StepProcess | None" = None  # the step whose code is running
-current: "Simulation | None" = None
-
-
-def router() -> RegionExecutor:
-    """The executor of the running simulation."""
-    assert current is not None
-    return current.executor()
-
 
 class StepProcess:
     """A step's worker in a pod: begins, takes its time, writes its events; it may be asked to end, killed, starved."""
@@ -106,7 +98,7 @@ class StepProcess:
         (self.step_key,) = self.args.step_keys_to_execute
         rng = simulation.rng_of(f"{pod.job}")
         self._begins_at = simulation.now() + rng.uniform(2, 12)
-        self._ends_at = self._begins_at + rng.uniform(5, 90)
+        self._ends_at = self._begins_at + rng.uniform(5, rng.choice([30, 90, 400]))
         limit_mib = int(pod.spec["containers"][0]["resources"]["limits"]["memory"].removesuffix("Mi"))
         self._is_starved = simulation.memory_mib.get(self.step_key, 0) > limit_mib
         self._ignores_term = rng.random() < 0.2
@@ -171,12 +163,11 @@ class StepProcess:
 
     def _drain(self) -> None:
         """Executes the step; that it began is written already."""
-        global worker
         run, job = self._run(), self._simulation.job
         plan = create_execution_plan(
             job, run_config=run.run_config, step_keys_to_execute=[self.step_key], known_state=self.args.known_state
         )
-        worker = self
+        hooks.worker = self
         try:
             for _ in execute_plan_iterator(
                 plan, job, run, self._simulation.instance, run_config=run.run_config, retry_mode=self.args.retry_mode
@@ -186,7 +177,7 @@ class StepProcess:
         except DagsterExecutionInterruptedError:
             self._code = 1
         finally:
-            worker = None
+            hooks.worker = None
 
     def _run(self) -> dg.DagsterRun:
         run = self._simulation.instance.get_run_by_id(self.args.run_id)
@@ -213,7 +204,7 @@ class Log(InMemoryEventLogStorage):
     def store_event(self, event: EventLogEntry) -> None:
         self.stored += 1
         starts = (DagsterEventType.STEP_START, DagsterEventType.STEP_RESTARTED)
-        if worker is None or event.dagster_event is None or event.dagster_event.event_type not in starts:
+        if hooks.worker is None or event.dagster_event is None or event.dagster_event.event_type not in starts:
             super().store_event(event)
 
 
@@ -306,7 +297,7 @@ class Simulation:
     is_canceled: bool = False
 
     def __post_init__(self) -> None:
-        self.rng = random.Random(self.seed)
+        self.rng, self.haste = random.Random(self.seed), random.Random(f"haste {self.seed}")
         self.clusters = {
             region: Cluster(
                 region,
@@ -334,6 +325,12 @@ class Simulation:
     def now(self) -> float:
         return self.time_s
 
+    def passing(self) -> float:
+        """What time it is to the router, for which time passes also between two of its calls."""
+        if not self.is_over and self.haste.random() < 0.04:
+            self.sleep(STEP_S)
+        return self.time_s
+
     def rng_of(self, word: str) -> random.Random:
         return random.Random(f"{self.seed}/{word.rsplit('-', 1)[-1]}/{len(self.trace)}")
 
@@ -345,7 +342,7 @@ class Simulation:
 
     def executor(self) -> RegionExecutor:
         handler = RegionStepHandler(
-            kubeconfig=str(self.kubeconfig), clock=Clock(self.now, self.sleep), patience=PATIENCE
+            kubeconfig=str(self.kubeconfig), clock=Clock(self.passing, self.sleep), patience=PATIENCE
         )
         return RegionExecutor(
             handler,
@@ -370,8 +367,7 @@ class Simulation:
 
     def run(self) -> Ended:
         """Executes the graph to its end, then lets everything recover and looks at what is left."""
-        global current
-        current = self
+        hooks.router = self.executor
         definition = self.job.get_definition()
         run = self.instance.create_run_for_job(definition, run_id=self.run_id, run_config=QUIET)
         with pytest.MonkeyPatch.context() as patch:
@@ -382,9 +378,9 @@ class Simulation:
             patch.setattr(active, "pop_captured_interrupt", lambda: self.is_canceled)
             execute_run(self.job, run, self.instance)
         took_s = self.time_s - 1_000_000.0
+        unfinished = [job.name for cluster in self.clusters.values() for job in cluster.dangling()]
         self._recover()
-        current = None
-        return self._ended(run.run_id, took_s)
+        return self._ended(run.run_id, took_s, unfinished)
 
     def _recover(self) -> None:
         self.is_over = True
@@ -401,7 +397,7 @@ class Simulation:
             for cluster in self.clusters.values():
                 cluster.advance()
 
-    def _ended(self, run_id: str, took_s: float) -> Ended:
+    def _ended(self, run_id: str, took_s: float, unfinished: list[str]) -> Ended:
         run = self.instance.get_run_by_id(run_id)
         assert run is not None
         materialized: Counter[str] = Counter()
@@ -440,7 +436,7 @@ class Simulation:
             failures,
             causes,
             left,
-            dangling,
+            [*unfinished, *dangling],
             took_s,
             list(self.faults or ()),
             places,

@@ -36,7 +36,7 @@ def test_a_home_without_a_fleet_shows_the_days_a_first_landing_would_lay_out(tmp
 
 
 def test_an_executor_that_is_not_known_is_refused():
-    with pytest.raises(UsageError, match=r"SINET_EXECUTOR is 'threads' \(allowed: in_process, multiprocess\)"):
+    with pytest.raises(UsageError, match=r"SINET_EXECUTOR is 'threads' \(allowed: in_process, multiprocess, regions\)"):
         read_settings({"SINET_EXECUTOR": "threads"})
 
 
