@@ -2,10 +2,13 @@
 
 import re
 import textwrap
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import date
 
 import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from sinet_pipelines import registry_file
 from sinet_pipelines.errors import RegistryError
@@ -191,6 +194,37 @@ def test_what_is_wrong_is_said_with_its_line(written, what):
     path = written(text)
     with pytest.raises(RegistryError, match=f"registry.yaml, {words}"):
         read_registry(path)
+
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=True) | st.text(max_size=8) | st.dates()
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["value", "source", "values", "to", "table", "kind", "kubeconfig_context"])
+            | st.text(max_size=4),
+            inner,
+            max_size=3,
+        )
+    ),
+    max_leaves=6,
+)
+FIELDS = [("regions", "name", f.name) for f in fields(EAST)] + [("hardware", "id", f.name) for f in fields(HARDWARE[0])]
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from(FIELDS), st.sampled_from(["EAST", "cpu", "NORTH"]), VALUES)
+def test_whatever_stands_in_the_file_is_rows_or_one_error_with_its_place(tmp_path, field, named, value):
+    section, by, name = field
+    path = tmp_path / "registry.yaml"
+    path.write_text(yaml.safe_dump({section: [{by: named, name: value}]}))
+    said = str(path)
+    try:
+        assert read_registry(path).regions
+    except RegistryError as error:
+        said = str(error)
+    assert str(path) in said
 
 
 def test_two_rows_of_one_name_are_refused():
