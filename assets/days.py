@@ -14,6 +14,7 @@ from dagster._core.execution.plan.outputs import StepOutputData, StepOutputHandl
 
 from assets.checks import day_evaluation
 from assets.regional import here
+from resources.reads import travelled
 from resources.settings import settings
 from resources.versions import INPUTS_TAG, NOTHING, VERSION_TAG, provenance
 from sinet_pipelines.ingestion.landing import LandingZone
@@ -147,7 +148,12 @@ def close(
     verdicts: Mapping[date, DayVerdict] | None = None,
     checks: Sequence[str] = (),
 ) -> Iterator[object]:
-    """Ends a step over days: fails if every day on which something landed was refused, else hands on."""
+    """Ends a step over days: fails if every day on which something landed was refused, else hands on.
+
+    What it read of other regions is told once, of the step and not of each day.
+    """
+    if told := travelled():
+        context.log_event(dg.AssetObservation(context.asset_key, metadata=told))
     if made or not verdicts:
         yield from hand_on(context, checks=checks)
     else:

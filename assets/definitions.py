@@ -14,9 +14,11 @@ from assets import (
     training,
     validation,
 )
+from assets.binding import with_binding
 from resources.feature_store import feature_store_resource
 from resources.regions import region_resources
 from resources.registry import registry_resource
+from resources.residency import require_residency
 from resources.serving import ServingResource
 from resources.settings import settings
 from resources.tracking import tracking_resource
@@ -41,7 +43,7 @@ STAGES = {
 def _stage(name: str) -> list[dg.AssetsDefinition | dg.AssetSpec]:
     loaded = dg.load_assets_from_modules([STAGES[name]], group_name=name, include_specs=True)
     found = [one for one in loaded if isinstance(one, dg.AssetsDefinition | dg.AssetSpec)]
-    return list(dg.map_asset_specs(with_condition, found))
+    return [with_binding(one) for one in dg.map_asset_specs(with_condition, found)]
 
 
 def _executor() -> dg.ExecutorDefinition:
@@ -50,11 +52,18 @@ def _executor() -> dg.ExecutorDefinition:
         return dg.multiprocess_executor.configured(
             {"max_concurrent": 2, "start_method": {"forkserver": {"preload_modules": ["assets.definitions"]}}}
         )
+    if settings().executor == "regions":
+        from resources.router.executor import region_router  # kubernetes is imported only where it is chosen
+
+        return region_router
     return dg.in_process_executor
 
 
+_assets = [asset for name in STAGES for asset in _stage(name)]
+require_residency(_assets)  # what may not travel fails here, before anything runs
+
 defs = dg.Definitions(
-    assets=[asset for name in STAGES for asset in _stage(name)],
+    assets=_assets,
     resources={
         **region_resources(settings().home),
         "feature_store": feature_store_resource(settings().home),

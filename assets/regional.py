@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import dagster as dg
 
+from resources.reads import this_step
 from resources.regions import RegionResource
 from sinet_pipelines.regions import REGIONS, Region
 
@@ -19,6 +20,13 @@ def per_region(make: Callable[[Region], dg.AssetsDefinition]) -> list[dg.AssetsD
 
 
 def here(context: dg.AssetExecutionContext, region: Region) -> RegionResource:
-    """The region's resource; the step must have asked for it in `bind(...)`."""
+    """The region's resource; the step must have asked for it in `bind(...)`.
+
+    Every step that reads or writes passes here first, so here its edges are held against the policies of today.
+
+    Raises:
+        ResidencyError: one of the step's edges may not be any more.
+    """
+    this_step()
     resource: RegionResource = getattr(context.resources, region.key)
     return resource

@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from assets.lineage import Sources, lineage_entries
+from resources.reads import travelled
 from resources.regions import region_resources
 from resources.settings import settings
 from resources.versions import INPUTS_TAG, inputs_now
@@ -86,7 +87,7 @@ def made(
     table = {} if isinstance(what, str) else {"dagster/row_count": what.rows, "table_version": what.version}
     upstream = {key.asset_key for key in context.assets_def.specs_by_key[context.asset_key].deps}
     return dg.MaterializeResult(
-        metadata={**(entries or {}), **table},
+        metadata={**(entries or {}), **table, **travelled()},
         data_version=dg.DataVersion(version),
         tags={INPUTS_TAG: inputs_now(context.instance, upstream, code_version=code_version)},
         check_results=list(checks),

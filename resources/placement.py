@@ -1,17 +1,25 @@
-"""Region and hardware of an asset turned into what sends its step there: kinds, tags, pool, the region's resource."""
+"""Region, hardware and needs of an asset turned into what sends its step there: tags, pool, resources, its Job."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
-from sinet_pipelines.errors import UnknownHardwareError
-from sinet_pipelines.hardware import get_hardware
-from sinet_pipelines.regions import Region
+import dagster as dg
+
+from resources.router.retries import RETRIES
+from resources.settings import settings
+from sinet_pipelines.placement.bindings import check_needs, hardware_for, step_config
+from sinet_pipelines.placement.needs import Needs
+from sinet_pipelines.regions import Region, get_region
 from sinet_pipelines.schemas.contract import DataClass
 
 OWNERS = ["team:predictive-maintenance"]
 REGION_TAG = "sinet/region"
 HARDWARE_TAG = "sinet/hardware"
 CLASS_TAG = "sinet/data_class"
+PURPOSE_TAG = "sinet/purpose"
+NEEDS_TAG = "sinet/needs"
+JOB_TAG = "dagster-k8s/config"  # the name by which dagster-k8s knows it
 
 
 def bind(
@@ -22,30 +30,87 @@ def bind(
     reads: Iterable[Region] = (),
     uses: Iterable[str] = (),
     kinds: Iterable[str] = (),
+    needs: Needs | None = None,
+    purpose: str = "",
 ) -> dict[str, Any]:
     """The arguments of `@dg.asset` that bind an asset to a region and a kind of hardware.
 
     Args:
         region: where the step runs and its table lies.
         data_class: class of what the asset makes.
-        hardware: id of the kind it runs on; the region must have it on site.
+        hardware: id of the kind it runs on, or a class of kinds (`gpu`): then the region's first of it.
         reads: other regions whose tables the step reads.
         uses: keys of the other resources it needs.
         kinds: one or two words more for the page (`deltalake`, `mlflow`).
+        needs: cores, memory, devices, hours and what the step can put up with; a core and 2 GiB for an hour if none.
+        purpose: what it reads sequences of other regions for; what its stage is for, if empty.
 
     Raises:
         UnknownHardwareError: the region does not have this hardware on site.
+        NeedsError: no node of the region can satisfy the needs.
     """
-    get_hardware(hardware)
-    if hardware not in region.hardware:
-        allowed = ", ".join(region.hardware)
-        raise UnknownHardwareError(f"{region.name} has no {hardware} on site (it has: {allowed}); bind to one of these")
-    place = {REGION_TAG: region.name, HARDWARE_TAG: hardware}
+    place = place_tags(region, hardware, needs or Needs())
+    told = {REGION_TAG: region.name, HARDWARE_TAG: place[HARDWARE_TAG], CLASS_TAG: str(data_class)}
     return {
-        "kinds": {region.key, hardware, *kinds},
+        "kinds": {region.key, place[HARDWARE_TAG], *kinds},
         "owners": OWNERS,
-        "tags": {**place, CLASS_TAG: str(data_class)},
+        "tags": {**told, **({PURPOSE_TAG: purpose} if purpose else {})},
         "op_tags": place,
-        "pool": f"{region.key}-{hardware}",
+        "pool": f"{region.key}-{place[HARDWARE_TAG]}",
         "required_resource_keys": {region.key, *(other.key for other in reads), *uses},
+        "retry_policy": _retries(needs or Needs()),
+    }
+
+
+def bind_check(
+    region: Region, *, hardware: str = "cpu", reads: Iterable[Region] = (), needs: Needs | None = None
+) -> dict[str, Any]:
+    """The arguments of `@dg.asset_check` that bind a check which is a step of its own, as `bind` does an asset.
+
+    Args:
+        region: where the check runs.
+        hardware: as of an asset.
+        reads: other regions whose tables it reads.
+        needs: as of an asset.
+    """
+    place = place_tags(region, hardware, needs or Needs())
+    return {
+        "op_tags": place,
+        "pool": f"{region.key}-{place[HARDWARE_TAG]}",
+        "required_resource_keys": {region.key, *(other.key for other in reads)},
+        "retry_policy": _retries(needs or Needs()),
+    }
+
+
+def _retries(needs: Needs) -> dg.RetryPolicy | None:
+    """How often a step is tried that may be taken away, which happens in clusters alone; its worker must know it, too.
+
+    Other steps get another attempt from the router where their cluster, not their code, was the cause.
+    """
+    return RETRIES if needs.is_preemptible and settings().executor == "regions" else None
+
+
+def place_tags(region: Region, hardware: str, needs: Needs) -> dict[str, Any]:
+    """The tags of a step: where it runs, what it needs, and the Job that it becomes there.
+
+    The places that it may move to are looked at as well: an alternative that cannot be is found now, not in a night
+    in which it is wanted.
+
+    Raises:
+        UnknownHardwareError: a region does not have the hardware.
+        UnknownRegionError: there is no such region to move to.
+        NeedsError: no node there can satisfy the needs.
+    """
+    kind = hardware_for(region, hardware)
+    others = []
+    for name, wanted in needs.may_move_to:
+        other = get_region(name)
+        others.append((name, hardware_for(other, wanted).id))
+        check_needs(other, hardware_for(other, wanted), needs)
+    needs = replace(needs, may_move_to=tuple(others))
+    return {
+        REGION_TAG: region.name,
+        HARDWARE_TAG: kind.id,
+        NEEDS_TAG: needs.to_json(),
+        JOB_TAG: step_config(region, kind, needs),
     }

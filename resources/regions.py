@@ -1,9 +1,11 @@
 """`east`, `west`, `null_island`: each region's tables, blobs and landing zone as one resource."""
 
+from functools import partial
 from pathlib import Path
 
 import dagster as dg
 
+from resources.reads import WatchedBlobs, WatchedLanding, WatchedTables, this_step
 from sinet_pipelines.ingestion.landing import LandingZone
 from sinet_pipelines.regions import REGIONS
 from sinet_pipelines.storage.blobs import BlobStore
@@ -12,6 +14,8 @@ from sinet_pipelines.storage.tables import TableStore
 
 class RegionResource(dg.ConfigurableResource):
     """One region and where its things are; a step reads and writes a region only through its resource.
+
+    What a step of another region reads of it is counted (`resources/reads.py`).
 
     Attributes:
         name: the region.
@@ -28,17 +32,24 @@ class RegionResource(dg.ConfigurableResource):
     @property
     def tables(self) -> TableStore:
         """The region's Delta tables."""
-        return TableStore(str(Path(self.home) / "tables" / self.name))
+        root, reads = str(Path(self.home) / "tables" / self.name), this_step()
+        if reads is None or reads.region == self.name:
+            return TableStore(root)
+        return WatchedTables(root, seen=partial(reads.seen, self.name))
 
     @property
     def blobs(self) -> BlobStore:
         """The region's content-addressed blobs."""
-        return BlobStore(Path(self.home) / "blobs" / self.name)
+        root, reads = Path(self.home) / "blobs" / self.name, this_step()
+        if reads is None or reads.region == self.name:
+            return BlobStore(root)
+        return WatchedBlobs(root, seen=partial(reads.seen, self.name))
 
     @property
     def landing(self) -> LandingZone:
         """The landing zone; all regions' zones stand beside each other in one folder."""
-        return LandingZone(Path(self.home) / "landing")
+        root, reads = Path(self.home) / "landing", this_step()
+        return LandingZone(root) if reads is None else WatchedLanding(root, reads=reads)
 
 
 def region_resources(home: Path) -> dict[str, RegionResource]:

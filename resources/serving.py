@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import dagster as dg
 import polars as pl
 
+from resources.reads import this_step
+
 if TYPE_CHECKING:
     from sinet_pipelines.deployment.client import Answer
     from sinet_pipelines.deployment.endpoint import Endpoint
@@ -105,12 +107,18 @@ class ServingResource(dg.ConfigurableResource):
             model: the endpoint's name.
             sequences: rows of contract `live_sequences`.
             region: where the endpoint is.
+
+        Raises:
+            ResidencyError: the step that asks has no edge on which these rows may go there.
         """
         from sinet_pipelines.features.sequences import sequences_from_table
+        from sinet_pipelines.schemas.features import LIVE_SEQUENCES
 
         asked = sequences.select("unit", "cycle")
         if not asked.height:
             return asked.with_columns(_nothing())
+        if step := this_step():
+            step.sends(region.name, LIVE_SEQUENCES.name, sequences)
         answer = self._ask(model, sequences_from_table(sequences.to_arrow()), region=region)
         columns = [
             pl.Series(name, _column(answer, name), dtype=pl.Float64)

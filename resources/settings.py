@@ -9,8 +9,9 @@ from functools import lru_cache
 from pathlib import Path
 
 from sinet_pipelines.errors import UsageError
+from sinet_pipelines.regions import get_region
 
-EXECUTORS = ("in_process", "multiprocess")
+EXECUTORS = ("in_process", "multiprocess", "regions")
 TRACKING_URL = "http://127.0.0.1:5000"  # the default of `sinet ui`
 EMPTY_HOME_DAYS = 25  # what a home without a fleet shows: the days that a first landing would lay out
 
@@ -22,9 +23,11 @@ class Settings:
     Attributes:
         project: the checkout, where `workspace.yaml` is.
         home: where tables, blobs, runs and servers of one fleet are kept.
-        executor: how the steps of a run are executed.
+        executor: how the steps of a run are executed: in the run's process, in processes beside it, or each in the
+            cluster of its region.
         first_day: the first landed day; partitions begin there.
         tracking_url: where `sinet ui` serves MLflow's pages; links on asset pages lead there.
+        region: where this process runs, in a step's own pod; None on one machine, which stands for all regions.
     """
 
     project: Path
@@ -32,6 +35,7 @@ class Settings:
     executor: str
     first_day: date
     tracking_url: str
+    region: str | None = None
 
 
 def read_settings(environ: Mapping[str, str]) -> Settings:
@@ -39,7 +43,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
 
     Args:
         environ: `SINET_PROJECT`, `SINET_HOME` (default: the home that was last run), `SINET_EXECUTOR`,
-            `SINET_TRACKING_URL`.
+            `SINET_TRACKING_URL`, `SINET_REGION` (set by the Job of a step). `SINET_REGISTRY` is read by the library.
 
     Raises:
         UsageError: a value that is not allowed.
@@ -49,7 +53,11 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     executor = environ.get("SINET_EXECUTOR", "in_process")
     if executor not in EXECUTORS:
         raise UsageError(f"SINET_EXECUTOR is {executor!r} (allowed: {', '.join(EXECUTORS)}); set one of them or none")
-    return Settings(project, home, executor, _first_day(home), environ.get("SINET_TRACKING_URL", TRACKING_URL))
+    region = environ.get("SINET_REGION") or None
+    if region is not None:
+        get_region(region)
+    tracking_url = environ.get("SINET_TRACKING_URL", TRACKING_URL)
+    return Settings(project, home, executor, _first_day(home), tracking_url, region)
 
 
 def _first_day(home: Path) -> date:

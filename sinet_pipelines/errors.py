@@ -4,6 +4,8 @@ SinetError
 ├── UsageError               asked wrongly: exit code 2
 │   ├── UnknownRegionError   a region that regions.py does not list
 │   ├── UnknownHardwareError a kind of hardware that hardware.py does not list
+│   ├── RegistryError        a line of registry.yaml, or a row, that says what cannot be
+│   ├── NeedsError           a need that nothing satisfies, or a quantity that is none
 │   ├── SourceError          a folder or file of rows that cannot be read as what it should be
 │   ├── FleetError           a fleet that does not fit the home, or a layout that cannot be made
 │   └── ModelNotFoundError   a model, version or alias that the registry does not hold
@@ -15,7 +17,8 @@ SinetError
 └── FailedError              it failed: exit code 3
     ├── StorageError         a table or blob that could not be written or read whole
     ├── BusyError            another process holds what is needed (a home, a port, a lock)
-    └── ServingError         a model server that does not start or does not answer
+    ├── ServingError         a model server that does not start or does not answer
+    └── ClusterError         a region's cluster that refuses what it is asked, or does not answer
 """
 
 
@@ -37,6 +40,14 @@ class UnknownRegionError(UsageError):
 
 class UnknownHardwareError(UsageError):
     """A kind of hardware that hardware.py does not list."""
+
+
+class RegistryError(UsageError):
+    """A line of `registry.yaml`, or a row of regions.py or hardware.py, that says what cannot be."""
+
+
+class NeedsError(UsageError):
+    """A need that no place satisfies, or a quantity that is no quantity."""
 
 
 class SourceError(UsageError):
@@ -89,6 +100,22 @@ class BusyError(FailedError):
 
 class ServingError(FailedError):
     """A model server that does not start or does not answer."""
+
+
+class ClusterError(FailedError):
+    """A region's cluster that refuses what it is asked, or does not answer.
+
+    Attributes:
+        status: the HTTP status it answered with; 0 where it did not answer.
+        is_final: whether asking again changes nothing.
+        is_untouched: whether the request certainly had no effect.
+    """
+
+    def __init__(self, message: str, *, status: int = 0, is_final: bool = False, is_untouched: bool = False) -> None:
+        super().__init__(message)
+        self.status = status
+        self.is_final = is_final
+        self.is_untouched = is_untouched
 
 
 def first_line(error: Exception) -> str:

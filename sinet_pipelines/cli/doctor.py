@@ -1,17 +1,20 @@
-"""`sinet doctor`: what this machine lacks for the walk, and the cure of each."""
+"""`sinet doctor`: what this machine lacks for the walk, what the regions' clusters lack, and the cure of each."""
 
 import importlib.metadata
 import json
 import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
 
+from sinet_pipelines.cli.doctor_clusters import cluster_findings
+from sinet_pipelines.cli.finding import Finding
 from sinet_pipelines.cli.home import current_home, find_project
 from sinet_pipelines.errors import SinetError
+from sinet_pipelines.regions import REGIONS
 
 MIN_FREE_GIB = 5  # the walk's environment and a home of real data, with room to spare
 NEEDED = (
@@ -29,18 +32,14 @@ NEEDED = (
 )
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing looked at: whether it is as it should be, what was found, and what to do where it is not."""
+def examine(*, home: Path | None, as_json: bool, clusters: bool = False) -> int:
+    """Prints the findings; 0 when all are as they should be, else 1.
 
-    name: str
-    ok: bool
-    found: str
-    cure: str = ""
-
-
-def examine(*, home: Path | None, as_json: bool) -> int:
-    """Prints the findings; 0 when all are as they should be, else 1."""
+    Args:
+        home: whose endpoint is looked at.
+        as_json: JSON alone on stdout.
+        clusters: look at the clusters of the regions, too, whichever executor is chosen.
+    """
     findings = [
         check()
         for check in (
@@ -53,6 +52,8 @@ def examine(*, home: Path | None, as_json: bool) -> int:
             lambda: _endpoint(home),
         )
     ]
+    if clusters or _runs_in_clusters():
+        findings += [finding for region in REGIONS for finding in cluster_findings(region)]
     if as_json:
         json.dump([asdict(finding) for finding in findings], sys.stdout, indent=2)
         sys.stdout.write("\n")
@@ -64,6 +65,12 @@ def examine(*, home: Path | None, as_json: bool) -> int:
                 f"{mark} {finding.name}: {finding.found}{'; ' + finding.cure if finding.cure else ''}", highlight=False
             )
     return 0 if all(finding.ok for finding in findings) else 1
+
+
+def _runs_in_clusters() -> bool:
+    from resources.settings import settings
+
+    return settings().executor == "regions"
 
 
 def _python() -> Finding:

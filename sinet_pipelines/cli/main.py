@@ -7,8 +7,13 @@ from typing import Annotated
 
 import typer
 
-from sinet_pipelines.cli import benchmark, land, predict, serve
 from sinet_pipelines.errors import SinetError
+
+try:
+    from sinet_pipelines.cli import benchmark, land, predict, serve
+except SinetError as error:  # a registry.yaml that cannot be read: regions are rows from the first import on
+    print(f"sinet: {error}", file=sys.stderr)
+    sys.exit(error.exit_code)
 
 app = typer.Typer(
     name="sinet",
@@ -91,8 +96,24 @@ def stop(home: Home = None, as_json: Json = False) -> None:
 
 
 @app.command()
-def doctor(home: Home = None, as_json: Json = False) -> None:
-    """Say what is missing on this machine, and the cure."""
+def render(
+    asset: Annotated[str, typer.Argument(help="EAST/predictive_maintenance/raw_telemetry, or KEY:check_name")],
+    project: Project = None,
+    as_json: Json = False,
+) -> None:
+    """Print the Kubernetes Job that an asset becomes in its region, as YAML."""
+    from sinet_pipelines.cli.render import show_job
+
+    show_job(asset, project=project, as_json=as_json)
+
+
+@app.command()
+def doctor(
+    home: Home = None,
+    clusters: Annotated[bool, typer.Option("--clusters", help="look at the regions' clusters, too")] = False,
+    as_json: Json = False,
+) -> None:
+    """Say what is missing on this machine, in the regions' clusters where steps run there, and the cure."""
     from sinet_pipelines.cli.doctor import examine
 
-    sys.exit(examine(home=home, as_json=as_json))
+    sys.exit(examine(home=home, as_json=as_json, clusters=clusters))

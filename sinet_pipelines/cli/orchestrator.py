@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import yaml
 
-from sinet_pipelines.errors import StorageError
+from sinet_pipelines.errors import StorageError, UsageError
+from sinet_pipelines.regions import READ_FROM
+from sinet_pipelines.registry_file import registry_path
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -29,14 +31,32 @@ FULL_BYTES = 1 << 20  # SQLite calls a full disk an I/O error; a database that g
 
 
 def enter(project: Path, home: Path) -> None:
-    """Makes this process one of the project and the home: environment and import path, before anything is imported."""
-    os.environ["SINET_PROJECT"] = str(project)
+    """Makes this process one of the project and the home: environment and import path, before anything is imported.
+
+    Raises:
+        UsageError: the project has another `registry.yaml` than the one that this process's regions were read with.
+    """
+    be_in(project)
     os.environ["SINET_HOME"] = str(home)
     os.environ["DAGSTER_HOME"] = str(home / "dagster")
+    write_instance_file(project, home)
+
+
+def be_in(project: Path) -> None:
+    """Makes this process one of the project, of no home in particular.
+
+    Raises:
+        UsageError: as of `enter`.
+    """
+    os.environ["SINET_PROJECT"] = str(project)
+    if (wanted := registry_path()) != READ_FROM:
+        raise UsageError(
+            f"the regions of this process are from {READ_FROM or 'no registry.yaml'} and those of {project} from "
+            f"{wanted or 'none'}; set SINET_REGISTRY to the file that is meant, or SINET_PROJECT before it starts"
+        )
     os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")
     if str(project) not in sys.path:
         sys.path.insert(0, str(project))
-    write_instance_file(project, home)
     _expect_beta()
 
 
@@ -134,8 +154,8 @@ def _is_alive(tags: Mapping[str, str]) -> bool:
         return False
 
 
-def create_run(instance: "DagsterInstance", planned: Any) -> "tuple[DagsterRun, Any]":
-    """A run of the planned assets, not yet executed, and what executes it."""
+def all_assets_job() -> tuple[Any, Any]:
+    """The job of all assets of the entered project, which other processes can build again, and its origin."""
     from dagster._core.definitions.reconstruct import ReconstructableRepository
     from dagster._core.remote_origin import RemoteRepositoryOrigin
     from dagster._core.workspace.load import location_origins_from_yaml_paths
@@ -145,6 +165,12 @@ def create_run(instance: "DagsterInstance", planned: Any) -> "tuple[DagsterRun, 
     job_origin = RemoteRepositoryOrigin(origin, "__repository__").get_job_origin("__ASSET_JOB")
     file = str(Path(project) / "assets" / "definitions.py")
     job = ReconstructableRepository.for_file(file, "defs", project).get_reconstructable_job("__ASSET_JOB")
+    return job, job_origin
+
+
+def create_run(instance: "DagsterInstance", planned: Any) -> "tuple[DagsterRun, Any]":
+    """A run of the planned assets, not yet executed, and what executes it."""
+    job, job_origin = all_assets_job()
     keys = planned.keys
     subset = job.get_subset(asset_selection=keys)
     process = psutil.Process()

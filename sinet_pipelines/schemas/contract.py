@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-import pyarrow as pa
+if TYPE_CHECKING:  # the command line asks for a region's data classes before it needs any frame
+    import pyarrow as pa
 
 
 class DataClass(StrEnum):
@@ -32,7 +34,7 @@ class Column:
     """
 
     name: str
-    dtype: pa.DataType
+    dtype: "pa.DataType"
     description: str
     unit: str = ""
     minimum: float | None = None
@@ -62,8 +64,10 @@ class Contract:
     max_quarantined_share: float = 0.0
 
     @property
-    def schema(self) -> pa.Schema:
+    def schema(self) -> "pa.Schema":
         """The table's Arrow schema, in the contract's order."""
+        import pyarrow as pa
+
         return pa.schema([pa.field(c.name, c.dtype, c.nullable) for c in self.columns])
 
     def column(self, name: str) -> Column:

@@ -62,7 +62,15 @@ class TableStore:
 
     def uri(self, table: str) -> str:
         """Where the table is."""
-        return f"{self.root}/{table}"
+        return self._at(table)
+
+    def extent(self, table: str) -> tuple[int, int]:
+        """Rows and bytes of the table as its log tells them, no row read; nothing where it was never written."""
+        opened = self._open(table)
+        if opened is None:
+            return 0, 0
+        files = opened.get_add_actions(flatten=True)
+        return sum(files["num_records"].to_pylist()), sum(files["size_bytes"].to_pylist())
 
     def exists(self, table: str) -> bool:
         """Whether the table was ever written."""
@@ -109,18 +117,21 @@ class TableStore:
         parts = {part[DAY_COLUMN][0]: part for part in rows.partition_by(DAY_COLUMN)} if rows.height else {}
         hashes: dict[date | None, str] = {day: content_hash(parts.get(day, rows.clear()), contract) for day in wanted}
         counts: dict[date | None, int] = {day: parts[day].height if day in parts else 0 for day in wanted}
-        return Written(contract.name, self.uri(contract.name), version, rows.height, hashes, counts)
+        return Written(contract.name, self._at(contract.name), version, rows.height, hashes, counts)
 
     def replace(self, contract: Contract, rows: pl.DataFrame) -> Written:
         """Makes the whole table hold exactly these rows, in one commit."""
         version = self._write(contract, rows, predicate=None)
         hashes: dict[date | None, str] = {None: content_hash(rows, contract)}
         counts: dict[date | None, int] = {None: rows.height}
-        return Written(contract.name, self.uri(contract.name), version, rows.height, hashes, counts)
+        return Written(contract.name, self._at(contract.name), version, rows.height, hashes, counts)
+
+    def _at(self, table: str) -> str:
+        return f"{self.root}/{table}"
 
     def _open(self, table: str) -> DeltaTable | None:
         try:
-            return DeltaTable(self.uri(table), storage_options=dict(self.storage_options) or None)
+            return DeltaTable(self._at(table), storage_options=dict(self.storage_options) or None)
         except TableNotFoundError:
             return None
 
@@ -134,7 +145,7 @@ class TableStore:
             exists = self.exists(contract.name)
             try:
                 write_deltalake(
-                    self.uri(contract.name),
+                    self._at(contract.name),
                     payload,
                     mode="overwrite",
                     partition_by=[DAY_COLUMN] if has_days else None,
@@ -146,12 +157,12 @@ class TableStore:
                 met = error
                 time.sleep(wait_s)  # another writer was first: read its commit and try on top of it
             except (DeltaError, OSError) as error:
-                raise StorageError(_explain(self.uri(contract.name), error)) from error
+                raise StorageError(_explain(self._at(contract.name), error)) from error
         else:
             raise StorageError(
                 f"{ATTEMPTS} writes of {contract.name} met another's; end that writer and try again"
             ) from met
-        return DeltaTable(self.uri(contract.name), storage_options=dict(self.storage_options) or None).version()
+        return DeltaTable(self._at(contract.name), storage_options=dict(self.storage_options) or None).version()
 
 
 def _waits() -> Iterator[float]:

@@ -10,6 +10,7 @@ from importlib.metadata import version
 import dagster as dg
 import pytest
 
+from sinet_pipelines.regions import REGIONS
 from tests.conftest import CHECKOUT
 
 HEAVY = (
@@ -158,16 +159,9 @@ def test_a_tables_page_has_its_columns_with_types_and_units(definitions):
     assert units["t30_degr"] == ["degR"]
 
 
-def test_resources_are_the_three_regions_and_the_outside_things(definitions):
-    assert set(definitions.resources) == {
-        "east",
-        "west",
-        "null_island",
-        "feature_store",
-        "tracking",
-        "registry",
-        "serving",
-    }
+def test_resources_are_the_regions_and_the_outside_things(definitions):
+    outside = {"feature_store", "tracking", "registry", "serving"}
+    assert set(definitions.resources) == {region.key for region in REGIONS} | outside
 
 
 def test_sensors_and_schedules_are_on_by_default(definitions):

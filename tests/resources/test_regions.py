@@ -11,7 +11,8 @@ from sinet_pipelines.storage.tables import empty
 
 def test_there_is_one_resource_a_region_with_what_is_on_site(tmp_path):
     found = region_resources(tmp_path)
-    assert list(found) == ["east", "west", "null_island"]
+    assert list(found)[:3] == ["east", "west", "null_island"]
+    assert len(found) == len(REGIONS)
     for region in REGIONS:
         resource = found[region.key]
         assert (resource.name, resource.role) == (region.name, region.role)

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from resources.settings import EMPTY_HOME_DAYS, TRACKING_URL, read_settings
-from sinet_pipelines.errors import UsageError
+from sinet_pipelines.errors import UnknownRegionError, UsageError
 from tests.conftest import CHECKOUT
 
 
@@ -36,5 +36,12 @@ def test_a_home_without_a_fleet_shows_the_days_a_first_landing_would_lay_out(tmp
 
 
 def test_an_executor_that_is_not_known_is_refused():
-    with pytest.raises(UsageError, match=r"SINET_EXECUTOR is 'threads' \(allowed: in_process, multiprocess\)"):
+    with pytest.raises(UsageError, match=r"SINET_EXECUTOR is 'threads' \(allowed: in_process, multiprocess, regions\)"):
         read_settings({"SINET_EXECUTOR": "threads"})
+
+
+def test_a_steps_own_pod_says_its_region_and_one_machine_stands_for_all():
+    assert read_settings({}).region is None
+    assert read_settings({"SINET_REGION": "WEST"}).region == "WEST"
+    with pytest.raises(UnknownRegionError, match="no region 'NOWHERE'"):
+        read_settings({"SINET_REGION": "NOWHERE"})

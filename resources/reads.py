@@ -1,0 +1,229 @@
+"""What a step really reads of other regions and sends there, counted and held against what its edges declare.
+
+A region's resource hands out its tables, blobs and drops; within a step of another region they count rows and bytes
+here. What no edge of the step declares is refused as it comes in, so nothing is made from it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import dagster as dg
+import polars as pl
+
+from resources.placement import REGION_TAG
+from resources.residency import edges_into, places_in, today
+from resources.settings import settings
+from sinet_pipelines.errors import ResidencyError
+from sinet_pipelines.ingestion.landing import LandingZone, RawDay
+from sinet_pipelines.placement.residency import Edge, require_allowed
+from sinet_pipelines.regions import REGIONS
+from sinet_pipelines.schemas.contract import Contract
+from sinet_pipelines.storage.blobs import BlobStore
+from sinet_pipelines.storage.tables import TableStore
+
+BLOBS = "blobs"  # stands for all of them: models and regimes, which their names do not tell apart
+LANDING = "landing_zone"
+Seen = Callable[[str, int, int], None]
+
+
+@dataclass
+class Amount:
+    """Rows and bytes that came from one table."""
+
+    rows: int = 0
+    size: int = 0
+
+
+@dataclass
+class StepReads:
+    """What one step reads of other regions.
+
+    Attributes:
+        step: its assets, as they are spelled.
+        region: where it runs.
+        edges: on which it gets what it depends on.
+        own: (region, table) of what it makes, which it may read wherever it was moved.
+        amounts: what came in so far, by (region, table).
+        sent: what went out to a server so far, by the same.
+    """
+
+    step: str
+    region: str
+    edges: tuple[Edge, ...]
+    own: frozenset[tuple[str, str]]
+    amounts: dict[tuple[str, str], Amount] = field(default_factory=dict)
+    sent: dict[tuple[str, str], Amount] = field(default_factory=dict)
+
+    def seen(self, source: str, table: str, rows: int, size: int) -> None:
+        """Counts what came in.
+
+        Raises:
+            ResidencyError: no edge of the step declares it.
+        """
+        amount = self.amounts.setdefault((source, table), Amount())
+        amount.rows += rows
+        amount.size += size
+        if size and not self._declares(source, table):
+            declared = sorted({f"{edge.table} of {edge.source}" for edge in self.edges if edge.source != self.region})
+            raise ResidencyError(
+                f"{self.step} runs in {self.region} and read {amount.size} bytes ({amount.rows} rows) of {table} from "
+                f"{source}, which none of its edges declares (declared: {', '.join(declared) or 'nothing'}); make it "
+                "depend on the asset of that table, or read none of it"
+            )
+
+    def sends(self, target: str, table: str, rows: pl.DataFrame) -> None:
+        """Counts what is about to go to a server.
+
+        Raises:
+            ResidencyError: no edge of the step declares it; nothing was sent.
+        """
+        amount = self.sent.setdefault((target, table), Amount())
+        amount.rows += rows.height
+        amount.size += int(rows.estimated_size())
+        if target != self.region and not any((e.target, e.table) == (target, table) for e in self.edges):
+            raise ResidencyError(
+                f"{self.step} runs in {self.region} and would send {amount.size} bytes ({amount.rows} rows) of {table} "
+                f"to {target}, which none of its edges declares; make it depend on the endpoint there and on the asset "
+                "of that table, or send none of it"
+            )
+
+    def _declares(self, source: str, table: str) -> bool:
+        if table == BLOBS:
+            return any(edge.source == source for edge in self.edges)
+        return (source, table) in self.own or any((e.source, e.table) == (source, table) for e in self.edges)
+
+
+_READS: "WeakKeyDictionary[dg.OpExecutionContext, StepReads]" = WeakKeyDictionary()
+
+
+def this_step() -> StepReads | None:
+    """What the step that is at work reads; None outside a step, and within one that is bound nowhere.
+
+    The first call of a step is before its first read: the edges are held against the policies once more, since an
+    agreement may have run out after the definitions were loaded.
+
+    Raises:
+        ResidencyError: one of the step's edges may not be, today.
+    """
+    try:
+        context = dg.OpExecutionContext.get()
+    except dg.DagsterInvariantViolationError:
+        return None
+    if context not in _READS:
+        tags = context.op_def.tags
+        if REGION_TAG not in tags:
+            return None
+        region = settings().region or tags[REGION_TAG]
+        _READS[context] = _begin(context, region)
+    return _READS[context]
+
+
+def _begin(context: dg.OpExecutionContext, region: str) -> StepReads:
+    graph = context.job_def.asset_layer.asset_graph
+    checked = {check.asset_key for check in context.selected_asset_check_keys}
+    keys = set(context.selected_asset_keys) or checked
+    made = places_in(graph, keys)
+    if not context.selected_asset_keys:  # a check of its own reads the asset and what that was made from
+        made = [replace(place, parents=(place.key, *place.parents)) for place in made]
+    parents = {place.key: place for place in places_in(graph, {key for place in made for key in place.parents})}
+    edges = tuple(edge for place in made for edge in edges_into(place, parents, at=region))
+    require_allowed(edges, regions={one.name: one for one in REGIONS}, day=today())
+    name = ", ".join(sorted(key.to_user_string() for key in keys))
+    return StepReads(name, region, edges, own=frozenset((place.region, place.table) for place in made))
+
+
+def travelled() -> dict[str, Any]:
+    """Entries for a page: what the step that is at work read of other regions and sent there; empty where nothing."""
+    reads = this_step()
+    if reads is None:
+        return {}
+    return {
+        **_told("bytes_from_other_regions", "read_from_other_regions", "from", reads.amounts),
+        **_told("bytes_to_other_regions", "sent_to_other_regions", "to", reads.sent, but=reads.region),
+    }
+
+
+def _told(
+    total: str, table: str, way: str, amounts: Mapping[tuple[str, str], Amount], *, but: str = ""
+) -> dict[str, Any]:
+    told = sorted((key, amount) for key, amount in amounts.items() if amount.size and key[0] != but)
+    if not told:
+        return {}
+    lines = [f"| {name} | {region} | {amount.rows} | {amount.size} |" for (region, name), amount in told]
+    head = [f"| table | {way} | rows | bytes |", "|---|---|---:|---:|"]
+    return {
+        total: sum(amount.size for _, amount in told),
+        table: dg.MetadataValue.md("\n".join([*head, *lines])),
+    }
+
+
+@dataclass(frozen=True)
+class WatchedTables(TableStore):
+    """The tables of another region: what is read of them is counted."""
+
+    seen: Seen = field(kw_only=True)
+
+    def scan(self, contract: Contract) -> pl.LazyFrame:
+        """The table as a lazy frame that counts the rows and columns that are really fetched."""
+        # filters and columns are pushed below the count, which alters no row: only what is fetched is counted
+        return (
+            super()
+            .scan(contract)
+            .map_batches(
+                partial(_counted, contract.name, self.seen),
+                predicate_pushdown=True,
+                projection_pushdown=True,
+                slice_pushdown=True,
+                validate_output_schema=False,
+            )
+        )
+
+    def uri(self, table: str) -> str:
+        """Where the table is; whoever asks may read all of it, so all of it counts."""
+        rows, size = self.extent(table)
+        self.seen(table, rows, size)
+        return super().uri(table)
+
+
+def _counted(table: str, seen: Seen, rows: pl.DataFrame) -> pl.DataFrame:
+    seen(table, rows.height, int(rows.estimated_size()))
+    return rows
+
+
+@dataclass(frozen=True)
+class WatchedBlobs(BlobStore):
+    """The blobs of another region: what is read of them is counted."""
+
+    seen: Seen = field(kw_only=True)
+
+    def get(self, name: str) -> bytes:
+        """The bytes of this name."""
+        content = super().get(name)
+        self.seen(BLOBS, 0, len(content))
+        return content
+
+
+@dataclass(frozen=True)
+class WatchedLanding(LandingZone):
+    """The landing zones as a step of one region may read them: rows of the others count, and none is ever declared."""
+
+    reads: StepReads = field(kw_only=True)
+
+    def read_day(self, region: str, day: Any) -> RawDay:
+        """All rows of a region's day."""
+        found = super().read_day(region, day)
+        self._count(region, found.rows)
+        return found
+
+    def read_events(self, region: str, kind: Any) -> pl.DataFrame:
+        """All events of a region."""
+        found = super().read_events(region, kind)
+        self._count(region, found)
+        return found
+
+    def _count(self, region: str, rows: pl.DataFrame) -> None:
+        if region != self.reads.region:
+            self.reads.seen(region, LANDING, rows.height, int(rows.estimated_size()))

@@ -1,0 +1,128 @@
+"""`region_router`: one run, whose steps execute in the clusters of their regions."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
+
+import dagster as dg
+from dagster import DagsterEvent, DagsterEventType, DagsterInstance
+from dagster._core.definitions.executor_definition import multiple_process_executor_requirements
+from dagster._core.events import EngineEventData
+from dagster._core.execution.context.system import IStepContext, PlanOrchestrationContext
+from dagster._core.execution.plan.objects import StepFailureData, StepRetryData, UserFailureData
+from dagster._core.execution.plan.plan import ExecutionPlan
+from dagster._core.execution.plan.state import KnownExecutionState
+from dagster._core.execution.retries import RetryMode, get_retries_config
+from dagster._core.executor.init import InitExecutorContext
+from dagster._core.executor.step_delegating import StepDelegatingExecutor
+from dagster._utils.error import SerializableErrorInfo
+
+from resources.router.clock import Patience
+from resources.router.endings import ERROR
+from resources.router.handler import RegionStepHandler
+from resources.router.retries import RETRIES
+
+NO_RETRIES = dg.RetryPolicy(max_retries=0)  # a worker that crashes by itself crashes again
+TERMINAL = (
+    DagsterEventType.STEP_SUCCESS,
+    DagsterEventType.STEP_FAILURE,
+    DagsterEventType.STEP_UP_FOR_RETRY,
+)
+
+
+class RegionExecutor(StepDelegatingExecutor):
+    """The stock delegating executor, which also knows why an attempt ended and cleans up when the run ends."""
+
+    def __init__(self, handler: RegionStepHandler, **options: Any) -> None:
+        super().__init__(handler, should_verify_step=True, **options)
+        self._regions = handler
+        self._plan: PlanOrchestrationContext | None = None
+        self._under_way: set[str] = set()
+
+    def execute(self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan) -> Iterator[DagsterEvent]:
+        """Executes the plan; however it ends, no Job of it is left that could be deleted."""
+        self._plan = plan_context
+        try:
+            yield from super().execute(plan_context, execution_plan)
+        finally:
+            self._regions.finish(plan_context)
+
+    def _pop_events(self, instance: DagsterInstance, run_id: str, seen_storage_ids: set[int]) -> Sequence[DagsterEvent]:
+        """The new events, without last words that come twice: the stock loop breaks off the run at the second one."""
+        kept = []
+        for event in super()._pop_events(instance, run_id, seen_storage_ids):
+            if event.event_type is DagsterEventType.STEP_WORKER_STARTING:
+                self._under_way.add(cast(str, event.step_key))
+            if event.event_type in TERMINAL and event.step_key is not None:
+                if event.step_key not in self._under_way:
+                    self._drop(event)
+                    continue
+                self._under_way.discard(event.step_key)
+                self._regions.ended(event)
+            kept.append(event)
+        return kept
+
+    def _drop(self, event: DagsterEvent) -> None:
+        message = f"A late {event.event_type_value} of {event.step_key} is passed over: its attempt had ended already"
+        DagsterEvent.engine_event(cast(PlanOrchestrationContext, self._plan), message, EngineEventData())
+
+    def log_failure_or_retry_event_after_error(
+        self, step_context: IStepContext, err_info: SerializableErrorInfo, known_state: KnownExecutionState
+    ) -> DagsterEvent:
+        """Another attempt where one may help, by the asset's own retry policy or the router's; else a named failure."""
+        step_key = step_context.step.key
+        ending = self._regions.ending_of(step_key)
+        if ending is None:
+            return super().log_failure_or_retry_event_after_error(step_context, err_info, known_state)
+        if step_key not in self._under_way:  # it ended before it was launched: the log has no start of it yet
+            self._under_way.add(step_key)
+        policy = step_context.op_retry_policy or (NO_RETRIES if ending.reason is ERROR else RETRIES)
+        attempts = known_state.get_retry_state().get_attempt_count(step_key)
+        if ending.reason.is_retried and not step_context.retry_mode.disabled and attempts < policy.max_retries:
+            wait_s = policy.calculate_delay(attempts + 1)
+            return DagsterEvent.step_retry_event(step_context, StepRetryData(error=err_info, seconds_to_wait=wait_s))
+        shown = UserFailureData(ending.reason.name, ending.message, self._regions.metadata_of(step_key))
+        return DagsterEvent.step_failure_event(step_context, StepFailureData(err_info, shown))
+
+
+@dg.executor(
+    name="region_router",
+    config_schema={
+        "kubeconfig": dg.Field(
+            dg.Noneable(dg.StringSource),
+            default_value=None,
+            description="File with the contexts of all regions; default: $KUBECONFIG, else ~/.kube/config.",
+        ),
+        "max_concurrent": dg.Field(
+            dg.Noneable(dg.IntSource), default_value=None, description="Steps of one run at once; default: no limit."
+        ),
+        "look_every_s": dg.Field(
+            dg.IntSource, default_value=5, description="Seconds between two looks at a step's Job."
+        ),
+        "retries": get_retries_config(),
+        "per_step_k8s_config": dg.Field(
+            dg.Map(str, dict, key_label_name="step_name"),
+            default_value={},
+            description="What is merged over an asset's own configuration, by op name, for one launch.",
+        ),
+        "patience": dg.Field(
+            dg.Map(str, float, key_label_name="what"),
+            default_value={},
+            description="Seconds to wait for what, by the names in resources/router/clock.py (`lost_s`, `pending_s`).",
+        ),
+    },
+    requirements=multiple_process_executor_requirements(),
+)
+def region_router(init_context: InitExecutorContext) -> RegionExecutor:
+    """Sends each step to its region's cluster as a Job; cheap steps run beside the run."""
+    config = cast(dict[str, Any], init_context.executor_config)
+    handler = RegionStepHandler(
+        kubeconfig=config["kubeconfig"],
+        per_step=config["per_step_k8s_config"],
+        patience=Patience(**config["patience"]),
+    )
+    return RegionExecutor(
+        handler,
+        retries=RetryMode.from_config(config["retries"]),
+        max_concurrent=config["max_concurrent"],
+        check_step_health_interval_seconds=config["look_every_s"],
+    )

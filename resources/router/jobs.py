@@ -1,0 +1,100 @@
+"""The Job that a step becomes in a region: the stock step handler's, made of the region's row and the asset's tags.
+
+Nothing is taken from the run launcher or the code location: those say how run pods are made in the cluster that Dagster
+itself runs in, and another region has other secrets, accounts and namespaces. So any launcher will do, the default one
+on a laptop too.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any, cast
+
+from dagster._core.executor.step_delegating import StepHandler, StepHandlerContext
+from dagster_k8s.container_context import K8sContainerContext
+from dagster_k8s.executor import K8sStepHandler
+from dagster_k8s.job import DagsterK8sJobConfig, UserDefinedDagsterK8sConfig, get_user_defined_k8s_config
+
+from sinet_pipelines.regions import Region
+
+CONFIG_TAG = "dagster-k8s/config"
+
+
+class RegionContext(K8sContainerContext):
+    """What a step's pod is made of, whichever launcher the instance has; see `RegionJobs`."""
+
+    job_config: DagsterK8sJobConfig | None = None
+
+    def get_k8s_job_config(self, job_image: str | None, run_launcher: Any) -> DagsterK8sJobConfig:
+        """The region's image and where the instance's settings are mounted, not the launcher's."""
+        return cast(DagsterK8sJobConfig, self.job_config)
+
+
+class _Kept:
+    """Takes the place of the stock handler's client: keeps the Job that would have been made."""
+
+    def __init__(self) -> None:
+        self.job: Any = None
+
+    def create_namespaced_job_with_retries(self, body: Any, namespace: str) -> None:
+        self.job = body
+
+
+class RegionJobs(K8sStepHandler):
+    """The stock step handler of one region, used for what it makes of a step: name, labels, command, merge order."""
+
+    def __init__(self, region: Region, *, per_step: Mapping[str, Any] | None = None) -> None:
+        # the stock constructor loads a kubeconfig into the whole process, which holds one cluster only
+        StepHandler.__init__(self)
+        cluster = region.cluster
+        self.region = region
+        self._executor_image = cluster.image
+        self._executor_container_context = K8sContainerContext(
+            namespace=cluster.namespace,
+            service_account_name=cluster.service_account,
+            image_pull_policy=cluster.image_pull_policy,
+            image_pull_secrets=[{"name": secret} for secret in cluster.image_pull_secrets],
+            env_secrets=list(cluster.env_secrets),
+            env_config_maps=list(cluster.env_config_maps),
+            env_vars=[f"{name}={value}" for name, value in cluster.env.items()],
+        )
+        self._job_config = DagsterK8sJobConfig(
+            job_image=cluster.image,
+            dagster_home=cluster.dagster_home or None,
+            instance_config_map=cluster.instance_config_map or None,
+        )
+        self._per_step_k8s_config = dict(per_step or {})
+        self._enable_owner_references = False
+        self._move = 0
+        self._config: Mapping[str, Any] | None = None
+
+    def job(self, context: StepHandlerContext, *, config: Mapping[str, Any] | None = None, move: int = 0) -> Any:
+        """The Job of a step in this region; the event log notes that its worker is starting.
+
+        Args:
+            context: the step, as the executor hands it on.
+            config: what stands in the place of the asset's own `dagster-k8s/config`.
+            move: how often this attempt has moved; each move has a name of its own.
+        """
+        self._config, self._move, self._api_client = config, move, cast(Any, _Kept())
+        list(super().launch_step(context))
+        return cast(_Kept, self._api_client).job
+
+    def _get_k8s_step_job_name(self, step_handler_context: StepHandlerContext) -> str:
+        name = super()._get_k8s_step_job_name(step_handler_context)
+        return f"{name}-m{self._move}" if self._move else name
+
+    def _get_container_context(self, step_handler_context: StepHandlerContext) -> K8sContainerContext:
+        step_key = self._get_step_key(step_handler_context)
+        tags = dict(step_handler_context.step_tags[step_key])
+        if self._config is not None:
+            tags[CONFIG_TAG] = json.dumps(self._config)
+        op_name = step_handler_context.get_step_context(step_key).step.op_name
+        merged = self._executor_container_context
+        for said in (
+            get_user_defined_k8s_config(tags),
+            UserDefinedDagsterK8sConfig.from_dict(self._per_step_k8s_config.get(op_name, {})),
+        ):
+            merged = merged.merge(K8sContainerContext(run_k8s_config=said))
+        context = RegionContext(run_k8s_config=merged.run_k8s_config, namespace=merged.namespace)
+        context.job_config = self._job_config
+        return context

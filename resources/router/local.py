@@ -1,0 +1,90 @@
+"""Cheap steps: a process beside the run instead of a pod, since a pod costs ten seconds before it does anything."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import IO
+
+from dagster import DagsterEvent, MetadataValue
+from dagster._core.executor.step_delegating import StepHandlerContext
+
+from resources.router.endings import ERROR, KILLED, LOG_LINES, NO_VERDICT, Ending
+
+GRACE_S = 20  # for a step to end on being asked to
+
+
+@dataclass(frozen=True)
+class _Worker:
+    process: "subprocess.Popen[bytes]"
+    log: IO[bytes]
+
+
+class LocalSteps:
+    """The processes of this run's cheap steps, one a step."""
+
+    def __init__(self) -> None:
+        self._workers: dict[str, _Worker] = {}
+        self._leaving: list[_Worker] = []
+
+    def launch(self, context: StepHandlerContext, step_key: str) -> Iterator[DagsterEvent]:
+        """Starts the step's process."""
+        args = context.execute_step_args
+        log = tempfile.TemporaryFile()  # noqa: SIM115 - it is the process's as long as that lives
+        yield DagsterEvent.step_worker_starting(
+            context.get_step_context(step_key),
+            message=f'Executing step "{step_key}" in a process beside the run: it is cheap.',
+            metadata={"place": MetadataValue.text("beside the run")},
+        )
+        command = list(args.get_command_args(skip_serialized_namedtuple=True))
+        command[: command.index("api")] = [sys.executable, "-m", "dagster"]  # as this run, whatever is on the path
+        process = subprocess.Popen(
+            command,
+            env={**os.environ, **{one["name"]: one["value"] for one in args.get_command_env()}},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+        self._workers[step_key] = _Worker(process, log)
+
+    def ending(self, step_key: str) -> Ending | None:
+        """How the step's process ended; None while it runs."""
+        worker = self._workers.get(step_key)
+        if worker is None:
+            return Ending(NO_VERDICT, "its process beside the run went with an earlier run pod")
+        code = worker.process.poll()
+        if code is None:
+            return None
+        reason = NO_VERDICT if code == 0 else KILLED if code < 0 else ERROR
+        return Ending(reason, f"its process beside the run ended with code {code}", _last_lines(worker.log))
+
+    def end(self, step_key: str) -> None:
+        """Asks the step's process to end, if it still runs."""
+        worker = self._workers.get(step_key)
+        if worker is not None and worker.process.poll() is None:
+            worker.process.send_signal(signal.SIGTERM)
+        self.leave(step_key)
+
+    def leave(self, step_key: str) -> None:
+        """Lets a process go that said its last word, or was asked to end."""
+        worker = self._workers.pop(step_key, None)
+        if worker is not None:
+            self._leaving.append(worker)
+
+    def finish(self) -> None:
+        """Waits for the processes that are going, and kills what does not go."""
+        for worker in self._leaving:
+            try:
+                worker.process.wait(GRACE_S)
+            except subprocess.TimeoutExpired:
+                worker.process.kill()
+                worker.process.wait()
+            worker.log.close()
+        self._leaving.clear()
+
+
+def _last_lines(log: IO[bytes]) -> tuple[str, ...]:
+    log.seek(0)
+    return tuple(log.read().decode(errors="replace").splitlines()[-LOG_LINES:])

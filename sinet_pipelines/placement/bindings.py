@@ -1,0 +1,182 @@
+"""A region, a kind of hardware and a step's needs turned into the Kubernetes Job that the step becomes.
+
+What a region's cluster is (namespace, service account, image, secrets) is no part of it: the router knows that.
+"""
+
+import math
+from typing import Any
+
+from sinet_pipelines.errors import NeedsError, UnknownHardwareError
+from sinet_pipelines.hardware import GIB, HARDWARE, Hardware, get_hardware
+from sinet_pipelines.placement.needs import Needs
+from sinet_pipelines.regions import Region
+from sinet_pipelines.sites import StorageTier, TierKind
+
+DEADLINE = 2  # times the hours that were told: an estimate may be wrong by half, a Job that hangs must end
+SHORTEST_DEADLINE_S = 600  # a pod of a new node pulls its image first
+KEPT_S = 24 * 3600  # a day: whoever looks at what failed in the night still finds the pod and its log
+GRACE_S = 30  # on top of a checkpoint: to report it
+SPOT_WEIGHT = 100  # of 100: nothing else pulls a step that may be taken away to other nodes
+LABEL = "sinet.ai"
+
+
+def hardware_for(region: Region, wanted: str) -> Hardware:
+    """The kind that a wish means in a region: a kind's own id, or a class (`gpu`), then the region's first of it.
+
+    Raises:
+        UnknownHardwareError: the region has nothing of it on site.
+
+    >>> from sinet_pipelines.regions import WEST
+    >>> hardware_for(WEST, "gpu").id
+    'nvidia-t4'
+    """
+    classes = {row.accelerator for row in HARDWARE}
+    if wanted not in classes:
+        get_hardware(wanted)
+    for kind in (get_hardware(found) for found in region.hardware):
+        if wanted in (kind.id, kind.accelerator):
+            return kind
+    allowed = ", ".join(region.hardware)
+    raise UnknownHardwareError(f"{region.name} has no {wanted} on site (it has: {allowed}); bind to one of these")
+
+
+def check_needs(region: Region, hardware: Hardware, needs: Needs) -> None:
+    """Nothing, where a node of the region can satisfy the needs.
+
+    Raises:
+        NeedsError: no node can; the message says what the largest has.
+    """
+    cluster, where = region.cluster, f"{hardware.id} in {region.name}"
+    limits = (
+        ("cpu_millicores", needs.cpu_millicores, cluster.node_cpu_millicores),
+        ("memory_mib", needs.memory_mib, cluster.node_memory_mib),
+        ("count", needs.count, 0 if hardware.is_cpu else hardware.devices_per_node),
+    )
+    for name, wanted, most in limits:
+        if wanted > most:
+            raise NeedsError(
+                f"{name} is {wanted}, and {where} has at most {most} on a node; ask for less or bind elsewhere"
+            )
+    if needs.device_memory_gib * GIB > hardware.memory_bytes:
+        has = f"{hardware.memory_bytes / GIB:g}"
+        raise NeedsError(
+            f"device_memory_gib is {needs.device_memory_gib:g}, and {where} has {has}; ask for less or bind elsewhere"
+        )
+    for kind in needs.storage:
+        if region.tier(TierKind(kind)) is None:
+            has = ", ".join(tier.kind for tier in region.storage) or "none"
+            raise NeedsError(f"storage is {kind}, and {region.name} has {has}; ask for one of these or add a tier")
+
+
+def step_config(
+    region: Region, hardware: Hardware, needs: Needs, *, attempt_memory_factor: float = 1.0
+) -> dict[str, Any]:
+    """What the tag `dagster-k8s/config` says of a step: the parts of its Job, in Kubernetes' words.
+
+    Requests and limits are equal, so that a step is among the last that a full node evicts.
+
+    Args:
+        region: where the step runs.
+        hardware: the kind it runs on; the needs' count of it, at least one where it is no `cpu`.
+        needs: of the step.
+        attempt_memory_factor: more memory for an attempt after one that ran out; never more than a node has.
+
+    Raises:
+        NeedsError: no node of the region can satisfy the needs.
+    """
+    check_needs(region, hardware, needs)
+    cluster, labels = region.cluster, _labels(region, hardware, needs)
+    memory_mib = min(math.ceil(needs.memory_mib * attempt_memory_factor), cluster.node_memory_mib)
+    tiers = [tier for kind in needs.storage if (tier := region.tier(TierKind(kind)))]
+    return {
+        "container_config": _container(region, hardware, needs, memory_mib=memory_mib, tiers=tiers),
+        "pod_spec_config": _pod(region, hardware, needs, tiers=tiers),
+        "pod_template_spec_metadata": {"labels": labels},
+        "job_spec_config": {
+            "backoff_limit": 0,  # a replaced pod is refused as a duplicate start; the retry policy begins anew
+            "active_deadline_seconds": max(math.ceil(needs.hours * 3600 * DEADLINE), SHORTEST_DEADLINE_S),
+            "ttl_seconds_after_finished": KEPT_S,
+        },
+        "job_metadata": {"labels": {**labels, **_queue_labels(region, needs)}},
+    }
+
+
+def _labels(region: Region, hardware: Hardware, needs: Needs) -> dict[str, str]:
+    """By which a region's bill is told apart."""
+    return {
+        f"{LABEL}/region": region.name,
+        f"{LABEL}/hardware": hardware.id,
+        f"{LABEL}/capacity": "spot" if needs.is_preemptible else "reserved",
+        f"{LABEL}/team": needs.team,
+        f"{LABEL}/cost-centre": needs.cost_centre,
+    }
+
+
+def _queue_labels(region: Region, needs: Needs) -> dict[str, str]:
+    if not region.cluster.queue:
+        return {}
+    return {
+        "kueue.x-k8s.io/queue-name": region.cluster.queue,
+        "kueue.x-k8s.io/priority-class": region.cluster.workload_priority_classes[needs.priority],
+    }
+
+
+def _container(
+    region: Region, hardware: Hardware, needs: Needs, *, memory_mib: int, tiers: list[StorageTier]
+) -> dict[str, Any]:
+    devices = {} if hardware.is_cpu else {hardware.resource_name: str(max(needs.count, 1))}
+    amounts = {"cpu": f"{needs.cpu_millicores}m", "memory": f"{memory_mib}Mi", **devices}
+    mounts = [{"name": tier.kind.value, "mount_path": tier.mount_path} for tier in tiers if tier.mount_path]
+    objects = [tier for tier in tiers if tier.kind is TierKind.OBJECT_STORE]
+    config: dict[str, Any] = {
+        "resources": {"requests": dict(amounts), "limits": dict(amounts)},
+        "env": [
+            {"name": "SINET_REGION", "value": region.name},
+            *({"name": "AWS_ENDPOINT_URL", "value": tier.where} for tier in objects),
+        ],
+    }
+    if mounts:
+        config["volume_mounts"] = mounts
+    if objects:
+        config["env_from"] = [{"secret_ref": {"name": tier.secret}} for tier in objects if tier.secret]
+    return config
+
+
+def _pod(region: Region, hardware: Hardware, needs: Needs, *, tiers: list[StorageTier]) -> dict[str, Any]:
+    cluster = region.cluster
+    config: dict[str, Any] = {
+        "node_selector": {**cluster.node_labels, **hardware.node_labels},
+        "priority_class_name": cluster.priority_classes[needs.priority],
+        "termination_grace_period_seconds": needs.checkpoint_seconds + GRACE_S,
+    }
+    tolerated = [hardware.taint] if hardware.taint else []
+    if needs.is_preemptible:
+        tolerated.append(cluster.spot_taint)
+        config["affinity"] = _prefers_spot(cluster.capacity_label)
+    if tolerated:
+        config["tolerations"] = [{"key": key, "operator": "Exists", "effect": "NoSchedule"} for key in tolerated]
+    if hardware.runtime_class:
+        config["runtime_class_name"] = hardware.runtime_class
+    if volumes := [_volume(tier, needs) for tier in tiers if tier.mount_path]:
+        config["volumes"] = volumes
+    return config
+
+
+def _prefers_spot(label: str) -> dict[str, Any]:
+    wish = {"match_expressions": [{"key": label, "operator": "In", "values": ["spot"]}]}
+    return {
+        "node_affinity": {
+            "preferred_during_scheduling_ignored_during_execution": [{"weight": SPOT_WEIGHT, "preference": wish}]
+        }
+    }
+
+
+def _volume(tier: StorageTier, needs: Needs) -> dict[str, Any]:
+    if tier.kind is TierKind.PARALLEL_FILES:
+        return {"name": tier.kind.value, "persistent_volume_claim": {"claim_name": tier.where}}
+    claim = {
+        "access_modes": ["ReadWriteOnce"],
+        "storage_class_name": tier.where,
+        "resources": {"requests": {"storage": f"{needs.scratch_gib}Gi"}},
+    }
+    return {"name": tier.kind.value, "ephemeral": {"volume_claim_template": {"spec": claim}}}

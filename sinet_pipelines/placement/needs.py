@@ -1,0 +1,135 @@
+"""What a step needs of the place where it runs: cores, memory, accelerators, hours, and what it can put up with."""
+
+import json
+import re
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import time
+from typing import Any
+
+from sinet_pipelines.errors import NeedsError
+from sinet_pipelines.sites import PRIORITIES, TierKind
+
+_COUNTS = ("cpu_millicores", "memory_mib", "count", "memory_mib_per_day", "checkpoint_seconds", "scratch_gib")
+_NUMBERS = ("hours", "memory_growth", "device_memory_gib")
+_LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")  # what a cluster takes as a label's value
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a step needs.
+
+    Attributes:
+        cpu_millicores: thousandths of a core.
+        memory_mib: of the node's memory.
+        count: devices of the kind it is bound to; 0 for `cpu`.
+        device_memory_gib: what each device must hold at least.
+        hours: how long it takes, as one knows it beforehand; twice that ends it.
+        latest_finish: the time of day (UTC) by which it is to be ready; None for whenever.
+        is_preemptible: it may be taken away and begun again, so it may run where that happens.
+        priority: one of low, normal, high.
+        team: whose quota and cost it is.
+        cost_centre: what it is written off to.
+        is_cheap: seconds of work: a process of the run's own pod does, and it gets no pod of its own.
+        may_move_to: other places, as (region, hardware), in the order in which they are tried.
+        memory_growth: by which memory grows after each attempt that ran out of it.
+        memory_mib_per_day: of memory on top for each day of a range.
+        checkpoint_seconds: what it needs to save its state when it is told to end.
+        storage: the tiers that it reads and writes.
+        scratch_gib: of the node's own disk, where it reads that.
+    """
+
+    cpu_millicores: int = 1000
+    memory_mib: int = 2048
+    count: int = 0
+    device_memory_gib: float = 0.0
+    hours: float = 1.0
+    latest_finish: time | None = None
+    is_preemptible: bool = False
+    priority: str = "normal"
+    team: str = "predictive-maintenance"
+    cost_centre: str = "sinet"
+    is_cheap: bool = False
+    may_move_to: tuple[tuple[str, str], ...] = ()
+    memory_growth: float = 2.0
+    memory_mib_per_day: int = 0
+    checkpoint_seconds: int = 30
+    storage: tuple[str, ...] = (TierKind.PARALLEL_FILES.value,)
+    scratch_gib: int = 0
+
+    def __post_init__(self) -> None:
+        for name in _COUNTS:
+            self._must(type(value := getattr(self, name)) is int and value >= 0, name, "a whole number of 0 or more")
+        for name in _NUMBERS:
+            value = getattr(self, name)
+            self._must(type(value) in (int, float) and 0 <= value < float("inf"), name, "a number of 0 or more")
+        for name in ("is_preemptible", "is_cheap"):
+            self._must(type(getattr(self, name)) is bool, name, "True or False")
+        for name in ("team", "cost_centre"):
+            self._must(bool(_LABEL.fullmatch(str(getattr(self, name)))), name, "at most 63 letters, digits, . _ or -")
+        self._must(self.cpu_millicores > 0, "cpu_millicores", "1 or more")
+        self._must(self.memory_mib > 0, "memory_mib", "1 or more")
+        self._must(self.hours > 0, "hours", "more than 0")
+        self._must(self.memory_growth >= 1, "memory_growth", "1 or more")
+        self._must(self.priority in PRIORITIES, "priority", f"one of {', '.join(PRIORITIES)}")
+        self._must(self.latest_finish is None or isinstance(self.latest_finish, time), "latest_finish", "a time of day")
+        kinds = [kind.value for kind in TierKind]
+        self._must(set(self.storage) <= set(kinds), "storage", f"of {', '.join(kinds)}")
+        self._must(
+            TierKind.LOCAL_NVME.value not in self.storage or self.scratch_gib > 0,
+            "scratch_gib",
+            "1 or more for scratch",
+        )
+        self._must(all(len(place) == 2 for place in self.may_move_to), "may_move_to", "pairs of (region, hardware)")
+
+    def _must(self, is_so: bool, name: str, allowed: str) -> None:
+        if not is_so:
+            raise NeedsError(f"{name} is {getattr(self, name)!r}; allowed is {allowed}")
+
+    def sized(self, *, days: int = 1, out_of_memory: int = 0) -> "Needs":
+        """The needs of one attempt on a range of days.
+
+        Args:
+            days: of the range; the first is in `memory_mib`.
+            out_of_memory: attempts before this one that ran out of memory.
+
+        >>> Needs(memory_mib=1000, memory_mib_per_day=10).sized(days=25, out_of_memory=1).memory_mib
+        2480
+        """
+        by_days = self.memory_mib + self.memory_mib_per_day * max(days - 1, 0)
+        return replace(self, memory_mib=round(by_days * self.memory_growth**out_of_memory))
+
+    def to_json(self) -> str:
+        """The needs as text for a tag: only what is not as usual."""
+        said = {one.name: value for one in fields(self) if (value := getattr(self, one.name)) != one.default}
+        return json.dumps(said, default=str, sort_keys=True)
+
+    @staticmethod
+    def from_json(text: str) -> "Needs":
+        """The needs that a tag tells.
+
+        Raises:
+            NeedsError: no JSON, or a need that there is none of.
+
+        >>> Needs.from_json(Needs(count=8, may_move_to=(("WEST", "nvidia-a100"),)).to_json()).may_move_to
+        (('WEST', 'nvidia-a100'),)
+        """
+        try:
+            said: dict[str, Any] = json.loads(text)
+        except ValueError as error:
+            raise NeedsError(f"{text!r} is no JSON ({error}); write what `Needs.to_json` writes") from error
+        known = asdict(Needs())
+        if not isinstance(said, dict) or (strangers := set(said).difference(known)):
+            found = ", ".join(sorted(strangers)) if isinstance(said, dict) else text
+            raise NeedsError(f"there is no need {found} (there is: {', '.join(known)}); mend the name")
+        if said.get("latest_finish"):
+            said["latest_finish"] = _time(said["latest_finish"])
+        said["may_move_to"] = tuple(tuple(place) for place in said.get("may_move_to", ()))
+        said["storage"] = tuple(said.get("storage", Needs().storage))
+        return Needs(**said)
+
+
+def _time(text: str) -> time:
+    try:
+        return time.fromisoformat(text)
+    except (ValueError, TypeError) as error:
+        raise NeedsError(f"latest_finish is {text!r}; allowed is a time of day as 06:30") from error

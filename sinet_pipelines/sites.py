@@ -1,0 +1,152 @@
+"""What a region is made of: its agreements, storage tiers, links to other regions, and its cluster."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from enum import StrEnum
+
+from sinet_pipelines.errors import RegistryError
+from sinet_pipelines.figures import Figure
+
+PRIORITIES = ("low", "normal", "high")
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Leave for one table of class `sequence` to go from its region to another, for one purpose, until a day.
+
+    Attributes:
+        table: the table that may travel.
+        to: the region it may go to.
+        purpose: what it may be used for there.
+        until: the last day of the agreement.
+    """
+
+    table: str
+    to: str
+    purpose: str
+    until: date
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.until, date):
+            raise RegistryError(
+                f"the agreement on {self.table} to {self.to} has no end ({self.until!r}); say until when"
+            )
+        if not (self.table and self.to and self.purpose):
+            raise RegistryError(f"an agreement names table, to and purpose, and this one does not: {self}")
+
+
+class TierKind(StrEnum):
+    """How a step reaches what is stored."""
+
+    PARALLEL_FILES = "parallel-file-system"  # a claim that every pod of the region mounts
+    LOCAL_NVME = "local-nvme"  # scratch of the pod's own node, gone with the pod
+    OBJECT_STORE = "object-store"  # an S3 endpoint; nothing is mounted
+
+
+@dataclass(frozen=True)
+class StorageTier:
+    """One kind of storage that a region has.
+
+    Attributes:
+        kind: how a step reaches it.
+        where: name of the claim, of the storage class of the node's disks, or the endpoint's address.
+        read_gib_per_s: what one pod reads.
+        usd_per_gib_month: price of keeping.
+        mount_path: where a pod sees it; empty for an object store.
+        secret: of the object store's keys in the cluster; empty for none.
+    """
+
+    kind: TierKind
+    where: str
+    read_gib_per_s: Figure
+    usd_per_gib_month: Figure
+    mount_path: str = ""
+    secret: str = ""
+
+    def __post_init__(self) -> None:
+        is_mounted = self.kind is not TierKind.OBJECT_STORE
+        if is_mounted != self.mount_path.startswith("/"):
+            wanted = "an absolute mount_path" if is_mounted else "no mount_path"
+            raise RegistryError(f"{self.kind} at {self.where} is mounted at {self.mount_path!r}; give {wanted}")
+
+
+@dataclass(frozen=True)
+class Link:
+    """The way from a region to another.
+
+    Attributes:
+        to: the other region.
+        usd_per_gib: price of egress.
+        gbit_per_s: bandwidth that a transfer gets.
+        latency_ms: of a round trip.
+    """
+
+    to: str
+    usd_per_gib: Figure
+    gbit_per_s: Figure
+    latency_ms: Figure
+
+
+def _by_priority() -> dict[str, str]:
+    return {priority: f"sinet-{priority}" for priority in PRIORITIES}
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The Kubernetes cluster of a region and how steps stand in it.
+
+    Attributes:
+        kubeconfig_context: of the cluster in the operator's kubeconfig.
+        kubeconfig_file: where the context is; empty for the client's own default (`$KUBECONFIG`, `~/.kube/config`).
+        namespace: of the steps.
+        service_account: as which steps run.
+        image: of the steps, in the region's own registry.
+        image_pull_policy: as Kubernetes spells it.
+        image_pull_secrets: names.
+        env_secrets: secrets whose entries are variables of a step.
+        env_config_maps: the same, of config maps.
+        env: variables of a step.
+        instance_config_map: the config map with `dagster.yaml`.
+        dagster_home: where it is mounted in a step.
+        queue: the Kueue LocalQueue; empty where the cluster has no Kueue.
+        priority_classes: the PriorityClass of pods for each priority.
+        workload_priority_classes: Kueue's for each priority.
+        node_labels: of all nodes of the region.
+        node_cpu_millicores: of the largest node.
+        node_memory_mib: of the largest node.
+        capacity_label: the label that says whether a node is reserved or spot.
+        spot_taint: the key of the taint of spot nodes.
+    """
+
+    kubeconfig_context: str
+    kubeconfig_file: str = ""
+    namespace: str = "sinet"
+    service_account: str = "sinet-step"
+    image: str = "sinet/pipelines:0.1.0"
+    image_pull_policy: str = "IfNotPresent"
+    image_pull_secrets: tuple[str, ...] = ()
+    env_secrets: tuple[str, ...] = ("sinet-secrets",)
+    env_config_maps: tuple[str, ...] = ("sinet-settings",)
+    env: Mapping[str, str] = field(default_factory=dict, hash=False)
+    instance_config_map: str = "dagster-instance"
+    dagster_home: str = "/opt/dagster/dagster_home"
+    queue: str = "sinet"
+    priority_classes: Mapping[str, str] = field(default_factory=_by_priority, hash=False)
+    workload_priority_classes: Mapping[str, str] = field(default_factory=_by_priority, hash=False)
+    node_labels: Mapping[str, str] = field(default_factory=dict, hash=False)
+    node_cpu_millicores: int = 64_000
+    node_memory_mib: int = 512 * 1024
+    capacity_label: str = "sinet.ai/capacity"
+    spot_taint: str = "sinet.ai/spot"
+
+    def __post_init__(self) -> None:
+        if not self.kubeconfig_context or not self.namespace:
+            raise RegistryError("a cluster without kubeconfig_context or namespace; steps would go to whichever is set")
+        for classes in (self.priority_classes, self.workload_priority_classes):
+            if missing := set(PRIORITIES).difference(classes):
+                raise RegistryError(
+                    f"a cluster without a priority class for {', '.join(sorted(missing))}; name one each"
+                )
+        if min(self.node_cpu_millicores, self.node_memory_mib) < 1:
+            raise RegistryError("a cluster whose largest node has no cores or no memory; give millicores and MiB")

@@ -1,0 +1,21 @@
+"""What tests against clusters share: three API servers, and clusters whose pods are real processes."""
+
+import pytest
+
+from tests.clusters.processes import Clusters
+from tests.clusters.simulation import bench
+
+
+@pytest.fixture(scope="session")
+def simulations(tmp_path_factory):
+    """What makes a simulation of a seed: servers, kubeconfig, instance and graph are shared by all of them."""
+    shared = bench(tmp_path_factory.mktemp("simulations"))
+    yield shared
+    shared.close()
+
+
+@pytest.fixture
+def clusters(tmp_path):
+    """Three clusters whose pods are processes of this machine, an API server before each, and their kubeconfig."""
+    with Clusters(tmp_path) as running:
+        yield running

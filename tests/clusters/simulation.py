@@ -1,0 +1,662 @@
+"""Runs of the five-asset graph under a virtual clock, with faults drawn from a seed; the same seed gives the same run.
+
+The executor, the router, the kubernetes client, the sockets and the event log are the real ones. Time passes only when
+the executor sleeps; then the clusters do what is due, and the steps in them write their events, as workers would.
+"""
+
+import base64
+import random
+import zlib
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import dagster as dg
+import pytest
+from dagster import DagsterEvent, DagsterEventType, DagsterInstance
+from dagster._cli.api import verify_step
+from dagster._core.errors import DagsterExecutionInterruptedError
+from dagster._core.events.log import EventLogEntry
+from dagster._core.execution.api import create_execution_plan, execute_plan_iterator, execute_run
+from dagster._core.execution.context_creation_job import create_context_free_log_manager
+from dagster._core.execution.plan import active
+from dagster._core.execution.retries import RetryMode
+from dagster._core.executor.step_delegating import step_delegating_executor as loop
+from dagster._core.instance.ref import InstanceRef
+from dagster._core.instance.types import InstanceType
+from dagster._core.launcher.sync_in_memory_run_launcher import SyncInMemoryRunLauncher
+from dagster._core.run_coordinator import DefaultRunCoordinator
+from dagster._core.storage.event_log import InMemoryEventLogStorage
+from dagster._core.storage.event_log.base import EventLogConnection
+from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
+from dagster._core.storage.root import LocalArtifactStorage
+from dagster._core.storage.runs import InMemoryRunStorage
+from dagster._grpc.types import ExecuteStepArgs
+from dagster._serdes import deserialize_value
+from dagster._time import datetime_from_timestamp
+
+from resources.router.clock import Clock, Patience
+from resources.router.endings import REASONS
+from resources.router.executor import RegionExecutor
+from resources.router.handler import RegionStepHandler
+from tests.clusters import hooks
+from tests.clusters.cluster import Cluster, Job, Pod
+from tests.clusters.server import ApiServer, Trouble, write_kubeconfig
+
+REGIONS = ("EAST", "WEST", "NULL_ISLAND")
+PATIENCE = Patience(
+    request_s=20,  # of real time, on a busy machine: a hang is a closed connection here
+    launch_s=120,
+    verdict_s=30,
+    image_s=60,
+    unschedulable_s=60,
+    pending_s=900,
+    lost_s=300,
+)
+LOOK_EVERY_S = 10
+SLEEP_S = 5.0
+STEP_S = 2.5
+LIMIT_S = 4 * 3600  # a run that takes longer hangs
+AFTER_S = 900  # what could still happen happens within this, once the clusters are well again
+FAULTS = (
+    "api_error",
+    "hang",
+    "region_lost",
+    "region_dark",
+    "preemption",
+    "suspension",
+    "oom",
+    "eviction",
+    "lost_pod",
+    "lost_job",
+    "no_nodes",
+    "no_image",
+    "slow_watch",
+    "silent_worker",
+    "hung_worker",
+    "drain",
+    "lost_node",
+    "replaced_pod",
+    "cancel",
+)
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+STATUSES = (401, 403, 409, 410, 429, 429, 500, 500, 503)
+
+
+class StepProcess:
+    """A step's worker in a pod: begins, takes its time, writes its events; it may be asked to end, killed, starved."""
+
+    def __init__(self, simulation: "Simulation", region: str, pod: Pod) -> None:
+        self.reason = ""
+        self._simulation, self._region, self._pod = simulation, region, pod
+        env = {one["name"]: one.get("value", "") for one in pod.spec["containers"][0]["env"]}
+        packed = env["DAGSTER_COMPRESSED_EXECUTE_STEP_ARGS"]
+        self.args = deserialize_value(zlib.decompress(base64.b64decode(packed)).decode(), ExecuteStepArgs)
+        (self.step_key,) = self.args.step_keys_to_execute
+        rng = simulation.rng_of(f"{pod.job}")
+        self._begins_at = simulation.now() + rng.uniform(2, 12)
+        self._ends_at = self._begins_at + rng.uniform(5, rng.choice([30, 90, 400]))
+        limit_mib = int(pod.spec["containers"][0]["resources"]["limits"]["memory"].removesuffix("Mi"))
+        self._is_starved = simulation.memory_mib.get(self.step_key, 0) > limit_mib
+        self._ignores_term = rng.random() < 0.2
+        self.is_silent = simulation.takes(self.step_key, "silent_worker")
+        self.is_hung = simulation.takes(self.step_key, "hung_worker")
+        self.has_begun = False
+        self._code: int | None = None
+        self._is_interrupted = False
+
+    def poll(self) -> int | None:
+        now = self._simulation.now()
+        if self._code is None and not self.has_begun and now >= self._begins_at:
+            self._begin()
+        if self._code is None and self.has_begun:
+            if self._is_starved and now >= (self._begins_at + self._ends_at) / 2:
+                self.reason = "OOMKilled"
+                self._code = 137
+            elif self.is_silent and now >= self._ends_at:
+                self._code = 0
+            elif not self.is_hung and now >= self._ends_at:
+                self._drain()
+        return self._code
+
+    def terminate(self) -> None:
+        if self._code is not None or self._ignores_term or self.is_hung:
+            return
+        if not self.has_begun:
+            self._code = 143
+            return
+        self._is_interrupted = True
+        self._drain()
+
+    def kill(self) -> None:
+        if self._code is None:
+            self._code = 137
+
+    def log(self) -> str:
+        return f"{self.step_key} in {self._region}\n"
+
+    def work(self, context: dg.AssetExecutionContext) -> None:
+        """What the asset's code does."""
+        if self._is_interrupted:
+            raise DagsterExecutionInterruptedError()
+        self._simulation.done[self.step_key] += 1
+
+    def _begin(self) -> None:
+        """Writes what a worker writes first, and looks whether it may go on (as `dagster api execute_step` does)."""
+        instance, run = self._simulation.instance, self._run()
+        log = create_context_free_log_manager(instance, run)
+        DagsterEvent.step_worker_started(log, run.job_name, message="started", metadata={}, step_key=self.step_key)
+        retries = self.args.known_state.get_retry_state()
+        is_over = run.is_finished or run.status is dg.DagsterRunStatus.CANCELING
+        if is_over or not verify_step(instance, run, retries, [self.step_key]):
+            self._code = 0
+            return
+        self.has_begun = True
+        kind = (
+            DagsterEventType.STEP_RESTARTED if retries.get_attempt_count(self.step_key) else DagsterEventType.STEP_START
+        )
+        event = DagsterEvent(kind.value, run.job_name, step_key=self.step_key, message=f"{kind.value} {self.step_key}")
+        instance.report_dagster_event(event, run.run_id)
+
+    def _drain(self) -> None:
+        """Executes the step; that it began is written already."""
+        run, job = self._run(), self._simulation.job
+        plan = create_execution_plan(
+            job, run_config=run.run_config, step_keys_to_execute=[self.step_key], known_state=self.args.known_state
+        )
+        hooks.worker = self
+        try:
+            for _ in execute_plan_iterator(
+                plan, job, run, self._simulation.instance, run_config=run.run_config, retry_mode=self.args.retry_mode
+            ):
+                pass
+            self._code = 0
+        except DagsterExecutionInterruptedError:
+            self._code = 1
+        finally:
+            hooks.worker = None
+
+    def _run(self) -> dg.DagsterRun:
+        run = self._simulation.instance.get_run_by_id(self.args.run_id)
+        assert run is not None
+        return run
+
+
+class Log(InMemoryEventLogStorage):
+    """An event log in memory that takes the start of a step from its worker's first moment alone.
+
+    Who asks for what is new and has asked already is told so without a query: most of a run's time goes there.
+    """
+
+    stored = 0
+    told: tuple[Any, ...] = ()
+
+    def get_records_for_run(self, run_id: str, cursor: str | None = None, *more: Any, **named: Any) -> Any:
+        if (run_id, cursor, self.stored, more, named) == self.told:
+            return EventLogConnection(records=[], cursor=str(cursor), has_more=False)
+        found = super().get_records_for_run(run_id, cursor, *more, **named)
+        self.told = (run_id, found.cursor, self.stored, more, named)
+        return found
+
+    def store_event(self, event: EventLogEntry) -> None:
+        self.stored += 1
+        starts = (DagsterEventType.STEP_START, DagsterEventType.STEP_RESTARTED)
+        if hooks.worker is None or event.dagster_event is None or event.dagster_event.event_type not in starts:
+            super().store_event(event)
+
+
+@dataclass
+class Outage:
+    """A window in which a region's API misbehaves."""
+
+    begins_at: float
+    ends_at: float
+    kind: str
+    share: float
+    status: int = 0
+
+
+@dataclass
+class Ended:
+    """How a run ended, and what became of its clusters."""
+
+    seed: int
+    status: str
+    materialized: Counter[str]
+    succeeded: Counter[str]
+    failures: dict[str, str]
+    causes: dict[str, list[str]]
+    left: list[str]
+    dangling: list[str]
+    took_s: float
+    faults: list[str]
+    places: dict[str, list[str]]
+    done: Counter[str]
+
+    def complaints(self) -> list[str]:
+        """What is not as it was promised."""
+        said = []
+        if twice := [step for step, times in self.succeeded.items() if times > 1]:
+            said.append(f"run to success twice: {twice}")
+        if twice := [step for step, times in self.materialized.items() if times > 1]:
+            said.append(f"materialised twice: {twice}")
+        if unnamed := [job for job in self.dangling if job not in self.left]:
+            said.append(f"dangling: {unnamed}")
+        if self.status == "SUCCESS" and len(self.materialized) != 5:
+            said.append(f"success with {sorted(self.materialized)} alone")
+        if self.status == "FAILURE":
+            if not self.failures:
+                said.append("failed without a failed step")
+            said += [
+                f"{step} failed without a name: {how}"
+                for step, how in self.failures.items()
+                if not self._named(step, how)
+            ]
+        if self.status == "CANCELED" and "cancel" not in self.faults:
+            said.append("canceled by nobody")
+        if self.status not in ("SUCCESS", "FAILURE", "CANCELED"):
+            said.append(f"lost: it is {self.status}")
+        if self.took_s > LIMIT_S:
+            said.append(f"took {self.took_s:.0f} s")
+        return said
+
+    def _named(self, step: str, how: str) -> bool:
+        return any(f"{name}:" in how for name in REASONS) or bool(
+            self.causes.get(step)
+        )  # the reason beside it, in the log
+
+
+@dataclass
+class Simulation:
+    """One run under faults.
+
+    Args:
+        seed: what everything is drawn from.
+        servers: the API servers, one a region; they are given new clusters.
+        instance: where events go.
+        faults: kinds of faults; by default one to four, drawn.
+    """
+
+    seed: int
+    servers: dict[str, ApiServer]
+    kubeconfig: Path
+    instance: DagsterInstance
+    job: Any
+    faults: tuple[str, ...] | None = None
+    time_s: float = 1_000_000.0
+    done: Counter[str] = field(default_factory=Counter)
+    memory_mib: dict[str, int] = field(default_factory=dict)
+    trace: list[str] = field(default_factory=list)
+    outages: dict[str, list[Outage]] = field(default_factory=dict)
+    due: list[tuple[float, str, Callable[[], None]]] = field(default_factory=list)
+    afflicted: set[tuple[str, str]] = field(default_factory=set)
+    is_over: bool = False
+    is_canceled: bool = False
+
+    def __post_init__(self) -> None:
+        self.rng, self.haste = random.Random(self.seed), random.Random(f"haste {self.seed}")
+        self.clusters = {
+            region: Cluster(
+                region,
+                now=self.now,
+                start=lambda name, pod: StepProcess(self, name, pod),
+                start_delay_s=self.rng.uniform(0, 8),
+            )
+            for region in REGIONS
+        }
+        for region, server in self.servers.items():
+            server.cluster = self.clusters[region]
+            server.requests.clear()
+            server.gate = lambda method, path, region=region: self._gate(region, method, path)
+            self.outages[region] = []
+        chosen = self.faults if self.faults is not None else tuple(self.rng.sample(FAULTS, self.rng.randint(1, 4)))
+        self.faults = chosen
+        for fault in chosen:
+            getattr(self, f"_plan_{fault}")()
+
+    @property
+    def run_id(self) -> str:
+        """The run's name, from which the names of its Jobs are made."""
+        return f"{self.seed:08d}-0000-4000-8000-000000000000"
+
+    def now(self) -> float:
+        return self.time_s
+
+    def passing(self) -> float:
+        """What time it is to the router, for which time passes also between two of its calls."""
+        if not self.is_over and self.haste.random() < 0.04:
+            self.sleep(STEP_S)
+        return self.time_s
+
+    def rng_of(self, word: str) -> random.Random:
+        return random.Random(f"{self.seed}/{word.rsplit('-', 1)[-1]}/{len(self.trace)}")
+
+    def takes(self, step_key: str, fault: str) -> bool:
+        """Whether this fault is meant for the step; it befalls it once."""
+        found = (step_key, fault) in self.afflicted
+        self.afflicted.discard((step_key, fault))
+        return found
+
+    def executor(self) -> RegionExecutor:
+        handler = RegionStepHandler(
+            kubeconfig=str(self.kubeconfig), clock=Clock(self.passing, self.sleep), patience=PATIENCE
+        )
+        return RegionExecutor(
+            handler,
+            retries=RetryMode.ENABLED,
+            sleep_seconds=SLEEP_S,
+            check_step_health_interval_seconds=LOOK_EVERY_S,
+        )
+
+    def sleep(self, seconds: float) -> None:
+        """Lets time pass, in small steps, and happen what happens."""
+        until = self.time_s + seconds
+        if self.time_s - 1_000_000.0 > LIMIT_S:
+            raise TimeoutError(f"seed {self.seed} goes on after {LIMIT_S} s of its own time")
+        while self.time_s < until:
+            self.time_s = min(self.time_s + STEP_S, until)
+            for one in [one for one in self.due if one[0] <= self.time_s]:
+                self.due.remove(one)
+                self.trace.append(f"{self.time_s - 1e6:.0f} {one[1]}")
+                one[2]()
+            for cluster in self.clusters.values():
+                cluster.advance()
+
+    def run(self) -> Ended:
+        """Executes the graph to its end, then lets everything recover and looks at what is left."""
+        hooks.router = self.executor
+        definition = self.job.get_definition()
+        run = self.instance.create_run_for_job(definition, run_id=self.run_id, run_config=QUIET)
+        with pytest.MonkeyPatch.context() as patch:
+            clock = SimpleNamespace(time=self.now, sleep=self.sleep)
+            patch.setattr(loop, "time", clock)
+            patch.setattr(loop, "get_current_datetime", lambda: datetime_from_timestamp(self.time_s))
+            patch.setattr(active, "time", clock)
+            patch.setattr(active, "pop_captured_interrupt", lambda: self.is_canceled)
+            execute_run(self.job, run, self.instance)
+        took_s = self.time_s - 1_000_000.0
+        unfinished = [job.name for cluster in self.clusters.values() for job in cluster.dangling()]
+        self._recover()
+        return self._ended(run.run_id, took_s, unfinished)
+
+    def _recover(self) -> None:
+        self.is_over = True
+        self.due.clear()
+        for cluster in self.clusters.values():
+            cluster.is_dark, cluster.lag_s = False, 0.0
+            cluster.without.clear()
+            cluster.unpullable.clear()
+            for job in cluster.jobs.values():
+                if job.is_suspended:
+                    cluster.suspend(job, is_suspended=False)
+        for _ in range(AFTER_S // 5):
+            self.time_s += 5.0
+            for cluster in self.clusters.values():
+                cluster.advance()
+
+    def _ended(self, run_id: str, took_s: float, unfinished: list[str]) -> Ended:
+        run = self.instance.get_run_by_id(run_id)
+        assert run is not None
+        materialized: Counter[str] = Counter()
+        succeeded: Counter[str] = Counter()
+        failures: dict[str, str] = {}
+        causes: dict[str, list[str]] = {}
+        places: dict[str, list[str]] = {}
+        left: list[str] = []
+        for entry in self.instance.all_logs(run_id):
+            event = entry.dagster_event
+            if event is None:
+                continue
+            if event.event_type is DagsterEventType.ASSET_MATERIALIZATION:
+                materialized[str(event.step_key)] += 1
+            elif event.event_type is DagsterEventType.STEP_SUCCESS:
+                succeeded[str(event.step_key)] += 1
+            elif event.event_type is DagsterEventType.STEP_FAILURE:
+                error = event.step_failure_data.error
+                failures[str(event.step_key)] = error.message if error else ""
+            elif event.event_type is DagsterEventType.ENGINE_EVENT:
+                noted = event.engine_event_data.metadata
+                if "ending" in noted:
+                    causes.setdefault(str(event.step_key), []).append(str(noted["ending"].value))
+                if "left behind" in noted:
+                    left.append(str(noted["left behind"].value))
+                if "job" in noted:
+                    places.setdefault(str(event.step_key), []).append(
+                        f"{noted['region'].value}/{noted['hardware'].value}"
+                    )
+        dangling = [job.name for cluster in self.clusters.values() for job in cluster.dangling()]
+        return Ended(
+            self.seed,
+            run.status.value,
+            materialized,
+            succeeded,
+            failures,
+            causes,
+            left,
+            [*unfinished, *dangling],
+            took_s,
+            list(self.faults or ()),
+            places,
+            self.done,
+        )
+
+    # the requests
+
+    def _gate(self, region: str, method: str, path: str) -> Trouble | None:
+        if self.is_over:
+            return None
+        for outage in self.outages[region]:
+            if outage.begins_at <= self.time_s < outage.ends_at and self.rng.random() < outage.share:
+                return self._trouble(outage, method)
+        return None
+
+    def _trouble(self, outage: Outage, method: str) -> Trouble:
+        if outage.kind == "status":
+            is_done = outage.status >= 500 and self.rng.random() < 0.3
+            return Trouble(status=outage.status, is_done=is_done)
+        if outage.kind == "lost":
+            return Trouble()
+        way = self.rng.random()
+        if way < 0.4:
+            return Trouble()
+        if way < 0.7 or method == "GET":
+            return Trouble(is_done=True)
+        return Trouble(after_s=self.rng.uniform(1, 55))
+
+    # the faults
+
+    def _at(self, what: str, happen: Callable[[], None], *, after_s: float | None = None) -> None:
+        when = self.time_s + (self.rng.uniform(0, 300) if after_s is None else after_s)
+        self.due.append((when, what, happen))
+
+    def _window(self, kind: str, *, share: float, status: int = 0, longest_s: float = 240) -> None:
+        region, begins = self.rng.choice(REGIONS), self.time_s + self.rng.uniform(0, 250)
+        ends = begins + self.rng.uniform(10, longest_s)
+        self.outages[region].append(Outage(begins, ends, kind, share, status))
+        self.trace.append(f"{begins - 1e6:.0f}-{ends - 1e6:.0f} {region} {kind} {status or ''}")
+
+    def _plan_api_error(self) -> None:
+        for _ in range(self.rng.randint(1, 3)):
+            self._window("status", share=self.rng.choice([0.3, 0.7, 1.0]), status=self.rng.choice(STATUSES))
+
+    def _plan_hang(self) -> None:
+        for _ in range(self.rng.randint(1, 3)):
+            self._window("hang", share=self.rng.choice([0.3, 0.7, 1.0]))
+
+    def _plan_region_lost(self) -> None:
+        """The API is gone; what runs there may live or die."""
+        self._window("lost", share=1.0, longest_s=self.rng.choice([200, 2000, 20000]))
+
+    def _plan_region_dark(self) -> None:
+        """The whole region is gone, and comes back or not: what ran there is dead."""
+        region, begins_s = self.rng.choice(REGIONS), self.rng.uniform(0, 250)
+        lasts_s = self.rng.choice([120, 900, 20000])
+        self.outages[region].append(Outage(self.time_s + begins_s, self.time_s + begins_s + lasts_s, "lost", 1.0))
+
+        def darken() -> None:
+            cluster = self.clusters[region]
+            for pod in cluster.pods.values():
+                cluster.kill(pod)
+            cluster.is_dark = True
+
+        def lighten() -> None:
+            self.clusters[region].is_dark = False
+
+        self._at(f"{region} dark", darken, after_s=begins_s)
+        self._at(f"{region} light", lighten, after_s=begins_s + lasts_s)
+
+    def _some_pod(self) -> tuple[Cluster, Pod] | None:
+        running = [
+            (cluster, pod)
+            for cluster in self.clusters.values()
+            for pod in cluster.pods.values()
+            if pod.is_live and not cluster.is_dark
+        ]
+        return self.rng.choice(running) if running else None
+
+    def _disrupt(self, reason: str, *, times: int) -> None:
+        def happen() -> None:
+            if found := self._some_pod():
+                found[0].disrupt(found[1], reason, is_hard=self.rng.random() < 0.3)
+
+        for _ in range(self.rng.randint(1, times)):
+            self._at(f"pod: {reason or 'lost'}", happen)
+
+    def _plan_preemption(self) -> None:
+        self._disrupt("PreemptionByScheduler", times=4)
+
+    def _plan_drain(self) -> None:
+        self._disrupt("EvictionByEvictionAPI", times=2)
+
+    def _plan_eviction(self) -> None:
+        self._disrupt("Evicted", times=2)
+
+    def _plan_lost_pod(self) -> None:
+        self._disrupt("", times=2)
+
+    def _plan_lost_node(self) -> None:
+        self._disrupt("DeletionByTaintManager", times=2)
+
+    def _plan_replaced_pod(self) -> None:
+        def happen() -> None:
+            if found := self._some_pod():
+                found[0].replace(found[1])
+
+        self._at("pod replaced", happen)
+
+    def _plan_lost_job(self) -> None:
+        def happen() -> None:
+            if found := self._some_pod():
+                found[0].delete(found[1].namespace, found[1].job)
+
+        self._at("job deleted by somebody", happen)
+
+    def _plan_suspension(self) -> None:
+        def happen() -> None:
+            found = self._some_pod()
+            if found is None:
+                return
+            cluster, job = found[0], found[0].jobs.get((found[1].namespace, found[1].job))
+            if job is None:
+                return
+            cluster.suspend(job, is_suspended=True, is_hard=self.rng.random() < 0.4)
+            self._at("resumed", lambda: self._resume(cluster, job), after_s=self.rng.choice([5, 40, 400, 4000]))
+
+        for _ in range(self.rng.randint(1, 3)):
+            self._at("suspended", happen)
+
+    def _resume(self, cluster: Cluster, job: Job) -> None:
+        if not job.is_finished:
+            cluster.suspend(job, is_suspended=False)
+
+    def _plan_oom(self) -> None:
+        step = self.rng.choice(["readings", "features", "model", "small_model", "report"])
+        self.memory_mib[step] = self.rng.choice([3000, 7000, 30000, 500000])
+        self.trace.append(f"{step} wants {self.memory_mib[step]} MiB")
+
+    def _plan_no_nodes(self) -> None:
+        region, resource = self.rng.choice(
+            [("EAST", "nvidia.com/gpu"), ("WEST", "nvidia.com/gpu"), ("NULL_ISLAND", "cpu")]
+        )
+        cluster = self.clusters[region]
+        self._at(f"{region} has no {resource}", lambda: cluster.without.add(resource))
+        lasts_s = self.rng.choice([60, 400, 4000])
+        self._at(f"{region} has {resource}", lambda: cluster.without.discard(resource), after_s=300 + lasts_s)
+
+    def _plan_no_image(self) -> None:
+        from sinet_pipelines.regions import get_region
+
+        region = self.rng.choice(REGIONS)
+        cluster, image = self.clusters[region], get_region(region).cluster.image
+        self._at(f"{region} cannot pull", lambda: cluster.unpullable.add(image))
+        self._at(
+            f"{region} can pull", lambda: cluster.unpullable.discard(image), after_s=300 + self.rng.choice([20, 400])
+        )
+
+    def _plan_slow_watch(self) -> None:
+        for cluster in self.clusters.values():
+            cluster.lag_s = self.rng.uniform(1, 25)
+
+    def _plan_silent_worker(self) -> None:
+        self.afflicted.add(
+            (self.rng.choice(["readings", "features", "model", "small_model", "report"]), "silent_worker")
+        )
+
+    def _plan_hung_worker(self) -> None:
+        self.afflicted.add((self.rng.choice(["readings", "features", "model", "small_model", "report"]), "hung_worker"))
+
+    def _plan_cancel(self) -> None:
+        def happen() -> None:
+            self.is_canceled = True
+            run = self.instance.get_run_by_id(self.run_id)
+            assert run is not None
+            self.instance.report_run_canceling(run)
+
+        self._at("canceled", happen)
+
+
+@dataclass
+class Bench:
+    """What simulations share: the servers, the kubeconfig, the instance, the graph."""
+
+    servers: dict[str, ApiServer]
+    kubeconfig: Path
+    instance: DagsterInstance
+    job: Any
+
+    def simulation(self, seed: int, *, faults: tuple[str, ...] | None = None) -> Simulation:
+        return Simulation(seed, self.servers, self.kubeconfig, self.instance, self.job, faults=faults)
+
+    def close(self) -> None:
+        for server in self.servers.values():
+            server.close()
+
+
+def bench(folder: Path) -> Bench:
+    """Three servers, their kubeconfig, and an instance in memory."""
+    from dagster._core.definitions.reconstruct import ReconstructableRepository
+
+    from sinet_pipelines.regions import get_region
+
+    nowhere = Cluster("nowhere", now=lambda: 0.0, start=lambda name, pod: None)  # type: ignore[arg-type,return-value]
+    servers = {region: ApiServer(nowhere) for region in REGIONS}
+    contexts = {get_region(name).cluster.kubeconfig_context: server.url for name, server in servers.items()}
+    # workers here share the instance's memory, but their arguments want it to have a name
+    instance = DagsterInstance(
+        instance_type=InstanceType.EPHEMERAL,
+        local_artifact_storage=LocalArtifactStorage(str(folder)),
+        run_storage=InMemoryRunStorage(),
+        event_storage=Log(),
+        compute_log_manager=NoOpComputeLogManager(),
+        run_coordinator=DefaultRunCoordinator(),
+        run_launcher=SyncInMemoryRunLauncher(),
+        ref=InstanceRef.from_dir(str(folder)),
+    )
+    file = str(Path(__file__).with_name("graph.py"))
+    job = ReconstructableRepository.for_file(file, "defs", str(Path(__file__).parents[2])).get_reconstructable_job(
+        "__ASSET_JOB"
+    )
+    return Bench(servers, write_kubeconfig(folder / "kubeconfig", contexts), instance, job)

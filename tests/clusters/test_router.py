@@ -1,0 +1,157 @@
+"""The router as it is shipped: real client, real sockets, steps that are processes, in pods or beside the run."""
+
+import os
+import threading
+import time
+
+import pytest
+from dagster import AssetKey, DagsterEventType, DagsterInstance, DagsterRunStatus
+from dagster._core.execution.api import execute_run
+
+from tests.clusters.processes import carry_out, create
+from tests.clusters.server import Trouble
+
+pytestmark = pytest.mark.slow  # each step is a process that imports Dagster first
+LIMIT_S = 60
+
+
+@pytest.fixture
+def instance(tmp_path, monkeypatch):
+    monkeypatch.setenv("DAGSTER_STEP_DELEGATING_EXECUTOR_SLEEP_SECONDS", "0.2")
+    (tmp_path / "instance").mkdir()
+    with DagsterInstance.local_temp(str(tmp_path / "instance")) as made:
+        yield made
+
+
+def failure(instance, run, step):
+    (found,) = [
+        entry.dagster_event.step_failure_data
+        for entry in instance.all_logs(run.run_id, of_type=DagsterEventType.STEP_FAILURE)
+        if entry.dagster_event.step_key == step
+    ]
+    return found
+
+
+def told(instance, run):
+    entries = instance.all_logs(run.run_id, of_type=DagsterEventType.ENGINE_EVENT)
+    return [entry.dagster_event.message for entry in entries]
+
+
+def until(holds, limit_s=LIMIT_S):
+    deadline = time.monotonic() + limit_s
+    while not (found := holds()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return found
+
+
+def test_steps_run_in_the_clusters_of_their_regions(clusters, instance):
+    run = carry_out(clusters, instance, "readings", "report", "small_model")
+    assert run.status is DagsterRunStatus.SUCCESS
+    made = {name: len(cluster.made) for name, cluster in clusters.clusters.items()}
+    assert made == {"EAST": 1, "WEST": 1, "NULL_ISLAND": 1}
+
+
+def test_a_cheap_step_runs_beside_the_run_and_makes_no_pod(clusters, instance):
+    run = carry_out(clusters, instance, "tidy")
+    assert run.status is DagsterRunStatus.SUCCESS
+    assert all(cluster.made == [] for cluster in clusters.clusters.values())
+    made = instance.get_latest_materialization_event(AssetKey("tidy")).asset_materialization
+    assert made.metadata["parent"].value == os.getpid()
+
+
+def test_a_cheap_step_that_goes_without_a_word_fails_with_its_last_lines(clusters, instance):
+    run = carry_out(clusters, instance, "untidy")
+    assert run.status is DagsterRunStatus.FAILURE
+    found = failure(instance, run, "untidy")
+    assert "Error: its process beside the run ended with code 3" in found.error.message
+    assert "it all went wrong" in found.error.message
+
+
+def test_a_pod_that_goes_without_a_word_fails_with_code_and_last_lines_in_the_metadata(clusters, instance):
+    run = carry_out(clusters, instance, "crashing")
+    assert run.status is DagsterRunStatus.FAILURE
+    shown = failure(instance, run, "crashing").user_failure_data
+    assert shown.label == "Error"
+    assert "ended with code 4" in shown.description
+    assert "no such instruction" in shown.metadata["last lines"].value
+    assert (shown.metadata["region"].value, shown.metadata["hardware"].value) == ("NULL_ISLAND", "cpu")
+
+
+def test_a_step_without_a_region_is_named_and_its_neighbours_go_on(clusters, instance):
+    run = carry_out(clusters, instance, "unbound", "report")
+    assert run.status is DagsterRunStatus.FAILURE
+    assert "Unbound: step unbound has no sinet/region" in failure(instance, run, "unbound").error.message
+    assert instance.get_latest_materialization_event(AssetKey("report"))
+
+
+def test_a_region_that_refuses_fails_its_own_steps_alone_and_says_why(clusters, instance):
+    clusters.servers["NULL_ISLAND"].gate = lambda method, path: Trouble(status=403)
+    run = carry_out(clusters, instance, "report", "readings")
+    assert run.status is DagsterRunStatus.FAILURE
+    said = failure(instance, run, "report").error.message
+    assert "Refused: NULL_ISLAND's API answers 403 (jobs.batch is forbidden" in said
+    assert "sinet doctor" in said
+    assert instance.get_latest_materialization_event(AssetKey("readings"))
+
+
+def test_a_kubeconfig_without_the_context_is_a_failure_with_its_cure(clusters, instance):
+    text = clusters.kubeconfig.read_text()
+    from sinet_pipelines.regions import NULL_ISLAND
+
+    context = NULL_ISLAND.cluster.kubeconfig_context
+    clusters.kubeconfig.write_text(text.replace(f"name: {context}\n", "name: somewhere\n"))
+    run = carry_out(clusters, instance, "report")
+    assert run.status is DagsterRunStatus.FAILURE
+    assert f"has no usable context '{context}'" in failure(instance, run, "report").error.message
+
+
+def test_a_pod_that_is_killed_for_memory_gets_more_the_next_time(clusters, instance, monkeypatch):
+    monkeypatch.setitem(clusters.env, "STEP_S", "4")
+    cluster = clusters.clusters["EAST"]
+
+    def starve():
+        pod = until(lambda: next((one for one in cluster.pods.values() if one.phase == "Running"), None))
+        with cluster.lock:
+            pod.process.reason = "OOMKilled"
+            cluster.kill(pod)
+
+    thread = threading.Thread(target=starve)
+    thread.start()
+    run = carry_out(clusters, instance, "readings")
+    thread.join()
+    assert run.status is DagsterRunStatus.SUCCESS
+    memory = [
+        metadata["memory_factor"].value
+        for entry in instance.all_logs(run.run_id, of_type=DagsterEventType.ENGINE_EVENT)
+        if "memory_factor" in (metadata := entry.dagster_event.engine_event_data.metadata)
+    ]
+    assert memory == [1.0, 2.0]
+    assert len(cluster.deleted) == 1  # the first attempt's Job
+
+
+def test_a_canceled_run_leaves_no_job_pending_or_running(clusters, instance, monkeypatch):
+    from dagster._core.execution.plan import active
+
+    monkeypatch.setitem(clusters.env, "STEP_S", "60")
+    clusters.clusters["NULL_ISLAND"].without.add("cpu")  # the report's pod stays pending
+    asked = threading.Event()
+    monkeypatch.setattr(active, "pop_captured_interrupt", asked.is_set)
+    run, job = create(clusters, instance, "readings", "report")
+
+    def cancel():
+        until(lambda: any(pod.phase == "Running" for pod in clusters.clusters["EAST"].pods.values()))
+        until(lambda: clusters.clusters["NULL_ISLAND"].pods)
+        instance.report_run_canceling(instance.get_run_by_id(run.run_id))
+        asked.set()
+
+    thread = threading.Thread(target=cancel)
+    thread.start()
+    execute_run(job, run, instance)
+    thread.join()
+    assert instance.get_run_by_id(run.run_id).status is DagsterRunStatus.CANCELED
+    assert {name: list(cluster.jobs) for name, cluster in clusters.clusters.items()} == {
+        "EAST": [],
+        "WEST": [],
+        "NULL_ISLAND": [],
+    }

@@ -1,0 +1,152 @@
+"""A region's API, whatever it answers: a clear error or another try, and every call has an end."""
+
+import time
+from types import SimpleNamespace
+
+import pytest
+from kubernetes.client import V1Job, V1JobSpec, V1ObjectMeta, V1PodSpec, V1PodTemplateSpec
+
+from resources.router.clock import Clock, Patience
+from resources.router.cluster import connect
+from sinet_pipelines.errors import ClusterError
+from sinet_pipelines.regions import EAST
+from tests.clusters.cluster import Cluster
+from tests.clusters.server import ApiServer, Trouble, write_kubeconfig
+
+NAMESPACE = "sinet"
+
+
+class Hand:
+    """A clock that is turned by hand."""
+
+    def __init__(self):
+        self.time_s = 100.0
+
+    def clock(self):
+        return Clock(lambda: self.time_s, lambda seconds: None)
+
+
+def job(name="one", run="run-1"):
+    labels = {"dagster/run-id": run}
+    pod = V1PodTemplateSpec(metadata=V1ObjectMeta(labels={}), spec=V1PodSpec(containers=[{"name": "x", "image": "x"}]))
+    return V1Job(metadata=V1ObjectMeta(name=name, labels=labels), spec=V1JobSpec(template=pod))
+
+
+@pytest.fixture
+def site(tmp_path):
+    hand = Hand()
+    model = Cluster("EAST", now=lambda: hand.time_s, start=lambda name, pod: pytest.fail("nothing is to start"))
+    with ApiServer(model) as server:
+        kubeconfig = write_kubeconfig(tmp_path / "kubeconfig", {EAST.cluster.kubeconfig_context: server.url})
+        cluster = connect(EAST, kubeconfig=str(kubeconfig), clock=hand.clock(), patience=Patience(request_s=0.5))
+        yield SimpleNamespace(hand=hand, model=model, server=server, cluster=cluster, kubeconfig=kubeconfig)
+
+
+def refuse(site, status, *, times=1, **more):
+    left = [times]
+
+    def gate(method, path):
+        left[0] -= 1
+        return Trouble(status=status, **more) if left[0] >= 0 else None
+
+    site.server.gate = gate
+
+
+@pytest.mark.parametrize("status", [403])
+def test_what_a_server_will_never_take_is_final_and_says_where_to_look(site, status):
+    refuse(site, status)
+    with pytest.raises(ClusterError, match=r"EAST's API answers 403 \(jobs.batch is forbidden") as refused:
+        site.cluster.create(NAMESPACE, job())
+    assert refused.value.is_final
+    assert site.cluster.down_since is None
+
+
+@pytest.mark.parametrize("status", [401, 410, 429, 500, 503])
+def test_what_may_pass_is_not_final_and_closes_the_door_for_a_while(site, status):
+    refuse(site, status)
+    with pytest.raises(ClusterError, match=str(status)) as refused:
+        site.cluster.create(NAMESPACE, job())
+    assert not refused.value.is_final
+    assert refused.value.is_untouched == (status < 500)
+    asked = len(site.server.requests)
+    with pytest.raises(ClusterError, match=str(status)):
+        site.cluster.create(NAMESPACE, job())
+    assert len(site.server.requests) == asked  # the door is closed: nothing was sent
+    site.hand.time_s += 5
+    site.cluster.create(NAMESPACE, job())
+    assert site.model.made == ["one"]
+    assert site.cluster.down_since is None
+
+
+def test_a_server_that_asks_for_time_gets_it(site):
+    refuse(site, 429)
+    with pytest.raises(ClusterError, match="too many requests"):
+        site.cluster.look(NAMESPACE, "one")
+    site.hand.time_s += 2.9  # Retry-After says 3
+    with pytest.raises(ClusterError, match="too many requests"):
+        site.cluster.look(NAMESPACE, "one")
+    site.hand.time_s += 0.2
+    assert site.cluster.look(NAMESPACE, "one") is None
+
+
+def test_a_call_that_hangs_ends_and_nobody_knows_what_it_did(site):
+    site.server.gate = lambda method, path: Trouble(is_done=True, hang_s=3)
+    began = time.monotonic()
+    with pytest.raises(ClusterError, match="EAST's API does not answer") as lost:
+        site.cluster.create(NAMESPACE, job())
+    assert time.monotonic() - began < 2.5
+    assert not lost.value.is_untouched
+    assert site.model.made == ["one"]
+
+
+def test_a_job_that_was_made_without_an_answer_is_found_again(site):
+    refuse(site, 500, is_done=True)
+    with pytest.raises(ClusterError):
+        site.cluster.create(NAMESPACE, job())
+    site.hand.time_s += 5
+    site.cluster.create(NAMESPACE, job())
+    assert site.model.made == ["one"]
+
+
+def test_a_job_of_another_run_is_not_taken_for_ones_own(site):
+    site.cluster.create(NAMESPACE, job(run="run-2"))
+    with pytest.raises(ClusterError, match="already exists"):
+        site.cluster.create(NAMESPACE, job(run="run-1"))
+
+
+def test_a_job_that_is_going_is_not_taken_for_one_that_stays(site):
+    site.cluster.create(NAMESPACE, job())
+    assert site.cluster.delete(NAMESPACE, "one") is False
+    with pytest.raises(ClusterError, match="already exists"):
+        site.cluster.create(NAMESPACE, job())
+
+
+def test_a_conflict_about_nothing_is_tried_again(site):
+    refuse(site, 409)
+    with pytest.raises(ClusterError, match="409") as refused:
+        site.cluster.create(NAMESPACE, job())
+    assert not refused.value.is_final
+    site.cluster.create(NAMESPACE, job())
+    assert site.model.made == ["one"]
+
+
+def test_a_job_is_gone_only_when_the_server_says_so(site):
+    site.cluster.create(NAMESPACE, job())
+    assert site.cluster.delete(NAMESPACE, "one") is False
+    site.model.advance()
+    assert site.cluster.delete(NAMESPACE, "one") is True
+    assert site.cluster.look(NAMESPACE, "one") is None
+
+
+def test_nobody_at_the_address_is_an_error_that_had_no_effect(site):
+    site.server.close()
+    with pytest.raises(ClusterError, match="does not answer") as lost:
+        site.cluster.create(NAMESPACE, job())
+    assert lost.value.is_untouched
+
+
+def test_a_kubeconfig_without_the_context_is_named_with_its_cure(site, tmp_path):
+    other = write_kubeconfig(tmp_path / "other", {"elsewhere": site.server.url})
+    context = EAST.cluster.kubeconfig_context
+    with pytest.raises(ClusterError, match=rf"{other} has no usable context '{context}'.*`kubeconfig_context` of EAST"):
+        connect(EAST, kubeconfig=str(other), clock=Clock(), patience=Patience())

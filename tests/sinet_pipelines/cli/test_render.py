@@ -1,0 +1,164 @@
+"""The Job of every asset and check, by the real step handler, is one that a cluster's schema accepts word for word."""
+
+import json
+
+import kubernetes_validate
+import pytest
+import yaml
+from dagster._core.definitions.reconstruct import ReconstructableRepository
+
+from resources.placement import JOB_TAG, NEEDS_TAG
+from sinet_pipelines.cli.orchestrator import all_assets_job
+from sinet_pipelines.cli.render import rendered, show_job, step_of
+from sinet_pipelines.errors import UsageError
+from sinet_pipelines.hardware import HARDWARE, get_hardware
+from sinet_pipelines.placement.bindings import step_config
+from sinet_pipelines.placement.needs import Needs
+from sinet_pipelines.regions import REGIONS, get_region
+from tests.conftest import CHECKOUT
+
+KUBERNETES = "1.36"  # of the clusters on which all this was seen
+HERE = """
+import dagster as dg
+from resources.placement import bind, bind_check
+from sinet_pipelines.placement.needs import Needs
+from sinet_pipelines.regions import EAST, NULL_ISLAND, REGIONS
+from sinet_pipelines.schemas.contract import DataClass
+"""
+
+
+@pytest.fixture
+def here(monkeypatch, definitions):
+    """The checkout as the project, whose definitions are loaded."""
+    monkeypatch.setenv("SINET_PROJECT", str(CHECKOUT))
+    return definitions
+
+
+def jobs_of(folder, text):
+    """The Jobs of definitions that are written for a test."""
+    (folder / "planted.py").write_text(HERE + text)
+    repository = ReconstructableRepository.for_file(str(folder / "planted.py"), "defs", str(CHECKOUT))
+    return rendered(repository.get_reconstructable_job("__ASSET_JOB"), None)
+
+
+def test_every_asset_and_every_check_becomes_a_job_that_the_schema_accepts(here):
+    graph = here.resolve_asset_graph()
+    steps = {step_of(graph, key.to_user_string()) for key in graph.executable_asset_keys}
+    steps |= {step_of(graph, f"{check.asset_key.to_user_string()}:{check.name}") for check in graph.asset_check_keys}
+    jobs = rendered(*all_assets_job())
+    assert set(jobs) == steps
+    for job in jobs.values():
+        kubernetes_validate.validate(job, KUBERNETES, strict=True)
+
+
+def test_a_job_is_in_its_assets_region_and_on_its_hardware(here):
+    graph, jobs = here.resolve_asset_graph(), rendered(*all_assets_job())
+    for key in graph.executable_asset_keys:
+        node, job = graph.get(key), jobs[step_of(graph, key.to_user_string())]
+        region, hardware = get_region(node.tags["sinet/region"]), node.tags["sinet/hardware"]
+        pod = job["spec"]["template"]["spec"]
+        assert job["metadata"]["namespace"] == region.cluster.namespace
+        assert job["metadata"]["labels"]["sinet.ai/region"] == region.name
+        assert pod["nodeSelector"] == {**region.cluster.node_labels, **get_hardware(hardware).node_labels}
+        assert pod["containers"][0]["image"] == region.cluster.image
+        assert pod["serviceAccountName"] == region.cluster.service_account
+        needs = Needs.from_json(node.assets_def.op.tags[NEEDS_TAG])
+        assert pod["containers"][0]["resources"]["limits"]["memory"] == f"{needs.memory_mib}Mi"
+        assert job["spec"]["backoffLimit"] == 0
+        # the router asks for a first attempt by region, hardware and needs; what is shown is by the asset's own tag
+        assert json.loads(node.assets_def.op.tags[JOB_TAG]) == step_config(region, get_hardware(hardware), needs)
+
+
+def test_every_kind_in_every_region_with_everything_that_can_be_needed_is_a_job_too(tmp_path, definitions):
+    jobs = jobs_of(
+        tmp_path,
+        """
+EVERYTHING = dict(is_preemptible=True, priority="high", scratch_gib=50, checkpoint_seconds=600, latest_finish=None,
+                  storage=("parallel-file-system", "local-nvme", "object-store"))
+
+def make(region, hardware):
+    @dg.asset(name=f"{region.key}_{hardware}".replace("-", "_"),
+              **bind(region, data_class=DataClass.MODEL, hardware=hardware, needs=Needs(**EVERYTHING)))
+    def asset(): ...
+    return asset
+
+defs = dg.Definitions(assets=[make(region, hardware) for region in REGIONS for hardware in region.hardware],
+                      resources={region.key: dg.ResourceDefinition.none_resource() for region in REGIONS})
+""",
+    )
+    assert len(jobs) == sum(len(region.hardware) for region in REGIONS)
+    for job in jobs.values():
+        kubernetes_validate.validate(job, KUBERNETES, strict=True)
+    limits = [job["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"] for job in jobs.values()]
+    counted = {name for one in limits for name in one} - {"cpu", "memory"}
+    assert counted == {row.resource_name for row in HARDWARE if row.resource_name}
+
+
+def test_a_check_of_its_own_is_bound_by_its_binding(tmp_path, definitions):
+    jobs = jobs_of(
+        tmp_path,
+        """
+@dg.asset(**bind(EAST, data_class=DataClass.MODEL))
+def table(): ...
+
+@dg.asset_check(asset=table, **bind_check(NULL_ISLAND, hardware="fpga", needs=Needs(count=2)))
+def it_is_fine(): ...
+
+defs = dg.Definitions(assets=[table], asset_checks=[it_is_fine],
+                      resources={region.key: dg.ResourceDefinition.none_resource() for region in REGIONS})
+""",
+    )
+    job = jobs["table_it_is_fine"]
+    assert job["metadata"]["labels"]["sinet.ai/region"] == "NULL_ISLAND"
+    assert job["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]["sinet.ai/fpga"] == "2"
+
+
+@pytest.mark.parametrize("what", ["@dg.asset_check(asset=table)", "@dg.asset"])
+def test_what_is_bound_to_no_region_is_named(tmp_path, definitions, what):
+    with pytest.raises(UsageError, match=r"step \w*unbound is bound to no region; give its asset or check `bind"):
+        jobs_of(
+            tmp_path,
+            f"""
+@dg.asset(**bind(EAST, data_class=DataClass.MODEL))
+def table(): ...
+
+{what}
+def unbound(): ...
+
+is_check = isinstance(unbound, dg.AssetChecksDefinition)
+defs = dg.Definitions(assets=[table, *([] if is_check else [unbound])], asset_checks=[unbound] if is_check else [],
+                      resources={{region.key: dg.ResourceDefinition.none_resource() for region in REGIONS}})
+""",
+        )
+
+
+def test_the_command_prints_one_job_as_yaml_or_json(here, capsys):
+    show_job("training_set", project=CHECKOUT, as_json=False)
+    said = yaml.safe_load(capsys.readouterr().out)
+    assert (said["kind"], said["metadata"]["labels"]["dagster/op"]) == ("Job", "predictive_maintenance__training_set")
+    show_job("predictive_maintenance/evaluation:challenger_is_not_worse", project=CHECKOUT, as_json=True)
+    assert (
+        json.loads(capsys.readouterr().out)["metadata"]["labels"]["dagster/op"] == "predictive_maintenance__evaluation"
+    )
+
+
+@pytest.mark.parametrize(
+    ("asset", "words"),
+    [
+        (
+            "raw_telemetry",
+            "'raw_telemetry' is the last word of 3 assets; name one: EAST/predictive_maintenance/raw_tel",
+        ),
+        ("no_such", "no asset 'no_such'; name one: .* and .* more"),
+        ("training", "no asset 'training'; name one: .*predictive_maintenance/training_set"),
+        ("", "no asset ''; name one"),
+        (
+            "EAST/predictive_maintenance/landing_zone",
+            "nothing runs for EAST/predictive_maintenance/landing_zone: others",
+        ),
+        ("evaluation:is_nice", r"has no check 'is_nice' \(it has: .*challenger_is_not_worse.*\); name one"),
+    ],
+)
+def test_what_cannot_be_rendered_is_refused_with_what_can(definitions, asset, words):
+    with pytest.raises(UsageError, match=words):
+        step_of(definitions.resolve_asset_graph(), asset)

@@ -1,0 +1,274 @@
+"""One YAML file changes or adds a region or a kind; whatever is wrong in it is said with its line."""
+
+import re
+import textwrap
+from dataclasses import fields, replace
+from datetime import date
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sinet_pipelines import registry_file
+from sinet_pipelines.errors import RegistryError
+from sinet_pipelines.figures import Figure
+from sinet_pipelines.hardware import GIB, HARDWARE, read_hardware
+from sinet_pipelines.regions import EAST, REGIONS, read_registry
+from sinet_pipelines.registry_file import registry_path, with_entries
+from sinet_pipelines.sites import Agreement, TierKind
+from tests.conftest import CHECKOUT
+
+NORTH = """
+regions:
+  - name: NORTH
+    role: a plant of its own
+    hardware: [nvidia-t4, cpu]
+    cluster: {kubeconfig_context: north, node_cpu_millicores: 8000}
+"""
+
+
+@pytest.fixture
+def written(tmp_path):
+    """Writes a registry file; its path."""
+
+    def write(text):
+        path = tmp_path / "registry.yaml"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def by_name(path):
+    return {region.name: region for region in read_registry(path).regions}
+
+
+def test_without_a_file_the_rows_are_those_of_this_house():
+    assert read_registry(None).regions == REGIONS
+    assert read_hardware(None) == HARDWARE
+
+
+@pytest.mark.parametrize("text", ["", "# nothing yet\n", "regions: []\n", "{}"])
+def test_a_file_that_says_nothing_changes_nothing(written, text):
+    assert read_registry(written(text)).regions == REGIONS
+
+
+def test_a_fourth_region_is_one_entry_after_the_others(written):
+    found = by_name(written(NORTH))
+    assert list(found) == ["EAST", "WEST", "NULL_ISLAND", "NORTH"]
+    north = found["NORTH"]
+    assert (north.key, north.hardware) == ("north", ("nvidia-t4", "cpu"))
+    assert (north.cluster.kubeconfig_context, north.cluster.node_cpu_millicores) == ("north", 8000)
+    assert north.cluster.namespace == "sinet"
+
+
+def test_a_region_there_is_changes_in_what_is_said_alone(written):
+    east = by_name(
+        written(
+            """
+regions:
+  - name: EAST
+    cluster: {namespace: ml-east, queue: "", env: {HTTPS_PROXY: "http://proxy:3128"}}
+    pue: 1.08
+    carbon_g_per_kwh: {values: [HOURS], source: our own meter}
+    agreements:
+      - {table: live_sequences, to: WEST, purpose: inference, until: 2027-03-31}
+    storage:
+      - {kind: object-store, where: "https://s3.example", read_gib_per_s: 2, usd_per_gib_month: 0.02}
+""".replace("HOURS", ", ".join(["31.5"] * 24))
+        )
+    )["EAST"]
+    assert (east.cluster.namespace, east.cluster.queue) == ("ml-east", "")
+    assert east.cluster.env == {"HTTPS_PROXY": "http://proxy:3128"}
+    assert east.cluster.kubeconfig_context == EAST.cluster.kubeconfig_context
+    assert (east.role, east.hardware, east.links) == (EAST.role, EAST.hardware, EAST.links)
+    assert east.pue == Figure(1.08, "registry.yaml, line 5")  # a bare number's source is its line
+    assert (east.carbon_g_per_kwh.at(30), east.carbon_g_per_kwh.source) == (31.5, "our own meter")
+    assert east.agreements == (Agreement("live_sequences", "WEST", "inference", date(2027, 3, 31)),)
+    assert [tier.kind for tier in east.storage] == [TierKind.OBJECT_STORE]
+
+
+def test_a_kind_is_changed_and_another_joins(written):
+    kinds = {
+        row.id: row
+        for row in read_hardware(
+            written("""
+hardware:
+  - id: nvidia-t4
+    usd_per_hour: {value: 0.31, source: our contract of 2026}
+    usd_per_hour_spot: null
+    interruptions_per_hour: null
+  - id: nvidia-l4
+    memory_bytes: 25769803776
+    formats: [fp32, bf16, int8]
+    access: direct
+    source: NVIDIA L4 data sheet
+    accelerator: gpu
+    power_w: {value: 72, source: NVIDIA L4 data sheet}
+    usd_per_hour: {value: 0.7, source: near list prices, is_assumption: true}
+    peak_tflops: {int8: {value: 242, source: NVIDIA L4 data sheet}}
+    resource_name: nvidia.com/gpu
+    node_labels: {nvidia.com/gpu.product: NVIDIA-L4}
+    taint: nvidia.com/gpu
+""")
+        )
+    }
+    assert kinds["nvidia-t4"].usd_per_hour == Figure(0.31, "our contract of 2026")
+    assert kinds["nvidia-t4"].usd_per_hour_spot is None
+    assert kinds["nvidia-t4"].memory_bytes == 16 * GIB
+    assert kinds["nvidia-l4"].peak_tflops["int8"].value == 242
+    assert kinds["nvidia-l4"].usd_per_hour.is_assumption
+
+
+WRONG = {
+    "a section there is not": ("region:\n  - name: NORTH\n", "line 2: there is no section 'region'; the sections are"),
+    "no list": ("regions: {name: NORTH}\n", "line 1: a mapping stands here; a list"),
+    "no mapping": ("regions:\n  - NORTH\n", "line 2: a scalar stands here; a mapping"),
+    "no name": ("regions:\n  - role: a plant\n", "line 2: an entry of regions has no name; say which"),
+    "a word there is not": (NORTH + "    colour: blue\n", "line 7: region has no 'colour'; it has name, role"),
+    "a word twice": (NORTH + "    role: another\n", "line 7: 'role' stands here twice"),
+    "a name twice": (NORTH + NORTH.split("\n", 2)[2], r"line 7: two regions are called 'NORTH' \(the other: line 3\)"),
+    "one key for two": (NORTH.replace("NORTH", "North"), "line 3: a region is called 'North'; names are capitals"),
+    "too little": ("regions:\n  - name: NORTH\n", "line 2: region without role, hardware, cluster; say what it is"),
+    "a cluster without context": (
+        NORTH.replace("kubeconfig_context: north, ", ""),
+        "line 6: cluster without kubeconfig_context",
+    ),
+    "text for a number": (
+        NORTH.replace("8000", "8 cores"),
+        "line 6: found '8 cores'; a whole number is wanted",
+    ),
+    "a quantity for a number": (
+        "hardware:\n  - {id: cpu,\n     memory_bytes: 80Gi}\n",
+        "line 3: found '80Gi'; a whole number is wanted",
+    ),
+    "a number for text": (NORTH.replace("a plant of its own", "42"), "line 4: found '42'; text is wanted .put it in q"),
+    "a list for text": (NORTH.replace("a plant of its own", "[a]"), "line 4: a sequence stands here; text is wanted"),
+    "no day": (
+        NORTH + "    agreements:\n      - {table: t, to: EAST, purpose: training, until: 2027-02-30}\n",
+        "line 8: '2027-02-30': day is out of range for month; a day is wanted",
+    ),
+    "an agreement without an end": (
+        NORTH + "    agreements:\n      - {table: t, to: EAST, purpose: training}\n",
+        "line 8: agreement without until; say what it is",
+    ),
+    "an agreement that never ends": (
+        NORTH + "    agreements:\n      - {table: t, to: EAST, purpose: training, until: never}\n",
+        "line 8: found 'never'; a day is wanted",
+    ),
+    "an agreement with nobody": (
+        NORTH + "    agreements:\n      - {table: t, to: SOUTH, purpose: training, until: 2027-02-28}\n",
+        r"line 3: NORTH has an agreement with SOUTH, which no row is \(known: EAST, WEST, NULL_ISLAND, NORTH\)",
+    ),
+    "hardware there is not": (NORTH.replace("nvidia-t4", "abacus"), "line 3: NORTH has hardware abacus, which no row"),
+    "no cpu": (NORTH.replace(", cpu", ""), "line 3: NORTH has no cpu .nvidia-t4.; add it"),
+    "raw let in": (NORTH + "    accepts: [feature, raw]\n", "line 3: NORTH accepts raw, which never leaves"),
+    "a class there is not": (
+        NORTH + "    accepts: [feature, secret]\n",
+        "line 7: found 'secret'; allowed are raw, seq",
+    ),
+    "a day of 23 hours": (
+        NORTH + f"    carbon_g_per_kwh: {{values: {[1] * 23}, source: meter}}\n",
+        "line 7: 23 hours from 'meter', the least 1; give 24 numbers of 0 or more",
+    ),
+    "a price below nothing": (NORTH + "    pue: -1\n", "line 7: a figure is -1"),
+    "a figure from nowhere": (NORTH + "    pue: {value: 1.1}\n", "line 7: figure without source"),
+    "a tier mounted nowhere": (
+        NORTH + "    storage:\n      - {kind: local-nvme, where: x, read_gib_per_s: 1, usd_per_gib_month: 0}\n",
+        "line 8: local-nvme at x is mounted at ''; give an absolute mount_path",
+    ),
+    "a format there is not": ("hardware:\n  - {id: cpu, formats: [fp3]}\n", "line 2: cpu has formats .'fp3'. .known"),
+    "a price of spot alone": (
+        "hardware:\n  - {id: fpga, usd_per_hour_spot: 1}\n",
+        "line 2: fpga: give usd_per_hour_spot and interruptions_per_hour both, or neither",
+    ),
+    "no YAML": ("regions:\n  - name: [NORTH\n", "line 3: no YAML: "),
+    "a tab": ("regions:\n\t- name: NORTH\n", "line 2: no YAML: found character"),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_what_is_wrong_is_said_with_its_line(written, what):
+    text, words = WRONG[what]
+    path = written(text)
+    with pytest.raises(RegistryError, match=f"registry.yaml, {words}"):
+        read_registry(path)
+
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=True) | st.text(max_size=8) | st.dates()
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["value", "source", "values", "to", "table", "kind", "kubeconfig_context"])
+            | st.text(max_size=4),
+            inner,
+            max_size=3,
+        )
+    ),
+    max_leaves=6,
+)
+FIELDS = [("regions", "name", f.name) for f in fields(EAST)] + [("hardware", "id", f.name) for f in fields(HARDWARE[0])]
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from(FIELDS), st.sampled_from(["EAST", "cpu", "NORTH"]), VALUES)
+def test_whatever_stands_in_the_file_is_rows_or_one_error_with_its_place(tmp_path, field, named, value):
+    section, by, name = field
+    path = tmp_path / "registry.yaml"
+    path.write_text(yaml.safe_dump({section: [{by: named, name: value}]}))
+    said = str(path)
+    try:
+        assert read_registry(path).regions
+    except RegistryError as error:
+        said = str(error)
+    assert str(path) in said
+
+
+def test_two_rows_of_one_name_are_refused():
+    with pytest.raises(RegistryError, match=r"two rows of regions have one name \(there are: EAST\); rename one"):
+        with_entries((EAST, replace(EAST, role="another")), "regions", by="name", path=None)
+
+
+@pytest.mark.parametrize("end", [None, "2028-12-31"])
+def test_an_agreement_ends_on_a_day(end):
+    with pytest.raises(RegistryError, match="the agreement on t to EAST has no end .*; say until when"):
+        Agreement("t", "EAST", "training", end)
+
+
+def test_an_agreement_names_what_it_is_about():
+    with pytest.raises(RegistryError, match="names table, to and purpose, and this one does not"):
+        Agreement("t", "EAST", "", date(2028, 1, 1))
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path):
+    path = tmp_path / "registry.yaml"
+    path.write_bytes(b"\xff\xfe\x00regions")
+    with pytest.raises(RegistryError, match="registry.yaml: no YAML: .*write it as text in UTF-8"):
+        read_registry(path)
+
+
+def test_the_file_is_the_one_that_is_named_or_lies_beside_the_checkout(written, tmp_path, monkeypatch):
+    monkeypatch.delenv("SINET_REGISTRY", raising=False)
+    monkeypatch.setenv("SINET_PROJECT", str(tmp_path))
+    assert registry_path() is None
+    path = written(NORTH)
+    assert registry_path() == path
+    other = path.with_name("other.yaml")
+    other.write_text("")
+    monkeypatch.setenv("SINET_REGISTRY", str(other))
+    assert registry_path() == other
+    other.unlink()
+    with pytest.raises(RegistryError, match=r"SINET_REGISTRY is .*other.yaml, which is no file; name a registry file"):
+        registry_path()
+
+
+def test_the_files_that_the_pages_show_are_read(written):
+    shown = [(CHECKOUT / "docs" / "clusters.md").read_text(), registry_file.__doc__]
+    for page in shown:
+        block = re.search(r"^    regions:\n(?:    .*\n|\n)+", page, re.MULTILINE)[0]
+        found = by_name(written(textwrap.dedent(block)))
+        assert found["NORTH"].cluster.kubeconfig_context.endswith("north")
+        assert found["EAST"].cluster.namespace.startswith("ml")
