@@ -16,6 +16,7 @@ from assets.validation import QUARANTINED
 from resources.keys import regional_key
 from resources.settings import settings
 from resources.versions import total_of
+from sinet_pipelines.errors import ModelNotFoundError
 from sinet_pipelines.features.splits import HELD_OUT_SHARE
 from sinet_pipelines.ingestion import cmapss, simulator
 from sinet_pipelines.ingestion.fleet import Fleet, read_fleet
@@ -23,15 +24,13 @@ from sinet_pipelines.metrics.coverage import covered_band
 from sinet_pipelines.models.families import YARDSTICKS
 from sinet_pipelines.regions import EAST, REGIONS, WEST
 from sinet_pipelines.registry import card_facts as facts
-from sinet_pipelines.registry.versions import Version
+from sinet_pipelines.registry.versions import CHAMPION, Version, list_versions
 from sinet_pipelines.schemas.features import EVALUATION_RESULTS, TRAINING_SET, WINDOW_FEATURES
 from sinet_pipelines.training.candidate import Candidate, newest_candidate
 
 
 def gather_card(context: dg.AssetExecutionContext) -> facts.ModelCard:
     """The card of the newest challenger, champion or not."""
-    from sinet_pipelines.registry.versions import list_versions
-
     east, west = here(context, EAST), here(context, WEST)
     verdict = json.loads(east.blobs.get_ref(VERDICT))
     choice = json.loads(west.blobs.get_ref(CHOICE))
@@ -39,7 +38,12 @@ def gather_card(context: dg.AssetExecutionContext) -> facts.ModelCard:
     chosen = next(row for row in choice if row["chosen"])
     versions = list_versions(context.resources.registry.tracking, MODEL)
     served = west.blobs.resolve(graph_ref(chosen["name"]))
-    version = next(one for one in versions if one.sha256 == served)
+    version = next((one for one in versions if one.sha256 == served), None)
+    if version is None:
+        raise ModelNotFoundError(
+            f"the graph that goes out ({str(served)[:16]}) is none of the {len(versions)} versions of {MODEL}; "
+            "materialise registered_model"
+        )
     fleet = read_fleet(settings().home)
     return facts.ModelCard(
         name=MODEL,
@@ -90,7 +94,7 @@ def gather_card(context: dg.AssetExecutionContext) -> facts.ModelCard:
             tables={"training_set": candidates[verdict["family"]].training_set_version},
             made_at=datetime.now(UTC).isoformat(timespec="seconds"),
         ),
-        decision=facts.Decision(verdict["passed"], verdict["reason"]),
+        decision=facts.Decision(CHAMPION in version.aliases, verdict["reason"]),
         reproduce="sinet run" if fleet is None or fleet.simulated else f"sinet run --data <the folder {fleet.name}>",
     )
 

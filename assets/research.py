@@ -151,7 +151,11 @@ def spiking_verdict(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         family=candidate.family,
         run_id=candidate.run_id,
         file=FILE,
-        tags={"region": SPIKING.region, "verdict": verdict.sentence},
+        tags={
+            "region": SPIKING.region,
+            "verdict": verdict.sentence,
+            "rmse_cycles": f"{own['rmse_capped']:.3f}",  # for the model card, which stands the versions side by side
+        },
     )
     return made(
         context,

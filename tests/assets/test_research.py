@@ -129,6 +129,8 @@ def test_judged_twice_it_is_one_version_without_an_alias_that_tells_its_verdict(
     assert [(one.family, one.aliases) for one in versions] == [("spiking", ())]
     assert versions[0].tags["region"] == "NULL_ISLAND"
     assert versions[0].tags["verdict"] == check(instance).description
+    figure = page(instance, VERDICT)["rmse_capped_cycles"].value
+    assert float(versions[0].tags["rmse_cycles"]) == pytest.approx(figure, abs=1e-3)
 
 
 def test_the_registered_file_is_the_whole_challenger(made):
