@@ -98,7 +98,8 @@ class StepProcess:
         (self.step_key,) = self.args.step_keys_to_execute
         rng = simulation.rng_of(f"{pod.job}")
         self._begins_at = simulation.now() + rng.uniform(2, 12)
-        self._ends_at = self._begins_at + rng.uniform(5, rng.choice([30, 90, 400]))
+        drawn_s = rng.uniform(5, rng.choice([30, 90, 400]))
+        self._ends_at = self._begins_at + (simulation.takes_s or drawn_s)
         limit_mib = int(pod.spec["containers"][0]["resources"]["limits"]["memory"].removesuffix("Mi"))
         self._is_starved = simulation.memory_mib.get(self.step_key, 0) > limit_mib
         self._ignores_term = rng.random() < 0.2
@@ -293,6 +294,7 @@ class Simulation:
     outages: dict[str, list[Outage]] = field(default_factory=dict)
     due: list[tuple[float, str, Callable[[], None]]] = field(default_factory=list)
     afflicted: set[tuple[str, str]] = field(default_factory=set)
+    takes_s: float = 0.0  # each step's work; 0: drawn
     is_over: bool = False
     is_canceled: bool = False
 
@@ -369,6 +371,8 @@ class Simulation:
         """Executes the graph to its end, then lets everything recover and looks at what is left."""
         hooks.router = self.executor
         definition = self.job.get_definition()
+        if self.instance.has_run(self.run_id):
+            self.instance.delete_run(self.run_id)  # another simulation of this seed
         run = self.instance.create_run_for_job(definition, run_id=self.run_id, run_config=QUIET)
         with pytest.MonkeyPatch.context() as patch:
             clock = SimpleNamespace(time=self.now, sleep=self.sleep)
@@ -459,6 +463,10 @@ class Simulation:
             return Trouble(status=outage.status, is_done=is_done)
         if outage.kind == "lost":
             return Trouble()
+        if outage.kind == "unanswered":
+            return Trouble(is_done=True)
+        if outage.kind == "late":
+            return Trouble(after_s=50)
         way = self.rng.random()
         if way < 0.4:
             return Trouble()
@@ -468,7 +476,8 @@ class Simulation:
 
     # the faults
 
-    def _at(self, what: str, happen: Callable[[], None], *, after_s: float | None = None) -> None:
+    def at(self, what: str, happen: Callable[[], None], *, after_s: float | None = None) -> None:
+        """Lets something happen once, so much later than now."""
         when = self.time_s + (self.rng.uniform(0, 300) if after_s is None else after_s)
         self.due.append((when, what, happen))
 
@@ -505,8 +514,8 @@ class Simulation:
         def lighten() -> None:
             self.clusters[region].is_dark = False
 
-        self._at(f"{region} dark", darken, after_s=begins_s)
-        self._at(f"{region} light", lighten, after_s=begins_s + lasts_s)
+        self.at(f"{region} dark", darken, after_s=begins_s)
+        self.at(f"{region} light", lighten, after_s=begins_s + lasts_s)
 
     def _some_pod(self) -> tuple[Cluster, Pod] | None:
         running = [
@@ -523,7 +532,7 @@ class Simulation:
                 found[0].disrupt(found[1], reason, is_hard=self.rng.random() < 0.3)
 
         for _ in range(self.rng.randint(1, times)):
-            self._at(f"pod: {reason or 'lost'}", happen)
+            self.at(f"pod: {reason or 'lost'}", happen)
 
     def _plan_preemption(self) -> None:
         self._disrupt("PreemptionByScheduler", times=4)
@@ -545,14 +554,14 @@ class Simulation:
             if found := self._some_pod():
                 found[0].replace(found[1])
 
-        self._at("pod replaced", happen)
+        self.at("pod replaced", happen)
 
     def _plan_lost_job(self) -> None:
         def happen() -> None:
             if found := self._some_pod():
                 found[0].delete(found[1].namespace, found[1].job)
 
-        self._at("job deleted by somebody", happen)
+        self.at("job deleted by somebody", happen)
 
     def _plan_suspension(self) -> None:
         def happen() -> None:
@@ -563,10 +572,10 @@ class Simulation:
             if job is None:
                 return
             cluster.suspend(job, is_suspended=True, is_hard=self.rng.random() < 0.4)
-            self._at("resumed", lambda: self._resume(cluster, job), after_s=self.rng.choice([5, 40, 400, 4000]))
+            self.at("resumed", lambda: self._resume(cluster, job), after_s=self.rng.choice([5, 40, 400, 4000]))
 
         for _ in range(self.rng.randint(1, 3)):
-            self._at("suspended", happen)
+            self.at("suspended", happen)
 
     def _resume(self, cluster: Cluster, job: Job) -> None:
         if not job.is_finished:
@@ -582,17 +591,17 @@ class Simulation:
             [("EAST", "nvidia.com/gpu"), ("WEST", "nvidia.com/gpu"), ("NULL_ISLAND", "cpu")]
         )
         cluster = self.clusters[region]
-        self._at(f"{region} has no {resource}", lambda: cluster.without.add(resource))
+        self.at(f"{region} has no {resource}", lambda: cluster.without.add(resource))
         lasts_s = self.rng.choice([60, 400, 4000])
-        self._at(f"{region} has {resource}", lambda: cluster.without.discard(resource), after_s=300 + lasts_s)
+        self.at(f"{region} has {resource}", lambda: cluster.without.discard(resource), after_s=300 + lasts_s)
 
     def _plan_no_image(self) -> None:
         from sinet_pipelines.regions import get_region
 
         region = self.rng.choice(REGIONS)
         cluster, image = self.clusters[region], get_region(region).cluster.image
-        self._at(f"{region} cannot pull", lambda: cluster.unpullable.add(image))
-        self._at(
+        self.at(f"{region} cannot pull", lambda: cluster.unpullable.add(image))
+        self.at(
             f"{region} can pull", lambda: cluster.unpullable.discard(image), after_s=300 + self.rng.choice([20, 400])
         )
 
@@ -609,13 +618,18 @@ class Simulation:
         self.afflicted.add((self.rng.choice(["readings", "features", "model", "small_model", "report"]), "hung_worker"))
 
     def _plan_cancel(self) -> None:
-        def happen() -> None:
-            self.is_canceled = True
-            run = self.instance.get_run_by_id(self.run_id)
-            assert run is not None
-            self.instance.report_run_canceling(run)
+        self.at("canceled", self.cancel)
 
-        self._at("canceled", happen)
+    def cancel(self) -> None:
+        """What somebody does on the run's page."""
+        self.is_canceled = True
+        run = self.instance.get_run_by_id(self.run_id)
+        assert run is not None
+        self.instance.report_run_canceling(run)
+
+    def disturb(self, region: str, kind: str, *, lasts_s: float) -> None:
+        """Lets every request to a region be lost in one way from now on."""
+        self.outages[region].append(Outage(self.time_s, self.time_s + lasts_s, kind, 1.0))
 
 
 @dataclass

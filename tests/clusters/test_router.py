@@ -1,8 +1,10 @@
 """The router as it is shipped: real client, real sockets, steps that are processes, in pods or beside the run."""
 
 import os
+import random
 import threading
 import time
+from collections import Counter
 
 import pytest
 from dagster import AssetKey, DagsterEventType, DagsterInstance, DagsterRunStatus
@@ -155,3 +157,66 @@ def test_a_canceled_run_leaves_no_job_pending_or_running(clusters, instance, mon
         "WEST": [],
         "NULL_ISLAND": [],
     }
+
+
+class Misfortune:
+    """Does to real pods and servers, a few times and at moments drawn from a seed, what clusters do."""
+
+    def __init__(self, seed, clusters):
+        self._rng, self._clusters, self._over = random.Random(seed), clusters, threading.Event()
+        self._thread = threading.Thread(target=self._befall)
+
+    def __enter__(self):
+        self._thread.start()
+
+    def __exit__(self, *_):
+        self._over.set()
+        self._thread.join()
+
+    def _befall(self):
+        for _ in range(self._rng.randint(2, 4)):
+            if self._over.wait(self._rng.uniform(2, 12)):
+                return
+            name = self._rng.choice(["EAST", "EAST", "WEST", "NULL_ISLAND"])
+            self._rng.choice([self._take_away, self._take_away, self._suspend, self._refuse])(name)
+
+    def _take_away(self, name):
+        cluster = self._clusters.clusters[name]
+        reason = self._rng.choice(["PreemptionByScheduler", "EvictionByEvictionAPI", "Evicted", ""])
+        with cluster.lock:
+            for pod in list(cluster.pods.values()):
+                cluster.disrupt(pod, reason, is_hard=self._rng.random() < 0.5)
+
+    def _suspend(self, name):
+        cluster = self._clusters.clusters[name]
+        with cluster.lock:
+            for job in cluster.jobs.values():
+                if not job.is_finished:
+                    cluster.suspend(job, is_suspended=True, is_hard=self._rng.random() < 0.5)
+
+    def _refuse(self, name):
+        status, until_s = self._rng.choice([429, 500, 503, 0]), time.monotonic() + self._rng.uniform(1, 6)
+        trouble = Trouble(status=status, is_done=self._rng.random() < 0.5)
+        self._clusters.servers[name].gate = lambda method, path: trouble if time.monotonic() < until_s else None
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_processes_under_misfortune_end_as_they_should(clusters, instance, monkeypatch, seed):
+    monkeypatch.setitem(clusters.env, "STEP_S", "1")
+    names = ["readings", "features", "model", "small_model", "report"]
+    with Misfortune(seed, clusters):
+        run = carry_out(clusters, instance, *names, verdict_s=5.0, pending_s=60.0, farewell_s=5.0)
+    events = [entry.dagster_event for entry in instance.all_logs(run.run_id) if entry.dagster_event]
+    succeeded = Counter(event.step_key for event in events if event.is_step_success)
+    made = Counter(event.step_key for event in events if event.is_step_materialization)
+    assert max([*succeeded.values(), *made.values()], default=0) <= 1
+    if run.status is DagsterRunStatus.SUCCESS:
+        assert sorted(made) == sorted(names)
+    else:
+        failed = [event for event in events if event.is_step_failure]
+        explained = {
+            event.step_key for event in events if event.is_engine_event and "ending" in event.engine_event_data.metadata
+        }
+        assert failed
+        assert {event.step_key for event in failed} <= explained
+    assert all(cluster.dangling() == [] for cluster in clusters.clusters.values())

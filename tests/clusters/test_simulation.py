@@ -3,11 +3,31 @@
 A seed that fails here is replayed by `simulations.simulation(seed).run()`.
 """
 
+from functools import partial
+
 import pytest
+from dagster import DagsterEvent, DagsterEventType
+from dagster._core.execution.plan.objects import StepRetryData
+from dagster._utils.error import SerializableErrorInfo
 
 from tests.clusters.simulation import FAULTS
 
 FAST = range(40)
+KNOWN = [  # found by the simulation, or by taking out the line of the router that each is about
+    # a worker that was told to end, in a Job whose creation nobody had confirmed, failed without a name
+    (342, ("region_lost", "lost_node", "lost_job", "hang")),
+    # a worker that is told to end says only that: its cluster was not asked for the reason
+    (36, ("region_lost", "api_error", "lost_node")),
+    (47, ("lost_pod", "lost_node", "slow_watch")),
+    # the reason was asked for once, too early, and not again
+    (25, ("lost_job", "drain")),
+    # a Job that its queue had suspended stayed in the queue when the retry was launched
+    (5, ("suspension", "slow_watch")),
+    (14, ("suspension", "slow_watch")),
+    # a replaced pod is refused, its Job completes without a word, and the run waited for ever (dagster #33755)
+    (7, ("replaced_pod",)),
+    (16, ("api_error", "silent_worker", "lost_pod", "eviction")),
+]
 ALL = range(40, 540)
 CHUNK = 20
 
@@ -26,8 +46,55 @@ def test_five_hundred_more_runs_end_as_they_should(simulations, first):
         simulation = simulations.simulation(seed)
         if said := simulation.run().complaints():
             complaints[seed] = (simulation.faults, said)
-        simulations.instance.delete_run(simulation.run_id)
     assert complaints == {}
+
+
+@pytest.mark.parametrize(("seed", "faults"), KNOWN)
+def test_what_once_went_wrong_goes_well(simulations, seed, faults):
+    assert simulations.simulation(seed, faults=faults).run().complaints() == []
+
+
+def test_a_job_that_is_made_after_its_run_was_canceled_is_deleted_all_the_same(simulations):
+    simulation = simulations.simulation(20_001, faults=("cancel",))
+    simulation.due.clear()
+    simulation.disturb("EAST", "late", lasts_s=12)  # the first creation takes effect 50 s later, without an answer
+    simulation.at("canceled", simulation.cancel, after_s=20)
+    ended = simulation.run()
+    assert (ended.status, ended.complaints()) == ("CANCELED", [])
+    assert simulation.clusters["EAST"].made == simulation.clusters["EAST"].deleted != []
+
+
+def test_a_step_at_work_in_a_job_that_nobody_confirmed_is_not_begun_a_second_time(simulations):
+    simulation = simulations.simulation(20_002, faults=())
+    simulation.takes_s = 200
+    simulation.disturb("EAST", "unanswered", lasts_s=150)  # longer than the router tries to launch
+    ended = simulation.run()
+    assert (ended.status, ended.complaints(), ended.causes) == ("SUCCESS", [], {})
+    assert simulation.done == dict.fromkeys(ended.places, 1)
+
+
+def test_a_last_word_that_comes_twice_does_not_break_off_the_run(simulations):
+    simulation = simulations.simulation(20_003, faults=())
+    simulation.takes_s = 60
+    retry = DagsterEvent(
+        DagsterEventType.STEP_UP_FOR_RETRY.value,
+        "__ASSET_JOB",
+        step_key="readings",
+        event_specific_data=StepRetryData(SerializableErrorInfo("late", [], None)),
+    )
+    late = partial(simulations.instance.report_dagster_event, retry, simulation.run_id)
+    simulation.at("a word of a worker that was given up", late, after_s=100)  # readings has ended by then
+    ended = simulation.run()
+    assert (ended.status, ended.complaints()) == ("SUCCESS", [])
+
+
+def test_a_region_that_is_lost_before_its_step_began_is_left_for_another(simulations):
+    simulation = simulations.simulation(20_004, faults=())
+    simulation.takes_s = 60
+    simulation.at("EAST lost", partial(simulation.disturb, "EAST", "lost", lasts_s=20_000), after_s=142)
+    ended = simulation.run()
+    assert ended.places["model"] == ["EAST/nvidia-h100", "WEST/nvidia-a100"]
+    assert (ended.status, ended.complaints()) == ("SUCCESS", [])
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -58,8 +125,6 @@ def test_a_seed_gives_the_same_run_again(simulations):
     seed, faults = 30_000, ("preemption", "hang", "oom", "slow_watch")
     first = simulations.simulation(seed, faults=faults)
     once = first.run()
-    simulations.instance.delete_run(first.run_id)
     second = simulations.simulation(seed, faults=faults)
     again = second.run()
-    simulations.instance.delete_run(second.run_id)
     assert (once, first.trace) == (again, second.trace)

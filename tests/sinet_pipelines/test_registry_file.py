@@ -213,7 +213,7 @@ VALUES = st.recursive(
 FIELDS = [("regions", "name", f.name) for f in fields(EAST)] + [("hardware", "id", f.name) for f in fields(HARDWARE[0])]
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(FIELDS), st.sampled_from(["EAST", "cpu", "NORTH"]), VALUES)
 def test_whatever_stands_in_the_file_is_rows_or_one_error_with_its_place(tmp_path, field, named, value):
     section, by, name = field
