@@ -16,6 +16,7 @@ from assets.reports import agreements_entry, made
 from resources.keys import everywhere, global_key
 from resources.placement import bind
 from resources.regions import RegionResource
+from sinet_pipelines.placement.needs import Needs
 from sinet_pipelines.regions import EAST, NULL_ISLAND, REGIONS, WEST
 from sinet_pipelines.research.experiments import EXPERIMENTS, SPIKING
 from sinet_pipelines.research.recipe import Recipe
@@ -52,6 +53,7 @@ def _told(recipe: Recipe) -> dict[str, Any]:
         NULL_ISLAND,
         data_class=DataClass.MODEL,
         hardware=SPIKING.hardware,
+        needs=Needs(memory_mib=8192, count=1),
         reads=REGIONS,
         uses=["tracking"],
         kinds={"pytorch", "mlflow"},

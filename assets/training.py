@@ -22,6 +22,7 @@ from assets.reports import agreements_entry, entries_of, made
 from resources.keys import everywhere, global_key
 from resources.placement import bind
 from sinet_pipelines.features.splits import is_held_out
+from sinet_pipelines.placement.needs import Needs
 from sinet_pipelines.regions import EAST, REGIONS
 from sinet_pipelines.schemas.contract import DataClass
 from sinet_pipelines.schemas.events import FAILURE_EVENTS
@@ -85,7 +86,13 @@ def _failures(context: dg.AssetExecutionContext) -> pl.DataFrame:
     key=global_key("gradient_boosting"),
     deps=[global_key("training_set"), global_key("operating_regimes")],
     code_version=CODE_VERSION,
-    **bind(EAST, data_class=DataClass.MODEL, uses=["tracking"], kinds={"lightgbm", "mlflow"}),
+    **bind(
+        EAST,
+        data_class=DataClass.MODEL,
+        uses=["tracking"],
+        kinds={"lightgbm", "mlflow"},
+        needs=Needs(cpu_millicores=2000, memory_mib=8192),
+    ),
 )
 def gradient_boosting(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     """A forest of boosted trees (LightGBM) that predicts remaining useful life in cycles, capped at 125.
@@ -115,6 +122,13 @@ def gradient_boosting(context: dg.AssetExecutionContext) -> dg.MaterializeResult
         reads=REGIONS,
         uses=["tracking"],
         kinds={"pytorch", "mlflow"},
+        needs=Needs(
+            cpu_millicores=4000,
+            memory_mib=16_384,
+            count=1,
+            is_preemptible=True,  # minutes of work; what it would save is less than what it would make anew
+            may_move_to=(("EAST", "nvidia-h100"),),
+        ),
     ),
 )
 def temporal_convolution(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
