@@ -194,7 +194,7 @@ def evaluation(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     own = overall[choice.name]
     return made(
         context,
-        fingerprint(content_hash(results, EVALUATION_RESULTS), choice.name, verdict.passed),
+        fingerprint(content_hash(results, EVALUATION_RESULTS), choice.name, verdict.passed, verdict.reason),
         code_version=CODE_VERSION,
         entries={
             "decision": verdict.reason,

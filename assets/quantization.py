@@ -151,8 +151,7 @@ def onnx_models(context: dg.AssetExecutionContext) -> Iterator[dg.AssetCheckResu
 @dg.asset(
     key=global_key("int8_model"),
     deps=[
-        global_key("onnx_models"),
-        global_key("evaluation_set"),
+        *(global_key(name) for name in ("onnx_models", NETWORK, "evaluation_set")),
         *everywhere("calibration_sequences"),
         *everywhere("evaluation_sequences"),
     ],
@@ -166,7 +165,7 @@ def onnx_models(context: dg.AssetExecutionContext) -> Iterator[dg.AssetCheckResu
         )
     ],
     code_version=CODE_VERSION,
-    metadata=agreements_entry(CALIBRATION_SEQUENCES, to=WEST),
+    metadata=agreements_entry(CALIBRATION_SEQUENCES, EVALUATION_SEQUENCES, to=WEST),
     **bind(WEST, data_class=DataClass.MODEL, reads=REGIONS, kinds={"onnx"}),
 )
 def int8_model(context: dg.AssetExecutionContext) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
@@ -175,10 +174,8 @@ def int8_model(context: dg.AssetExecutionContext) -> Iterator[dg.AssetCheckResul
     A broken one is refused here; one that keeps its limits competes with the FP32 graphs on error, bytes and time.
     Trees and the average are not quantized: thresholds compare, they do not multiply.
     """
-    from sinet_pipelines.quantization.footprint import footprints
     from sinet_pipelines.quantization.int8 import quantize
-    from sinet_pipelines.quantization.limits import Answers, judge_quantization
-    from sinet_pipelines.quantization.session import answer, open_session
+    from sinet_pipelines.quantization.trial import put_on_trial
     from sinet_pipelines.training.candidate import newest_candidate
 
     east, west = here(context, EAST), here(context, WEST)
@@ -189,26 +186,24 @@ def int8_model(context: dg.AssetExecutionContext) -> Iterator[dg.AssetCheckResul
     int8 = quantize(fp32, sequences_from_table(drawn.to_arrow()), regimes=regimes)
     rows = east.tables.read(EVALUATION_SET).sort("unit", "cycle")
     sequences = sequences_at(sequences_of_all(context), rows)
-    costs = footprints({"fp32": fp32, "int8": int8}, sequences)
-    said = {name: answer(open_session(graph), sequences)["rul_cycles"] for name, graph in (("a", fp32), ("b", int8))}
-    answers = Answers(
+    verdict = put_on_trial(
+        {"fp32": fp32, "int8": int8},
+        sequences,
         true_B=np.minimum(rows["rul_cycles"].to_numpy(), MAX_RUL_CYCLES).astype(np.float64),
         region_B=rows["region"].to_numpy().astype(np.str_),
-        fp32_B=said["a"].astype(np.float64),
-        int8_B=said["b"].astype(np.float64),
     )
-    verdict = judge_quantization(answers, fp32=costs["fp32"], int8=costs["int8"])
     numbers = {name: round(float(value), 4) for name, value in verdict.numbers.items()}
     yield dg.AssetCheckResult(passed=verdict.passed, check_name=LIMITS, description=verdict.reason, metadata=numbers)
     if not verdict.passed:
         raise QuantizationError(f"{verdict.reason}; the champion goes on, train again or calibrate on more engines")
     name = west.blobs.put(int8)
     west.blobs.point(graph_ref(INT8), name)
-    kept = {"error_growth": verdict.numbers["error_growth"], "reason": verdict.reason}
+    growth = verdict.numbers["error_growth"]
+    kept = {"error_growth": growth, "reason": verdict.reason}
     west.blobs.point(LIMITS_KEPT, west.blobs.put(json.dumps(kept, sort_keys=True).encode()))
     yield made(
         context,
-        name[:16],
+        fingerprint(name, f"{growth:.6f}"),  # other truth may judge the same graph otherwise
         code_version=CODE_VERSION,
         entries={
             "decision": verdict.reason,
@@ -229,6 +224,7 @@ def int8_model(context: dg.AssetExecutionContext) -> Iterator[dg.AssetCheckResul
         *everywhere("evaluation_sequences"),
     ],
     code_version=CODE_VERSION,
+    metadata=agreements_entry(EVALUATION_SEQUENCES, to=WEST),
     **bind(WEST, data_class=DataClass.MODEL, reads=REGIONS, kinds={"onnx"}),
 )
 def served_graph(context: dg.AssetExecutionContext) -> dg.MaterializeResult:

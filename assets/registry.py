@@ -23,7 +23,7 @@ CODE_VERSION = "2"
 
 @dg.asset(
     key=global_key("registered_model"),
-    deps=[global_key("served_graph"), global_key("evaluation")],
+    deps=[global_key(name) for name in (*CANDIDATES, "onnx_models", "int8_model", "served_graph", "evaluation")],
     code_version=CODE_VERSION,
     **bind(EAST, data_class=DataClass.MODEL, reads=[WEST], uses=["registry", "tracking"], kinds={"mlflow"}),
 )

@@ -33,16 +33,17 @@ def entries_of(contract: Contract, region: Region, *, sources: Sources | None = 
     }
 
 
-def agreements_entry(contract: Contract, *, to: Region) -> dict[str, Any]:
+def agreements_entry(*contracts: Contract, to: Region) -> dict[str, Any]:
     """Definition metadata of an asset that reads sequences of other regions: under which agreements they come.
 
     Args:
-        contract: of the table of sequences.
+        contracts: of the tables of sequences.
         to: the region of the asset.
     """
     lines = ["| from | table | to | for | until |", "|---|---|---|---|---|"]
     lines += [
         f"| {region.name} | {one.table} | {one.to} | {one.purpose} | {one.until} |"
+        for contract in contracts
         for region in REGIONS
         for one in region.agreements
         if region != to and (one.table, one.to) == (contract.name, to.name)

@@ -161,7 +161,9 @@ def temporal_convolution(context: dg.AssetExecutionContext) -> dg.MaterializeRes
 
 @dg.asset(
     key=global_key("average"),
-    deps=[global_key(name) for name in ("gradient_boosting", "temporal_convolution", "training_set")],
+    deps=[
+        global_key(name) for name in ("gradient_boosting", "temporal_convolution", "training_set", "operating_regimes")
+    ],
     code_version=CODE_VERSION,
     **bind(EAST, data_class=DataClass.MODEL, uses=["tracking"], kinds={"mlflow"}),
 )

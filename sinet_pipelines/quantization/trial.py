@@ -1,7 +1,6 @@
 """Puts an INT8 graph on trial: opened, asked the same as its FP32 source, timed beside it, judged by the limits."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,24 +9,11 @@ from sinet_pipelines.errors import DisagreementError
 from sinet_pipelines.evaluation.gate import Verdict
 from sinet_pipelines.features.sequences import Sequences
 from sinet_pipelines.models.model import Floats
-from sinet_pipelines.quantization.footprint import Footprint, footprints
+from sinet_pipelines.quantization.footprint import footprints
 from sinet_pipelines.quantization.limits import Answers, judge_quantization
 from sinet_pipelines.quantization.session import answer, open_session
 
 FP32, INT8 = "fp32", "int8"
-
-
-@dataclass(frozen=True)
-class Trial:
-    """How an INT8 graph fared.
-
-    Attributes:
-        verdict: whether it may go further, with what it was judged by.
-        footprints: of `fp32` and `int8`; empty where the INT8 graph cannot be opened.
-    """
-
-    verdict: Verdict
-    footprints: Mapping[str, Footprint]
 
 
 def put_on_trial(
@@ -37,7 +23,7 @@ def put_on_trial(
     true_B: Floats,
     region_B: NDArray[np.str_],
     calls: int = 1000,
-) -> Trial:
+) -> Verdict:
     """Whether an INT8 graph keeps its limits; one that cannot be opened does not.
 
     Args:
@@ -55,8 +41,8 @@ def put_on_trial(
     try:
         int8 = open_session(graphs[INT8])
     except DisagreementError as error:
-        return Trial(Verdict(False, f"the INT8 graph is none: {error}"), {})
+        return Verdict(False, f"the INT8 graph is none: {error}")
     fp32_B, int8_B = (answer(session, sequences)["rul_cycles"].astype(np.float64) for session in (fp32, int8))
     measured = footprints({name: graphs[name] for name in (FP32, INT8)}, sequences, calls=calls)
     answers = Answers(true_B, region_B, fp32_B=fp32_B, int8_B=int8_B)
-    return Trial(judge_quantization(answers, fp32=measured[FP32], int8=measured[INT8]), measured)
+    return judge_quantization(answers, fp32=measured[FP32], int8=measured[INT8])

@@ -12,27 +12,26 @@ def questions(examples):
 
 
 def test_a_quantized_network_keeps_error_and_size(served_network, quantized_network, sequences, questions):
-    trial = put_on_trial({"fp32": served_network, "int8": quantized_network}, sequences, **questions)
-    assert sorted(trial.footprints) == ["fp32", "int8"]
-    assert trial.footprints["int8"].n_bytes == len(quantized_network)
-    assert {"growth_EAST", "growth_WEST"} <= set(trial.verdict.numbers)
-    assert trial.verdict.numbers["error_growth"] < 0.01
-    assert trial.verdict.numbers["weight_ratio"] < 0.3
-    assert 0.2 < trial.verdict.numbers["latency_ratio"] < 5  # on a busy machine
+    verdict = put_on_trial({"fp32": served_network, "int8": quantized_network}, sequences, **questions)
+    assert verdict.numbers["size_ratio"] == len(quantized_network) / len(served_network)
+    assert {"growth_EAST", "growth_WEST"} <= set(verdict.numbers)
+    assert verdict.numbers["error_growth"] < 0.01
+    assert verdict.numbers["weight_ratio"] < 0.3
+    assert 0.2 < verdict.numbers["latency_ratio"] < 5  # on a busy machine
 
 
 @pytest.mark.parametrize("spoil", [lambda graph: b"", lambda graph: graph[: len(graph) // 2]])
 def test_an_int8_graph_that_cannot_be_opened_is_broken_and_its_source_is_not(
     served_network, quantized_network, sequences, questions, spoil
 ):
-    trial = put_on_trial({"fp32": served_network, "int8": spoil(quantized_network)}, sequences, **questions)
-    assert not trial.verdict.passed
-    assert trial.verdict.reason.startswith("the INT8 graph is none")
+    verdict = put_on_trial({"fp32": served_network, "int8": spoil(quantized_network)}, sequences, **questions)
+    assert not verdict.passed
+    assert verdict.reason.startswith("the INT8 graph is none")
     with pytest.raises(DisagreementError):
         put_on_trial({"fp32": spoil(served_network), "int8": quantized_network}, sequences, **questions)
 
 
 def test_fp32_in_the_place_of_int8_breaks_the_limit_of_size(served_network, sequences, questions):
-    trial = put_on_trial({"fp32": served_network, "int8": served_network}, sequences, **questions)
-    assert not trial.verdict.passed
-    assert "bytes of weights" in trial.verdict.reason
+    verdict = put_on_trial({"fp32": served_network, "int8": served_network}, sequences, **questions)
+    assert not verdict.passed
+    assert "bytes of weights" in verdict.reason
