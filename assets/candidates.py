@@ -161,7 +161,7 @@ def _plots(fitted: Fitted, interval: "Interval") -> dict[str, bytes]:
     }
     curve = fitted.validated.rmse_by_epoch
     if len(curve) > 1:
-        plots["learning_curves"] = learning_curves([], curve, chosen_epoch=curve.index(min(curve)) + 1)
+        plots["learning_curves"] = learning_curves([], curve, chosen_epoch=fitted.validated.epochs)
     return plots
 
 

@@ -5,7 +5,6 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, cast
 
 import dagster as dg
-import numpy as np
 import polars as pl
 
 from assets.candidates import fit_candidate, kept_candidate, training_rows, training_sequences_of
@@ -71,7 +70,7 @@ def spiking_challenger(context: dg.AssetExecutionContext) -> dg.MaterializeResul
     network = EXPERIMENTS[SPIKING.family]
     fitted = fit_candidate(context, network, examples_of(rows, sequences=training_sequences_of(context, rows)))
     curve = fitted.validated.rmse_by_epoch
-    epochs = int(np.argmin(curve)) + 1
+    epochs = fitted.validated.epochs
     return kept_candidate(
         context,
         fitted,

@@ -145,7 +145,7 @@ def temporal_convolution(context: dg.AssetExecutionContext) -> dg.MaterializeRes
     network = TemporalConvolution(epochs=WALK_EPOCHS, engines_in_batch=1, learning_rate=WALK_LEARNING_RATE)
     examples = examples_of(rows, sequences=training_sequences_of(context, rows))
     fitted = fit_candidate(context, network, examples)
-    epochs = int(np.argmin(fitted.validated.rmse_by_epoch)) + 1
+    epochs = fitted.validated.epochs
     return kept_candidate(
         context,
         fitted,

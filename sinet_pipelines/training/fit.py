@@ -43,6 +43,11 @@ class CrossValidation:
     predicted_B: Floats
     rmse_by_epoch: tuple[float, ...]
 
+    @property
+    def epochs(self) -> int:
+        """How many epochs predict best, from 1; one for a family without epochs."""
+        return _least(self.rmse_by_epoch) + 1
+
 
 def require_not_held_out(training_set: pl.DataFrame) -> pl.DataFrame:
     """The training set, in which no engine may be that is kept for evaluation.
@@ -82,7 +87,7 @@ def cross_validate(
         paths.append(list(_path(family, examples.take(fold_B != fold), seed=seed)))
         report()
     rmse_E = _rmse_by_epoch(examples, fold_B, paths) if len(paths[0]) > 1 else []
-    best = int(np.argmin(rmse_E)) if rmse_E else 0
+    best = _least(rmse_E) if rmse_E else 0
     chosen = replace(family, epochs=best + 1) if isinstance(family, ByEpochs) else family  # type: ignore[type-var]
     predicted_B = np.full(len(examples), np.nan)
     for fold, path in enumerate(paths):
@@ -106,16 +111,14 @@ def _rmse_by_epoch(examples: Examples, fold_B: NDArray[np.int64], paths: Sequenc
     return [weighted_rmse(predicted_B, watched) for predicted_B in predicted_EB]
 
 
-def out_of_fold(
-    examples: Examples, *, family: Family, seed: int, folds: int = FOLDS, report: Callable[[], None] = lambda: None
-) -> Floats:
-    """(B,) prediction of every example by a model that was fitted without its engine; see `cross_validate`."""
-    return cross_validate(examples, family=family, seed=seed, folds=folds, report=report).predicted_B
-
-
 def weighted_rmse(predicted_B: Floats, examples: Examples) -> float:
     """RMSE in cycles, truth capped, each row counting one over its engine's life."""
     return float(np.sqrt(np.average((predicted_B - examples.target_B) ** 2, weights=examples.weight_B)))
+
+
+def _least(rmse_E: Sequence[float]) -> int:
+    """The first epoch of the least error, from 0; one whose error is no number is passed over where another is one."""
+    return min(range(len(rmse_E)), key=lambda epoch: (not np.isfinite(rmse_E[epoch]), rmse_E[epoch]))
 
 
 def _path(family: Family, examples: Examples, *, seed: int) -> Iterator[Model]:

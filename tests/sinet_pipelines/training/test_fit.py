@@ -7,7 +7,7 @@ import pytest
 from sinet_pipelines.errors import ContractError
 from sinet_pipelines.features.splits import is_held_out
 from sinet_pipelines.models.yardsticks import Constant, LinearModel
-from sinet_pipelines.training.fit import cross_validate, out_of_fold, require_not_held_out, weighted_rmse
+from sinet_pipelines.training.fit import cross_validate, require_not_held_out, weighted_rmse
 from tests.sinet_pipelines.models.examples import examples
 
 UNITS = [f"FD001-{number:04d}" for number in range(1, 40)]
@@ -43,6 +43,7 @@ class Warming:
     """A constant that comes nearer to the truth, epoch by epoch, until the third, and then leaves it."""
 
     epochs: int = 5
+    breaks_at: int | None = None  # from this epoch on it answers no number
     name = "warming"
     needs_sequences = False
 
@@ -53,7 +54,8 @@ class Warming:
     def fit_path(self, examples, *, seed: int):
         sound = Constant().fit(examples, seed=seed)
         for epoch in range(1, self.epochs + 1):
-            yield replace(sound, intercept=sound.intercept + 10.0 * abs(epoch - 3))
+            is_broken = self.breaks_at is not None and epoch >= self.breaks_at
+            yield replace(sound, intercept=np.nan if is_broken else sound.intercept + 10.0 * abs(epoch - 3))
 
     def load(self, files) -> LinearModel:
         return Constant().load(files)
@@ -62,15 +64,21 @@ class Warming:
 def test_the_number_of_epochs_is_the_one_that_predicts_best_out_of_fold():
     known = examples(sequences=False)
     found = cross_validate(known, family=Warming(), seed=0, folds=3)
-    assert found.family == Warming(epochs=3)
+    assert (found.family, found.epochs) == (Warming(epochs=3), 3)
     assert len(found.rmse_by_epoch) == 5
     assert min(found.rmse_by_epoch) == found.rmse_by_epoch[2]
     assert found.rmse_by_epoch[2] == pytest.approx(weighted_rmse(found.predicted_B, known), rel=0.05)
 
 
+def test_an_epoch_that_answers_no_number_is_not_the_best():
+    found = cross_validate(examples(sequences=False), family=Warming(breaks_at=3), seed=0, folds=3)
+    assert found.family == Warming(epochs=2, breaks_at=3)
+    assert np.isfinite(found.predicted_B).all()
+
+
 def test_every_row_is_predicted_by_a_model_that_has_not_seen_its_engine():
     known, family = examples(sequences=False), Remembering()
-    predicted = out_of_fold(known, family=family, seed=0, folds=3)
+    predicted = cross_validate(known, family=family, seed=0, folds=3).predicted_B
     assert np.isfinite(predicted).all()
     assert len(family.fits) == 3
     for unit in np.unique(known.unit_B):
@@ -83,5 +91,5 @@ def test_every_row_is_predicted_by_a_model_that_has_not_seen_its_engine():
 
 def test_progress_is_told_once_a_fit():
     told = []
-    out_of_fold(examples(sequences=False), family=Constant(), seed=0, folds=4, report=lambda: told.append(1))
+    cross_validate(examples(sequences=False), family=Constant(), seed=0, folds=4, report=lambda: told.append(1))
     assert len(told) == 4
