@@ -18,7 +18,9 @@ from sinet_pipelines.regions import EAST, REGIONS
 from sinet_pipelines.schemas.features import TRAINING_SEQUENCES, TRAINING_SET
 
 if TYPE_CHECKING:
+    import numpy as np
     import polars as pl
+    from numpy.typing import NDArray
 
     from sinet_pipelines.features.scaled import ScaledSequences
     from sinet_pipelines.models.interval import Interval
@@ -74,7 +76,7 @@ def kept_candidate(
     from sinet_pipelines.registry.runs import RunRecord, content_key
     from sinet_pipelines.storage.tables import content_hash
     from sinet_pipelines.training.candidate import Candidate, keep_answers, keep_candidate
-    from sinet_pipelines.training.conformal import conformal_interval, out_of_fold_coverage
+    from sinet_pipelines.training.conformal import conformal_interval, covered_out_of_fold, weighted_coverage
     from sinet_pipelines.training.fit import weighted_rmse
 
     place, examples, validated = here(context, EAST), fitted.examples, fitted.validated
@@ -82,10 +84,11 @@ def kept_candidate(
     regimes, data_version = newest_regimes(place), content_hash(rows, TRAINING_SET)
     engines = rows["unit"].n_unique()
     interval = conformal_interval(validated.predicted_B, examples.rul_B, examples.weight_B, engines=engines)
-    coverage = out_of_fold_coverage(validated.predicted_B, examples, folds=WALK_FOLDS, seed=SEED)
+    covered_B = covered_out_of_fold(validated.predicted_B, examples, folds=WALK_FOLDS, seed=SEED)
+    coverage = weighted_coverage(covered_B, examples)
     rmse, errors = weighted_rmse(validated.predicted_B, examples), rul_errors(validated.predicted_B, examples.rul_B)
     name = validated.family.name
-    plots = _plots(fitted, interval)
+    plots = _plots(fitted, interval, covered_B)
     files = {file: place.blobs.put(content) for file, content in fitted.model.files().items()}
     record = RunRecord(
         experiment=EXPERIMENT,
@@ -136,10 +139,9 @@ def kept_candidate(
     )
 
 
-def _plots(fitted: Fitted, interval: "Interval") -> dict[str, bytes]:
+def _plots(fitted: Fitted, interval: "Interval", covered_B: "NDArray[np.bool_]") -> dict[str, bytes]:
     """What out-of-fold answers look like, as pictures by name."""
     from sinet_pipelines.pictures.charts import coverage_by_predicted, learning_curves, predicted_against_true
-    from sinet_pipelines.training.conformal import is_covered
 
     examples, predicted_B = fitted.examples, fitted.validated.predicted_B
     shown_B = examples.cycle_B % SHOWN_EVERY == 0
@@ -154,7 +156,7 @@ def _plots(fitted: Fitted, interval: "Interval") -> dict[str, bytes]:
         ),
         "coverage_by_predicted": coverage_by_predicted(
             predicted_B[shown_B],
-            is_covered(interval, predicted_B[shown_B], examples.rul_B[shown_B]),
+            covered_B[shown_B],
             level=interval.level,
             title="Out of fold: coverage by predicted RUL",
         ),

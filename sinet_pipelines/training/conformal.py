@@ -48,10 +48,10 @@ def conformal_interval(
     return Interval(level, KNOTS, tuple(half_K.tolist()))
 
 
-def out_of_fold_coverage(
+def covered_out_of_fold(
     predicted_B: Floats, examples: Examples, *, folds: int, seed: int, level: float = INTERVAL_LEVEL
-) -> float:
-    """Share of truths that lie inside intervals calibrated without their fold; each row counts one over its life.
+) -> NDArray[np.bool_]:
+    """(B,) whether each truth lies inside an interval that was calibrated without its fold.
 
     Args:
         predicted_B: (B,) cycles, each by a model that was fitted without the row's engine.
@@ -60,7 +60,7 @@ def out_of_fold_coverage(
         seed: of the folds.
         level: share that should lie inside.
     """
-    fold_B, weight_B = engine_folds(examples.unit_B, folds=folds, seed=seed), examples.weight_B
+    fold_B = engine_folds(examples.unit_B, folds=folds, seed=seed)
     covered_B = np.zeros(len(examples), dtype=bool)
     for fold in range(folds):
         inside = fold_B == fold
@@ -73,7 +73,12 @@ def out_of_fold_coverage(
             level=level,
         )
         covered_B[inside] = is_covered(interval, predicted_B[inside], examples.rul_B[inside])
-    return float(np.average(covered_B, weights=weight_B))
+    return covered_B
+
+
+def weighted_coverage(covered_B: NDArray[np.bool_], examples: Examples) -> float:
+    """Share of truths inside, each row counting one over its engine's life."""
+    return float(np.average(covered_B, weights=examples.weight_B))
 
 
 def is_covered(interval: Interval, predicted_B: Floats, true_B: Floats) -> NDArray[np.bool_]:

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sinet_pipelines.errors import ContractError
-from sinet_pipelines.training.conformal import conformal_interval, is_covered, out_of_fold_coverage
+from sinet_pipelines.training.conformal import conformal_interval, covered_out_of_fold, is_covered, weighted_coverage
 from tests.sinet_pipelines.models.examples import examples
 
 
@@ -57,6 +57,6 @@ def test_out_of_fold_each_engine_is_covered_by_what_the_others_say():
     rng = np.random.default_rng(0)
     odd = known.unit_B == "FD001-0001"
     predicted = known.target_B + rng.normal(0, 3, len(known)) + np.where(odd, 30.0, 0.0)
-    share = out_of_fold_coverage(predicted, known, folds=5, seed=0)
+    share = weighted_coverage(covered_out_of_fold(predicted, known, folds=5, seed=0), known)
     assert share == pytest.approx(0.9, abs=0.09)
     assert share < 0.93
