@@ -6,7 +6,7 @@ import dagster as dg
 from numpy.typing import ArrayLike
 
 from sinet_pipelines.pictures.canvas import markdown_image
-from sinet_pipelines.pictures.sparkline import bars, histogram, sparkline
+from sinet_pipelines.pictures.sparkline import bars, sparkline
 from sinet_pipelines.storage.blobs import BlobStore
 
 
@@ -18,11 +18,6 @@ def glance(values: ArrayLike, *, label: str, unit: str = "", limit: float | None
 def glance_of_bars(values: ArrayLike, *, label: str, unit: str = "", limit: float | None = None) -> dg.MetadataValue:
     """The same with a bar for each value: for counts, of which none is a value too."""
     return dg.MetadataValue.md(bars(values, label=label, unit=unit, limit=limit))
-
-
-def glance_of_spread(values: ArrayLike, *, label: str, unit: str = "") -> dg.MetadataValue:
-    """How often values occur, with their count, median and range in words."""
-    return dg.MetadataValue.md(histogram(values, label=label, unit=unit))
 
 
 def behind(png: bytes, *, label: str) -> dg.MetadataValue:

@@ -14,7 +14,6 @@ from numpy.typing import ArrayLike, NDArray
 
 LONGEST = 1000  # characters that Dagster's page still draws in place are fewer
 MOST_POINTS, MOST_BARS = 60, 50  # of seven and of ten characters each: half of what there is
-HISTOGRAM_BINS = 20  # of six pixels each
 LABEL_CHARACTERS, UNIT_CHARACTERS = 60, 16
 
 WIDTH, HEIGHT, EDGE = 122, 36, 3  # pixels; the edge keeps a line's ends inside
@@ -62,28 +61,6 @@ def bars(values: ArrayLike, *, label: str, unit: str = "", limit: float | None =
     drawn = _thin(series, MOST_BARS)
     low, high = _range(np.append(drawn, 0.0), limit)
     return _image(_bars(drawn, low=low, high=high), series, label=label, unit=unit, limit=limit, span=(low, high))
-
-
-def histogram(values: ArrayLike, *, label: str, unit: str = "") -> str:
-    """How often values occur, in 20 equal bins from the least to the most, with count, median and range in words.
-
-    Args:
-        values: (n,) in any order, n from 0; what is no finite number is left out.
-        label: what they are.
-        unit: of the values.
-
-    >>> histogram([1.0, 2.0, 6.0], label="remaining life", unit="cycles").partition(") ")[2]
-    '**3** values, median **2** cycles (1 to 6)'
-    """
-    given = np.asarray(values, dtype=np.float64).ravel()
-    series = given[np.isfinite(given)]
-    if not len(series):
-        return _nothing(label)
-    place = _shares(series, low=float(series.min()), high=float(series.max()))
-    counts = np.bincount(np.minimum(place * HISTOGRAM_BINS, HISTOGRAM_BINS - 1).astype(int), minlength=HISTOGRAM_BINS)
-    drawn = _bars(counts.astype(np.float64), low=0.0, high=float(counts.max()))
-    said = f"**{len(series)}** values, median **{_number(np.median(series))}**{_unit(unit)} {_span(series)}"
-    return f"![{plain(label, LABEL_CHARACTERS)}]({_svg(drawn)}) {said}"
 
 
 def _image(drawn: str, series: Floats, *, label: str, unit: str, limit: float | None, span: tuple[float, float]) -> str:

@@ -17,8 +17,6 @@ import numpy as np
 from sinet_pipelines.errors import QuantizationError
 from sinet_pipelines.features.regimes import OperatingRegimes
 from sinet_pipelines.features.sequences import Sequences
-from sinet_pipelines.models.model import Model
-from sinet_pipelines.models.temporal_convolution import ConvolutionModel
 from sinet_pipelines.quantization.calibration import calibration_rows
 from sinet_pipelines.quantization.session import Singles, answer, feed, open_session
 
@@ -29,11 +27,6 @@ LARGEST = 127  # symmetric: -128 has no opposite
 # How the quantizer says that nothing is left to fold or fuse, which is so for a graph written by hand; else it warns,
 # twice. Its own preparation fails on these graphs or gains nothing (docs/decisions/0011).
 _PREPARED = ("onnx.quant.pre_process", "onnxruntime.quant")
-
-
-def is_quantizable(model: Model) -> bool:
-    """Whether a model has an INT8 form: a temporal convolution has; trees, lines and blends stay FP32."""
-    return isinstance(model, ConvolutionModel)
 
 
 def quantize(onnx_bytes: bytes, calibration: Sequences, *, regimes: OperatingRegimes) -> bytes:

@@ -68,13 +68,10 @@ def _rows(tensors: Mapping[str, Singles], rows: slice) -> dict[str, Singles]:
     return {name: values[rows] for name, values in tensors.items()}
 
 
-def median_latency_us(session: Any, sequences: Sequences, *, calls: int = 1000) -> float:
-    """The median time of one call about one engine, in microseconds, without any transport."""
-    return median_latencies_us({"": session}, sequences, calls=calls)[""]
-
-
 def median_latencies_us(sessions: Mapping[str, Any], sequences: Sequences, *, calls: int = 1000) -> dict[str, float]:
-    """The same of several sessions by name, who take turns, so that a busy moment meets all of them alike.
+    """The median time of one call about one engine, in microseconds, without any transport, of each session by name.
+
+    They take turns, so that a busy moment meets all of them alike.
 
     Args:
         sessions: by name.

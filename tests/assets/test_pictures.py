@@ -6,7 +6,7 @@ from datetime import date, timedelta
 import dagster as dg
 import polars as pl
 
-from assets.pictures import behind, glance, glance_of_bars, glance_of_spread
+from assets.pictures import behind, glance, glance_of_bars
 from resources.keys import regional_key
 from sinet_pipelines.ingestion.landing import LandingZone
 from sinet_pipelines.pictures.charts import error_against_truth
@@ -27,7 +27,7 @@ def is_a_chart(value):
 
 
 def test_a_glance_is_markdown_short_enough_to_be_drawn_in_place():
-    for draw in (glance, glance_of_bars, glance_of_spread):
+    for draw in (glance, glance_of_bars):
         drawn = draw(range(1000), label="rows " * 100, unit="rows")
         assert isinstance(drawn, dg.MarkdownMetadataValue)
         assert is_a_glance(drawn)

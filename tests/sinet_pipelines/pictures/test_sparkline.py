@@ -17,7 +17,6 @@ from sinet_pipelines.pictures.sparkline import (
     SERIES_COLOUR,
     WIDTH,
     bars,
-    histogram,
     sparkline,
 )
 
@@ -55,14 +54,6 @@ def test_whatever_is_given_it_is_short_and_well_formed(draw, series, label, unit
         assert re.fullmatch(r"[MVh,\d-]*", "".join(paths(root)))  # whole pixels alone
     else:
         assert said.endswith(": no value yet")
-
-
-@given(series=ANY_SERIES, label=st.text(), unit=st.text())
-def test_a_histogram_is_short_and_well_formed_and_counts_every_number(series, label, unit):
-    said = histogram(series, label=label, unit=unit)
-    assert len(said) < LONGEST
-    finite = sum(map(math.isfinite, series))
-    assert said.endswith(": no value yet") if not finite else picture_in(said)[2].startswith(f"**{finite}** values")
 
 
 @given(series=st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=500))
@@ -122,13 +113,6 @@ def test_a_bar_stands_for_each_value_and_none_for_zero():
     heights = [int(floor) - int(top) for floor, top in re.findall(r"M\d+,(\d+)V(\d+)", paths(root)[0])]
     assert heights == [30, 15]
     assert words == "last **2** rows (0 to 4)"
-
-
-def test_a_histogram_counts_what_falls_together():
-    _, root, words = picture_in(histogram([0.0, 0.0, 0.0, 0.0, 20.0, 20.0], label="x"))
-    found = re.findall(r"M(\d+),(\d+)V(\d+)", paths(root)[0])
-    assert [int(floor) - int(top) for _, floor, top in found] == [30, 15]
-    assert words == "**6** values, median **0** (0 to 20)"
 
 
 @pytest.mark.parametrize("back", ["#ffffff", "#171a23"])  # the page's light and dark
