@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import dagster as dg
+import numpy as np
 
 from assets.features import newest_regimes
 from assets.pictures import keep_pictures
@@ -18,7 +19,6 @@ from sinet_pipelines.regions import EAST, REGIONS
 from sinet_pipelines.schemas.features import TRAINING_SEQUENCES, TRAINING_SET
 
 if TYPE_CHECKING:
-    import numpy as np
     import polars as pl
     from numpy.typing import NDArray
 
@@ -141,12 +141,25 @@ def kept_candidate(
 
 def _plots(fitted: Fitted, interval: "Interval", covered_B: "NDArray[np.bool_]") -> dict[str, bytes]:
     """What out-of-fold answers look like, as pictures by name."""
-    from sinet_pipelines.pictures.charts import coverage_by_predicted, learning_curves, predicted_against_true
+    from sinet_pipelines.pictures.charts import (
+        calibration,
+        coverage_by_predicted,
+        learning_curves,
+        predicted_against_true,
+    )
+    from sinet_pipelines.training.conformal import coverage_by_level
 
     examples, predicted_B = fitted.examples, fitted.validated.predicted_B
+    shares = coverage_by_level(predicted_B, examples, folds=WALK_FOLDS, seed=SEED)
     shown_B = examples.cycle_B % SHOWN_EVERY == 0
     lower_B, upper_B = interval.around(predicted_B[shown_B])
     plots = {
+        "calibration": calibration(
+            list(shares),
+            list(shares.values()),
+            n=len(np.unique(examples.unit_B)),
+            title="Out of fold: promised and measured coverage",
+        ),
         "predicted_against_true": predicted_against_true(
             examples.target_B[shown_B],
             predicted_B[shown_B],

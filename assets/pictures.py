@@ -28,6 +28,7 @@ def behind(png: bytes, *, label: str) -> dg.MetadataValue:
 NAMES = (
     "predicted_against_true",
     "error_against_truth",
+    "calibration",
     "coverage_by_predicted",
     "learning_curves",
     "pareto",

@@ -16,6 +16,7 @@ from sinet_pipelines.models.model import Examples, Floats
 from sinet_pipelines.schemas.features import MAX_RUL_CYCLES
 
 KNOTS = (0.0, 25.0, 50.0, 75.0, 100.0, 125.0)  # cycles; five stretches of enough engines each
+LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)  # at which promises are held against what was measured
 LEAST_HALF_WIDTH = 1.0  # cycle: a truth is a whole number of them
 
 
@@ -74,6 +75,21 @@ def covered_out_of_fold(
         )
         covered_B[inside] = is_covered(interval, predicted_B[inside], examples.rul_B[inside])
     return covered_B
+
+
+def coverage_by_level(predicted_B: Floats, examples: Examples, *, folds: int, seed: int) -> dict[float, float]:
+    """Share of truths inside out-of-fold intervals of each level, each row counting one over its engine's life.
+
+    Args:
+        predicted_B: (B,) cycles, each by a model that was fitted without the row's engine.
+        examples: the rows.
+        folds: how many; those the predictions were made in.
+        seed: of the folds.
+    """
+    covered = {
+        level: covered_out_of_fold(predicted_B, examples, folds=folds, seed=seed, level=level) for level in LEVELS
+    }
+    return {level: weighted_coverage(covered_B, examples) for level, covered_B in covered.items()}
 
 
 def weighted_coverage(covered_B: NDArray[np.bool_], examples: Examples) -> float:

@@ -4,7 +4,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sinet_pipelines.errors import ContractError
-from sinet_pipelines.training.conformal import conformal_interval, covered_out_of_fold, is_covered, weighted_coverage
+from sinet_pipelines.training.conformal import (
+    LEVELS,
+    conformal_interval,
+    coverage_by_level,
+    covered_out_of_fold,
+    is_covered,
+    weighted_coverage,
+)
 from tests.sinet_pipelines.models.examples import examples
 
 
@@ -60,3 +67,13 @@ def test_out_of_fold_each_engine_is_covered_by_what_the_others_say():
     share = weighted_coverage(covered_out_of_fold(predicted, known, folds=5, seed=0), known)
     assert share == pytest.approx(0.9, abs=0.09)
     assert share < 0.93
+
+
+def test_more_is_covered_the_more_is_promised_and_as_much_as_promised():
+    known = examples(lives=(60,) * 40, sequences=False)
+    predicted = known.target_B + np.random.default_rng(3).normal(0, 20, len(known))
+    shares = coverage_by_level(predicted, known, folds=5, seed=0)
+    assert tuple(shares) == LEVELS
+    for promised, measured in shares.items():
+        assert measured == pytest.approx(promised, abs=0.05)
+    assert list(shares.values()) == sorted(shares.values())
