@@ -14,6 +14,7 @@ from assets.quantization import CHOICE, graph_ref
 from assets.regional import here
 from assets.validation import QUARANTINED
 from resources.keys import regional_key
+from resources.regions import RegionResource
 from resources.settings import settings
 from resources.versions import total_of
 from sinet_pipelines.errors import ModelNotFoundError
@@ -78,7 +79,7 @@ def gather_card(context: dg.AssetExecutionContext) -> facts.ModelCard:
         ),
         candidates=tuple(_candidate(name, one, verdict) for name, one in candidates.items()),
         slices=_slices(east.tables.read(EVALUATION_RESULTS), verdict["family"]),
-        intervals=_intervals(candidates[verdict["family"]], verdict, engines=_engines(east.tables.read(TRAINING_SET))),
+        intervals=_intervals(candidates[verdict["family"]], verdict, engines=_engines(east)),
         artefacts=tuple(_artefact(row) for row in choice),
         experiments=_experiments(versions),
         considerations=(
@@ -166,8 +167,8 @@ def _slices(results: pl.DataFrame, model: str) -> tuple[facts.Slice, ...]:
     return tuple(found)
 
 
-def _engines(training_set: pl.DataFrame) -> int:
-    return training_set["unit"].n_unique()
+def _engines(east: RegionResource) -> int:
+    return int(east.tables.scan(TRAINING_SET).select(pl.col("unit").n_unique()).collect().item())
 
 
 def _intervals(candidate: Candidate, verdict: dict[str, Any], *, engines: int) -> facts.Intervals:
@@ -207,7 +208,8 @@ def _experiments(versions: list[Version]) -> tuple[facts.Experiment, ...]:
 
 def _limits(fleet: Fleet | None) -> tuple[str, ...]:
     limits = [
-        "Errors are largest between 60 and 110 cycles left, where wear begins to show; the intervals say by how much.",
+        "Errors are not the same along a life: they are drawn over the true RUL above, and intervals are wider where "
+        "errors are larger.",
         "A fifth of the history engines, cut at random, is not what a fleet in service looks like; figures on live "
         "engines stand beside them.",
     ]

@@ -8,6 +8,7 @@ import dagster as dg
 import numpy as np
 import polars as pl
 
+from assets.candidates import SEED
 from assets.lineage import copied, derived, joined, sequences_of
 from assets.pictures import glance_of_bars, keep_pictures
 from assets.regional import here, per_region
@@ -48,7 +49,6 @@ CANDIDATES = ("gradient_boosting", "temporal_convolution", "average")
 VERDICT = "verdicts/challenger"  # the ref of the newest verdict among EAST's blobs
 GATE = "challenger_is_not_worse"
 COVERAGE_GATE = "intervals_cover_as_promised"
-SEED = 0
 
 
 def _questions(context: dg.AssetExecutionContext, region: Region) -> pl.DataFrame:

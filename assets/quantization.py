@@ -161,7 +161,7 @@ def onnx_models(context: dg.AssetExecutionContext) -> Iterator[dg.AssetCheckResu
             asset=global_key("int8_model"),
             blocking=True,
             description="Against the FP32 graph it was made from: error at most 1 % more, 3 % in the worst region, "
-            "weights at most 0.3 of the bytes, no much longer answers. One that keeps them may still lose.",
+            "weights at most 0.3 of the bytes, an answer at most twice the time. One that keeps them may still lose.",
         )
     ],
     code_version=CODE_VERSION,

@@ -80,7 +80,7 @@ def registered_model(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
 def model_card(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     """The card of the newest challenger: use, data and licence, errors beside yardsticks, intervals, graphs, limits.
 
-    Gathered from what the stages left, nothing written by hand; as markdown on this page, and with its pictures as one
+    Every figure is gathered from what the stages left; as markdown on this page, and with its pictures as one
     HTML file in the home's `cards/`. After Mitchell et al. 2019, "Model Cards for Model Reporting".
     """
     from sinet_pipelines.registry.card import card_html, card_markdown

@@ -203,7 +203,7 @@ def _artefacts(card: ModelCard) -> list[Block]:
         for one in card.artefacts
     )
     marked = frozenset(place for place, one in enumerate(card.artefacts) if one.verdict == "served")
-    head = ("artefact", "RMSE (cycles)", "size", "p50 (ms)", "verdict", "why")
+    head = ("artefact", "RMSE out of fold (cycles)", "size", "p50 (ms)", "verdict", "why")
     return [Table(head, rows, frozenset({1, 2, 3}), marked)]
 
 

@@ -130,7 +130,7 @@ class Artefact:
 
     Attributes:
         name: `trees FP32`.
-        rmse_cycles: on the evaluation set.
+        rmse_cycles: out of fold; of an INT8 form that of its source, grown by as much as its error grew.
         bytes: of its file.
         p50_ms: median time of one answer.
         verdict: `served`, `lost`, `refused`.
@@ -147,11 +147,11 @@ class Artefact:
 
 @dataclass(frozen=True)
 class Experiment:
-    """A challenger that may not be promoted.
+    """A challenger from outside the candidates, and whether it may ever be promoted.
 
     Attributes:
-        name: what it is.
-        place: region and hardware, with whether that is simulated.
+        name: its family.
+        place: where it was made: its region, with the hardware where that is told.
         rmse_cycles: on the same questions; None where it did not come so far.
         verdict: what was concluded.
         why: the reason.
@@ -213,7 +213,7 @@ class ModelCard:
         slices: errors by part of the evaluation set.
         intervals: None where the model gives none.
         artefacts: forms that could be served; none where quantization has not run.
-        experiments: challengers that may not be promoted.
+        experiments: challengers from outside the candidates.
         considerations: people, harm and how it is kept small.
         limits: where it ends.
         versions: what names it.
