@@ -5,13 +5,11 @@ import shutil
 import dagster as dg
 import pytest
 
-from resources.keys import everywhere, global_key
+from resources.keys import global_key
 from resources.placement import HARDWARE_TAG, REGION_TAG
 from resources.registry import registry_resource
 from resources.settings import settings
 from resources.tracking import tracking_resource
-from sinet_pipelines.ingestion.landing import LandingZone
-from sinet_pipelines.regions import REGIONS
 from sinet_pipelines.registry.versions import list_versions
 from tests.conftest import executor_for
 
@@ -20,42 +18,25 @@ MADE_BEFORE = (
     *("training_set", "operating_regimes", "gradient_boosting", "temporal_convolution", "average"),
     *("evaluation_set", "evaluation"),
 )
-REGIONAL = (
-    *("raw_telemetry", "validated_telemetry", "failure_events", "truth_events", "regime_cells", "window_features"),
-    *("training_sequences", "evaluation_sequences"),
-)
 
 
 @pytest.fixture(scope="module")
-def stages(definitions):
-    from assets import evaluation, features, ingestion, research, training, validation
-
-    modules = [ingestion, validation, features, training, evaluation, research]
-    return dg.Definitions(assets=dg.load_assets_from_modules(modules))
-
-
-@pytest.fixture(scope="module")
-def made(landed, stages, tmp_path_factory):
-    """A home of the small fleet on which the experiment was carried out, and judged twice: home, instance."""
+def made(walked, definitions, tmp_path_factory):
+    """A copy of a walked home in which the experiment was judged a second time: home, instance."""
     home = tmp_path_factory.mktemp("research") / "home"
-    shutil.copytree(landed, home / "landing")
-    days = sorted({day for region in REGIONS for day in LandingZone(home / "landing").days(region.name)})
-    keys = [*(key for name in REGIONAL for key in everywhere(name)), *(global_key(name) for name in MADE_BEFORE)]
-    with pytest.MonkeyPatch.context() as patch, dg.DagsterInstance.ephemeral() as instance:
+    shutil.copytree(walked[0], home)
+    with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SINET_HOME", str(home))
         settings.cache_clear()
-        execute = executor_for(home, stages)
-        assert execute(instance, keys, (days[0], days[-1])).success
-        assert execute(instance, [CHALLENGER, VERDICT]).success
-        assert execute(instance, [VERDICT]).success
-        yield home, instance
+        assert executor_for(home, definitions)(walked[1], [VERDICT]).success
+        yield home, walked[1]
     settings.cache_clear()
 
 
 @pytest.fixture
-def specs(stages):
+def specs(definitions):
     """What is said of the experiment's two assets before they are made."""
-    return {spec.key: spec for one in stages.assets for spec in one.specs if spec.key in (CHALLENGER, VERDICT)}
+    return {spec.key: spec for spec in definitions.resolve_all_asset_specs() if spec.key in (CHALLENGER, VERDICT)}
 
 
 def page(instance, key):
@@ -67,6 +48,12 @@ def check(instance):
         dg.AssetCheckKey(VERDICT, "may_be_promoted"), limit=1
     )
     return history[0].event.dagster_event.asset_check_evaluation_data
+
+
+def registered(tracking):
+    """The one version of the experiment."""
+    (version,) = [one for one in list_versions(tracking, "remaining_useful_life") if one.family == "spiking"]
+    return version
 
 
 def test_the_experiment_is_bound_to_neuromorphic_hardware_in_null_island(specs):
@@ -125,12 +112,12 @@ def test_the_page_of_the_verdict_has_figures_beside_the_candidates_and_energy_wi
 
 def test_judged_twice_it_is_one_version_without_an_alias_that_tells_its_verdict(made):
     home, instance = made
-    versions = list_versions(registry_resource(home).tracking, "remaining_useful_life")
-    assert [(one.family, one.aliases) for one in versions] == [("spiking", ())]
-    assert versions[0].tags["region"] == "NULL_ISLAND"
-    assert versions[0].tags["verdict"] == check(instance).description
+    version = registered(registry_resource(home).tracking)
+    assert version.aliases == ()
+    assert version.tags["region"] == "NULL_ISLAND"
+    assert version.tags["verdict"] == check(instance).description
     figure = page(instance, VERDICT)["rmse_capped_cycles"].value
-    assert float(versions[0].tags["rmse_cycles"]) == pytest.approx(figure, abs=1e-3)
+    assert float(version.tags["rmse_cycles"]) == pytest.approx(figure, abs=1e-3)
 
 
 def test_the_registered_file_is_the_whole_challenger(made):
@@ -138,7 +125,7 @@ def test_the_registered_file_is_the_whole_challenger(made):
 
     home, _ = made
     registry = registry_resource(home)
-    (version,) = list_versions(registry.tracking, "remaining_useful_life")
+    version = registered(registry.tracking)
     content = registry.load(version)
     assert SpikingNetwork().load({FILE: content}).files() == {FILE: content}
 
@@ -146,7 +133,7 @@ def test_the_registered_file_is_the_whole_challenger(made):
 def test_its_run_tells_what_simulated_it_and_what_an_answer_costs(made):
     home, instance = made
     tracking = tracking_resource(home).tracking
-    (version,) = list_versions(tracking, "remaining_useful_life")
+    version = registered(tracking)
     run = tracking.client.get_run(version.run_id)
     assert run.data.params["figures"] == "simulated on cpu"
     assert run.data.metrics["energy_nj"] == pytest.approx(page(instance, VERDICT)["energy_nj"].value, abs=0.1)
