@@ -17,6 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from sinet_pipelines.errors import SourceError
+from sinet_pipelines.evaluation.choice import choose
 from sinet_pipelines.evaluation.cuts import CUTS, cut_times
 from sinet_pipelines.features.regimes import OperatingRegimes, find_regimes, setting_cells
 from sinet_pipelines.features.scaled import scale_telemetry, scaled_sequences
@@ -185,7 +186,8 @@ def run_seed(task: Task, *, seed: int, report: Report = lambda _: None) -> list[
     found = {**members, AVERAGE: _averaged(members), STACK: _stacked(task, members, seed=seed)}
     found |= {name: singles[name] for name in YARDSTICKS}
     rows = [_row(task, name, answers, seed=seed) for name, answers in found.items()]
-    chosen = min((row for row in rows if row["family"] not in YARDSTICKS), key=lambda row: row["rmse_out_of_fold"])
+    best = choose({row["family"]: row["rmse_out_of_fold"] for row in rows if row["family"] not in YARDSTICKS})
+    chosen = next(row for row in rows if row["family"] == best.name)
     chosen["seconds"] = round(time.perf_counter() - started, 2)
     return [{**row, "chosen": row is chosen} for row in rows]
 
