@@ -1,0 +1,45 @@
+"""The model card of a walked home: counts are those of the tables, the experiment has an error, pictures stand."""
+
+import polars as pl
+import pytest
+
+from assets.evaluation import MODEL
+from resources.keys import global_key
+from sinet_pipelines.regions import REGIONS
+from sinet_pipelines.schemas.telemetry import QUARANTINE, VALIDATED_TELEMETRY
+from sinet_pipelines.storage.tables import TableStore
+
+
+@pytest.fixture
+def page(walked):
+    _, instance = walked
+    return instance.get_latest_materialization_event(global_key("model_card")).asset_materialization.metadata
+
+
+def test_its_rows_and_engines_are_those_of_the_tables(walked, page):
+    home, _ = walked
+    tables = [TableStore(str(home / "tables" / region.name)) for region in REGIONS]
+    kept = pl.concat(table.read(VALIDATED_TELEMETRY, columns=["role", "unit"]) for table in tables)
+    aside = sum(table.read(QUARANTINE).height for table in tables)
+    history, live = (kept.filter(pl.col("role") == role)["unit"].n_unique() for role in ("history", "live"))
+    said = page["card"].value
+    assert f"| rows | {kept.height:,} validated, {aside:,} set aside |" in said
+    assert f"| engines | {history} run to failure, {live} live |" in said
+
+
+def test_the_first_champion_serves_and_the_experiment_has_an_error_and_is_barred(walked, page):
+    _, instance = walked
+    said = page["card"].value
+    assert "**Serves: " in said
+    verdict = instance.get_latest_materialization_event(global_key("spiking_verdict")).asset_materialization.metadata
+    error = verdict["rmse_capped_cycles"].value
+    assert f"| spiking | NULL\\_ISLAND | {error:.2f} | barred | may not be promoted: " in said
+
+
+def test_the_file_holds_the_pictures_that_stages_kept(walked):
+    home, _ = walked
+    html = (home / "cards" / f"{MODEL}.html").read_text()
+    assert html.startswith("<!doctype html>")
+    captions = ("Promised against measured coverage", "Coverage by predicted RUL", "Error against size and latency")
+    for caption in captions:
+        assert f"<figcaption>{caption}</figcaption>" in html
