@@ -199,7 +199,7 @@ def int8_model(context: dg.AssetExecutionContext) -> Iterator[dg.AssetCheckResul
     name = west.blobs.put(int8)
     west.blobs.point(graph_ref(INT8), name)
     growth = verdict.numbers["error_growth"]
-    kept = {"error_growth": growth, "reason": verdict.reason}
+    kept = {"error_growth": growth, "reason": verdict.reason, "source": west.blobs.resolve(graph_ref(NETWORK))}
     west.blobs.point(LIMITS_KEPT, west.blobs.put(json.dumps(kept, sort_keys=True).encode()))
     yield made(
         context,
@@ -243,6 +243,11 @@ def served_graph(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     costs = footprints(graphs, sequences_of_all(context))
     errors = {name: newest_candidate(east.blobs, name).rmse_out_of_fold for name in CANDIDATES}
     limits = json.loads(west.blobs.get_ref(LIMITS_KEPT))
+    if limits["source"] != west.blobs.resolve(graph_ref(NETWORK)):
+        raise QuantizationError(
+            "the INT8 graph was made from an older network than the FP32 graph (they must be twins); materialise "
+            "int8_model first"
+        )
     quantized = Entrant(
         INT8,
         errors[NETWORK] * (1.0 + limits["error_growth"]),

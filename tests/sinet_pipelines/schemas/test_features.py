@@ -36,5 +36,5 @@ def test_a_contracts_columns_are_different_and_hold_its_key(contract):
 def test_what_could_be_turned_back_into_rows_is_of_class_sequence():
     classes = {contract.name: contract.data_class for contract in CONTRACTS.values()}
     sequences = {name for name, data_class in classes.items() if data_class is DataClass.SEQUENCE}
-    assert sequences == {"evaluation_sequences", "live_sequences"}
+    assert sequences == {f"{kind}_sequences" for kind in ("training", "calibration", "evaluation", "live")}
     assert DataClass.RAW not in classes.values()
