@@ -3,7 +3,7 @@
 import pytest
 from dagster import DagsterEvent, DagsterInstance, job, op
 from dagster._core.events import EngineEventData
-from dagster._core.execution.plan.objects import StepRetryData
+from dagster._core.execution.plan.objects import StepRetryData, StepSuccessData
 from dagster._utils.error import SerializableErrorInfo
 
 from resources.router.verdicts import verdict
@@ -33,6 +33,7 @@ def said():
                 more = {
                     STARTING: EngineEventData(),
                     RETRY: StepRetryData(SerializableErrorInfo("taken away", [], None)),
+                    SUCCESS: StepSuccessData(duration_ms=1.0),
                 }.get(kind)
                 event = DagsterEvent(kind, "some_job", step_key="work", event_specific_data=more)
                 instance.report_dagster_event(event, run.run_id)
