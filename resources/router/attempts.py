@@ -6,7 +6,7 @@ The log and the cluster are the truth; a run pod that takes over a run begins wi
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from dagster import DagsterEvent, DagsterEventType, MetadataValue
+from dagster import DagsterEvent, DagsterEventType, DagsterInstance, MetadataValue
 from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.events import EngineEventData
 from dagster._core.execution.context.system import IStepContext
@@ -143,6 +143,22 @@ def recalled(context: StepHandlerContext) -> tuple[Attempt | None, list[Ending]]
         return None, endings
     attempt.needs = Needs.from_json(context.step_tags[attempt.step_key][NEEDS_TAG])
     return attempt, endings
+
+
+def noted(instance: DagsterInstance, run_id: str) -> list[Attempt]:
+    """Every Job that the log of a run notes, as an attempt that was created; what an earlier run pod left is there."""
+    found = []
+    for entry in instance.all_logs(run_id, of_type=DagsterEventType.ENGINE_EVENT):
+        event = entry.dagster_event
+        if event is None or event.step_key is None:
+            continue
+        said: dict[str, Any] = {name: one.value for name, one in event.engine_event_data.metadata.items()}
+        if "job" in said:
+            place = Place(said["region"], said["hardware"], said["memory_factor"])
+            attempt = Attempt(event.step_key, said["attempt"], cast(IStepContext, None), run_id, place, is_created=True)
+            attempt.namespace, attempt.name = said["namespace"], said["job"]
+            found.append(attempt)
+    return found
 
 
 def is_interruption(event: DagsterEvent) -> bool:

@@ -20,6 +20,7 @@ from resources.router.attempts import (
     home_of,
     is_interruption,
     metadata_of,
+    noted,
     recalled,
     tell_place,
 )
@@ -160,6 +161,11 @@ class RegionStepHandler(StepHandler):
     def finish(self, plan: PlanOrchestrationContext) -> None:
         """Waits until nothing of this run is left to clean up, or names what is."""
         self._local.finish()
+        if plan.resume_from_failure:  # an earlier run pod's Jobs are known by the log alone
+            at_work = {attempt.name for attempt in self._attempts.values()}
+            for attempt in noted(plan.instance, plan.run_id):
+                if attempt.name not in at_work:
+                    self._leftovers.leave(attempt)
         self._leftovers.finish(plan)
 
     # an attempt's way

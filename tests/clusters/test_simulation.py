@@ -97,6 +97,16 @@ def test_a_region_that_is_lost_before_its_step_began_is_left_for_another(simulat
     assert (ended.status, ended.complaints()) == ("SUCCESS", [])
 
 
+@pytest.mark.parametrize("after_s", [3, 30, 75, 140, 200])
+@pytest.mark.parametrize("faults", [(), ("preemption", "suspension"), ("hang", "lost_pod")])
+def test_another_run_pod_goes_on_where_one_was_killed(simulations, after_s, faults):
+    simulation = simulations.simulation(21_000 + after_s, faults=faults)
+    simulation.dies_after_s, simulation.takes_s = after_s, 40
+    ended = simulation.run()
+    assert ended.complaints() == []
+    assert max(simulation.done.values()) == 1
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 def test_each_fault_alone_is_survived_or_named(simulations, fault):
     assert simulations.simulation(10_000, faults=(fault,)).run().complaints() == []
