@@ -17,8 +17,9 @@ from kubernetes.client.rest import ApiException
 
 from resources.router.clock import Clock, Patience
 from resources.router.endings import LOG_LINES
+from resources.router.seen import SeenJob, SeenPod, seen_job, seen_pod
 from sinet_pipelines.errors import ClusterError, first_line
-from sinet_pipelines.regions import Region
+from sinet_pipelines.regions import Region, get_region
 
 T = TypeVar("T")
 
@@ -31,49 +32,6 @@ TAKEN_AWAY = (
     "TaintManagerEviction",
 )  # events that outlive, for an hour, the pod they are about
 RUN_LABEL = "dagster/run-id"
-
-
-@dataclass(frozen=True)
-class SeenPod:
-    """A pod of a Job: its phase, and why it does not run or runs no more."""
-
-    name: str
-    phase: str
-    reason: str
-    message: str
-    disruption: str
-    exit_code: int | None
-    exit_reason: str
-    waiting: str
-    unschedulable: str
-    is_going: bool
-
-    @property
-    def is_live(self) -> bool:
-        """Whether it may still do something."""
-        return self.phase in ("Pending", "Running", "Unknown")
-
-
-@dataclass(frozen=True)
-class SeenJob:
-    """A Job and its pods as the API showed them."""
-
-    is_complete: bool
-    is_failed: bool
-    is_suspended: bool
-    reason: str
-    message: str
-    pods: tuple[SeenPod, ...]
-
-    @property
-    def is_finished(self) -> bool:
-        """Whether nothing more comes of it."""
-        return self.is_complete or self.is_failed
-
-    @property
-    def has_live_pods(self) -> bool:
-        """Whether a pod of it may still do something."""
-        return any(pod.is_live for pod in self.pods)
 
 
 @dataclass
@@ -138,7 +96,7 @@ class RegionCluster:
             if error.status == 404:
                 return None
             raise
-        return _seen(job, self.pods(namespace, name))
+        return seen_job(job, self.pods(namespace, name))
 
     def pods(self, namespace: str, name: str) -> tuple[SeenPod, ...]:
         """The pods of a Job.
@@ -151,7 +109,7 @@ class RegionCluster:
                 namespace, label_selector=f"job-name={name}", _request_timeout=self.patience.request_s
             )
         )
-        return tuple(_seen_pod(pod) for pod in found.items)
+        return tuple(seen_pod(pod) for pod in found.items)
 
     def delete(self, namespace: str, name: str) -> bool:
         """Asks for the Job and its pods to go; True once they are gone (the Job outlives its pods).
@@ -240,6 +198,26 @@ class RegionCluster:
         return ClusterError(self._last, status=status, is_untouched=is_untouched)
 
 
+class RegionClusters:
+    """The clusters of the regions by name, each connected when it is first asked for."""
+
+    def __init__(self, *, kubeconfig: str | None, clock: Clock, patience: Patience) -> None:
+        self._kubeconfig, self._clock, self._patience = kubeconfig, clock, patience
+        self._clusters: dict[str, RegionCluster] = {}
+
+    def get(self, region: str) -> RegionCluster:
+        """The cluster of a region.
+
+        Raises:
+            ClusterError: the kubeconfig has no such context.
+        """
+        if region not in self._clusters:
+            self._clusters[region] = connect(
+                get_region(region), kubeconfig=self._kubeconfig, clock=self._clock, patience=self._patience
+            )
+        return self._clusters[region]
+
+
 def connect(region: Region, *, kubeconfig: str | None, clock: Clock, patience: Patience) -> RegionCluster:
     """The cluster of a region, by the context that the region's row names.
 
@@ -275,44 +253,6 @@ def client_configuration(region: Region, *, kubeconfig: str | None) -> Any:
         ) from error
     configuration.retries = False
     return configuration
-
-
-def _seen(job: Any, pods: tuple[SeenPod, ...]) -> SeenJob:
-    conditions = {one.type: one for one in job.status.conditions or [] if one.status == "True"}
-    failed = conditions.get("Failed")
-    return SeenJob(
-        is_complete="Complete" in conditions or bool(job.status.succeeded),
-        is_failed=failed is not None or bool(job.status.failed and not job.status.active),
-        is_suspended=bool(job.spec.suspend),
-        reason=(failed.reason or "") if failed else "",
-        message=(failed.message or "") if failed else "",
-        pods=pods,
-    )
-
-
-def _seen_pod(pod: Any) -> SeenPod:
-    conditions = {one.type: one for one in pod.status.conditions or []}
-    disrupted, scheduled = conditions.get("DisruptionTarget"), conditions.get("PodScheduled")
-    states = [
-        one.state for one in [*(pod.status.init_container_statuses or []), *(pod.status.container_statuses or [])]
-    ]
-    ended = [state.terminated for state in states if state and state.terminated]
-    waiting = [state.waiting for state in states if state and state.waiting and state.waiting.reason]
-    worst = max(ended, key=lambda one: one.exit_code, default=None)
-    return SeenPod(
-        name=pod.metadata.name,
-        phase=pod.status.phase or "Pending",
-        reason=pod.status.reason or "",
-        message=pod.status.message or "",
-        disruption=f"{disrupted.reason}: {disrupted.message or ''}" if disrupted and disrupted.status == "True" else "",
-        exit_code=worst.exit_code if worst else None,
-        exit_reason=(worst.reason or "") if worst else "",
-        waiting=f"{waiting[0].reason}: {waiting[0].message or ''}" if waiting else "",
-        unschedulable=(scheduled.message or scheduled.reason or "")
-        if scheduled and scheduled.status == "False"
-        else "",
-        is_going=pod.metadata.deletion_timestamp is not None,
-    )
 
 
 def _words(error: ApiException) -> str:

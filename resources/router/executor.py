@@ -36,11 +36,12 @@ class RegionExecutor(StepDelegatingExecutor):
         super().__init__(handler, should_verify_step=True, **options)
         self._regions = handler
         self._plan: PlanOrchestrationContext | None = None
+        self._is_taking_over = False
         self._under_way: set[str] = set()
 
     def execute(self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan) -> Iterator[DagsterEvent]:
         """Executes the plan; however it ends, no Job of it is left that could be deleted."""
-        self._plan = plan_context
+        self._plan, self._is_taking_over = plan_context, plan_context.resume_from_failure
         try:
             yield from super().execute(plan_context, execution_plan)
         finally:
@@ -49,7 +50,7 @@ class RegionExecutor(StepDelegatingExecutor):
     def _pop_events(self, instance: DagsterInstance, run_id: str, seen_storage_ids: set[int]) -> Sequence[DagsterEvent]:
         """The new events, without last words that come twice: the stock loop breaks off the run at the second one."""
         kept = []
-        for event in super()._pop_events(instance, run_id, seen_storage_ids):
+        for event in self._new_events(instance, run_id, seen_storage_ids):
             if event.event_type is DagsterEventType.STEP_WORKER_STARTING:
                 self._under_way.add(cast(str, event.step_key))
             if event.event_type in TERMINAL and event.step_key is not None:
@@ -60,6 +61,15 @@ class RegionExecutor(StepDelegatingExecutor):
                 self._regions.ended(event)
             kept.append(event)
         return kept
+
+    def _new_events(self, instance: DagsterInstance, run_id: str, seen_storage_ids: set[int]) -> list[DagsterEvent]:
+        """What is new; all of it when a run pod takes over, where the stock loop takes a thousand events for all."""
+        events = list(super()._pop_events(instance, run_id, seen_storage_ids))
+        if self._is_taking_over:
+            self._is_taking_over = False
+            while more := super()._pop_events(instance, run_id, seen_storage_ids):
+                events.extend(more)
+        return without_past_waits(events)
 
     def _drop(self, event: DagsterEvent) -> None:
         message = f"A late {event.event_type_value} of {event.step_key} is passed over: its attempt had ended already"
@@ -82,6 +92,23 @@ class RegionExecutor(StepDelegatingExecutor):
             return DagsterEvent.step_retry_event(step_context, StepRetryData(error=err_info, seconds_to_wait=wait_s))
         shown = UserFailureData(ending.reason.name, ending.message, self._regions.metadata_of(step_key))
         return DagsterEvent.step_failure_event(step_context, StepFailureData(err_info, shown))
+
+
+def without_past_waits(events: Sequence[DagsterEvent]) -> list[DagsterEvent]:
+    """The events, with no wait left of a retry that was launched since.
+
+    A run pod that takes over replays its predecessor's events; the stock replay would wait anew for each retry, and
+    break off the run at the next event of the step.
+    """
+    replayed: list[DagsterEvent] = []
+    launched: set[str | None] = set()
+    for event in reversed(events):
+        if event.event_type is DagsterEventType.STEP_WORKER_STARTING:
+            launched.add(event.step_key)
+        elif event.event_type is DagsterEventType.STEP_UP_FOR_RETRY and event.step_key in launched:
+            event = event._replace(event_specific_data=StepRetryData(error=event.step_retry_data.error))
+        replayed.append(event)
+    return replayed[::-1]
 
 
 @dg.executor(

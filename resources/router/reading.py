@@ -1,6 +1,5 @@
 """What a Job and its pods say about how an attempt ended."""
 
-from resources.router.cluster import SeenJob, SeenPod
 from resources.router.endings import (
     DEADLINE_EXCEEDED,
     ERROR,
@@ -12,6 +11,7 @@ from resources.router.endings import (
     PREEMPTED,
     Reason,
 )
+from resources.router.seen import SeenJob, SeenPod
 
 IMAGE_REASONS = (
     "ErrImagePull",

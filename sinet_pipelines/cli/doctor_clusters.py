@@ -4,14 +4,17 @@ The list follows docs/clusters.md; every finding names its cure. A cluster is on
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from sinet_pipelines.cli.finding import Finding
 from sinet_pipelines.errors import ClusterError, first_line
 from sinet_pipelines.hardware import get_hardware
 from sinet_pipelines.regions import Region
+from sinet_pipelines.sites import TierKind
 
 TIMEOUT_S = 10
+UNSEEN = "may not be seen by the user of the context"
 PERMISSIONS = (  # what the router asks of a cluster
     ("create", "batch", "jobs", ""),
     ("get", "batch", "jobs", ""),
@@ -75,9 +78,7 @@ class _Cluster:
         account = cluster.service_account
         path = f"/api/v1/namespaces/{at}/serviceaccounts/{account}"
         yield self._there("service account", path, f"{self._kubectl} -n {at} create serviceaccount {account}")
-        for secret in cluster.image_pull_secrets:
-            cure = f"{self._kubectl} -n {at} create secret docker-registry {secret} ..."
-            yield self._there(f"pull secret {secret}", f"/api/v1/namespaces/{at}/secrets/{secret}", cure)
+        yield from self._settings()
         for name in sorted(set(cluster.priority_classes.values())):
             path = f"/apis/scheduling.k8s.io/v1/priorityclasses/{name}"
             cure = f"{self._kubectl} create priorityclass {name} --value=..."
@@ -88,6 +89,22 @@ class _Cluster:
             yield self._there(f"local queue {cluster.queue}", path, cure)
         yield from self._devices()
         yield self._image()
+
+    def _settings(self) -> Iterator[Finding]:
+        """The config maps, secrets and claims that a step's pod names: it does not start without one of them."""
+        cluster, inside = self._region.cluster, f"/api/v1/namespaces/{self._at}"
+        for name in dict.fromkeys([*cluster.env_config_maps, cluster.instance_config_map]):
+            cure = f"{self._kubectl} -n {self._at} create configmap {name} ..."
+            yield self._there(f"config map {name}", f"{inside}/configmaps/{name}", cure)
+        for name in dict.fromkeys([*cluster.env_secrets, *cluster.image_pull_secrets]):
+            cure = f"{self._kubectl} -n {self._at} create secret generic {name} ..."
+            found = self._there(f"secret {name}", f"{inside}/secrets/{name}", cure)
+            # who may not read secrets is as careful as one should be
+            yield replace(found, ok=True, cure="see that it is there") if found.found == UNSEEN else found
+        files = self._region.tier(TierKind.PARALLEL_FILES)
+        if files is not None:
+            cure = f"apply a PersistentVolumeClaim {files.where} that many pods may mount"
+            yield self._there(f"claim {files.where}", f"{inside}/persistentvolumeclaims/{files.where}", cure)
 
     def _permissions(self) -> Finding:
         def look() -> str:
@@ -159,9 +176,7 @@ class _Cluster:
             if error.status == 404:
                 return Finding(name, False, "is not there", cure)
             if error.status == 403:
-                return Finding(
-                    name, False, "may not be seen by the user of the context", f"give leave to look, or: {cure}"
-                )
+                return Finding(name, False, UNSEEN, f"give leave to look, or: {cure}")
             return Finding(name, False, f"the API answers {error.status} ({error.reason})", cure)
         except ClusterError as error:
             return Finding(name, False, str(error), cure)

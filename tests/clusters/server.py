@@ -55,6 +55,8 @@ class Site:
     service_accounts: set[tuple[str, str]] = field(default_factory=set)
     queues: set[tuple[str, str]] = field(default_factory=set)
     secrets: set[tuple[str, str]] = field(default_factory=set)
+    config_maps: set[tuple[str, str]] = field(default_factory=set)
+    claims: set[tuple[str, str]] = field(default_factory=set)
     priority_classes: set[str] = field(default_factory=set)
     allocatable: list[dict[str, str]] = field(default_factory=list)
     node_labels: list[dict[str, str]] = field(default_factory=list)
@@ -271,7 +273,13 @@ def _site(site: Site, method: str, path: str, body: Any) -> tuple[int, Any]:
     if path.startswith("/apis/scheduling.k8s.io/v1/priorityclasses/"):
         return _named(path.rsplit("/", 1)[1] in site.priority_classes, path, value=1)
     if found := NAMED.match(path):
-        known = {"serviceaccounts": site.service_accounts, "localqueues": site.queues, "secrets": site.secrets}
+        known = {
+            "serviceaccounts": site.service_accounts,
+            "localqueues": site.queues,
+            "secrets": site.secrets,
+            "configmaps": site.config_maps,
+            "persistentvolumeclaims": site.claims,
+        }
         return _named((found[1], found[3]) in known.get(found[2], set()), path)
     return 404, _status(404, f"the server could not find {path}")
 

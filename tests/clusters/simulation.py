@@ -20,7 +20,7 @@ from dagster import DagsterEvent, DagsterEventType, DagsterInstance
 from dagster._cli.api import verify_step
 from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.events.log import EventLogEntry
-from dagster._core.execution.api import create_execution_plan, execute_plan_iterator, execute_run
+from dagster._core.execution.api import create_execution_plan, execute_plan_iterator, execute_run, execute_run_iterator
 from dagster._core.execution.context_creation_job import create_context_free_log_manager
 from dagster._core.execution.plan import active
 from dagster._core.execution.retries import RetryMode
@@ -80,10 +80,21 @@ FAULTS = (
     "drain",
     "lost_node",
     "replaced_pod",
+    "lost_run_pod",
     "cancel",
 )
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 STATUSES = (401, 403, 409, 410, 429, 429, 500, 500, 503)
+
+
+def drawn_faults(seed: int) -> tuple[str, ...]:
+    """One to four kinds of faults; what comes of them does not depend on whether they were drawn or named."""
+    rng = random.Random(f"faults {seed}")
+    return tuple(rng.sample(FAULTS, rng.randint(1, 4)))
+
+
+class KilledError(BaseException):
+    """The run's own process is gone."""
 
 
 class StepProcess:
@@ -294,6 +305,7 @@ class Simulation:
     outages: dict[str, list[Outage]] = field(default_factory=dict)
     due: list[tuple[float, str, Callable[[], None]]] = field(default_factory=list)
     afflicted: set[tuple[str, str]] = field(default_factory=set)
+    dies_after_s: float | None = None  # when the run's own pod is killed; another one takes over
     takes_s: float = 0.0  # each step's work; 0: drawn
     is_over: bool = False
     is_canceled: bool = False
@@ -314,9 +326,8 @@ class Simulation:
             server.requests.clear()
             server.gate = lambda method, path, region=region: self._gate(region, method, path)
             self.outages[region] = []
-        chosen = self.faults if self.faults is not None else tuple(self.rng.sample(FAULTS, self.rng.randint(1, 4)))
-        self.faults = chosen
-        for fault in chosen:
+        self.faults = drawn_faults(self.seed) if self.faults is None else self.faults
+        for fault in self.faults:
             getattr(self, f"_plan_{fault}")()
 
     @property
@@ -380,11 +391,31 @@ class Simulation:
             patch.setattr(loop, "get_current_datetime", lambda: datetime_from_timestamp(self.time_s))
             patch.setattr(active, "time", clock)
             patch.setattr(active, "pop_captured_interrupt", lambda: self.is_canceled)
-            execute_run(self.job, run, self.instance)
+            if self.dies_after_s is not None:
+                self._execute_until_killed(run)
+                left = self.instance.get_run_by_id(self.run_id)
+                if left is not None and not left.is_finished:
+                    for _ in execute_run_iterator(self.job, left, self.instance, resume_from_failure=True):
+                        pass
+            else:
+                execute_run(self.job, run, self.instance)
         took_s = self.time_s - 1_000_000.0
         unfinished = [job.name for cluster in self.clusters.values() for job in cluster.dangling()]
         self._recover()
         return self._ended(run.run_id, took_s, unfinished)
+
+    def _execute_until_killed(self, run: dg.DagsterRun) -> None:
+        """What a run pod does until it is killed: from then on it writes nothing and cleans nothing up."""
+        with pytest.MonkeyPatch.context() as patch:
+
+            def die() -> None:
+                patch.setattr(DagsterInstance, "handle_new_event", lambda *_, **__: None)
+                patch.setattr(RegionStepHandler, "finish", lambda *_: None)
+                patch.setattr(RegionStepHandler, "terminate_step", lambda *_: iter(()))
+                raise KilledError
+
+            self.at("the run's pod is killed", die, after_s=self.dies_after_s)
+            execute_run(self.job, run, self.instance, raise_on_error=False)
 
     def _recover(self) -> None:
         self.is_over = True
@@ -555,6 +586,10 @@ class Simulation:
                 found[0].replace(found[1])
 
         self.at("pod replaced", happen)
+
+    def _plan_lost_run_pod(self) -> None:
+        if "cancel" not in (self.faults or ()):  # nobody takes over a run that is being canceled
+            self.dies_after_s = self.rng.uniform(0, 300)
 
     def _plan_lost_job(self) -> None:
         def happen() -> None:

@@ -13,20 +13,23 @@ from dagster._utils.error import SerializableErrorInfo
 from tests.clusters.simulation import FAULTS
 
 FAST = range(40)
-KNOWN = [  # found by the simulation, or by taking out the line of the router that each is about
-    # a worker that was told to end, in a Job whose creation nobody had confirmed, failed without a name
+KNOWN = [  # each of these fails when the part of the router that it is about is taken out
+    # found: a worker that is told to end says only that, and its cluster was not asked for the reason
+    (0, ("drain", "replaced_pod", "slow_watch", "cancel")),
+    (4, ("suspension", "eviction")),
+    # found: the same in a Job whose creation nobody had confirmed
     (342, ("region_lost", "lost_node", "lost_job", "hang")),
-    # a worker that is told to end says only that: its cluster was not asked for the reason
-    (36, ("region_lost", "api_error", "lost_node")),
-    (47, ("lost_pod", "lost_node", "slow_watch")),
-    # the reason was asked for once, too early, and not again
-    (25, ("lost_job", "drain")),
-    # a Job that its queue had suspended stayed in the queue when the retry was launched
-    (5, ("suspension", "slow_watch")),
-    (14, ("suspension", "slow_watch")),
-    # a replaced pod is refused, its Job completes without a word, and the run waited for ever (dagster #33755)
-    (7, ("replaced_pod",)),
-    (16, ("api_error", "silent_worker", "lost_pod", "eviction")),
+    # found: a run pod that takes over waited anew for each retry, and broke off at the next event (so does Dagster's)
+    (61, ("no_image", "lost_run_pod", "lost_node", "eviction")),
+    (115, ("eviction", "preemption", "hang", "lost_run_pod")),
+    # a Job completes without a word of its step, as of a replaced pod (dagster #33755): the run would wait for ever
+    (3, ("silent_worker", "lost_run_pod", "eviction")),
+    (23, ("silent_worker",)),
+    # a Job that its queue had suspended would stay in the queue when its step is tried again
+    (88, ("hung_worker", "silent_worker", "no_image", "suspension")),
+    (113, ("region_lost", "suspension")),
+    # a Job would be left to itself as soon as its step is through
+    (12, ("drain", "no_image")),
 ]
 ALL = range(40, 540)
 CHUNK = 20
@@ -95,6 +98,16 @@ def test_a_region_that_is_lost_before_its_step_began_is_left_for_another(simulat
     ended = simulation.run()
     assert ended.places["model"] == ["EAST/nvidia-h100", "WEST/nvidia-a100"]
     assert (ended.status, ended.complaints()) == ("SUCCESS", [])
+
+
+@pytest.mark.parametrize("after_s", [3, 75, 200])
+@pytest.mark.parametrize("faults", [(), ("preemption", "suspension"), ("hang", "lost_pod")])
+def test_another_run_pod_goes_on_where_one_was_killed(simulations, after_s, faults):
+    simulation = simulations.simulation(21_000 + after_s, faults=faults)
+    simulation.dies_after_s, simulation.takes_s = after_s, 40
+    ended = simulation.run()
+    assert ended.complaints() == []
+    assert max(simulation.done.values()) == 1
 
 
 @pytest.mark.parametrize("fault", FAULTS)

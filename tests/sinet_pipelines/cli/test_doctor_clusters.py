@@ -9,6 +9,7 @@ from sinet_pipelines.cli.doctor import examine
 from sinet_pipelines.cli.doctor_clusters import cluster_findings
 from sinet_pipelines.hardware import get_hardware
 from sinet_pipelines.regions import EAST, REGIONS
+from sinet_pipelines.sites import TierKind
 from tests.clusters.cluster import Cluster
 from tests.clusters.server import ApiServer, Trouble, write_kubeconfig
 
@@ -18,7 +19,11 @@ def equip(server, region):
     cluster, site = region.cluster, server.site
     site.namespaces.add(cluster.namespace)
     site.service_accounts.add((cluster.namespace, cluster.service_account))
-    site.secrets.update((cluster.namespace, secret) for secret in cluster.image_pull_secrets)
+    secrets = (*cluster.env_secrets, *cluster.image_pull_secrets)
+    site.secrets.update((cluster.namespace, secret) for secret in secrets)
+    maps = (*cluster.env_config_maps, cluster.instance_config_map)
+    site.config_maps.update((cluster.namespace, name) for name in maps)
+    site.claims.add((cluster.namespace, region.tier(TierKind.PARALLEL_FILES).where))
     site.queues.add((cluster.namespace, cluster.queue))
     site.priority_classes.update(cluster.priority_classes.values())
     for kind in map(get_hardware, region.hardware):
@@ -92,6 +97,9 @@ def test_missing_permissions_are_spelled(patient):
             "kubectl --context east -n sinet create serviceaccount sinet-step",
         ),
         ("queues", "EAST local queue sinet", "LocalQueue"),
+        ("config_maps", "EAST config map dagster-instance", "create configmap dagster-instance"),
+        ("secrets", "EAST secret sinet-secrets", "create secret generic sinet-secrets"),
+        ("claims", "EAST claim sinet-files", "PersistentVolumeClaim sinet-files"),
         ("priority_classes", "EAST priority class sinet-high", "create priorityclass sinet-high"),
     ],
 )
@@ -123,6 +131,12 @@ def test_what_may_not_be_looked_at_says_so(patient):
     found, cure = lacks(look())["EAST nodes"]
     assert found == "may not be seen by the user of the context"
     assert "leave to list nodes" in cure
+
+
+def test_a_user_who_may_not_read_secrets_lacks_nothing(patient):
+    server, look = patient
+    server.gate = lambda method, path: Trouble(status=403) if "/secrets/" in path else None
+    assert lacks(look()) == {}
 
 
 def test_the_command_looks_at_all_clusters_when_asked(patients, monkeypatch, capsys, tmp_path):

@@ -1,0 +1,111 @@
+"""Jobs that have to go, and Jobs whose step is through: deleted, or seen to their end, as far as regions answer."""
+
+from dataclasses import dataclass
+
+from dagster import DagsterEvent
+from dagster._core.events import EngineEventData
+from dagster._core.execution.context.system import PlanOrchestrationContext
+
+from resources.router.attempts import Attempt
+from resources.router.clock import Clock, Patience
+from resources.router.cluster import RegionClusters
+from resources.router.explanations import Explanations
+from sinet_pipelines.errors import ClusterError
+from sinet_pipelines.regions import get_region
+
+CLEAN_EVERY_S = 2
+
+
+@dataclass
+class Condemned:
+    """A Job that has to go, and until when a creation without an answer may still bring it about."""
+
+    attempt: Attempt
+    region: str
+    namespace: str
+    name: str
+    until: float
+    trouble: str = ""
+
+
+class Leftovers:
+    """What attempts leave behind in the clusters."""
+
+    def __init__(
+        self, clusters: RegionClusters, explanations: Explanations, *, clock: Clock, patience: Patience
+    ) -> None:
+        self._clusters, self._explanations = clusters, explanations
+        self._clock, self._patience = clock, patience
+        self._condemned: dict[tuple[str, str, str], Condemned] = {}
+        self._leaving: list[tuple[Attempt, float]] = []
+        self._cleaned_at = float("-inf")
+
+    def condemn(self, attempt: Attempt) -> None:
+        """Has the attempt's Job deleted, if it is there or may yet come."""
+        if not attempt.is_created and not attempt.may_appear_until:
+            return  # it was never asked for, or certainly refused
+        key = (attempt.region, attempt.namespace, attempt.name)
+        self._condemned[key] = Condemned(attempt, *key, until=attempt.may_appear_until)
+        self.clean(now=True)
+
+    def leave(self, attempt: Attempt) -> None:
+        """Lets the Job of a step that is through end by itself, for a while."""
+        self._leaving.append((attempt, self._clock.now()))
+
+    def of(self, step_key: str) -> list[Condemned]:
+        """The step's Jobs that are not gone yet."""
+        return [one for one in self._condemned.values() if one.attempt.step_key == step_key]
+
+    def clean(self, *, now: bool = False) -> None:
+        """Deletes what has to go; what does not answer is asked again the next time."""
+        if not now and self._clock.now() - self._cleaned_at < CLEAN_EVERY_S:
+            return
+        self._cleaned_at = self._clock.now()
+        leaving, self._leaving = self._leaving, []
+        self._leaving += [(attempt, since) for attempt, since in leaving if self._stays(attempt, since)]
+        for key, one in list(self._condemned.items()):
+            try:
+                gone = self._clusters.get(one.region).delete(one.namespace, one.name)
+            except ClusterError as error:
+                one.trouble = str(error)
+                continue
+            if gone and self._clock.now() >= one.until:
+                self._condemned.pop(key, None)
+
+    def finish(self, plan: PlanOrchestrationContext) -> None:
+        """Waits until nothing is left; names what could not be deleted, and how to do it."""
+        deadline = self._clock.now() + self._patience.cleanup_s
+        while True:
+            self.clean(now=True)
+            if not (self._leaving or self._condemned) or self._clock.now() >= deadline:
+                break
+            self._clock.sleep(1.0)
+        for left in self._condemned.values():
+            context = get_region(left.region).cluster.kubeconfig_context
+            command = f"kubectl --context {context} -n {left.namespace} delete job {left.name}"
+            why = left.trouble or "it goes slowly"
+            message = f"Job {left.name} may be left in {left.region} ({why}); delete it: {command}"
+            DagsterEvent.engine_event(plan, message, EngineEventData(metadata={"left behind": left.name}))
+
+    def _stays(self, attempt: Attempt, since: float) -> bool:
+        """Whether a Job whose step said its last word has still to be seen to its end."""
+        if not attempt.is_created:  # its creation was never confirmed
+            return self._give_up(attempt)
+        try:
+            seen, answers = self._explanations.look(attempt), True
+        except ClusterError:
+            seen, answers = None, False
+        self._explanations.explain_as_seen(attempt)
+        if answers and (seen is None or seen.is_finished):
+            self._explanations.explain_at_last(attempt)
+            return False
+        if self._clock.now() - since < self._patience.farewell_s and not (seen and seen.is_suspended):
+            return True
+        return self._give_up(attempt)
+
+    def _give_up(self, attempt: Attempt) -> bool:
+        self._explanations.explain_at_last(attempt)
+        if attempt.is_created or attempt.may_appear_until:
+            key = (attempt.region, attempt.namespace, attempt.name)
+            self._condemned[key] = Condemned(attempt, *key, until=attempt.may_appear_until)
+        return False
