@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from rich.console import Console
 from sinet_pipelines.cli.doctor_clusters import cluster_findings
 from sinet_pipelines.cli.finding import Finding
 from sinet_pipelines.cli.home import current_home, find_project
+from sinet_pipelines.cli.orchestrator import be_in
 from sinet_pipelines.errors import SinetError
 from sinet_pipelines.regions import REGIONS
 
@@ -39,6 +41,9 @@ def examine(*, home: Path | None, as_json: bool, clusters: bool = False) -> int:
         home: whose endpoint is looked at.
         as_json: JSON alone on stdout.
         clusters: look at the clusters of the regions, too, whichever executor is chosen.
+
+    Raises:
+        UsageError: clusters are to be looked at, and there is no checkout.
     """
     findings = [
         check()
@@ -52,7 +57,8 @@ def examine(*, home: Path | None, as_json: bool, clusters: bool = False) -> int:
             lambda: _endpoint(home),
         )
     ]
-    if clusters or _runs_in_clusters():
+    if clusters or os.environ.get("SINET_EXECUTOR") == "regions":
+        be_in(find_project())  # the router, which knows how a cluster is reached, is part of the checkout
         findings += [finding for region in REGIONS for finding in cluster_findings(region)]
     if as_json:
         json.dump([asdict(finding) for finding in findings], sys.stdout, indent=2)
@@ -65,12 +71,6 @@ def examine(*, home: Path | None, as_json: bool, clusters: bool = False) -> int:
                 f"{mark} {finding.name}: {finding.found}{'; ' + finding.cure if finding.cure else ''}", highlight=False
             )
     return 0 if all(finding.ok for finding in findings) else 1
-
-
-def _runs_in_clusters() -> bool:
-    from resources.settings import settings
-
-    return settings().executor == "regions"
 
 
 def _python() -> Finding:

@@ -162,6 +162,7 @@ class Cluster:
         self.without: set[str] = set()  # resource names that no node has free
         self.unpullable: set[str] = set()
         self.slots: int | None = None  # pods that run at once; None for no limit
+        self.stamp = "2026-01-01T00:00:00Z"  # what its clock says, right or wrong
         self.is_dark = False  # its nodes do nothing
         self.events: list[tuple[str, str, str, str]] = []  # namespace, pod, reason, message
         self._count = 0
@@ -303,7 +304,7 @@ class Cluster:
             if not job.history or job.history[-1][1] != status:
                 job.history.append((self.now(), status))
         for pod in self.pods.values():
-            shown = pod.shown("2026-01-01T00:00:00Z")
+            shown = pod.shown(self.stamp)
             if not pod.history or pod.history[-1][1] != shown:
                 pod.history.append((self.now(), shown))
 

@@ -18,7 +18,6 @@ import yaml
 
 from tests.clusters.cluster import Cluster, Job
 
-STAMP = "2026-01-01T00:00:00Z"
 WORDS = {
     403: ("Forbidden", 'jobs.batch is forbidden: User "router" cannot do that'),
     404: ("NotFound", "not found"),
@@ -204,9 +203,9 @@ def _jobs(cluster: Cluster, method: str, namespace: str, name: str | None, body:
 
 
 def _shown(cluster: Cluster, job: Job) -> dict[str, Any]:
-    metadata = {**job.body["metadata"], "namespace": job.namespace, "creationTimestamp": STAMP, "uid": job.name}
+    metadata = {**job.body["metadata"], "namespace": job.namespace, "creationTimestamp": cluster.stamp, "uid": job.name}
     if job.is_deleted:
-        metadata["deletionTimestamp"] = STAMP
+        metadata["deletionTimestamp"] = cluster.stamp
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -224,7 +223,7 @@ def _pods(cluster: Cluster, namespace: str, name: str | None, is_log: bool, quer
     if pod is None:
         return 404, _status(404, f'pods "{name}" not found')
     if not is_log:
-        return 200, pod.shown(STAMP)
+        return 200, pod.shown(cluster.stamp)
     text = pod.process.log() if pod.process is not None and pod.is_live else pod.log
     lines = text.splitlines()[-int(query.get("tailLines", "1000000")) :]
     return 200, "\n".join(lines)

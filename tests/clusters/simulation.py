@@ -322,6 +322,8 @@ class Simulation:
             for region in REGIONS
         }
         for region, server in self.servers.items():
+            year = self.haste.randint(2016, 2036)  # no two clocks agree: nobody may go by a server's
+            self.clusters[region].stamp = f"{year}-06-01T00:00:00Z"
             server.cluster = self.clusters[region]
             server.requests.clear()
             server.gate = lambda method, path, region=region: self._gate(region, method, path)

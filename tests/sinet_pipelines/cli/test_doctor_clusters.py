@@ -1,6 +1,9 @@
 """The doctor sees what a cluster lacks, and names a cure for each; an API server in memory is the patient."""
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -12,6 +15,7 @@ from sinet_pipelines.regions import EAST, REGIONS
 from sinet_pipelines.sites import TierKind
 from tests.clusters.cluster import Cluster
 from tests.clusters.server import ApiServer, Trouble, write_kubeconfig
+from tests.conftest import CHECKOUT
 
 
 def equip(server, region):
@@ -141,7 +145,32 @@ def test_a_user_who_may_not_read_secrets_lacks_nothing(patient):
 
 def test_the_command_looks_at_all_clusters_when_asked(patients, monkeypatch, capsys, tmp_path):
     monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", patients[1])  # `$KUBECONFIG`
+    monkeypatch.setenv("SINET_PROJECT", str(CHECKOUT))
     monkeypatch.chdir(tmp_path)
     examine(home=None, as_json=True, clusters=True)
     names = {finding["name"] for finding in json.loads(capsys.readouterr().out)}
     assert {f"{region.name} permissions" for region in REGIONS} <= names
+
+
+def test_the_command_from_the_console_looks_at_clusters_as_well(patients, tmp_path):
+    env = {
+        name: value for name, value in os.environ.items() if not name.startswith(("SINET_", "DAGSTER_", "PYTHONPATH"))
+    }
+    command = [sys.executable, "-W", "ignore", "-c", "from sinet_pipelines.cli.main import main; main()"]
+    said = subprocess.run(
+        [*command, "doctor", "--clusters", "--json"],
+        cwd=tmp_path,
+        env={**env, "KUBECONFIG": patients[1], "SINET_PROJECT": str(CHECKOUT), "PYTHONPATH": str(library_of(tmp_path))},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    findings = {finding["name"]: finding for finding in json.loads(said.stdout)}
+    assert findings["EAST permissions"]["ok"], said.stderr
+
+
+def library_of(folder):
+    """A folder in which the library is alone, as where its wheel is installed."""
+    (folder / "installed").mkdir()
+    (folder / "installed" / "sinet_pipelines").symlink_to(CHECKOUT / "sinet_pipelines")
+    return folder / "installed"
