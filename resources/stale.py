@@ -34,6 +34,7 @@ from sinet_pipelines.storage.blobs import BlobStore
 from sinet_pipelines.storage.fingerprint import fingerprint
 from sinet_pipelines.storage.tables import TableStore
 
+ENDPOINT = "endpoint"  # the last word of its key
 EVENT_KINDS = {"failure_events": "failures", "truth_events": "truth"}  # tables of events, and where these land
 
 
@@ -132,27 +133,49 @@ class Books:
         now = {key: self._inputs_now(key) for key in keys}
         return {key: inputs for key, inputs in now.items() if inputs_made_from(self.instance, key) != inputs}
 
-    def stale_without_days(self, stale: Iterable[dg.AssetKey], *, leave: Collection[str]) -> frozenset[dg.AssetKey]:
-        """Assets without days that were made from other inputs than there are now.
+    def stale_without_days(
+        self, changing: Iterable[dg.AssetKey], *, leave: Collection[str], also: Collection[dg.AssetKey] = ()
+    ) -> frozenset[dg.AssetKey]:
+        """Assets without days that were made from other inputs than there are now, as far as these are settled.
 
         What comes after one of them is not among them unless it is stale itself: made again, its input may say the
-        same as before, and whether it does is seen when it was.
+        same as before, and whether it does is seen when it was. One that is stale and comes after another waits for it:
+        made now, it would be a thing of half old and half new inputs. What was never made waits for nothing that is
+        made beside it.
 
         Args:
-            stale: assets known to be stale.
+            changing: assets with days of which some are made again beside these.
             leave: last words of the keys of those that are left as they are once they exist.
+            also: assets to be made whatever their inputs are.
         """
-        known, found = set(stale), set[dg.AssetKey]()
+        unsettled, waiting, found = set(changing), set[dg.AssetKey](), set[dg.AssetKey](also)
         for key in self.graph.toposorted_asset_keys:
             node = self.graph.get(key)
-            if not node.is_executable or node.is_partitioned:
+            if not node.is_executable or node.is_partitioned or key in found:
                 continue
             made_from = inputs_made_from(self.instance, key)
             if made_from is not None and key.path[-1] in leave:
                 continue
-            if key in known or made_from != self._inputs_now(key):
+            if made_from == self._inputs_now(key):
+                continue
+            awaited = waiting if made_from is None else unsettled
+            unsettled.add(key)
+            if awaited.isdisjoint(self._above(key)):
                 found.add(key)
+            else:
+                waiting.add(key)
         return frozenset(found)
+
+    def _above(self, key: dg.AssetKey) -> set[dg.AssetKey]:
+        """What an asset comes from, near and far; not what an endpoint comes from, which serves whatever stirs there."""
+        above, left = set[dg.AssetKey](), [key]
+        while left:
+            for parent in self.graph.get(left.pop()).parent_keys:
+                if parent not in above:
+                    above.add(parent)
+                    if parent.path[-1] != ENDPOINT:
+                        left.append(parent)
+        return above
 
     def _inputs_now(self, key: dg.AssetKey) -> str:
         """What an asset without days would be made from now; files of the landing zone count by their content."""

@@ -77,7 +77,7 @@ def plan_repair(
         _gather(features, regional_key(region, "window_features"), contiguous(days, landed))
         _gather(drift, regional_key(region, "input_drift"), contiguous(books.stale_drift(region, after=days), landed))
     with_days = set[dg.AssetKey]().union(*rows.values(), *features.values())
-    rest = books.stale_without_days(with_days.union(also), leave=leave)
+    rest = books.stale_without_days(with_days, leave=leave, also=frozenset(also))
     return _watched(_in_order(_runs(rows), _runs(features), rest), _runs(drift))
 
 

@@ -108,6 +108,28 @@ def test_what_was_made_again_with_other_content_makes_what_learns_from_it_stale(
     assert {name.partition("/")[2] for name in names(run)} == learners
 
 
+def test_what_is_stale_waits_for_what_it_comes_from(instance, graph, home):
+    """New calibration rows and a new training set: the graphs are made from the model that is about to be, not both."""
+    for key in (regional_key(EAST, "calibration_sequences"), regional_key(EAST, "training_sequences")):
+        tags = {VERSION_TAG: "other-content", INPUTS_TAG: Books(instance, graph, home)._inputs_now(key)}
+        instance.report_runless_asset_event(dg.AssetMaterialization(key, tags=tags))
+    (run,) = plan_repair(instance, graph, home)
+    assert names(run) == {f"predictive_maintenance/{name}" for name in ("temporal_convolution", "spiking_challenger")}
+    instance.wipe_assets([global_key("served_graph")])  # what was never made waits, too, for what is not made yet
+    (run,) = plan_repair(instance, graph, home)
+    assert names(run) == {f"predictive_maintenance/{name}" for name in ("temporal_convolution", "spiking_challenger")}
+
+
+def test_predictions_do_not_wait_for_a_challenger(instance, graph, home):
+    keys = [regional_key(EAST, "training_sequences"), regional_key(EAST, "live_sequences")]
+    for key in keys:
+        tags = {VERSION_TAG: "other-content", INPUTS_TAG: Books(instance, graph, home)._inputs_now(key)}
+        instance.report_runless_asset_event(dg.AssetMaterialization(key, tags=tags))
+    (run,) = plan_repair(instance, graph, home)
+    assert "EAST/fleet_predictions" in names(run)
+    assert "predictive_maintenance/onnx_models" not in names(run)
+
+
 def test_what_is_known_to_be_stale_is_planned_alone(instance, graph, home):
     (run,) = plan_repair(instance, graph, home, also=[global_key("endpoint")])
     assert run.keys == {global_key("endpoint")}

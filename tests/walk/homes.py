@@ -143,6 +143,12 @@ def versions_of(home):
     return [(int(version), sha256, aliases or "") for version, sha256, aliases in rows]
 
 
+def champion_of(home):
+    """The number of the version that serves."""
+    (version,) = [number for number, _, aliases in versions_of(home) if "champion" in aliases]
+    return version
+
+
 def mlflow_runs(home):
     """The status of every run in MLflow."""
     with closing(sqlite3.connect(home / "mlflow.db")) as database:

@@ -14,6 +14,7 @@ from tests.walk.homes import (
     APPLICATION,
     MODEL,
     assert_closed,
+    champion_of,
     copy_home,
     days_of,
     drop,
@@ -76,12 +77,14 @@ def test_status_says_what_others_build_on(served, desk):
         assert set(asset["partitions"]) == {"done", "failed", "missing"}
         assert all(set(check) >= {"name", "passed"} for check in asset["checks"])
     assert assets[f"WEST/{APPLICATION}/window_features"]["partitions"] == {"done": 25, "failed": 0, "missing": 0}
-    (model,) = facts["models"]
-    assert {name: model[name] for name in ("name", "aliases", "family")} == {
-        "name": MODEL,
-        "aliases": ["champion"],
-        "family": "gradient_boosting",
-    }
+    assert {model["name"] for model in facts["models"]} == {MODEL}
+    assert sorted(model["family"] for model in facts["models"]) == [
+        *("average", "gradient_boosting", "spiking", "temporal_convolution", "temporal_convolution")
+    ]
+    (champion,) = [model for model in facts["models"] if model["aliases"]]
+    assert (champion["aliases"], champion["version"]) == (["champion"], champion_of(home))
+    (spiking,) = [model for model in facts["models"] if model["family"] == "spiking"]
+    assert spiking["verdict"].startswith("may not be promoted: WEST, where the endpoint is, has no neuromorphic")
     (endpoint,) = facts["endpoints"]
     assert {"name", "region", "url", "model", "version", "ready"} <= set(endpoint)
     assert (endpoint["name"], endpoint["region"], endpoint["model"]) == (MODEL, "WEST", MODEL)
@@ -95,9 +98,8 @@ def test_the_served_model_predicts_every_live_engine(served, desk):
     units = [row["unit"] for row in said["predictions"]]
     assert units == [f"FD007-L{number:04}" for number in range(1, 10)]
     for row in said["predictions"]:
-        assert 0 <= row["rul_cycles"] <= 125
-        assert (row["lower_cycles"], row["upper_cycles"]) == (None, None)
-    assert (said["model"], said["version"]) == (MODEL, str(versions_of(home)[0][0]))
+        assert 0 <= row["lower_cycles"] <= row["rul_cycles"] <= row["upper_cycles"] <= 125
+    assert (said["model"], said["version"]) == (MODEL, str(champion_of(home)))
     kept = pl.concat(read(home, region, "fleet_predictions") for region in ("EAST", "WEST", "NULL_ISLAND"))
     assert kept.sort("unit")["rul_cycles"].to_list() == pytest.approx(
         [row["rul_cycles"] for row in said["predictions"]]
@@ -155,7 +157,7 @@ def test_a_late_row_of_an_engines_first_cycles_touches_all_its_later_days_and_no
     unit = row["unit"][0]
     drop(copy, region, day, row)
     desk("run", "--home", copy)
-    assert len(versions_of(copy)) == 2  # the late row made one other model, not one a round
+    assert len(versions_of(copy)) == 2 * len(versions_of(walked))  # one other model of each kind, not one a round
     flown = read(copy, region, "validated_telemetry").filter(pl.col("unit") == unit)
     later = sorted(one.isoformat() for one in flown.filter(pl.col("event_date") >= day)["event_date"].unique())
     found = remade(made_days(walked), made_days(copy))
