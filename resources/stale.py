@@ -167,7 +167,7 @@ class Books:
         return frozenset(found)
 
     def _above(self, key: dg.AssetKey) -> set[dg.AssetKey]:
-        """What an asset comes from, near and far; not what an endpoint comes from, which serves whatever stirs there."""
+        """What an asset comes from, near and far; not what an endpoint comes from, which serves whatever stirs."""
         above, left = set[dg.AssetKey](), [key]
         while left:
             for parent in self.graph.get(left.pop()).parent_keys:
