@@ -130,7 +130,7 @@ class Books:
     def stale_events(self, region: Region) -> dict[dg.AssetKey, str]:
         """The tables of events that something landed for, each with what it would be made from now."""
         keys = [regional_key(region, name) for name in EVENT_KINDS]
-        now = {key: self._inputs_now(key) for key in keys}
+        now = {key: self.inputs_of(key) for key in keys}
         return {key: inputs for key, inputs in now.items() if inputs_made_from(self.instance, key) != inputs}
 
     def stale_without_days(
@@ -156,7 +156,7 @@ class Books:
             made_from = inputs_made_from(self.instance, key)
             if made_from is not None and key.path[-1] in leave:
                 continue
-            if made_from == self._inputs_now(key):
+            if made_from == self.inputs_of(key):
                 continue
             awaited = waiting if made_from is None else unsettled
             unsettled.add(key)
@@ -177,7 +177,7 @@ class Books:
                         left.append(parent)
         return above
 
-    def _inputs_now(self, key: dg.AssetKey) -> str:
+    def inputs_of(self, key: dg.AssetKey) -> str:
         """What an asset without days would be made from now; files of the landing zone count by their content."""
         kind = EVENT_KINDS.get(key.path[-1])
         if kind is not None:

@@ -10,7 +10,8 @@ from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGra
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from resources.placement import HARDWARE_TAG, REGION_TAG
-from resources.versions import days_made, days_refused
+from resources.stale import Books
+from resources.versions import days_made, days_refused, inputs_made_from
 from sinet_pipelines.ingestion.landing import LandingZone
 from sinet_pipelines.storage.locks import RUN_LOCK, is_held
 
@@ -73,10 +74,9 @@ class _Days:
 
 def states(instance: dg.DagsterInstance, graph: BaseAssetGraph, home: Path) -> list[AssetState]:
     """The state of every executable asset, in the order of the walk."""
-    zone = LandingZone(home / "landing")
     running = _running(instance)
     keys = [key for key in graph.toposorted_asset_keys if graph.get(key).is_executable]
-    return [_state_of(instance, graph, key, zone, is_running=key in running) for key in keys]
+    return [_state_of(instance, graph, key, home, is_running=key in running) for key in keys]
 
 
 def is_walked(home: Path) -> bool:
@@ -85,7 +85,7 @@ def is_walked(home: Path) -> bool:
 
 
 def _state_of(
-    instance: dg.DagsterInstance, graph: BaseAssetGraph, key: dg.AssetKey, zone: LandingZone, *, is_running: bool
+    instance: dg.DagsterInstance, graph: BaseAssetGraph, key: dg.AssetKey, home: Path, *, is_running: bool
 ) -> AssetState:
     node = graph.get(key)
     checks = graph.get_check_keys_for_assets({key})
@@ -98,7 +98,9 @@ def _state_of(
     if not node.is_partitioned:
         outcomes = {check.name: _newest_check(instance, check) for check in checks}
         passed = {name: outcome for name, outcome in outcomes.items() if outcome is not None}
-        return AssetState(**said, state="running" if is_running else _state_without_days(instance, key), checks=passed)
+        state = "running" if is_running else _state_without_days(Books(instance, graph, home), key)
+        return AssetState(**said, state=state, checks=passed)
+    zone = LandingZone(home / "landing")
     days = _days(instance, key, landed=frozenset(zone.days(key.path[0])), checks=sorted(c.name for c in checks))
     return AssetState(
         **said,
@@ -116,12 +118,15 @@ def _days(instance: dg.DagsterInstance, key: dg.AssetKey, *, landed: frozenset[d
     return _Days(landed, landed.intersection(days_made(instance, key)), refused)
 
 
-def _state_without_days(instance: dg.DagsterInstance, key: dg.AssetKey) -> str:
+def _state_without_days(books: Books, key: dg.AssetKey) -> str:
+    """Failed only while the failure matters: what is what its inputs say is done, whatever was tried since."""
+    instance = books.instance
     event = instance.get_latest_materialization_event(key)
     planned = instance.event_log_storage.get_latest_planned_materialization_info(key)
     if planned is not None and (event is None or event.run_id != planned.run_id):
         run = instance.get_run_by_id(planned.run_id)
-        if run is not None and run.status == dg.DagsterRunStatus.FAILURE:
+        has_failed = run is not None and run.status == dg.DagsterRunStatus.FAILURE
+        if has_failed and inputs_made_from(instance, key) != books.inputs_of(key):
             return "failed"
     return "done" if event is not None else "missing"
 

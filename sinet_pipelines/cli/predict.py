@@ -120,6 +120,8 @@ def _read_rows(path: Path) -> "pl.DataFrame":
     }
     if path.suffix not in readers:
         raise SourceError(f"{path} is no telemetry file (allowed: {', '.join(readers)}); convert it to one of those")
+    if not path.is_file():
+        raise SourceError(f"no file {path}; name one with a drop's columns ({', '.join(readers)})")
     try:
         found = readers[path.suffix](path)
         missing = [name for name in ("unit", "cycle", *CHANNELS) if name not in found.columns]
@@ -137,8 +139,10 @@ def _read_rows(path: Path) -> "pl.DataFrame":
 
 
 def _check_values(rows: "pl.DataFrame", path: Path) -> None:
-    """Refuses what validation would have set aside: a served model sees only whole rows."""
+    """Refuses what validation would have set aside: a served model sees only whole rows within their bounds."""
     import polars as pl
+
+    from sinet_pipelines.schemas.telemetry import SENSORS, SETTINGS
 
     if rows.is_empty():
         raise SourceError(f"{path} has no rows; give at least one cycle of an engine")
@@ -146,6 +150,14 @@ def _check_values(rows: "pl.DataFrame", path: Path) -> None:
     if not gaps.is_empty():
         unit, cycle = gaps.row(0)[:2]
         raise SourceError(f"{path} has no number in a column of engine {unit}, cycle {cycle}; leave that row out")
+    for column in (*SETTINGS, *SENSORS):
+        odd = rows.filter(~pl.col(column.name).is_between(column.minimum, column.maximum))
+        if not odd.is_empty():
+            unit, cycle, value = odd.select("unit", "cycle", column.name).row(0)
+            raise SourceError(
+                f"{path} has {column.name} {value:g} in engine {unit}, cycle {cycle} ({odd.height} rows; allowed: "
+                f"{column.minimum:g} to {column.maximum:g} {column.unit}); is it in another unit?"
+            )
     first = rows.select(pl.col("cycle").min()).item()
     if first < 1:
         raise SourceError(f"{path} has cycle {first} (allowed: from 1); count cycles from 1")

@@ -163,8 +163,8 @@ def sequences_to_table(sequences: Sequences, *, rows: pl.DataFrame) -> pa.Table:
     """
     schema = EVALUATION_SEQUENCES.schema
     flat = {
-        "window": sequences.window_BTC.reshape(len(sequences), -1),
-        "first_cycles": sequences.first_cycles_BTC.reshape(len(sequences), -1),
+        "window": sequences.window_BTC.reshape(len(sequences), WINDOW_CYCLES * len(CHANNELS)),
+        "first_cycles": sequences.first_cycles_BTC.reshape(len(sequences), FIRST_CYCLES * len(CHANNELS)),
     }
     lists = {name: _lists(values, schema.field(name).type) for name, values in flat.items()}
     said = {"unit": pa.array(sequences.unit, pa.string()), "cycle": pa.array(sequences.cycle_B, pa.int32())}

@@ -18,6 +18,7 @@ KEPT_S = 24 * 3600  # a day: whoever looks at what failed in the night still fin
 GRACE_S = 30  # on top of a checkpoint: to report it
 SPOT_WEIGHT = 100  # of 100: nothing else pulls a step that may be taken away to other nodes
 LABEL = "sinet.ai"
+INSTANCE, INSTANCE_FILE = "dagster-instance", "dagster.yaml"  # the volume and the file that say where events go
 
 
 def hardware_for(region: Region, wanted: str) -> Hardware:
@@ -127,6 +128,9 @@ def _container(
     devices = {} if hardware.is_cpu else {hardware.resource_name: str(max(needs.count, 1))}
     amounts = {"cpu": f"{needs.cpu_millicores}m", "memory": f"{memory_mib}Mi", **devices}
     mounts = [{"name": tier.kind.value, "mount_path": tier.mount_path} for tier in tiers if tier.mount_path]
+    if region.cluster.instance_config_map:
+        place = f"{region.cluster.dagster_home}/{INSTANCE_FILE}"
+        mounts.append({"name": INSTANCE, "mount_path": place, "sub_path": INSTANCE_FILE})
     objects = [tier for tier in tiers if tier.kind is TierKind.OBJECT_STORE]
     config: dict[str, Any] = {
         "resources": {"requests": dict(amounts), "limits": dict(amounts)},
@@ -148,6 +152,7 @@ def _pod(region: Region, hardware: Hardware, needs: Needs, *, tiers: list[Storag
         "node_selector": {**cluster.node_labels, **hardware.node_labels},
         "priority_class_name": cluster.priority_classes[needs.priority],
         "termination_grace_period_seconds": needs.checkpoint_seconds + GRACE_S,
+        "automount_service_account_token": False,  # a step asks nothing of the cluster's API
     }
     tolerated = [hardware.taint] if hardware.taint else []
     if needs.is_preemptible:
@@ -157,7 +162,10 @@ def _pod(region: Region, hardware: Hardware, needs: Needs, *, tiers: list[Storag
         config["tolerations"] = [{"key": key, "operator": "Exists", "effect": "NoSchedule"} for key in tolerated]
     if hardware.runtime_class:
         config["runtime_class_name"] = hardware.runtime_class
-    if volumes := [_volume(tier, needs) for tier in tiers if tier.mount_path]:
+    volumes = [_volume(tier, needs) for tier in tiers if tier.mount_path]
+    if cluster.instance_config_map:
+        volumes.append({"name": INSTANCE, "config_map": {"name": cluster.instance_config_map}})
+    if volumes:
         config["volumes"] = volumes
     return config
 

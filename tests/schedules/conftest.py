@@ -34,7 +34,7 @@ def record_as_made(instance, graph, home, keys):
 
     for key in graph.toposorted_asset_keys:
         if key in keys:
-            tags = {INPUTS_TAG: Books(instance, graph, home)._inputs_now(key), VERSION_TAG: "1"}
+            tags = {INPUTS_TAG: Books(instance, graph, home).inputs_of(key), VERSION_TAG: "1"}
             instance.report_runless_asset_event(dg.AssetMaterialization(key, tags=tags))
             for check in graph.get_check_keys_for_assets({key}):
                 said = dg.AssetCheckEvaluation(asset_key=key, check_name=check.name, passed=True, metadata={})

@@ -101,7 +101,7 @@ def test_events_that_landed_are_made_again(instance, graph, home, zone):
 
 def test_what_was_made_again_with_other_content_makes_what_learns_from_it_stale(instance, graph, home):
     key = regional_key(NULL_ISLAND, "failure_events")
-    tags = {VERSION_TAG: "other-content", INPUTS_TAG: Books(instance, graph, home)._inputs_now(key)}
+    tags = {VERSION_TAG: "other-content", INPUTS_TAG: Books(instance, graph, home).inputs_of(key)}
     instance.report_runless_asset_event(dg.AssetMaterialization(key, tags=tags))
     (run,) = plan_repair(instance, graph, home)
     learners = {"training_set", "evaluation_set", "evaluation_sequences"}
@@ -111,7 +111,7 @@ def test_what_was_made_again_with_other_content_makes_what_learns_from_it_stale(
 def test_what_is_stale_waits_for_what_it_comes_from(instance, graph, home):
     """New calibration rows and a new training set: the graphs are made from the model that is about to be, not both."""
     for key in (regional_key(EAST, "calibration_sequences"), regional_key(EAST, "training_sequences")):
-        tags = {VERSION_TAG: "other-content", INPUTS_TAG: Books(instance, graph, home)._inputs_now(key)}
+        tags = {VERSION_TAG: "other-content", INPUTS_TAG: Books(instance, graph, home).inputs_of(key)}
         instance.report_runless_asset_event(dg.AssetMaterialization(key, tags=tags))
     (run,) = plan_repair(instance, graph, home)
     assert names(run) == {f"predictive_maintenance/{name}" for name in ("temporal_convolution", "spiking_challenger")}
@@ -123,7 +123,7 @@ def test_what_is_stale_waits_for_what_it_comes_from(instance, graph, home):
 def test_predictions_do_not_wait_for_a_challenger(instance, graph, home):
     keys = [regional_key(EAST, "training_sequences"), regional_key(EAST, "live_sequences")]
     for key in keys:
-        tags = {VERSION_TAG: "other-content", INPUTS_TAG: Books(instance, graph, home)._inputs_now(key)}
+        tags = {VERSION_TAG: "other-content", INPUTS_TAG: Books(instance, graph, home).inputs_of(key)}
         instance.report_runless_asset_event(dg.AssetMaterialization(key, tags=tags))
     (run,) = plan_repair(instance, graph, home)
     assert "EAST/fleet_predictions" in names(run)

@@ -12,7 +12,7 @@ from sinet_pipelines.deployment.process import stop_all
 from sinet_pipelines.errors import ContractError, ServingError, SourceError, UsageError
 from sinet_pipelines.features.sequences import sequence_windows, sequences_to_table
 from sinet_pipelines.schemas.features import LIVE_SEQUENCES
-from sinet_pipelines.schemas.telemetry import CHANNELS
+from sinet_pipelines.schemas.telemetry import CHANNELS, SENSORS, SETTINGS
 from sinet_pipelines.storage.tables import TableStore
 from tests.sinet_pipelines.deployment.served import expected_rul, publish_rul
 
@@ -29,7 +29,7 @@ def telemetry(unit: str, cycles: int) -> pl.DataFrame:
     rng = np.random.default_rng(cycles)
     said = {"unit": [unit] * cycles, "cycle": np.arange(1, cycles + 1, dtype=np.int32)}
     hashes = [f"{unit}-{cycle}" for cycle in range(cycles)]
-    channels = {name: rng.normal(size=cycles) for name in CHANNELS}
+    channels = {one.name: rng.uniform(one.minimum, one.maximum, cycles) for one in (*SETTINGS, *SENSORS)}
     return pl.DataFrame(said | channels | {"event_date": [DAY] * cycles, "row_hash": hashes})
 
 
@@ -152,6 +152,10 @@ def test_live_windows_are_those_of_the_telemetry(home):
         ),
         (lambda rows: rows.with_columns(nc_rpm=pl.lit(float("nan"))), "no number in a column of engine mine, cycle 1"),
         (lambda rows: rows.with_columns(cycle=pl.col("cycle") - 1), "has cycle 0"),
+        (
+            lambda rows: rows.with_columns(t50_degr=pl.lit(775.0)),
+            r"has t50_degr 775 in engine mine, cycle 1 \(3 rows; allowed: 800 to 1900 degR\); is it in another unit",
+        ),
     ],
 )
 def test_a_file_that_is_no_telemetry_is_refused_in_a_sentence(tmp_path, change, found):
@@ -162,7 +166,7 @@ def test_a_file_that_is_no_telemetry_is_refused_in_a_sentence(tmp_path, change, 
 
 
 def test_a_file_that_is_missing_foreign_or_broken_is_refused(tmp_path):
-    with pytest.raises(SourceError, match="cannot be read"):
+    with pytest.raises(SourceError, match="no file .* name one with a drop's columns|cannot be read"):
         read_windows(tmp_path / "missing.csv")
     with pytest.raises(SourceError, match=r"allowed: .csv, .parquet, .json"):
         read_windows(tmp_path / "mine.xlsx")

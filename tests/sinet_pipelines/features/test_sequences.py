@@ -91,3 +91,10 @@ def test_a_table_of_other_windows_is_refused():
 
 def test_windows_of_channels_are_of_class_sequence():
     assert EVALUATION_SEQUENCES.data_class == LIVE_SEQUENCES.data_class == DataClass.SEQUENCE
+
+
+def test_a_region_without_rows_has_a_table_without_rows():
+    none = engines(40).head(0)
+    table = sequences_to_table(sequence_windows(none, at=none.select("unit", "cycle")), rows=none)
+    assert table.num_rows == 0
+    assert len(sequences_from_table(table)) == 0

@@ -86,8 +86,11 @@ def test_queue_priority_and_cost_stand_on_the_job():
 def test_the_tiers_that_it_reads_are_mounted_or_told():
     said = config()
     mounts = {one["name"]: one["mount_path"] for one in said["container_config"]["volume_mounts"]}
-    assert mounts == {"parallel-file-system": "/mnt/sinet", "local-nvme": "/scratch"}
-    files, scratch = said["pod_spec_config"]["volumes"]
+    instance = "/opt/dagster/dagster_home/dagster.yaml"
+    assert mounts == {"parallel-file-system": "/mnt/sinet", "local-nvme": "/scratch", "dagster-instance": instance}
+    files, scratch, settings = said["pod_spec_config"]["volumes"]
+    assert settings == {"name": "dagster-instance", "config_map": {"name": "dagster-instance"}}
+    assert said["pod_spec_config"]["automount_service_account_token"] is False
     assert files == {"name": "parallel-file-system", "persistent_volume_claim": {"claim_name": "sinet-files"}}
     claim = scratch["ephemeral"]["volume_claim_template"]["spec"]
     assert claim["resources"] == {"requests": {"storage": "100Gi"}}
