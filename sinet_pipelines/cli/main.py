@@ -55,7 +55,9 @@ def main() -> None:
 @app.command()
 def run(
     data: Annotated[Path | None, typer.Option("--data", help="a folder in NASA's C-MAPSS format")] = None,
-    home: Home = None,
+    home: Annotated[
+        Path | None, typer.Option("--home", help="default: .sinet/simulated, or .sinet/<name of the data folder>")
+    ] = None,
     project: Project = None,
     first_day: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="pin the fleet's first day")] = None,
     as_json: Json = False,
