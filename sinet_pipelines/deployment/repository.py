@@ -106,9 +106,7 @@ def read_manifest(repository: Path, model: str, version: str) -> Manifest:
     """
     known = versions(repository, model)
     if version not in known:
-        raise ModelNotFoundError(
-            f"version {version!r} of {model!r} was never served (those that were: {', '.join(known)}); name one of those"
-        )
+        raise ModelNotFoundError(f"no version {version!r} of {model!r} (served so far: {', '.join(known)}); name one")
     try:
         return Manifest(**json.loads((repository / model / version / MANIFEST_FILE).read_bytes()))
     except (OSError, ValueError, TypeError) as error:
