@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 FILE = "registry.yaml"
 SECTIONS = ("regions", "hardware")
-_WORDS = {"str": "text", "int": "a whole number", "float": "a number", "bool": "true or false", "date": "a day"}
+_WORDS = {"str": "text", "int": "a whole number", "float": "a number", "bool": "true or false", "date": "a day (2027-12-31)"}
 T = TypeVar("T")
 
 
@@ -116,10 +116,10 @@ def _document(path: Path) -> "dict[str, list[Node]]":
     if top is None:
         return {}
     found = {}
-    for name, node in _Reader(path).pairs(top):
-        if name not in SECTIONS:
-            raise _wrong(path, node, f"there is no section {name!r}", f"the sections are {', '.join(SECTIONS)}")
-        found[name] = _Reader(path).items(node)
+    for key, node in _Reader(path).named(top):
+        if key.value not in SECTIONS:
+            raise _wrong(path, key, f"there is no section {key.value!r}", f"the sections are {', '.join(SECTIONS)}")
+        found[key.value] = _Reader(path).items(node)
     return found
 
 
@@ -133,15 +133,24 @@ def _wrong(path: Path, node: "Node", found: str, cure: str) -> RegistryError:
 
 @dataclasses.dataclass(frozen=True)
 class _Reader:
-    """Reads nodes as what the annotations of a dataclass say they are."""
+    """Reads nodes as what the annotations of a dataclass say they are.
+
+    Attributes:
+        path: of the file.
+        field: whose value is read, for messages; empty for none.
+    """
 
     path: Path
+    field: str = ""
 
     def row(self, node: "Node", kind: type[T], *, base: T | None = None) -> T:
         """The dataclass that a mapping spells; on a base, only what is said changes."""
         said, hints = self.fields(node, kind), _hints(kind)  # type: ignore[arg-type]
         known = {} if base is None else {name: getattr(base, name) for name in hints}
-        values = {name: self.value(child, hints[name], base=known.get(name)) for name, child in said.items()}
+        values = {
+            name: dataclasses.replace(self, field=name).value(child, hints[name], base=known.get(name))
+            for name, child in said.items()
+        }
         needed = [f.name for f in dataclasses.fields(kind) if _is_needed(f)]  # type: ignore[arg-type]
         missing = [name for name in needed if name not in {**known, **values}]
         if missing:
@@ -162,10 +171,11 @@ class _Reader:
         """The fields of an entry, all of which its dataclass has."""
         hints = _hints(kind)
         said: dict[str, Node] = {}
-        for name, child in self.pairs(node):
-            if name not in hints:
-                raise _wrong(self.path, child, f"{kind.__name__.lower()} has no {name!r}", f"it has {', '.join(hints)}")
-            said[name] = child
+        for key, child in self.named(node):
+            if key.value not in hints:
+                has = f"it has {', '.join(hints)}"
+                raise _wrong(self.path, key, f"{kind.__name__.lower()} has no {key.value!r}", has)
+            said[key.value] = child
         return said
 
     def value(self, node: "Node", hint: Any, *, base: Any = None) -> Any:
@@ -194,8 +204,9 @@ class _Reader:
         from yaml.constructor import SafeConstructor
 
         wanted = "text" if issubclass(hint, StrEnum) else _WORDS[hint.__name__]
+        of = f"{self.field}: " if self.field else ""
         if node.id != "scalar":
-            raise _wrong(self.path, node, f"a {node.id} stands here", f"{wanted} is wanted")
+            raise _wrong(self.path, node, f"{of}a {node.id} stands here", f"{wanted} is wanted")
         try:
             said = SafeConstructor().construct_object(node)
         except ValueError as error:
@@ -204,15 +215,19 @@ class _Reader:
             said = float(said)
         if issubclass(hint, StrEnum):
             if said not in list(hint):
-                raise _wrong(self.path, node, f"found {node.value!r}", f"allowed are {', '.join(hint)}")
+                raise _wrong(self.path, node, f"{of}found {node.value!r}", f"allowed are {', '.join(hint)}")
             return hint(said)
         if type(said) is not hint:
             quoted = " (put it in quotes)" if hint is str else ""
-            raise _wrong(self.path, node, f"found {node.value!r}", f"{wanted} is wanted{quoted}")
+            raise _wrong(self.path, node, f"{of}found {node.value!r}", f"{wanted} is wanted{quoted}")
         return said
 
     def pairs(self, node: "Node") -> "Iterator[tuple[str, Node]]":
         """Names and values of a mapping, each name once."""
+        return ((key.value, value) for key, value in self.named(node))
+
+    def named(self, node: "Node") -> "Iterator[tuple[Node, Node]]":
+        """The same with each name's own node, which knows its line."""
         if node.id != "mapping":
             raise _wrong(self.path, node, f"a {node.id} stands here", "a mapping (`name: value`) is wanted")
         seen = set[str]()
@@ -220,7 +235,7 @@ class _Reader:
             if key.id != "scalar" or key.value in seen:
                 raise _wrong(self.path, key, f"{key.value!r} stands here twice or is no name", "name each value once")
             seen.add(key.value)
-            yield key.value, value
+            yield key, value
 
     def items(self, node: "Node") -> "list[Node]":
         """The items of a list."""

@@ -122,7 +122,7 @@ hardware:
 
 
 WRONG = {
-    "a section there is not": ("region:\n  - name: NORTH\n", "line 2: there is no section 'region'; the sections are"),
+    "a section there is not": ("region:\n  - name: NORTH\n", "line 1: there is no section 'region'; the sections are"),
     "no list": ("regions: {name: NORTH}\n", "line 1: a mapping stands here; a list"),
     "no mapping": ("regions:\n  - NORTH\n", "line 2: a scalar stands here; a mapping"),
     "no name": ("regions:\n  - role: a plant\n", "line 2: an entry of regions has no name; say which"),
@@ -137,17 +137,23 @@ WRONG = {
     ),
     "text for a number": (
         NORTH.replace("8000", "8 cores"),
-        "line 6: found '8 cores'; a whole number is wanted",
+        "line 6: node_cpu_millicores: found '8 cores'; a whole number is wanted",
     ),
     "a quantity for a number": (
         "hardware:\n  - {id: cpu,\n     memory_bytes: 80Gi}\n",
-        "line 3: found '80Gi'; a whole number is wanted",
+        "line 3: memory_bytes: found '80Gi'; a whole number is wanted",
     ),
-    "a number for text": (NORTH.replace("a plant of its own", "42"), "line 4: found '42'; text is wanted .put it in q"),
-    "a list for text": (NORTH.replace("a plant of its own", "[a]"), "line 4: a sequence stands here; text is wanted"),
+    "a number for text": (
+        NORTH.replace("a plant of its own", "42"),
+        "line 4: role: found '42'; text is wanted .put it in q",
+    ),
+    "a list for text": (
+        NORTH.replace("a plant of its own", "[a]"),
+        "line 4: role: a sequence stands here; text is wanted",
+    ),
     "no day": (
         NORTH + "    agreements:\n      - {table: t, to: EAST, purpose: training, until: 2027-02-30}\n",
-        "line 8: '2027-02-30': day is out of range for month; a day is wanted",
+        "line 8: '2027-02-30': day is out of range for month; a day .2027-12-31. is wanted",
     ),
     "an agreement without an end": (
         NORTH + "    agreements:\n      - {table: t, to: EAST, purpose: training}\n",
@@ -155,7 +161,7 @@ WRONG = {
     ),
     "an agreement that never ends": (
         NORTH + "    agreements:\n      - {table: t, to: EAST, purpose: training, until: never}\n",
-        "line 8: found 'never'; a day is wanted",
+        "line 8: until: found 'never'; a day .2027-12-31. is wanted",
     ),
     "an agreement with nobody": (
         NORTH + "    agreements:\n      - {table: t, to: SOUTH, purpose: training, until: 2027-02-28}\n",
@@ -166,7 +172,7 @@ WRONG = {
     "raw let in": (NORTH + "    accepts: [feature, raw]\n", "line 3: NORTH accepts raw, which never leaves"),
     "a class there is not": (
         NORTH + "    accepts: [feature, secret]\n",
-        "line 7: found 'secret'; allowed are raw, seq",
+        "line 7: accepts: found 'secret'; allowed are raw, seq",
     ),
     "a day of 23 hours": (
         NORTH + f"    carbon_g_per_kwh: {{values: {[1] * 23}, source: meter}}\n",
