@@ -32,7 +32,13 @@ if TYPE_CHECKING:
 
 FILE = "registry.yaml"
 SECTIONS = ("regions", "hardware")
-_WORDS = {"str": "text", "int": "a whole number", "float": "a number", "bool": "true or false", "date": "a day (2027-12-31)"}
+_WORDS = {
+    "str": "text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "date": "a day (2027-12-31)",
+}
 T = TypeVar("T")
 
 
