@@ -60,7 +60,7 @@ def test_all_subsets_are_run_without_a_name_and_shown_as_a_table(folder):
     result = CliRunner().invoke(APP, ["--data", str(folder), "--seeds", "1"], env={"COLUMNS": "80"})
     assert result.exit_code == 0, result.output
     assert "FD009" in result.stdout
-    assert "gradient_boosting *" in result.stdout
+    assert "average *" in result.stdout
 
 
 def test_a_home_keeps_the_figures(folder, tmp_path):
