@@ -17,7 +17,7 @@ Json = Annotated[bool, typer.Option("--json", help="print JSON alone")]
 def command(data: Data, subset: Subsets = None, seeds: Seeds = 3, home: Home = None, as_json: Json = False) -> None:
     """Fit on the train file, predict the last row of every test engine, report RMSE and PHM08 score.
 
-    Takes about a minute a subset and seed on two cores. Nothing of the test file enters a fit or a choice.
+    Takes some three minutes a subset and seed on two idle cores. Nothing of the test file enters a fit or a choice.
     """
     from sinet_pipelines.ingestion.cmapss import find_subsets
 
