@@ -1,13 +1,15 @@
 """What a page shows of a table: schema with units, where it is, and how its columns came to be."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
 from assets.lineage import Sources, lineage_entries
 from resources.reads import travelled
-from resources.regions import region_resources
+from resources.regions import RegionResource, region_resources
 from resources.settings import settings
 from resources.versions import INPUTS_TAG, inputs_now
 from sinet_pipelines.regions import REGIONS, Region
@@ -29,8 +31,14 @@ def entries_of(contract: Contract, region: Region, *, sources: Sources | None = 
         **lineage_entries(sources or {}),
         "dagster/column_schema": schema_of(contract),
         "dagster/table_name": contract.name,
-        "dagster/uri": region_resources(settings().home)[region.key].tables.uri(contract.name),
+        "dagster/uri": _resources(settings().home)[region.key].tables.uri(contract.name),
     }
+
+
+@cache
+def _resources(home: Path) -> dict[str, RegionResource]:
+    """The regions' resources of a home, made once for all tables of a location."""
+    return region_resources(home)
 
 
 def agreements_entry(*contracts: Contract, to: Region) -> dict[str, Any]:
