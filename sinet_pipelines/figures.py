@@ -26,7 +26,7 @@ class Figure:
             raise RegistryError(
                 f"the figure {self.value:g} has no source; name one, or say is_assumption: true and why"
             )
-        if self.value < 0:
+        if not 0 <= self.value < float("inf"):
             raise RegistryError(f"a figure is {self.value:g} ({self.source}); prices, rates and sizes are 0 or more")
 
 
@@ -45,7 +45,7 @@ class Hourly:
     is_assumption: bool = False
 
     def __post_init__(self) -> None:
-        if len(self.values) != HOURS_A_DAY or min(self.values) < 0:
+        if len(self.values) != HOURS_A_DAY or not all(0 <= value < float("inf") for value in self.values):
             raise RegistryError(
                 f"{len(self.values)} hours from {self.source!r}, the least {min(self.values, default=0):g}; "
                 f"give {HOURS_A_DAY} numbers of 0 or more, midnight UTC first"

@@ -132,18 +132,20 @@ class RegionCluster:
     def last_lines(self, namespace: str, pod: str) -> tuple[str, ...]:
         """The end of a pod's log, or one line that says why there is none."""
         try:
-            answer = self._call(
-                lambda: self.core.read_namespaced_pod_log(
-                    pod,
-                    namespace,
-                    tail_lines=LOG_LINES,
-                    _preload_content=False,
-                    _request_timeout=self.patience.request_s,
+            said = self._call(  # the body as well: it may break off or hang
+                lambda: (
+                    self.core.read_namespaced_pod_log(
+                        pod,
+                        namespace,
+                        tail_lines=LOG_LINES,
+                        _preload_content=False,
+                        _request_timeout=self.patience.request_s,
+                    ).data
                 )
             )
         except ClusterError as error:
             return (f"(no log: {error})",)
-        return tuple(answer.data.decode(errors="replace").splitlines()[-LOG_LINES:])
+        return tuple(said.decode(errors="replace").splitlines()[-LOG_LINES:])
 
     def told_of(self, namespace: str, job: str) -> tuple[str, str] | None:
         """Reason and words of an event in which the cluster says why it took a Job's pod away; None without one.

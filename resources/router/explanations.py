@@ -29,6 +29,8 @@ class Explanations:
         """
         seen = self._clusters.get(attempt.region).look(attempt.namespace, attempt.name)
         found = why_disturbed(seen) if seen else None
+        if seen and seen.is_suspended and not (seen.pods or attempt.is_interrupted):
+            found = None  # it waits in its queue and has not begun: that is no word about how it will end
         if seen and found and (attempt.disturbed is None or attempt.disturbed.reason is POD_LOST is not found[0]):
             attempt.disturbed = Ending(*found, self.last_lines(attempt, seen))
         return seen

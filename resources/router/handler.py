@@ -281,7 +281,8 @@ class RegionStepHandler(StepHandler):
         if pod.phase != "Pending" or not pod.unschedulable:
             return None
         needs = cast(Needs, attempt.needs)
-        if needs.may_move_to and lasted("unschedulable", self._patience.unschedulable_s):
+        has_tried = attempt.move * self._patience.unschedulable_s >= self._patience.pending_s
+        if needs.may_move_to and not has_tried and lasted("unschedulable", self._patience.unschedulable_s):
             self._move(context, attempt, pod.unschedulable)
             return None
         return Ending(UNSCHEDULABLE, pod.unschedulable) if lasted("pending", self._patience.pending_s) else None
