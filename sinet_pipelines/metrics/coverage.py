@@ -18,6 +18,8 @@ def covered_band(intervals: int, *, level: float = INTERVAL_LEVEL) -> tuple[int,
     >>> covered_band(100)
     (84, 95)
     """
+    if level <= 0 or level >= 1:
+        return (intervals, intervals) if level >= 1 else (0, 0)
     # by logarithms: from 1,030 on the binomial coefficients are more than a float holds
     ways = math.lgamma(intervals + 1)
     chances = [

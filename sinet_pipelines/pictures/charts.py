@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sinet_pipelines.pictures.binomial import BAND_LEVEL, binomial_band
+from sinet_pipelines.metrics.coverage import BAND_LEVEL, covered_band
 from sinet_pipelines.pictures.canvas import BLUE, GREEN, GREY, ORANGE, Floats, cloud, nothing, picture, together
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def calibration(nominal_L: ArrayLike, covered_L: ArrayLike, *, n: int, title: st
     def paint(panels: Sequence["Axes"]) -> None:
         (axes,) = panels
         levels = np.linspace(0, 1, 51)
-        bands = np.array([binomial_band(n, level) for level in levels]) / max(n, 1)
+        bands = np.array([covered_band(n, level=level) for level in levels]) / max(n, 1)
         said = f"chance, {BAND_LEVEL:.0%} of the time (n = {n})"
         axes.fill_between(100 * levels, *(100 * bands.T), color=GREY, alpha=0.22, linewidth=0, label=said)
         axes.plot([0, 100], [0, 100], color=GREY, linewidth=1.2, linestyle="--", label="honest")
@@ -178,7 +178,7 @@ def coverage_by_predicted(
         axes.axhline(100 * level, color=GREY, linewidth=1.2, linestyle="--", label=f"promised: {level:.0%}")
         if bins:
             place = np.arange(len(bins))
-            bands = np.array([binomial_band(len(rows), level) for rows in bins]).T / [len(rows) for rows in bins]
+            bands = np.array([covered_band(len(rows), level=level) for rows in bins]).T / [len(rows) for rows in bins]
             axes.bar(place, 100 * (bands[1] - bands[0]), 0.6, 100 * bands[0], color=GREY, alpha=0.22, label="chance")
             shares = [100 * covered[rows].mean() for rows in bins]
             axes.plot(place, shares, "o", color=BLUE, markersize=8, label="measured")

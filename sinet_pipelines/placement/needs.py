@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from datetime import time
 from typing import Any
 
@@ -84,19 +84,6 @@ class Needs:
     def _must(self, is_so: bool, name: str, allowed: str) -> None:
         if not is_so:
             raise NeedsError(f"{name} is {getattr(self, name)!r}; allowed is {allowed}")
-
-    def sized(self, *, days: int = 1, out_of_memory: int = 0) -> "Needs":
-        """The needs of one attempt on a range of days.
-
-        Args:
-            days: of the range; the first is in `memory_mib`.
-            out_of_memory: attempts before this one that ran out of memory.
-
-        >>> Needs(memory_mib=1000, memory_mib_per_day=10).sized(days=25, out_of_memory=1).memory_mib
-        2480
-        """
-        by_days = self.memory_mib + self.memory_mib_per_day * max(days - 1, 0)
-        return replace(self, memory_mib=round(by_days * self.memory_growth**out_of_memory))
 
     def to_json(self) -> str:
         """The needs as text for a tag: only what is not as usual."""

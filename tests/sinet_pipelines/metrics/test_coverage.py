@@ -11,3 +11,8 @@ def test_the_band_is_the_central_one_of_the_binomial(intervals):
 
 def test_without_intervals_none_is_covered():
     assert covered_band(0) == (0, 0)
+
+
+@pytest.mark.parametrize(("level", "band"), [(0.0, (0, 0)), (1.0, (20, 20))])
+def test_what_is_certain_has_no_band(level, band):
+    assert covered_band(20, level=level) == band

@@ -72,10 +72,3 @@ def test_what_comes_out_of_a_tag_is_what_went_in(memory_mib, count, hours, is_ch
 def test_a_tag_that_tells_no_needs_is_refused(text, words):
     with pytest.raises(NeedsError, match=words):
         Needs.from_json(text)
-
-
-def test_memory_grows_by_the_days_of_a_range_and_by_each_attempt_that_ran_out_of_it():
-    needs = Needs(memory_mib=1000, memory_mib_per_day=100, memory_growth=1.5)
-    assert needs.sized(days=1).memory_mib == 1000
-    assert needs.sized(days=11).memory_mib == 2000
-    assert needs.sized(days=11, out_of_memory=2).memory_mib == 4500
