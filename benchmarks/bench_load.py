@@ -84,7 +84,7 @@ def compare(said: argparse.Namespace) -> None:
 def _environment(project: Path, home: Path) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     said = {"SINET_PROJECT": str(project), "SINET_HOME": str(home), "PYTHONPATH": str(project), "HERE": str(project)}
-    return {**kept, **said, "DAGSTER_DISABLE_TELEMETRY": "1", "PYTHONWARNINGS": "ignore"}
+    return {**kept, **said, "PYTHONWARNINGS": "ignore"}
 
 
 def _table(found: Mapping[str, list[Ran]]) -> measure.Table:

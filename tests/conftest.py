@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+import sinet_pipelines  # noqa: F401  # sets the switches of usage reports before a test imports onnxruntime
+
 CHECKOUT = Path(__file__).parents[1]
 PROJECT_PARTS = ("assets", "resources", "schedules", "sinet_pipelines", "dagster.yaml", "workspace.yaml")
 SMALL_SUBSET = "FD007"

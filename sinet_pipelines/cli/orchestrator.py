@@ -54,7 +54,6 @@ def be_in(project: Path) -> None:
             f"the regions of this process are from {READ_FROM or 'no registry.yaml'} and those of {project} from "
             f"{wanted or 'none'}; set SINET_REGISTRY to the file that is meant, or SINET_PROJECT before it starts"
         )
-    os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")
     if str(project) not in sys.path:
         sys.path.insert(0, str(project))
     _expect_beta()

@@ -16,6 +16,10 @@ from sinet_pipelines.cli.home import current_home, find_project, state_folder
 from sinet_pipelines.errors import BusyError, FailedError
 
 LOOPBACK = "127.0.0.1"
+_PAGES = {
+    "PYTHONWARNINGS": "ignore",
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # evaluation jobs of MLflow's own, which nothing here uses
+}
 START_S = 90  # a busy two-core machine takes half a minute for the first page
 
 
@@ -33,10 +37,10 @@ def open_pages(*, home: Path | None, project: Path | None, port: int, mlflow_por
     from sinet_pipelines.registry.tracking import tracking_of
 
     enter(root, folder)
-    # makes MLflow's tables whole before its server looks, and tells it in the environment to send nothing home
+    # makes MLflow's tables whole before its server looks
     tracking_of(folder).client.search_experiments(max_results=1)
     tracking_url = f"http://{LOOPBACK}:{mlflow_port}"
-    environment = {**os.environ, "SINET_TRACKING_URL": tracking_url, "PYTHONWARNINGS": "ignore"}
+    environment = {**os.environ, **_PAGES, "SINET_TRACKING_URL": tracking_url}
     commands = {
         "mlflow": [*_python("mlflow"), "server", *_mlflow_options(folder, mlflow_port)],
         "dagster": [*_python("dagster"), "dev", "-w", str(root / "workspace.yaml"), "-h", LOOPBACK, "-p", str(port)],

@@ -1,6 +1,6 @@
 """Where MLflow keeps runs and models, and how the processes of one home take turns in writing there.
 
-MLflow is imported when it is first asked; what it would send home is switched off before.
+MLflow is imported when it is first asked.
 """
 
 import os
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 SQLITE = "sqlite:///"
 _ENVIRONMENT = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "DO_NOT_TRACK": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_LOGGING_LEVEL": "WARNING",  # else every first use tells of its schema
 }

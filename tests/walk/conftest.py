@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from tests import outgoing as traces
 from tests.conftest import CHECKOUT, SMALL_ENGINES, SMALL_SUBSET, link_project, write_subset
 from tests.walk.homes import copy_home, drop, fleet_days
 
@@ -19,11 +20,14 @@ DAYS_TO_SPARE = 12  # between the fleet's last day and today, for drops of days 
 #: both of engines that models are trained on, so that another model comes of them.
 WITHHELD = {"mid_life": (1, 105), "early": (7, 4)}
 
+#: What records the connections of every `sinet` of the session; empty where there is no compiler.
+TRACED: dict[str, str] = {}
+
 
 def environment_of(project, **more):
     """The environment of a `sinet` that belongs to a project, whatever this process belongs to."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("SINET_", "DAGSTER_"))}
-    return {**inherited, "SINET_PROJECT": str(project), "PYTHONPATH": str(CHECKOUT), **more}
+    return {**inherited, **TRACED, "SINET_PROJECT": str(project), "PYTHONPATH": str(CHECKOUT), **more}
 
 
 def run_sinet(project, *arguments, point="none", check=True, timeout=LIMIT_S):
@@ -42,6 +46,15 @@ def run_sinet(project, *arguments, point="none", check=True, timeout=LIMIT_S):
             f"sinet {' '.join(map(str, arguments))} ended with {ended.returncode}:\n{ended.stdout}{ended.stderr}"
         )
     return ended
+
+
+@pytest.fixture(scope="session")
+def outgoing(tmp_path_factory):
+    """What every `sinet` that is started from now on looks up and connects to."""
+    found = traces.build(tmp_path_factory.mktemp("outgoing"))
+    TRACED.update(found.environment)
+    yield found
+    TRACED.clear()
 
 
 @pytest.fixture(scope="session")
