@@ -21,6 +21,9 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 
 from sinet_pipelines.errors import StorageError, first_line
 from sinet_pipelines.schemas.contract import Contract
+from sinet_pipelines.storage.aside import set_aside
+from sinet_pipelines.storage.evolution import Change, schema_change
+from sinet_pipelines.storage.health import REBUILD, TableHealth, look_at_table
 
 DAY_COLUMN = "event_date"
 ATTEMPTS = 8  # a day's commit takes about 10 ms; eight tries outlast any queue of writers seen in tests
@@ -76,12 +79,26 @@ class TableStore:
         """Whether the table was ever written."""
         return self._open(table) is not None
 
+    def health(self, table: str) -> TableHealth:
+        """What is there of the table and what of it is damaged; an object store's tables count as whole."""
+        if not self._is_local:
+            return TableHealth(Path(self._at(table)), version=0)
+        return look_at_table(Path(self.root), table)
+
     def scan(self, contract: Contract) -> pl.LazyFrame:
-        """The table as a lazy frame; empty, with the contract's columns, where it was never written."""
+        """The table as a lazy frame; empty, with the contract's columns, where it was never written.
+
+        A nullable column that the contract got since is null in older rows; one that it lost is left out.
+
+        Raises:
+            StorageError: a log entry or a data file is missing or damaged.
+        """
+        for fault in self.health(contract.name).faults if self._is_local else ():
+            raise StorageError(f"{contract.name} cannot be read: {fault.message}")
         opened = self._open(contract.name)
         if opened is None:
             return empty(contract).lazy()
-        return pl.scan_delta(opened)
+        return _as_contracted(pl.scan_delta(opened), contract)
 
     def read(
         self, contract: Contract, *, days: tuple[date, date] | None = None, columns: Sequence[str] | None = None
@@ -126,29 +143,71 @@ class TableStore:
         counts: dict[date | None, int] = {None: rows.height}
         return Written(contract.name, self._at(contract.name), version, rows.height, hashes, counts)
 
+    @property
+    def _is_local(self) -> bool:
+        return "://" not in self.root
+
     def _at(self, table: str) -> str:
         return f"{self.root}/{table}"
 
     def _open(self, table: str) -> DeltaTable | None:
+        """The table, None where it was never written.
+
+        Raises:
+            StorageError: its log cannot be read.
+        """
+        uri = self._at(table)
         try:
-            return DeltaTable(self._at(table), storage_options=dict(self.storage_options) or None)
+            return DeltaTable(uri, storage_options=dict(self.storage_options) or None)
         except TableNotFoundError:
             return None
+        except (DeltaError, OSError) as error:
+            raise StorageError(f"{uri} cannot be read: {first_line(error)}; {REBUILD}") from error
+        except BaseException as error:  # delta-rs panics on some damaged logs, and a panic is no Exception
+            if type(error).__name__ != "PanicException":
+                raise
+            raise StorageError(f"{uri} cannot be read: {first_line(error)}; {REBUILD}") from error
+
+    def _prepared(self, contract: Contract, predicate: str | None) -> tuple[bool, str | None]:
+        """Whether the table exists, and delta-rs's schema mode for the write.
+
+        A table whose log is damaged, or into which rows of the contract do not fit, is set aside and begins anew: the
+        days that are not written now are then missing from storage, and are made again from the landing zone.
+        """
+        if self._is_local and any(fault.day is None for fault in self.health(contract.name).faults):
+            set_aside(Path(self.root), contract.name, why="damaged")
+        opened = self._open(contract.name)
+        if opened is None:
+            return False, None
+        change = schema_change(opened, contract.schema)
+        if change is Change.NONE:
+            return True, None
+        if predicate is None and opened.metadata().partition_columns == _partitions(contract):
+            return True, "overwrite"
+        if predicate is not None and change is Change.ADDED:
+            return True, "merge"
+        if not self._is_local:
+            raise StorageError(
+                f"{self._at(contract.name)} has other columns or types than {contract.name} has now; move the table "
+                "away, it is made anew"
+            )
+        set_aside(Path(self.root), contract.name, why="other_schema")
+        return False, None
 
     def _write(self, contract: Contract, rows: pl.DataFrame, *, predicate: str | None) -> int:
-        has_days = any(column.name == DAY_COLUMN for column in contract.columns)
         payload = to_contract(rows, contract)
-        if "://" not in self.root:
+        if self._is_local:
             Path(self.root).mkdir(parents=True, exist_ok=True)
         met: CommitFailedError | None = None
         for wait_s in _waits():
-            exists = self.exists(contract.name)
+            exists, schema_mode = self._prepared(contract, predicate)
             try:
                 write_deltalake(
                     self._at(contract.name),
                     payload,
                     mode="overwrite",
-                    partition_by=[DAY_COLUMN] if has_days else None,
+                    schema_mode=schema_mode,  # type: ignore[arg-type]
+                    partition_by=_partitions(contract) or None,
                     predicate=predicate if exists else None,
                     storage_options=dict(self.storage_options) or None,
                 )
@@ -163,6 +222,25 @@ class TableStore:
                 f"{ATTEMPTS} writes of {contract.name} met another's; end that writer and try again"
             ) from met
         return DeltaTable(self._at(contract.name), storage_options=dict(self.storage_options) or None).version()
+
+
+def _partitions(contract: Contract) -> list[str]:
+    return [column.name for column in contract.columns if column.name == DAY_COLUMN]
+
+
+def _as_contracted(frame: pl.LazyFrame, contract: Contract) -> pl.LazyFrame:
+    """The frame with the contract's columns: added nullable ones are null, those it has no more are left out."""
+    there = frame.collect_schema().names()
+    names = [column.name for column in contract.columns]
+    if there == names:
+        return frame
+    types = empty(contract).schema
+    added = [c.name for c in contract.columns if c.nullable and c.name not in there]
+    return frame.select(
+        pl.lit(None, types[name]).alias(name) if name in added else pl.col(name)
+        for name in names
+        if name in there or name in added
+    )
 
 
 def _waits() -> Iterator[float]:

@@ -1,0 +1,24 @@
+"""Moves what is damaged out of the way: kept under `.set_aside` beside it, never deleted, so that no row is lost."""
+
+import logging
+import secrets
+from datetime import UTC, datetime
+from pathlib import Path
+
+ASIDE = ".set_aside"
+
+_log = logging.getLogger(__name__)
+
+
+def set_aside(root: Path, name: str, *, why: str) -> Path | None:
+    """Moves a file or folder to `<root>/.set_aside/` and returns its new place; None where there is none."""
+    source = root / name
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+    target = root / ASIDE / f"{name.replace('/', '-')}-{why}-{stamp}-{secrets.token_hex(2)}"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        source.rename(target)
+    except FileNotFoundError:
+        return None  # another process was first
+    _log.warning("%s is set aside as %s (%s)", source, target, why.replace("_", " "))
+    return target

@@ -1,0 +1,141 @@
+"""Finds what storage lost or damaged: tables, their files and logs; faults are records, nothing is raised.
+
+The cheap look reads the log and compares every active file's presence and size with it. The deep look decodes every
+file. A message names the file, what is wrong with it, and the cure.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sinet_pipelines.storage.delta_log import ActiveFile, read_log
+
+REBUILD = "`sinet run` makes it again"
+
+
+@dataclass(frozen=True)
+class StorageFault:
+    """Something that storage should hold and does not.
+
+    Attributes:
+        path: the file or folder.
+        found: what is wrong with it.
+        cure: what mends it.
+        day: the only day it concerns, None where it concerns the whole.
+    """
+
+    path: Path
+    found: str
+    cure: str = REBUILD
+    day: str | None = None
+
+    @property
+    def message(self) -> str:
+        """One sentence: file, what was found, cure."""
+        return f"{self.path}: {self.found}; {self.cure}"
+
+
+@dataclass(frozen=True)
+class TableHealth:
+    """What is there of a table.
+
+    Attributes:
+        path: the table's folder.
+        version: of its newest commit; -1 where there is no table, or none that can be read.
+        rows: rows by day (ISO date); under the empty word for a table without days.
+        faults: what is damaged or missing.
+    """
+
+    path: Path
+    version: int = -1
+    rows: Mapping[str, int] = field(default_factory=dict)
+    faults: tuple[StorageFault, ...] = ()
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether the whole table can be read: it exists and nothing of it is damaged."""
+        return self.version >= 0 and not self.faults
+
+    def fault_of(self, *, day: str, rows: int | None, version: int | None) -> StorageFault | None:
+        """Why the table does not hold what a materialisation recorded; None where it does.
+
+        Args:
+            day: ISO date; empty for a table without days.
+            rows: recorded rows, None where unknown.
+            version: recorded version of the table, None where unknown.
+        """
+        if self.version < 0 and not self.faults:
+            return None if rows == 0 else StorageFault(self.path, "the table is gone", day=day or None)
+        for fault in self.faults:
+            if fault.day is None or fault.day == day:
+                return fault
+        if version is not None and version > self.version:
+            return StorageFault(self.path, f"it is at version {self.version}, recorded was {version}", day=day or None)
+        there = self.rows.get(day, 0)
+        if rows is not None and there != rows:
+            what = f"day {day} has" if day else "it has"
+            return StorageFault(self.path, f"{what} {there} rows, recorded were {rows}", day=day or None)
+        return None
+
+
+def look_at_table(root: Path, table: str) -> TableHealth:
+    """The table under this root as its log and its folder show it; no row is read."""
+    path = root / table
+    log = read_log(path)
+    if log is None:
+        if path.is_dir() and any(path.iterdir()):
+            return TableHealth(path, faults=(StorageFault(path / "_delta_log", "the table's log is gone"),))
+        return TableHealth(path)
+    if log.damaged is not None:
+        return TableHealth(path, faults=(StorageFault(log.damaged, f"damaged log entry: {log.reason}"),))
+    faults, rows = [], dict[str, int]()
+    sizes: dict[str, Mapping[str, int]] = {}
+    for file in log.files:
+        folder, _, name = file.path.rpartition("/")
+        if folder not in sizes:
+            sizes[folder] = _sizes(path / folder)
+        fault = _file_fault(path, file, sizes[folder].get(name))
+        if fault is not None:
+            faults.append(fault)
+        rows[file.day or ""] = rows.get(file.day or "", 0) + (file.rows or 0)
+    return TableHealth(path, log.version, rows, tuple(faults))
+
+
+def decode_table(root: Path, table: str) -> tuple[StorageFault, ...]:
+    """The faults that only reading shows: active files that do not decode or have another number of rows."""
+    import polars as pl
+
+    path, faults = root / table, []
+    log = read_log(path)
+    for file in log.files if log is not None else ():
+        target = path / file.path
+        if not target.exists():
+            continue  # the cheap look has named it
+        try:
+            found = pl.read_parquet(target, glob=False, hive_partitioning=False).height
+        except (pl.exceptions.PolarsError, OSError, ValueError) as error:
+            faults.append(_damaged(target, f"does not decode ({type(error).__name__})", file))
+            continue
+        if file.rows is not None and found != file.rows:
+            faults.append(_damaged(target, f"has {found} rows, recorded were {file.rows}", file))
+    return tuple(faults)
+
+
+def _damaged(path: Path, found: str, file: ActiveFile) -> StorageFault:
+    return StorageFault(path, found, f"remove this file; then {REBUILD}", day=file.day)
+
+
+def _file_fault(table: Path, file: ActiveFile, size: int | None) -> StorageFault | None:
+    if size == file.size:
+        return None
+    found = "the data file is missing" if size is None else f"it has {size} bytes, recorded were {file.size}"
+    return StorageFault(table / file.path, found, day=file.day)
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name: entry.stat().st_size for entry in entries}
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
