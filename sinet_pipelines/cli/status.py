@@ -8,9 +8,11 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from sinet_pipelines.cli.home import current_home, find_project
 
+SHOWN_FILES = 20  # unused files shown in the table
 COLOURS = {"done": "green", "partial": "yellow", "failed": "red", "missing": "dim", "running": "cyan"}
 
 
@@ -25,6 +27,9 @@ def show_status(*, home: Path | None, project: Path | None, as_json: bool) -> No
     console.print(f"home {facts['home']}  fleet {facts['fleet']}{' (simulated)' if facts['simulated'] else ''}")
     console.print(_assets_table(facts["assets"]))
     console.print(_rows_line(facts["rows"]))
+    if facts["unused_files"]:
+        console.print(f"files of the landing zone that are not used: {len(facts['unused_files'])}")
+        console.print(_unused_table(facts["unused_files"]))
     for model in facts["models"]:
         console.print(_model_line(model), highlight=False)
     for endpoint in facts["endpoints"]:
@@ -54,6 +59,7 @@ def read_status(home: Path, project: Path) -> dict[str, Any]:
         "simulated": fleet["simulated"],
         "assets": [_asset(state) for state in found],
         "rows": read_rows(home, failed),
+        "unused_files": read_unused(home),
         "models": list_models(home),
         "endpoints": endpoints(home),
     }
@@ -77,6 +83,16 @@ def read_rows(home: Path, failed_days: dict[str, Any]) -> dict[str, int]:
         for region in REGIONS
     )
     return asdict(total(accounts))
+
+
+def read_unused(home: Path) -> list[dict[str, str]]:
+    """The files of the landing zone that no table takes rows from: path, reason, cure and region of each."""
+    from sinet_pipelines.ingestion.fleet import read_fleet
+    from sinet_pipelines.ingestion.landing import LandingZone
+
+    fleet = read_fleet(home)
+    zone = LandingZone(home / "landing")
+    return [asdict(one) for one in zone.unused(first_day=fleet.first_day if fleet else None)]
 
 
 def _asset(state: Any) -> dict[str, Any]:
@@ -115,6 +131,17 @@ def _assets_table(assets: list[dict[str, Any]]) -> Table:
             counts if any(days.values()) else "",
             f"[red]{', '.join(failing)} failed[/]" if failing else ("passed" if asset["checks"] else ""),
         )
+    return table
+
+
+def _unused_table(files: list[dict[str, str]]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for heading in ("file", "reason", "what to do"):
+        table.add_column(heading, overflow="fold")
+    for file in files[:SHOWN_FILES]:
+        table.add_row(*(Text(file[name]) for name in ("path", "reason", "cure")))
+    if len(files) > SHOWN_FILES:
+        table.add_row(f"... and {len(files) - SHOWN_FILES} more: `sinet status --json` lists all")
     return table
 
 

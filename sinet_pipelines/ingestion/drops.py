@@ -6,7 +6,7 @@ that names the file; a value that is no value of its column's type becomes null,
 
 import hashlib
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -22,6 +22,10 @@ from sinet_pipelines.schemas.telemetry import DROP
 DROP_ID_DIGITS = 16
 #: What pyarrow raises for a damaged file; the last where the name of a column is no UTF-8, which it decodes when asked.
 UNREADABLE = (pa.ArrowException, OSError, UnicodeDecodeError)
+
+
+Hive = Sequence[tuple[str, str | None]]  # column and value of each folder above a file that is called column=value
+_NAMES = frozenset(column.name for column in DROP.columns)
 
 
 class FaultKind(StrEnum):
@@ -57,9 +61,26 @@ class Fault:
         return self.kind in FAILS_THE_DAY
 
 
-def drop_id(content: bytes) -> str:
-    """The name of a drop: the first 16 hex digits of the SHA-256 of its bytes."""
-    return hashlib.sha256(content).hexdigest()[:DROP_ID_DIGITS]
+def drop_id(content: bytes, hive: Hive = ()) -> str:
+    """The name of a drop: the first 16 hex digits of the SHA-256 of its bytes, and of what its Hive folders add."""
+    return named(hashlib.sha256(content).hexdigest(), hive)
+
+
+def named(digest: str, hive: Hive = ()) -> str:
+    """The same from the SHA-256 of its bytes."""
+    columns = hive_columns(hive)
+    if columns:
+        digest = hashlib.sha256(f"{digest} {sorted(columns.items())!r}".encode()).hexdigest()
+    return digest[:DROP_ID_DIGITS]
+
+
+def hive_columns(hive: Hive) -> dict[str, str | None]:
+    """The values of a drop's Hive folders that are columns of the contract, the innermost folder's where two differ.
+
+    >>> hive_columns([("role", "live"), ("year", "2026")])
+    {'role': 'live'}
+    """
+    return {name: value for name, value in hive if name in _NAMES}
 
 
 def encode_drop(rows: pl.DataFrame) -> bytes:
@@ -84,31 +105,57 @@ def count_rows(content: bytes) -> int:
     return 0 if isinstance(opened, str) else int(opened.metadata.num_rows)
 
 
-def read_drop(content: bytes, *, file: str) -> tuple[pl.DataFrame, tuple[Fault, ...]]:
+def why_unreadable(content: bytes) -> str:
+    """Why the bytes are no drop, empty for a drop; each page is read once, a row group at a time."""
+    opened = _open(content)
+    if isinstance(opened, str):
+        return opened
+    columns = _present(opened)
+    try:
+        for group in range(opened.num_row_groups):
+            opened.read_row_group(group, columns=columns, use_threads=False).validate(full=True)
+    except UNREADABLE as error:  # the footer is whole but a page is not
+        return first_line(error).rstrip(".")
+    return ""
+
+
+def read_drop(content: bytes, *, file: str, hive: Hive = ()) -> tuple[pl.DataFrame, tuple[Fault, ...]]:
     """The rows of a drop in the contract's columns and types, with `unparsed` beside them, and what is wrong with it.
 
     Args:
         content: the bytes of the file.
         file: its name, for the messages.
+        hive: of the folders above it; a column that the file lacks has the folder's value in all its rows.
     """
     opened = _open(content)
     if isinstance(opened, str):
-        return _empty(), (_unreadable(file, opened),)
-    schema = opened.schema_arrow
+        return _empty(), (unreadable(file, opened),)
     try:
-        table = opened.read(columns=[column.name for column in DROP.columns if column.name in schema.names])
+        table = opened.read(columns=_present(opened))
         table.validate(full=True)  # text that is no UTF-8 would be trusted from here on
     except UNREADABLE as error:  # the footer is whole but a page is not
-        return _empty(), (_unreadable(file, first_line(error)),)
-    return cast_table(table, DROP.columns), tuple(_faults(schema, file=file)) if table.num_rows else ()
+        return _empty(), (unreadable(file, first_line(error)),)
+    for name, value in hive_columns(hive).items():
+        if name not in table.column_names:
+            table = table.append_column(name, pa.array([value] * table.num_rows, pa.string()))
+    faults = _faults(opened.schema_arrow, file=file, hive=hive)
+    return cast_table(table, DROP.columns), tuple(faults) if table.num_rows else ()
 
 
-def read_faults(content: bytes, *, file: str) -> tuple[Fault, ...]:
+def read_faults(content: bytes, *, file: str, hive: Hive = ()) -> tuple[Fault, ...]:
     """What is wrong with a drop as its footer says, without reading its rows."""
     opened = _open(content)
     if isinstance(opened, str):
-        return (_unreadable(file, opened),)
-    return tuple(_faults(opened.schema_arrow, file=file)) if opened.metadata.num_rows else ()
+        return (unreadable(file, opened),)
+    return tuple(_faults(opened.schema_arrow, file=file, hive=hive)) if opened.metadata.num_rows else ()
+
+
+def unreadable(file: str, why: str) -> Fault:
+    """The fault of a file that is no table, or that the machine does not give."""
+    message = (
+        f"drop {file} is no readable Parquet file ({why.rstrip('.')}); it is set aside, drop it again or remove it"
+    )
+    return Fault(file, FaultKind.UNREADABLE, message)
 
 
 @lru_cache(maxsize=1)
@@ -128,10 +175,16 @@ def _open(content: bytes) -> pq.ParquetFile | str:
     return f"columns {', '.join(twice)} stand in it twice" if twice else opened
 
 
-def _faults(schema: pa.Schema, *, file: str) -> Iterable[Fault]:
+def _present(opened: pq.ParquetFile) -> list[str]:
+    names = set(opened.schema_arrow.names)
+    return [column.name for column in DROP.columns if column.name in names]
+
+
+def _faults(schema: pa.Schema, *, file: str, hive: Hive) -> Iterable[Fault]:
     known = {column.name: column for column in DROP.columns}
+    there = {*schema.names, *hive_columns(hive)}
     for name in known:
-        if name not in schema.names:
+        if name not in there:
             yield Fault(file, FaultKind.MISSING_COLUMN, f"drop {file} has no column {name}; drop the day again with it")
     for field in schema:
         if field.name not in known:
@@ -144,12 +197,6 @@ def _faults(schema: pa.Schema, *, file: str) -> Iterable[Fault]:
                 f"drop {file} has {field.name} in {unit!r} (allowed: {allowed!r}); drop the day again in that unit"
             )
             yield Fault(file, FaultKind.OTHER_UNIT, message)
-
-
-def _unreadable(file: str, why: str) -> Fault:
-    why = why.rstrip(".")
-    message = f"drop {file} is no readable Parquet file ({why}); it is set aside, drop it again or remove it"
-    return Fault(file, FaultKind.UNREADABLE, message)
 
 
 def _unit(unit: str) -> dict[bytes, bytes] | None:

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 
 import polars as pl
@@ -39,20 +40,43 @@ def encode_events(events: pl.DataFrame, kind: EventKind) -> bytes:
 def read_event_file(content: bytes, kind: EventKind, *, file: str) -> tuple[pl.DataFrame, tuple[Fault, ...]]:
     """The sound events of a file in their contract's columns, and what is wrong with the file and the others."""
     contract = CONTRACTS[kind]
+    table = _open(content, kind)
+    if isinstance(table, _NoEvents):
+        message = f"{file} {table.why}; drop the {kind} again mended or remove it"
+        return _empty(contract), (Fault(file, table.kind, message),)
+    rows = cast_table(table, contract.columns).drop(UNPARSED)
+    sound = rows.filter(pl.all_horizontal(_is_sound(column) for column in contract.columns))
+    return sound, _set_aside(rows.height - sound.height, contract, file=file)
+
+
+def why_no_events(content: bytes, kind: EventKind) -> str:
+    """Why the bytes are no file of such events, empty for one."""
+    table = _open(content, kind)
+    return table.why if isinstance(table, _NoEvents) else ""
+
+
+def no_events(kind: EventKind) -> pl.DataFrame:
+    """The columns of such events without a row."""
+    return _empty(CONTRACTS[kind])
+
+
+@dataclass(frozen=True)
+class _NoEvents:
+    kind: FaultKind
+    why: str
+
+
+def _open(content: bytes, kind: EventKind) -> pa.Table | _NoEvents:
     try:
         table = pq.read_table(pa.BufferReader(content))
         table.validate(full=True)  # text that is no UTF-8 would be trusted from here on
         names = table.schema.names
     except UNREADABLE as error:
-        message = f"{file} is no readable Parquet file ({first_line(error).rstrip('.')}); drop it again or remove it"
-        return _empty(contract), (Fault(file, FaultKind.UNREADABLE, message),)
-    missing = [column.name for column in contract.columns if names.count(column.name) != 1]
+        return _NoEvents(FaultKind.UNREADABLE, f"is no readable Parquet file ({first_line(error).rstrip('.')})")
+    missing = [column.name for column in CONTRACTS[kind].columns if names.count(column.name) != 1]
     if missing:
-        message = f"{file} has {', '.join(missing)} not once among its columns; drop the {kind} again with each once"
-        return _empty(contract), (Fault(file, FaultKind.MISSING_COLUMN, message),)
-    rows = cast_table(table, contract.columns).drop(UNPARSED)
-    sound = rows.filter(pl.all_horizontal(_is_sound(column) for column in contract.columns))
-    return sound, _set_aside(rows.height - sound.height, contract, file=file)
+        return _NoEvents(FaultKind.MISSING_COLUMN, f"has {', '.join(missing)} not once among its columns")
+    return table
 
 
 def settle_events(files: Sequence[pl.DataFrame], kind: EventKind) -> pl.DataFrame:

@@ -1,45 +1,33 @@
 """The landing zone: dated drops and events of each region, written whole and never changed, read by content.
 
 `<root>/<REGION>/<date>/<name>.parquet` are drops, `<root>/<REGION>/events/<kind>/<name>.parquet` are events. Anyone may
-put a file there, under a dotted name first and renamed then; dotted names are not looked at.
+put a file there, under a dotted name first and renamed then. All files beneath a day's folder are its drops, folders as
+Spark and Hive write them included; names that begin with `.` or `_` are ignored (`scan.py`).
 """
 
 import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
-from functools import lru_cache
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import polars as pl
 
-from sinet_pipelines.errors import SourceError, StorageError
-from sinet_pipelines.ingestion.drops import Fault, count_rows, drop_id, encode_drop, read_drop, read_faults
-from sinet_pipelines.ingestion.events import EventKind, encode_events, read_event_file, settle_events
+from sinet_pipelines.errors import SourceError
+from sinet_pipelines.ingestion.drops import Fault, drop_id, encode_drop, read_drop, read_faults, unreadable
+from sinet_pipelines.ingestion.events import EventKind, encode_events, no_events, read_event_file, settle_events
 from sinet_pipelines.ingestion.hashing import row_hash
-from sinet_pipelines.regions import get_region
+from sinet_pipelines.ingestion.inspection import Drop, inspect, read_bytes
+from sinet_pipelines.ingestion.scan import EVENTS, FLEET_FILE, Part, RegionFolder, UnusedFile, misplaced_at_root
+from sinet_pipelines.regions import REGIONS, get_region
 from sinet_pipelines.schemas.telemetry import DROP, RAW_TELEMETRY
 from sinet_pipelines.storage.files import write_whole
 
 _NAME = re.compile(r"\w{1,64}", re.ASCII)
 _NAME_DIGITS = 12
+_PARQUET = (".parquet", ".parq", ".pq")
 _RAW_COLUMNS = tuple(column.name for column in RAW_TELEMETRY.columns if column.name != "ingested_at")
-
-
-@dataclass(frozen=True)
-class Drop:
-    """A file of rows in the landing zone.
-
-    Attributes:
-        path: where it is.
-        drop_id: its name by content; two files of the same bytes are one drop.
-        rows: rows in it, 0 where it is no table.
-    """
-
-    path: Path
-    drop_id: str
-    rows: int
 
 
 @dataclass(frozen=True)
@@ -68,9 +56,11 @@ class LandingZone:
 
     Attributes:
         root: the folder; made with the first drop.
+        also: names of folders that may be read although no region of the registry is called so.
     """
 
     root: Path
+    also: frozenset[str] = frozenset()
 
     def land(self, region: str, day: date, *, name: str, rows: pl.DataFrame) -> Path:
         """Drops rows of one day; rows that landed before under this name are not written again.
@@ -96,13 +86,11 @@ class LandingZone:
 
     def days(self, region: str) -> list[date]:
         """The days on which something landed in the region, in order."""
-        folder = self._region(region)
-        found = {_day_of(path.name): path for path in folder.iterdir() if path.is_dir()} if folder.is_dir() else {}
-        return sorted(day for day, path in found.items() if day is not None and any(_visible(path)))
+        return self._folder(region).days()
 
     def drops(self, region: str, day: date) -> list[Drop]:
         """The day's drops in the order of their ids, each once however many files hold it."""
-        found = [_inspect(path) for path in sorted(_visible(self._day(region, day)), reverse=True)]
+        found = [inspect(part) for part in self._parts(region, day)]
         return sorted({drop.drop_id: drop for drop in found if drop}.values(), key=lambda drop: drop.drop_id)
 
     def fingerprint(self, region: str, day: date) -> str:
@@ -112,26 +100,43 @@ class LandingZone:
     def read_day(self, region: str, day: date) -> RawDay:
         """The day rebuilt from all its drops, the same in whatever order they came.
 
-        A row of several drops is said to be from the one with the smallest id. A file that is no table is named among
-        the faults and its rows count as none.
-
-        Raises:
-            StorageError: a file is there but the machine does not give it.
+        A row of several drops is said to be from the one with the smallest id. A file that is no table, or that the
+        machine does not give, is named among the faults and its rows count as none; one that is gone again is no drop.
         """
-        contents = {drop_id(content): (path, content) for path, content in self._contents(region, day)}
-        parts = {key: read_drop(content, file=path.name) for key, (path, content) in sorted(contents.items())}
+        contents, faults = self._contents(region, day)
+        parts = {
+            key: read_drop(content, file=part.name, hive=part.hive) for key, (part, content) in sorted(contents.items())
+        }
         sent = [rows.with_columns(drop_id=pl.lit(key)) for key, (rows, _) in parts.items()] or [_no_rows()]
         rows = pl.concat(sent, rechunk=True)
         kept = rows.with_columns(row_hash(rows), event_date=pl.lit(day)).unique(
             "row_hash", keep="first", maintain_order=True
         )
-        faults = tuple(fault for _, found in parts.values() for fault in found)
-        return RawDay(kept.select(_RAW_COLUMNS).sort("unit", "cycle", "row_hash"), rows.height, faults)
+        faults += [fault for _, found in parts.values() for fault in found]
+        return RawDay(kept.select(_RAW_COLUMNS).sort("unit", "cycle", "row_hash"), rows.height, tuple(faults))
 
     def read_faults(self, region: str, day: date) -> tuple[str, ...]:
         """What is wrong with the day's drops so that the day cannot be right: a missing column, another unit."""
-        found = [read_faults(content, file=path.name) for path, content in self._contents(region, day)]
+        contents, _ = self._contents(region, day)
+        found = [read_faults(content, file=part.name, hive=part.hive) for part, content in contents.values()]
         return tuple(fault.message for faults in found for fault in faults if fault.fails_the_day)
+
+    def unused(
+        self, region: str | None = None, *, first_day: date | None = None, today: date | None = None
+    ) -> tuple[UnusedFile, ...]:
+        """Every file that no table takes rows from, with the reason and the cure, in the order of their paths.
+
+        Args:
+            region: whose folder; all of the zone by default, what stands in no region's folder too.
+            first_day: the first day that has a partition; drops of earlier ones are unused. None for no such day.
+            today: the present day, UTC; drops of later ones are unused. The clock's by default.
+        """
+        last = today or datetime.now(UTC).date()
+        names = [one.name for one in REGIONS] if region is None else [region]
+        found = [one for name in names for one in self._unused(name, first_day or date.min, last)]
+        if region is None:
+            found += misplaced_at_root(self.root)
+        return tuple(sorted(found, key=lambda one: one.path))
 
     def land_events(self, region: str, kind: EventKind | str, *, name: str, events: pl.DataFrame) -> Path | None:
         """Drops events; None where there are none. Raises as `land`."""
@@ -149,25 +154,75 @@ class LandingZone:
 
     def events_fingerprint(self, region: str, kind: EventKind | str) -> str:
         """A hash of what landed of a kind of events."""
-        return _fingerprint(hashlib.sha256(_read(path)).hexdigest() for path in _visible(self._events(region, kind)))
+        found = [inspect(part, EventKind(kind)) for part in self._event_parts(region, kind)]
+        return _fingerprint(one.digest for one in found if one)
 
     def _event_files(self, region: str, kind: EventKind | str) -> Iterator[tuple[pl.DataFrame, tuple[Fault, ...]]]:
-        for path in sorted(_visible(self._events(region, kind))):
-            yield read_event_file(_read(path), EventKind(kind), file=path.name)
+        for part in self._event_parts(region, kind):
+            try:
+                content = read_bytes(part.real)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                yield no_events(EventKind(kind)), (unreadable(part.name, f"{error.strerror}"),)
+                continue
+            yield read_event_file(content, EventKind(kind), file=part.name)
 
-    def _contents(self, region: str, day: date) -> Iterator[tuple[Path, bytes]]:
-        """Each of the day's files with its bytes, the last name first, so that in a mapping the first name stays."""
-        for path in sorted(_visible(self._day(region, day)), reverse=True):
-            yield path, _read(path)
+    def _event_parts(self, region: str, kind: EventKind | str) -> list[Part]:
+        found = self._folder(region).event_files(EventKind(kind))
+        return sorted((one for one in found if isinstance(one, Part)), key=lambda part: part.name)
 
-    def _region(self, region: str) -> Path:
-        return self.root / get_region(region).name  # a known name cannot climb out
+    def _parts(self, region: str, day: date) -> list[Part]:
+        """The day's files, the last name first, so that in a mapping the first name stays."""
+        return sorted(self._folder(region).parts(day), key=lambda part: part.name, reverse=True)
+
+    def _contents(self, region: str, day: date) -> tuple[dict[str, tuple[Part, bytes]], list[Fault]]:
+        """Each drop of the day with its bytes, by its id, and the files that the machine does not give."""
+        contents: dict[str, tuple[Part, bytes]] = {}
+        faults: list[Fault] = []
+        for part in self._parts(region, day):
+            try:
+                content = read_bytes(part.real)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                faults.append(unreadable(part.name, f"{error.strerror}"))
+            else:
+                contents[drop_id(content, part.hive)] = (part, content)
+        return contents, faults
+
+    def _unused(self, region: str, first: date, last: date) -> Iterator[UnusedFile]:
+        folder = self._folder(region)
+        yield from folder.misplaced(tuple(EventKind))
+        for day in folder.all_days():
+            for found in folder.day_files(day):
+                if isinstance(found, UnusedFile):
+                    yield found
+                elif day < first:
+                    reason = f"{day} is before the first day of this fleet, {first}"
+                    cure = f"set first_day in {FLEET_FILE} to {day} and load the code again, or remove it"
+                    yield folder.unused(found, reason, cure)
+                elif day > last:
+                    reason = f"{day} is still to come (today is {last}, UTC)"
+                    yield folder.unused(found, reason, "wait for that day, or move it to the day of its rows")
+                elif (drop := inspect(found)) and drop.why_unreadable:
+                    yield folder.unused(found, *_reason_and_cure(found, drop))
+        for kind in EventKind:
+            for found in folder.event_files(kind):
+                if isinstance(found, UnusedFile):
+                    yield found
+                elif (drop := inspect(found, kind)) and drop.why_unreadable:
+                    yield folder.unused(found, *_reason_and_cure(found, drop))
+
+    def _folder(self, region: str) -> RegionFolder:
+        name = region if region in self.also else get_region(region).name  # a known name cannot climb out
+        return RegionFolder(self.root, name)
 
     def _day(self, region: str, day: date) -> Path:
-        return self._region(region) / day.isoformat()
+        return self._folder(region).path / day.isoformat()
 
     def _events(self, region: str, kind: EventKind | str) -> Path:
-        return self._region(region) / "events" / EventKind(kind)
+        return self._folder(region).path / EVENTS / EventKind(kind)
 
 
 def _keep(folder: Path, *, name: str, content: bytes) -> Path:
@@ -179,43 +234,10 @@ def _keep(folder: Path, *, name: str, content: bytes) -> Path:
     return path
 
 
-def _visible(folder: Path) -> Iterator[Path]:
-    """Files that have landed: a dotted name is still being written."""
-    if folder.is_dir():
-        yield from (path for path in folder.iterdir() if not path.name.startswith(".") and path.is_file())
-
-
-def _day_of(name: str) -> date | None:
-    try:
-        day = date.fromisoformat(name)
-    except ValueError:
-        return None
-    return day if day.isoformat() == name else None
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise StorageError(
-            f"{path} landed but cannot be read ({error.strerror}); make it readable or remove it"
-        ) from error
-
-
-def _inspect(path: Path) -> Drop | None:
-    """The drop in a file, None where the file was removed a moment ago."""
-    try:
-        state = path.stat()
-    except FileNotFoundError:
-        return None
-    return _inspect_once(path, state.st_mtime_ns, state.st_size)
-
-
-@lru_cache(maxsize=1 << 16)
-def _inspect_once(path: Path, mtime_ns: int, size: int) -> Drop:
-    """The drop in a file of this age and size; a file that changed has another age."""
-    content = _read(path)
-    return Drop(path, drop_id(content), count_rows(content))
+def _reason_and_cure(part: Part, drop: Drop) -> tuple[str, str]:
+    """Why a file that was looked into cannot be used, and what to do."""
+    action = "put it there again" if part.path.suffix.lower() in _PARQUET else "write its rows as Parquet"
+    return f"it {drop.why_unreadable}", f"{action} or remove it"
 
 
 def _fingerprint(names: Iterator[str]) -> str:
