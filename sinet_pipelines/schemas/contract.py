@@ -31,6 +31,7 @@ class Column:
         maximum: largest value that can be true, None for unbounded.
         nullable: whether a row without this value is still a row.
         allowed: the only values, empty for any.
+        max_characters: longest text that can be true, None for unbounded.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Column:
     maximum: float | None = None
     nullable: bool = False
     allowed: tuple[str, ...] = ()
+    max_characters: int | None = None
 
 
 @dataclass(frozen=True)

@@ -49,10 +49,16 @@ SETTING_NAMES: tuple[str, ...] = tuple(column.name for column in SETTINGS)
 SENSOR_NAMES: tuple[str, ...] = tuple(column.name for column in SENSORS)
 
 LAST_CYCLE = 100_000  # nine flights a day for thirty years: a larger number is a typing error
+MAX_NAME_CHARACTERS = 128  # the longest serial number in use has 30; longer is a text that slipped into the column
 ROLES = ("history", "live")  # run to failure, to learn from; still running, to predict
 
 IDENTITY = (
-    Column("unit", pa.string(), "engine: its subset and number, L before the number of a live one"),
+    Column(
+        "unit",
+        pa.string(),
+        "engine: its subset and number, L before the number of a live one",
+        max_characters=MAX_NAME_CHARACTERS,
+    ),
     Column("role", pa.string(), "history (run to failure) or live (still running)", allowed=ROLES),
     Column("cycle", pa.int32(), "flight cycle of the engine, from 1", "cycles", 1, LAST_CYCLE),
     Column("recorded_at", INSTANT, "instant of the cycle, UTC"),

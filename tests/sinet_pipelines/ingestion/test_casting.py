@@ -5,6 +5,8 @@ from decimal import Decimal
 import polars as pl
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sinet_pipelines.ingestion.casting import cast_table
 from sinet_pipelines.schemas.contract import Column
@@ -106,6 +108,159 @@ def test_microseconds_are_kept_and_finer_ones_cut():
 def test_a_word_is_whatever_can_be_written_down():
     assert _cast(WORD, pa.array([7, None])) == (["7", None], [None, None])
     assert _cast(WORD, pa.array(["a", "b"]).dictionary_encode()) == (["a", "b"], [None, None])
+
+
+NAME = Column("name", pa.string(), "", max_characters=8)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pa.array([7, 7]),
+        pa.array([7, 7], pa.uint8()),
+        pa.array([7.0, 7.0]),
+        pa.array([7.0, 7.0], pa.float16()),
+        pa.array([Decimal("7.00")] * 2, pa.decimal128(10, 2)),
+        pa.array([Decimal("7.00")] * 2, pa.decimal256(50, 2)),
+        pa.array(["7", "7.0"]),
+        pa.array([" 7\t", "7.  "]),
+        pa.array(["7", "7.00\u00a0"], pa.large_string()),
+        pa.array([b"7", b"7.0 "]),
+        pa.array([b"7  ", b"7.0"], pa.binary(3)),
+        pa.array(["7", "7.0"]).dictionary_encode(),
+        pa.array([7, 7]).dictionary_encode(),
+    ],
+)
+def test_a_name_has_one_spelling_whatever_type_its_writer_gave_it(values):
+    assert _cast(NAME, values) == (["7", "7"], [None, None])
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("0042", "0042"),
+        ("T-1   ", "T-1"),
+        ("T\u00a01", "T 1"),
+        ("Zu\u0308rich", "Z\u00fcrich"),
+        ("7.5", "7.5"),
+        ("1e3", "1e3"),
+        ("v1.0", "v1.0"),
+        ("12345678", "12345678"),
+        ("\u65e5\u672c", "\u65e5\u672c"),
+    ],
+)
+def test_a_name_stays_what_it_is_but_for_white_space_and_normal_form(text, name):
+    assert _cast(NAME, pa.array([text])) == ([name], [None])
+
+
+@pytest.mark.parametrize("text", ["", "   ", "nan", "NaN", "None", "null", "NULL", "NA", "N/A", "<NA>", "NaT", None])
+def test_a_word_for_what_is_missing_is_no_name(text):
+    assert _cast(NAME, pa.array([text], pa.string())) == ([None], [None])
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pa.array(["T\x001"]),
+        pa.array(["T\x1b[31m"]),
+        pa.array(["T\n1"]),
+        pa.array(["T-\u202e1"]),
+        pa.array(["T-1\u200b"]),
+        pa.array([b"T-\xff"]),
+        pa.array(["123456789"]),
+        pa.array([7.5]),
+        pa.array([1e300]),
+        pa.array([float("inf")]),
+        pa.array([Decimal("7.50")], pa.decimal128(10, 2)),
+        pa.array([Decimal("7.50")], pa.decimal256(50, 2)),
+        pa.array([True]),
+        pa.array([20_000], pa.date32()),
+        pa.array([NOON], INSTANT),
+        pa.array([["T-1"]]),
+        pa.array([{"a": 1}]),
+    ],
+)
+def test_what_can_be_no_name_is_set_aside_with_its_text(values):
+    names, texts = _cast(NAME, values)
+    assert names == [None]
+    assert set(texts[0]) == {"name"}
+
+
+def test_a_value_as_long_as_a_book_is_kept_by_its_beginning_its_length_and_a_hash():
+    _, (first, second) = _cast(NAME, pa.array(["x" * 1_000_000, "x" * 999_999 + "y"]))
+    assert first["name"].startswith("x" * 100 + "... (1000000 characters, BLAKE2b ")
+    assert len(first["name"]) < 200
+    assert first != second
+
+
+@settings(deadline=None)
+@given(st.lists(st.one_of(st.none(), st.text(max_size=12)), min_size=1, max_size=20))
+def test_a_name_read_again_is_the_same_name(texts):
+    once, _ = _cast(NAME, pa.array(texts, pa.string()))
+    assert _cast(NAME, pa.array(once, pa.string())) == (once, [None] * len(once))
+
+
+@settings(deadline=None)
+@given(st.integers(-(2**53), 2**53))
+def test_a_whole_number_is_one_name_as_integer_float_decimal_and_text(number):
+    kinds = [pa.int64(), pa.float64(), pa.decimal128(38, 3), pa.string()]
+    named = {_cast(COUNTED, pa.array([number]).cast(pa.decimal128(38, 0)).cast(kind))[0][0] for kind in kinds[1:]}
+    assert named | {_cast(COUNTED, pa.array([number]))[0][0]} == {str(number)}
+
+
+COUNTED = Column("name", pa.string(), "")
+
+
+@settings(deadline=None)
+@given(st.data())
+def test_whatever_type_a_column_has_each_row_is_cast_or_keeps_a_text_and_nothing_is_raised(data):
+    values = data.draw(_arrays)
+    for column in (NUMBER, COUNT, NAME, WHEN):
+        cast, texts = _cast(column, values)
+        assert len(cast) == len(texts) == len(values)
+
+
+def _many(kind, values):
+    return st.lists(st.one_of(st.none(), values), max_size=4).map(lambda found: pa.array(found, kind))
+
+
+def _ticks(kind, bits):
+    whole = st.integers(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+    width = pa.int32() if bits == 32 else pa.int64()
+    return st.lists(whole, max_size=4).map(lambda found: pa.array(found, width).view(kind))
+
+
+def _nested(array):
+    pairs = pa.ListArray.from_arrays(list(range(len(array) + 1)), array)
+    return st.sampled_from([pairs, pa.StructArray.from_arrays([array], ["a"])])
+
+
+_BYTES = st.binary(max_size=5)
+_arrays = st.one_of(
+    *(_many(kind, st.floats(width=16)) for kind in (pa.float16(), pa.float32(), pa.float64())),
+    *(_many(kind, st.integers(0, 127)) for kind in (pa.int8(), pa.uint8(), pa.int32(), pa.uint32(), pa.int64())),
+    _many(pa.uint64(), st.integers(0, 2**64 - 1)),
+    *(_many(kind, st.text(max_size=5)) for kind in (pa.string(), pa.large_string(), pa.string_view())),
+    *(_many(kind, _BYTES) for kind in (pa.binary(), pa.large_binary(), pa.binary_view())),
+    _many(pa.binary(2), st.binary(min_size=2, max_size=2)),
+    _many(pa.bool_(), st.booleans()),
+    *(_many(kind, st.decimals(-9, 9, places=2)) for kind in (pa.decimal128(20, 2), pa.decimal256(50, 2))),
+    _many(pa.list_(pa.int64()), st.lists(st.integers(0, 9), max_size=2)),
+    _many(pa.struct({"a": pa.int64()}), st.fixed_dictionaries({"a": st.integers(0, 9)})),
+    *(_ticks(pa.timestamp(unit, tz=zone), 64) for unit in ("s", "ms", "us", "ns") for zone in (None, "Asia/Tokyo")),
+    *(_ticks(pa.timestamp("us", tz=zone), 64).flatmap(_nested) for zone in (None, "Nowhere/None")),
+    *(_ticks(kind, 64).flatmap(_nested) for kind in (pa.duration("s"), pa.timestamp("ns"))),
+    _ticks(pa.date32(), 32).flatmap(_nested),
+    *(_ticks(kind, 32) for kind in (pa.date32(), pa.time32("s"), pa.time32("ms"))),
+    *(_ticks(kind, 64) for kind in (pa.date64(), pa.time64("ns"), pa.duration("s"), pa.duration("ns"))),
+)
+
+
+def test_two_values_that_python_cannot_hold_keep_two_texts():
+    ticks = pa.array([2**62, 2**62 + 1], pa.int64()).view(pa.timestamp("us"))
+    _, (first, second) = _cast(NUMBER, pa.ListArray.from_arrays([0, 1, 2], ticks))
+    assert first["number"].startswith("list<item: timestamp[us]> of BLAKE2b ")
+    assert first != second
 
 
 def test_minus_zero_is_zero():
