@@ -3,7 +3,7 @@
 import json
 import math
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -11,11 +11,10 @@ import typer
 
 from sinet_pipelines.cli.home import current_home
 from sinet_pipelines.errors import ServingError, SourceError, UsageError
+from sinet_pipelines.escaping import for_terminal
 from sinet_pipelines.regions import REGIONS
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from sinet_pipelines.deployment.client import Answer
     from sinet_pipelines.features.sequences import Sequences
 
@@ -26,7 +25,7 @@ SHOWN = 5  # names of engines in a message
 Units = Annotated[Optional[list[str]], typer.Option("--unit", help="an engine; may be repeated; default: all")]  # noqa: UP045
 Window = Annotated[
     Optional[Path],  # noqa: UP045
-    typer.Option(help="telemetry of engines of your own (.csv, .parquet, .json), asked about at their last cycle"),
+    typer.Option(help="telemetry of engines of your own (.csv, .json, .ndjson, .parquet), at their last cycle"),
 ]
 Url = Annotated[Optional[str], typer.Option(help="HTTP root of a server; default: the champion's")]  # noqa: UP045
 Home = Annotated[Optional[Path], typer.Option("--home", help="the home of one fleet; default: the one last run")]  # noqa: UP045
@@ -36,14 +35,42 @@ Json = Annotated[bool, typer.Option("--json", help="print JSON alone")]
 def command(
     *, unit: Units = None, window: Window = None, url: Url = None, home: Home = None, as_json: Json = False
 ) -> None:
-    """Ask the champion's server how many cycles each live engine has left, or an engine of your own."""
+    """Predict how many cycles each live engine, or each engine of a file of your own, has left."""
     sequences = read_windows(window) if window is not None else live_sequences(current_home(home))
-    answer = _ask(choose(sequences, unit or ()), url=url, home=home)
+    whole, refused = complete(choose(sequences, unit or ()))
+    if refused and (window is not None or not len(whole)):
+        raise SourceError(_refusal(window, refused))
+    for name, reason in refused.items():
+        print(f"sinet: no prediction for engine {for_terminal(name)}: {reason}", file=sys.stderr)
+    answer = _ask(whole, url=url, home=home)
+    answer["refused"] = [{"unit": name, "reason": reason} for name, reason in refused.items()]
     if as_json:
         json.dump(answer, sys.stdout, indent=2)
         sys.stdout.write("\n")
     else:
         _print_table(answer)
+
+
+def complete(sequences: "Sequences") -> tuple["Sequences", dict[str, str]]:
+    """The sequences that hold enough cycles for a prediction, and why each other engine is refused."""
+    import numpy as np
+
+    from sinet_pipelines.features.completeness import shortfalls
+
+    lacking = shortfalls(sequences)
+    refused = {name: f"lacks {said}" for name, said in zip(sequences.unit, lacking, strict=True) if said is not None}
+    return sequences.take(np.flatnonzero([said is None for said in lacking])), refused
+
+
+def _refusal(window: Path | None, refused: Mapping[str, str]) -> str:
+    """Why nothing is predicted, with the cure."""
+    from sinet_pipelines.features.completeness import NEEDED
+
+    shown = [f"engine {name} {reason}" for name, reason in list(refused.items())[:SHOWN]]
+    more = f"; and {len(refused) - SHOWN} engines more" if len(refused) > SHOWN else ""
+    cure = "add these rows to the file" if window is not None else "land these cycles"
+    where = f"{window}: " if window is not None else ""
+    return f"{where}{'; '.join(shown)}{more} (needed: {NEEDED}); {cure}, or name other engines by --unit"
 
 
 def live_sequences(home: Path) -> "Sequences":
@@ -71,15 +98,14 @@ def read_windows(path: Path) -> "Sequences":
 
     Raises:
         SourceError: the file cannot be read, lacks a column or a value, or has no rows.
-        ContractError: a cycle of an engine is there twice.
     """
-    import polars as pl
+    from sinet_pipelines.features.sequences import latest_sequences
+    from sinet_pipelines.ingestion.telemetry_file import read_telemetry_file
 
-    from sinet_pipelines.features.sequences import sequence_windows
-
-    rows = _read_rows(path)
-    at = rows.group_by("unit").agg(pl.col("cycle").max()).sort("unit")
-    return sequence_windows(rows, at=at)
+    found = read_telemetry_file(path)
+    if found.copies:
+        print(f"sinet: {for_terminal(path)}: {found.copies} copies of rows are left out", file=sys.stderr)
+    return latest_sequences(found.rows)
 
 
 def choose(sequences: "Sequences", unit: Sequence[str]) -> "Sequences":
@@ -88,7 +114,7 @@ def choose(sequences: "Sequences", unit: Sequence[str]) -> "Sequences":
     Raises:
         UsageError: one of them is not there.
     """
-    from sinet_pipelines.features.sequences import Sequences
+    import numpy as np
 
     if not unit:
         return sequences
@@ -99,68 +125,7 @@ def choose(sequences: "Sequences", unit: Sequence[str]) -> "Sequences":
         there = ", ".join(sequences.unit[:SHOWN]) + more
         raise UsageError(f"no engine {', '.join(map(repr, missing))} (there: {there}); name one of those")
     wanted = [places[name] for name in dict.fromkeys(unit)]
-    return Sequences(
-        unit=tuple(sequences.unit[place] for place in wanted),
-        cycle_B=sequences.cycle_B[wanted],
-        window_BTC=sequences.window_BTC[wanted],
-        first_cycles_BTC=sequences.first_cycles_BTC[wanted],
-    )
-
-
-def _read_rows(path: Path) -> "pl.DataFrame":
-    """Unit, cycle and channels of a file, every value there and a number."""
-    import polars as pl
-
-    from sinet_pipelines.schemas.telemetry import CHANNELS
-
-    readers: dict[str, Callable[..., pl.DataFrame]] = {
-        ".csv": pl.read_csv,
-        ".parquet": pl.read_parquet,
-        ".json": pl.read_json,
-    }
-    if path.suffix not in readers:
-        raise SourceError(f"{path} is no telemetry file (allowed: {', '.join(readers)}); convert it to one of those")
-    if not path.is_file():
-        raise SourceError(f"no file {path}; name one with a drop's columns ({', '.join(readers)})")
-    try:
-        found = readers[path.suffix](path)
-        missing = [name for name in ("unit", "cycle", *CHANNELS) if name not in found.columns]
-        if missing:
-            raise SourceError(f"{path} lacks {', '.join(missing)}; a drop's columns are needed, one row a cycle")
-        numbers = [pl.col(name).cast(pl.Float64) for name in CHANNELS]
-        rows = found.select(pl.col("unit").cast(pl.String), pl.col("cycle").cast(pl.Int32), *numbers)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise SourceError(
-            f"{path} cannot be read as telemetry: {reason}; give a drop's columns, numbers in all"
-        ) from error
-    _check_values(rows, path)
-    return rows
-
-
-def _check_values(rows: "pl.DataFrame", path: Path) -> None:
-    """Refuses what validation would have set aside: a served model sees only whole rows within their bounds."""
-    import polars as pl
-
-    from sinet_pipelines.schemas.telemetry import SENSORS, SETTINGS
-
-    if rows.is_empty():
-        raise SourceError(f"{path} has no rows; give at least one cycle of an engine")
-    gaps = rows.filter(pl.any_horizontal(pl.all().is_null(), pl.selectors.float().is_finite().not_()))
-    if not gaps.is_empty():
-        unit, cycle = gaps.row(0)[:2]
-        raise SourceError(f"{path} has no number in a column of engine {unit}, cycle {cycle}; leave that row out")
-    for column in (*SETTINGS, *SENSORS):
-        odd = rows.filter(~pl.col(column.name).is_between(column.minimum, column.maximum))
-        if not odd.is_empty():
-            unit, cycle, value = odd.select("unit", "cycle", column.name).row(0)
-            raise SourceError(
-                f"{path} has {column.name} {value:g} in engine {unit}, cycle {cycle} ({odd.height} rows; allowed: "
-                f"{column.minimum:g} to {column.maximum:g} {column.unit}); is it in another unit?"
-            )
-    first = rows.select(pl.col("cycle").min()).item()
-    if first < 1:
-        raise SourceError(f"{path} has cycle {first} (allowed: from 1); count cycles from 1")
+    return sequences.take(np.asarray(wanted))
 
 
 def _ask(sequences: "Sequences", *, url: str | None, home: Path | None) -> dict[str, Any]:
@@ -214,8 +179,11 @@ def _number(value: float) -> float | None:
 def _print_table(answer: Mapping[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table("engine", "remaining cycles", "from", "to", title=f"{answer['model']} version {answer['version']}")
+    title = Text(for_terminal(f"{answer['model']} version {answer['version']}"))
+    table = Table("engine", "remaining cycles", "from", "to", title=title)
     for row in answer["predictions"]:
-        table.add_row(row["unit"], *("-" if row[name] is None else f"{row[name]:.1f}" for name in OUTPUTS))
+        figures = ("-" if row[name] is None else f"{row[name]:.1f}" for name in OUTPUTS)
+        table.add_row(Text(for_terminal(row["unit"])), *figures)
     Console().print(table)

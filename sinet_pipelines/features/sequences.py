@@ -154,6 +154,26 @@ def sequence_windows(telemetry: pl.DataFrame, *, at: pl.DataFrame) -> Sequences:
     )
 
 
+def latest_sequences(telemetry: pl.DataFrame) -> Sequences:
+    """The sequences of all engines, each at its last cycle, sorted by unit.
+
+    Args:
+        telemetry: `unit`, `cycle` and the 24 channels, in any order.
+
+    Raises:
+        ContractError: when an engine has one cycle twice.
+    """
+    last = pl.col("cycle").max().over("unit")
+    recent = telemetry.filter(pl.col("cycle") > last - WINDOW_CYCLES)  # memory does not grow with what lies between
+    early = telemetry.filter(pl.col("cycle") <= FIRST_CYCLES)
+    asked = telemetry.group_by("unit").agg(pl.col("cycle").max()).sort("unit")
+    windows = sequence_windows(recent, at=asked)
+    channels = early.select(CHANNELS).to_numpy().astype(np.float32)
+    first_UTC, engine_B = first_cycles_of(early, channels, asked["unit"])
+    first_BTC = hide_later(first_UTC[engine_B], windows.cycle_B)
+    return Sequences(windows.unit, windows.cycle_B, windows.window_BTC, first_BTC)
+
+
 def sequences_to_table(sequences: Sequences, *, rows: pl.DataFrame) -> pa.Table:
     """The sequences as a table (contracts `evaluation_sequences`, `live_sequences`).
 

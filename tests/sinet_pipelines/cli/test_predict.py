@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from sinet_pipelines.deployment.process import stop_all
-from sinet_pipelines.errors import ContractError, ServingError, SourceError, UsageError
+from sinet_pipelines.errors import ServingError, SourceError, UsageError
 from sinet_pipelines.features.sequences import sequence_windows, sequences_to_table
 from sinet_pipelines.schemas.features import LIVE_SEQUENCES
 from sinet_pipelines.schemas.telemetry import CHANNELS, SENSORS, SETTINGS
@@ -18,7 +18,7 @@ from tests.sinet_pipelines.deployment.served import expected_rul, publish_rul
 
 with warnings.catch_warnings():  # typer takes names from click.utils that click says it will move
     warnings.filterwarnings("ignore", r"'click\.utils\.\w+' is deprecated", DeprecationWarning)
-    from sinet_pipelines.cli.predict import command, live_sequences, read_windows
+    from sinet_pipelines.cli.predict import command, live_sequences
     from sinet_pipelines.cli.serve import command as serve
 
 DAY = dt.date(2026, 1, 1)
@@ -140,44 +140,113 @@ def test_live_windows_are_those_of_the_telemetry(home):
     np.testing.assert_allclose(expected_rul(inputs, bias=100.0).ravel(), by_hand, rtol=1e-5)
 
 
+def only(rows, unit="mine"):
+    """Rows of a file of one's own under a name."""
+    return rows.drop("event_date", "row_hash").with_columns(unit=pl.lit(unit))
+
+
+def written(path, *engines):
+    pl.concat(engines).write_csv(path)
+    return path
+
+
 @pytest.mark.parametrize(
-    ("change", "found"),
+    ("absent", "found"),
     [
-        (lambda rows: rows.drop("nc_rpm", "t2_degr"), "lacks t2_degr, nc_rpm"),
-        (lambda rows: rows.clear(), "has no rows"),
-        (lambda rows: rows.with_columns(nc_rpm=pl.lit("fast")), "cannot be read as telemetry"),
         (
-            lambda rows: rows.with_columns(nc_rpm=pl.lit(None, pl.Float64)),
-            "no number in a column of engine mine, cycle 1",
+            range(1, 31),
+            r"engine mine lacks cycles 1-10 of its first 10 \(needed: half .*; add these rows to the file",
         ),
-        (lambda rows: rows.with_columns(nc_rpm=pl.lit(float("nan"))), "no number in a column of engine mine, cycle 1"),
-        (lambda rows: rows.with_columns(cycle=pl.col("cycle") - 1), "has cycle 0"),
-        (
-            lambda rows: rows.with_columns(t50_degr=pl.lit(775.0)),
-            r"has t50_degr 775 in engine mine, cycle 1 \(3 rows; allowed: 800 to 1900 degR\); is it in another unit",
-        ),
+        (range(1, 7), r"lacks cycles 1-6 of its first 10"),
+        ((1, 2, 4, 5, 7, 9), r"lacks cycles 1-2, 4-5, 7, 9 of its first 10"),
+        (range(35, 46), r"lacks cycles 35-45 of its last 30"),
+        ([*range(1, 9), *range(49, 60)], r"lacks cycles 1-8 of its first 10 and cycles 49-59 of its last 30"),
     ],
 )
-def test_a_file_that_is_no_telemetry_is_refused_in_a_sentence(tmp_path, change, found):
-    path = tmp_path / "mine.parquet"
-    change(telemetry("mine", 3)).write_parquet(path)
-    with pytest.raises(SourceError, match=found):
-        read_windows(path)
+def test_an_engine_that_lacks_too_many_cycles_is_refused_with_the_cycles_and_the_cure(home, tmp_path, absent, found):
+    rows = only(telemetry("mine", 60)).filter(~pl.col("cycle").is_in(list(absent)))
+    path = written(tmp_path / "mine.csv", rows, only(telemetry("other", 40), "whole"))
+    with pytest.raises(SourceError, match=found) as refused:
+        command(home=home, window=path)
+    assert refused.value.exit_code == 2
+    assert "whole" not in str(refused.value)
 
 
-def test_a_file_that_is_missing_foreign_or_broken_is_refused(tmp_path):
-    with pytest.raises(SourceError, match="no file .* name one with a drop's columns|cannot be read"):
-        read_windows(tmp_path / "missing.csv")
-    with pytest.raises(SourceError, match=r"allowed: .csv, .parquet, .json"):
-        read_windows(tmp_path / "mine.xlsx")
-    for name in ("broken.parquet", "broken.json", "broken.csv"):
-        (tmp_path / name).write_bytes(b"\x00\xff{")
-        with pytest.raises(SourceError):
-            read_windows(tmp_path / name)
+def test_the_other_engines_of_a_file_are_predicted_when_named(home, capsys, tmp_path):
+    late = only(telemetry("mine", 60)).filter(pl.col("cycle") > 30)
+    path = written(tmp_path / "mine.csv", late, only(telemetry("whole", 40), "whole"))
+    said = predictions(capsys, home=home, window=path, unit=["whole"])
+    assert [row["unit"] for row in said["predictions"]] == ["whole"]
+    assert said["predictions"][0]["rul_cycles"] == pytest.approx(expected_of(telemetry("whole", 40)), rel=1e-5)
 
 
-def test_a_cycle_twice_in_a_file_is_refused(tmp_path):
-    path = tmp_path / "twice.parquet"
-    pl.concat([telemetry("mine", 3), telemetry("mine", 3)]).write_parquet(path)
-    with pytest.raises(ContractError, match="cycle 1 of engine mine is there twice"):
-        read_windows(path)
+@pytest.mark.parametrize("absent", [(), (3,), (1, 2, 3, 4, 5), range(33, 42)])
+def test_an_engine_that_lacks_as_few_cycles_as_training_saw_is_predicted(home, capsys, tmp_path, absent):
+    rows = only(telemetry("mine", 60)).filter(~pl.col("cycle").is_in(list(absent)))
+    said = predictions(capsys, home=home, window=written(tmp_path / "mine.csv", rows))
+    window = telemetry("mine", 60).tail(30).filter(~pl.col("cycle").is_in(list(absent)))
+    assert said["predictions"][0]["rul_cycles"] == pytest.approx(expected_of(window), rel=1e-5)
+
+
+@pytest.mark.parametrize("cycles", [1, 2, 9, 10, 29])
+def test_an_engine_younger_than_its_window_lacks_nothing(home, capsys, tmp_path, cycles):
+    said = predictions(capsys, home=home, window=written(tmp_path / "mine.csv", only(telemetry("mine", cycles))))
+    assert said["predictions"][0]["rul_cycles"] == pytest.approx(expected_of(telemetry("mine", cycles)), rel=1e-5)
+
+
+def test_the_first_ten_and_the_last_thirty_cycles_are_enough(home, capsys, tmp_path):
+    rows = only(telemetry("mine", 9000)).filter((pl.col("cycle") <= 10) | (pl.col("cycle") > 8970))
+    said = predictions(capsys, home=home, window=written(tmp_path / "mine.csv", rows))
+    assert said["predictions"][0]["rul_cycles"] == pytest.approx(expected_of(telemetry("mine", 9000)), rel=1e-5)
+
+
+def test_a_live_engine_that_lacks_cycles_is_reported_and_its_neighbours_are_predicted(tmp_path, home, capsys):
+    other, url = tmp_path / "other", predict_url(home)
+    (other / "landing").mkdir(parents=True)
+    (other / "landing" / "fleet.json").write_text("{}")
+    whole, late = telemetry("A", 40), telemetry("B", 60).filter(pl.col("cycle") > 30)
+    for region, rows in (("EAST", whole), ("WEST", late), ("NULL_ISLAND", whole.clear())):
+        asked = rows.tail(1)
+        table = sequences_to_table(sequence_windows(rows, at=asked), rows=asked) if len(rows) else None
+        store = TableStore(str(other / "tables" / region))
+        store.replace(LIVE_SEQUENCES, pl.DataFrame(table if table is not None else LIVE_SEQUENCES.schema.empty_table()))
+    capsys.readouterr()
+    command(home=other, url=url, as_json=True)
+    out, err = capsys.readouterr()
+    assert [row["unit"] for row in json.loads(out)["predictions"]] == ["A"]
+    assert json.loads(out)["refused"] == [{"unit": "B", "reason": "lacks cycles 1-10 of its first 10"}]
+    assert "no prediction for engine B: lacks cycles 1-10 of its first 10" in err
+    with pytest.raises(SourceError, match="engine B lacks cycles 1-10 .*; land these cycles"):
+        command(home=other, url=url, unit=["B"])
+
+
+def predict_url(home):
+    from sinet_pipelines.deployment.process import endpoints
+
+    (champion,) = [one for one in endpoints(home) if one["version"] == "1"]
+    return champion["url"]
+
+
+@pytest.mark.parametrize("name", ["[/red]", "[bold]x", "\x1b[2Jgone", "\u202edesrever", "a\nb", "`x`|<script>"])
+def test_a_name_with_markup_or_control_signs_is_printed_as_it_is_spelled(home, capsys, tmp_path, name):
+    path = written(tmp_path / "mine.csv", only(telemetry("mine", 20), name))
+    capsys.readouterr()
+    command(home=home, window=path)
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    assert "\u202e" not in out
+    assert name.replace("\x1b", "\\x1b").replace("\u202e", "\\u202e").replace("\n", "\\n") in out
+    with pytest.raises(UsageError, match="no engine"):
+        command(home=home, window=path, unit=["X"])
+
+
+def test_copies_of_rows_are_counted_once_and_reported(home, capsys, tmp_path):
+    rows = only(telemetry("mine", 35))
+    path = written(tmp_path / "mine.csv", rows, rows.head(3))
+    capsys.readouterr()
+    command(home=home, window=path, as_json=True)
+    out, err = capsys.readouterr()
+    assert json.loads(out)["predictions"][0]["rul_cycles"] == pytest.approx(
+        expected_of(telemetry("mine", 35)), rel=1e-5
+    )
+    assert "3 copies of rows are left out" in err

@@ -1,0 +1,65 @@
+"""Which cycles a sequence lacks, and whether a model has learnt from sequences that lack so many.
+
+Models are trained on engines that are there from their first cycle, with single cycles set aside. On 207 engines of
+the simulated fleet, asked after cycle 40, the prediction left its own 90 % interval in
+  - none with 5 of the first 10 cycles present, 7 % with 1, 55 % with none (as if the engine were new: +19 cycles);
+  - at most 2.4 % with 20 of the last 30 cycles present, up to 11 % with 15, 27 % with the asked cycle alone.
+The limits follow from that. A young engine that has not flown so many cycles lacks none of them.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sinet_pipelines.features.sequences import Sequences
+from sinet_pipelines.schemas.features import FIRST_CYCLES, WINDOW_CYCLES
+
+MIN_FIRST_SHARE = 1 / 2  # of the first ten cycles, as far as flown
+MIN_WINDOW_SHARE = 2 / 3  # of the last thirty cycles, as far as flown
+NEEDED = f"half of the first {FIRST_CYCLES} cycles and two thirds of the last {WINDOW_CYCLES}, as far as flown"
+SHOWN_RANGES = 4  # of cycles in a message
+
+
+def absent_first_cycles(sequences: Sequences) -> tuple[NDArray[np.int64], ...]:
+    """Of each sequence, the numbers of the engine's first cycles that were flown and are absent."""
+    numbers_T = np.arange(1, FIRST_CYCLES + 1)
+    absent_BT = np.isnan(sequences.first_cycles_BTC).any(axis=2) & (numbers_T <= sequences.cycle_B[:, None])
+    return tuple(numbers_T[absent_T] for absent_T in absent_BT)
+
+
+def absent_window_cycles(sequences: Sequences) -> tuple[NDArray[np.int64], ...]:
+    """Of each sequence, the numbers of the last cycles that were flown and are absent."""
+    numbers_BT = sequences.cycle_B[:, None] + np.arange(1 - WINDOW_CYCLES, 1)
+    absent_BT = np.isnan(sequences.window_BTC).any(axis=2) & (numbers_BT >= 1)
+    return tuple(numbers_T[absent_T] for numbers_T, absent_T in zip(numbers_BT, absent_BT, strict=True))
+
+
+def shortfalls(sequences: Sequences) -> tuple[str | None, ...]:
+    """Of each sequence, which cycles it lacks where they are too many for a prediction; else None."""
+    absent = zip(
+        sequences.cycle_B.tolist(), absent_first_cycles(sequences), absent_window_cycles(sequences), strict=True
+    )
+    return tuple(_shortfall(cycle, first, window) for cycle, first, window in absent)
+
+
+def _shortfall(cycle: int, first: NDArray, window: NDArray) -> str | None:
+    found = []
+    for absent, flown, share, name in (
+        (first, min(cycle, FIRST_CYCLES), MIN_FIRST_SHARE, "first"),
+        (window, min(cycle, WINDOW_CYCLES), MIN_WINDOW_SHARE, "last"),
+    ):
+        if flown - len(absent) < share * flown:
+            found.append(f"cycles {cycle_ranges(absent)} of its {name} {flown}")
+    return " and ".join(found) or None
+
+
+def cycle_ranges(cycles: NDArray) -> str:
+    """Sorted cycle numbers as ranges.
+
+    >>> cycle_ranges(np.array([1, 2, 3, 7, 9, 10]))
+    '1-3, 7, 9-10'
+    """
+    breaks = np.flatnonzero(np.diff(cycles) != 1) + 1
+    runs = [(run[0], run[-1]) for run in np.split(cycles, breaks) if len(run)]
+    said = [f"{first}" if first == last else f"{first}-{last}" for first, last in runs]
+    more = f" and {len(said) - SHOWN_RANGES} more ranges" if len(said) > SHOWN_RANGES else ""
+    return ", ".join(said[:SHOWN_RANGES]) + more
