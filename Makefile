@@ -2,6 +2,17 @@
 PYTHON := $(shell command -v python3.11 2>/dev/null)
 VENV   := .venv
 BIN    := $(VENV)/bin
+SINET  := $(BIN)/python -m sinet_pipelines.cli
+
+# DATA as it was given, whatever characters are in it: the shell of a recipe takes it from its environment
+export SINET_MAKE_DATA := $(value DATA)
+
+# The scripts in .venv/bin and the installed package name this folder: where it was moved, they are installed again.
+ifneq ($(wildcard $(VENV)/.walk),)
+ifneq ($(shell cat $(VENV)/.walk),$(shell pwd))
+$(shell rm -f $(VENV)/.walk $(VENV)/.test $(VENV)/.bench)
+endif
+endif
 
 .PHONY: run test test-all ui stop lint format bench clean help
 
@@ -9,13 +20,13 @@ help: ## what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
 run: $(VENV)/.walk ## the whole walk on this machine; DATA=<folder> for real data in C-MAPSS format
-	@$(BIN)/sinet run $(if $(DATA),--data "$(DATA)")
+	@$(SINET) run $(if $(SINET_MAKE_DATA),--data "$$SINET_MAKE_DATA")
 
 ui: $(VENV)/.walk ## Dagster UI, daemon and MLflow UI on the current home
-	@$(BIN)/sinet ui
+	@$(SINET) ui
 
 stop: $(VENV)/.walk ## end what run and ui started
-	@$(BIN)/sinet stop
+	@$(SINET) stop
 
 test: $(VENV)/.test ## the test suite but what is marked slow
 	$(BIN)/python -m pytest -m "not slow"
@@ -46,13 +57,13 @@ INSTALL = PYTHONDONTWRITEBYTECODE= $(BIN)/uv pip install --quiet --python $(BIN)
 $(BIN)/uv:
 	@test -n "$(PYTHON)" || { echo "python3.11 was not found on PATH: install Python 3.11 (with venv), then run make again" >&2; exit 2; }
 	@echo "installing the walk: about 2.7 GB on disk, once (a minute or two)"
-	@$(PYTHON) -m venv $(VENV)
+	@"$(PYTHON)" -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
 
 $(VENV)/.walk: pyproject.toml constraints.txt | $(BIN)/uv
 	@$(BIN)/python -c "import torch" 2>/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
 	@$(INSTALL) -e ".[walk]"
-	@touch $@
+	@pwd > $@
 
 $(VENV)/.test: pyproject.toml constraints.txt | $(VENV)/.walk
 	@$(INSTALL) -e ".[test]"

@@ -20,13 +20,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as db
+from dagster._core.storage.event_log.sqlite import sqlite_event_log
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+from dagster._core.storage.runs.sqlite import sqlite_run_storage
+from dagster._core.storage.schedules.sqlite import sqlite_schedule_storage
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from sqlalchemy.pool import StaticPool
 
+from sinet_pipelines.storage.layout import sqlite_uri
+
 if TYPE_CHECKING:
     from dagster._serdes import ConfigurableClassData
+
+
+def _connection_string(base_dir: str, db_name: str) -> str:
+    """The database's URI, escaped; Dagster's own takes what follows a `?` in a folder's name for options."""
+    return sqlite_uri(Path(base_dir).absolute() / f"{db_name}.db")
+
+
+for _module in (sqlite_event_log, sqlite_run_storage, sqlite_schedule_storage):
+    vars(_module)["create_db_conn_string"] = _connection_string
 
 OPEN_DATABASES = 4  # the index, the run at work and two more: a page that looks at many runs must not keep them all
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sinet_pipelines.errors import BusyError, StorageError, UsageError
 from sinet_pipelines.storage import locks
+from sinet_pipelines.storage.layout import home_name, require_readable
 from sinet_pipelines.storage.locks import RUN_LOCK, holder
 
 STATE = ".sinet"  # beside workspace.yaml: one folder a fleet, and `current`, a link to the one last run
@@ -41,6 +42,11 @@ def state_folder() -> Path:
         return Path.cwd() / STATE
 
 
+def home_of(data: Path | None) -> Path:
+    """The home of a data folder, or of the simulated fleet without one: every command that is given data uses it."""
+    return state_folder() / home_name(data)
+
+
 def current_home(named: Path | None = None) -> Path:
     """The home a command is about: the one named, or the one that was last run.
 
@@ -63,7 +69,9 @@ def make_current(home: Path) -> None:
         link.rename(state / f"before-first-run-{link.stat().st_ino}")
     fresh = state / f".{CURRENT}-{os.getpid()}"
     fresh.unlink(missing_ok=True)
-    fresh.symlink_to(home.resolve(), target_is_directory=True)
+    target = home.resolve()
+    inside = target.parent == state.resolve()  # then the link still leads there when the checkout is moved
+    fresh.symlink_to(target.name if inside else target, target_is_directory=True)
     fresh.replace(link)
 
 
@@ -71,8 +79,9 @@ def make_home(home: Path) -> Path:
     """The home's folder, made where it is not there.
 
     Raises:
-        StorageError: it cannot be made or written.
+        StorageError: it cannot be made or written, or its path is one that tables cannot be read from.
     """
+    require_readable(home)
     try:
         home.mkdir(parents=True, exist_ok=True)
         (home / "dagster").mkdir(exist_ok=True)

@@ -27,7 +27,7 @@ FirstDay = Annotated[
     Optional[datetime],  # noqa: UP045
     typer.Option("--first-day", formats=["%Y-%m-%d"], help="default: the one that makes yesterday the last day"),
 ]
-Home = Annotated[Optional[Path], typer.Option("--home", help="the home of one fleet; default: the one last run")]  # noqa: UP045
+Home = Annotated[Optional[Path], typer.Option("--home", help="default: .sinet/<name of the folder>, as of `sinet run`")]  # noqa: UP045
 Json = Annotated[bool, typer.Option("--json", help="print JSON alone")]
 
 
@@ -135,13 +135,10 @@ def land_simulated(
 
 
 def _default_home(folder: Path) -> Path:
-    """The home that was last run; where none was, one of the folder's name."""
-    from sinet_pipelines.cli.home import CURRENT, state_folder
+    """The home that `sinet run --data` walks."""
+    from sinet_pipelines.cli.home import home_of
 
-    current = state_folder() / CURRENT
-    if (current / "landing" / "fleet.json").exists():
-        return current.resolve()
-    return state_folder() / folder.resolve().name
+    return home_of(folder)
 
 
 def _print(report: "LandReport") -> None:

@@ -1,7 +1,6 @@
 """`sinet run`: the whole walk on one home; makes what is missing, does nothing twice, goes on after a kill."""
 
 import os
-import re
 import time
 from dataclasses import dataclass
 from datetime import date
@@ -15,6 +14,7 @@ from sinet_pipelines.cli.home import find_project, held, make_current, make_home
 from sinet_pipelines.cli.progress import AssetProgress, RunProgress, quiet, watched
 from sinet_pipelines.errors import FailedError, UsageError
 from sinet_pipelines.ingestion.cmapss import find_subsets
+from sinet_pipelines.storage.layout import home_name
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
@@ -53,7 +53,7 @@ def run_walk(
         raise UsageError(f"no folder {data}; give a folder in C-MAPSS format (train_FD001.txt and so on), or no --data")
     if data is not None:
         find_subsets(data)  # a folder without any is told before it gets a home
-    folder = make_home(home or state_folder() / (_fleet_name(data) if data else "simulated"))
+    folder = make_home(home or state_folder() / _fleet_name(data))
     with held(folder):
         landed = _land(folder, data, first_day)
         from sinet_pipelines.cli.orchestrator import enter
@@ -68,9 +68,9 @@ def run_walk(
         return report(folder, walk, seconds=time.perf_counter() - started, as_json=as_json)
 
 
-def _fleet_name(data: Path) -> str:
-    """The data folder's name as a folder-safe word."""
-    return re.sub(r"[^A-Za-z0-9_.-]", "-", data.resolve().name) or "data"
+def _fleet_name(data: Path | None) -> str:
+    """The name of the data's home."""
+    return home_name(data)
 
 
 def _land(home: Path, data: Path | None, first_day: date | None) -> str:

@@ -88,13 +88,14 @@ def _python(module: str) -> list[str]:
 
 
 def _mlflow_options(home: Path, port: int) -> list[str]:
-    store = f"sqlite:///{home}/mlflow.db"
-    artifacts = (home / "mlflow-artifacts").as_uri()
+    from sinet_pipelines.registry.tracking import tracking_of
+
+    store = tracking_of(home)
     return [
         "--backend-store-uri",
-        store,
+        store.uri,
         "--default-artifact-root",
-        artifacts,
+        store.artifact_root,
         "--host",
         LOOPBACK,
         "--port",

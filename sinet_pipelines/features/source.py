@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import polars as pl
 import pyarrow as pa
 from deltalake import DeltaTable
-from deltalake.exceptions import TableNotFoundError
 from feast.data_source import DataSource
 from feast.protos.feast.core.DataSource_pb2 import DataSource as DataSourceProto
 from feast.repo_config import RepoConfig
@@ -18,6 +17,7 @@ from feast.type_map import pa_to_feast_value_type
 from feast.value_type import ValueType
 
 from sinet_pipelines.errors import StorageError
+from sinet_pipelines.storage.delta import open_table, scan_table
 
 
 class DeltaSource(DataSource):
@@ -65,25 +65,23 @@ class DeltaSource(DataSource):
         Raises:
             StorageError: none of the tables was ever written.
         """
-        found = [pl.scan_delta(table) for table in self._opened(config)]
+        found = [scan_table(table, uri) for uri, table in self._opened(config)]
         if not found:
             raise StorageError(f"{self.name} has no rows: no Delta table at {', '.join(self.tables)}; materialise one")
         return pl.concat(found) if len(found) > 1 else found[0]
 
-    def _opened(self, config: RepoConfig) -> Iterator[DeltaTable]:
-        options = config.offline_store.storage_options or None
+    def _opened(self, config: RepoConfig) -> Iterator[tuple[str, DeltaTable]]:
         for uri in self.tables:
-            try:
-                yield DeltaTable(uri, storage_options=options)
-            except TableNotFoundError:
-                continue
+            table = open_table(uri, config.offline_store.storage_options)
+            if table is not None:
+                yield uri, table
 
     def validate(self, config: RepoConfig) -> None:
         """Does nothing: a view may be defined before its first table is written."""
 
     def get_table_column_names_and_types(self, config: RepoConfig) -> Iterable[tuple[str, str]]:
         """Names and Arrow types of the columns, from the first table that was written."""
-        for table in self._opened(config):
+        for _, table in self._opened(config):
             schema = pa.schema(table.schema().to_arrow())
             return [(field.name, str(field.type)) for field in schema]
         return []

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from sinet_pipelines.errors import StorageError
+from sinet_pipelines.storage.layout import file_uri, mlflow_database
 
 SCHEMA = "dc11669786a5"  # alembic revision that MLflow 3.17.2 writes; a new pin must be looked at, then written here
 _BUSY_S = 5.0  # a commit of MLflow takes milliseconds
@@ -43,11 +44,11 @@ def list_models(home: Path) -> list[ListedModel]:
     Raises:
         StorageError: the file is of another release of MLflow, or is no such file.
     """
-    path = home / "mlflow.db"
+    path = mlflow_database(home)
     if not path.exists():
         return []
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_BUSY_S)) as connection:
+        with closing(sqlite3.connect(f"{file_uri(path)}?mode=ro", uri=True, timeout=_BUSY_S)) as connection:
             found = _revision(connection)
             if found != SCHEMA:
                 raise StorageError(

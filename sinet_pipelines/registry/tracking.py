@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sinet_pipelines.errors import StorageError, first_line
+from sinet_pipelines.storage.layout import file_uri, mlflow_artifacts, mlflow_database, sqlite_path, sqlite_uri
 from sinet_pipelines.storage.locks import held
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-SQLITE = "sqlite:///"
 _ENVIRONMENT = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_LOGGING_LEVEL": "WARNING",  # else every first use tells of its schema
@@ -49,8 +49,9 @@ class Tracking:
             warnings.filterwarnings("ignore", message=_FOREIGN_WARNING)
             from mlflow import MlflowClient
 
-            if self.uri.startswith(SQLITE):
-                self._ensure_database(Path(self.uri.removeprefix(SQLITE)))
+            database = sqlite_path(self.uri)
+            if database is not None:
+                self._ensure_database(database)
             return MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
 
     @contextmanager
@@ -85,10 +86,10 @@ class Tracking:
             path.parent.mkdir(parents=True, exist_ok=True)
             partial = path.with_name(f"{path.name}.partial")
             partial.unlink(missing_ok=True)
-            SqlAlchemyStore(f"{SQLITE}{partial}", self.artifact_root).engine.dispose()
+            SqlAlchemyStore(sqlite_uri(partial), self.artifact_root).engine.dispose()
             partial.replace(path)
 
 
 def tracking_of(home: Path) -> Tracking:
     """The embedded store of a home: SQLite and a folder."""
-    return Tracking(f"{SQLITE}{home}/mlflow.db", (home / "mlflow-artifacts").as_uri(), home / "mlflow.lock")
+    return Tracking(sqlite_uri(mlflow_database(home)), file_uri(mlflow_artifacts(home)), home / "mlflow.lock")

@@ -17,13 +17,15 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
-from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.exceptions import CommitFailedError, DeltaError
 
 from sinet_pipelines.errors import StorageError, first_line
 from sinet_pipelines.schemas.contract import Contract
 from sinet_pipelines.storage.aside import set_aside
+from sinet_pipelines.storage.delta import open_table, scan_table
 from sinet_pipelines.storage.evolution import Change, schema_change
-from sinet_pipelines.storage.health import REBUILD, TableHealth, look_at_table
+from sinet_pipelines.storage.health import TableHealth, look_at_table
+from sinet_pipelines.storage.layout import is_local, require_readable, table_uri
 
 DAY_COLUMN = "event_date"
 ATTEMPTS = 8  # a day's commit takes about 10 ms; eight tries outlast any queue of writers seen in tests
@@ -98,7 +100,7 @@ class TableStore:
         opened = self._open(contract.name)
         if opened is None:
             return empty(contract).lazy()
-        return _as_contracted(pl.scan_delta(opened), contract)
+        return _as_contracted(scan_table(opened, self._at(contract.name)), contract)
 
     def read(
         self, contract: Contract, *, days: tuple[date, date] | None = None, columns: Sequence[str] | None = None
@@ -145,10 +147,10 @@ class TableStore:
 
     @property
     def _is_local(self) -> bool:
-        return "://" not in self.root
+        return is_local(self.root)
 
     def _at(self, table: str) -> str:
-        return f"{self.root}/{table}"
+        return table_uri(self.root, table)
 
     def _open(self, table: str) -> DeltaTable | None:
         """The table, None where it was never written.
@@ -156,17 +158,7 @@ class TableStore:
         Raises:
             StorageError: its log cannot be read.
         """
-        uri = self._at(table)
-        try:
-            return DeltaTable(uri, storage_options=dict(self.storage_options) or None)
-        except TableNotFoundError:
-            return None
-        except (DeltaError, OSError) as error:
-            raise StorageError(f"{uri} cannot be read: {first_line(error)}; {REBUILD}") from error
-        except BaseException as error:  # delta-rs panics on some damaged logs, and a panic is no Exception
-            if type(error).__name__ != "PanicException":
-                raise
-            raise StorageError(f"{uri} cannot be read: {first_line(error)}; {REBUILD}") from error
+        return open_table(self._at(table), self.storage_options)
 
     def _prepared(self, contract: Contract, predicate: str | None) -> tuple[bool, str | None]:
         """Whether the table exists, and delta-rs's schema mode for the write.
@@ -197,6 +189,7 @@ class TableStore:
     def _write(self, contract: Contract, rows: pl.DataFrame, *, predicate: str | None) -> int:
         payload = to_contract(rows, contract)
         if self._is_local:
+            require_readable(Path(self.root))
             Path(self.root).mkdir(parents=True, exist_ok=True)
         met: CommitFailedError | None = None
         for wait_s in _waits():

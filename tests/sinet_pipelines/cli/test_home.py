@@ -55,6 +55,19 @@ def test_a_folder_that_stands_where_the_link_should_be_is_moved_aside_with_what_
     assert [path.name for path in (checkout / ".sinet").glob("before-first-run-*/*")] == ["dagster"]
 
 
+def test_the_current_home_of_a_checkout_that_was_moved_is_still_current(checkout, monkeypatch):
+    homes.make_current(with_fleet(checkout / ".sinet" / "simulated"))
+    moved = checkout.rename(checkout.with_name("moved plant #2"))
+    monkeypatch.chdir(moved)
+    assert homes.current_home() == (moved / ".sinet" / "simulated").resolve()
+
+
+def test_a_home_whose_tables_could_not_be_read_is_not_made(tmp_path):
+    with pytest.raises(StorageError, match="rename the folder, or name another with --home"):
+        homes.make_home(tmp_path / "50%25 off")
+    assert not any(tmp_path.iterdir())
+
+
 def test_before_any_run_the_current_home_says_what_to_do(checkout):
     with pytest.raises(UsageError, match="`sinet run` walks a simulated one"):
         homes.current_home()

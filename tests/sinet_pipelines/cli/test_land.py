@@ -13,6 +13,7 @@ with warnings.catch_warnings():  # typer takes names from click.utils that click
     from typer.testing import CliRunner
 
     from sinet_pipelines.cli import land
+    from sinet_pipelines.cli.home import home_of
 
 from sinet_pipelines.errors import FleetError, SinetError, SourceError
 from sinet_pipelines.ingestion.fleet import read_fleet
@@ -89,14 +90,17 @@ def test_a_folder_that_is_not_there_makes_no_home(tmp_path):
     assert not (tmp_path / "home").exists()
 
 
-def test_without_a_home_the_one_last_run_is_meant_and_else_one_of_the_folders_name(folder, tmp_path, monkeypatch):
+def test_without_a_home_a_folder_lands_in_the_home_that_run_walks(folder, tmp_path, monkeypatch):
     (tmp_path / "workspace.yaml").write_text("")
     monkeypatch.setenv("SINET_PROJECT", str(tmp_path))
-    assert _invoke(folder, "--format", "cmapss").exit_code == 0
-    assert read_fleet(tmp_path / ".sinet" / "plant").complete
-    (tmp_path / ".sinet" / "plant").rename(tmp_path / ".sinet" / "moved")
-    (tmp_path / ".sinet" / "current").symlink_to(tmp_path / ".sinet" / "moved")
-    assert json.loads(_invoke(folder, "--format", "cmapss", "--json").stdout)["new_drops"] == 0
+    (tmp_path / ".sinet" / "other" / "landing").mkdir(parents=True)
+    (tmp_path / ".sinet" / "other" / "landing" / "fleet.json").write_text("{}")
+    (tmp_path / ".sinet" / "current").symlink_to(tmp_path / ".sinet" / "other")
+    spaced = folder.rename(folder.with_name("6. Turbofan Data #1"))
+    assert _invoke(spaced, "--format", "cmapss").exit_code == 0
+    assert read_fleet(tmp_path / ".sinet" / "6.-Turbofan-Data--1").complete
+    assert home_of(spaced) == tmp_path / ".sinet" / "6.-Turbofan-Data--1"
+    assert json.loads(_invoke(spaced, "--format", "cmapss", "--json").stdout)["new_drops"] == 0
 
 
 def test_the_simulated_fleet_lands_with_its_faults_and_says_so(tmp_path):
