@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,22 @@ SMALL_SUBSET = "FD007"
 SMALL_ENGINES = {"history_engines": 18, "live_engines": 9, "regimes": 2, "seed": 5}
 
 
+OURS = ("SINET_", "DAGSTER_", "MLFLOW_", "FEAST_", "KUBE")  # and proxies, which would take what goes to 127.0.0.1
+SHOWN = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "PY_COLORS")  # how output looks
+
+
 def pytest_configure(config):
-    """Beta and preview parts of Dagster are used on purpose: it is pinned, and a test looks at the pin."""
+    """Whoever starts the tests, they begin alike: no settings of a user, an empty home directory, an ordinary umask.
+
+    Beta and preview parts of Dagster are used on purpose: it is pinned, and a test looks at the pin.
+    """
+    for name in list(os.environ):
+        is_ours = name.startswith(OURS) and name != "SINET_DATA"
+        if is_ours or name in SHOWN or name.lower().endswith("_proxy"):
+            del os.environ[name]
+    os.environ["HOME"] = tempfile.mkdtemp(prefix="sinet-tests-home-")
+    config.add_cleanup(lambda: shutil.rmtree(os.environ["HOME"], ignore_errors=True))
+    os.umask(0o022)
     for stage in ("beta", "preview"):
         config.addinivalue_line("filterwarnings", f"ignore:.* is currently in {stage}, and may have breaking changes")
 

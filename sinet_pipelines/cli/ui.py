@@ -20,6 +20,7 @@ _PAGES = {
     "PYTHONWARNINGS": "ignore",
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # evaluation jobs of MLflow's own, which nothing here uses
 }
+STOP_S = 10
 START_S = 90  # a busy two-core machine takes half a minute for the first page
 
 
@@ -163,8 +164,10 @@ def _end_recorded(home: Path) -> int:
     family = [child for root in roots for child in (*root.children(recursive=True), root)]
     for process in family:
         _signal(process, signal.SIGTERM)
-    _, alive = psutil.wait_procs(family, timeout=10)
-    for process in alive:  # `dagster dev` started in the background ignores an interrupt, its children outlive it
+    deadline = time.monotonic() + STOP_S
+    while any(map(_is_alive, family)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    for process in filter(_is_alive, family):  # `dagster dev` in the background ignores an interrupt, its children too
         _signal(process, signal.SIGKILL)
     _record(home).unlink(missing_ok=True)
     return len(roots)
@@ -184,6 +187,14 @@ def _same_process(recorded: dict[str, Any]) -> psutil.Process | None:
         return process if abs(process.create_time() - recorded["started"]) < 2 else None
     except psutil.NoSuchProcess:
         return None
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    """Whether it still runs; one that ended and that nobody has waited for (a container's init may not) does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _signal(process: psutil.Process, number: int) -> None:

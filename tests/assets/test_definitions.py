@@ -37,7 +37,7 @@ STAGES = (
     "deployment",
     "monitoring",
 )
-LOAD_LIMIT_S = 10  # the aim is 2 on an idle machine; the figure is printed, this catches a heavy import
+LOAD_LIMIT = 6  # times the CPU time of importing Dagster alone; 1.5 was seen, this catches a heavy import
 
 
 def specs(definitions):
@@ -66,7 +66,7 @@ def test_the_definitions_are_valid_from_any_folder(tmp_path, landed, has_fleet):
         env=environment(home),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     assert said.returncode == 0, said.stderr
     assert "All code locations passed validation" in said.stdout
@@ -75,8 +75,9 @@ def test_the_definitions_are_valid_from_any_folder(tmp_path, landed, has_fleet):
 
 def test_a_fresh_process_loads_the_definitions_fast_and_without_heavy_frameworks(tmp_path):
     script = (
-        "import sys, time, json; started = time.perf_counter(); import assets.definitions;"
-        f"print(json.dumps([time.perf_counter() - started, sorted(set({HEAVY!r}) & set(sys.modules))]))"
+        "import sys, time, json; began = time.process_time(); import dagster; between = time.process_time();"
+        "import assets.definitions; times = [between - began, time.process_time() - between];"
+        f"print(json.dumps([times, sorted(set({HEAVY!r}) & set(sys.modules))]))"
     )
     said = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", script],
@@ -84,12 +85,12 @@ def test_a_fresh_process_loads_the_definitions_fast_and_without_heavy_frameworks
         capture_output=True,
         text=True,
         check=True,
-        timeout=120,
+        timeout=300,
     )
-    seconds, heavy = json.loads(said.stdout)
-    print(f"definitions loaded in {seconds:.2f} s")
+    (dagster_s, ours_s), heavy = json.loads(said.stdout)
+    print(f"definitions loaded in {ours_s:.2f} s of CPU time after Dagster, which took {dagster_s:.2f} s")
     assert heavy == []
-    assert seconds < LOAD_LIMIT_S
+    assert ours_s < LOAD_LIMIT * dagster_s
 
 
 def test_groups_are_the_stages_in_the_order_of_the_walk(definitions):

@@ -30,7 +30,7 @@ def test_the_executor_is_chosen_by_the_environment(tmp_path, chosen, name, has_k
         capture_output=True,
         text=True,
         check=True,
-        timeout=120,
+        timeout=300,
     )
     assert json.loads(said.stdout) == [name, has_kubernetes]
 

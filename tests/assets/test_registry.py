@@ -50,7 +50,7 @@ def registry(tmp_path):
 
 def fresh(script, env):
     command = [sys.executable, "-W", "ignore", "-c", script]
-    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=300)
 
 
 def validated(env, *, checkout=CHECKOUT):

@@ -15,6 +15,17 @@ from tests.clusters.server import ApiServer, write_kubeconfig
 
 CHECKOUT = Path(__file__).parents[2]
 TICK_S = 0.1
+# A container runtime starts a process with default signals; `Popen` hands on what this process ignores or blocks.
+# The pipe closes with the exec, so that no signal is sent before.
+CONTAINER = """
+import os, signal, sys
+for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, signal.SIG_DFL)
+signal.pthread_sigmask(signal.SIG_SETMASK, ())
+os.set_inheritable(int(sys.argv[1]), False)
+os.execvp(sys.argv[2], sys.argv[2:])
+"""
 
 
 def carry_out(clusters, instance: DagsterInstance, *names: str, **patience: float) -> DagsterRun:
@@ -59,10 +70,20 @@ class PodProcess:
         if command[0] == "dagster":  # as the image has it on its path
             command[:1] = [sys.executable, "-W", "ignore", "-m", "dagster"]
         self._path = folder / f"{region}-{pod.name}.log"
+        has_begun, pipe = os.pipe()
         with self._path.open("wb") as log:
             self._process = subprocess.Popen(
-                command, cwd=CHECKOUT, env={**env, **told}, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+                [sys.executable, "-I", "-S", "-c", CONTAINER, str(pipe), *command],
+                cwd=CHECKOUT,
+                env={**env, **told},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                pass_fds=(pipe,),
             )
+        os.close(pipe)
+        os.read(has_begun, 1)
+        os.close(has_begun)
 
     def poll(self) -> int | None:
         code = self._process.poll()

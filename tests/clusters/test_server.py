@@ -1,19 +1,19 @@
 """The API servers of the tests: the real client is content with them, and a Job's command is really executed."""
 
-import time
+import signal
 
 import kubernetes
 import pytest
 
 from sinet_pipelines.regions import EAST
 from tests.clusters.server import Trouble
+from tests.waiting import until
 
-LIMIT_S = 30
 
-
-def job_of(name, *command, **spec):
+def job_of(name, *command, grace_s=30, **spec):
     container = {"name": "dagster", "image": "x", "args": list(command), "resources": {"limits": {"memory": "64Mi"}}}
-    template = {"metadata": {"labels": {}}, "spec": {"restartPolicy": "Never", "containers": [container]}}
+    pod = {"restartPolicy": "Never", "terminationGracePeriodSeconds": grace_s, "containers": [container]}
+    template = {"metadata": {"labels": {}}, "spec": pod}
     return {"metadata": {"name": name}, "spec": {"backoffLimit": 0, "template": template, **spec}}
 
 
@@ -27,13 +27,6 @@ def batch(clusters):
 @pytest.fixture
 def core(batch):
     return kubernetes.client.CoreV1Api(batch.api_client)
-
-
-def until(holds):
-    deadline = time.monotonic() + LIMIT_S
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def test_a_job_runs_its_command_and_its_log_can_be_read(batch, core):
@@ -53,17 +46,30 @@ def test_a_command_that_fails_fails_its_job(batch, core):
 
 
 def test_a_job_deleted_in_the_foreground_goes_after_its_pods(batch, core):
-    batch.create_namespaced_job("sinet", job_of("long", "sleep", "60"))
+    batch.create_namespaced_job("sinet", job_of("long", "sleep", "600", grace_s=600))
     until(lambda: core.list_namespaced_pod("sinet", label_selector="job-name=long").items)
     batch.delete_namespaced_job("long", "sinet", propagation_policy="Foreground")
     until(lambda: not core.list_namespaced_pod("sinet", label_selector="job-name=long").items)
 
-    def is_gone():
-        with pytest.raises(kubernetes.client.ApiException) as refused:
-            batch.read_namespaced_job("long", "sinet")
-        return refused.value.status == 404
+    until(lambda: not batch.list_namespaced_job("sinet").items)
+    with pytest.raises(kubernetes.client.ApiException, match="404"):
+        batch.read_namespaced_job("long", "sinet")
 
-    until(is_gone)
+
+@pytest.fixture
+def ignored_sigterm():
+    """The tests ignore SIGTERM, as a process of some shells and supervisors does; children inherit that."""
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+def test_a_pod_obeys_sigterm_whoever_started_the_tests(ignored_sigterm, batch, core):
+    batch.create_namespaced_job("sinet", job_of("long", "sleep", "600", grace_s=600))
+    until(lambda: core.list_namespaced_pod("sinet", label_selector="job-name=long").items)
+    until(lambda: core.list_namespaced_pod("sinet", label_selector="job-name=long").items[0].status.phase == "Running")
+    batch.delete_namespaced_job("long", "sinet", propagation_policy="Foreground")
+    until(lambda: not batch.list_namespaced_job("sinet").items)
 
 
 def test_a_name_is_given_once(batch):
@@ -73,7 +79,7 @@ def test_a_name_is_given_once(batch):
 
 
 def test_a_job_beyond_its_deadline_fails_for_that_reason(batch):
-    batch.create_namespaced_job("sinet", job_of("late", "sleep", "60", activeDeadlineSeconds=0))
+    batch.create_namespaced_job("sinet", job_of("late", "sleep", "600", activeDeadlineSeconds=0))
     until(lambda: batch.read_namespaced_job("late", "sinet").status.conditions)
     assert batch.read_namespaced_job("late", "sinet").status.conditions[0].reason == "DeadlineExceeded"
 

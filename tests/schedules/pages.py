@@ -41,7 +41,7 @@ class Pages:
         """The data of an answer; an answer with errors fails."""
         body = json.dumps({"query": query, "variables": variables}).encode()
         request = urllib.request.Request(self.url, body, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with urllib.request.urlopen(request, timeout=300) as answer:
             said = json.load(answer)
         assert "errors" not in said, said["errors"]
         return said["data"]
@@ -121,7 +121,7 @@ def _end(process):
     _, alive = psutil.wait_procs(family, timeout=15)
     for one in alive:
         _signal(one, signal.SIGKILL)
-    process.wait(timeout=10)
+    process.wait(timeout=300)
 
 
 def _signal(process, number):

@@ -5,9 +5,9 @@ own process: nothing is flushed, closed or told to anybody.
 """
 
 import os
+import shutil
 import signal
 import sys
-import threading
 import time
 from functools import wraps
 from pathlib import Path
@@ -61,19 +61,21 @@ def delta_commit():
     original = tables.write_deltalake
 
     def write(uri, *args, **options):
+        result = original(uri, *args, **options)
         if uri.endswith("WEST/validated_telemetry"):
-            threading.Thread(target=_die_at_the_first_file, args=(Path(uri),), daemon=True).start()
-        return original(uri, *args, **options)
+            _uncommit(Path(uri) / "_delta_log")
+            die()
+        return result
 
     tables.write_deltalake = write
 
 
-def _die_at_the_first_file(table):
-    """The files of a write are on the disk 15 to 30 ms before its commit is; a look takes a tenth of one."""
-    there = set(table.rglob("*.parquet"))
-    while there >= set(table.rglob("*.parquet")):
-        pass
-    die()
+def _uncommit(log):
+    """Takes the newest commit back: a real kill in the 15 ms between files and commit hits only on an idle machine."""
+    *earlier, newest = sorted(log.glob("*.json"))
+    newest.unlink()
+    if not earlier:
+        shutil.rmtree(log)
 
 
 def before_the_event():

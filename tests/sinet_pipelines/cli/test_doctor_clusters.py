@@ -163,7 +163,7 @@ def test_the_command_from_the_console_looks_at_clusters_as_well(patients, tmp_pa
         env={**env, "KUBECONFIG": patients[1], "SINET_PROJECT": str(CHECKOUT), "PYTHONPATH": str(library_of(tmp_path))},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
     findings = {finding["name"]: finding for finding in json.loads(said.stdout)}
     assert findings["EAST permissions"]["ok"], said.stderr

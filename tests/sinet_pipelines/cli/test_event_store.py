@@ -107,7 +107,7 @@ def test_what_was_committed_outlives_a_kill(folder):
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     arguments = [sys.executable, "-W", "ignore", "-c", script, str(Path(__file__).parent), str(folder)]
-    killed = subprocess.run(arguments, capture_output=True, text=True, timeout=60)
+    killed = subprocess.run(arguments, capture_output=True, text=True, timeout=300)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     with instance_on(folder) as instance:
         assert recorded(instance) == [f"2026-01-{n:02d}" for n in range(1, 10)]
@@ -172,7 +172,7 @@ def test_processes_at_once_lose_no_event(instance, folder):
     days = [f"2026-01-{n:02d}" for n in range(1, 6)]
     for day in days:
         record(instance, day)
-    assert [other.wait(timeout=60) for other in others] == [0, 0]
+    assert [other.wait(timeout=300) for other in others] == [0, 0]
     assert recorded(instance) == sorted(f"2026-{month}-{n:02d}" for month in ("01", "02", "03") for n in range(1, 6))
 
 
@@ -180,7 +180,7 @@ def test_a_forked_child_opens_the_database_for_itself(instance):
     record(instance, "2026-01-01")
     child = multiprocessing.get_context("fork").Process(target=record, args=(instance, "2026-01-02"))
     child.start()
-    child.join(timeout=60)
+    child.join(timeout=300)
     assert child.exitcode == 0
     record(instance, "2026-01-03")
     assert recorded(instance) == ["2026-01-01", "2026-01-02", "2026-01-03"]

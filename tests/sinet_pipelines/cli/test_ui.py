@@ -1,5 +1,6 @@
 """`sinet ui` and `sinet stop`: one set of pages a home, ports that are free, an end for all that was started."""
 
+import contextlib
 import json
 import os
 import socket
@@ -29,12 +30,15 @@ def remember(home, process):
 @pytest.fixture
 def family():
     """A process with a child, as the pages are."""
-    script = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(60)'])"
+    script = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(3600)'])"
     with subprocess.Popen([sys.executable, "-c", script]) as process:
         while not psutil.Process(process.pid).children():
             assert process.poll() is None
+        (child,) = psutil.Process(process.pid).children()
         yield process
         process.kill()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.kill()
 
 
 def test_a_port_that_is_taken_is_named_with_its_option(landed_home, project):
@@ -56,7 +60,7 @@ def test_stop_ends_the_pages_and_their_children(landed_home, family, capsys):
     (child,) = psutil.Process(family.pid).children()
     stop_all(home=landed_home, as_json=True)
     assert json.loads(capsys.readouterr().out) == {"home": str(landed_home), "pages": 1, "servers": 0}
-    family.wait(timeout=10)
+    family.wait(timeout=300)
     assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
     assert not (landed_home / "pages.json").exists()
 

@@ -84,7 +84,7 @@ def publish_rul(repository: Path, version: str, *, bias: float = 100.0, alias: s
     return publish_model(repository, "rul", version=version, onnx=path, sample=sane_inputs(), alias=alias)
 
 
-def run_script(code: str, *arguments: object, timeout_s: float = 60.0) -> subprocess.CompletedProcess[str]:
+def run_script(code: str, *arguments: object, timeout_s: float = 300.0) -> subprocess.CompletedProcess[str]:
     """A script in a process of its own, as a stranger's program is."""
     command = [sys.executable, "-W", "ignore", "-c", code, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=timeout_s)

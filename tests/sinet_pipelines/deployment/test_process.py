@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -20,6 +19,7 @@ from sinet_pipelines.deployment.process import endpoints, is_ready, stop_all, st
 from sinet_pipelines.deployment.repository import read_manifest
 from sinet_pipelines.errors import BusyError, ModelNotFoundError, ServingError
 from tests.sinet_pipelines.deployment.served import expected_rul, publish_rul, run_script, sane_inputs
+from tests.waiting import until
 
 STARTER = """
 import os, signal, sys
@@ -53,13 +53,6 @@ def _command_line(process):
         return []
 
 
-def wait_until(condition, seconds=15.0):
-    give_up_at = time.monotonic() + seconds
-    while not condition() and time.monotonic() < give_up_at:
-        time.sleep(0.02)
-    assert condition()
-
-
 def test_a_healthy_server_of_the_same_version_is_used_again(start):
     assert start("1") == start("1")
 
@@ -67,7 +60,7 @@ def test_a_healthy_server_of_the_same_version_is_used_again(start):
 def test_four_starters_at_once_make_one_server(folder, repository):
     command = [sys.executable, "-W", "ignore", "-c", STARTER, str(folder), str(repository), "1", "never"]
     starters = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
-    tokens = {starter.communicate(timeout=60)[0] for starter in starters}
+    tokens = {starter.communicate(timeout=300)[0] for starter in starters}
     assert len(tokens) == 1
     assert servers_of(folder) == [current(folder).pid]
 
@@ -106,7 +99,7 @@ def test_a_starter_killed_around_the_switch_leaves_an_answering_endpoint_that_th
 def test_a_killed_server_is_replaced(start, folder):
     old = start("1")
     os.kill(old.pid, signal.SIGKILL)
-    wait_until(lambda: current(folder) is None)
+    until(lambda: current(folder) is None)
     new = start("1")
     assert new.pid != old.pid
     assert is_ready(new)
@@ -227,7 +220,7 @@ def test_endpoints_are_listed_as_status_prints_them(start, tmp_path, folder):
     assert endpoints(tmp_path) == [listed]
     assert listed.items() <= json.loads((folder / "current.json").read_text()).items()
     os.kill(endpoint.pid, signal.SIGKILL)
-    wait_until(lambda: not is_alive(endpoint))
+    until(lambda: not is_alive(endpoint))
     assert endpoints(tmp_path) == [listed | {"ready": False}]
 
 

@@ -28,6 +28,7 @@ from tests.sinet_pipelines.deployment.served import (
     save,
     slow_graph,
 )
+from tests.waiting import until
 
 TRITON_HTTP = """
 import sys, numpy as np, tritonclient.http as http
@@ -119,7 +120,7 @@ client.load_model("rul")
 answers = queue.Queue()
 client.start_stream(lambda result, error: answers.put((result, error)))
 client.async_stream_infer("rul", tensors())
-result, error = answers.get(timeout=10)
+result, error = answers.get(timeout=300)
 assert error is None
 np.testing.assert_allclose(result.as_numpy("rul_cycles"), data["expected"], rtol=1e-6)
 client.stop_stream()
@@ -187,7 +188,7 @@ def test_it_keeps_a_connection_that_is_idle_for_longer_than_uvicorns_five_second
 
 def exchange(address, data):
     """The first line of what comes back for raw bytes on a connection of their own."""
-    with socket.create_connection(address, timeout=10) as connection:
+    with socket.create_connection(address, timeout=300) as connection:
         connection.sendall(data)
         connection.shutdown(socket.SHUT_WR)
         return connection.makefile("rb").readline()
@@ -221,14 +222,14 @@ def test_no_mutation_of_the_bytes_on_the_wire_is_ever_a_500(shared):
 
 def test_a_body_above_the_limit_is_413(shared):
     head = b"POST /v2/models/rul/infer HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n"
-    with socket.create_connection(address_of(shared), timeout=10) as connection:
+    with socket.create_connection(address_of(shared), timeout=300) as connection:
         connection.sendall(head)
         assert connection.makefile("rb").readline() == b"HTTP/1.1 413 Request Entity Too Large\r\n"
 
 
 def test_a_chunked_body_above_the_limit_is_413(shared):
     piece = b"100000\r\n" + b"x" * 0x100000 + b"\r\n"
-    with socket.create_connection(address_of(shared), timeout=30) as connection:
+    with socket.create_connection(address_of(shared), timeout=300) as connection:
         connection.sendall(b"POST /v2/models/rul/infer HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
         for _ in range(34):
             connection.sendall(piece)
@@ -244,20 +245,19 @@ def test_a_request_under_way_is_answered_after_sigterm(folder, repository, tmp_p
     )
     started = time.monotonic()
     infer(endpoint.url, "slow", {"rounds": np.array([[200]], np.int64)})
-    rounds = int(200 * 0.6 / (time.monotonic() - started)) + 1  # about 0.6 s of work
+    rounds = int(200 * 2.0 / (time.monotonic() - started)) + 1  # about 2 s of work
     answers = []
     asking = threading.Thread(
         target=lambda: answers.append(infer(endpoint.url, "slow", {"rounds": np.array([[rounds]], np.int64)}))
     )
+    server = psutil.Process(endpoint.pid)
+    idle_s = server.cpu_times().user
     asking.start()
-    time.sleep(0.2)
+    until(lambda: server.cpu_times().user > idle_s + 0.1)  # it is at work on the request
     os.kill(endpoint.pid, signal.SIGTERM)
-    asking.join(timeout=20)
+    asking.join(timeout=300)
     assert answers[0]["total"].shape == (1, 1)
-    deadline = time.monotonic() + 10
-    while is_alive(endpoint) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not is_alive(endpoint)
+    until(lambda: not is_alive(endpoint))
 
 
 def test_a_server_that_nobody_names_ends_itself(folder, repository):
@@ -267,7 +267,7 @@ def test_a_server_that_nobody_names_ends_itself(folder, repository):
     folder.mkdir(parents=True)
     options = ServerOptions(str(repository), "rul", "1", token="a1b2c3d4", folder=str(folder), orphan_s=0.3)
     command = [sys.executable, "-m", "sinet_pipelines.deployment.server", *options.arguments()]
-    assert subprocess.run(command, timeout=30, cwd=Path.cwd()).returncode == 0
+    assert subprocess.run(command, timeout=300, cwd=Path.cwd()).returncode == 0
     assert not list(folder.glob("server-*.json"))
 
 

@@ -53,7 +53,7 @@ def test_a_picture_needs_no_pyplot_and_importing_the_hall_no_matplotlib():
         "watch.rul_by_region({'EAST': [1.0]})\n"
         "assert 'matplotlib.pyplot' not in sys.modules\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
 
 

@@ -107,7 +107,7 @@ log_run(tracking, record, key="killed")
 def test_what_a_killed_process_left_is_no_run(tracking):
     log_run(tracking, RECORD, key="before")
     home = str(tracking.lock.parent)
-    killed = subprocess.run([sys.executable, "-c", KILLED, home], env={**os.environ, "PYTHONPATH": "."}, timeout=60)
+    killed = subprocess.run([sys.executable, "-c", KILLED, home], env={**os.environ, "PYTHONPATH": "."}, timeout=300)
     assert killed.returncode == -signal.SIGKILL
     assert [run.info.status for run in runs_of(tracking, "killed")] == ["RUNNING"]
     logged = log_run(tracking, RECORD, key="killed")

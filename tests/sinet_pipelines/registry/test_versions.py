@@ -173,7 +173,7 @@ def exit_codes(tracking, run_id):
     registrars = [(f"killed_before_{call}", call) for call in CALLS] + [(TOGETHER, "")] * 3
     arguments = [sys.executable, "-c", REGISTRARS, str(tracking.lock.parent), json.dumps(registrars)]
     environment = {**os.environ, "PYTHONPATH": "."}
-    ended = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=True, timeout=120)
+    ended = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=True, timeout=300)
     return json.loads(ended.stdout)
 
 

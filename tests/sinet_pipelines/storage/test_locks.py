@@ -16,7 +16,7 @@ from pathlib import Path
 from sinet_pipelines.storage.locks import held
 with held(Path(sys.argv[1])):
     print("held", flush=True)
-    time.sleep(60)
+    time.sleep(3600)
 """
 
 
@@ -42,7 +42,7 @@ def test_a_lock_held_elsewhere_is_refused_with_the_holders_number(other, tmp_pat
 def test_a_killed_holder_gives_the_lock_back(other, tmp_path):
     os.kill(other.pid, signal.SIGKILL)
     other.wait()
-    with held(tmp_path / "lock", wait_s=1.0):
+    with held(tmp_path / "lock", wait_s=60.0):
         assert holder(tmp_path / "lock") == str(os.getpid())
     assert not is_held(tmp_path / "lock")
 

@@ -124,7 +124,7 @@ def test_writers_of_different_days_all_come_through(store, tmp_path):
         "    TableStore(sys.argv[1]).replace_days(READINGS, rows(day, value=value), days=[day])\n"
     )
     processes = [subprocess.Popen([sys.executable, str(script), store.root, str(day)]) for day in DAYS[:4]]
-    assert [process.wait(timeout=60) for process in processes] == [0, 0, 0, 0]
+    assert [process.wait(timeout=300) for process in processes] == [0, 0, 0, 0]
     read = store.read(READINGS)
     assert read.height == 12
     assert read["t2_degr"].unique().to_list() == [3.0]
