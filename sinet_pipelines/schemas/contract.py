@@ -56,6 +56,7 @@ class Contract:
         columns: in the order of the table.
         key: columns that name a row; no two rows share them.
         max_quarantined_share: share of a day's rows that may be set aside before the day itself fails.
+        sorted_by: columns that rows are sorted by, ending in the key; empty for the key itself.
     """
 
     name: str
@@ -64,6 +65,12 @@ class Contract:
     columns: tuple[Column, ...]
     key: tuple[str, ...]
     max_quarantined_share: float = 0.0
+    sorted_by: tuple[str, ...] = ()
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """Columns that rows of the table are sorted by."""
+        return self.sorted_by or self.key
 
     @property
     def schema(self) -> "pa.Schema":

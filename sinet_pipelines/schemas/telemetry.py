@@ -89,6 +89,7 @@ RAW_TELEMETRY = Contract(
         Column("ingested_at", INSTANT, "instant the day was rebuilt from its drops, UTC"),
     ),
     key=("row_hash",),
+    sorted_by=("unit", "cycle", "row_hash"),
 )
 
 VALIDATED_TELEMETRY = Contract(
@@ -106,6 +107,7 @@ QUARANTINE = Contract(
     DataClass.RAW,
     RAW_TELEMETRY.columns[:-1] + (Column("reason", pa.string(), "each rule the row broke, with what was found"),),
     key=("row_hash",),
+    sorted_by=("unit", "cycle", "row_hash"),
 )
 
 EARLY_TELEMETRY = Contract(

@@ -5,31 +5,35 @@ what was written is a hash of its content, so equal rows have equal versions whe
 """
 
 import errno
-import hashlib
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
-from deltalake import DeltaTable, write_deltalake
+import pyarrow.compute as pc
+from deltalake import DeltaTable, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 
-from sinet_pipelines.errors import StorageError, first_line
+from sinet_pipelines.errors import SinetError, StorageError, first_line
 from sinet_pipelines.schemas.contract import Contract
 from sinet_pipelines.storage.aside import set_aside
+from sinet_pipelines.storage.content import ContentHash, content_hash
 from sinet_pipelines.storage.delta import open_table, scan_table
 from sinet_pipelines.storage.evolution import Change, schema_change
 from sinet_pipelines.storage.health import TableHealth, look_at_table
 from sinet_pipelines.storage.layout import is_local, require_readable, table_uri
+from sinet_pipelines.storage.spill import as_reader
 
 DAY_COLUMN = "event_date"
 ATTEMPTS = 8  # a day's commit takes about 10 ms; eight tries outlast any queue of writers seen in tests
-UNVERSIONED = ("ingested_at",)  # when a row was rebuilt is no part of what it says
+FILE_BYTES = 32 << 20  # of a streamed write: the writer keeps one file of this size in memory
+STREAM_ROWS = 1 << 14  # of one batch of a streamed write
+STREAMED = WriterProperties(max_row_group_size=4 * STREAM_ROWS)
 
 
 @dataclass(frozen=True)
@@ -132,15 +136,78 @@ class TableStore:
                 f"({strangers[DAY_COLUMN][0]} among them; allowed: {wanted[0]} to {wanted[-1]}); give only their rows"
             )
         listed = ", ".join(f"'{day.isoformat()}'" for day in wanted)
-        version = self._write(contract, rows, predicate=f"{DAY_COLUMN} IN ({listed})")
+        payload = to_contract(rows, contract)
+        version = self._write(contract, lambda: payload, predicate=f"{DAY_COLUMN} IN ({listed})")
         parts = {part[DAY_COLUMN][0]: part for part in rows.partition_by(DAY_COLUMN)} if rows.height else {}
         hashes: dict[date | None, str] = {day: content_hash(parts.get(day, rows.clear()), contract) for day in wanted}
         counts: dict[date | None, int] = {day: parts[day].height if day in parts else 0 for day in wanted}
         return Written(contract.name, self._at(contract.name), version, rows.height, hashes, counts)
 
+    def replace_day_from(
+        self, contract: Contract, batches: Callable[[], Iterator[pl.DataFrame]], *, day: date
+    ) -> Written:
+        """Makes one day of the table hold exactly the rows of these batches, in one commit.
+
+        Only some batches are in memory at once. What a batch's iterator raises is raised here, and nothing is kept.
+
+        Args:
+            contract: of the table; the rows are brought to its columns and types.
+            batches: returns the batches from the first on, all of that day and in the contract's order; called again
+                when another writer was first.
+            day: the day to replace.
+
+        Raises:
+            StorageError: rows of another day, or a write that did not come through.
+        """
+        content = ContentHash(contract)
+        failure: list[Exception] = []
+
+        def checked() -> Iterator[pl.DataFrame]:
+            try:
+                for rows in batches():
+                    if not (rows[DAY_COLUMN] == day).all():
+                        raise StorageError(f"rows of {contract.name} are of other days than {day}; give only its rows")
+                    content.take(rows)
+                    yield rows.select(column.name for column in contract.columns)
+            except (SinetError, pl.exceptions.PolarsError, pa.ArrowException, OSError) as error:  # the writer hides it
+                failure.append(error)
+                raise
+
+        def payload() -> pa.RecordBatchReader:
+            nonlocal content
+            content = ContentHash(contract)
+            return as_reader(checked(), contract.schema, rows=STREAM_ROWS)
+
+        try:
+            version = self._write(contract, payload, predicate=f"{DAY_COLUMN} IN ('{day.isoformat()}')")
+        except StorageError as error:
+            raise failure[0] if failure else error from error
+        return Written(
+            contract.name, self._at(contract.name), version, content.rows, {day: content.value}, {day: content.rows}
+        )
+
+    def read_in_batches(
+        self, contract: Contract, *, day: date, rows: int = STREAM_ROWS, columns: Sequence[str] | None = None
+    ) -> Iterator[pl.DataFrame]:
+        """The rows of one day, at most so many at a time, in the order in which they were written."""
+        opened = self._open(contract.name)
+        if opened is None:
+            return
+        names = list(columns or (column.name for column in contract.columns))
+        dataset = opened.to_pyarrow_dataset()
+        fragments = dataset.get_fragments(filter=pc.field(DAY_COLUMN) == pa.scalar(day))
+        for fragment in sorted(fragments, key=lambda one: str(one.path)):
+            scanner = fragment.scanner(
+                schema=dataset.schema, columns=names, batch_size=rows, batch_readahead=1, fragment_readahead=1
+            )
+            for batch in scanner.to_batches():
+                if batch.num_rows:
+                    yield pl.DataFrame(pl.from_arrow(batch))
+
     def replace(self, contract: Contract, rows: pl.DataFrame) -> Written:
         """Makes the whole table hold exactly these rows, in one commit."""
-        version = self._write(contract, rows, predicate=None)
+        payload = to_contract(rows, contract)
+        version = self._write(contract, lambda: payload, predicate=None)
         hashes: dict[date | None, str] = {None: content_hash(rows, contract)}
         counts: dict[date | None, int] = {None: rows.height}
         return Written(contract.name, self._at(contract.name), version, rows.height, hashes, counts)
@@ -186,23 +253,29 @@ class TableStore:
         set_aside(Path(self.root), contract.name, why="other_schema")
         return False, None
 
-    def _write(self, contract: Contract, rows: pl.DataFrame, *, predicate: str | None) -> int:
-        payload = to_contract(rows, contract)
+    def _write(
+        self, contract: Contract, payload: Callable[[], pa.Table | pa.RecordBatchReader], *, predicate: str | None
+    ) -> int:
         if self._is_local:
             require_readable(Path(self.root))
             Path(self.root).mkdir(parents=True, exist_ok=True)
         met: CommitFailedError | None = None
         for wait_s in _waits():
             exists, schema_mode = self._prepared(contract, predicate)
+            rows = payload()
+            streamed: dict[str, Any] = {}
+            if isinstance(rows, pa.RecordBatchReader):
+                streamed = {"target_file_size": FILE_BYTES, "writer_properties": STREAMED}
             try:
                 write_deltalake(
                     self._at(contract.name),
-                    payload,
+                    rows,
                     mode="overwrite",
                     schema_mode=schema_mode,  # type: ignore[arg-type]
                     partition_by=_partitions(contract) or None,
                     predicate=predicate if exists else None,
                     storage_options=dict(self.storage_options) or None,
+                    **streamed,
                 )
                 break
             except CommitFailedError as error:
@@ -268,44 +341,3 @@ def to_contract(rows: pl.DataFrame, contract: Contract) -> pa.Table:
         return rows.select(c.name for c in contract.columns).rechunk().to_arrow().cast(contract.schema)
     except (pa.ArrowException, ValueError) as error:
         raise StorageError(f"rows of {contract.name} are not of its contract's types: {error}") from error
-
-
-def content_hash(rows: pl.DataFrame, contract: Contract) -> str:
-    """Hash of what the rows say, whatever their order, chunks, widths and ingest times: 16 hex digits of a SHA-256.
-
-    >>> from sinet_pipelines.schemas.events import TRUTH_EVENTS
-    >>> content_hash(empty(TRUTH_EVENTS), TRUTH_EVENTS)
-    'e3b0c44298fc1c14'
-    """
-    digest = hashlib.sha256()
-    if rows.height:
-        ordered = rows.sort(contract.key)
-        for name, dtype in _versioned(contract):
-            for part in _canonical(ordered[name].cast(dtype)):  # to the width that it is kept in
-                digest.update(part)
-    return digest.hexdigest()[:16]
-
-
-@lru_cache
-def _versioned(contract: Contract) -> tuple[tuple[str, pl.DataType], ...]:
-    """Columns that count, with their types; kept, since making a frame of 200 columns takes as long as hashing it."""
-    return tuple((name, dtype) for name, dtype in empty(contract).schema.items() if name not in UNVERSIONED)
-
-
-def _canonical(series: pl.Series) -> Iterator[bytes]:
-    """The bytes of a column, the same for equal values: nulls apart, texts with their lengths."""
-    if isinstance(series.dtype, pl.List):
-        yield series.list.len().fill_null(0).to_numpy().tobytes()
-        series = series.explode(empty_as_null=False)
-    full = not series.null_count()
-    yield bytes(len(series)) if full else series.is_null().to_numpy().tobytes()  # a column of tables is full, as a rule
-    if series.dtype == pl.String:
-        texts = series if full else series.fill_null("")
-        yield texts.str.len_bytes().to_numpy().tobytes()
-        yield "".join(texts.to_list()).encode()
-    elif series.dtype.is_float():
-        values = series if full else series.fill_null(0.0)
-        yield (values.to_numpy() + 0.0).tobytes()  # -0.0 + 0.0 is 0.0: one zero; in numpy, since polars passes it over
-    else:
-        whole = series.to_physical()
-        yield (whole if full else whole.fill_null(0)).to_numpy().tobytes()

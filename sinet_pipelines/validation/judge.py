@@ -4,13 +4,15 @@ A day fails on a column that a whole drop lacks, on a column in another unit, an
 contract allows. Everything else is a fault of single rows: they go to quarantine and their neighbours go on.
 """
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 
 import polars as pl
 
-from sinet_pipelines.schemas.contract import Contract
+from sinet_pipelines.schemas.contract import Column, Contract
+from sinet_pipelines.storage.spill import FrameFile
 from sinet_pipelines.storage.tables import DAY_COLUMN
 from sinet_pipelines.validation.expectations import broken_rows
 
@@ -72,11 +74,8 @@ def judge_days(
     if not rows.height:
         return Judged(rows, rows.with_columns(reason=pl.lit("")), empty)
     broken = broken_rows(rows, contract)
-    reasons = broken.group_by("row").agg(pl.col("rule").sort().str.join("; ").alias("reason"))
-    numbered = rows.with_row_index("row").join(reasons, on="row", how="left", maintain_order="left")
-    good = numbered.filter(pl.col("reason").is_null()).drop("row", "reason")
-    bad = numbered.filter(pl.col("reason").is_not_null()).drop("row")
-    rules = broken.join(numbered.select("row", DAY_COLUMN), on="row")
+    good, bad = _split(rows, broken)
+    rules = broken.join(rows.with_row_index("row").select("row", DAY_COLUMN), on="row")
     days = tuple(
         _judge_day(part, bad, rules, contract, (drop_faults or {}).get(part[DAY_COLUMN][0], ()))
         for part in rows.partition_by(DAY_COLUMN, maintain_order=True)
@@ -96,35 +95,105 @@ def _empty_day(day: date, contract: Contract, faults: tuple[str, ...]) -> DayVer
     return DayVerdict(day, 0, 0, contract.max_quarantined_share, (*faults, why), {})
 
 
+def judge_day_in_batches(
+    batches: Iterable[pl.DataFrame],
+    contract: Contract,
+    *,
+    day: date,
+    medians: Callable[[], Mapping[str, float | None]],
+    faults: tuple[str, ...] = (),
+    good: FrameFile,
+    bad: FrameFile,
+) -> DayVerdict:
+    """Judges a day of any number of rows, one batch at a time; equal to `judge_days` of all of them at once.
+
+    Args:
+        batches: the day's raw rows, sorted by the contract's key.
+        contract: the contract of the table they should go to.
+        day: the day.
+        medians: returns the day's median of each column of `unit_columns`.
+        faults: what was wrong with its drops as files.
+        good: takes the good rows, in order.
+        bad: takes the others, with a `reason` beside them.
+    """
+    rows = 0
+    counts: Counter[str] = Counter()
+    for before, batch, after in _with_neighbours(batches):
+        # a copy of a row is beside it, and may be in the next batch
+        broken = broken_rows(pl.concat([before, batch, after]), contract)
+        broken = broken.with_columns(row=pl.col("row").cast(pl.Int64) - before.height)
+        broken = broken.filter(pl.col("row").is_between(0, batch.height - 1)).cast({"row": pl.UInt32})
+        kept, aside = _split(batch, broken)
+        good.add(kept)
+        bad.add(aside)
+        counts.update(dict(broken["rule"].value_counts().iter_rows()))
+        rows += batch.height
+    if not rows:
+        return _empty_day(day, contract, faults)
+    found = [*faults, *_other_units(medians(), contract)]
+    return _verdict(day, contract, rows=rows, quarantined=sum(bad.heights), faults=found, counts=counts)
+
+
+def unit_columns(contract: Contract) -> list[Column]:
+    """The columns whose median shows whether they came in another unit."""
+    return [c for c in contract.columns if c.minimum is not None and c.maximum is not None and c.unit]
+
+
+def _with_neighbours(batches: Iterable[pl.DataFrame]) -> Iterator[tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]]:
+    """Each batch with the row before it and the row after it, where there are such."""
+    before = batch = None
+    for upcoming in batches:
+        if batch is not None:
+            yield batch.clear() if before is None else before, batch, upcoming.head(1)
+            before = batch.tail(1)
+        batch = upcoming
+    if batch is not None:
+        yield batch.clear() if before is None else before, batch, batch.clear()
+
+
+def _split(rows: pl.DataFrame, broken: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The rows that broke no rule, and the others with the reason."""
+    reasons = broken.group_by("row").agg(pl.col("rule").sort().str.join("; ").alias("reason"))
+    numbered = rows.with_row_index("row").join(reasons, on="row", how="left", maintain_order="left")
+    good = numbered.filter(pl.col("reason").is_null()).drop("row", "reason")
+    return good, numbered.filter(pl.col("reason").is_not_null()).drop("row")
+
+
 def _judge_day(
     rows: pl.DataFrame, bad: pl.DataFrame, rules: pl.DataFrame, contract: Contract, faults: tuple[str, ...]
 ) -> DayVerdict:
     day: date = rows[DAY_COLUMN][0]
-    quarantined = bad.filter(pl.col(DAY_COLUMN) == day).height
-    counts = rules.filter(pl.col(DAY_COLUMN) == day)["rule"].value_counts(sort=True).head(TOP_RULES)
-    found = [*faults, *_other_units(rows, contract)]
-    if quarantined > contract.max_quarantined_share * rows.height:
-        found.append(
-            f"{quarantined} of {rows.height} rows break the contract "
-            f"(allowed: {contract.max_quarantined_share:.0%} a day); mend the source and drop the day again"
-        )
-    return DayVerdict(
+    medians = rows.select(pl.col(c.name).median() for c in unit_columns(contract)).row(0, named=True)
+    return _verdict(
         day,
-        rows.height,
-        quarantined,
-        contract.max_quarantined_share,
-        tuple(dict.fromkeys(found)),
-        dict(counts.iter_rows()),
+        contract,
+        rows=rows.height,
+        quarantined=bad.filter(pl.col(DAY_COLUMN) == day).height,
+        faults=[*faults, *_other_units(medians, contract)],
+        counts=dict(rules.filter(pl.col(DAY_COLUMN) == day)["rule"].value_counts().iter_rows()),
     )
 
 
-def _other_units(rows: pl.DataFrame, contract: Contract) -> list[str]:
+def _verdict(
+    day: date, contract: Contract, *, rows: int, quarantined: int, faults: list[str], counts: Mapping[str, int]
+) -> DayVerdict:
+    found = list(faults)
+    if quarantined > contract.max_quarantined_share * rows:
+        found.append(
+            f"{quarantined} of {rows} rows break the contract "
+            f"(allowed: {contract.max_quarantined_share:.0%} a day); mend the source and drop the day again"
+        )
+    worst = sorted(counts.items(), key=lambda rule: (-rule[1], rule[0]))[:TOP_RULES]
+    return DayVerdict(
+        day, rows, quarantined, contract.max_quarantined_share, tuple(dict.fromkeys(found)), dict(worst)
+    )
+
+
+def _other_units(medians: Mapping[str, float | None], contract: Contract) -> list[str]:
     """A column whose median is outside its bounds is in another unit, or its instrument is broken."""
-    bounded = [c for c in contract.columns if c.minimum is not None and c.maximum is not None and c.unit]
-    medians = rows.select(pl.col(c.name).median() for c in bounded).row(0, named=True)
     return [
         f"half of {c.name} is beyond {medians[c.name]:.6g}, not {c.minimum:g} to {c.maximum:g} {c.unit}: another unit? "
         "drop the day again in the contract's unit"
-        for c in bounded
-        if medians[c.name] is not None and not c.minimum <= medians[c.name] <= c.maximum
+        for c in unit_columns(contract)
+        if (median := medians[c.name]) is not None and not (c.minimum or 0.0) <= median <= (c.maximum or 0.0)
     ]

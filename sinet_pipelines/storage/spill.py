@@ -1,0 +1,217 @@
+"""Sorts more rows than memory holds: sorted runs on disk, given back in order, some blocks at a time.
+
+An external merge sort. Rows are sorted in runs of `RUN_BYTES` and written as blocks of `BLOCK_BYTES`; the first key of
+each block stays in memory. Blocks are read back in the order of their first keys, so what is in memory at once is one
+turn of blocks and, of each run, at most one block that reaches beyond the turn.
+
+The files have no name: whatever ends the process frees them.
+"""
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Self
+
+import polars as pl
+import pyarrow as pa
+
+RUN_BYTES = 48 << 20  # a run is sorted in memory: three copies of it at most
+BLOCK_BYTES = 3 << 20
+TURN_BYTES = 24 << 20
+
+_RUN, _BLOCK, _AT = "_run", "_block", "_at"
+
+
+@dataclass
+class FrameFile:
+    """Frames of equal columns in one unnamed file, in the order they were added.
+
+    Attributes:
+        folder: on whose disk the file is; None for the machine's temporary folder.
+    """
+
+    folder: Path | None
+    heights: list[int] = field(default_factory=list)
+    _file: IO[bytes] | None = None
+    _places: list[tuple[int, int]] = field(default_factory=list)
+
+    def add(self, rows: pl.DataFrame) -> None:
+        """Appends a frame; one without rows is passed over."""
+        if not rows.height:
+            return
+        if self._file is None:
+            if self.folder is not None:
+                self.folder.mkdir(parents=True, exist_ok=True)
+            self._file = tempfile.TemporaryFile(dir=self.folder)  # noqa: SIM115 - lives as long as this object
+        start = self._file.seek(0, 2)
+        rows.write_ipc_stream(self._file, compression="lz4")
+        self._places.append((start, self._file.tell() - start))
+        self.heights.append(rows.height)
+
+    def read(self, number: int) -> pl.DataFrame:
+        """The frame that was added as this one, from 0."""
+        if self._file is None:
+            raise IndexError(number)
+        start, size = self._places[number]
+        self._file.seek(start)
+        return pl.read_ipc_stream(self._file.read(size))
+
+    def __iter__(self) -> Iterator[pl.DataFrame]:
+        for number in range(len(self.heights)):
+            yield self.read(number)
+
+    def __len__(self) -> int:
+        return len(self.heights)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Frees the disk."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+@dataclass
+class Sorter:
+    """Takes rows in any order and gives them back sorted.
+
+    Attributes:
+        keys: columns to sort by; rows that are equal in them come back in one frame.
+        then: columns that order rows of equal keys.
+        folder: on whose disk the runs are kept.
+        run_bytes: what is sorted in memory at once.
+    """
+
+    keys: Sequence[str]
+    then: Sequence[str] = ()
+    folder: Path | None = None
+    run_bytes: int = RUN_BYTES
+    _pending: list[pl.DataFrame] = field(default_factory=list)
+    _pending_bytes: int = 0
+    _runs: list[FrameFile] = field(default_factory=list)
+    _first: list[pl.DataFrame] = field(default_factory=list)
+
+    @property
+    def _order(self) -> list[str]:
+        return [*self.keys, *self.then]
+
+    @property
+    def runs(self) -> int:
+        """Runs on disk; a mark that `forget` takes."""
+        return len(self._runs)
+
+    def add(self, rows: pl.DataFrame) -> None:
+        """Takes in rows."""
+        if rows.height:
+            self._pending.append(rows)
+            self._pending_bytes += int(rows.estimated_size())
+        if self._pending_bytes >= self.run_bytes:
+            self.flush()
+
+    def flush(self) -> None:
+        """Ends the present run, so that what comes next is in runs of its own."""
+        if not self._pending:
+            return
+        rows = pl.concat(self._pending).sort(self._order)
+        block_rows = max(1, rows.height * self._share(BLOCK_BYTES) // max(1, self._pending_bytes))
+        self._pending, self._pending_bytes = [], 0
+        run = FrameFile(self.folder)
+        for start in range(0, rows.height, block_rows):
+            block = rows[start : start + block_rows]
+            place = {_RUN: pl.lit(len(self._runs)), _BLOCK: pl.lit(len(run))}
+            self._first.append(block.head(1).select(*self._order, **place))
+            run.add(block)
+        self._runs.append(run)
+
+    def forget(self, mark: int) -> None:
+        """Lets go of what was added since there were `mark` runs; `flush` was called then."""
+        self._pending, self._pending_bytes = [], 0
+        for run in self._runs[mark:]:
+            run.close()
+        del self._runs[mark:]
+        self._first = [one for one in self._first if one[_RUN][0] < mark]
+
+    def sorted(self) -> Iterator[pl.DataFrame]:
+        """The rows in order; all rows of equal keys are in the same frame. May be called again."""
+        self.flush()
+        if not self._first:
+            return
+        order = pl.concat(self._first).sort(self._order)
+        a_turn = max(1, TURN_BYTES // BLOCK_BYTES)
+        carry: list[pl.DataFrame] = []
+        for start in range(0, order.height, a_turn):
+            blocks = order[start : start + a_turn].select(_RUN, _BLOCK).iter_rows()
+            rows = pl.concat([*carry, *(self._runs[run].read(block) for run, block in blocks)]).sort(self._order)
+            upcoming = order[start + a_turn : start + a_turn + 1]
+            cut = rows.height if not upcoming.height else self._place_of(upcoming, rows)
+            carry = [rows[cut:]]
+            if cut:
+                yield rows[:cut]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Frees the disk."""
+        self.forget(0)
+
+    def _share(self, size: int) -> int:
+        return max(1, size * self.run_bytes // RUN_BYTES)
+
+    def _place_of(self, key: pl.DataFrame, rows: pl.DataFrame) -> int:
+        """How many of the sorted rows come before this key."""
+        marked = pl.concat(
+            [
+                key.select(*self.keys, pl.lit(-1, pl.Int64).alias(_AT)),
+                rows.select(*self.keys, pl.int_range(pl.len(), dtype=pl.Int64).alias(_AT)),
+            ]
+        ).sort(*self.keys, _AT)
+        return int(marked[_AT].index_of(-1) or 0)
+
+
+def as_reader(frames: Iterator[pl.DataFrame], schema: pa.Schema, *, rows: int) -> pa.RecordBatchReader:
+    """Frames as a stream of Arrow batches of at most so many rows, cast to a schema."""
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for frame in frames:
+            yield from frame.to_arrow().cast(schema).to_batches(max_chunksize=rows)
+
+    return pa.RecordBatchReader.from_batches(schema, batches())
+
+
+def in_order(
+    batches: Callable[[Sequence[str] | None], Iterator[pl.DataFrame]], keys: Sequence[str], *, folder: Path | None
+) -> Iterator[pl.DataFrame]:
+    """Batches sorted by keys: as they come where they are in order, else sorted on disk.
+
+    Args:
+        batches: returns the batches from the first on, with all columns (None) or some.
+        keys: columns to sort by.
+        folder: on whose disk runs are kept.
+    """
+    if _are_sorted(batches(keys), keys):
+        yield from batches(None)
+        return
+    with Sorter(keys, folder=folder) as sorter:
+        for rows in batches(None):
+            sorter.add(rows)
+        yield from sorter.sorted()
+
+
+def _are_sorted(batches: Iterator[pl.DataFrame], keys: Sequence[str]) -> bool:
+    last: pl.DataFrame | None = None
+    for rows in batches:
+        joined = rows.select(keys) if last is None else pl.concat([last, rows.select(keys)])
+        if not joined.equals(joined.sort(keys)):
+            return False
+        last = joined.tail(1)
+    return True
