@@ -99,8 +99,7 @@ class TableStore:
         Raises:
             StorageError: a log entry or a data file is missing or damaged.
         """
-        for fault in self.health(contract.name).faults if self._is_local else ():
-            raise StorageError(f"{contract.name} cannot be read: {fault.message}")
+        self._require_health(contract)
         opened = self._open(contract.name)
         if opened is None:
             return empty(contract).lazy()
@@ -189,12 +188,18 @@ class TableStore:
     def read_in_batches(
         self, contract: Contract, *, day: date, rows: int = STREAM_ROWS, columns: Sequence[str] | None = None
     ) -> Iterator[pl.DataFrame]:
-        """The rows of one day, at most so many at a time, in the order in which they were written."""
+        """The rows of one day, at most so many at a time, in the order in which they were written.
+
+        Raises:
+            StorageError: as `scan`.
+        """
+        self._require_health(contract)
         opened = self._open(contract.name)
         if opened is None:
             return
-        names = list(columns or (column.name for column in contract.columns))
         dataset = opened.to_pyarrow_dataset()
+        wanted = list(columns or (column.name for column in contract.columns))
+        names = [name for name in wanted if name in dataset.schema.names]
         fragments = dataset.get_fragments(filter=pc.field(DAY_COLUMN) == pa.scalar(day))
         for fragment in sorted(fragments, key=lambda one: str(one.path)):
             scanner = fragment.scanner(
@@ -202,7 +207,8 @@ class TableStore:
             )
             for batch in scanner.to_batches():
                 if batch.num_rows:
-                    yield pl.DataFrame(pl.from_arrow(batch))
+                    found = pl.DataFrame(pl.from_arrow(batch)).lazy()
+                    yield (found if columns else _as_contracted(found, contract)).collect()
 
     def replace(self, contract: Contract, rows: pl.DataFrame) -> Written:
         """Makes the whole table hold exactly these rows, in one commit."""
@@ -211,6 +217,10 @@ class TableStore:
         hashes: dict[date | None, str] = {None: content_hash(rows, contract)}
         counts: dict[date | None, int] = {None: rows.height}
         return Written(contract.name, self._at(contract.name), version, rows.height, hashes, counts)
+
+    def _require_health(self, contract: Contract) -> None:
+        for fault in self.health(contract.name).faults if self._is_local else ():
+            raise StorageError(f"{contract.name} cannot be read: {fault.message}")
 
     @property
     def _is_local(self) -> bool:

@@ -184,9 +184,7 @@ def _verdict(
             f"(allowed: {contract.max_quarantined_share:.0%} a day); mend the source and drop the day again"
         )
     worst = sorted(counts.items(), key=lambda rule: (-rule[1], rule[0]))[:TOP_RULES]
-    return DayVerdict(
-        day, rows, quarantined, contract.max_quarantined_share, tuple(dict.fromkeys(found)), dict(worst)
-    )
+    return DayVerdict(day, rows, quarantined, contract.max_quarantined_share, tuple(dict.fromkeys(found)), dict(worst))
 
 
 def _other_units(medians: Mapping[str, float | None], contract: Contract) -> list[str]:

@@ -2,7 +2,9 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import date, timedelta
+from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
@@ -137,3 +139,34 @@ def test_a_full_disk_is_one_sentence_and_loses_nothing(store, tmp_path):
     with pytest.raises(StorageError, match="nothing of this write was kept"):
         store.replace_days(READINGS, rows(DAYS[1]), days=[DAYS[1]])
     assert store.read(READINGS).height == 3
+
+
+@pytest.mark.parametrize("batch", [1, 2, 1000])
+def test_a_day_written_in_batches_is_the_day_written_at_once(tmp_path: Path, batch: int) -> None:
+    frame = rows(DAYS[0], value=0.5, count=5)
+    at_once = TableStore(str(tmp_path / "once")).replace_days(READINGS, frame, days=[DAYS[0]])
+    store = TableStore(str(tmp_path / "batches"))
+    store.replace_days(READINGS, rows(DAYS[1], value=9.0), days=[DAYS[1]])
+    parts = [frame[start : start + batch] for start in range(0, frame.height, batch)]
+    written = store.replace_day_from(READINGS, lambda: iter(parts), day=DAYS[0])
+    assert (written.data_versions, written.rows_per_day) == (at_once.data_versions, at_once.rows_per_day)
+    assert pl.concat(store.read_in_batches(READINGS, day=DAYS[0], rows=2)).equals(frame.select(READINGS.schema.names))
+    assert store.read(READINGS, days=(DAYS[1], DAYS[1])).height == 1
+
+
+def test_a_batch_that_fails_leaves_the_day_as_it_was(tmp_path: Path) -> None:
+    store = TableStore(str(tmp_path))
+    before = store.replace_days(READINGS, rows(DAYS[0]), days=[DAYS[0]])
+
+    def failing() -> Iterator[pl.DataFrame]:
+        yield rows(DAYS[0], value=7.0)
+        raise StorageError("the drop is gone")
+
+    with pytest.raises(StorageError, match="the drop is gone"):
+        store.replace_day_from(READINGS, failing, day=DAYS[0])
+    assert content_hash(store.read(READINGS), READINGS) == before.data_versions[DAYS[0]]
+
+
+def test_batches_of_another_day_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="of other days"):
+        TableStore(str(tmp_path)).replace_day_from(READINGS, lambda: iter([rows(DAYS[1])]), day=DAYS[0])
