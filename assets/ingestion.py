@@ -23,7 +23,7 @@ from sinet_pipelines.schemas.events import FAILURE_EVENTS, TRUTH_EVENTS
 from sinet_pipelines.schemas.telemetry import DROP, RAW_TELEMETRY
 from sinet_pipelines.storage.fingerprint import fingerprint
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"  # of the content hash: its columns are hashed apart
 
 landing_zones = [
     dg.AssetSpec(

@@ -7,6 +7,7 @@ here. What no edge of the step declares is refused as it comes in, so nothing is
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -18,6 +19,7 @@ from resources.residency import edges_into, places_in, today
 from resources.settings import settings
 from sinet_pipelines.errors import ResidencyError
 from sinet_pipelines.ingestion.landing import LandingZone, RawDay
+from sinet_pipelines.ingestion.large_days import LargeDay
 from sinet_pipelines.placement.residency import Edge, require_allowed
 from sinet_pipelines.regions import REGIONS
 from sinet_pipelines.schemas.contract import Contract
@@ -216,6 +218,13 @@ class WatchedLanding(LandingZone):
         """All rows of a region's day."""
         found = super().read_day(region, day)
         self._count(region, found.rows)
+        return found
+
+    def sort_day(self, region: str, day: Any, *, folder: Path | None, **how: Any) -> LargeDay:
+        """All rows of a region's day, sorted on disk."""
+        found = super().sort_day(region, day, folder=folder, **how)
+        if region != self.reads.region:
+            self.reads.seen(region, LANDING, found.sent, found.size)
         return found
 
     def read_events(self, region: str, kind: Any) -> pl.DataFrame:

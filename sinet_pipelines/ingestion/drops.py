@@ -6,10 +6,11 @@ that names the file; a value that is no value of its column's type becomes null,
 
 import hashlib
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+from typing import BinaryIO
 
 import polars as pl
 import pyarrow as pa
@@ -20,6 +21,10 @@ from sinet_pipelines.ingestion.casting import cast_table
 from sinet_pipelines.schemas.telemetry import DROP
 
 DROP_ID_DIGITS = 16
+BATCH_ROWS = 1 << 16
+BATCH_BYTES = 32 << 20  # of a batch as its file estimates it
+READ_BYTES = 1 << 20  # of a file at once
+Source = bytes | BinaryIO  # a drop's bytes, or its open file
 #: What pyarrow raises for a damaged file; the last where the name of a column is no UTF-8, which it decodes when asked.
 UNREADABLE = (pa.ArrowException, OSError, UnicodeDecodeError)
 
@@ -99,24 +104,37 @@ def encode_drop(rows: pl.DataFrame) -> bytes:
     return buffer.getvalue()
 
 
-def count_rows(content: bytes) -> int:
+def count_rows(content: Source) -> int:
     """Rows in a drop by its footer, 0 for what is no table."""
     opened = _open(content)
     return 0 if isinstance(opened, str) else int(opened.metadata.num_rows)
 
 
-def why_unreadable(content: bytes) -> str:
-    """Why the bytes are no drop, empty for a drop; each page is read once, a row group at a time."""
+def why_unreadable(content: Source) -> str:
+    """Why the bytes are no drop, empty for a drop; each page is read once, some rows at a time."""
     opened = _open(content)
     if isinstance(opened, str):
         return opened
-    columns = _present(opened)
     try:
-        for group in range(opened.num_row_groups):
-            opened.read_row_group(group, columns=columns, use_threads=False).validate(full=True)
+        for table in _tables(opened, BATCH_ROWS):
+            table.validate(full=True)
     except UNREADABLE as error:  # the footer is whole but a page is not
         return first_line(error).rstrip(".")
     return ""
+
+
+def read_drop_in_batches(content: Source, *, hive: Hive = (), rows: int = BATCH_ROWS) -> Iterator[pl.DataFrame]:
+    """The rows of a drop as `read_drop` returns them, at most so many at a time, whatever its row groups are.
+
+    Raises:
+        One of `UNREADABLE`, whose rows before it are no drop's either; ArrowInvalid where it is no drop at all.
+    """
+    opened = _open(content)
+    if isinstance(opened, str):
+        raise pa.ArrowInvalid(opened)
+    for table in _tables(opened, rows):
+        table.validate(full=True)  # text that is no UTF-8 would be trusted from here on
+        yield cast_table(_filled(table, hive), DROP.columns)
 
 
 def read_drop(content: bytes, *, file: str, hive: Hive = ()) -> tuple[pl.DataFrame, tuple[Fault, ...]]:
@@ -135,14 +153,19 @@ def read_drop(content: bytes, *, file: str, hive: Hive = ()) -> tuple[pl.DataFra
         table.validate(full=True)  # text that is no UTF-8 would be trusted from here on
     except UNREADABLE as error:  # the footer is whole but a page is not
         return _empty(), (unreadable(file, first_line(error)),)
+    faults = _faults(opened.schema_arrow, file=file, hive=hive)
+    return cast_table(_filled(table, hive), DROP.columns), tuple(faults) if table.num_rows else ()
+
+
+def _filled(table: pa.Table, hive: Hive) -> pa.Table:
+    """The table with the columns that its folders name and it lacks."""
     for name, value in hive_columns(hive).items():
         if name not in table.column_names:
             table = table.append_column(name, pa.array([value] * table.num_rows, pa.string()))
-    faults = _faults(opened.schema_arrow, file=file, hive=hive)
-    return cast_table(table, DROP.columns), tuple(faults) if table.num_rows else ()
+    return table
 
 
-def read_faults(content: bytes, *, file: str, hive: Hive = ()) -> tuple[Fault, ...]:
+def read_faults(content: Source, *, file: str, hive: Hive = ()) -> tuple[Fault, ...]:
     """What is wrong with a drop as its footer says, without reading its rows."""
     opened = _open(content)
     if isinstance(opened, str):
@@ -164,15 +187,35 @@ def _empty() -> pl.DataFrame:
     return pl.DataFrame(DROP.schema.empty_table()).with_columns(unparsed=pl.lit(None, pl.String))
 
 
-def _open(content: bytes) -> pq.ParquetFile | str:
+def _open(content: Source) -> pq.ParquetFile | str:
     """The file, or why it is none."""
     try:
-        opened = pq.ParquetFile(pa.BufferReader(content))
+        if isinstance(content, bytes):
+            opened = pq.ParquetFile(pa.BufferReader(content))
+        else:
+            content.seek(0)
+            opened = pq.ParquetFile(content, buffer_size=READ_BYTES, pre_buffer=False)
         names = opened.schema_arrow.names
     except UNREADABLE as error:
         return first_line(error)
     twice = sorted({name for name in names if names.count(name) > 1})
     return f"columns {', '.join(twice)} stand in it twice" if twice else opened
+
+
+def _tables(opened: pq.ParquetFile, rows: int) -> Iterator[pa.Table]:
+    """The drop's columns of the contract, at most so many rows at a time, fewer where rows are long."""
+    columns = _present(opened)
+    size = max(1, min(rows, BATCH_BYTES // _row_bytes(opened.metadata, frozenset(columns))))
+    for batch in opened.iter_batches(batch_size=size, columns=columns, use_threads=False):
+        yield pa.Table.from_batches([batch])
+
+
+def _row_bytes(footer: pq.FileMetaData, columns: frozenset[str]) -> int:
+    """Bytes of a row as the footer gives them, at least one."""
+    groups = (footer.row_group(number) for number in range(footer.num_row_groups))
+    parts = (group.column(number) for group in groups for number in range(group.num_columns))
+    total = sum(part.total_uncompressed_size for part in parts if part.path_in_schema.split(".")[0] in columns)
+    return max(1, total // max(1, footer.num_rows))
 
 
 def _present(opened: pq.ParquetFile) -> list[str]:

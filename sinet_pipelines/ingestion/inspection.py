@@ -5,9 +5,12 @@ import hashlib
 import os
 import stat
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import BinaryIO
 
 from sinet_pipelines.ingestion.drops import count_rows, named, why_unreadable
 from sinet_pipelines.ingestion.events import EventKind, why_no_events
@@ -36,7 +39,14 @@ class Drop:
 
 
 def read_bytes(path: Path) -> bytes:
-    """The bytes of a file; an OSError where the machine does not give them, also for what has become no file.
+    """The bytes of a file; an OSError as `open_file`."""
+    with open_file(path) as file:
+        return file.read()
+
+
+@contextmanager
+def open_file(path: Path) -> Iterator[BinaryIO]:
+    """A file to be read; an OSError where the machine does not give it, also for what has become no file.
 
     Neither a link nor a pipe that was put in its place a moment ago is followed or waited for.
     """
@@ -44,7 +54,13 @@ def read_bytes(path: Path) -> bytes:
     with os.fdopen(handle, "rb") as file:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise OSError(errno.EINVAL, "it is no regular file")
-        return file.read()
+        yield file
+
+
+def sha256_of(file: BinaryIO) -> str:
+    """SHA-256 of a file's bytes, read some at a time."""
+    file.seek(0)
+    return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def inspect(part: Part, kind: EventKind | None = None) -> Drop | None:
@@ -67,8 +83,11 @@ def inspect(part: Part, kind: EventKind | None = None) -> Drop | None:
 @lru_cache(maxsize=1 << 16)
 def _inspected(path: Path, age: tuple[int, ...], kind: EventKind | None) -> tuple[str, int, str]:
     """SHA-256 of a file of this age, its rows, and why it is not used, empty where it is."""
+    with open_file(path) as file:
+        digest = sha256_of(file)
+        if kind is None:
+            why = f"is no readable Parquet file ({why})" if (why := why_unreadable(file)) else ""
+            return digest, 0 if why else count_rows(file), why
     content = read_bytes(path)
-    why = f"is no readable Parquet file ({why})" if kind is None and (why := why_unreadable(content)) else ""
-    if kind is not None:
-        why = why_no_events(content, kind)
-    return hashlib.sha256(content).hexdigest(), 0 if why else count_rows(content), why
+    why = why_no_events(content, kind)
+    return digest, 0 if why else count_rows(content), why

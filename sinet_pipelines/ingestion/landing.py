@@ -15,10 +15,20 @@ from pathlib import Path
 import polars as pl
 
 from sinet_pipelines.errors import SourceError
-from sinet_pipelines.ingestion.drops import Fault, drop_id, encode_drop, read_drop, read_faults, unreadable
+from sinet_pipelines.ingestion.drops import (
+    BATCH_ROWS,
+    Fault,
+    drop_id,
+    encode_drop,
+    named,
+    read_drop,
+    read_faults,
+    unreadable,
+)
 from sinet_pipelines.ingestion.events import EventKind, encode_events, no_events, read_event_file, settle_events
 from sinet_pipelines.ingestion.hashing import row_hash
-from sinet_pipelines.ingestion.inspection import Drop, inspect, read_bytes
+from sinet_pipelines.ingestion.inspection import Drop, inspect, open_file, read_bytes, sha256_of
+from sinet_pipelines.ingestion.large_days import LargeDay
 from sinet_pipelines.ingestion.scan import EVENTS, FLEET_FILE, Part, RegionFolder, UnusedFile, misplaced_at_root
 from sinet_pipelines.regions import REGIONS, get_region
 from sinet_pipelines.schemas.telemetry import DROP, RAW_TELEMETRY
@@ -117,9 +127,35 @@ class LandingZone:
 
     def read_faults(self, region: str, day: date) -> tuple[str, ...]:
         """What is wrong with the day's drops so that the day cannot be right: a missing column, another unit."""
-        contents, _ = self._contents(region, day)
-        found = [read_faults(content, file=part.name, hive=part.hive) for part, content in contents.values()]
-        return tuple(fault.message for faults in found for fault in faults if fault.fails_the_day)
+        found: dict[str, tuple[Fault, ...]] = {}
+        for part in self._parts(region, day):
+            try:
+                with open_file(part.real) as file:
+                    faults = read_faults(file, file=part.name, hive=part.hive)
+                    found[named(sha256_of(file), part.hive)] = faults
+            except OSError:  # one that is gone, or that the machine does not give, is no drop
+                continue
+        return tuple(fault.message for faults in found.values() for fault in faults if fault.fails_the_day)
+
+    def sort_day(self, region: str, day: date, *, folder: Path | None, batch_rows: int = BATCH_ROWS) -> LargeDay:
+        """The day rebuilt from all its drops as `read_day` does, its rows sorted on disk; close it after use.
+
+        Args:
+            region: whose day.
+            day: the day.
+            folder: on whose disk the rows are kept; None for the machine's temporary folder.
+            batch_rows: rows of a drop that are read at once.
+        """
+        found = LargeDay(day, folder)
+        for part in reversed(self._parts(region, day)):
+            try:
+                with open_file(part.real) as file:
+                    found.take(file, part, batch_rows=batch_rows)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                found.faults.append(unreadable(part.name, f"{error.strerror}"))
+        return found
 
     def unused(
         self, region: str | None = None, *, first_day: date | None = None, today: date | None = None

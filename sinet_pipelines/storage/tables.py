@@ -188,7 +188,7 @@ class TableStore:
     def read_in_batches(
         self, contract: Contract, *, day: date, rows: int = STREAM_ROWS, columns: Sequence[str] | None = None
     ) -> Iterator[pl.DataFrame]:
-        """The rows of one day, at most so many at a time, in the order in which they were written.
+        """The rows of one day, at most so many at a time, in no particular order.
 
         Raises:
             StorageError: as `scan`.
@@ -201,7 +201,7 @@ class TableStore:
         wanted = list(columns or (column.name for column in contract.columns))
         names = [name for name in wanted if name in dataset.schema.names]
         fragments = dataset.get_fragments(filter=pc.field(DAY_COLUMN) == pa.scalar(day))
-        for fragment in sorted(fragments, key=lambda one: str(one.path)):
+        for fragment in fragments:
             scanner = fragment.scanner(
                 schema=dataset.schema, columns=names, batch_size=rows, batch_readahead=1, fragment_readahead=1
             )

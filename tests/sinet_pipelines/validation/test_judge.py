@@ -3,11 +3,13 @@
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
+import numpy as np
 import polars as pl
 import pytest
 
 from sinet_pipelines.schemas.telemetry import CHANNELS, RAW_TELEMETRY, SENSORS, SETTINGS, VALIDATED_TELEMETRY
-from sinet_pipelines.validation.judge import judge_days
+from sinet_pipelines.storage.spill import FrameFile
+from sinet_pipelines.validation.judge import judge_day_in_batches, judge_days, unit_columns
 
 DAY = date(2026, 3, 1)
 ROWS = 100
@@ -140,3 +142,45 @@ def test_no_row_is_lost_or_doubled():
     judged = judge_days(broken, VALIDATED_TELEMETRY)
     assert sorted([*judged.good["row_hash"], *judged.bad["row_hash"]]) == sorted(broken["row_hash"])
     assert all(name in judged.good.columns for name in CHANNELS)
+
+
+def judged_in_batches(frame, size, *, faults=()):
+    """Good rows, bad rows and verdict of a day judged in batches of so many rows."""
+    medians = frame.select(pl.col(c.name).median() for c in unit_columns(VALIDATED_TELEMETRY)).row(0, named=True)
+    with FrameFile(None) as good, FrameFile(None) as bad:
+        verdict = judge_day_in_batches(
+            (frame[start : start + size] for start in range(0, frame.height, size)),
+            VALIDATED_TELEMETRY,
+            day=DAY,
+            medians=lambda: medians,
+            faults=faults,
+            good=good,
+            bad=bad,
+        )
+        return [row for part in good for row in part.rows()], [row for part in bad for row in part.rows()], verdict
+
+
+@pytest.mark.parametrize(("seed", "size"), [(0, 7), (1, 19), (2, 50)])  # a batch costs half a second, however small
+def test_a_day_judged_in_batches_is_the_day_judged_at_once(seed, size):
+    rng = np.random.default_rng(seed)
+    frame = raw_rows(rows=20)
+    for row in rng.integers(0, 20, size=3):
+        frame = with_value(frame, int(row), "t30_degr", [None, 9e9][row % 2])
+    frame = with_value(frame, int(rng.integers(0, 20)), "cycle", int(rng.integers(1, 20)))
+    frame = frame.sort(RAW_TELEMETRY.order)
+    at_once = judge_days(frame, VALIDATED_TELEMETRY)
+    good, bad, verdict = judged_in_batches(frame, size)
+    assert (good, bad) == (at_once.good.rows(), at_once.bad.rows())
+    assert verdict == at_once.days[0]
+
+
+def test_copies_of_a_cycle_in_two_batches_are_both_set_aside():
+    frame = with_value(raw_rows(rows=4), 2, "cycle", 2)
+    good, bad, _ = judged_in_batches(frame, 2)
+    assert (len(good), len(bad)) == (2, 2)
+
+
+def test_a_day_without_rows_fails_with_what_is_wrong_with_its_drops():
+    _, _, verdict = judged_in_batches(raw_rows(rows=0), 2, faults=("drop a has no column unit",))
+    assert verdict.faults[0] == "drop a has no column unit"
+    assert "no row of" in verdict.faults[1]
