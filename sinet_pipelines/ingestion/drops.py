@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
-from typing import BinaryIO
+from io import BufferedReader
 
 import polars as pl
 import pyarrow as pa
@@ -24,7 +24,7 @@ DROP_ID_DIGITS = 16
 BATCH_ROWS = 1 << 16
 BATCH_BYTES = 32 << 20  # of a batch as its file estimates it
 READ_BYTES = 1 << 20  # of a file at once
-Source = bytes | BinaryIO  # a drop's bytes, or its open file
+Source = bytes | BufferedReader  # a drop's bytes, or its open file
 #: What pyarrow raises for a damaged file; the last where the name of a column is no UTF-8, which it decodes when asked.
 UNREADABLE = (pa.ArrowException, OSError, UnicodeDecodeError)
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from sinet_pipelines.ingestion.drops import count_rows, named, why_unreadable
 from sinet_pipelines.ingestion.events import EventKind, why_no_events
@@ -45,7 +45,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 @contextmanager
-def open_file(path: Path) -> Iterator[BinaryIO]:
+def open_file(path: Path) -> Iterator[BufferedReader]:
     """A file to be read; an OSError where the machine does not give it, also for what has become no file.
 
     Neither a link nor a pipe that was put in its place a moment ago is followed or waited for.
@@ -57,7 +57,7 @@ def open_file(path: Path) -> Iterator[BinaryIO]:
         yield file
 
 
-def sha256_of(file: BinaryIO) -> str:
+def sha256_of(file: BufferedReader) -> str:
     """SHA-256 of a file's bytes, read some at a time."""
     file.seek(0)
     return hashlib.file_digest(file, "sha256").hexdigest()

@@ -6,8 +6,9 @@ Equal to `LandingZone.read_day` in every row and in their order.
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import Self
 
 import polars as pl
 
@@ -51,7 +52,7 @@ class LargeDay:
         """Rows that were exact copies of another; known after the last batch."""
         return self.sent - self.kept
 
-    def take(self, file: BinaryIO, part: Part, *, batch_rows: int) -> None:
+    def take(self, file: BufferedReader, part: Part, *, batch_rows: int) -> None:
         """Adds a drop: all of its rows, or the reason why it is no table and none of its rows."""
         key = named(sha256_of(file), part.hive)
         if key in self._seen:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -34,6 +33,7 @@ ATTEMPTS = 8  # a day's commit takes about 10 ms; eight tries outlast any queue 
 FILE_BYTES = 32 << 20  # of a streamed write: the writer keeps one file of this size in memory
 STREAM_ROWS = 1 << 14  # of one batch of a streamed write
 STREAMED = WriterProperties(max_row_group_size=4 * STREAM_ROWS)
+AT_ONCE = WriterProperties(compression="SNAPPY")
 
 
 @dataclass(frozen=True)
@@ -273,19 +273,18 @@ class TableStore:
         for wait_s in _waits():
             exists, schema_mode = self._prepared(contract, predicate)
             rows = payload()
-            streamed: dict[str, Any] = {}
-            if isinstance(rows, pa.RecordBatchReader):
-                streamed = {"target_file_size": FILE_BYTES, "writer_properties": STREAMED}
+            is_stream = isinstance(rows, pa.RecordBatchReader)
             try:
-                write_deltalake(
+                write_deltalake(  # type: ignore[call-overload]  # schema_mode and the writer are what it takes
                     self._at(contract.name),
                     rows,
                     mode="overwrite",
-                    schema_mode=schema_mode,  # type: ignore[arg-type]
+                    schema_mode=schema_mode,
                     partition_by=_partitions(contract) or None,
                     predicate=predicate if exists else None,
                     storage_options=dict(self.storage_options) or None,
-                    **streamed,
+                    target_file_size=FILE_BYTES if is_stream else None,
+                    writer_properties=STREAMED if is_stream else AT_ONCE,
                 )
                 break
             except CommitFailedError as error:
