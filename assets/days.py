@@ -26,6 +26,7 @@ from sinet_pipelines.validation.judge import DayVerdict
 # Open-ended, so that a new day needs no reload; today counts, since drops of today may land today.
 DAYS = dg.DailyPartitionsDefinition(start_date=settings().first_day.isoformat(), end_offset=1)
 ROWS_AT_ONCE = 40_000  # of one commit: their frames, judgement and features together stay under half a GiB
+LARGE_DAY_ROWS = 100_000  # a day of more rows is made in batches: at once it would take half a GiB and more
 DAYS_AT_ONCE = 32  # of one commit, however few rows they have
 
 
@@ -80,6 +81,11 @@ def in_batches(landing: LandingZone, region: str, days: Sequence[date]) -> Itera
         rows += landed
     if batch:
         yield batch
+
+
+def is_large(landing: LandingZone, region: str, days: Sequence[date]) -> bool:
+    """Whether a batch of days is one day of more rows than are made at once."""
+    return len(days) == 1 and sum(drop.rows for drop in landing.drops(region, days[0])) > LARGE_DAY_ROWS
 
 
 def record(

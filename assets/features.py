@@ -1,12 +1,13 @@
 """Features: validated telemetry in, one row per engine and cycle out; class `feature`, free to travel."""
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import date, timedelta
 
 import dagster as dg
 import polars as pl
 
-from assets.days import DAYS, close, in_batches, landed_days, reaching_back, record, record_quiet
+from assets.days import DAYS, close, in_batches, is_large, landed_days, reaching_back, record, record_quiet
 from assets.lineage import cells_of, copied, features_of, scaled_of, sequences_of
 from assets.regional import here, per_region
 from assets.reports import entries_of, made
@@ -15,6 +16,7 @@ from resources.placement import bind
 from resources.regions import RegionResource
 from resources.versions import inputs_now
 from sinet_pipelines.features.inputs import day_inputs
+from sinet_pipelines.features.large_days import features_in_batches
 from sinet_pipelines.features.regimes import OperatingRegimes, find_regimes, setting_cells
 from sinet_pipelines.features.repository import FeatureRepository
 from sinet_pipelines.features.scaled import scale_telemetry
@@ -114,6 +116,10 @@ def window_features(region: Region) -> dg.AssetsDefinition:
         landed = landed_days(context, region)
         finished: list[date] = []
         for chunk in in_batches(place.landing, region.name, landed):
+            if is_large(place.landing, region.name, chunk):
+                yield from _describe_large(context, region, chunk[0], regimes)
+                finished += chunk
+                continue
             history = place.tables.read(VALIDATED_TELEMETRY, days=(chunk[0] - timedelta(days=REACH_DAYS), chunk[-1]))
             features = rolling_statistics(history, first_cycles=early, regimes=regimes)
             good = sorted(set(chunk).intersection(features[DAY_COLUMN].unique()))
@@ -130,6 +136,30 @@ def window_features(region: Region) -> dg.AssetsDefinition:
         yield from close(context, made=finished)
 
     return asset
+
+
+def _describe_large(
+    context: dg.AssetExecutionContext, region: Region, day: date, regimes: OperatingRegimes
+) -> Iterator[object]:
+    """Makes one day's features of some engines at a time, in one commit."""
+    tables = here(context, region).tables
+    engines, windows = 0, Counter[int]()
+
+    def batches() -> Iterator[pl.DataFrame]:
+        nonlocal engines
+        engines, _ = 0, windows.clear()
+        for rows in features_in_batches(tables, day=day, regimes=regimes):
+            engines += rows["unit"].n_unique()
+            windows.update(dict(rows["window_cycles_present"].value_counts().iter_rows()))
+            yield rows
+
+    names = [DAY_COLUMN, "unit", "row_hash"]
+    rows = tables.read(VALIDATED_TELEMETRY, days=(day - timedelta(days=REACH_DAYS), day), columns=names)
+    early = tables.read(EARLY_TELEMETRY, columns=names)
+    inputs = day_inputs(rows, early, regimes_version=regimes.version, reach_days=REACH_DAYS, code_version=CODE_VERSION)
+    written = tables.replace_day_from(WINDOW_FEATURES, batches, day=day)
+    partial = windows.total() - windows[max(windows, default=0)]
+    yield from record(context, written, inputs=inputs, entries={day: {"engines": engines, "partial_windows": partial}})
 
 
 def _windows(features: pl.DataFrame) -> dict[date, dict[str, object]]:

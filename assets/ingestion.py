@@ -1,27 +1,30 @@
 """Ingestion: drops in, one row per engine and cycle out, as it came; class `raw`, never leaves its region."""
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import dagster as dg
 import polars as pl
 
-from assets.days import DAYS, close, in_batches, landed_days, record, record_quiet
+from assets.days import DAYS, close, in_batches, is_large, landed_days, record, record_quiet
 from assets.lineage import copied
 from assets.regional import here, per_region
 from assets.reports import entries_of, schema_of
 from resources.keys import regional_key
 from resources.placement import OWNERS, REGION_TAG, bind
+from resources.regions import RegionResource
 from resources.versions import INPUTS_TAG
 from sinet_pipelines.ingestion.drops import Fault
 from sinet_pipelines.ingestion.events import EventKind
 from sinet_pipelines.ingestion.landing import RawDay
+from sinet_pipelines.ingestion.large_days import LargeDay
 from sinet_pipelines.regions import REGIONS, Region
 from sinet_pipelines.schemas.contract import Contract, DataClass
 from sinet_pipelines.schemas.events import FAILURE_EVENTS, TRUTH_EVENTS
 from sinet_pipelines.schemas.telemetry import DROP, RAW_TELEMETRY
 from sinet_pipelines.storage.fingerprint import fingerprint
+from sinet_pipelines.storage.tables import Written
 
 CODE_VERSION = "2"  # of the content hash: its columns are hashed apart
 
@@ -67,24 +70,42 @@ def raw_telemetry(region: Region) -> dg.AssetsDefinition:
         for chunk in in_batches(place.landing, region.name, landed):
             # asked before the drops are read: one that lands in between makes the day stale again, and is not lost
             inputs = {day: fingerprint(CODE_VERSION, place.landing.fingerprint(region.name, day)) for day in chunk}
-            drops = {day: place.landing.read_day(region.name, day) for day in chunk}
-            rows = pl.concat(drop.rows for drop in drops.values())
-            now = datetime.now(UTC)
-            written = place.tables.replace_days(
-                RAW_TELEMETRY, rows.with_columns(ingested_at=pl.lit(now).cast(pl.Datetime("us", "UTC"))), days=chunk
-            )
-            yield from record(
-                context,
-                written,
-                inputs=inputs,
-                entries={day: _account(drop) for day, drop in drops.items()},
-            )
+            if is_large(place.landing, region.name, chunk):
+                written, entries = _rebuild_large(place, region, chunk[0])
+            else:
+                written, entries = _rebuild(place, region, chunk)
+            yield from record(context, written, inputs=inputs, entries=entries)
         yield from close(context, made=landed)
 
     return asset
 
 
-def _account(day: RawDay) -> dict[str, Any]:
+Entries = dict[date, dict[str, Any]]
+
+
+def _rebuild(place: RegionResource, region: Region, days: list[date]) -> tuple[Written, Entries]:
+    """Rebuilds the rows of some days from their drops, all in memory."""
+    drops = {day: place.landing.read_day(region.name, day) for day in days}
+    rows = pl.concat(drop.rows for drop in drops.values())
+    written = place.tables.replace_days(RAW_TELEMETRY, rows.with_columns(ingested_at=_now()), days=days)
+    return written, {day: _account(drop) for day, drop in drops.items()}
+
+
+def _rebuild_large(place: RegionResource, region: Region, day: date) -> tuple[Written, Entries]:
+    """Rebuilds the rows of one day from its drops, in batches."""
+    now = _now()
+    with place.landing.sort_day(region.name, day, folder=place.tables.folder) as rows:
+        written = place.tables.replace_day_from(
+            RAW_TELEMETRY, lambda: (batch.with_columns(ingested_at=now) for batch in rows.batches()), day=day
+        )
+        return written, {day: _account(rows)}
+
+
+def _now() -> pl.Expr:
+    return pl.lit(datetime.now(UTC)).cast(pl.Datetime("us", "UTC"))
+
+
+def _account(day: RawDay | LargeDay) -> dict[str, Any]:
     """What a day's page says of its drops."""
     return {"rows_sent": day.sent, "copies_dropped": day.duplicates, **_told(day.faults)}
 

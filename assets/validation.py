@@ -1,13 +1,14 @@
 """Validation: raw telemetry in, rows that keep the contract out, others to quarantine with the reason; class `raw`."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import date
 
 import dagster as dg
 import polars as pl
 
 from assets.checks import contract_check
-from assets.days import DAYS, close, in_batches, landed_days, record, record_quiet
+from assets.days import DAYS, close, in_batches, is_large, landed_days, record, record_quiet
 from assets.lineage import copied
 from assets.regional import here, per_region
 from assets.reports import entries_of
@@ -22,9 +23,11 @@ from sinet_pipelines.schemas.telemetry import (
     RAW_TELEMETRY,
     VALIDATED_TELEMETRY,
 )
+from sinet_pipelines.storage.content import ContentHash
 from sinet_pipelines.storage.fingerprint import fingerprint
+from sinet_pipelines.storage.spill import FrameFile, Sorter
 from sinet_pipelines.storage.tables import DAY_COLUMN, TableStore, Written, content_hash
-from sinet_pipelines.validation.judge import DayVerdict, Judged, judge_days
+from sinet_pipelines.validation.judge import DayVerdict, Judged, judge_day_in_batches, judge_days, unit_columns
 
 CODE_VERSION = "1"
 QUARANTINED = "quarantined_rows"  # what a day says of itself, so that its raw rows need not be counted elsewhere
@@ -81,8 +84,16 @@ def validated_telemetry(region: Region) -> dg.AssetsDefinition:
         verdicts: dict[date, DayVerdict] = {}
         refused: dict[date, str] = {}
         for chunk in in_batches(place.landing, region.name, landed):
-            raw = place.tables.read(RAW_TELEMETRY, days=(chunk[0], chunk[-1])).filter(pl.col(DAY_COLUMN).is_in(chunk))
             faults = {day: place.landing.read_faults(region.name, day) for day in chunk}
+            if is_large(place.landing, region.name, chunk):
+                large = _judge_large(place.tables, chunk[0], faults=faults[chunk[0]])
+                inputs = {chunk[0]: fingerprint(CODE_VERSION, large.raw_version)}
+                yield from _record_large(context, large, inputs=inputs)
+                verdicts[chunk[0]] = large.verdict
+                made += chunk if large.verdict.passed else []
+                refused |= {} if large.verdict.passed else inputs
+                continue
+            raw = place.tables.read(RAW_TELEMETRY, days=(chunk[0], chunk[-1])).filter(pl.col(DAY_COLUMN).is_in(chunk))
             judged = judge_days(raw, VALIDATED_TELEMETRY, drop_faults=faults)
             parts = {part[DAY_COLUMN][0]: part for part in raw.partition_by(DAY_COLUMN)}
             inputs = {
@@ -111,3 +122,59 @@ def _keep(tables: TableStore, judged: Judged, days: list[date]) -> Written:
     tables.replace_days(QUARANTINE, judged.bad.filter(pl.col(DAY_COLUMN).is_in(days)), days=days)
     tables.replace_days(EARLY_TELEMETRY, good.filter(pl.col("cycle") <= FIRST_CYCLES), days=days)
     return tables.replace_days(VALIDATED_TELEMETRY, good, days=days)
+
+
+@dataclass(frozen=True)
+class _LargeDay:
+    """A day that was judged in batches: what of its raw rows it was judged from, its verdict, and what was written."""
+
+    raw_version: str
+    verdict: DayVerdict
+    written: Written | None
+
+
+def _judge_large(tables: TableStore, day: date, *, faults: tuple[str, ...]) -> _LargeDay:
+    """Judges one day in batches and writes it if it passed, each table in one commit and in the order of `_keep`."""
+    content, folder = ContentHash(RAW_TELEMETRY), tables.folder
+    with Sorter(RAW_TELEMETRY.order, folder=folder) as raw, FrameFile(folder) as good, FrameFile(folder) as bad:
+        for rows in tables.read_in_batches(RAW_TELEMETRY, day=day):
+            raw.add(rows)
+
+        def batches() -> Iterator[pl.DataFrame]:
+            for rows in raw.sorted():
+                content.take(rows)
+                yield rows
+
+        verdict = judge_day_in_batches(
+            batches(),
+            VALIDATED_TELEMETRY,
+            day=day,
+            medians=lambda: tables.medians(
+                RAW_TELEMETRY, day=day, columns=[column.name for column in unit_columns(VALIDATED_TELEMETRY)]
+            ),
+            faults=faults,
+            good=good,
+            bad=bad,
+        )
+        if not verdict.passed:
+            return _LargeDay(content.value, verdict, None)
+        tables.replace_day_from(QUARANTINE, lambda: iter(bad), day=day)
+        tables.replace_day_from(
+            EARLY_TELEMETRY, lambda: (rows.filter(pl.col("cycle") <= FIRST_CYCLES) for rows in good), day=day
+        )
+        return _LargeDay(
+            content.value, verdict, tables.replace_day_from(VALIDATED_TELEMETRY, lambda: iter(good), day=day)
+        )
+
+
+def _record_large(
+    context: dg.AssetExecutionContext, large: _LargeDay, *, inputs: dict[date, str]
+) -> Iterator[dg.AssetMaterialization | dg.AssetCheckEvaluation]:
+    day = large.verdict.day
+    yield from record(
+        context,
+        large.written,
+        inputs=inputs,
+        entries={day: {QUARANTINED: large.verdict.quarantined}},
+        verdicts={day: large.verdict} if large.verdict.passed else {},
+    )

@@ -9,6 +9,7 @@ The files have no name: whatever ends the process frees them.
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Self
@@ -179,11 +180,18 @@ class Sorter:
 
 
 def as_reader(frames: Iterator[pl.DataFrame], schema: pa.Schema, *, rows: int) -> pa.RecordBatchReader:
-    """Frames as a stream of Arrow batches of at most so many rows, cast to a schema."""
+    """Frames as a stream of Arrow batches of at most so many rows, cast to a schema.
+
+    The frames are made on a thread of their own, one ahead: the writer asks from a thread on which no other table can
+    be opened.
+    """
 
     def batches() -> Iterator[pa.RecordBatch]:
-        for frame in frames:
-            yield from frame.to_arrow().cast(schema).to_batches(max_chunksize=rows)
+        with ThreadPoolExecutor(1) as maker:
+            upcoming = maker.submit(next, frames, None)
+            while (frame := upcoming.result()) is not None:
+                upcoming = maker.submit(next, frames, None)
+                yield from frame.to_arrow().cast(schema).to_batches(max_chunksize=rows)
 
     return pa.RecordBatchReader.from_batches(schema, batches())
 

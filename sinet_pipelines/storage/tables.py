@@ -210,6 +210,19 @@ class TableStore:
                     found = pl.DataFrame(pl.from_arrow(batch)).lazy()
                     yield (found if columns else _as_contracted(found, contract)).collect()
 
+    def medians(self, contract: Contract, *, day: date, columns: Iterable[str]) -> dict[str, float | None]:
+        """The median of each column of numbers over one day; one column is in memory at a time."""
+        return {name: self._median(contract, day, name) for name in columns}
+
+    def _median(self, contract: Contract, day: date, column: str) -> float | None:
+        parts = list(self.read_in_batches(contract, day=day, columns=[column]))
+        return pl.concat(parts)[column].median() if parts else None  # type: ignore[return-value]
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the root is on this machine; None for an object store."""
+        return Path(self.root) if self._is_local else None
+
     def replace(self, contract: Contract, rows: pl.DataFrame) -> Written:
         """Makes the whole table hold exactly these rows, in one commit."""
         payload = to_contract(rows, contract)
@@ -275,7 +288,7 @@ class TableStore:
             rows = payload()
             is_stream = isinstance(rows, pa.RecordBatchReader)
             try:
-                write_deltalake(  # type: ignore[call-overload]  # schema_mode and the writer are what it takes
+                write_deltalake(  # type: ignore[call-overload, misc]
                     self._at(contract.name),
                     rows,
                     mode="overwrite",

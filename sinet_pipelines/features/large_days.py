@@ -1,0 +1,59 @@
+"""Features of a day of more rows than fit in memory: some engines at a time.
+
+A window never reaches beyond its engine, so engines are taken apart without a difference.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import date, timedelta
+
+import polars as pl
+
+from sinet_pipelines.features.regimes import OperatingRegimes
+from sinet_pipelines.features.windows import rolling_statistics
+from sinet_pipelines.schemas.features import REACH_DAYS
+from sinet_pipelines.schemas.telemetry import EARLY_TELEMETRY, VALIDATED_TELEMETRY
+from sinet_pipelines.storage.tables import DAY_COLUMN, TableStore
+
+ROWS_AT_ONCE = 40_000  # of the engines that are taken together, with the days that their windows reach
+
+Span = tuple[str, str]
+
+
+def features_in_batches(
+    tables: TableStore, *, day: date, regimes: OperatingRegimes, rows_at_once: int | None = None
+) -> Iterator[pl.DataFrame]:
+    """The day's rows of `window_features`, sorted by engine and cycle: those of some engines in each batch.
+
+    Args:
+        tables: the region's tables.
+        day: the day.
+        regimes: what sensors are standardised by.
+        rows_at_once: rows of telemetry in memory at once, unless an engine has more; default `ROWS_AT_ONCE`.
+    """
+    days = [day - timedelta(days=back) for back in range(REACH_DAYS, -1, -1)]
+    for first, last in _spans(tables, days, rows_at_once or ROWS_AT_ONCE):
+        engines = pl.col("unit").is_between(pl.lit(first), pl.lit(last))
+        history = tables.scan(VALIDATED_TELEMETRY).filter(engines, pl.col(DAY_COLUMN).is_between(days[0], day))
+        early = tables.scan(EARLY_TELEMETRY).filter(engines)
+        features = rolling_statistics(history.collect(), first_cycles=early.collect(), regimes=regimes)
+        found = features.filter(pl.col(DAY_COLUMN) == day)
+        if found.height:
+            yield found
+
+
+def _spans(tables: TableStore, days: list[date], rows_at_once: int) -> Iterator[Span]:
+    """First and last name of engines that are taken together, in the order of their names."""
+    rows: Counter[str] = Counter()
+    for day in days:
+        for batch in tables.read_in_batches(VALIDATED_TELEMETRY, day=day, columns=["unit"]):
+            rows.update(dict(batch["unit"].value_counts().iter_rows()))
+    first = last = ""
+    total = 0
+    for unit in sorted(rows):
+        if total and total + rows[unit] > rows_at_once:
+            yield first, last
+            total = 0
+        first, last, total = first if total else unit, unit, total + rows[unit]
+    if total:
+        yield first, last
