@@ -64,6 +64,7 @@ require_residency(_assets)  # what may not travel fails here, before anything ru
 
 defs = dg.Definitions(
     assets=_assets,
+    asset_checks=ingestion.landing_checks,
     resources={
         **region_resources(settings().home),
         "feature_store": feature_store_resource(settings().home),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -11,13 +12,14 @@ from assets.days import DAYS, close, in_batches, is_large, landed_days, record, 
 from assets.lineage import copied
 from assets.regional import here, per_region
 from assets.reports import entries_of, schema_of
-from resources.keys import regional_key
-from resources.placement import OWNERS, REGION_TAG, bind
+from resources.keys import UNUSED_CHECK, regional_key
+from resources.placement import OWNERS, REGION_TAG, bind, bind_check
 from resources.regions import RegionResource
+from resources.unused import evaluation, unused_files
 from resources.versions import INPUTS_TAG
 from sinet_pipelines.ingestion.drops import Fault
 from sinet_pipelines.ingestion.events import EventKind
-from sinet_pipelines.ingestion.landing import RawDay
+from sinet_pipelines.ingestion.landing import LandingZone, RawDay
 from sinet_pipelines.ingestion.large_days import LargeDay
 from sinet_pipelines.regions import REGIONS, Region
 from sinet_pipelines.schemas.contract import Contract, DataClass
@@ -41,6 +43,27 @@ landing_zones = [
     )
     for region in REGIONS
 ]
+
+
+def _landing_check(region: Region) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=regional_key(region, "landing_zone"),
+        name=UNUSED_CHECK,
+        description="Every file of the landing zone is read. One that is not is listed with the reason and the cure; "
+        "names that begin with `.` or `_` are ignored.",
+        **bind_check(region),
+    )
+    def check(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+        place: RegionResource = getattr(context.resources, region.key)
+        found = evaluation(region, unused_files(LandingZone(Path(place.home) / "landing"), region))
+        return dg.AssetCheckResult(
+            passed=found.passed, severity=found.severity, description=found.description, metadata=found.metadata
+        )
+
+    return check
+
+
+landing_checks = [_landing_check(region) for region in REGIONS]
 
 
 @per_region

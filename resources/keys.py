@@ -6,6 +6,7 @@ from sinet_pipelines.regions import REGIONS, Region
 
 APPLICATION = "predictive_maintenance"
 CONTRACT_CHECK = "every_day_keeps_its_contract"  # the check of a table's days; one result a day
+UNUSED_CHECK = "every_file_is_used"  # the check of a landing zone
 DRIFT_CHECK = "inputs_have_not_drifted"  # the check of a day's features; what fails asks for one retraining
 REGIMES = "operating_regimes"  # the ref of the newest regimes among EAST's blobs
 

@@ -76,10 +76,6 @@ class Books:
         """Days on which something landed and that are partitions, in order."""
         return [day for day in self.landing.days(region.name) if self._is_partition(region, day)]
 
-    def outside(self, region: Region) -> list[date]:
-        """Days on which something landed but that are no partitions, in order."""
-        return [day for day in self.landing.days(region.name) if not self._is_partition(region, day)]
-
     def stale_rows(self, region: Region) -> StaleRows:
         """The days whose drops or raw rows are not those that their rows were made from."""
         raw_key, key = regional_key(region, "raw_telemetry"), regional_key(region, "validated_telemetry")

@@ -1,16 +1,18 @@
 """What an event starts: rows and events that landed, inputs that drift."""
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import dagster as dg
 from dagster._core.storage.tags import SENSOR_NAME_TAG
 
-from resources.keys import DRIFT_CHECK, regional_key
+from resources.keys import CONTRACT_CHECK, DRIFT_CHECK, regional_key
 from resources.placement import REGION_TAG
-from resources.settings import settings
 from resources.stale import Books
 from resources.state import is_walked
+from resources.unused import record_unused, warnings_of
 from resources.versions import days_made, days_refused
 from schedules.backfills import PlannedRun, contiguous, landed_range, open_books
 from schedules.jobs import training_keys
@@ -22,6 +24,8 @@ NAME = "landing"
 DRIFT_NAME = "drift"
 COOL_DOWN = timedelta(days=7)  # one training takes in what drifts within a week; the weekly one comes anyway
 PATIENCE = timedelta(hours=2)  # a run that says nothing for longer was killed with its machine
+UNUSED = "unused"  # in the cursor: hashes of the warnings that were logged
+WARNINGS_AT_ONCE = 20  # of one tick
 _UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -48,11 +52,60 @@ def landing(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.
         return
     busy = _regions_at_work(context.instance)
     idle = [region for region in REGIONS if region.name not in busy]
-    requests = [request for region in idle for request in (*_rows(context, books, region), *_events(books, region))]
-    waiting = f"; {', '.join(sorted(busy))} at work" if busy else ""
+    requests = [request for region in idle for request in (*_rows(books, region), *_events(books, region))]
+    unused = _warn_of_unused(context, books)
     yield from requests
     if not requests:
-        yield dg.SkipReason(f"every drop is in the tables{waiting}")
+        yield dg.SkipReason(_why_nothing(context.instance, books, unused=unused, busy=busy))
+
+
+def _warn_of_unused(context: dg.SensorEvaluationContext, books: Books) -> int:
+    """How many files no table takes rows from; each is warned of once, and again when its folder changed."""
+    files = record_unused(context.instance, books.home)
+    warnings = warnings_of(files)
+    known = _state(context).get(UNUSED, [])
+    fresh = [text for key, text in warnings.items() if key not in known]
+    for text in fresh[:WARNINGS_AT_ONCE]:
+        context.log.warning(text)
+    if len(fresh) > WARNINGS_AT_ONCE:
+        context.log.warning(f"and {len(fresh) - WARNINGS_AT_ONCE} folders more with unused files: see `sinet status`")
+    if sorted(warnings) != sorted(known):
+        context.update_cursor(json.dumps({**_state(context), UNUSED: sorted(warnings)}))
+    return len({one for found in files.values() for one in found})
+
+
+def _state(context: dg.SensorEvaluationContext) -> dict[str, Any]:
+    """What earlier ticks left in the cursor; nothing where it is none of ours."""
+    try:
+        said = json.loads(context.cursor or "{}")
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def _why_nothing(instance: dg.DagsterInstance, books: Books, *, unused: int, busy: set[str]) -> str:
+    """Why nothing is requested: every drop is in the tables only where none is withheld, unused or on its way."""
+    idle = [region for region in REGIONS if region.name not in busy]
+    withheld = {
+        f"{region.name} {day}"
+        for region in idle
+        for day in _withheld(instance, region).intersection(books.landed(region))
+    }
+    but = [
+        f"{', '.join(sorted(busy))} at work" if busy else "",
+        f"days withheld by their contract: {len(withheld)} ({_some(withheld)})" if withheld else "",
+        f"files not used: {unused} (`sinet status` lists them)" if unused else "",
+    ]
+    reasons = "; ".join(reason for reason in but if reason)
+    return f"no drop has changed; {reasons}" if reasons else "every drop is in the tables"
+
+
+def _withheld(instance: dg.DagsterInstance, region: Region) -> set[date]:
+    return set(days_refused(instance, regional_key(region, "validated_telemetry"), CONTRACT_CHECK))
+
+
+def _some(names: set[str]) -> str:
+    return ", ".join(sorted(names)[:3]) + (", ..." if len(names) > 3 else "")
 
 
 def _regions_at_work(instance: dg.DagsterInstance) -> set[str]:
@@ -62,13 +115,7 @@ def _regions_at_work(instance: dg.DagsterInstance) -> set[str]:
     return {run.tags[REGION_TAG] for run in instance.get_runs(asked) if REGION_TAG in run.tags}
 
 
-def _rows(context: dg.SensorEvaluationContext, books: Books, region: Region) -> Iterator[dg.RunRequest]:
-    outside = books.outside(region)
-    if outside:
-        context.log.warning(
-            f"{region.name} has drops of {', '.join(map(str, outside))}, which are no days of this fleet (allowed: "
-            f"{settings().first_day} to today); to take earlier ones in, set first_day in landing/fleet.json and reload"
-        )
+def _rows(books: Books, region: Region) -> Iterator[dg.RunRequest]:
     stale = books.stale_rows(region)
     keys = frozenset(regional_key(region, name) for name in ("raw_telemetry", "validated_telemetry"))
     for first, last in contiguous(stale.validated, books.landed(region)):

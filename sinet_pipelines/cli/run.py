@@ -100,7 +100,11 @@ def _walk(home: Path, console: Console) -> Walk:
     with opened_instance() as instance:
         for run_id in end_killed_runs(instance):
             console.print(f"run {run_id[:8]} was killed; going on where it was", highlight=False)
-        return _repair(instance, load_definitions().resolve_asset_graph(), home, console)
+        walk = _repair(instance, load_definitions().resolve_asset_graph(), home, console)
+        from resources.unused import record_unused
+
+        record_unused(instance, home)
+        return walk
 
 
 def _repair(instance: "DagsterInstance", graph: Any, home: Path, console: Console) -> Walk:

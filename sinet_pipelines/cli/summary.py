@@ -55,6 +55,8 @@ def report(home: Path, walk: "Walk", *, seconds: float, as_json: bool) -> int:
     else:
         console.print(_table(facts, walk, figures))
     _print_judgement(console, facts, figures)
+    if facts["unused_files"]:
+        console.print(f"files not used: {len(facts['unused_files'])} (`sinet status` lists them)", highlight=False)
     console.print(f"{len(walk.seconds)} assets in {walk.runs} runs, {seconds:.1f} s", highlight=False)
     return code
 

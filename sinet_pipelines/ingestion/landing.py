@@ -170,9 +170,11 @@ class LandingZone:
         last = today or datetime.now(UTC).date()
         names = [one.name for one in REGIONS] if region is None else [region]
         found = [one for name in names for one in self._unused(name, first_day or date.min, last)]
-        if region is None:
-            found += misplaced_at_root(self.root)
-        return tuple(sorted(found, key=lambda one: one.path))
+        return tuple(sorted((*found, *(self.nobodys() if region is None else ())), key=lambda one: one.path))
+
+    def nobodys(self) -> tuple[UnusedFile, ...]:
+        """The files that stand in no region's folder, as `unused` lists them."""
+        return tuple(misplaced_at_root(self.root))
 
     def land_events(self, region: str, kind: EventKind | str, *, name: str, events: pl.DataFrame) -> Path | None:
         """Drops events; None where there are none. Raises as `land`."""

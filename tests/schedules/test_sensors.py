@@ -113,7 +113,103 @@ def test_drops_outside_the_fleets_days_are_warned_of_and_stop_nothing(evaluate, 
     ((_, _, first, last),) = asked(evaluate())
     assert first == last == str(days[3])
     said = caplog.text + "".join(capsys.readouterr())
-    assert f"EAST has drops of {days[0] - timedelta(days=9)}, which are no days of this fleet" in said
+    assert f"not used in landing/EAST/{days[0] - timedelta(days=9)}: late-" in said
+    assert f"is before the first day of this fleet, {days[0]}; set first_day in fleet.json" in said
+
+
+def test_unused_files_are_warned_of_once_and_again_when_they_change(instance, definitions, zone):
+    def tick(cursor):
+        with dg.build_sensor_context(
+            instance=instance, repository_def=definitions.get_repository_def(), cursor=cursor
+        ) as context:
+            said = []
+            context.log.warning = said.append
+            (reason,) = landing(context)
+            return said, reason.skip_message, context.cursor
+
+    (zone.root / "MARS").mkdir()
+    (zone.root / "MARS" / "a.parquet").write_bytes(b"x")
+    said, reason, cursor = tick(None)
+    assert [text.partition("):")[0] for text in said] == ["not used in landing/MARS: a.parquet (files: 1"]
+    assert reason == "no drop has changed; files not used: 1 (`sinet status` lists them)"
+    assert tick(cursor) == ([], reason, cursor)
+    (zone.root / "MARS" / "b.parquet").write_bytes(b"x")
+    said, _, cursor = tick(cursor)
+    assert [text.partition("):")[0] for text in said] == ["not used in landing/MARS: a.parquet, b.parquet (files: 2"]
+    for name in "ab":
+        (zone.root / "MARS" / f"{name}.parquet").unlink()
+    assert tick(cursor)[:2] == ([], "every drop is in the tables")
+
+
+def test_a_cursor_that_is_none_of_ours_is_begun_anew(evaluate, instance, definitions):
+    for cursor in ("nonsense", "[1]", ""):
+        with dg.build_sensor_context(
+            instance=instance, repository_def=definitions.get_repository_def(), cursor=cursor
+        ) as context:
+            (reason,) = landing(context)
+        assert reason.skip_message == "every drop is in the tables"
+
+
+def test_the_check_of_a_landing_zone_is_recorded_when_its_unused_files_change(evaluate, instance, zone, home):
+    check = dg.AssetCheckKey(dg.AssetKey(["EAST", "predictive_maintenance", "landing_zone"]), "every_file_is_used")
+
+    def results():
+        records = instance.event_log_storage.get_asset_check_execution_history(check, limit=9)
+        said = [record.event.dagster_event.asset_check_evaluation_data for record in records]
+        return [(one.passed, one.metadata["files"].value) for one in said]
+
+    evaluate()
+    evaluate()
+    assert results() == [(True, 0)]
+    day = zone.root / "EAST" / "27-11-2026"
+    day.mkdir()
+    (day / "a.parquet").write_bytes(b"x")
+    evaluate()
+    evaluate()
+    assert results() == [(False, 1), (True, 0)]
+    (day / "a.parquet").unlink()
+    evaluate()
+    assert results() == [(True, 0), (False, 1), (True, 0)]
+
+
+def test_the_check_of_a_landing_zone_can_be_run_by_itself(definitions, instance, zone, home):
+    from resources.regions import region_resources
+
+    (zone.root / "EAST" / "rows.csv").write_bytes(b"x")
+    chosen = dg.AssetSelection.checks_for_assets(dg.AssetKey(["EAST", "predictive_maintenance", "landing_zone"]))
+    job = dg.Definitions(
+        assets=definitions.assets,
+        asset_checks=definitions.asset_checks,
+        resources={**definitions.resources, **region_resources(home)},
+        jobs=[dg.define_asset_job("look", chosen)],
+    ).resolve_job_def("look")
+    result = job.execute_in_process(instance=instance)
+    (found,) = result.get_asset_check_evaluations()
+    assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert found.description.startswith("files not used: 1; the first: EAST/rows.csv is not used: it stands beside")
+
+
+def test_a_day_that_its_contract_withholds_is_not_said_to_be_in_the_tables(evaluate, instance, zone):
+    day = zone.days(EAST.name)[3]
+    key = dg.AssetKey(["EAST", "predictive_maintenance", "validated_telemetry"])
+    refuse(instance, key, day)
+    (reason,) = evaluate()
+    assert reason.skip_message == f"no drop has changed; days withheld by their contract: 1 (EAST {day})"
+
+
+def refuse(instance, key, day):
+    """Records that the day, as its rows are now, breaks its contract."""
+    from resources.versions import INPUTS_ENTRY, INPUTS_TAG, days_made
+
+    inputs = days_made(instance, key)[day][INPUTS_TAG]
+    said = dg.AssetCheckEvaluation(
+        asset_key=key,
+        check_name="every_day_keeps_its_contract",
+        passed=False,
+        partition=str(day),
+        metadata={INPUTS_ENTRY: inputs},
+    )
+    instance.report_runless_asset_event(said)
 
 
 def test_an_empty_home_is_skipped(instance, definitions, tmp_path, monkeypatch, evaluate):
