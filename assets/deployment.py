@@ -14,11 +14,12 @@ from resources.placement import bind
 from sinet_pipelines.errors import ModelNotFoundError
 from sinet_pipelines.regions import EAST, WEST, Region
 from sinet_pipelines.schemas.contract import DataClass
-from sinet_pipelines.schemas.features import FLEET_PREDICTIONS, LIVE_SEQUENCES
+from sinet_pipelines.schemas.features import FIRST_CYCLES, FIRST_CYCLES_NEEDED, FLEET_PREDICTIONS, LIVE_SEQUENCES
 from sinet_pipelines.schemas.telemetry import VALIDATED_TELEMETRY
 
 CODE_VERSION = "1"
 READY = "endpoint_answers_sanely"
+SHOWN_UNITS = 5  # names of engines in an entry
 
 
 @dg.asset(
@@ -74,7 +75,8 @@ def endpoint(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
 def fleet_predictions(region: Region) -> dg.AssetsDefinition:
     """Remaining useful life in cycles of every live engine of the region, asked from the endpoint over its protocol.
 
-    The interval's ends are null until a model has one.
+    The interval's ends are null until a model has one. An engine whose first cycles are not known has no prediction;
+    its name is an entry.
     """
 
     @dg.asset(
@@ -103,6 +105,7 @@ def fleet_predictions(region: Region) -> dg.AssetsDefinition:
         rows = predicted.join(instants, on=["unit", "cycle"]).with_columns(region=pl.lit(region.name))
         written = tables.replace(FLEET_PREDICTIONS, rows)
         soonest = rows.sort("rul_cycles").head(1)
+        unanswered = live.join(predicted, on="unit", how="anti")["unit"].to_list()
         return made(
             context,
             written,
@@ -111,11 +114,24 @@ def fleet_predictions(region: Region) -> dg.AssetsDefinition:
                 "soonest_rul_cycles": round(float(soonest["rul_cycles"][0]), 1) if rows.height else "no live engine",
                 "soonest_unit": str(soonest["unit"][0]) if rows.height else "no live engine",
                 "engines": rows.height,
+                "without_prediction": _without_prediction(unanswered),
                 **_fleet_pictures(rows, region),
             },
         )
 
     return asset
+
+
+def _without_prediction(units: list[str]) -> str:
+    """Engines that the model cannot say anything about, and why."""
+    if not units:
+        return "0 engines"
+    more = f" and {len(units) - SHOWN_UNITS} more" if len(units) > SHOWN_UNITS else ""
+    names = ", ".join(units[:SHOWN_UNITS]) + more
+    return (
+        f"{len(units)} engines ({names}): fewer than {FIRST_CYCLES_NEEDED} of their first {FIRST_CYCLES} cycles are in "
+        "validated_telemetry; land those cycles"
+    )
 
 
 def _fleet_pictures(rows: pl.DataFrame, region: Region) -> dict[str, dg.MetadataValue]:

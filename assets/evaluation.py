@@ -309,7 +309,8 @@ def _answers(rows: pl.DataFrame, predicted: np.ndarray) -> pl.DataFrame:
 
 
 def _champion_answers(context: dg.AssetExecutionContext, rows: pl.DataFrame) -> pl.DataFrame | None:
-    """What the champion, as it is served, answers to the same questions; None where there is no champion."""
+    """What the champion, as it is served, answers to the questions that a graph answers; None without a champion."""
+    from sinet_pipelines.features.sequences import are_answerable
     from sinet_pipelines.quantization.session import answer, open_session
 
     registry = context.resources.registry
@@ -318,6 +319,7 @@ def _champion_answers(context: dg.AssetExecutionContext, rows: pl.DataFrame) -> 
         return None
     graph = registry.load(champion)
     sequences = sequences_of_all(context)
+    sequences = sequences.take(are_answerable(sequences))
     said = pl.DataFrame(
         {
             "unit": sequences.unit,

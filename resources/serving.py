@@ -103,6 +103,8 @@ class ServingResource(dg.ConfigurableResource):
     def predict(self, model: str, sequences: pl.DataFrame, *, region: "Region") -> pl.DataFrame:
         """What the endpoint says about each engine: `unit`, `cycle`, the answer, its interval, model and version.
 
+        An engine that no model can predict from (its latest cycle or too many of its first ones are absent) has no row.
+
         Args:
             model: the endpoint's name.
             sequences: rows of contract `live_sequences`.
@@ -111,9 +113,12 @@ class ServingResource(dg.ConfigurableResource):
         Raises:
             ResidencyError: the step that asks has no edge on which these rows may go there.
         """
-        from sinet_pipelines.features.sequences import sequences_from_table
+        from sinet_pipelines.features.sequences import are_answerable, sequences_from_table
         from sinet_pipelines.schemas.features import LIVE_SEQUENCES
 
+        sequences = sequences.filter(
+            pl.Series(are_answerable(sequences_from_table(sequences.to_arrow())), dtype=pl.Boolean)
+        )
         asked = sequences.select("unit", "cycle")
         if not asked.height:
             return asked.with_columns(_nothing())

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sinet_pipelines.deployment.repository import read_model
-from sinet_pipelines.deployment.tensors import TensorSpec, datatype_of_onnx
+from sinet_pipelines.deployment.request_contract import RequestContract, read_request_contract
+from sinet_pipelines.deployment.tensors import DTYPES, TensorSpec, datatype_of_onnx
 from sinet_pipelines.deployment.triton_config import read_config, read_sample
 from sinet_pipelines.errors import ServingError, UsageError, first_line
 
@@ -25,11 +26,13 @@ class Graph:
         session: an `onnxruntime.InferenceSession`.
         inputs: what it declares to take; the leading size is the batch.
         outputs: what it declares to give.
+        contract: what it may be asked.
     """
 
     session: Any
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    contract: RequestContract
 
 
 class ServedModel:
@@ -53,6 +56,7 @@ class ServedModel:
         self.outputs = {spec.name: spec for spec in graph.outputs}
         self._max_batch = int(config.max_batch_size)
         self._session = graph.session
+        self._contract = graph.contract
         self._failures = _runtime_failures()
 
     def input_spec(self, name: object) -> TensorSpec:
@@ -85,9 +89,11 @@ class ServedModel:
             outputs: names of the wanted ones, in the wanted order.
 
         Raises:
-            UsageError: an input is missing, batch sizes differ or pass the limit, or the graph cannot compute them.
+            UsageError: an input is missing, batch sizes differ or pass the limit, values are outside the model's
+                contract, or the graph cannot compute them.
         """
         self._check_batch(inputs)
+        self._contract.check(inputs)
         try:
             return self._session.run(outputs, inputs)
         except self._failures as error:
@@ -126,7 +132,8 @@ def open_graph(content: bytes, name: str) -> Graph:
     """A session of one thread over the graph, and its signature.
 
     Raises:
-        ServingError: the bytes are no graph that ONNX Runtime can load, or its types have no name in the protocol.
+        ServingError: the bytes are no graph that ONNX Runtime can load, its types have no name in the protocol, or its
+            request contract cannot be read.
     """
     import onnxruntime
 
@@ -139,7 +146,9 @@ def open_graph(content: bytes, name: str) -> Graph:
         inputs, outputs = (tuple(map(_spec, found)) for found in (session.get_inputs(), session.get_outputs()))
     except failures as error:
         raise ServingError(f"{name!r} cannot be loaded: {first_line(error)[:300]}; export it again") from error
-    return Graph(session, inputs, outputs)
+    types = {spec.name: DTYPES[spec.datatype] for spec in inputs}
+    contract = read_request_contract(session.get_modelmeta().custom_metadata_map, types)
+    return Graph(session, inputs, outputs, contract)
 
 
 def _warm_up(served: ServedModel, sample: Mapping[str, NDArray]) -> None:

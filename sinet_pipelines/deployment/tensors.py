@@ -38,6 +38,7 @@ DATATYPES: dict[str, tuple[str, str]] = {
 }
 DTYPES: dict[str, np.dtype] = {name: np.dtype(code) for name, (code, _) in DATATYPES.items()}
 _BY_ONNX = {onnx: name for name, (_, onnx) in DATATYPES.items()}
+MAX_SIZE = 2**31 - 1  # of one axis: more than any request can hold, and a number that arithmetic and messages can take
 _LENGTH = struct.Struct("<I")  # before each element of a BYTES tensor: its length in bytes
 
 
@@ -84,6 +85,11 @@ def shape_of(spec: TensorSpec, shape: Any) -> tuple[int, ...]:
     """
     if not isinstance(shape, list | tuple) or any(type(size) is not int for size in shape):
         raise UsageError(f"shape of {spec.name!r} is no list of whole numbers; send one like {list(spec.shape)}")
+    if any(abs(size) > MAX_SIZE for size in shape):
+        raise UsageError(
+            f"shape of {spec.name!r} has a size beyond {MAX_SIZE} (allowed: {list(spec.shape)}, -1 is any size); "
+            "send another shape"
+        )
     fits = len(shape) == len(spec.shape) and all(
         sent > 0 and declared in (sent, -1) for sent, declared in zip(shape, spec.shape, strict=True)
     )
@@ -164,7 +170,9 @@ def whole_numbers(values: NDArray, spec: TensorSpec) -> NDArray:
     low, high = (int(values.min()), int(values.max())) if values.size else (0, 0)
     if low < limits.min or high > limits.max:
         found = low if low < limits.min else high
-        raise UsageError(f"{found} in {spec.name!r} is no {spec.datatype} (allowed: {limits.min} to {limits.max})")
+        raise UsageError(
+            f"{_short_number(found)} in {spec.name!r} is no {spec.datatype} (allowed: {limits.min} to {limits.max})"
+        )
     return values.astype(dtype)
 
 
@@ -172,8 +180,13 @@ def _as_numbers(values: NDArray, spec: TensorSpec) -> NDArray:
     """The parsed values in the declared type, if they are values of it."""
     dtype, kind = DTYPES[spec.datatype], values.dtype.kind
     if dtype.kind == "f" and (kind in "fiu" or _are_numbers_or_null(values)):
-        with np.errstate(over="ignore"):  # 1e300 is infinite in FP32, as it is in any language's cast
-            return values.astype(dtype)
+        try:
+            with np.errstate(over="ignore"):  # 1e300 is infinite in FP32, as it is in any language's cast
+                return values.astype(dtype)
+        except OverflowError as error:  # an integer of hundreds of digits, which only the slower parser lets through
+            raise UsageError(
+                f"data of {spec.name!r} holds an integer that is no {spec.datatype}; send numbers of that type"
+            ) from error
     if dtype.kind in "iu" and kind in "iuO" and all(type(v) is int for v in values.ravel().tolist()):
         return whole_numbers(values, spec)
     if dtype.kind == "b" and kind == "b":
@@ -208,6 +221,11 @@ def _texts(elements: list[Any], spec: TensorSpec, shape: tuple[int, ...]) -> NDA
     values = np.empty(len(texts), dtype=object)
     values[:] = texts
     return in_shape(values, spec, shape)
+
+
+def _short_number(number: int) -> str:
+    """The number for a message, however many digits were sent."""
+    return str(number) if abs(number) < 10**30 else "an integer of more than 30 digits"
 
 
 def _short(shape: Any) -> str:

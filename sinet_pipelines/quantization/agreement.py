@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sinet_pipelines.errors import ContractError, DisagreementError
-from sinet_pipelines.features.sequences import Sequences
+from sinet_pipelines.features.sequences import Sequences, are_answerable
 from sinet_pipelines.quantization.session import answer, open_session
 
 # An answer is a float32: below 128 cycles that alone is up to 3.8e-6 off. Trees are exact but for it (measured on all
@@ -54,6 +54,9 @@ def check_agreement(
 ) -> Agreement:
     """Compares a graph's answers, by onnxruntime on one thread, with its source's on every row.
 
+    On a row that is not answerable (`features.sequences.are_answerable`) the graph has to answer NaN, whatever its
+    source computes.
+
     Args:
         onnx_bytes: the graph.
         sequences: B asked rows.
@@ -75,7 +78,9 @@ def check_agreement(
     if not len(served):
         return Agreement(0, float("nan"), "", 0, passed=False, reason="no row to compare; give at least one sequence")
     with np.errstate(invalid="ignore"):  # infinity less infinity is no agreement either
-        differences = np.abs(served - source)
+        differences = np.where(
+            are_answerable(sequences), np.abs(served - source), np.where(np.isnan(served), 0.0, np.inf)
+        )
     worst = int(np.argmax(np.where(np.isfinite(differences), differences, np.inf)))
     unit, cycle = sequences.unit[worst], int(sequences.cycle_B[worst])
     n_off = int(np.sum(~(differences <= tolerance)))

@@ -22,6 +22,7 @@ from sinet_pipelines.quantization.convolution_graph import write_convolution
 from sinet_pipelines.quantization.dense_graph import write_dense, write_standardised
 from sinet_pipelines.quantization.graph import GraphWriter, write_clipped
 from sinet_pipelines.quantization.interval_graph import write_interval
+from sinet_pipelines.quantization.request_contract import METADATA_KEY, request_contract
 from sinet_pipelines.quantization.tree_graph import write_trees
 from sinet_pipelines.quantization.trees import read_trees
 from sinet_pipelines.quantization.window_graph import INPUTS, Signals, write_signals
@@ -31,10 +32,11 @@ from sinet_pipelines.schemas.features import FEATURE_NAMES
 def export(model: Model, *, regimes: OperatingRegimes, family: str, interval: Interval | None = None) -> bytes:
     """The model as ONNX: `window`, `first_cycles`, `cycle` in, `rul_cycles` within [0, 125] out, any batch, FP32.
 
-    With an interval also `lower_cycles` and `upper_cycles`. A row whose asked cycle is absent, or that has no cycle
-    number, is answered NaN throughout: there is nothing to say about it. Equal models, regimes and intervals give equal
-    bytes. The metadata names the family, the version of the regimes, the number of features and the SHA-256 of the
-    source, and the interval's level where there is one.
+    With an interval also `lower_cycles` and `upper_cycles`. A row is answered NaN throughout when there is nothing to
+    predict from: its asked cycle is absent or has no number, or too few of the engine's first cycles are there. Equal
+    models, regimes and intervals give equal bytes. The metadata names the family, the version of the regimes, the
+    number of features, the SHA-256 of the source, the interval's level where there is one, and what may be asked
+    (`request_contract.py`).
 
     Args:
         model: fitted on features that `regimes` standardised.
@@ -54,6 +56,7 @@ def export(model: Model, *, regimes: OperatingRegimes, family: str, interval: In
         "feature_count": str(len(model.feature_names)),
         "regimes_version": regimes.version,
         "source_sha256": source_sha256(model),
+        METADATA_KEY: request_contract(),
     }
     if interval is not None:
         answers["lower_cycles"], answers["upper_cycles"] = write_interval(graph, rul_cycles, interval)

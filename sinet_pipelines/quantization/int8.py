@@ -16,7 +16,7 @@ import numpy as np
 
 from sinet_pipelines.errors import QuantizationError
 from sinet_pipelines.features.regimes import OperatingRegimes
-from sinet_pipelines.features.sequences import Sequences
+from sinet_pipelines.features.sequences import Sequences, are_answerable
 from sinet_pipelines.quantization.calibration import calibration_rows
 from sinet_pipelines.quantization.session import Singles, answer, feed, open_session
 
@@ -48,7 +48,7 @@ def quantize(onnx_bytes: bytes, calibration: Sequences, *, regimes: OperatingReg
     model = onnx.load_from_string(onnx_bytes)
     metadata = {prop.key: prop.value for prop in model.metadata_props}
     _require_convolution(model, metadata, regimes)
-    rows = calibration_rows(calibration, regimes)
+    rows = calibration_rows(calibration.take(are_answerable(calibration)), regimes)
     _require_numbers(answer(open_session(onnx_bytes), rows)["rul_cycles"])
     quantized = onnx.load_from_string(quantize_layers(onnx_bytes, feed(rows)))
     _describe(quantized, {**metadata, "calibration_rows": str(len(rows)), "precision": "int8"})

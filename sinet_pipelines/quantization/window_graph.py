@@ -20,12 +20,13 @@ from sinet_pipelines.schemas.features import (
     CHANGE_HORIZONS,
     FEATURE_NAMES,
     FIRST_CYCLES,
+    FIRST_CYCLES_NEEDED,
     MEAN_HORIZONS,
     SLOPE_HORIZONS,
     SPREAD_HORIZONS,
     WINDOW_CYCLES,
 )
-from sinet_pipelines.schemas.telemetry import CHANNELS, SETTING_NAMES
+from sinet_pipelines.schemas.telemetry import CHANNELS, LAST_CYCLE, SETTING_NAMES
 
 #: Shape of each FP32 input after its batch axis: the signature of every family.
 INPUTS = {
@@ -46,7 +47,8 @@ class Signals:
         z: float64 (B, 30, 21), standardised sensors, 0 where a cycle is absent.
         present: bool (B, 30, 1), whether a cycle is there.
         features: float64 (B, F) in the order of `FEATURE_NAMES`, each value one that float32 can hold.
-        answerable: bool (B, 1), whether the asked cycle itself is there and numbered.
+        answerable: bool (B, 1), as `features.sequences.are_answerable` has it: the asked cycle is there and numbered,
+            and enough of the engine's first cycles are known.
     """
 
     z: str
@@ -67,13 +69,14 @@ def write_signals(graph: GraphWriter, regimes: OperatingRegimes) -> Signals:
     z_BTS = graph.node("Where", present_BT1, z_BTS, _number(graph, 0.0))
     z, first = _split(graph, z_BTS)
     present, first_present = _split(graph, present_BT1)
-    statistics = _statistics(graph, z, present, baseline=_baseline(graph, first, first_present, cycle))
+    seen_B1, baseline = _baseline(graph, first, first_present, cycle)
+    statistics = _statistics(graph, z, present, baseline=baseline)
     values = graph.node("Concat", _without_negligible(graph, statistics), cycle, axis=1)
     return Signals(
         z=z,
         present=present,
         features=graph.cast(graph.cast(values, np.float32), np.float64),
-        answerable=_answerable(graph, present, cycle),
+        answerable=_answerable(graph, present, cycle, seen_B1),
     )
 
 
@@ -104,9 +107,18 @@ def _is_number(graph: GraphWriter, tensor: str) -> str:
     return graph.node("Not", graph.node("IsNaN", graph.node("Sub", tensor, tensor)))
 
 
-def _answerable(graph: GraphWriter, present_BW1: str, cycle_B1: str) -> str:
+def _answerable(graph: GraphWriter, present_BW1: str, cycle_B1: str, seen_B1: str) -> str:
     asked = graph.node("Squeeze", _slice(graph, present_BW1, -1, WINDOW_CYCLES, axis=1), _axes(graph, 2))
-    return graph.node("And", asked, _is_number(graph, cycle_B1))
+    are_flown = graph.node("Greater", cycle_B1, _number(graph, float(FIRST_CYCLES)))
+    needed = graph.node("Where", are_flown, _number(graph, float(FIRST_CYCLES_NEEDED)), _number(graph, 1.0))
+    bounds = [
+        graph.node("GreaterOrEqual", cycle_B1, _number(graph, 1.0)),  # false of NaN
+        graph.node("LessOrEqual", cycle_B1, _number(graph, float(LAST_CYCLE))),
+        graph.node("GreaterOrEqual", seen_B1, needed),
+    ]
+    for condition in bounds:
+        asked = graph.node("And", asked, condition)
+    return asked
 
 
 def _standardise(graph: GraphWriter, channels_BTC: str, regimes: OperatingRegimes) -> str:
@@ -131,13 +143,15 @@ def _nearest_regime(graph: GraphWriter, channels_BTC: str, regimes: OperatingReg
     return graph.node("ArgMin", distances, axis=2, keepdims=0, select_last_index=0)
 
 
-def _baseline(graph: GraphWriter, first: str, present: str, cycle: str) -> str:
-    """(B, 1, S) mean of the first cycles that had been flown, 0 where none is present."""
+def _baseline(graph: GraphWriter, first: str, present: str, cycle: str) -> tuple[str, str]:
+    """(B, 1) how many of the first cycles that had been flown are present, (B, 1, S) their mean, 0 where none is."""
     numbers = graph.constant(np.arange(1, FIRST_CYCLES + 1)[None, :, None], np.float64)
     flown = graph.node("LessOrEqual", numbers, graph.node("Unsqueeze", cycle, _axes(graph, 2)))
     seen = graph.cast(graph.node("And", present, flown), np.float64)
-    n = graph.node("Max", _sum(graph, seen, 1), _number(graph, 1.0))
-    return graph.node("Div", _sum(graph, graph.node("Mul", first, seen), 1), n)
+    count_B11 = _sum(graph, seen, 1)
+    n = graph.node("Max", count_B11, _number(graph, 1.0))
+    mean = graph.node("Div", _sum(graph, graph.node("Mul", first, seen), 1), n)
+    return graph.node("Squeeze", count_B11, _axes(graph, 2)), mean
 
 
 def _statistics(graph: GraphWriter, z: str, present: str, *, baseline: str) -> str:

@@ -136,6 +136,18 @@ def test_what_only_the_slower_parser_reads_is_refused_too(application, body):
     assert error_of(post(application, INFER, body))[0] == 400
 
 
+@pytest.mark.parametrize("digits", [400, 4299, 4301])
+def test_integers_of_hundreds_of_digits_are_refused_in_data_and_in_shapes(application, digits):
+    inputs = sane_inputs()
+    whole = json_body({name: inputs[name] for name in ("window", "first_cycles")})[:-2]
+    for cycle in (b'"shape":[1,1],"data":[%s]', b'"shape":[%s,1],"data":[NaN]'):
+        tensor = b',{"name":"cycle","datatype":"FP32",' + cycle % (b"9" * digits) + b"}]}"
+        body = (whole + tensor).replace(b"null", b"NaN")
+        status, sentence = error_of(post(application, INFER, body))
+        assert status == 400
+        assert len(sentence) < 400
+
+
 def test_a_version_answers_at_its_own_path(application):
     application._catalogue.load("rul")
     said = orjson.loads(post(application, "/v2/models/rul/versions/2/infer", json_body(sane_inputs()))[2])

@@ -74,6 +74,10 @@ def test_a_number_too_large_for_fp32_is_infinite():
         ("FP32", [[]]),
         ("FP32", [{}]),
         ("FP32", "1"),
+        ("FP32", [10**400]),
+        ("FP64", [10**400]),
+        ("INT64", [10**4299]),
+        ("UINT64", [10**4299]),
         ("FP32", [1.0, [2.0]]),
         ("FP32", [1.0, 2.0]),
         ("INT64", [1.5]),
@@ -106,7 +110,21 @@ def test_raw_texts_that_end_early_or_are_no_utf8_are_refused(raw):
 
 
 @pytest.mark.parametrize(
-    "shape", [None, "13", [1], [1, 2], [0, 3], [-1, 3], [True, 3], [1.0, 3], [10**30, 4], [1, 3, 1]]
+    "shape",
+    [
+        None,
+        "13",
+        [1],
+        [1, 2],
+        [0, 3],
+        [-1, 3],
+        [True, 3],
+        [1.0, 3],
+        [10**30, 4],
+        [1, 3, 1],
+        [10**4299, 3],
+        [-(10**4400), 3],
+    ],
 )
 def test_a_shape_that_the_model_does_not_declare_is_refused(shape):
     with pytest.raises(UsageError, match="'x'"):

@@ -6,6 +6,7 @@ import pytest
 
 from sinet_pipelines.errors import ContractError, DisagreementError
 from sinet_pipelines.quantization.agreement import TOLERANCE_CYCLES, check_agreement
+from sinet_pipelines.quantization.session import feed, open_session
 
 
 def _with_one_leaf_changed(served: bytes, *, by: float) -> bytes:
@@ -53,12 +54,20 @@ def test_the_tolerance_is_the_limit(served, sequences, forest, inputs, beyond):
 
 
 def test_a_graph_that_answers_nan_does_not_agree(served, sequences, forest, inputs):
-    window = sequences.window_BTC.copy()
-    window[5, -1] = np.nan
-    agreement = check_agreement(served, dataclasses.replace(sequences, window_BTC=window), forest.predict(inputs))
+    broken = _with_one_leaf_changed(served, by=np.nan)
+    agreement = check_agreement(broken, sequences, forest.predict(inputs))
     assert not agreement.passed
     assert np.isnan(agreement.max_abs_difference_cycles)
-    assert (agreement.worst_unit, agreement.worst_cycle) == (sequences.unit[5], sequences.cycle_B[5])
+    assert agreement.worst_unit in sequences.unit
+
+
+def test_a_row_that_cannot_be_answered_agrees_when_the_graph_answers_nan(served, sequences, forest, inputs):
+    window = sequences.window_BTC.copy()
+    window[5, -1] = np.nan
+    asked = dataclasses.replace(sequences, window_BTC=window)
+    assert check_agreement(served, asked, forest.predict(inputs)).passed
+    names = [output.name for output in onnx.load_from_string(served).graph.output]
+    assert np.isnan(open_session(served).run(names, feed(asked.take(np.array([5]))))[0]).all()
 
 
 @pytest.mark.parametrize("answer", [np.nan, np.inf])

@@ -7,17 +7,20 @@ import sys
 
 import numpy as np
 import onnx
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sinet_pipelines.errors import DisagreementError
+from sinet_pipelines.features.sequences import sequence_windows
 from sinet_pipelines.models.blend import Blend
 from sinet_pipelines.models.families import FAMILIES
 from sinet_pipelines.models.interval import Interval
 from sinet_pipelines.models.model import Family
 from sinet_pipelines.quantization.agreement import check_agreement
 from sinet_pipelines.quantization.export import export, source_sha256
+from sinet_pipelines.quantization.request_contract import request_contract
 from sinet_pipelines.quantization.session import answer, median_latencies_us, open_session
 from sinet_pipelines.schemas.features import FEATURE_NAMES
 
@@ -72,6 +75,14 @@ def test_ends_of_an_interval_have_no_number_where_the_answer_has_none(served_net
     answers = answer(open_session(served_network), dataclasses.replace(sequences, window_BTC=window))
     for values in answers.values():
         assert np.flatnonzero(np.isnan(values)).tolist() == [4]
+
+
+def test_an_engine_of_which_only_the_last_cycles_are_known_is_answered_nan(served_network, fleet):
+    last = fleet.filter(pl.col("cycle") > pl.col("cycle").max().over("unit") - 30)
+    at = last.group_by("unit", maintain_order=True).agg(pl.col("cycle").max()).filter(pl.col("cycle") > 40)
+    assert at.height >= 3
+    answers = answer(open_session(served_network), sequence_windows(last, at=at))
+    assert all(np.isnan(values).all() for values in answers.values())
 
 
 def test_ends_of_an_interval_stay_within_the_range_of_the_target(forest, inputs, sequences, regimes):
@@ -137,6 +148,7 @@ def test_a_model_says_what_it_is(served, forest, regimes):
         "feature_count": str(len(FEATURE_NAMES)),
         "regimes_version": regimes.version,
         "source_sha256": source_sha256(forest),
+        "request_contract": request_contract(),
     }
 
 

@@ -5,7 +5,7 @@ import onnxruntime as ort
 import polars as pl
 import pytest
 
-from sinet_pipelines.features.sequences import sequence_windows
+from sinet_pipelines.features.sequences import are_answerable, sequence_windows
 from sinet_pipelines.features.windows import rolling_statistics, window_features
 from sinet_pipelines.quantization.graph import GraphWriter
 from sinet_pipelines.quantization.session import feed
@@ -110,6 +110,31 @@ def test_a_row_is_answerable_when_its_own_cycle_is_there(session, sequences):
     assert not answerable[::2].any()
     assert not answerable[[1, 3]].any()
     assert answerable[5::2].all()
+
+
+def with_first_cycles(sequences, n):
+    """The sequences with the first n of the first cycles that are there, the others hidden."""
+    first = sequences.first_cycles_BTC.copy()
+    there = ~np.isnan(first).any(axis=2)
+    first[there.cumsum(axis=1) > n] = np.nan
+    return dataclasses.replace(sequences, first_cycles_BTC=first)
+
+
+@pytest.mark.parametrize("n", range(11))
+def test_a_row_is_answerable_when_three_first_cycles_are_there_or_one_while_they_are_flown(session, sequences, n):
+    asked = with_first_cycles(sequences, n)
+    answerable = session.run(["answerable"], feed(asked))[0][:, 0].astype(bool)
+    seen = np.minimum(n, (~np.isnan(sequences.first_cycles_BTC).any(axis=2)).sum(axis=1))
+    np.testing.assert_array_equal(answerable, seen >= np.where(sequences.cycle_B > 10, 3, 1))
+    np.testing.assert_array_equal(answerable, are_answerable(asked))
+    assert answerable.any() == (n > 0)
+
+
+@pytest.mark.parametrize("cycle", [0.0, -5.0, 100_001.0, 1e30, -np.inf])
+def test_a_cycle_that_no_engine_flies_is_not_answerable(session, sequences, cycle):
+    tensors = feed(sequences)
+    tensors["cycle"][:] = cycle
+    assert not session.run(["answerable"], tensors)[0].any()
 
 
 def test_a_row_between_regimes_goes_to_the_nearest(regimes, fleet):

@@ -1,0 +1,170 @@
+"""What a model may be asked, read from its graph's metadata: bounds of every column, and rows that must be there.
+
+The exporter writes it (`quantization/request_contract.py`). A graph without it is asked anything. Everything here runs
+before every inference, so it is a few numpy calls.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sinet_pipelines.errors import ServingError, UsageError
+
+METADATA_KEY = "request_contract"
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Bounds of the last axis of an input.
+
+    Attributes:
+        names: of the columns.
+        units: of the columns.
+        minimum: (C,) in the input's own type; -inf where there is none.
+        maximum: (C,) likewise.
+        is_whole: whether values are whole numbers.
+        is_required: whether a value may not be absent (NaN).
+    """
+
+    names: tuple[str, ...]
+    units: tuple[str, ...]
+    minimum: NDArray
+    maximum: NDArray
+    is_whole: bool
+    is_required: bool
+
+    def check(self, name: str, values: NDArray) -> None:
+        """Refuses the first value that is outside; NaN stands for an absent value.
+
+        Raises:
+            UsageError: a value is outside its bounds, not whole, or absent where it is required.
+        """
+        wrong = (values < self.minimum) | (values > self.maximum)
+        if self.is_whole:
+            wrong |= values != np.floor(values)  # true of NaN
+        if wrong.any():
+            raise UsageError(self._sentence(name, values, wrong))
+
+    def _sentence(self, name: str, values: NDArray, wrong: NDArray) -> str:
+        at = np.argwhere(wrong)[0]
+        column, value = int(at[-1]), values[tuple(at)]
+        place = ", ".join(f"{axis} {index}" for axis, index in zip(("row", "step"), at[:-1].tolist(), strict=False))
+        low, high = (f"{limit[column]:g}" for limit in (self.minimum, self.maximum))
+        kind = "whole numbers from " if self.is_whole else ""
+        return (
+            f"input {name!r} has {self.names[column]} {value:g} in {place} (allowed: {kind}{low} to {high} "
+            f"{self.units[column]}); send values in that unit"
+            + ("" if self.is_required else ", NaN where one is absent")
+        )
+
+
+@dataclass(frozen=True)
+class Need:
+    """Rows of an input that must be there.
+
+    Attributes:
+        input: whose second axis is counted; a row with an absent column does not count.
+        rows: how many are needed where the other input is above a number.
+        by: that other input.
+        above: that number; rows after the other input's value do not count.
+        otherwise: how many are needed where it is not above.
+        cure: what to do.
+    """
+
+    input: str
+    rows: int
+    by: str
+    above: int
+    otherwise: int
+    cure: str
+
+    def check(self, inputs: Mapping[str, NDArray]) -> None:
+        """Refuses a request in which one row of the batch lacks them.
+
+        Raises:
+            UsageError: it does.
+        """
+        values_BTC, by_B1 = inputs[self.input], inputs[self.by].reshape(-1, 1)
+        if not np.isnan(values_BTC).any() and by_B1.min() >= values_BTC.shape[1]:
+            return
+        there_BT = ~np.isnan(values_BTC).any(axis=2) & (np.arange(1, values_BTC.shape[1] + 1) <= by_B1)
+        seen_B, needed_B = there_BT.sum(axis=1), np.where(by_B1[:, 0] > self.above, self.rows, self.otherwise)
+        short = np.flatnonzero(seen_B < needed_B)
+        if len(short):
+            row = int(short[0])
+            others = f" and in {len(short) - 1} more rows" if len(short) > 1 else ""
+            raise UsageError(
+                f"input {self.input!r} has {seen_B[row]} whole cycles in row {row}{others}, at {self.by} "
+                f"{by_B1[row, 0]:g} (needed: {needed_B[row]}); {self.cure}"
+            )
+
+
+@dataclass(frozen=True)
+class RequestContract:
+    """What a model may be asked.
+
+    Attributes:
+        columns: input name -> bounds.
+        needs: rows that must be there.
+    """
+
+    columns: Mapping[str, Columns]
+    needs: tuple[Need, ...]
+
+    def check(self, inputs: Mapping[str, NDArray]) -> None:
+        """Refuses inputs that the model was not made for.
+
+        Args:
+            inputs: each of declared type and shape, all of one batch size.
+
+        Raises:
+            UsageError: names input, column, value and what is allowed.
+        """
+        for name, columns in self.columns.items():
+            columns.check(name, inputs[name])
+        for need in self.needs:
+            need.check(inputs)
+
+
+NOTHING_REQUIRED = RequestContract({}, ())
+
+
+def read_request_contract(metadata: Mapping[str, str], inputs: Mapping[str, np.dtype]) -> RequestContract:
+    """The contract in a graph's metadata; one that requires nothing where there is none.
+
+    Args:
+        metadata: of the graph.
+        inputs: input name -> its type.
+
+    Raises:
+        ServingError: the text is no contract of this graph.
+    """
+    text = metadata.get(METADATA_KEY)
+    if text is None:
+        return NOTHING_REQUIRED
+    try:
+        said = json.loads(text)
+        columns = {name: _columns(parts, inputs[name]) for name, parts in said["columns"].items()}
+        needs = tuple(Need(**need) for need in said["needs"])
+        if any(name not in inputs for need in needs for name in (need.input, need.by)):
+            raise KeyError("an input that the graph does not have")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ServingError(
+            f"the graph's {METADATA_KEY} cannot be read ({type(error).__name__}: {error}); export the model again"
+        ) from error
+    return RequestContract(columns, needs)
+
+
+def _columns(parts: list[dict], dtype: np.dtype) -> Columns:
+    lowest, highest = -np.inf, np.inf
+    return Columns(
+        names=tuple(str(part["name"]) for part in parts),
+        units=tuple(str(part.get("unit", "")) for part in parts),
+        minimum=np.array([lowest if part["minimum"] is None else part["minimum"] for part in parts], dtype=dtype),
+        maximum=np.array([highest if part["maximum"] is None else part["maximum"] for part in parts], dtype=dtype),
+        is_whole=any(part.get("whole", False) for part in parts),
+        is_required=any(part.get("required", False) for part in parts),
+    )
