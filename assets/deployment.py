@@ -12,9 +12,10 @@ from assets.reports import entries_of, made
 from resources.keys import global_key, regional_key
 from resources.placement import bind
 from sinet_pipelines.errors import ModelNotFoundError
+from sinet_pipelines.features.completeness import NEEDED
 from sinet_pipelines.regions import EAST, WEST, Region
 from sinet_pipelines.schemas.contract import DataClass
-from sinet_pipelines.schemas.features import FIRST_CYCLES, FIRST_CYCLES_NEEDED, FLEET_PREDICTIONS, LIVE_SEQUENCES
+from sinet_pipelines.schemas.features import FLEET_PREDICTIONS, LIVE_SEQUENCES
 from sinet_pipelines.schemas.telemetry import VALIDATED_TELEMETRY
 
 CODE_VERSION = "1"
@@ -75,8 +76,8 @@ def endpoint(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
 def fleet_predictions(region: Region) -> dg.AssetsDefinition:
     """Remaining useful life in cycles of every live engine of the region, asked from the endpoint over its protocol.
 
-    The interval's ends are null until a model has one. An engine whose first cycles are not known has no prediction;
-    its name is an entry.
+    The interval's ends are null until a model has one. An engine that lacks too many cycles has no prediction; its
+    name is an entry.
     """
 
     @dg.asset(
@@ -129,8 +130,7 @@ def _without_prediction(units: list[str]) -> str:
     more = f" and {len(units) - SHOWN_UNITS} more" if len(units) > SHOWN_UNITS else ""
     names = ", ".join(units[:SHOWN_UNITS]) + more
     return (
-        f"{len(units)} engines ({names}): fewer than {FIRST_CYCLES_NEEDED} of their first {FIRST_CYCLES} cycles are in "
-        "validated_telemetry; land those cycles"
+        f"{len(units)} engines ({names}): too few cycles in validated_telemetry (needed: {NEEDED}); land those cycles"
     )
 
 

@@ -310,7 +310,7 @@ def _answers(rows: pl.DataFrame, predicted: np.ndarray) -> pl.DataFrame:
 
 def _champion_answers(context: dg.AssetExecutionContext, rows: pl.DataFrame) -> pl.DataFrame | None:
     """What the champion, as it is served, answers to the questions that a graph answers; None without a champion."""
-    from sinet_pipelines.features.sequences import are_answerable
+    from sinet_pipelines.features.completeness import are_answerable
     from sinet_pipelines.quantization.session import answer, open_session
 
     registry = context.resources.registry

@@ -113,7 +113,8 @@ class ServingResource(dg.ConfigurableResource):
         Raises:
             ResidencyError: the step that asks has no edge on which these rows may go there.
         """
-        from sinet_pipelines.features.sequences import are_answerable, sequences_from_table
+        from sinet_pipelines.features.completeness import are_answerable
+        from sinet_pipelines.features.sequences import sequences_from_table
         from sinet_pipelines.schemas.features import LIVE_SEQUENCES
 
         sequences = sequences.filter(

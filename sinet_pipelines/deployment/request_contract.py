@@ -5,6 +5,7 @@ before every inference, so it is a few numpy calls.
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -63,42 +64,45 @@ class Columns:
 
 @dataclass(frozen=True)
 class Need:
-    """Rows of an input that must be there.
+    """The share of an input's steps that must be there.
 
     Attributes:
-        input: whose second axis is counted; a row with an absent column does not count.
-        rows: how many are needed where the other input is above a number.
-        by: that other input.
-        above: that number; rows after the other input's value do not count.
-        otherwise: how many are needed where it is not above.
+        input: (B, T, C), whose steps are counted; one with an absent column does not count.
+        share: numerator and denominator, of T steps or of as many as the other input says, where that is less.
+        by: that other input, (B, 1).
+        ends_with_it: whether the last step is the other input's (a window); else the first step is number 1.
         cure: what to do.
     """
 
     input: str
-    rows: int
+    share: tuple[int, int]
     by: str
-    above: int
-    otherwise: int
+    ends_with_it: bool
     cure: str
 
     def check(self, inputs: Mapping[str, NDArray]) -> None:
-        """Refuses a request in which one row of the batch lacks them.
+        """Refuses a request in which one row of the batch lacks too many.
 
         Raises:
             UsageError: it does.
         """
         values_BTC, by_B1 = inputs[self.input], inputs[self.by].reshape(-1, 1)
-        if not np.isnan(values_BTC).any() and by_B1.min() >= values_BTC.shape[1]:
-            return
-        there_BT = ~np.isnan(values_BTC).any(axis=2) & (np.arange(1, values_BTC.shape[1] + 1) <= by_B1)
-        seen_B, needed_B = there_BT.sum(axis=1), np.where(by_B1[:, 0] > self.above, self.rows, self.otherwise)
-        short = np.flatnonzero(seen_B < needed_B)
+        steps = values_BTC.shape[1]
+        absent_BTC = np.isnan(values_BTC)
+        if not absent_BTC.any() and by_B1.min() >= steps:
+            return  # nearly every request: nothing is absent
+        numbers_BT = np.arange(1, steps + 1) + (by_B1 - steps if self.ends_with_it else 0)
+        flown_BT = (numbers_BT >= 1) & (numbers_BT <= by_B1)
+        seen_B = (flown_BT & ~absent_BTC.any(axis=2)).sum(axis=1)
+        flown_B = np.minimum(by_B1[:, 0], steps)
+        short = np.flatnonzero(seen_B * self.share[1] < flown_B * self.share[0])
         if len(short):
             row = int(short[0])
-            others = f" and in {len(short) - 1} more rows" if len(short) > 1 else ""
+            others = f" and too few in {len(short) - 1} more rows" if len(short) > 1 else ""
+            needed = math.ceil(flown_B[row] * self.share[0] / self.share[1])
             raise UsageError(
                 f"input {self.input!r} has {seen_B[row]} whole cycles in row {row}{others}, at {self.by} "
-                f"{by_B1[row, 0]:g} (needed: {needed_B[row]}); {self.cure}"
+                f"{by_B1[row, 0]:g} (needed: {needed}); {self.cure}"
             )
 
 
@@ -148,7 +152,7 @@ def read_request_contract(metadata: Mapping[str, str], inputs: Mapping[str, np.d
     try:
         said = json.loads(text)
         columns = {name: _columns(parts, inputs[name]) for name, parts in said["columns"].items()}
-        needs = tuple(Need(**need) for need in said["needs"])
+        needs = tuple(Need(**{**need, "share": tuple(map(int, need["share"]))}) for need in said["needs"])
         if any(name not in inputs for need in needs for name in (need.input, need.by)):
             raise KeyError("an input that the graph does not have")
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -1,5 +1,7 @@
 """Which cycles a sequence lacks, and whether a model has learnt from sequences that lack so many.
 
+Served graphs and servers follow the same limits: `quantization/window_graph.py`, `quantization/request_contract.py`.
+
 Models are trained on engines that are there from their first cycle, with single cycles set aside. On 207 engines of
 the simulated fleet, asked after cycle 40, the prediction left its own 90 % interval in
   - none with 5 of the first 10 cycles present, 7 % with 1, 55 % with none (as if the engine were new: +19 cycles);
@@ -12,9 +14,11 @@ from numpy.typing import NDArray
 
 from sinet_pipelines.features.sequences import Sequences
 from sinet_pipelines.schemas.features import FIRST_CYCLES, WINDOW_CYCLES
+from sinet_pipelines.schemas.telemetry import LAST_CYCLE
 
-MIN_FIRST_SHARE = 1 / 2  # of the first ten cycles, as far as flown
-MIN_WINDOW_SHARE = 2 / 3  # of the last thirty cycles, as far as flown
+Share = tuple[int, int]
+MIN_FIRST_SHARE: Share = (1, 2)  # of the first ten cycles, as far as flown
+MIN_WINDOW_SHARE: Share = (2, 3)  # of the last thirty cycles, as far as flown
 NEEDED = f"half of the first {FIRST_CYCLES} cycles and two thirds of the last {WINDOW_CYCLES}, as far as flown"
 SHOWN_RANGES = 4  # of cycles in a message
 
@@ -22,14 +26,14 @@ SHOWN_RANGES = 4  # of cycles in a message
 def absent_first_cycles(sequences: Sequences) -> tuple[NDArray[np.int64], ...]:
     """Of each sequence, the numbers of the engine's first cycles that were flown and are absent."""
     numbers_T = np.arange(1, FIRST_CYCLES + 1)
-    absent_BT = np.isnan(sequences.first_cycles_BTC).any(axis=2) & (numbers_T <= sequences.cycle_B[:, None])
+    absent_BT = ~np.isfinite(sequences.first_cycles_BTC).all(axis=2) & (numbers_T <= sequences.cycle_B[:, None])
     return tuple(numbers_T[absent_T] for absent_T in absent_BT)
 
 
 def absent_window_cycles(sequences: Sequences) -> tuple[NDArray[np.int64], ...]:
     """Of each sequence, the numbers of the last cycles that were flown and are absent."""
     numbers_BT = sequences.cycle_B[:, None] + np.arange(1 - WINDOW_CYCLES, 1)
-    absent_BT = np.isnan(sequences.window_BTC).any(axis=2) & (numbers_BT >= 1)
+    absent_BT = ~np.isfinite(sequences.window_BTC).all(axis=2) & (numbers_BT >= 1)
     return tuple(numbers_T[absent_T] for numbers_T, absent_T in zip(numbers_BT, absent_BT, strict=True))
 
 
@@ -41,13 +45,24 @@ def shortfalls(sequences: Sequences) -> tuple[str | None, ...]:
     return tuple(_shortfall(cycle, first, window) for cycle, first, window in absent)
 
 
+def are_answerable(sequences: Sequences) -> NDArray[np.bool_]:
+    """(B,) which sequences a served graph answers with a number; it answers the others with NaN.
+
+    The asked cycle itself is needed, with a number that an engine can reach, and as many cycles as `NEEDED` says.
+    """
+    is_there_B = np.isfinite(sequences.window_BTC[:, -1]).all(axis=1)
+    is_numbered_B = (sequences.cycle_B >= 1) & (sequences.cycle_B <= LAST_CYCLE)
+    is_complete_B = np.array([shortfall is None for shortfall in shortfalls(sequences)], dtype=bool)
+    return is_there_B & is_numbered_B & is_complete_B
+
+
 def _shortfall(cycle: int, first: NDArray, window: NDArray) -> str | None:
     found = []
     for absent, flown, share, name in (
         (first, min(cycle, FIRST_CYCLES), MIN_FIRST_SHARE, "first"),
         (window, min(cycle, WINDOW_CYCLES), MIN_WINDOW_SHARE, "last"),
     ):
-        if flown - len(absent) < share * flown:
+        if (flown - len(absent)) * share[1] < flown * share[0]:
             found.append(f"cycles {cycle_ranges(absent)} of its {name} {flown}")
     return " and ".join(found) or None
 

@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from sinet_pipelines.errors import ContractError
-from sinet_pipelines.schemas.features import EVALUATION_SEQUENCES, FIRST_CYCLES, FIRST_CYCLES_NEEDED, WINDOW_CYCLES
-from sinet_pipelines.schemas.telemetry import CHANNELS, LAST_CYCLE
+from sinet_pipelines.schemas.features import EVALUATION_SEQUENCES, FIRST_CYCLES, WINDOW_CYCLES
+from sinet_pipelines.schemas.telemetry import CHANNELS
 
 Singles = NDArray[np.float32]
 
@@ -122,24 +122,6 @@ def hide_later(first_BTC: NDArray, cycle_B: NDArray) -> NDArray:
     """The same first cycles with those after the asked cycle set to NaN: they had not been flown."""
     later_BT = np.arange(1, FIRST_CYCLES + 1)[None, :] > cycle_B[:, None]
     return np.where(later_BT[:, :, None], np.asarray(np.nan, dtype=first_BTC.dtype), first_BTC)
-
-
-def first_cycles_seen(sequences: Sequences) -> NDArray[np.int64]:
-    """(B,) how many of cycles 1 to 10 are there, up to the asked cycle; one with any channel missing is not."""
-    there_BT = np.isfinite(hide_later(sequences.first_cycles_BTC, sequences.cycle_B)).all(axis=2)
-    return there_BT.sum(axis=1)
-
-
-def are_answerable(sequences: Sequences) -> NDArray[np.bool_]:
-    """(B,) which sequences a served graph answers with a number; it answers the others with NaN.
-
-    The asked cycle itself is needed, and of the engine's first ten cycles at least three (one while they are being
-    flown): a model measures wear against an engine's own beginning.
-    """
-    is_there_B = np.isfinite(sequences.window_BTC[:, -1]).all(axis=1)
-    is_numbered_B = (sequences.cycle_B >= 1) & (sequences.cycle_B <= LAST_CYCLE)
-    needed_B = np.where(sequences.cycle_B > FIRST_CYCLES, FIRST_CYCLES_NEEDED, 1)
-    return is_there_B & is_numbered_B & (first_cycles_seen(sequences) >= needed_B)
 
 
 def sequence_windows(telemetry: pl.DataFrame, *, at: pl.DataFrame) -> Sequences:

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sinet_pipelines.errors import ContractError, DisagreementError
-from sinet_pipelines.features.sequences import Sequences, are_answerable
+from sinet_pipelines.features.completeness import are_answerable
+from sinet_pipelines.features.sequences import Sequences
 from sinet_pipelines.quantization.session import answer, open_session
 
 # An answer is a float32: below 128 cycles that alone is up to 3.8e-6 off. Trees are exact but for it (measured on all
@@ -54,7 +55,7 @@ def check_agreement(
 ) -> Agreement:
     """Compares a graph's answers, by onnxruntime on one thread, with its source's on every row.
 
-    On a row that is not answerable (`features.sequences.are_answerable`) the graph has to answer NaN, whatever its
+    On a row that is not answerable (`features.completeness.are_answerable`) the graph has to answer NaN, whatever its
     source computes.
 
     Args:

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from sinet_pipelines.errors import QuantizationError
+from sinet_pipelines.features.completeness import are_answerable
 from sinet_pipelines.features.regimes import OperatingRegimes
-from sinet_pipelines.features.sequences import Sequences, are_answerable
+from sinet_pipelines.features.sequences import Sequences
 from sinet_pipelines.quantization.calibration import calibration_rows
 from sinet_pipelines.quantization.session import Singles, answer, feed, open_session
 

@@ -7,8 +7,9 @@ broken sensor or another unit, and its row would never have reached the model.
 import json
 from typing import Any
 
+from sinet_pipelines.features.completeness import MIN_FIRST_SHARE, MIN_WINDOW_SHARE
 from sinet_pipelines.schemas.contract import Column
-from sinet_pipelines.schemas.features import FIRST_CYCLES, FIRST_CYCLES_NEEDED
+from sinet_pipelines.schemas.features import FIRST_CYCLES, WINDOW_CYCLES
 from sinet_pipelines.schemas.telemetry import IDENTITY, SENSORS, SETTINGS
 
 METADATA_KEY = "request_contract"
@@ -27,12 +28,18 @@ def request_contract() -> str:
         "needs": [
             {
                 "input": "first_cycles",
-                "rows": FIRST_CYCLES_NEEDED,
+                "share": MIN_FIRST_SHARE,
                 "by": "cycle",
-                "above": FIRST_CYCLES,
-                "otherwise": 1,
+                "ends_with_it": False,
                 "cure": f"send the engine's cycles 1 to {FIRST_CYCLES}, against which its wear is measured",
-            }
+            },
+            {
+                "input": "window",
+                "share": MIN_WINDOW_SHARE,
+                "by": "cycle",
+                "ends_with_it": True,
+                "cure": f"send the engine's last {WINDOW_CYCLES} cycles",
+            },
         ],
     }
     return json.dumps(contract, sort_keys=True)

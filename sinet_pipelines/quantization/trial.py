@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from sinet_pipelines.errors import DisagreementError
 from sinet_pipelines.evaluation.gate import Verdict
-from sinet_pipelines.features.sequences import Sequences, are_answerable
+from sinet_pipelines.features.completeness import are_answerable
+from sinet_pipelines.features.sequences import Sequences
 from sinet_pipelines.models.model import Floats
 from sinet_pipelines.quantization.footprint import footprints
 from sinet_pipelines.quantization.limits import Answers, judge_quantization

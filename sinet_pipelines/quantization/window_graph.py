@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sinet_pipelines.features.completeness import MIN_FIRST_SHARE, MIN_WINDOW_SHARE, Share
 from sinet_pipelines.features.regimes import OperatingRegimes
 from sinet_pipelines.features.windows import NEGLIGIBLE, TWO_NEIGHBOURS
 from sinet_pipelines.quantization.graph import GraphWriter
@@ -20,7 +21,6 @@ from sinet_pipelines.schemas.features import (
     CHANGE_HORIZONS,
     FEATURE_NAMES,
     FIRST_CYCLES,
-    FIRST_CYCLES_NEEDED,
     MEAN_HORIZONS,
     SLOPE_HORIZONS,
     SPREAD_HORIZONS,
@@ -47,8 +47,8 @@ class Signals:
         z: float64 (B, 30, 21), standardised sensors, 0 where a cycle is absent.
         present: bool (B, 30, 1), whether a cycle is there.
         features: float64 (B, F) in the order of `FEATURE_NAMES`, each value one that float32 can hold.
-        answerable: bool (B, 1), as `features.sequences.are_answerable` has it: the asked cycle is there and numbered,
-            and enough of the engine's first cycles are known.
+        answerable: bool (B, 1), as `features.completeness.are_answerable` has it: the asked cycle is there and
+            numbered, and enough of the engine's first and last cycles are.
     """
 
     z: str
@@ -109,16 +109,23 @@ def _is_number(graph: GraphWriter, tensor: str) -> str:
 
 def _answerable(graph: GraphWriter, present_BW1: str, cycle_B1: str, seen_B1: str) -> str:
     asked = graph.node("Squeeze", _slice(graph, present_BW1, -1, WINDOW_CYCLES, axis=1), _axes(graph, 2))
-    are_flown = graph.node("Greater", cycle_B1, _number(graph, float(FIRST_CYCLES)))
-    needed = graph.node("Where", are_flown, _number(graph, float(FIRST_CYCLES_NEEDED)), _number(graph, 1.0))
-    bounds = [
+    in_window_B1 = graph.node("Squeeze", _sum(graph, graph.cast(present_BW1, np.float64), 1), _axes(graph, 2))
+    conditions = [
         graph.node("GreaterOrEqual", cycle_B1, _number(graph, 1.0)),  # false of NaN
         graph.node("LessOrEqual", cycle_B1, _number(graph, float(LAST_CYCLE))),
-        graph.node("GreaterOrEqual", seen_B1, needed),
+        _is_enough(graph, seen_B1, cycle_B1, cycles=FIRST_CYCLES, share=MIN_FIRST_SHARE),
+        _is_enough(graph, in_window_B1, cycle_B1, cycles=WINDOW_CYCLES, share=MIN_WINDOW_SHARE),
     ]
-    for condition in bounds:
+    for condition in conditions:
         asked = graph.node("And", asked, condition)
     return asked
+
+
+def _is_enough(graph: GraphWriter, present_B1: str, cycle_B1: str, *, cycles: int, share: Share) -> str:
+    """(B, 1) whether a share of so many cycles, as far as they were flown, is present."""
+    part, whole = (_number(graph, float(number)) for number in share)
+    flown = graph.node("Min", cycle_B1, _number(graph, float(cycles)))
+    return graph.node("GreaterOrEqual", graph.node("Mul", present_B1, whole), graph.node("Mul", flown, part))
 
 
 def _standardise(graph: GraphWriter, channels_BTC: str, regimes: OperatingRegimes) -> str:

@@ -13,7 +13,6 @@ from sinet_pipelines.schemas.telemetry import CHANNELS, IDENTITY, INSTANT, LAST_
 WINDOW_CYCLES = 30  # shorter histories give flagged partial windows, never errors
 REACH_DAYS = 1  # that a window reaches back: 30 cycles at no fewer than 30 a day
 FIRST_CYCLES = 10  # what an engine looked like when it was new: its baseline
-FIRST_CYCLES_NEEDED = 3  # of them, once they are flown: with fewer an answer is late and its interval too narrow (0025)
 MAX_RUL_CYCLES = 125  # a new engine shows no wear: the piecewise-linear target of Heimes 2008
 
 MEAN_HORIZONS = (5, 10, 20, 30)

@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from sinet_pipelines.features.completeness import are_answerable
 from sinet_pipelines.features.regimes import OperatingRegimes, find_regimes, setting_cells
 from sinet_pipelines.features.scaled import scaled_windows
 from sinet_pipelines.features.sequences import Sequences, sequence_windows
@@ -73,8 +74,14 @@ def regimes(fleet) -> OperatingRegimes:
 
 
 @pytest.fixture(scope="session")
-def sequences(fleet) -> Sequences:
-    return sequence_windows(fleet, at=fleet)
+def asked(fleet) -> pl.DataFrame:
+    """The rows of the fleet that a graph answers with a number."""
+    return fleet.filter(pl.Series(are_answerable(sequence_windows(fleet, at=fleet))))
+
+
+@pytest.fixture(scope="session")
+def sequences(fleet, asked) -> Sequences:
+    return sequence_windows(fleet, at=asked)
 
 
 @pytest.fixture(scope="session")
@@ -83,10 +90,10 @@ def inputs(sequences, regimes) -> Inputs:
 
 
 @pytest.fixture(scope="session")
-def examples(fleet, inputs) -> Examples:
-    cycle = fleet["cycle"].to_numpy()
-    rul = (fleet["cycle"].max() - cycle).astype(np.float64)
-    return Examples(inputs, fleet["unit"].to_numpy().astype(str), cycle, rul)
+def examples(asked, inputs) -> Examples:
+    cycle = asked["cycle"].to_numpy()
+    rul = (asked["cycle"].max() - cycle).astype(np.float64)
+    return Examples(inputs, asked["unit"].to_numpy().astype(str), cycle, rul)
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,8 @@ import onnxruntime as ort
 import polars as pl
 import pytest
 
-from sinet_pipelines.features.sequences import are_answerable, sequence_windows
+from sinet_pipelines.features.completeness import are_answerable
+from sinet_pipelines.features.sequences import sequence_windows
 from sinet_pipelines.features.windows import rolling_statistics, window_features
 from sinet_pipelines.quantization.graph import GraphWriter
 from sinet_pipelines.quantization.session import feed
@@ -21,6 +22,12 @@ def session_of(regimes) -> ort.InferenceSession:
         "answerable": (graph.cast(signals.answerable, np.float32), (1,)),
     }
     return ort.InferenceSession(graph.finish(inputs=INPUTS, outputs=outputs, metadata={}))
+
+
+@pytest.fixture(scope="module")
+def sequences(fleet):
+    """Every row, also those that lack too many cycles to be answered."""
+    return sequence_windows(fleet, at=fleet)
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +108,7 @@ def test_a_cycle_with_one_channel_that_is_no_number_is_absent(session, fleet, se
 
 
 def test_a_row_is_answerable_when_its_own_cycle_is_there(session, sequences):
+    sequences = sequences.take(are_answerable(sequences))
     window = sequences.window_BTC.copy()
     window[::2, -1] = np.nan
     tensors = feed(dataclasses.replace(sequences, window_BTC=window))
@@ -112,22 +120,33 @@ def test_a_row_is_answerable_when_its_own_cycle_is_there(session, sequences):
     assert answerable[5::2].all()
 
 
-def with_first_cycles(sequences, n):
-    """The sequences with the first n of the first cycles that are there, the others hidden."""
-    first = sequences.first_cycles_BTC.copy()
-    there = ~np.isnan(first).any(axis=2)
-    first[there.cumsum(axis=1) > n] = np.nan
-    return dataclasses.replace(sequences, first_cycles_BTC=first)
+def keep_cycles(values, n):
+    """The values with the first n of the cycles that are there, the others absent."""
+    kept = values.copy()
+    there = ~np.isnan(kept).any(axis=2)
+    kept[there.cumsum(axis=1) > n] = np.nan
+    return kept
 
 
 @pytest.mark.parametrize("n", range(11))
-def test_a_row_is_answerable_when_three_first_cycles_are_there_or_one_while_they_are_flown(session, sequences, n):
-    asked = with_first_cycles(sequences, n)
+def test_a_row_is_answerable_when_half_of_the_first_cycles_that_were_flown_are_there(session, sequences, n):
+    asked = dataclasses.replace(sequences, first_cycles_BTC=keep_cycles(sequences.first_cycles_BTC, n))
     answerable = session.run(["answerable"], feed(asked))[0][:, 0].astype(bool)
-    seen = np.minimum(n, (~np.isnan(sequences.first_cycles_BTC).any(axis=2)).sum(axis=1))
-    np.testing.assert_array_equal(answerable, seen >= np.where(sequences.cycle_B > 10, 3, 1))
+    seen = (~np.isnan(asked.first_cycles_BTC).any(axis=2)).sum(axis=1)
+    in_window = (~np.isnan(asked.window_BTC).any(axis=2)).sum(axis=1)
+    enough = (2 * seen >= np.minimum(sequences.cycle_B, 10)) & (3 * in_window >= 2 * np.minimum(sequences.cycle_B, 30))
+    np.testing.assert_array_equal(answerable, enough)
     np.testing.assert_array_equal(answerable, are_answerable(asked))
-    assert answerable.any() == (n > 0)
+    assert answerable[sequences.cycle_B > 10].any() == (n >= 5)
+
+
+@pytest.mark.parametrize("n", [0, 1, 10, 18, 19, 20, 21, 29])
+def test_a_row_is_answerable_when_two_thirds_of_its_last_cycles_are_there(session, sequences, n):
+    window = keep_cycles(sequences.window_BTC[:, ::-1], n)[:, ::-1]  # the newest n
+    asked = dataclasses.replace(sequences, window_BTC=np.ascontiguousarray(window))
+    answerable = session.run(["answerable"], feed(asked))[0][:, 0].astype(bool)
+    np.testing.assert_array_equal(answerable, are_answerable(asked))
+    assert answerable[sequences.cycle_B >= 30].any() == (n >= 20)
 
 
 @pytest.mark.parametrize("cycle", [0.0, -5.0, 100_001.0, 1e30, -np.inf])
