@@ -70,6 +70,7 @@ def land_folder(
     cycles_per_day: int | None = None,
     first_day: date | None = None,
     today: date | None = None,
+    restore: bool = True,
 ) -> "LandReport":
     """Lands a folder in C-MAPSS format; landing it again changes nothing.
 
@@ -80,6 +81,7 @@ def land_folder(
         cycles_per_day: 30 or more; 40 by default, or what the home's fleet has.
         first_day: day 0 of the layout; by default the one that makes yesterday the last, or the home's.
         today: the present day, UTC; the clock's by default.
+        restore: whether files that landed and were removed since are put back.
 
     Raises:
         SourceError: the folder or a file cannot be read as C-MAPSS.
@@ -92,7 +94,7 @@ def land_folder(
 
     read = [read_cmapss(folder, name) for name in dict.fromkeys(subsets or find_subsets(folder))]
     wish = Wish(folder.resolve().name, False, cycles_per_day=cycles_per_day, first_day=first_day)
-    return deliver(read, home=home, wish=wish, today=today)
+    return deliver(read, home=home, wish=wish, today=today, restore=restore)
 
 
 def land_simulated(
@@ -106,6 +108,7 @@ def land_simulated(
     cycles_per_day: int | None = None,
     first_day: date | None = None,
     today: date | None = None,
+    restore: bool = True,
 ) -> "LandReport":
     """Lands the simulated fleet, faults planted in it; landing it again changes nothing.
 
@@ -119,6 +122,7 @@ def land_simulated(
         cycles_per_day: as for `land_folder`.
         first_day: as for `land_folder`.
         today: as for `land_folder`.
+        restore: as for `land_folder`.
 
     Raises:
         FleetError, StorageError: as for `land_folder`.
@@ -131,7 +135,7 @@ def land_simulated(
     subset = simulate_fleet(history_engines=history_engines, live_engines=live_engines, seed=seed, regimes=regimes)
     wish = Wish(SIMULATED, True, seed=seed, cycles_per_day=cycles_per_day, first_day=first_day)
     plant = partial(plant_faults, seed=seed) if with_faults else None
-    return deliver([subset], home=home, wish=wish, plant=plant, today=today)
+    return deliver([subset], home=home, wish=wish, plant=plant, today=today, restore=restore)
 
 
 def _default_home(folder: Path) -> Path:

@@ -74,7 +74,7 @@ def _fleet_name(data: Path | None) -> str:
 
 
 def _land(home: Path, data: Path | None, first_day: date | None) -> str:
-    """Lands the fleet; one that landed already, or in part before a kill, is completed and nothing else changes.
+    """Lands the fleet; one that landed in part before a kill is completed, and a drop withdrawn since stays away.
 
     Raises:
         FleetError: the home has another fleet.
@@ -84,9 +84,9 @@ def _land(home: Path, data: Path | None, first_day: date | None) -> str:
 
     fleet = read_fleet(home)
     if data is not None:
-        report = land_folder(data, home=home, first_day=first_day)
+        report = land_folder(data, home=home, first_day=first_day, restore=False)
     elif fleet is None or fleet.simulated:
-        report = land_simulated(home, first_day=first_day)
+        report = land_simulated(home, first_day=first_day, restore=False)
     else:
         return f"goes on with fleet {fleet.name}, landed from {fleet.first_day}"
     kind = " (simulated)" if report.simulated else ""

@@ -1,6 +1,7 @@
 """Brings a whole fleet into a home's landing zones: its record, its rows, its failures, and truth last of all."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -13,7 +14,10 @@ from sinet_pipelines.ingestion.fleet import Fleet, PlantedFault, write_fleet
 from sinet_pipelines.ingestion.founding import Wish, fleet_for
 from sinet_pipelines.ingestion.landing import LandingZone
 from sinet_pipelines.ingestion.layout import DayRows, lay_out
+from sinet_pipelines.regions import REGIONS
+from sinet_pipelines.storage.files import write_whole
 
+_NAMES = frozenset(region.name for region in REGIONS)
 Plant = Callable[[Sequence[DayRows], Fleet], tuple[list[DayRows], tuple[PlantedFault, ...]]]
 
 
@@ -54,10 +58,30 @@ class LandReport:
     planted: int
 
 
+@dataclass(frozen=True)
+class _Piece:
+    """One file of a landing: what it is of (`EAST/2026-03-01/FD001/0`), its subset, and the file."""
+
+    of: str
+    subset: str
+    path: Path
+    content: bytes
+    is_rows: bool = True
+
+
 def deliver(
-    subsets: Sequence[CmapssSubset], *, home: Path, wish: Wish, plant: Plant | None = None, today: date | None = None
+    subsets: Sequence[CmapssSubset],
+    *,
+    home: Path,
+    wish: Wish,
+    plant: Plant | None = None,
+    today: date | None = None,
+    restore: bool = True,
 ) -> LandReport:
     """Lands subsets of one fleet; landing them again changes nothing, and completes a landing that was killed.
+
+    What landed once is known by the fleet's record, so that a contract with other columns, by which the same rows are
+    other bytes, lands nothing twice.
 
     Args:
         subsets: one or more.
@@ -65,27 +89,43 @@ def deliver(
         wish: what fleet is asked for.
         plant: puts faults into the days, for a simulated fleet.
         today: the present day, UTC; the clock's by default.
+        restore: whether a file of a complete landing that was removed since is put back.
 
     Raises:
         FleetError: the home has another fleet, or the layout cannot be made.
+        UnknownRegionError: rows would land in a region that the registry does not have.
         StorageError: the disk is full; what had landed stays, and landing again goes on.
     """
     longest = max(subset.longest for subset in subsets)
-    fleet = fleet_for(home, wish, longest=longest, today=today or datetime.now(UTC).date())
+    known = fleet_for(home, wish, longest=longest, today=today or datetime.now(UTC).date())
+    fleet = known
     for subset in subsets:
         fleet = fleet.admit(subset.name, subset.digest)
     layouts = {subset.name: lay_out(subset, fleet) for subset in subsets}
     days = [part for layout in layouts.values() for part in layout.days]
     if plant is not None:
         days, planted = plant(days, fleet)
-        fleet = replace(fleet, planted=planted)
+        fleet = replace(fleet, planted=known.planted if known.complete else planted)
+    failures = {name: layout.failures for name, layout in layouts.items()}
+    truth = {name: layout.truth for name, layout in layouts.items()}
     zone = LandingZone(home / "landing")
-    write_fleet(replace(fleet, complete=False), home)
-    before = set(zone.root.glob("*/*/*.parquet"))
-    landed = [zone.land(part.region, part.day, name=part.subset, rows=part.rows) for part in days]
-    failures = _land_events(zone, EventKind.FAILURES, {name: layout.failures for name, layout in layouts.items()})
-    truth = _land_events(zone, EventKind.TRUTH, {name: layout.truth for name, layout in layouts.items()})
-    write_fleet(replace(fleet, complete=True), home)
+    done = frozenset(known.subsets) if known.complete else frozenset[str]()
+    days = [part for part in days if part.region in _NAMES or part.subset not in done]
+    pieces = [
+        *_row_pieces(zone, days),
+        *_event_pieces(zone, EventKind.FAILURES, failures, done),
+        *_event_pieces(zone, EventKind.TRUTH, truth, done),
+    ]
+    fresh = [piece for piece in pieces if _is_to_land(piece, known, is_done=piece.subset in done, restore=restore)]
+    there = {piece.of: piece.path.name for piece in pieces if piece.path.exists()}
+    names = {**there, **known.landed, **{piece.of: piece.path.name for piece in fresh}}
+    fleet = replace(fleet, landed=dict(sorted(names.items())))
+    new = {piece.path for piece in fresh if piece.is_rows and piece.of not in there}
+    if fresh or fleet != known:
+        write_fleet(replace(fleet, complete=False), home)  # the names first: whatever is killed now, they are known
+        for piece in fresh:
+            write_whole(piece.path, piece.content)
+        write_fleet(replace(fleet, complete=True), home)
     return LandReport(
         home=home,
         fleet=fleet.name,
@@ -95,18 +135,58 @@ def deliver(
         first_day=fleet.first_day,
         last_day=fleet.last_day,
         rows=sum(part.rows.height for part in days),
-        drops=len(landed),
-        new_drops=len(set(landed) - before),
+        drops=len(days),
+        new_drops=len(new),
         days=len({(part.region, part.day) for part in days}),
-        failures=failures,
-        truth=truth,
+        failures=_count(failures),
+        truth=_count(truth),
         planted=len(fleet.planted),
     )
 
 
-def _land_events(zone: LandingZone, kind: EventKind, events: Mapping[str, Mapping[str, pl.DataFrame]]) -> int:
-    """Lands events by subset and region; how many there are."""
-    for subset, by_region in events.items():
-        for region, rows in by_region.items():
-            zone.land_events(region, kind, name=subset, events=rows)
+def _row_pieces(zone: LandingZone, days: Sequence[DayRows]) -> Iterator[_Piece]:
+    """The files of rows, in the order of the days; several drops of one day are numbered."""
+    numbers = Counter[str]()
+    for part in days:
+        place = f"{part.region}/{part.day}/{part.subset}"
+        file = zone.drop_file(part.region, part.day, name=part.subset, rows=part.rows)
+        yield _Piece(f"{place}/{numbers[place]}", part.subset, *file)
+        numbers[place] += 1
+
+
+def _event_pieces(
+    zone: LandingZone, kind: EventKind, events: Mapping[str, Mapping[str, pl.DataFrame]], done: Collection[str]
+) -> list[_Piece]:
+    """The files of events, one a subset and region that has any."""
+    return [
+        _Piece(
+            f"{region}/{kind}/{subset}/0",
+            subset,
+            *zone.event_file(region, kind, name=subset, events=rows),
+            is_rows=False,
+        )
+        for subset, by_region in events.items()
+        for region, rows in by_region.items()
+        if rows.height and (region in _NAMES or subset not in done)
+    ]
+
+
+def _is_to_land(piece: _Piece, known: Fleet, *, is_done: bool, restore: bool) -> bool:
+    """Whether the file is to be written: it never landed, was cut short, or was removed and is to be put back.
+
+    Args:
+        piece: the file, as the rows and the contract of today make it.
+        known: the fleet as it was recorded before.
+        is_done: whether all of its subset had landed.
+        restore: whether removed files are put back.
+    """
+    recorded = known.landed.get(piece.of)
+    if is_done and (recorded is None or not restore):  # a record of version 0.1.0 names no files
+        return False
+    if recorded not in (None, piece.path.name) and (piece.path.parent / str(recorded)).exists():
+        return False  # it landed with the columns of another contract
+    return not piece.path.exists() or piece.path.stat().st_size != len(piece.content)
+
+
+def _count(events: Mapping[str, Mapping[str, pl.DataFrame]]) -> int:
     return sum(rows.height for by_region in events.values() for rows in by_region.values())

@@ -7,8 +7,8 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-from sinet_pipelines.errors import FleetError, UnknownRegionError
-from sinet_pipelines.regions import REGIONS, get_region
+from sinet_pipelines.errors import FleetError
+from sinet_pipelines.regions import REGIONS
 from sinet_pipelines.storage.files import write_whole
 
 CYCLES_PER_DAY = 40
@@ -52,6 +52,8 @@ class Fleet:
         subsets: SHA-256 of each subset's source by the subset's name.
         planted: faults put in on purpose.
         complete: whether all of it has landed, truth included; false while a landing is at work or was killed.
+        landed: the file's name by what it is of (`EAST/2026-03-01/FD001/0`), written before the file itself: a landing
+            whose rows have other columns by now knows by it what landed before.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Fleet:
     subsets: Mapping[str, str] = field(default_factory=dict)
     planted: tuple[PlantedFault, ...] = ()
     complete: bool = False
+    landed: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def last_day(self) -> date:
@@ -110,7 +113,7 @@ def read_fleet(home: Path) -> Fleet | None:
         return None
     try:
         return _fleet(json.loads(path.read_text()))
-    except (OSError, ValueError, KeyError, TypeError, UnknownRegionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise FleetError(
             f"{path} is no record of a fleet ({error}); put its old text back or land into a new --home"
         ) from error
@@ -135,9 +138,10 @@ def _fleet(record: Mapping[str, Any]) -> Fleet:
         first_day=date.fromisoformat(record["first_day"]),
         cycles_per_day=int(record["cycles_per_day"]),
         days=int(record["days"]),
-        regions=tuple(get_region(name).name for name in record["regions"]),
+        regions=tuple(str(name) for name in record["regions"]),
         seed=int(record["seed"]),
         subsets=dict(record["subsets"]),
         planted=planted,
         complete=bool(record["complete"]),
+        landed={str(of): str(name) for of, name in record.get("landed", {}).items()},
     )

@@ -88,11 +88,15 @@ class LandingZone:
             SourceError: no rows, so no day either; or a name that could climb out.
             StorageError: the disk is full or not writable; nothing is left half-written.
         """
+        return _keep(*self.drop_file(region, day, name=name, rows=rows))
+
+    def drop_file(self, region: str, day: date, *, name: str, rows: pl.DataFrame) -> tuple[Path, bytes]:
+        """The file that `land` writes, and its content; arguments and SourceError as there."""
         if not rows.height:
             raise SourceError(
                 f"no rows to land in {region} on {day} (allowed: at least one); a day without rows is no day"
             )
-        return _keep(self._day(region, day), name=name, content=encode_drop(rows))
+        return _file_of(self._day(region, day), name=name, content=encode_drop(rows))
 
     def days(self, region: str) -> list[date]:
         """The days on which something landed in the region, in order."""
@@ -180,7 +184,11 @@ class LandingZone:
         """Drops events; None where there are none. Raises as `land`."""
         if not events.height:
             return None
-        return _keep(self._events(region, kind), name=name, content=encode_events(events, EventKind(kind)))
+        return _keep(*self.event_file(region, kind, name=name, events=events))
+
+    def event_file(self, region: str, kind: EventKind | str, *, name: str, events: pl.DataFrame) -> tuple[Path, bytes]:
+        """The file that `land_events` writes, and its content."""
+        return _file_of(self._events(region, kind), name=name, content=encode_events(events, EventKind(kind)))
 
     def read_events(self, region: str, kind: EventKind | str) -> pl.DataFrame:
         """All events of a kind in their contract's columns, sorted by its key; of two about one thing the newer."""
@@ -263,13 +271,16 @@ class LandingZone:
         return self._folder(region).path / EVENTS / EventKind(kind)
 
 
-def _keep(folder: Path, *, name: str, content: bytes) -> Path:
-    if not _NAME.fullmatch(name):  # anything else might climb out of the folder
-        raise SourceError(f"{name!r} cannot begin a file's name (allowed: letters, digits and _); name it otherwise")
-    path = folder / f"{name}-{hashlib.sha256(content).hexdigest()[:_NAME_DIGITS]}.parquet"
+def _keep(path: Path, content: bytes) -> Path:
     if not path.exists() or path.stat().st_size != len(content):
         write_whole(path, content)
     return path
+
+
+def _file_of(folder: Path, *, name: str, content: bytes) -> tuple[Path, bytes]:
+    if not _NAME.fullmatch(name):  # anything else might climb out of the folder
+        raise SourceError(f"{name!r} cannot begin a file's name (allowed: letters, digits and _); name it otherwise")
+    return folder / f"{name}-{hashlib.sha256(content).hexdigest()[:_NAME_DIGITS]}.parquet", content
 
 
 def _reason_and_cure(part: Part, drop: Drop) -> tuple[str, str]:

@@ -1,14 +1,17 @@
 import errno
 import os
+from dataclasses import replace
 from datetime import date
 
 import polars as pl
 import pytest
 
-from sinet_pipelines.errors import FleetError, StorageError
+from sinet_pipelines import regions
+from sinet_pipelines.errors import FleetError, StorageError, UnknownRegionError
+from sinet_pipelines.ingestion import delivery, landing
 from sinet_pipelines.ingestion.cmapss import read_cmapss
 from sinet_pipelines.ingestion.delivery import deliver
-from sinet_pipelines.ingestion.fleet import read_fleet
+from sinet_pipelines.ingestion.fleet import read_fleet, write_fleet
 from sinet_pipelines.ingestion.founding import Wish
 from sinet_pipelines.ingestion.landing import LandingZone
 
@@ -23,7 +26,7 @@ def subset(cmapss_folder):
 
 
 def _land(subset, home, **more):
-    return deliver([subset], home=home, wish=WISH, today=TODAY, **more)
+    return deliver([subset], home=home, today=TODAY, **{"wish": WISH, **more})
 
 
 def _files(home):
@@ -59,6 +62,105 @@ def test_a_drop_that_was_removed_lands_again(subset, tmp_path):
     next((tmp_path / "landing" / "EAST" / "2026-03-01").iterdir()).unlink()
     assert _land(subset, tmp_path).new_drops == 1
     assert _files(tmp_path) == before
+
+
+def test_a_drop_that_was_withdrawn_stays_away_where_nothing_is_to_be_restored(subset, tmp_path):
+    _land(subset, tmp_path)
+    next((tmp_path / "landing" / "EAST" / "2026-03-01").iterdir()).unlink()
+    before = _files(tmp_path)
+    assert _land(subset, tmp_path, restore=False).new_drops == 0
+    assert _files(tmp_path) == before
+
+
+@pytest.fixture
+def another_contract(monkeypatch):
+    """From now on a drop of the same rows is other bytes, as when the contract has one column more."""
+
+    def change():
+        real = landing.encode_drop
+        monkeypatch.setattr(landing, "encode_drop", lambda rows: real(rows) + b"one column more")
+        events = landing.encode_events
+        monkeypatch.setattr(landing, "encode_events", lambda rows, kind: events(rows, kind) + b"one column more")
+
+    return change
+
+
+@pytest.mark.parametrize("restore", [True, False])
+def test_a_fleet_that_landed_lands_no_second_time_under_another_contract(subset, tmp_path, another_contract, restore):
+    first = _land(subset, tmp_path)
+    before = _files(tmp_path)
+    another_contract()
+    again = _land(subset, tmp_path, restore=restore)
+    assert _files(tmp_path) == before
+    assert (again.rows, again.drops, again.new_drops) == (first.rows, first.drops, 0)
+
+
+def test_a_drop_that_was_removed_lands_again_under_another_contract_and_only_it(subset, tmp_path, another_contract):
+    _land(subset, tmp_path)
+    removed = next((tmp_path / "landing" / "EAST" / "2026-03-01").iterdir())
+    removed.unlink()
+    others = {path for path in _files(tmp_path) if path.suffix == ".parquet"}
+    another_contract()
+    assert _land(subset, tmp_path).new_drops == 1
+    (new,) = {path for path in _files(tmp_path) if path.suffix == ".parquet"} - others
+    assert (new.parent, new.name != removed.name) == (removed.parent.relative_to(tmp_path), True)
+    assert _land(subset, tmp_path).new_drops == 0
+
+
+@pytest.mark.parametrize("restore", [True, False])
+def test_a_home_of_an_earlier_version_that_is_complete_lands_nothing_twice(subset, tmp_path, another_contract, restore):
+    _land(subset, tmp_path)
+    before = {path for path in _files(tmp_path) if path.suffix == ".parquet"}
+    write_fleet(replace(read_fleet(tmp_path), landed={}), tmp_path)
+    another_contract()
+    assert _land(subset, tmp_path, restore=restore).new_drops == 0
+    assert {path for path in _files(tmp_path) if path.suffix == ".parquet"} == before
+
+
+@pytest.mark.parametrize("writes", range(1, 11))
+def test_a_landing_stopped_in_the_middle_goes_on_under_another_contract_and_each_file_lands_once(
+    subset, tmp_path, monkeypatch, another_contract, writes
+):
+    _land(subset, tmp_path / "whole")
+    left = [2 * writes]
+    real = os.fsync
+
+    def fills_up(handle):
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(handle)
+
+    home = tmp_path / "stopped"
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fills_up)
+        with pytest.raises(StorageError):
+            _land(subset, home)
+    another_contract()
+    for _ in range(2):
+        _land(subset, home)
+        assert _places(home) == _places(tmp_path / "whole")
+    assert read_fleet(home).complete
+
+
+def _places(home):
+    """The folder of each landed file, as often as it has files."""
+    return sorted(path.parent for path in _files(home))
+
+
+def test_rows_of_a_region_that_the_registry_lost_stay_and_the_others_are_landed_as_before(
+    subset, tmp_path, monkeypatch
+):
+    _land(subset, tmp_path)
+    before = _files(tmp_path)
+    others = tuple(region for region in regions.REGIONS if region.name != "WEST")
+    monkeypatch.setattr(regions, "REGIONS", others)
+    monkeypatch.setattr(delivery, "_NAMES", frozenset(region.name for region in others))
+    report = _land(subset, tmp_path)
+    assert _files(tmp_path) == before
+    assert report.regions == ("EAST", "NULL_ISLAND")
+    with pytest.raises(UnknownRegionError, match="no region 'WEST'"):
+        _land(subset, tmp_path / "another", wish=Wish("plant", False))
 
 
 @pytest.mark.parametrize("writes", [1, 3, 7, 10])

@@ -59,8 +59,15 @@ def test_a_record_that_cannot_be_understood_is_refused_and_kept(tmp_path, text):
     assert fleet_file(tmp_path).read_text() == text
 
 
-def test_a_record_with_an_unknown_region_is_refused(tmp_path):
+def test_a_record_of_a_region_that_the_registry_lost_is_read(tmp_path):
     write_fleet(FLEET, tmp_path)
     fleet_file(tmp_path).write_text(fleet_file(tmp_path).read_text().replace("WEST", "NORTH"))
-    with pytest.raises(FleetError, match="no region 'NORTH'"):
-        read_fleet(tmp_path)
+    assert read_fleet(tmp_path).regions == ("EAST", "NORTH", "NULL_ISLAND")
+
+
+def test_a_record_that_names_no_files_is_one_of_an_earlier_version(tmp_path):
+    write_fleet(FLEET, tmp_path)
+    record = json.loads(fleet_file(tmp_path).read_text())
+    del record["landed"]
+    fleet_file(tmp_path).write_text(json.dumps(record))
+    assert read_fleet(tmp_path) == FLEET
