@@ -147,7 +147,8 @@ def _describe_large(
 
     def batches() -> Iterator[pl.DataFrame]:
         nonlocal engines
-        engines, _ = 0, windows.clear()
+        engines = 0
+        windows.clear()
         for rows in features_in_batches(tables, day=day, regimes=regimes):
             engines += rows["unit"].n_unique()
             windows.update(dict(rows["window_cycles_present"].value_counts().iter_rows()))

@@ -13,6 +13,7 @@ from sinet_pipelines.storage.locks import RUN_LOCK, holder
 
 STATE = ".sinet"  # beside workspace.yaml: one folder a fleet, and `current`, a link to the one last run
 CURRENT = "current"
+CACHE = "cache"  # a folder of a home that may be removed at any time
 PROBE_S = 0.5  # a sensor that looks whether a run is at work holds its lock for an instant
 
 

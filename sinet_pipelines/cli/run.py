@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from sinet_pipelines.cli.failures import AssetFailure, failures_of
-from sinet_pipelines.cli.home import find_project, held, make_current, make_home, state_folder
+from sinet_pipelines.cli.home import CACHE, find_project, held, make_current, make_home, state_folder
 from sinet_pipelines.cli.progress import AssetProgress, RunProgress, quiet, watched
 from sinet_pipelines.errors import FailedError, UsageError
 from sinet_pipelines.ingestion.cmapss import find_subsets
@@ -57,10 +57,11 @@ def run_walk(
     with held(folder):
         landed = _land(folder, data, first_day)
         from sinet_pipelines.cli.orchestrator import enter
+        from sinet_pipelines.ingestion.inspection import remembered
 
         enter(root, folder)
         make_current(folder)
-        with quiet(folder / "run.log") as console:
+        with remembered(folder / CACHE / "drops.json"), quiet(folder / "run.log") as console:
             console.print(f"home {folder}\n{landed}", highlight=False)
             walk = _walk(folder, console)
         from sinet_pipelines.cli.summary import report

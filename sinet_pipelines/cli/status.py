@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections import ChainMap
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sinet_pipelines.cli.home import current_home, find_project
+from sinet_pipelines.cli.home import CACHE, current_home, find_project
 
 SHOWN_FILES = 20  # unused files shown in the table
 COLOURS = {"done": "green", "partial": "yellow", "failed": "red", "missing": "dim", "running": "cyan"}
@@ -46,43 +47,50 @@ def read_status(home: Path, project: Path) -> dict[str, Any]:
     enter(project, home)
     from resources.state import states
     from sinet_pipelines.deployment.process import endpoints
+    from sinet_pipelines.ingestion.inspection import remembered
     from sinet_pipelines.registry.catalogue import list_models
 
     fleet = json.loads((home / "landing" / "fleet.json").read_text())
-    with opened_instance() as instance:
+    with remembered(home / CACHE / "drops.json"), opened_instance() as instance:
         end_killed_runs(instance)
         found = states(instance, load_definitions().resolve_asset_graph(), home)
-    failed = {state.region: state.failed_days for state in found if state.key.endswith("/validated_telemetry")}
-    return {
-        "home": str(home),
-        "fleet": fleet["name"],
-        "simulated": fleet["simulated"],
-        "assets": [_asset(state) for state in found],
-        "rows": read_rows(home, failed),
-        "unused_files": read_unused(home),
-        "models": list_models(home),
-        "endpoints": endpoints(home),
-    }
+        failed = {state.region: state.failed_days for state in found if state.key.endswith("/validated_telemetry")}
+        return {
+            "home": str(home),
+            "fleet": fleet["name"],
+            "simulated": fleet["simulated"],
+            "assets": [_asset(state) for state in found],
+            "rows": read_rows(home, failed),
+            "unused_files": read_unused(home),
+            "models": list_models(home),
+            "endpoints": endpoints(home),
+        }
 
 
 def read_rows(home: Path, failed_days: dict[str, Any]) -> dict[str, int]:
     """The account of all regions' rows."""
     from sinet_pipelines.ingestion.landing import LandingZone
-    from sinet_pipelines.monitoring.row_account import account_rows, total
+    from sinet_pipelines.monitoring.row_account import account_rows, read_counts, total
     from sinet_pipelines.regions import REGIONS
+    from sinet_pipelines.storage.cache import write_cache
     from sinet_pipelines.storage.tables import TableStore
 
-    zone = LandingZone(home / "landing")
+    zone, kept = LandingZone(home / "landing"), home / CACHE / "rows.json"
+    known = ChainMap[str, list[int]]({}, read_counts(kept))
     accounts = (
         account_rows(
             zone,
             TableStore(str(home / "tables" / region.name)),
             region=region.name,
             failed_days=failed_days.get(region.name, ()),
+            known=known,
         )
         for region in REGIONS
     )
-    return asdict(total(accounts))
+    found = asdict(total(accounts))
+    if known.maps[0] != known.maps[1]:
+        write_cache(kept, known.maps[0])
+    return found
 
 
 def read_unused(home: Path) -> list[dict[str, str]]:

@@ -184,7 +184,7 @@ def unreadable(file: str, why: str) -> Fault:
 @lru_cache(maxsize=1)
 def _empty() -> pl.DataFrame:
     """A drop's columns without rows; made when first asked, since Arrow brings pandas along for it."""
-    return pl.DataFrame(DROP.schema.empty_table()).with_columns(unparsed=pl.lit(None, pl.String))
+    return pl.DataFrame(schema=pl.Schema(DROP.schema)).with_columns(unparsed=pl.lit(None, pl.String))
 
 
 def _open(content: Source) -> pq.ParquetFile | str:

@@ -108,4 +108,4 @@ def _set_aside(count: int, contract: Contract, *, file: str) -> tuple[Fault, ...
 
 
 def _empty(contract: Contract) -> pl.DataFrame:
-    return pl.DataFrame(contract.schema.empty_table())
+    return pl.DataFrame(schema=pl.Schema(contract.schema))

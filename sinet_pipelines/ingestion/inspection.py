@@ -5,17 +5,19 @@ import hashlib
 import os
 import stat
 import time
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from io import BufferedReader
 from pathlib import Path
 
-from sinet_pipelines.ingestion.drops import count_rows, named, why_unreadable
+from sinet_pipelines.ingestion.drops import Hive, count_rows, named, why_unreadable
 from sinet_pipelines.ingestion.events import EventKind, why_no_events
 from sinet_pipelines.ingestion.scan import Part
+from sinet_pipelines.storage.cache import read_cache, write_cache
 
+_MOST = 1 << 16  # files of which a process knows what is in them
 _SETTLED_NS = 2_000_000_000  # no file system in use has a coarser clock
 
 
@@ -25,6 +27,8 @@ class Drop:
 
     Attributes:
         path: where it is.
+        real: where its bytes are; another path only for a link.
+        hive: column and value of each folder above it that is called `column=value`.
         drop_id: its name by content; two files of the same bytes are one drop.
         rows: rows in it, 0 where it is no table.
         digest: SHA-256 of its bytes.
@@ -32,6 +36,8 @@ class Drop:
     """
 
     path: Path
+    real: Path
+    hive: Hive
     drop_id: str
     rows: int
     digest: str = ""
@@ -63,26 +69,57 @@ def sha256_of(file: BufferedReader) -> str:
     return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+Found = tuple[str, int, str]  # SHA-256 of a file, its rows, and why it is not used, empty where it is
+_FOUND: OrderedDict[str, Found] = OrderedDict()  # by the file and its age: one that changed has another
+
+
 def inspect(part: Part, kind: EventKind | None = None) -> Drop | None:
     """The drop or the events in a file, None where the file was removed a moment ago."""
     try:
         state = part.real.lstat()
-        age = (state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
         # a file that changed within this tick of its clock may change once more and look the same
         is_settled = abs(time.time_ns() - state.st_ctime_ns) > _SETTLED_NS
-        digest, rows, why = (_inspected if is_settled else _inspected.__wrapped__)(part.real, age, kind)
+        digest, rows, why = _looked_up(part.real, state, kind) if is_settled else _look_into(part.real, kind)
     except FileNotFoundError:
         return None
     except OSError as error:  # never kept: the machine may give it next time
         why = f"cannot be read ({error.strerror})"
         digest, rows = hashlib.sha256(f"{part.name} {why}".encode(errors="surrogateescape")).hexdigest(), 0
     name = named(digest, part.hive)
-    return Drop(part.path, name, rows, digest, why)
+    return Drop(part.path, part.real, part.hive, name, rows, digest, why)
 
 
-@lru_cache(maxsize=1 << 16)
-def _inspected(path: Path, age: tuple[int, ...], kind: EventKind | None) -> tuple[str, int, str]:
-    """SHA-256 of a file of this age, its rows, and why it is not used, empty where it is."""
+@contextmanager
+def remembered(path: Path) -> Iterator[None]:
+    """Begins with what an earlier process found of files that did not change, and keeps what this one finds.
+
+    Args:
+        path: of the file in which it is kept; a damaged one is passed over and rewritten.
+    """
+    before = {name: tuple(found) for name, found in read_cache(path).items() if _is_sound(found)}
+    for name, found in before.items():
+        _FOUND.setdefault(name, found)
+    yield
+    if _FOUND.items() - before.items():
+        write_cache(path, _FOUND)
+
+
+def _is_sound(found: object) -> bool:
+    return isinstance(found, list) and [type(one) for one in found] == [str, int, str]
+
+
+def _looked_up(path: Path, state: os.stat_result, kind: EventKind | None) -> Found:
+    age = (state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
+    name = f"{kind or ''}|{'|'.join(map(str, age))}|{os.fsencode(path)!r}"
+    if name not in _FOUND:
+        _FOUND[name] = _look_into(path, kind)
+        while len(_FOUND) > _MOST:
+            _FOUND.popitem(last=False)
+    _FOUND.move_to_end(name)
+    return _FOUND[name]
+
+
+def _look_into(path: Path, kind: EventKind | None) -> Found:
     with open_file(path) as file:
         digest = sha256_of(file)
         if kind is None:

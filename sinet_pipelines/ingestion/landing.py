@@ -8,6 +8,7 @@ Spark and Hive write them included; names that begin with `.` or `_` are ignored
 import hashlib
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -17,11 +18,13 @@ import polars as pl
 from sinet_pipelines.errors import SourceError
 from sinet_pipelines.ingestion.drops import (
     BATCH_ROWS,
+    UNREADABLE,
     Fault,
     drop_id,
     encode_drop,
     named,
     read_drop,
+    read_drop_in_batches,
     read_faults,
     unreadable,
 )
@@ -128,6 +131,16 @@ class LandingZone:
         )
         faults += [fault for _, found in parts.values() for fault in found]
         return RawDay(kept.select(_RAW_COLUMNS).sort("unit", "cycle", "row_hash"), rows.height, tuple(faults))
+
+    def row_names(self, region: str, day: date) -> tuple[int, pl.DataFrame]:
+        """Rows that the day's drops hold, copies included, and the hash of each distinct one (`row_hash`)."""
+        sent, parts = 0, [pl.DataFrame(schema={"row_hash": pl.String})]
+        for drop in (one for one in self.drops(region, day) if not one.why_unreadable):
+            with suppress(*UNREADABLE), open_file(drop.real) as file:
+                names = [row_hash(rows).to_frame() for rows in read_drop_in_batches(file, hive=drop.hive)]
+                parts += names
+                sent += sum(part.height for part in names)
+        return sent, pl.concat(parts).unique()
 
     def read_faults(self, region: str, day: date) -> tuple[str, ...]:
         """What is wrong with the day's drops so that the day cannot be right: a missing column, another unit."""
@@ -294,5 +307,5 @@ def _fingerprint(names: Iterator[str]) -> str:
 
 
 def _no_rows() -> pl.DataFrame:
-    empty = pl.DataFrame(DROP.schema.empty_table())
+    empty = pl.DataFrame(schema=pl.Schema(DROP.schema))
     return empty.with_columns(unparsed=pl.lit(None, pl.String), drop_id=pl.lit(None, pl.String))

@@ -3,15 +3,18 @@
 sent = landed + duplicates; landed = in tables + quarantined + withheld + pending, at every moment.
 """
 
-from collections.abc import Collection, Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterable, MutableMapping
+from dataclasses import asdict, astuple, dataclass, fields
 from datetime import date
+from pathlib import Path
 
 import polars as pl
 
 from sinet_pipelines.ingestion.landing import LandingZone
 from sinet_pipelines.schemas.telemetry import QUARANTINE, VALIDATED_TELEMETRY
-from sinet_pipelines.storage.tables import TableStore, empty
+from sinet_pipelines.storage.cache import read_cache
+from sinet_pipelines.storage.fingerprint import fingerprint
+from sinet_pipelines.storage.tables import TableStore
 
 
 @dataclass(frozen=True)
@@ -47,12 +50,36 @@ class RowAccount:
         return self.sent == self.landed + self.duplicates and self.landed == kept
 
 
-NAMES = ("event_date", "row_hash")  # what names a row
 NOTHING = RowAccount(0, 0, 0, 0, 0, 0, 0)
 
 
+@dataclass(frozen=True)
+class DayCounts:
+    """Rows of one day of one region.
+
+    Attributes:
+        sent: rows of its drops.
+        landed: distinct rows.
+        in_tables: of these, in `validated_telemetry`.
+        quarantined: of these, in `quarantine` alone.
+    """
+
+    sent: int
+    landed: int
+    in_tables: int
+    quarantined: int
+
+
+Known = MutableMapping[str, list[int]]
+
+
 def account_rows(
-    zone: LandingZone, tables: TableStore, *, region: str, failed_days: Collection[date] = ()
+    zone: LandingZone,
+    tables: TableStore,
+    *,
+    region: str,
+    failed_days: Collection[date] = (),
+    known: Known | None = None,
 ) -> RowAccount:
     """The account of one region's rows.
 
@@ -61,31 +88,56 @@ def account_rows(
         tables: the region's tables.
         region: its name.
         failed_days: days whose newest check failed.
+        known: counts of days by what they were counted from; a day whose drops and files are the same is not counted
+            again, and one that is counted is added.
     """
-    sent, parts = 0, [empty(VALIDATED_TELEMETRY).select(NAMES)]
+    held = [tables.files_by_day(table.name) for table in (VALIDATED_TELEMETRY, QUARANTINE)]
+    account = NOTHING
     for day in zone.days(region):
-        drops = zone.read_day(region, day)
-        sent += drops.sent
-        parts.append(drops.rows.select(NAMES))  # a name a row: what the rows say is let go day by day
-    landed = pl.concat(parts)
-    kept, aside = (tables.read(table, columns=NAMES) for table in (VALIDATED_TELEMETRY, QUARANTINE))
-    in_tables, rest = _split(landed, kept)
-    quarantined, rest = _split(rest, aside)
-    withheld = rest.filter(pl.col("event_date").is_in(list(failed_days))).height
+        name = fingerprint(region, str(day), zone.fingerprint(region, day), *(repr(one.get(day)) for one in held))
+        kept = (known or {}).get(name)
+        counts = DayCounts(*kept) if kept else _count_day(zone, tables, region=region, day=day)
+        if known is not None:
+            known[name] = list(astuple(counts))
+        account += _account_of(counts, is_failed=day in failed_days)
+    return account
+
+
+def read_counts(path: Path) -> dict[str, list[int]]:
+    """Counts of days that an earlier process kept; what is no such count is passed over."""
+    return {
+        name: kept
+        for name, kept in read_cache(path).items()
+        if isinstance(kept, list) and [type(one) for one in kept] == [int] * len(fields(DayCounts))
+    }
+
+
+def _account_of(counts: DayCounts, *, is_failed: bool) -> RowAccount:
+    rest = counts.landed - counts.in_tables - counts.quarantined
     return RowAccount(
-        sent=sent,
-        duplicates=sent - landed.height,
-        landed=landed.height,
-        in_tables=in_tables,
-        quarantined=quarantined,
-        withheld=withheld,
-        pending=rest.height - withheld,
+        sent=counts.sent,
+        duplicates=counts.sent - counts.landed,
+        landed=counts.landed,
+        in_tables=counts.in_tables,
+        quarantined=counts.quarantined,
+        withheld=rest if is_failed else 0,
+        pending=0 if is_failed else rest,
     )
+
+
+def _count_day(zone: LandingZone, tables: TableStore, *, region: str, day: date) -> DayCounts:
+    sent, landed = zone.row_names(region, day)
+    kept, aside = (
+        tables.read(table, days=(day, day), columns=["row_hash"]) for table in (VALIDATED_TELEMETRY, QUARANTINE)
+    )
+    in_tables, rest = _split(landed, kept)
+    quarantined, _ = _split(rest, aside)
+    return DayCounts(sent, landed.height, in_tables, quarantined)
 
 
 def _split(rows: pl.DataFrame, of: pl.DataFrame) -> tuple[int, pl.DataFrame]:
     """How many of the rows are among those of a table, and the others."""
-    others = rows.join(of, on=["event_date", "row_hash"], how="anti")
+    others = rows.join(of, on="row_hash", how="anti")
     return rows.height - others.height, others
 
 

@@ -60,7 +60,7 @@ def content_hash(rows: pl.DataFrame, contract: Contract) -> str:
 @lru_cache
 def _versioned(contract: Contract) -> tuple[tuple[str, pl.DataType], ...]:
     """Columns that count, with their types; kept, since making a frame of 200 columns takes as long as hashing it."""
-    schema = pl.DataFrame(pl.from_arrow(contract.schema.empty_table())).schema
+    schema = pl.Schema(contract.schema)
     return tuple((name, dtype) for name, dtype in schema.items() if name not in UNVERSIONED)
 
 

@@ -64,4 +64,4 @@ def scan_table(table: DeltaTable, uri: str) -> pl.LazyFrame:
 
 
 def _schema(table: DeltaTable) -> pl.Schema:
-    return pl.DataFrame(pl.from_arrow(pa.schema(table.schema().to_arrow()).empty_table())).schema
+    return pl.Schema(pa.schema(table.schema().to_arrow()))

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import polars as pl
@@ -21,7 +22,8 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 from sinet_pipelines.errors import SinetError, StorageError, first_line
 from sinet_pipelines.schemas.contract import Contract
 from sinet_pipelines.storage.aside import set_aside
-from sinet_pipelines.storage.content import ContentHash, content_hash
+from sinet_pipelines.storage.content import ContentHash
+from sinet_pipelines.storage.content import content_hash as content_hash
 from sinet_pipelines.storage.delta import open_table, scan_table
 from sinet_pipelines.storage.evolution import Change, schema_change
 from sinet_pipelines.storage.health import TableHealth, look_at_table
@@ -223,6 +225,21 @@ class TableStore:
         """Where the root is on this machine; None for an object store."""
         return Path(self.root) if self._is_local else None
 
+    def files_by_day(self, table: str) -> dict[date, tuple[str, ...]]:
+        """The files of each day that the table's log lists, each with the bytes that are there of it.
+
+        A file is never changed once it was listed, so equal files hold equal rows.
+        """
+        opened = self._open(table)
+        if opened is None:
+            return {}
+        found: dict[date, list[str]] = {}
+        files = pl.DataFrame(opened.get_add_actions(flatten=True))
+        for path, listed, day in files.select("path", "size_bytes", f"partition.{DAY_COLUMN}").iter_rows():
+            size = _size(self.folder / table / unquote(path)) if self.folder else listed
+            found.setdefault(day, []).append(f"{path} {size}")
+        return {day: tuple(sorted(paths)) for day, paths in found.items()}
+
     def replace(self, contract: Contract, rows: pl.DataFrame) -> Written:
         """Makes the whole table hold exactly these rows, in one commit."""
         payload = to_contract(rows, contract)
@@ -312,6 +329,14 @@ class TableStore:
         return DeltaTable(self._at(contract.name), storage_options=dict(self.storage_options) or None).version()
 
 
+def _size(path: Path) -> int | None:
+    """Bytes of a file, None where there is none."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
+
+
 def _partitions(contract: Contract) -> list[str]:
     return [column.name for column in contract.columns if column.name == DAY_COLUMN]
 
@@ -347,7 +372,7 @@ def _explain(uri: str, error: Exception) -> str:
 
 def empty(contract: Contract) -> pl.DataFrame:
     """A frame with the contract's columns and no rows."""
-    return pl.DataFrame(pl.from_arrow(contract.schema.empty_table()))
+    return pl.DataFrame(schema=pl.Schema(contract.schema))
 
 
 def to_contract(rows: pl.DataFrame, contract: Contract) -> pa.Table:

@@ -8,8 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sinet_pipelines.ingestion.landing import LandingZone
-from sinet_pipelines.monitoring.row_account import NOTHING, account_rows, total
+from sinet_pipelines.monitoring.row_account import NOTHING, account_rows, read_counts, total
 from sinet_pipelines.schemas.telemetry import QUARANTINE, SENSORS, SETTINGS, VALIDATED_TELEMETRY
+from sinet_pipelines.storage.cache import write_cache
 from sinet_pipelines.storage.tables import TableStore
 
 DAYS = [date(2026, 3, 1), date(2026, 3, 2)]
@@ -103,3 +104,36 @@ def test_regions_add_up(zone, tables, tmp_path):
     west = TableStore(str(tmp_path / "west"))
     both = total([account_rows(zone, tables, region="EAST"), account_rows(zone, west, region="WEST")])
     assert (both.sent, both.pending) == (3, 3)
+
+
+def test_a_day_that_did_not_change_is_counted_once_and_one_that_changed_again(zone, tables, monkeypatch):
+    for day in DAYS:
+        zone.land("EAST", day, name="A", rows=drop(day, cycles=[1, 2, 3]))
+        keep(zone, tables, day, good=2)
+    known = {}
+    first = account_rows(zone, tables, region="EAST", known=known)
+    counted = []
+    names = LandingZone.row_names
+    monkeypatch.setattr(LandingZone, "row_names", lambda self, *day: (counted.append(day[1]), names(self, *day))[1])
+    assert account_rows(zone, tables, region="EAST", known=known) == first
+    assert counted == []
+    zone.land("EAST", DAYS[0], name="A", rows=drop(DAYS[0], cycles=[4]))
+    tables.replace_days(QUARANTINE, tables.read(QUARANTINE).clear(), days=[DAYS[1]])
+    after = account_rows(zone, tables, region="EAST", known=known)
+    assert counted == DAYS
+    assert (after.landed, after.pending, after.quarantined) == (7, 2, 1)
+    assert after.closes
+
+
+def test_a_file_that_is_gone_from_a_table_is_noticed_though_its_day_was_counted(zone, tables):
+    zone.land("EAST", DAYS[0], name="A", rows=drop(DAYS[0], cycles=[1, 2, 3]))
+    keep(zone, tables, DAYS[0], good=3)
+    before = tables.files_by_day(VALIDATED_TELEMETRY.name)
+    for path in (tables.folder / VALIDATED_TELEMETRY.name).glob("event_date=*/*.parquet"):
+        path.unlink()
+    assert tables.files_by_day(VALIDATED_TELEMETRY.name) != before
+
+
+def test_kept_counts_that_are_none_are_passed_over(tmp_path):
+    write_cache(tmp_path / "rows.json", {"a": [1, 1, 1, 0], "b": [1], "c": "x", "d": [1, 1, 1, True]})
+    assert read_counts(tmp_path / "rows.json") == {"a": [1, 1, 1, 0]}
