@@ -17,6 +17,7 @@ import yaml
 
 from sinet_pipelines.errors import StorageError, UsageError
 from sinet_pipelines.regions import READ_FROM
+from sinet_pipelines.registry.location import relocate
 from sinet_pipelines.registry_file import registry_path
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 RUN_TAG = "sinet/run"
 PID_TAG = ".dagster/sinet_pid"  # a tag with this prefix is not shown among a run's
 STARTED_TAG = ".dagster/sinet_process_started"
+HOME_TAG = ".dagster/sinet_home"  # a copied home has the runs of the original, whose process is none of its own
 CURRENT_HOME = ".sinet/current"  # in the root's dagster.yaml: the home that was last run
 FULL_BYTES = 1 << 20  # SQLite calls a full disk an I/O error; a database that grows asks for less than this at once
 
@@ -40,6 +42,7 @@ def enter(project: Path, home: Path) -> None:
     os.environ["SINET_HOME"] = str(home)
     os.environ["DAGSTER_HOME"] = str(home / "dagster")
     write_instance_file(project, home)
+    relocate(home)
 
 
 def be_in(project: Path) -> None:
@@ -146,6 +149,9 @@ def _free_slots_of_ended_runs(instance: "DagsterInstance") -> None:
 
 
 def _is_alive(tags: Mapping[str, str]) -> bool:
+    home = os.environ.get("SINET_HOME", "")
+    if tags.get(HOME_TAG, home) != home:
+        return False
     try:
         process = psutil.Process(int(tags[PID_TAG]))
         return f"{process.create_time():.2f}" == tags[STARTED_TAG] and process.status() != psutil.STATUS_ZOMBIE
@@ -177,6 +183,7 @@ def create_run(instance: "DagsterInstance", planned: Any) -> "tuple[DagsterRun, 
         RUN_TAG: "true",
         PID_TAG: str(process.pid),
         STARTED_TAG: f"{process.create_time():.2f}",
+        HOME_TAG: os.environ.get("SINET_HOME", ""),
         **planned.tags,
     }
     run = instance.create_run_for_job(

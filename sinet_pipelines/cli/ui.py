@@ -178,14 +178,18 @@ def _recorded(home: Path) -> list[psutil.Process]:
     if not _record(home).exists():
         return []
     recorded: dict[str, dict[str, Any]] = json.loads(_record(home).read_text())
-    return [process for one in recorded.values() if (process := _same_process(one)) is not None]
+    return [process for one in recorded.values() if (process := _same_process(one, home)) is not None]
 
 
-def _same_process(recorded: dict[str, Any]) -> psutil.Process | None:
+def _same_process(recorded: dict[str, Any], home: Path) -> psutil.Process | None:
+    """The recorded process, if it lives and serves this home: a copied home has the record of the original's pages."""
     try:
         process = psutil.Process(recorded["pid"])
-        return process if abs(process.create_time() - recorded["started"]) < 2 else None
-    except psutil.NoSuchProcess:
+        served = Path(process.environ().get("SINET_HOME", home))
+        is_of_another = served != home and served.exists()  # the old place of a moved home is gone
+        is_same = abs(process.create_time() - recorded["started"]) < 2 and not is_of_another
+        return process if is_same else None
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
         return None
 
 

@@ -22,6 +22,7 @@ CURRENT_FILE = "current.json"
 LOCK_FILE = "start.lock"
 SERVING_FOLDER = "serving"
 MODELS_FOLDER = "models"
+FOLDER_OPTION = "--folder="  # of a server's command line: the endpoint's folder that it reports to
 SAME_START_S = 2.0  # psutil derives start times from the boot time, which clock corrections move by a second
 
 
@@ -144,9 +145,10 @@ def current(folder: Path) -> Endpoint | None:
 
 
 def read_current(folder: Path) -> Endpoint | None:
-    """What `current.json` names, alive or not; None where it is missing or no such file."""
+    """What `current.json` names, alive or not; None where it is missing, no such file, or a copy of another home's."""
     said = _read(folder / CURRENT_FILE)
-    return _endpoint(said) if said is not None else None
+    named = _endpoint(said) if said is not None else None
+    return None if named is None or _is_of_another(named, folder) else named
 
 
 def write_current(folder: Path, endpoint: Endpoint) -> None:
@@ -155,16 +157,17 @@ def write_current(folder: Path, endpoint: Endpoint) -> None:
 
 
 def read_report(path: Path) -> Report | None:
-    """The report in a `server-<token>.json`; None where it is missing or cut off."""
+    """The report in a `server-<token>.json`; None where it is missing, cut off, or a copy of another home's."""
     said = _read(path)
     if said is None:
         return None
     try:
         nested = said.pop("endpoint", None)
         ports = tuple(said.pop("ports", ()))
-        return Report(**said, ports=ports, endpoint=None if nested is None else _endpoint(nested))
+        report = Report(**said, ports=ports, endpoint=None if nested is None else _endpoint(nested))
     except TypeError:
         return None
+    return None if _is_of_another(report, path.parent) else report
 
 
 def write_report(folder: Path, report: Report) -> None:
@@ -198,6 +201,19 @@ def is_alive(server: Endpoint | Report) -> bool:
             )
     except (psutil.NoSuchProcess, psutil.AccessDenied):
         return False
+
+
+def _is_of_another(server: Endpoint | Report, folder: Path) -> bool:
+    """Whether a living server reports to another folder: this one's files are copies, or the home was moved.
+
+    A moved home's old server ends itself: nothing at the old place names it any more.
+    """
+    try:
+        words = psutil.Process(server.pid).cmdline()
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return False
+    named = [word.removeprefix(FOLDER_OPTION) for word in words if word.startswith(FOLDER_OPTION)]
+    return is_alive(server) and bool(named) and str(folder.resolve()) not in named
 
 
 def _endpoint(said: dict[str, Any]) -> Endpoint | None:

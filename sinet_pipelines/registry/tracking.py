@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sinet_pipelines.errors import StorageError, first_line
+from sinet_pipelines.registry.location import relocate
 from sinet_pipelines.storage.layout import file_uri, mlflow_artifacts, mlflow_database, sqlite_path, sqlite_uri
 from sinet_pipelines.storage.locks import held
 
@@ -52,6 +53,7 @@ class Tracking:
             database = sqlite_path(self.uri)
             if database is not None:
                 self._ensure_database(database)
+                relocate(database.parent)
             return MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
 
     @contextmanager

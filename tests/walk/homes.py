@@ -21,12 +21,6 @@ from sinet_pipelines.storage.tables import TableStore, content_hash
 
 APPLICATION = "predictive_maintenance"
 MODEL = "remaining_useful_life"
-MLFLOW_PATHS = (
-    ("experiments", "artifact_location"),
-    ("runs", "artifact_uri"),
-    ("model_versions", "source"),
-    ("model_versions", "storage_location"),
-)
 CONTRACTS = {
     contract.name: contract
     for module in iter_modules(schemas.__path__)
@@ -36,16 +30,8 @@ CONTRACTS = {
 
 
 def copy_home(source, target):
-    """A home as it is, elsewhere: MLflow keeps whole paths, and the servers of the one are none of the other's."""
-    shutil.copytree(source, target)
-    with closing(sqlite3.connect(target / "mlflow.db")) as database, database:
-        for table, column in MLFLOW_PATHS:
-            database.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (str(source), str(target)))
-    for report in target.glob("serving/*/*/server-*"):
-        report.unlink()
-    for named in target.glob("serving/*/*/current.json"):
-        named.unlink()
-    return target
+    """A home as it is, elsewhere: files and nothing but files."""
+    return shutil.copytree(source, target)
 
 
 def tables_of(home):

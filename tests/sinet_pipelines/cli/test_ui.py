@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -75,3 +76,18 @@ def test_stop_leaves_a_stranger_that_has_the_number_of_a_page(landed_home, capsy
 def _free_port():
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return probe.getsockname()[1]
+
+
+def test_stop_in_a_copy_of_a_home_leaves_the_pages_of_the_original(landed_home, tmp_path):
+    environment = {**os.environ, "SINET_HOME": str(landed_home)}
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], env=environment) as process:
+        try:
+            remember(landed_home, process)
+            copy = shutil.copytree(landed_home, tmp_path / "copy")
+            stop_all(home=copy, as_json=True)
+            assert process.poll() is None
+            moved = landed_home.rename(tmp_path / "moved")
+            stop_all(home=moved, as_json=True)
+            assert process.wait(timeout=10) is not None
+        finally:
+            process.kill()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,7 +16,7 @@ import pytest
 
 from sinet_pipelines.deployment.client import ask_at, infer
 from sinet_pipelines.deployment.endpoint import current, endpoint_folders, is_alive, read_current
-from sinet_pipelines.deployment.process import endpoints, is_ready, stop_all, stop_servers
+from sinet_pipelines.deployment.process import endpoints, ensure_server, is_ready, stop_all, stop_servers
 from sinet_pipelines.deployment.repository import read_manifest
 from sinet_pipelines.errors import BusyError, ModelNotFoundError, ServingError
 from tests.sinet_pipelines.deployment.served import expected_rul, publish_rul, run_script, sane_inputs
@@ -253,3 +254,40 @@ def test_the_graph_that_was_asked_for_is_the_one_served(start, folder, repositor
     said = infer(current(folder).url, "rul", sane_inputs(), version="1")
     np.testing.assert_allclose(said["rul_cycles"], expected_rul(sane_inputs(), bias=100.0), rtol=1e-6)
     assert current(folder).sha256 == read_manifest(repository, "rul", "1").sha256
+
+
+def test_a_copied_endpoint_has_no_server_and_its_end_is_not_the_originals(start, folder, tmp_path):
+    original = start("1")
+    copy = shutil.copytree(folder, tmp_path / "copied home" / "WEST" / "rul")
+    assert current(copy) is None
+    assert read_current(copy) is None
+    assert stop_servers(copy) == 0
+    assert is_ready(original)
+    assert current(folder) == original
+
+
+def test_a_copy_starts_a_server_of_its_own_beside_the_originals(start, folder, repository, tmp_path):
+    original = start("1")
+    copy = shutil.copytree(folder, tmp_path / "copied home" / "WEST" / "rul")
+    sha256 = read_manifest(repository, "rul", "1").sha256
+    own = ensure_server(copy, name="rul", region="WEST", repository=repository, model="rul", version="1", sha256=sha256)
+    try:
+        assert own.pid != original.pid
+        assert is_ready(original)
+        assert ask_at(copy, sane_inputs()).version == "1"
+    finally:
+        assert stop_servers(copy) == 1
+
+
+def test_a_moved_home_has_no_server_until_it_starts_one_at_its_new_place(start, folder, repository):
+    left = start("1")
+    moved = folder.rename(folder.with_name("moved"))
+    try:
+        assert current(moved) is None  # the old one ends itself: nothing at the old place names it
+        sha256 = read_manifest(repository, "rul", "1").sha256
+        names = {"name": "rul", "region": "WEST", "repository": repository, "model": "rul"}
+        assert ensure_server(moved, version="1", sha256=sha256, **names).pid != left.pid
+        assert not folder.exists()
+    finally:
+        stop_servers(moved)
+        os.kill(left.pid, signal.SIGTERM)

@@ -1,0 +1,62 @@
+"""Moves what MLflow's database says of a home's files to where the home is now.
+
+MLflow keeps whole paths: after a home was moved or copied they lead to the old place, or into the original.
+Before a home's database is first used, they are brought to this home's own folder, so that MLflow's pages and its stock
+client find the files as well. Other places (a bucket, a folder of somebody's choice) are left as they are.
+"""
+
+import re
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from sinet_pipelines.errors import StorageError
+from sinet_pipelines.storage.layout import file_uri, mlflow_artifacts, mlflow_database
+from sinet_pipelines.storage.locks import held
+
+# every column of MLflow 3.17's schema that holds the place of a file
+_PLACES = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+)
+_ROOT = re.compile(r"(file://.*/mlflow-artifacts)/[^/]+/?")
+_BUSY_S = 5.0
+
+
+def relocate(home: Path) -> bool:
+    """Makes MLflow's database say that the home's files are in this home; whether it said otherwise.
+
+    One transaction: a process killed in it leaves the old paths, and the next one begins again.
+
+    Raises:
+        StorageError: the database cannot be read or written.
+    """
+    database, root = mlflow_database(home), file_uri(mlflow_artifacts(home))
+    if not database.exists():
+        return False
+    try:
+        if not _other_roots(database, root):
+            return False
+        with held(home / "mlflow.lock"), closing(sqlite3.connect(database, timeout=_BUSY_S)) as connection, connection:
+            for old in _other_roots(database, root):
+                for table, column in _PLACES:
+                    connection.execute(
+                        f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?",  # noqa: S608
+                        (f"{root}/", len(old) + 2, len(old) + 1, f"{old}/"),
+                    )
+    except sqlite3.Error as error:
+        raise StorageError(f"{database} cannot be read: {error}; look at it with MLflow itself") from error
+    return True
+
+
+def _other_roots(database: Path, root: str) -> set[str]:
+    """The roots of homes under which the database places experiments, but for this home's."""
+    with closing(sqlite3.connect(f"{file_uri(database)}?mode=ro", uri=True, timeout=_BUSY_S)) as connection:
+        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'experiments'").fetchall():
+            return set()
+        places = connection.execute("SELECT DISTINCT artifact_location FROM experiments").fetchall()
+    found = {match.group(1) for (place,) in places if (match := _ROOT.fullmatch(place or ""))}
+    return found - {root}
