@@ -24,6 +24,7 @@ from resources.settings import settings
 from resources.tracking import tracking_resource
 from schedules.automation import with_condition
 from schedules.calendar import nightly_repair, weekly_training
+from schedules.following import alias
 from schedules.sensors import drift, landing
 
 STAGES = {
@@ -76,6 +77,7 @@ defs = dg.Definitions(
     sensors=[
         landing,
         drift,
+        alias,
         dg.AutomationConditionSensorDefinition(
             "what_follows",
             target=dg.AssetSelection.all(),

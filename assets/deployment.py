@@ -1,5 +1,9 @@
 """Deployment: the champion in, an answering endpoint and the fleet's predictions out."""
 
+import hashlib
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 import dagster as dg
 import polars as pl
 
@@ -11,12 +15,16 @@ from assets.regional import here, per_region
 from assets.reports import entries_of, made
 from resources.keys import global_key, regional_key
 from resources.placement import bind
-from sinet_pipelines.errors import ModelNotFoundError
+from sinet_pipelines.errors import ModelNotFoundError, StorageError
 from sinet_pipelines.features.completeness import NEEDED
 from sinet_pipelines.regions import EAST, WEST, Region
 from sinet_pipelines.schemas.contract import DataClass
 from sinet_pipelines.schemas.features import FLEET_PREDICTIONS, LIVE_SEQUENCES
 from sinet_pipelines.schemas.telemetry import VALIDATED_TELEMETRY
+from sinet_pipelines.storage.blobs import is_blob_name
+
+if TYPE_CHECKING:
+    from sinet_pipelines.registry.versions import Version
 
 CODE_VERSION = "1"
 READY = "endpoint_answers_sanely"
@@ -43,11 +51,7 @@ def endpoint(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     A running server of the same bytes is kept; else a new one is started and asked before the old one ends.
     """
     serving, regimes = context.resources.serving, newest_regimes(here(context, EAST))
-    registry = context.resources.registry
-    champion = registry.champion(MODEL)
-    if champion is None:
-        raise ModelNotFoundError(f"{MODEL} has no champion; materialise registered_model with a verdict that says yes")
-    graph = registry.load(champion)
+    champion, graph = _champion(context)
     served = serving.serve(champion, graph, region=WEST, regimes=regimes)
     answered = serving.ask_sample(MODEL, region=WEST, regimes=regimes)
     return made(
@@ -70,6 +74,26 @@ def endpoint(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
             )
         ],
     )
+
+
+def _champion(context: dg.AssetExecutionContext) -> "tuple[Version, bytes]":
+    """The version that the alias names and its graph; a file that MLflow lost is taken from WEST's blobs.
+
+    Raises:
+        ModelNotFoundError: the alias names no version that can be served; the message says why.
+        StorageError: the graph is nowhere.
+    """
+    registry, blobs = context.resources.registry, here(context, WEST).blobs
+    champion = registry.champion(MODEL)
+    if champion is None:
+        raise ModelNotFoundError(registry.why_not(MODEL) or f"{MODEL} has no version with the alias champion")
+    try:
+        graph = registry.load(champion)
+    except StorageError:
+        if not is_blob_name(champion.sha256) or not blobs.has(champion.sha256):
+            raise
+        graph = blobs.get(champion.sha256)
+    return replace(champion, sha256=hashlib.sha256(graph).hexdigest()), graph
 
 
 @per_region

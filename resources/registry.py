@@ -7,8 +7,10 @@ from pathlib import Path
 import dagster as dg
 
 from sinet_pipelines.registry import versions
+from sinet_pipelines.registry.alias import named_by
 from sinet_pipelines.registry.tracking import Tracking, tracking_of
 from sinet_pipelines.registry.versions import CHAMPION, Version
+from sinet_pipelines.storage.layout import sqlite_path
 
 
 class RegistryResource(dg.ConfigurableResource):
@@ -54,6 +56,11 @@ class RegistryResource(dg.ConfigurableResource):
     def champion(self, name: str) -> Version | None:
         """The version that serves, None where none does."""
         return versions.get_champion(self.tracking, name)
+
+    def why_not(self, name: str) -> str:
+        """Why the version that the champion's alias names cannot be served; empty where it can."""
+        database = sqlite_path(self.tracking_uri)
+        return "" if database is None else named_by(database.parent, name).reason
 
     def load(self, version: Version) -> bytes:
         """The version's file, checked against the hash it was registered under."""

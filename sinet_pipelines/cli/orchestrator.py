@@ -204,3 +204,12 @@ def dead_endpoints(home: Path) -> "list[dg.AssetKey]":
 
     champions = [one for one in endpoints(home) if one["name"] == one["model"]]
     return [] if any(one["ready"] for one in champions) else [AssetKey(["predictive_maintenance", "endpoint"])]
+
+
+def endpoints_behind(home: Path) -> "list[dg.AssetKey]":
+    """The champion's endpoint, if its server answers with another version than the one that has the alias in MLflow."""
+    from dagster import AssetKey
+
+    from sinet_pipelines.deployment.following import follow
+
+    return [AssetKey(["predictive_maintenance", "endpoint"])] if any(one.is_behind for one in follow(home)) else []

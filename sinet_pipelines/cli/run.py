@@ -145,9 +145,9 @@ def _first_of(planned: list[Any]) -> list[Any]:
 
 def _plan(instance: "DagsterInstance", graph: Any, home: Path) -> list[Any]:
     from schedules.backfills import plan_repair
-    from sinet_pipelines.cli.orchestrator import dead_endpoints
+    from sinet_pipelines.cli.orchestrator import dead_endpoints, endpoints_behind
 
-    return plan_repair(instance, graph, home, also=dead_endpoints(home))
+    return plan_repair(instance, graph, home, also={*dead_endpoints(home), *endpoints_behind(home)})
 
 
 def _execute(instance: "DagsterInstance", planned: Any, console: Console) -> tuple[RunProgress, list[AssetFailure]]:

@@ -36,8 +36,18 @@ def show_status(*, home: Path | None, project: Path | None, as_json: bool) -> No
     for endpoint in facts["endpoints"]:
         ready = "ready" if endpoint["ready"] else "not answering"
         console.print(f"endpoint {endpoint['name']} in {endpoint['region']} at {endpoint['url']}: {ready}")
+    print_following(console, Path(facts["home"]))
     if not facts["endpoints"]:
         console.print("endpoint: no server runs; `sinet run` starts the champion's")
+
+
+def print_following(console: Console, home: Path) -> None:
+    """Says where an endpoint serves another version than the one that has the alias in MLflow, and why."""
+    from sinet_pipelines.deployment.following import follow
+
+    for endpoint in follow(home):
+        if endpoint.reason:
+            console.print(f"endpoint: {endpoint.reason}", highlight=False, markup=False)
 
 
 def read_status(home: Path, project: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sinet_pipelines.cli.home import find_project
-from sinet_pipelines.cli.status import COLOURS, read_status, short_name
+from sinet_pipelines.cli.status import COLOURS, print_following, read_status, short_name
 from sinet_pipelines.errors import FailedError
 
 if TYPE_CHECKING:
@@ -123,6 +123,7 @@ def _print_judgement(console: Console, facts: dict[str, Any], figures: dict[str,
             f"at {endpoint['url']}, {state}",
             highlight=False,
         )
+    print_following(console, Path(facts["home"]))
     command = Path(sys.argv[0])
     spelled = ".venv/bin/sinet" if command.parent.name == "bin" else "sinet"
     console.print(f"ask it: {spelled} predict        look: make ui        end it: make stop", highlight=False)

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
 from sinet_pipelines.errors import ModelNotFoundError, StorageError
+from sinet_pipelines.registry.alias import CHAMPION, SOURCE
 from sinet_pipelines.registry.runs import keep_files
 from sinet_pipelines.registry.tracking import Tracking
 
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
-CHAMPION = "champion"
 MODEL_FILE = "model.onnx"
 SHA_TAG = "sha256"
 FAMILY_TAG = "family"
@@ -43,6 +44,7 @@ class Version:
         aliases: in alphabetical order.
         tags: everything said about it.
         created_at: instant of its registration, UTC.
+        source: where its file is: a folder named by the SHA-256, or what somebody registered by hand.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Version:
     aliases: tuple[str, ...]
     tags: Mapping[str, str]
     created_at: datetime
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -98,10 +101,11 @@ def register(
     sha256 = hashlib.sha256(content).hexdigest()
     with tracking.alone() as client:
         _ensure_model(client, name)
-        found = client.search_model_versions(f"name = '{name}' and tags.{SHA_TAG} = '{sha256}'")
+        found = [one for one in _all_pages(client, f"name = '{name}'") if _is_of(one, sha256)]
         if found:
             version = min(found, key=lambda v: int(v.version))
-            for key, value in (tags or {}).items():
+            own = {SHA_TAG: sha256, FAMILY_TAG: family, FILE_TAG: file}
+            for key, value in {**(tags or {}), **own}.items():
                 if version.tags.get(key) != value:
                     client.set_model_version_tag(name, version.version, key, value)
         else:
@@ -167,31 +171,57 @@ def promotions(tracking: Tracking, name: str, *, alias: str = CHAMPION) -> list[
 
 
 def load_artifact(tracking: Tracking, version: Version) -> bytes:
-    """The version's file.
+    """The version's file, checked against the hash that names its folder: tags and runs may be edited on MLflow's page.
 
     Raises:
-        ModelNotFoundError: the version was registered by hand and names no file.
+        ModelNotFoundError: the version was registered by hand and is no file of ours.
         StorageError: the file is gone, or its bytes are not those that were registered.
     """
-    from mlflow.exceptions import MlflowException
-
-    if FILE_TAG not in version.tags:
-        raise ModelNotFoundError(f"{version.name} version {version.version} names no file; register its bytes instead")
-    path = f"{_folder(version.sha256)}/{version.tags[FILE_TAG]}"
-    with tempfile.TemporaryDirectory() as scratch:
-        try:
-            content = Path(tracking.client.download_artifacts(version.run_id, path, scratch)).read_bytes()
-        except (MlflowException, OSError) as error:
-            raise StorageError(
-                f"{path} of {version.name} version {version.version} is gone from run {version.run_id}; train it again"
-            ) from error
+    named = SOURCE.search(version.source)
+    if named is None:
+        raise ModelNotFoundError(
+            f"{version.name} version {version.version} was registered by hand and holds no graph of ours; "
+            "register its bytes instead"
+        )
+    content = _read_file(tracking, version, folder=f"models/{named['sha256']}")
     found = hashlib.sha256(content).hexdigest()
-    if found != version.sha256:
+    if not found.startswith(named["sha256"]):
         raise StorageError(
-            f"{version.name} version {version.version} holds {found[:16]}, registered was {version.sha256[:16]}: its "
+            f"{version.name} version {version.version} holds {found[:16]}, registered was {named['sha256']}: its "
             "file was changed; restore it or register the model again"
         )
     return content
+
+
+def _read_file(tracking: Tracking, version: Version, *, folder: str) -> bytes:
+    """The version's file: from its place on this machine, else through MLflow."""
+    from mlflow.exceptions import MlflowException
+
+    name = version.tags.get(FILE_TAG, MODEL_FILE)
+    try:
+        if version.source.startswith("file:"):
+            place = Path(unquote(urlsplit(version.source).path))
+            return _file_in(place, name).read_bytes()
+        with tempfile.TemporaryDirectory() as scratch:
+            path = tracking.client.download_artifacts(version.run_id, f"{folder}/{name}", scratch)
+            return Path(path).read_bytes()
+    except (MlflowException, OSError) as error:
+        raise StorageError(
+            f"{folder} of {version.name} version {version.version} is gone from run {version.run_id}; train it again"
+        ) from error
+
+
+def _file_in(folder: Path, name: str) -> Path:
+    """The version's file: that of the name, or the only graph where somebody edited the tag that holds the name."""
+    graphs = sorted(folder.glob(f"*{Path(MODEL_FILE).suffix}"))
+    named = folder / Path(name).name
+    return named if named.is_file() or len(graphs) != 1 else graphs[0]
+
+
+def _is_of(version: "ModelVersion", sha256: str) -> bool:
+    """Whether a version holds these bytes, whatever was edited of its tags."""
+    folder = SOURCE.search(version.source or "")
+    return folder["sha256"] == sha256[:16] if folder else version.tags.get(SHA_TAG) == sha256
 
 
 def _folder(sha256: str) -> str:
@@ -245,10 +275,17 @@ def _read(version: "ModelVersion", aliases: Mapping[str, int]) -> Version:
     return Version(
         name=version.name,
         version=number,
-        sha256=version.tags.get(SHA_TAG, ""),
+        sha256=_sha256_of(version),
         family=version.tags.get(FAMILY_TAG, ""),
         run_id=version.run_id,
         aliases=tuple(sorted(alias for alias, holder in aliases.items() if holder == number)),
         tags=dict(version.tags),
         created_at=datetime.fromtimestamp(version.creation_timestamp / 1000, UTC),
+        source=version.source or "",
     )
+
+
+def _sha256_of(version: "ModelVersion") -> str:
+    """Its tag's; where somebody edited the tag, the digits that name the version's folder."""
+    tag, folder = version.tags.get(SHA_TAG, ""), SOURCE.search(version.source or "")
+    return tag if folder is None or tag.startswith(folder["sha256"]) else folder["sha256"]

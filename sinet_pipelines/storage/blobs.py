@@ -15,6 +15,11 @@ _NAME = re.compile(r"[0-9a-f]{64}")
 _REF = re.compile(r"[a-z][a-z0-9_]*(/[a-z][a-z0-9_]*)*")
 
 
+def is_blob_name(word: str) -> bool:
+    """Whether this is a SHA-256 in hex, under which a blob can be kept."""
+    return _NAME.fullmatch(word) is not None
+
+
 @dataclass(frozen=True)
 class BlobStore:
     """Blobs under one folder, spread over 256 subfolders by their first two digits.

@@ -46,4 +46,4 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
 def ensure_rul(folder: Path, repository: Path, version: str, **options) -> Endpoint:
     sha256 = read_manifest(repository, "rul", version).sha256
     named = {"name": "rul", "region": "WEST", "repository": repository, "model": "rul"}
-    return ensure_server(folder, version=version, sha256=sha256, **named, **options)
+    return ensure_server(folder, version=version, sha256=sha256, **{**named, **options})

@@ -1,0 +1,95 @@
+"""Which version an alias names now and whether it can be served, read from MLflow's SQLite file in milliseconds.
+
+Whoever moves the alias (the platform, a person on MLflow's page, a program by its client) decides what is served. What
+cannot be followed has a reason here: the version was deleted, its file is gone, the model was renamed.
+"""
+
+import re
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from sinet_pipelines.errors import StorageError
+from sinet_pipelines.storage.layout import file_uri, mlflow_database
+
+CHAMPION = "champion"
+GIVE_IT = "give the alias to a version on MLflow's page"
+_BUSY_S = 5.0
+# where `versions.register` keeps a version's file: the folder is named by the SHA-256 of its bytes
+SOURCE = re.compile(r"/models/(?P<sha256>[0-9a-f]{16})/?$")
+
+
+@dataclass(frozen=True)
+class Named:
+    """What an alias names.
+
+    Attributes:
+        version: its number; None where the alias names none that is there.
+        sha256: the first 16 hex digits of its file's SHA-256; empty where it has no file of ours.
+        reason: why it cannot be served, with what to do; empty where it can.
+    """
+
+    version: int | None
+    sha256: str
+    reason: str = ""
+
+
+def named_by(home: Path, name: str, *, alias: str = CHAMPION) -> Named:
+    """What the alias of a model names now.
+
+    Args:
+        home: whose MLflow store is asked.
+        name: of the registered model.
+        alias: of one of its versions.
+
+    Raises:
+        StorageError: MLflow's database cannot be read.
+    """
+    database = mlflow_database(home)
+    if not database.exists():
+        return Named(None, "", f"no model is registered in {home} yet; `sinet run` registers one")
+    try:
+        with closing(sqlite3.connect(f"{file_uri(database)}?mode=ro", uri=True, timeout=_BUSY_S)) as connection:
+            return _named(connection, name, alias)
+    except sqlite3.Error as error:
+        raise StorageError(f"{database} cannot be read: {error}; look at it with MLflow itself") from error
+
+
+def _named(connection: sqlite3.Connection, name: str, alias: str) -> Named:
+    models = [found for (found,) in connection.execute("SELECT name FROM registered_models ORDER BY name")]
+    if name not in models:
+        there = ", ".join(models) or "none"
+        cure = "rename it back, or `sinet run` after its deletion registers the model again"
+        return Named(None, "", f"MLflow has no model {name} (there is: {there}): it was renamed or deleted; {cure}")
+    found = connection.execute(
+        "SELECT version FROM registered_model_aliases WHERE name = ? AND alias = ?", (name, alias)
+    ).fetchone()
+    if found is None:
+        return Named(None, "", f"no version of {name} has the alias {alias}: it was taken away; {GIVE_IT}")
+    version = int(found[0])
+    row = connection.execute(
+        "SELECT source FROM model_versions WHERE name = ? AND version = ? AND current_stage <> 'Deleted_Internal'",
+        (name, version),
+    ).fetchone()
+    if row is None:
+        return Named(None, "", f"version {version} of {name}, which has the alias {alias}, was deleted; {GIVE_IT}")
+    folder = SOURCE.search(row[0] or "")
+    if folder is None:
+        return Named(
+            version,
+            "",
+            f"version {version} of {name}, which has the alias {alias}, was registered by hand and holds no graph of "
+            f"ours (its source: {row[0] or 'none'}); {GIVE_IT} that `sinet run` registered",
+        )
+    sha256 = folder["sha256"]
+    path = Path(unquote(urlsplit(row[0]).path))
+    if row[0].startswith("file:") and not any(path.glob("*.onnx")):
+        return Named(
+            version,
+            sha256,
+            f"the file of version {version} of {name}, which has the alias {alias}, is gone from {path}; `sinet run` "
+            f"registers the newest model again, for an older one {GIVE_IT}",
+        )
+    return Named(version, sha256)

@@ -1,0 +1,78 @@
+"""The sensor on MLflow's alias: one request a move, and a reason where there is nothing to follow."""
+
+import dagster as dg
+import pytest
+
+from resources.settings import settings
+from schedules.following import alias
+from sinet_pipelines.deployment.process import stop_servers
+from sinet_pipelines.deployment.repository import MODEL_FILE
+from sinet_pipelines.registry.runs import RunRecord, log_run
+from sinet_pipelines.registry.tracking import tracking_of
+from sinet_pipelines.registry.versions import register
+from sinet_pipelines.storage.locks import RUN_LOCK, held
+from tests.sinet_pipelines.deployment.conftest import ensure_rul
+from tests.sinet_pipelines.deployment.served import publish_rul
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("SINET_HOME", str(tmp_path))
+    settings.cache_clear()
+    yield tmp_path
+    settings.cache_clear()
+
+
+def evaluate(instance):
+    return list(alias(dg.build_sensor_context(instance=instance)))
+
+
+def test_a_home_without_endpoints_is_skipped(home):
+    with dg.DagsterInstance.ephemeral() as instance:
+        (tick,) = evaluate(instance)
+    assert tick.skip_message == "every endpoint serves the version that its alias names"
+
+
+def test_each_move_of_the_alias_requests_the_endpoint_once(home):
+    models, tracking = home / "serving" / "models", tracking_of(home)
+    run = log_run(tracking, RunRecord("fleet", "trees", {}, {}, {}, ""), key="one").run_id
+    for version in ("1", "2"):
+        publish_rul(models, version, bias=100.0 * int(version))
+        content = (models / "rul" / version / MODEL_FILE).read_bytes()
+        register(tracking, "rul", content, family="trees", run_id=run, alias="champion")
+    folder = home / "serving" / "WEST" / "rul"
+    ensure_rul(folder, models, "1")
+    try:
+        with dg.DagsterInstance.ephemeral() as instance:
+            (request,) = evaluate(instance)
+            assert [key.path[-1] for key in request.asset_selection] == ["endpoint"]
+            assert request.tags["sinet/reason"] == "rul: the alias champion names version 2, served is version 1"
+            assert [again.run_key for again in evaluate(instance)] == [request.run_key]
+            with held(home / RUN_LOCK):
+                assert "`sinet run` is at work" in evaluate(instance)[0].skip_message
+            tracking.client.delete_registered_model_alias("rul", "champion")
+            (tick,) = evaluate(instance)
+            assert "version 1 is served on, although no version of rul has the alias champion" in tick.skip_message
+            tracking.client.set_registered_model_alias("rul", "champion", "1")
+            assert isinstance(evaluate(instance)[0], dg.SkipReason)
+    finally:
+        stop_servers(folder)
+
+
+def test_a_database_that_cannot_be_read_is_a_reason_and_no_crash(home):
+    models = home / "serving" / "models"
+    publish_rul(models, "1", bias=1.0)
+    folder = home / "serving" / "WEST" / "rul"
+    ensure_rul(folder, models, "1")
+    try:
+        (home / "mlflow.db").write_bytes(b"no database")
+        with dg.DagsterInstance.ephemeral() as instance:
+            (tick,) = evaluate(instance)
+        assert "mlflow.db cannot be read" in tick.skip_message
+    finally:
+        stop_servers(folder)
+
+
+def test_it_is_on_by_default_and_looks_within_a_minute():
+    assert alias.default_status == dg.DefaultSensorStatus.RUNNING
+    assert alias.minimum_interval_seconds <= 60
