@@ -6,7 +6,9 @@ from typing import Any
 
 import dagster as dg
 
+from resources.markdown import shown
 from resources.placement import HARDWARE_TAG, JOB_TAG, NEEDS_TAG, REGION_TAG
+from sinet_pipelines.markdown import Markdown, code, code_block, together
 from sinet_pipelines.placement.needs import Needs
 
 SHORT = ("container_config", "pod_spec_config", "job_spec_config")  # labels stand among the kinds and tags already
@@ -36,12 +38,11 @@ def binding_entries(tags: Mapping[str, Any], *, name: str) -> dict[str, Any]:
     short = {part.removesuffix("_config"): job[part] for part in SHORT}
     limits = job["container_config"]["resources"]["limits"]  # requests are the same
     short["container"] = {**short["container"], "resources": {"limits": limits}}
+    whole = Markdown(f"{code(f'sinet render {name}')} shows all of it.")
     return {
         "runs_in": f"{tags[REGION_TAG]} on {tags[HARDWARE_TAG]}",
         "needs": _told(needs, tags[HARDWARE_TAG]),
-        "job": dg.MetadataValue.md(
-            "\n".join(["```yaml", *_yaml(short), "```", f"`sinet render {name}` shows all of it."])
-        ),
+        "job": shown(together(code_block(_yaml(short), "yaml"), whole)),
     }
 
 

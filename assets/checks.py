@@ -5,7 +5,9 @@ from collections.abc import Mapping
 import dagster as dg
 
 from resources.keys import CONTRACT_CHECK
+from resources.markdown import shown
 from resources.versions import INPUTS_ENTRY
+from sinet_pipelines.markdown import Markdown, points, table
 from sinet_pipelines.schemas.contract import Contract
 from sinet_pipelines.validation.judge import DayVerdict
 
@@ -39,9 +41,9 @@ def day_evaluation(key: dg.AssetKey, verdict: DayVerdict, *, inputs: str) -> dg.
         INPUTS_ENTRY: dg.MetadataValue.text(inputs),
     }
     if verdict.faults:
-        metadata["faults"] = dg.MetadataValue.md("\n".join(f"- {fault}" for fault in verdict.faults))
+        metadata["faults"] = shown(points(verdict.faults))
     if verdict.broken_rules:
-        metadata["broken_rules"] = dg.MetadataValue.md(_as_table(verdict.broken_rules))
+        metadata["broken_rules"] = shown(_as_table(verdict.broken_rules))
     return dg.AssetCheckEvaluation(
         asset_key=key,
         check_name=CONTRACT_CHECK,
@@ -52,6 +54,5 @@ def day_evaluation(key: dg.AssetKey, verdict: DayVerdict, *, inputs: str) -> dg.
     )
 
 
-def _as_table(broken_rules: Mapping[str, int]) -> str:
-    lines = [f"| {count} | {rule} |" for rule, count in broken_rules.items()]
-    return "\n".join(["| rows | rule |", "|---:|---|", *lines])
+def _as_table(broken_rules: Mapping[str, int]) -> Markdown:
+    return table(("rows", "rule"), ((count, rule) for rule, count in broken_rules.items()), numeric=(0,))

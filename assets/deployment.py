@@ -14,9 +14,11 @@ from assets.pictures import behind, glance
 from assets.regional import here, per_region
 from assets.reports import entries_of, made
 from resources.keys import global_key, regional_key
+from resources.markdown import shown
 from resources.placement import bind
 from sinet_pipelines.errors import ModelNotFoundError, StorageError
 from sinet_pipelines.features.completeness import NEEDED
+from sinet_pipelines.markdown import code
 from sinet_pipelines.regions import EAST, WEST, Region
 from sinet_pipelines.schemas.contract import DataClass
 from sinet_pipelines.schemas.features import FLEET_PREDICTIONS, LIVE_SEQUENCES
@@ -62,7 +64,7 @@ def endpoint(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
             "version": champion.version,
             "url": dg.MetadataValue.url(served.url),
             "grpc": served.grpc,
-            "ask_it": dg.MetadataValue.md("`sinet predict`"),
+            "ask_it": shown(code("sinet predict")),
             "pid": served.pid,
         },
         checks=[

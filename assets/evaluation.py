@@ -14,6 +14,7 @@ from assets.pictures import glance_of_bars, keep_pictures
 from assets.regional import here, per_region
 from assets.reports import agreements_entry, entries_of, made
 from resources.keys import everywhere, global_key, regional_key
+from resources.markdown import shown
 from resources.placement import bind
 from resources.regions import RegionResource
 from sinet_pipelines.errors import ContractError
@@ -23,6 +24,7 @@ from sinet_pipelines.features.sequences import (
     sequences_from_table,
     sequences_to_table,
 )
+from sinet_pipelines.markdown import Markdown, table
 from sinet_pipelines.models.families import YARDSTICKS, family
 from sinet_pipelines.regions import EAST, REGIONS, Region
 from sinet_pipelines.schemas.contract import DataClass
@@ -206,8 +208,8 @@ def evaluation(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
             "score_capped": round(own["score_capped"], 1),
             "error_by_true_rul": _error_glance(rows, answers[choice.name]),
             "choice": choice.reason,
-            "by_slice": dg.MetadataValue.md(_slices(results, challenger=choice.name)),
-            "coverage": dg.MetadataValue.md(_coverage_table(covered)),
+            "by_slice": shown(_slices(results, challenger=choice.name)),
+            "coverage": shown(_coverage_table(covered)),
             **keep_pictures(place.blobs, "evaluation", _plots(rows, answers[choice.name], candidates[choice.name])),
             "dagster/row_count": written.rows,
         },
@@ -295,13 +297,12 @@ def _live(covered: pl.DataFrame) -> tuple[int, int]:
     return 0, 0
 
 
-def _coverage_table(covered: pl.DataFrame) -> str:
-    lines = ["| engines | region | n | inside | share | chance allows |", "|---|---|---:|---:|---:|---|"]
+def _coverage_table(covered: pl.DataFrame) -> Markdown:
+    rows = []
     for row in covered.iter_rows(named=True):
         band = "asked eight times each" if row["least"] is None else f"{row['least']} to {row['most']}"
-        share = f"{row['share']:.1%}"
-        lines.append(f"| {row['origin']} | {row['region']} | {row['n']} | {row['covered']} | {share} | {band} |")
-    return "\n".join(lines)
+        rows.append((row["origin"], row["region"], row["n"], row["covered"], f"{row['share']:.1%}", band))
+    return table(("engines", "region", "n", "inside", "share", "chance allows"), rows, numeric=(2, 3, 4))
 
 
 def _answers(rows: pl.DataFrame, predicted: np.ndarray) -> pl.DataFrame:
@@ -336,13 +337,13 @@ def sequences_of_all(context: dg.AssetExecutionContext) -> Sequences:
     return sequences_from_table(parts.sort("unit", "cycle").to_arrow())
 
 
-def _slices(results: pl.DataFrame, *, challenger: str) -> str:
+def _slices(results: pl.DataFrame, *, challenger: str) -> Markdown:
     """Capped RMSE by slice: the challenger, its yardsticks, then the other candidates."""
     index = ["slice", "value", "engines", "n"]
     wide = results.pivot(on="predictor", index=index, values="rmse_capped", maintain_order=True)
     names = [challenger, *YARDSTICKS, *(name for name in CANDIDATES if name != challenger)]
-    lines = [f"| RMSE in cycles | engines | rows | {' | '.join(names)} |", "|---|" + "---:|" * (2 + len(names))]
-    for row in wide.iter_rows(named=True):
-        errors = " | ".join(f"{row[name]:.2f}" for name in names)
-        lines.append(f"| {row['value']} | {row['engines']} | {row['n']} | {errors} |")
-    return "\n".join(lines)
+    rows = [
+        (row["value"], row["engines"], row["n"], *(f"{row[name]:.2f}" for name in names))
+        for row in wide.iter_rows(named=True)
+    ]
+    return table(("RMSE in cycles", "engines", "rows", *names), rows, numeric=range(1, 3 + len(names)))

@@ -13,6 +13,7 @@ from assets.lineage import copied
 from assets.regional import here, per_region
 from assets.reports import entries_of, schema_of
 from resources.keys import UNUSED_CHECK, regional_key
+from resources.markdown import shown
 from resources.placement import OWNERS, REGION_TAG, bind, bind_check
 from resources.regions import RegionResource
 from resources.unused import evaluation, unused_files
@@ -21,6 +22,7 @@ from sinet_pipelines.ingestion.drops import Fault
 from sinet_pipelines.ingestion.events import EventKind
 from sinet_pipelines.ingestion.landing import LandingZone, RawDay
 from sinet_pipelines.ingestion.large_days import LargeDay
+from sinet_pipelines.markdown import points
 from sinet_pipelines.regions import REGIONS, Region
 from sinet_pipelines.schemas.contract import Contract, DataClass
 from sinet_pipelines.schemas.events import FAILURE_EVENTS, TRUTH_EVENTS
@@ -139,7 +141,7 @@ def _told(faults: Sequence[Fault]) -> dict[str, Any]:
         return {}
     return {
         "file_faults": len(faults),
-        "what_was_wrong": dg.MetadataValue.md("\n".join(f"- {f.message}" for f in faults)),
+        "what_was_wrong": shown(points(f.message for f in faults)),
     }
 
 

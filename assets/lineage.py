@@ -10,6 +10,8 @@ from typing import Any
 
 import dagster as dg
 
+from resources.markdown import shown
+from sinet_pipelines.markdown import Markdown, code, table, words
 from sinet_pipelines.schemas.contract import Contract
 from sinet_pipelines.schemas.features import FEATURE_NAMES, LIVE_SEQUENCES, SCALED_SENSORS, WINDOW_FEATURES
 from sinet_pipelines.schemas.telemetry import CHANNELS, SETTING_NAMES, VALIDATED_TELEMETRY
@@ -83,18 +85,17 @@ def lineage_entries(sources: Sources) -> dict[str, Any]:
     if not sources:
         return {}
     return {
-        "columns_made_from": dg.MetadataValue.md(_as_table(sources)),
+        "columns_made_from": shown(_as_table(sources)),
         "dagster/column_lineage": dg.TableColumnLineage({name: list(deps) for name, deps in sources.items()}),
     }
 
 
-def _as_table(sources: Sources) -> str:
+def _as_table(sources: Sources) -> Markdown:
     """One line for the columns that are made alike."""
     alike: dict[str, list[str]] = {}
     for name, deps in sources.items():
         alike.setdefault(_told(name, deps), []).append(name)
-    lines = [f"| {_listed(names)} | {told} |" for told, names in alike.items()]
-    return "\n".join(["| columns | made from |", "|---|---|", *lines])
+    return table(("columns", "made from"), ((_listed(names), Markdown(told)) for told, names in alike.items()))
 
 
 def _told(name: str, deps: Iterable[dg.TableColumnDep]) -> str:
@@ -103,11 +104,13 @@ def _told(name: str, deps: Iterable[dg.TableColumnDep]) -> str:
         columns_of.setdefault(dep.asset_key, []).append(dep.column_name)
     alike: dict[tuple[str, str], list[str]] = {}
     for key, columns in columns_of.items():
-        said = "the same" if columns == [name] else ", ".join(f"`{column}`" for column in columns)
+        said = "the same" if columns == [name] else ", ".join(map(code, columns))
         alike.setdefault((said, key.path[-1]), []).append(key.path[0])
-    return "; ".join(f"{said} of {table} in {', '.join(regions)}" for (said, table), regions in alike.items())
+    return "; ".join(
+        f"{said} of {words(name)} in {words(', '.join(regions))}" for (said, name), regions in alike.items()
+    )
 
 
-def _listed(names: list[str]) -> str:
+def _listed(names: list[str]) -> Markdown:
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(f"`{name}`" for name in names[:SHOWN]) + more
+    return Markdown(", ".join(map(code, names[:SHOWN])) + more)

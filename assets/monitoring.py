@@ -13,9 +13,11 @@ from assets.pictures import behind, glance, glance_of_bars
 from assets.regional import here, per_region
 from assets.reports import entries_of, made
 from resources.keys import DRIFT_CHECK, regional_key
+from resources.markdown import shown
 from resources.placement import bind
 from resources.settings import settings
 from resources.versions import INPUTS_ENTRY, VERSION_TAG, days_made
+from sinet_pipelines.markdown import table
 from sinet_pipelines.metrics.coverage import covered_band
 from sinet_pipelines.monitoring.freshness import Freshness, count_by_day, freshness_of
 from sinet_pipelines.monitoring.input_drift import (
@@ -123,10 +125,10 @@ def _numbers(judged: DayDrift) -> dict[str, Any]:
     if judged.why_not:
         return {"not_compared": judged.why_not}
     worst = judged.features.row(0, named=True)
-    lines = ["| feature | psi | limit | ks | p adjusted | drifted |", "|---|---:|---:|---:|---:|---|"]
-    lines += [
-        f"| {row['feature']} | {row['psi']:.2f} | {row['psi_limit']:.2f} | {row['ks']:.2f} | {row['p_adjusted']:.1e} "
-        f"| {'yes' if row['drifted'] else ''} |"
+    head = ("feature", "psi", "limit", "ks", "p adjusted", "drifted")
+    rows = [
+        (row["feature"], *(f"{row[name]:.2f}" for name in ("psi", "psi_limit", "ks")))
+        + (f"{row['p_adjusted']:.1e}", "yes" if row["drifted"] else "")
         for row in judged.features.head(WORST).iter_rows(named=True)
     ]
     return {
@@ -137,7 +139,7 @@ def _numbers(judged: DayDrift) -> dict[str, Any]:
         "rows": worst["rows"],
         "engines": worst["engines"],
         "rows_of_no_known_age": judged.passed_over,
-        "worst_features": dg.MetadataValue.md("\n".join(lines)),
+        "worst_features": shown(table(head, rows, numeric=range(1, 5))),
     }
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import dagster as dg
 from numpy.typing import ArrayLike
 
+from resources.markdown import shown
 from sinet_pipelines.pictures.canvas import markdown_image
 from sinet_pipelines.pictures.sparkline import bars, sparkline
 from sinet_pipelines.storage.blobs import BlobStore
@@ -12,17 +13,17 @@ from sinet_pipelines.storage.blobs import BlobStore
 
 def glance(values: ArrayLike, *, label: str, unit: str = "", limit: float | None = None) -> dg.MetadataValue:
     """A line through a series, drawn in the page itself, with its last value and range in words."""
-    return dg.MetadataValue.md(sparkline(values, label=label, unit=unit, limit=limit))
+    return shown(sparkline(values, label=label, unit=unit, limit=limit))
 
 
 def glance_of_bars(values: ArrayLike, *, label: str, unit: str = "", limit: float | None = None) -> dg.MetadataValue:
     """The same with a bar for each value: for counts, of which none is a value too."""
-    return dg.MetadataValue.md(bars(values, label=label, unit=unit, limit=limit))
+    return shown(bars(values, label=label, unit=unit, limit=limit))
 
 
 def behind(png: bytes, *, label: str) -> dg.MetadataValue:
     """A whole chart: the page hides markdown this long behind `[Show Markdown]`, which opens the picture."""
-    return dg.MetadataValue.md(markdown_image(png, label=label))
+    return shown(markdown_image(png, label=label))
 
 
 NAMES = (

@@ -16,6 +16,7 @@ from assets.pictures import keep_pictures
 from assets.regional import here, per_region
 from assets.reports import agreements_entry, entries_of, made
 from resources.keys import everywhere, global_key, regional_key
+from resources.markdown import shown
 from resources.placement import bind
 from sinet_pipelines.errors import QuantizationError
 from sinet_pipelines.evaluation.gate import Verdict
@@ -23,6 +24,7 @@ from sinet_pipelines.features.calibration import rows_of_each_regime
 from sinet_pipelines.features.regimes import OperatingRegimes
 from sinet_pipelines.features.sequences import sequence_windows, sequences_from_table, sequences_to_table
 from sinet_pipelines.features.splits import held_out
+from sinet_pipelines.markdown import Markdown, points, table
 from sinet_pipelines.regions import EAST, REGIONS, WEST, Region
 from sinet_pipelines.schemas.contract import DataClass
 from sinet_pipelines.schemas.features import (
@@ -143,7 +145,7 @@ def onnx_models(context: dg.AssetExecutionContext) -> Iterator[dg.AssetCheckResu
         entries={
             "agreement": said,
             **{f"{name}_bytes": len(graph) for name, graph in graphs.items()},
-            "sha256": dg.MetadataValue.md("\n".join(f"- {name}: `{blob}`" for name, blob in blobs.items())),
+            "sha256": shown(points(f"{name}: {blob}" for name, blob in blobs.items())),
         },
     )
 
@@ -257,12 +259,12 @@ def served_graph(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     )
     entrants = [*(Entrant(name, errors[name], costs[name]) for name in CANDIDATES), quantized]
     competition = compete(entrants)
-    table = [
+    costs_rows = [
         {"name": one.name, "rmse_cycles": one.rmse_cycles, **asdict(one.footprint)}
         | {"reason": competition.reasons[one.name], "chosen": one.name == competition.chosen}
         for one in entrants
     ]
-    west.blobs.point(CHOICE, west.blobs.put(json.dumps(table, sort_keys=True).encode()))
+    west.blobs.point(CHOICE, west.blobs.put(json.dumps(costs_rows, sort_keys=True).encode()))
     names, error, size, p50 = zip(*((one.name, *one.costs) for one in entrants), strict=True)
     plot = pareto(names, error, size, np.asarray(p50) / 1000, chosen=competition.chosen)
     return made(
@@ -271,18 +273,17 @@ def served_graph(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         code_version=CODE_VERSION,
         entries={
             "decision": f"{competition.chosen}: {competition.reasons[competition.chosen]}",
-            "graphs": dg.MetadataValue.md(_costs_table(table)),
-            "what_became_of_them": dg.MetadataValue.md("\n".join(f"- {row['name']}: {row['reason']}" for row in table)),
+            "graphs": shown(_costs_table(costs_rows)),
+            "what_became_of_them": shown(points(f"{row['name']}: {row['reason']}" for row in costs_rows)),
             "front": ", ".join(competition.front),
             **keep_pictures(west.blobs, "graphs", {"pareto": plot}),
         },
     )
 
 
-def _costs_table(table: list[dict[str, Any]]) -> str:
-    lines = ["| graph | RMSE out of fold | kB | p50 us |", "|---|---:|---:|---:|"]
-    lines += [
-        f"| {row['name']} | {row['rmse_cycles']:.2f} | {row['n_bytes'] / 1000:.0f} | {row['p50_us']:.0f} |"
-        for row in table
-    ]
-    return "\n".join(lines)
+def _costs_table(rows: list[dict[str, Any]]) -> Markdown:
+    shown_rows = (
+        (row["name"], f"{row['rmse_cycles']:.2f}", f"{row['n_bytes'] / 1000:.0f}", f"{row['p50_us']:.0f}")
+        for row in rows
+    )
+    return table(("graph", "RMSE out of fold", "kB", "p50 us"), shown_rows, numeric=(1, 2, 3))

@@ -11,6 +11,7 @@ from assets.quantization import CHOICE, INT8, NETWORK, graph_ref
 from assets.regional import here
 from assets.reports import made
 from resources.keys import everywhere, global_key
+from resources.markdown import shown
 from resources.placement import bind
 from resources.settings import settings
 from sinet_pipelines.regions import EAST, REGIONS, WEST
@@ -94,7 +95,7 @@ def model_card(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         fingerprint(card_markdown(same)),
         code_version=CODE_VERSION,
         entries={
-            "card": dg.MetadataValue.md(card_markdown(card)),
+            "card": shown(card_markdown(card)),
             "html": dg.MetadataValue.path(str(path)),
             "version": card.versions.version,
             "licence": card.data.licence,

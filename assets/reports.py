@@ -8,10 +8,12 @@ from typing import Any
 import dagster as dg
 
 from assets.lineage import Sources, lineage_entries
+from resources.markdown import shown
 from resources.reads import travelled
 from resources.regions import RegionResource, region_resources
 from resources.settings import settings
 from resources.versions import INPUTS_TAG, inputs_now
+from sinet_pipelines.markdown import table
 from sinet_pipelines.regions import REGIONS, Region
 from sinet_pipelines.schemas.contract import Column, Contract
 from sinet_pipelines.storage.tables import Written
@@ -48,15 +50,14 @@ def agreements_entry(*contracts: Contract, to: Region) -> dict[str, Any]:
         contracts: of the tables of sequences.
         to: the region of the asset.
     """
-    lines = ["| from | table | to | for | until |", "|---|---|---|---|---|"]
-    lines += [
-        f"| {region.name} | {one.table} | {one.to} | {one.purpose} | {one.until} |"
+    rows = [
+        (region.name, one.table, one.to, one.purpose, one.until)
         for contract in contracts
         for region in REGIONS
         for one in region.agreements
         if region != to and (one.table, one.to) == (contract.name, to.name)
     ]
-    return {"agreements": dg.MetadataValue.md("\n".join(lines))}
+    return {"agreements": shown(table(("from", "table", "to", "for", "until"), rows))}
 
 
 def schema_of(contract: Contract) -> dg.TableSchema:

@@ -13,8 +13,10 @@ from assets.pictures import glance
 from assets.regional import here
 from assets.reports import agreements_entry, made
 from resources.keys import everywhere, global_key
+from resources.markdown import shown
 from resources.placement import bind
 from resources.regions import RegionResource
+from sinet_pipelines.markdown import Markdown, table, together
 from sinet_pipelines.placement.needs import Needs
 from sinet_pipelines.regions import EAST, NULL_ISLAND, REGIONS, WEST
 from sinet_pipelines.research.experiments import EXPERIMENTS, SPIKING
@@ -169,8 +171,8 @@ def spiking_verdict(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
             "rmse_out_of_fold_cycles": round(candidate.rmse_out_of_fold, 3),
             "rmse_uncapped_cycles": round(own["rmse_uncapped"], 3),
             "score_capped": round(own["score_capped"], 1),
-            "by_slice": dg.MetadataValue.md(_slices(results)),
-            "energy_by_counting": dg.MetadataValue.md(_energy_table(operations)),
+            "by_slice": shown(_slices(results)),
+            "energy_by_counting": shown(_energy_table(operations)),
             "spikes_per_neuron_and_cycle": ", ".join(f"{rate:.3f}" for rate in rates),
             "version": version.version,
             "mlflow_model": dg.MetadataValue.url(context.resources.registry.version_url(version)),
@@ -201,20 +203,20 @@ def _operations(east: RegionResource, model: "SpikingModel", rates: Sequence[flo
     }
 
 
-def _energy_table(operations: Mapping[str, "Operations"]) -> str:
+def _energy_table(operations: Mapping[str, "Operations"]) -> Markdown:
     """Estimated arithmetic of one answer, with its source."""
-    lines = ["| one answer | multiply-adds | adds | nJ |", "|---|---:|---:|---:|"]
-    for name, one in operations.items():
-        lines.append(f"| {name} | {one.multiply_adds:,} | {one.adds:,.0f} | {one.energy_nj:.1f} |")
-    lines += ["", "Counted, not measured: arithmetic in 32-bit floats at 45 nm (Horowitz 2014), no memory, no routing."]
-    return "\n".join(lines)
+    rows = [
+        (name, f"{one.multiply_adds:,}", f"{one.adds:,.0f}", f"{one.energy_nj:.1f}") for name, one in operations.items()
+    ]
+    return together(
+        table(("one answer", "multiply-adds", "adds", "nJ"), rows, numeric=(1, 2, 3)),
+        "Counted, not measured: arithmetic in 32-bit floats at 45 nm (Horowitz 2014), no memory, no routing.",
+    )
 
 
-def _slices(results: pl.DataFrame) -> str:
+def _slices(results: pl.DataFrame) -> Markdown:
     """Capped RMSE by slice, a column a predictor, the challenger's first."""
     wide = results.pivot(on="predictor", index=["slice", "value"], values="rmse_capped", maintain_order=True)
     names = wide.columns[2:]
-    lines = [f"| RMSE in cycles | {' | '.join(names)} |", "|---|" + "---:|" * len(names)]
-    for row in wide.iter_rows(named=True):
-        lines.append(f"| {row['value']} | {' | '.join(f'{row[name]:.2f}' for name in names)} |")
-    return "\n".join(lines)
+    rows = [(row["value"], *(f"{row[name]:.2f}" for name in names)) for row in wide.iter_rows(named=True)]
+    return table(("RMSE in cycles", *names), rows, numeric=range(1, 1 + len(names)))

@@ -14,12 +14,14 @@ from weakref import WeakKeyDictionary
 import dagster as dg
 import polars as pl
 
+from resources.markdown import shown
 from resources.placement import REGION_TAG
 from resources.residency import edges_into, places_in, today
 from resources.settings import settings
 from sinet_pipelines.errors import ResidencyError
 from sinet_pipelines.ingestion.landing import LandingZone, RawDay
 from sinet_pipelines.ingestion.large_days import LargeDay
+from sinet_pipelines.markdown import table
 from sinet_pipelines.placement.residency import Edge, require_allowed
 from sinet_pipelines.regions import REGIONS
 from sinet_pipelines.schemas.contract import Contract
@@ -149,16 +151,15 @@ def travelled() -> dict[str, Any]:
 
 
 def _told(
-    total: str, table: str, way: str, amounts: Mapping[tuple[str, str], Amount], *, but: str = ""
+    total: str, shown_as: str, way: str, amounts: Mapping[tuple[str, str], Amount], *, but: str = ""
 ) -> dict[str, Any]:
     told = sorted((key, amount) for key, amount in amounts.items() if amount.size and key[0] != but)
     if not told:
         return {}
-    lines = [f"| {name} | {region} | {amount.rows} | {amount.size} |" for (region, name), amount in told]
-    head = [f"| table | {way} | rows | bytes |", "|---|---|---:|---:|"]
+    rows = ((name, region, amount.rows, amount.size) for (region, name), amount in told)
     return {
         total: sum(amount.size for _, amount in told),
-        table: dg.MetadataValue.md("\n".join([*head, *lines])),
+        shown_as: shown(table(("table", way, "rows", "bytes"), rows, numeric=(2, 3))),
     }
 
 

@@ -16,7 +16,7 @@ _INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # control, format (bidi marks among
 _JOINER = "\N{WORD JOINER}"  # has no width; parts what GitHub's markdown would make a link of by itself
 
 _MARKUP = re.compile(r"([\\`*_\[\]<>|~&])")
-_BLOCK = re.compile(r"^(\d{0,9})([-#+=.)])")  # begins a list, a heading or a rule
+_BLOCK = re.compile(r"^(\d{1,9})([.)])(?= |$)|^()([-+=#])(?!\.?\d)")  # begins a list, a heading or a rule
 _LINKS = re.compile(r"(?i)(?<=http)(?=s?:)|(?<=https)(?=:)|(?<=www)(?=\.)|(?<=@)(?=[\w.-])")
 
 
@@ -54,7 +54,7 @@ def for_markdown(text: object) -> str:
     '1\\. \\<b\\>t2\\_degr\\|x\\</b\\>'
     """
     words = _MARKUP.sub(r"\\\1", visible(" ".join(str(text).split())))
-    return _LINKS.sub(_JOINER, _BLOCK.sub(r"\1\\\2", words))
+    return _LINKS.sub(_JOINER, _BLOCK.sub(r"\1\3\\\2\4", words))
 
 
 def _spelled(one: str) -> str:

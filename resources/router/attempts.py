@@ -12,9 +12,11 @@ from dagster._core.events import EngineEventData
 from dagster._core.execution.context.system import IStepContext
 from dagster._core.executor.step_delegating import StepHandlerContext
 
+from resources import markdown
 from resources.placement import HARDWARE_TAG, NEEDS_TAG, REGION_TAG
 from resources.router.endings import REASONS, Ending
 from resources.router.places import Place
+from sinet_pipelines.markdown import code_block
 from sinet_pipelines.placement.needs import Needs
 
 
@@ -121,7 +123,7 @@ def metadata_of(attempt: Attempt, ending: Ending) -> dict[str, MetadataValue]:
             "Kubernetes Job": MetadataValue.text(f"{attempt.namespace}/{attempt.name}"),
         }
     if ending.log:
-        shown["last lines"] = MetadataValue.md("```\n" + "\n".join(ending.log) + "\n```")
+        shown["last lines"] = markdown.shown(code_block(ending.log))
     return shown
 
 

@@ -58,11 +58,12 @@ def _keep(text: str, path: Path) -> None:
 def _print_tables(figures: dict[str, Any]) -> None:
     """One row a family, then mean and spread of the chosen ones; 80 columns are enough."""
     from rich.box import SIMPLE
-    from rich.console import Console
     from rich.table import Table
 
+    from sinet_pipelines.cli.terminal import Terminal
+
     protocol = figures["protocol"]
-    console = Console()
+    console = Terminal()
     console.print(f"Fit: {protocol['fit']}. Asked: {protocol['asked']}. Chosen by {protocol['choice']}.")
     table = Table(
         "subset",

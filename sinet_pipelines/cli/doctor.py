@@ -9,12 +9,11 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from rich.console import Console
-
 from sinet_pipelines.cli.doctor_clusters import cluster_findings
 from sinet_pipelines.cli.finding import Finding
 from sinet_pipelines.cli.home import current_home, find_project
 from sinet_pipelines.cli.orchestrator import be_in
+from sinet_pipelines.cli.terminal import Terminal, coloured
 from sinet_pipelines.errors import SinetError
 from sinet_pipelines.regions import REGIONS
 
@@ -64,12 +63,10 @@ def examine(*, home: Path | None, as_json: bool, clusters: bool = False) -> int:
         json.dump([asdict(finding) for finding in findings], sys.stdout, indent=2)
         sys.stdout.write("\n")
     else:
-        console = Console()
+        console = Terminal()
         for finding in findings:
-            mark = "[green]ok[/]  " if finding.ok else "[red]lacks[/]"
-            console.print(
-                f"{mark} {finding.name}: {finding.found}{'; ' + finding.cure if finding.cure else ''}", highlight=False
-            )
+            mark = coloured("ok   ", "green") if finding.ok else coloured("lacks", "red")
+            console.print(mark, f"{finding.name}: {finding.found}{'; ' + finding.cure if finding.cure else ''}")
     return 0 if all(finding.ok for finding in findings) else 1
 
 

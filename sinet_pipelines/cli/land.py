@@ -146,9 +146,9 @@ def _default_home(folder: Path) -> Path:
 
 
 def _print(report: "LandReport") -> None:
-    from rich.console import Console
+    from sinet_pipelines.cli.terminal import Terminal
 
-    console = Console(highlight=False)
+    console = Terminal()
     kind = " (simulated)" if report.simulated else ""
     console.print(f"fleet {report.fleet}{kind} in {report.home}: {', '.join(report.subsets)}", soft_wrap=True)
     console.print(f"{report.rows:,} rows in {report.drops} drops, {report.new_drops} of them new")

@@ -9,11 +9,12 @@ from typing import Annotated
 import typer
 
 from sinet_pipelines.errors import SinetError
+from sinet_pipelines.escaping import for_terminal
 
 try:
     from sinet_pipelines.cli import benchmark, land, predict, serve
 except SinetError as error:  # a registry.yaml that cannot be read: regions are rows from the first import on
-    print(f"sinet: {error}", file=sys.stderr)
+    print(for_terminal(f"sinet: {error}"), file=sys.stderr)
     sys.exit(error.exit_code)
 
 app = typer.Typer(
@@ -44,13 +45,14 @@ def main() -> None:
     try:
         app()
     except SinetError as error:
-        print(f"sinet: {error}", file=sys.stderr)
+        print(for_terminal(f"sinet: {error}"), file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         print("sinet: stopped; the next `sinet run` goes on where it was", file=sys.stderr)
         sys.exit(3)
     except OSError as error:
-        print(f"sinet: {error.strerror or error}: {error.filename or ''}; mend it and run again", file=sys.stderr)
+        found = f"sinet: {error.strerror or error}: {error.filename or ''}; mend it and run again"
+        print(for_terminal(found), file=sys.stderr)
         sys.exit(3)
 
 

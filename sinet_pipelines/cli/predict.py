@@ -41,7 +41,7 @@ def command(
     if refused and (window is not None or not len(whole)):
         raise SourceError(_refusal(window, refused))
     for name, reason in refused.items():
-        print(f"sinet: no prediction for engine {for_terminal(name)}: {reason}", file=sys.stderr)
+        print(for_terminal(f"sinet: no prediction for engine {name}: {reason}"), file=sys.stderr)
     answer = _ask(whole, url=url, home=home)
     answer["refused"] = [{"unit": name, "reason": reason} for name, reason in refused.items()]
     if as_json:
@@ -104,7 +104,7 @@ def read_windows(path: Path) -> "Sequences":
 
     found = read_telemetry_file(path)
     if found.copies:
-        print(f"sinet: {for_terminal(path)}: {found.copies} copies of rows are left out", file=sys.stderr)
+        print(for_terminal(f"sinet: {path}: {found.copies} copies of rows are left out"), file=sys.stderr)
     return latest_sequences(found.rows)
 
 
@@ -177,13 +177,12 @@ def _number(value: float) -> float | None:
 
 
 def _print_table(answer: Mapping[str, Any]) -> None:
-    from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
 
-    title = Text(for_terminal(f"{answer['model']} version {answer['version']}"))
-    table = Table("engine", "remaining cycles", "from", "to", title=title)
+    from sinet_pipelines.cli.terminal import Terminal
+
+    table = Table("engine", "remaining cycles", "from", "to", title=f"{answer['model']} version {answer['version']}")
     for row in answer["predictions"]:
         figures = ("-" if row[name] is None else f"{row[name]:.1f}" for name in OUTPUTS)
-        table.add_row(Text(for_terminal(row["unit"])), *figures)
-    Console().print(table)
+        table.add_row(row["unit"], *figures)
+    Terminal().print(table)

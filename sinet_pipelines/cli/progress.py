@@ -14,6 +14,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from sinet_pipelines.cli.terminal import Terminal, coloured
+
 if TYPE_CHECKING:
     from dagster import DagsterInstance
 
@@ -70,8 +72,8 @@ class RunProgress:
         done = sum(asset.state != "waiting" and asset.state != "running" for asset in self.assets.values())
         for asset in busy:
             elapsed = time.time() - asset.started
-            table.add_row("[cyan]at work[/]", asset.name, f"{asset.days or ''}", f"{elapsed:.0f} s")
-        table.add_row("", f"[dim]{done} of {len(self.assets)} assets[/]", "", "")
+            table.add_row(coloured("at work", "cyan"), asset.name, f"{asset.days or ''}", f"{elapsed:.0f} s")
+        table.add_row("", coloured(f"{done} of {len(self.assets)} assets", "dim"), "", "")
         return table
 
 
@@ -85,7 +87,7 @@ def quiet(log: Path) -> Iterator[Console]:
         with log.open("ab") as file, os.fdopen(os.dup(saved[1]), "w") as terminal:
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
-            yield Console(file=terminal, force_terminal=terminal.isatty(), width=None if terminal.isatty() else 160)
+            yield Terminal(terminal)
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
@@ -126,7 +128,7 @@ def _follow(instance: "DagsterInstance", run_id: str, progress: RunProgress, liv
                 passed = event.asset_check_evaluation_data.passed
             progress.take(event.event_type_value, event.step_key or "", entry.timestamp, name, passed=passed)
         for line in progress.lines:
-            live.console.print(line, highlight=False)
+            live.console.print(line)
         progress.lines.clear()
         live.update(progress.table())
         if last_look and not page.has_more:

@@ -13,6 +13,7 @@ from sinet_pipelines.cli.failures import AssetFailure, failures_of
 from sinet_pipelines.cli.home import CACHE, find_project, held, make_current, make_home, state_folder
 from sinet_pipelines.cli.progress import AssetProgress, RunProgress, quiet, watched
 from sinet_pipelines.errors import FailedError, UsageError
+from sinet_pipelines.escaping import for_terminal
 from sinet_pipelines.ingestion.cmapss import find_subsets
 from sinet_pipelines.storage.layout import home_name
 
@@ -62,7 +63,7 @@ def run_walk(
         enter(root, folder)
         make_current(folder)
         with remembered(folder / CACHE / "drops.json"), quiet(folder / "run.log") as console:
-            console.print(f"home {folder}\n{landed}", highlight=False)
+            console.print(f"home {for_terminal(folder)}\n{landed}")
             walk = _walk(folder, console)
         from sinet_pipelines.cli.summary import report
 
@@ -100,7 +101,7 @@ def _walk(home: Path, console: Console) -> Walk:
 
     with opened_instance() as instance:
         for run_id in end_killed_runs(instance):
-            console.print(f"run {run_id[:8]} was killed; going on where it was", highlight=False)
+            console.print(f"run {run_id[:8]} was killed; going on where it was")
         walk = _repair(instance, load_definitions().resolve_asset_graph(), home, console)
         from resources.unused import record_unused
 

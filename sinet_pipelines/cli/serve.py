@@ -9,6 +9,7 @@ import typer
 
 from sinet_pipelines.cli.home import current_home
 from sinet_pipelines.errors import UsageError
+from sinet_pipelines.escaping import for_terminal
 from sinet_pipelines.regions import WEST
 
 HIGHEST_PORT = 65535
@@ -58,8 +59,10 @@ def command(
         json.dump(describe(endpoint), sys.stdout, indent=2)
         sys.stdout.write("\n")
     else:
-        print(f"{model} version {endpoint.version} answers at {endpoint.url} and, over gRPC, at {endpoint.grpc}")
-        print(f"ask it with `sinet predict --url {endpoint.url}`, end it with `sinet stop`")
+        print(
+            for_terminal(f"{model} version {endpoint.version} answers at {endpoint.url}, over gRPC at {endpoint.grpc}")
+        )
+        print(for_terminal(f"ask it with `sinet predict --url {endpoint.url}`, end it with `sinet stop`"))
 
 
 def _check_ports(*ports: int) -> None:

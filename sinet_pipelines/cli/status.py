@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sinet_pipelines.cli.home import CACHE, current_home, find_project
+from sinet_pipelines.cli.terminal import Terminal, coloured
 
 SHOWN_FILES = 20  # unused files shown in the table
 COLOURS = {"done": "green", "partial": "yellow", "failed": "red", "missing": "dim", "running": "cyan"}
@@ -24,7 +25,7 @@ def show_status(*, home: Path | None, project: Path | None, as_json: bool) -> No
         json.dump(facts, sys.stdout, indent=2)
         sys.stdout.write("\n")
         return
-    console = Console(width=None if sys.stdout.isatty() else 160)
+    console = Terminal()
     console.print(f"home {facts['home']}  fleet {facts['fleet']}{' (simulated)' if facts['simulated'] else ''}")
     console.print(_assets_table(facts["assets"]))
     console.print(_rows_line(facts["rows"]))
@@ -32,7 +33,7 @@ def show_status(*, home: Path | None, project: Path | None, as_json: bool) -> No
         console.print(f"files of the landing zone that are not used: {len(facts['unused_files'])}")
         console.print(_unused_table(facts["unused_files"]))
     for model in facts["models"]:
-        console.print(_model_line(model), highlight=False)
+        console.print(_model_line(model))
     for endpoint in facts["endpoints"]:
         ready = "ready" if endpoint["ready"] else "not answering"
         console.print(f"endpoint {endpoint['name']} in {endpoint['region']} at {endpoint['url']}: {ready}")
@@ -145,9 +146,9 @@ def _assets_table(assets: list[dict[str, Any]]) -> Table:
             asset["group"],
             asset["region"],
             asset["hardware"],
-            f"[{COLOURS[asset['state']]}]{asset['state']}[/]",
+            coloured(asset["state"], COLOURS[asset["state"]]),
             counts if any(days.values()) else "",
-            f"[red]{', '.join(failing)} failed[/]" if failing else ("passed" if asset["checks"] else ""),
+            coloured(f"{', '.join(failing)} failed", "red") if failing else ("passed" if asset["checks"] else ""),
         )
     return table
 

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from sinet_pipelines.cli.home import find_project
 from sinet_pipelines.cli.status import COLOURS, print_following, read_status, short_name
+from sinet_pipelines.cli.terminal import Terminal, coloured
 from sinet_pipelines.errors import FailedError
+from sinet_pipelines.escaping import for_terminal
 
 if TYPE_CHECKING:
     from sinet_pipelines.cli.run import Walk
@@ -36,7 +39,7 @@ def report(home: Path, walk: "Walk", *, seconds: float, as_json: bool) -> int:
     figures = _figures(home, [asset["asset"] for asset in facts["assets"]])
     code = _exit_code(walk, is_answering=any(endpoint["ready"] for endpoint in facts["endpoints"]))
     for failure in walk.failures:
-        print(f"sinet: {failure.asset} failed: {failure.reason}", file=sys.stderr)
+        print(for_terminal(f"sinet: {failure.asset} failed: {failure.reason}"), file=sys.stderr)
     if as_json:
         json.dump(
             {
@@ -49,15 +52,15 @@ def report(home: Path, walk: "Walk", *, seconds: float, as_json: bool) -> int:
         )
         sys.stdout.write("\n")
         return code
-    console = Console(width=None if sys.stdout.isatty() else 160)
+    console = Terminal()
     if not walk.seconds:
-        console.print(f"nothing to do: every asset is what its inputs say ({seconds:.1f} s)", highlight=False)
+        console.print(f"nothing to do: every asset is what its inputs say ({seconds:.1f} s)")
     else:
         console.print(_table(facts, walk, figures))
     _print_judgement(console, facts, figures)
     if facts["unused_files"]:
-        console.print(f"files not used: {len(facts['unused_files'])} (`sinet status` lists them)", highlight=False)
-    console.print(f"{len(walk.seconds)} assets in {walk.runs} runs, {seconds:.1f} s", highlight=False)
+        console.print(f"files not used: {len(facts['unused_files'])} (`sinet status` lists them)")
+    console.print(f"{len(walk.seconds)} assets in {walk.runs} runs, {seconds:.1f} s")
     return code
 
 
@@ -83,10 +86,10 @@ def _table(facts: dict[str, Any], walk: "Walk", figures: dict[str, dict[str, Any
             short_name(asset),
             asset["region"],
             asset["hardware"],
-            f"[{COLOURS[asset['state']]}]{asset['state']}[/]",
+            coloured(asset["state"], COLOURS[asset["state"]]),
             f"{walk.seconds[asset['asset']]:.1f}" if asset["asset"] in walk.seconds else "",
             "" if total else str(own.get("dagster/row_count", "")),
-            key + (f"  [red]{', '.join(failing)} failed[/]" if failing else ""),
+            Text(key) + (coloured(f"  {', '.join(failing)} failed", "red") if failing else Text()),
         )
     return table
 
@@ -107,26 +110,23 @@ def _print_judgement(console: Console, facts: dict[str, Any], figures: dict[str,
             f"challenger {judged['challenger']}: RMSE {judged['rmse_capped_cycles']} cycles on engines never "
             f"seen{simulated} (ridge {judged['rmse_capped_ridge_cycles']}, constant "
             f"{judged['rmse_capped_constant_cycles']}; truth capped at 125); {judged['decision']}",
-            highlight=False,
         )
     rows = facts["rows"]
     console.print(
         f"rows{simulated}: {rows['sent']} sent = {rows['landed']} landed + {rows['duplicates']} duplicates; landed = "
         f"{rows['in_tables']} in tables + {rows['quarantined']} quarantined + {rows['withheld']} withheld + "
         f"{rows['pending']} pending",
-        highlight=False,
     )
     for endpoint in facts["endpoints"]:
         state = "ready" if endpoint["ready"] else "NOT ready"
         console.print(
             f"endpoint: {endpoint['model']} version {endpoint['version']} in {endpoint['region']} "
             f"at {endpoint['url']}, {state}",
-            highlight=False,
         )
     print_following(console, Path(facts["home"]))
     command = Path(sys.argv[0])
     spelled = ".venv/bin/sinet" if command.parent.name == "bin" else "sinet"
-    console.print(f"ask it: {spelled} predict        look: make ui        end it: make stop", highlight=False)
+    console.print(f"ask it: {spelled} predict        look: make ui        end it: make stop")
 
 
 def _figures(home: Path, assets: list[str]) -> dict[str, dict[str, Any]]:

@@ -14,6 +14,7 @@ import psutil
 
 from sinet_pipelines.cli.home import current_home, find_project, state_folder
 from sinet_pipelines.errors import BusyError, FailedError
+from sinet_pipelines.escaping import for_terminal
 
 LOOPBACK = "127.0.0.1"
 _PAGES = {
@@ -51,7 +52,7 @@ def open_pages(*, home: Path | None, project: Path | None, port: int, mlflow_por
     try:
         for name, at in (("dagster", port), ("mlflow", mlflow_port)):
             _await_page(started[name], at, folder / f"{name}.log")
-        print(f"Dagster http://{LOOPBACK}:{port}    MLflow http://{LOOPBACK}:{mlflow_port}")
+        print(for_terminal(f"Dagster http://{LOOPBACK}:{port}    MLflow http://{LOOPBACK}:{mlflow_port}"))
         print("ctrl-c here, or `sinet stop` elsewhere, ends both")
         while all(process.poll() is None for process in started.values()):
             time.sleep(0.5)
@@ -71,9 +72,9 @@ def stop_all(*, home: Path | None, as_json: bool) -> None:
         json.dump({"home": str(folder), "pages": pages, "servers": servers}, sys.stdout)
         sys.stdout.write("\n")
     else:
-        print(f"ended {pages} page servers and {servers} model servers of {folder}")
+        print(for_terminal(f"ended {pages} page servers and {servers} model servers of {folder}"))
         for other in _other_homes_at_work(folder):
-            print(f"a model server of another home still runs; `sinet stop --home {other}` ends it")
+            print(for_terminal(f"a model server of another home still runs; `sinet stop --home {other}` ends it"))
 
 
 def _other_homes_at_work(home: Path) -> list[Path]:

@@ -148,10 +148,10 @@ def _check_values(rows: pl.DataFrame) -> None:
     if rows.is_empty():
         raise SourceError("it has no rows; give at least one cycle of an engine")
     numbered = rows.with_row_index("row", offset=1)
+    _check_types(numbered)
     nameless = numbered.filter(pl.col("unit").is_null() | (pl.col("unit").str.strip_chars() == ""))
     if not nameless.is_empty():
         raise SourceError(f"row {nameless['row'][0]} names no engine ({nameless.height} such rows); fill column unit")
-    _check_types(numbered)
     gaps = numbered.filter(pl.any_horizontal(pl.col(name).is_null() for name in NAMES))
     if not gaps.is_empty():
         row = gaps.row(0, named=True)
@@ -175,7 +175,7 @@ def _check_types(numbered: pl.DataFrame) -> None:
         return
     row = failed.row(0, named=True)
     column, text = next(iter(json.loads(row[UNPARSED]).items()))
-    kind = "whole numbers" if column == "cycle" else "names" if column == "unit" else "numbers"
+    kind = {"cycle": "whole numbers", "unit": "names without control characters"}.get(column, "numbers")
     raise SourceError(
         f"it has {column} {text!r} in {_place(row)} ({failed.height} rows; allowed: {kind}); mend or leave out that row"
     )
@@ -183,7 +183,8 @@ def _check_types(numbered: pl.DataFrame) -> None:
 
 def _place(row: dict[str, object]) -> str:
     cycle = "" if row["cycle"] is None else f", cycle {row['cycle']}"
-    return f"row {row['row']} (engine {row['unit']}{cycle})"
+    unit = "" if row["unit"] is None else f" (engine {row['unit']}{cycle})"
+    return f"row {row['row']}{unit}"
 
 
 def _check_once(rows: pl.DataFrame) -> None:

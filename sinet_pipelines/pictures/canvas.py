@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sinet_pipelines.errors import UsageError
+from sinet_pipelines.markdown import Markdown
 from sinet_pipelines.pictures.sparkline import LABEL_CHARACTERS, plain
 
 if TYPE_CHECKING:
@@ -89,9 +90,9 @@ def nothing(axes: "Axes", said: str = "nothing to show yet") -> None:
     axes.text(0.5, 0.5, said, transform=axes.transAxes, ha="center", va="center", fontsize=13, color=GREY)
 
 
-def markdown_image(png: bytes, *, label: str) -> str:
+def markdown_image(png: bytes, *, label: str) -> Markdown:
     """The picture inside a markdown image; needs no file and no request."""
-    return f"![{plain(label, LABEL_CHARACTERS)}]({data_uri(png)})"
+    return Markdown(f"![{plain(label, LABEL_CHARACTERS)}]({data_uri(png)})")
 
 
 def data_uri(png: bytes) -> str:

@@ -4,12 +4,14 @@ The file makes no request and runs no script (its own policy forbids both), read
 telephone. Whatever is said is escaped: a block holds words and numbers, never markup.
 """
 
-import html
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from sinet_pipelines import markdown
+from sinet_pipelines.escaping import for_html
+from sinet_pipelines.markdown import Markdown
 from sinet_pipelines.pictures.canvas import data_uri
 from sinet_pipelines.pictures.style import POLICY, STYLE
 
@@ -93,62 +95,59 @@ class Section:
     blocks: tuple[Block, ...]
 
 
-def to_markdown(title: str, sections: Sequence[Section]) -> str:
+def to_markdown(title: str, sections: Sequence[Section]) -> Markdown:
     """The page as markdown; pictures are told by their captions."""
-    parts = [f"# {_said(title)}"]
+    parts = [markdown.heading(title, 1)]
     for section in sections:
-        parts.append(f"## {_said(section.title)}")
+        parts.append(markdown.heading(section.title, 2))
         parts += [_block_markdown(block) for block in section.blocks]
-    return "\n\n".join(parts) + "\n"
+    return Markdown(markdown.together(*parts) + "\n")
 
 
 def to_html(title: str, sections: Sequence[Section], *, subtitle: str = "") -> str:
     """The page as one HTML file."""
-    links = "".join(f'<li><a href="#{_anchor(one.title)}">{html.escape(one.title)}</a></li>' for one in sections)
+    links = "".join(f'<li><a href="#{_anchor(one.title)}">{for_html(one.title)}</a></li>' for one in sections)
     body = "".join(
-        f'<section id="{_anchor(one.title)}"><h2>{html.escape(one.title)}</h2>{"".join(map(_block_html, one.blocks))}'
+        f'<section id="{_anchor(one.title)}"><h2>{for_html(one.title)}</h2>{"".join(map(_block_html, one.blocks))}'
         "</section>"
         for one in sections
     )
     return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{for_html(title)}</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<meta name="color-scheme" content="light dark">'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}"><style>{STYLE}</style></head>'
-        f"<body><header><h1>{html.escape(title)}</h1><p>{html.escape(subtitle)}</p></header>"
+        f"<body><header><h1>{for_html(title)}</h1><p>{for_html(subtitle)}</p></header>"
         f"<nav><ul>{links}</ul></nav><main>{body}</main></body></html>\n"
     )
 
 
-def _block_markdown(block: Block) -> str:
+def _block_markdown(block: Block) -> Markdown:
     match block:
         case Words(text, emphasis):
-            return f"**{_said(text)}**" if emphasis else _said(text)
+            return markdown.strong(text) if emphasis else markdown.words(text)
         case Points(items):
-            return "\n".join(f"- {_said(item)}" for item in items)
+            return markdown.points(items)
         case Figures(items) | Facts(items):
-            rows = tuple((name, value) for name, value in items.items())
-            return _block_markdown(Table(("what", "value"), rows))
+            return markdown.table(("what", "value"), items.items())
         case Table(head, rows, numeric):
-            rule = ["---:" if place in numeric else "---" for place in range(len(head))]
-            lines = [[_said(cell) for cell in head], rule, *([_said(cell) for cell in row] for row in rows)]
-            return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+            return markdown.table(head, rows, numeric=numeric)
         case Command(text):
-            return "\n".join(f"    {line}" for line in text.splitlines())
+            return markdown.code_block(text.splitlines())
         case Picture(_, caption):
-            return f"Picture: {_said(caption)}"
+            return markdown.words(f"Picture: {caption}")
 
 
 def _block_html(block: Block) -> str:
     match block:
         case Words(text, emphasis, good):
             kind = {True: "good", False: "bad", None: "note"}[good] if emphasis else ""
-            return f'<p class="{kind}">{html.escape(text)}</p>'
+            return f'<p class="{kind}">{for_html(text)}</p>'
         case Points(items):
-            return f"<ul>{''.join(f'<li>{html.escape(item)}</li>' for item in items)}</ul>"
+            return f"<ul>{''.join(f'<li>{for_html(item)}</li>' for item in items)}</ul>"
         case Figures(items):
             tiles = "".join(
-                f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd></div>" for name, value in items.items()
+                f"<div><dt>{for_html(name)}</dt><dd>{for_html(value)}</dd></div>" for name, value in items.items()
             )
             return f'<dl class="figures">{tiles}</dl>'
         case Facts(items):
@@ -156,9 +155,10 @@ def _block_html(block: Block) -> str:
         case Table(head, rows, numeric, marked):
             return _table_html(rows, marked=marked, numeric=numeric, head=head)
         case Command(text):
-            return f"<pre><code>{html.escape(text)}</code></pre>"
+            shown = "\n".join(for_html(line) for line in text.splitlines())
+            return f"<pre><code>{shown}</code></pre>"
         case Picture(png, caption):
-            said = html.escape(caption)
+            said = for_html(caption)
             return f'<figure><img src="{data_uri(png)}" alt="{said}"><figcaption>{said}</figcaption></figure>'
 
 
@@ -177,13 +177,8 @@ def _table_html(
 
 
 def _cell(tag: str, text: str, *, number: bool) -> str:
-    return f'<{tag} class="{"number" if number else ""}">{html.escape(text)}</{tag}>'
+    return f'<{tag} class="{"number" if number else ""}">{for_html(text)}</{tag}>'
 
 
 def _anchor(title: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
-
-
-def _said(text: str) -> str:
-    """Words in one line, without a sign that markdown reads as its own."""
-    return re.sub(r"([\\`*_\[\]<>|])", r"\\\1", " ".join(text.split()))

@@ -12,6 +12,8 @@ from urllib.parse import quote
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sinet_pipelines.markdown import Markdown
+
 LONGEST = 1000  # characters that Dagster's page still draws in place are fewer
 MOST_POINTS, MOST_BARS = 60, 50  # of seven and of ten characters each: half of what there is
 LABEL_CHARACTERS, UNIT_CHARACTERS = 60, 16
@@ -22,7 +24,7 @@ SERIES_COLOUR, LIMIT_COLOUR = "#2a7fd4", "#c2571a"  # contrast with white 4.1 an
 Floats = NDArray[np.float64]
 
 
-def sparkline(values: ArrayLike, *, label: str, unit: str = "", limit: float | None = None) -> str:
+def sparkline(values: ArrayLike, *, label: str, unit: str = "", limit: float | None = None) -> Markdown:
     """A line through a series, with its last value, its range and its limit in words beside it.
 
     Of more than 60 values, neighbours are drawn as their mean; the words are of the values themselves. What is no
@@ -51,7 +53,7 @@ def sparkline(values: ArrayLike, *, label: str, unit: str = "", limit: float | N
     return _image(_line(points) + dot, series, label=label, unit=unit, limit=limit, span=(low, high))
 
 
-def bars(values: ArrayLike, *, label: str, unit: str = "", limit: float | None = None) -> str:
+def bars(values: ArrayLike, *, label: str, unit: str = "", limit: float | None = None) -> Markdown:
     """A bar for each value, from zero up (or down), with the same words and arguments as `sparkline`; 50 at most.
 
     >>> bars([120.0, 0.0], label="rows by day", limit=30).partition(") ")[2]
@@ -63,7 +65,9 @@ def bars(values: ArrayLike, *, label: str, unit: str = "", limit: float | None =
     return _image(_bars(drawn, low=low, high=high), series, label=label, unit=unit, limit=limit, span=(low, high))
 
 
-def _image(drawn: str, series: Floats, *, label: str, unit: str, limit: float | None, span: tuple[float, float]) -> str:
+def _image(
+    drawn: str, series: Floats, *, label: str, unit: str, limit: float | None, span: tuple[float, float]
+) -> Markdown:
     """The picture, its limit line among it, and the words."""
     finite = series[np.isfinite(series)]
     if not len(finite):
@@ -74,7 +78,7 @@ def _image(drawn: str, series: Floats, *, label: str, unit: str, limit: float | 
         (y,) = _rows(np.array([limit]), low=span[0], high=span[1])
         line = f"<path d='M0,{y}h{WIDTH}' stroke='{LIMIT_COLOUR}' stroke-dasharray='4'/>"
         drawn, said = drawn + line, f"{said}; limit {_number(limit)}"
-    return f"![{plain(label, LABEL_CHARACTERS)}]({_svg(drawn)}) {said}"
+    return Markdown(f"![{plain(label, LABEL_CHARACTERS)}]({_svg(drawn)}) {said}")
 
 
 def _svg(drawn: str) -> str:
@@ -146,8 +150,8 @@ def _rows(values: Floats, *, low: float, high: float) -> list[int | None]:
     ]
 
 
-def _nothing(label: str) -> str:
-    return f"{plain(label, LABEL_CHARACTERS)}: no value yet"
+def _nothing(label: str) -> Markdown:
+    return Markdown(f"{plain(label, LABEL_CHARACTERS)}: no value yet")
 
 
 def _span(finite: Floats) -> str:

@@ -7,6 +7,7 @@ experiments and how to make the model again stand beside them. What is not known
 
 from collections.abc import Mapping, Sequence
 
+from sinet_pipelines.markdown import Markdown
 from sinet_pipelines.pictures.page import (
     Block,
     Command,
@@ -36,7 +37,7 @@ CAPTIONS: Mapping[str, tuple[str, str]] = {
 OTHER_PICTURES = "Quantitative analyses"
 
 
-def card_markdown(card: ModelCard) -> str:
+def card_markdown(card: ModelCard) -> Markdown:
     """The card as markdown, as a page of Dagster or the registry shows it; without pictures."""
     return to_markdown(_title(card), _sections(card, {}))
 

@@ -49,7 +49,7 @@ def test_a_day_that_fails_says_why_and_which_rules_were_broken_most(definitions)
     assert said.metadata["faults"].value == "- one\n- two"
     assert said.metadata["broken_rules"].value.splitlines() == [
         "| rows | rule |",
-        "|---:|---|",
+        "| ---: | --- |",
         "| 4 | t30 out of bounds |",
         "| 1 | unit is null |",
     ]

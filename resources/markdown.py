@@ -1,0 +1,16 @@
+"""Metadata that Dagster's page draws as markdown; nothing else in the repository calls `MetadataValue.md`."""
+
+import dagster as dg
+
+from sinet_pipelines.markdown import Markdown
+
+
+def shown(markdown: Markdown) -> dg.MarkdownMetadataValue:
+    """Markdown as metadata.
+
+    Raises:
+        TypeError: it is text that no builder of `sinet_pipelines.markdown` escaped.
+    """
+    if not isinstance(markdown, Markdown):
+        raise TypeError(f"{type(markdown).__name__} is no Markdown; build it with sinet_pipelines.markdown")
+    return dg.MetadataValue.md(markdown)
