@@ -79,7 +79,7 @@ def test_every_window_feature_leads_back_to_the_sensor_in_its_name(nodes):
 
 def test_columns_that_are_made_alike_share_a_line_of_the_page(nodes):
     page = nodes[WINDOWS].metadata["columns_made_from"].value
-    telemetry = "validated_telemetry in EAST"
+    telemetry = r"validated\_telemetry in EAST"
     assert f"| `unit`, `role`, `cycle` and 3 more | the same of {telemetry} |" in page
     assert f"| `age_cycles`, `window_cycles_present` | `cycle` of {telemetry} |" in page
     assert len(page.splitlines()) == 2 + 1 + 21 + 1  # head, copies, a line a sensor, what counts cycles
@@ -87,8 +87,8 @@ def test_columns_that_are_made_alike_share_a_line_of_the_page(nodes):
 
 def test_a_table_that_is_alike_in_all_regions_is_named_once(nodes):
     page = nodes[dg.AssetKey(["predictive_maintenance", "training_set"])].metadata["columns_made_from"].value
-    everywhere = "EAST, WEST, NULL_ISLAND"
-    tables = f"window_features in {everywhere}; `cycle` of failure_events in {everywhere}"
+    everywhere = r"EAST, WEST, NULL\_ISLAND"
+    tables = rf"window\_features in {everywhere}; `cycle` of failure\_events in {everywhere}"
     assert page.splitlines()[-1] == f"| `rul_cycles` | `cycle` of {tables} |"
 
 
