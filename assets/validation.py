@@ -1,8 +1,9 @@
 """Validation: raw telemetry in, rows that keep the contract out, others to quarantine with the reason; class `raw`."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 
 import dagster as dg
 import polars as pl
@@ -27,7 +28,14 @@ from sinet_pipelines.storage.content import ContentHash
 from sinet_pipelines.storage.fingerprint import fingerprint
 from sinet_pipelines.storage.spill import FrameFile, Sorter
 from sinet_pipelines.storage.tables import DAY_COLUMN, TableStore, Written, content_hash
-from sinet_pipelines.validation.judge import DayVerdict, Judged, judge_day_in_batches, judge_days, unit_columns
+from sinet_pipelines.validation.judge import (
+    DayVerdict,
+    Judged,
+    judge_day_in_batches,
+    judge_days,
+    named_medians,
+    unit_columns,
+)
 
 CODE_VERSION = "1"
 QUARANTINED = "quarantined_rows"  # what a day says of itself, so that its raw rows need not be counted elsewhere
@@ -86,7 +94,12 @@ def validated_telemetry(region: Region) -> dg.AssetsDefinition:
         for chunk in in_batches(place.landing, region.name, landed):
             faults = {day: place.landing.read_faults(region.name, day) for day in chunk}
             if is_large(place.landing, region.name, chunk):
-                large = _judge_large(place.tables, chunk[0], faults=faults[chunk[0]])
+                large = _judge_large(
+                    place.tables,
+                    chunk[0],
+                    faults=faults[chunk[0]],
+                    files=partial(place.landing.file_names, region.name, chunk[0]),
+                )
                 inputs = {chunk[0]: fingerprint(CODE_VERSION, large.raw_version)}
                 yield from _record_large(context, large, inputs=inputs)
                 verdicts[chunk[0]] = large.verdict
@@ -94,7 +107,9 @@ def validated_telemetry(region: Region) -> dg.AssetsDefinition:
                 refused |= {} if large.verdict.passed else inputs
                 continue
             raw = place.tables.read(RAW_TELEMETRY, days=(chunk[0], chunk[-1])).filter(pl.col(DAY_COLUMN).is_in(chunk))
-            judged = judge_days(raw, VALIDATED_TELEMETRY, drop_faults=faults)
+            judged = judge_days(
+                raw, VALIDATED_TELEMETRY, drop_faults=faults, files=partial(place.landing.file_names, region.name)
+            )
             parts = {part[DAY_COLUMN][0]: part for part in raw.partition_by(DAY_COLUMN)}
             inputs = {
                 day: fingerprint(CODE_VERSION, content_hash(parts.get(day, raw.clear()), RAW_TELEMETRY))
@@ -133,7 +148,9 @@ class _LargeDay:
     written: Written | None
 
 
-def _judge_large(tables: TableStore, day: date, *, faults: tuple[str, ...]) -> _LargeDay:
+def _judge_large(
+    tables: TableStore, day: date, *, faults: tuple[str, ...], files: Callable[[], Mapping[str, str]]
+) -> _LargeDay:
     """Judges one day in batches and writes it if it passed, each table in one commit and in the order of `_keep`."""
     content, folder = ContentHash(RAW_TELEMETRY), tables.folder
     with Sorter(RAW_TELEMETRY.order, folder=folder) as raw, FrameFile(folder) as good, FrameFile(folder) as bad:
@@ -151,6 +168,9 @@ def _judge_large(tables: TableStore, day: date, *, faults: tuple[str, ...]) -> _
             day=day,
             medians=lambda: tables.medians(
                 RAW_TELEMETRY, day=day, columns=[column.name for column in unit_columns(VALIDATED_TELEMETRY)]
+            ),
+            medians_by_file=lambda column: named_medians(
+                pl.concat(tables.read_in_batches(RAW_TELEMETRY, day=day, columns=["drop_id", column])), column, files()
             ),
             faults=faults,
             good=good,

@@ -32,7 +32,15 @@ from sinet_pipelines.ingestion.events import EventKind, encode_events, no_events
 from sinet_pipelines.ingestion.hashing import row_hash
 from sinet_pipelines.ingestion.inspection import Drop, inspect, open_file, read_bytes, sha256_of
 from sinet_pipelines.ingestion.large_days import LargeDay
-from sinet_pipelines.ingestion.scan import EVENTS, FLEET_FILE, Part, RegionFolder, UnusedFile, misplaced_at_root
+from sinet_pipelines.ingestion.scan import (
+    EVENTS,
+    FLEET_FILE,
+    Part,
+    RegionFolder,
+    UnusedFile,
+    misplaced_at_root,
+    printable,
+)
 from sinet_pipelines.regions import REGIONS, get_region
 from sinet_pipelines.schemas.telemetry import DROP, RAW_TELEMETRY
 from sinet_pipelines.storage.files import write_whole
@@ -109,6 +117,11 @@ class LandingZone:
         """The day's drops in the order of their ids, each once however many files hold it."""
         found = [inspect(part) for part in self._parts(region, day)]
         return sorted({drop.drop_id: drop for drop in found if drop}.values(), key=lambda drop: drop.drop_id)
+
+    def file_names(self, region: str, day: date) -> dict[str, str]:
+        """The path of each of the day's drops below the zone, as it can be printed, by the drop's id."""
+        drops = self.drops(region, day)
+        return {drop.drop_id: printable(drop.path.relative_to(self.root).as_posix()) for drop in drops}
 
     def fingerprint(self, region: str, day: date) -> str:
         """A hash of what landed on the day: equal for equal drops, whatever their files are called."""

@@ -15,6 +15,7 @@ from sinet_pipelines.schemas.contract import Column, Contract
 from sinet_pipelines.storage.spill import FrameFile
 from sinet_pipelines.storage.tables import DAY_COLUMN
 from sinet_pipelines.validation.expectations import broken_rows
+from sinet_pipelines.validation.units import explain_median, is_outside
 
 TOP_RULES = 5  # as many reasons as a reader takes in at a glance
 
@@ -59,8 +60,15 @@ class Judged:
     days: tuple[DayVerdict, ...]
 
 
+FileNames = Mapping[str, str]  # of a day's files, by the drop's id
+
+
 def judge_days(
-    rows: pl.DataFrame, contract: Contract, *, drop_faults: Mapping[date, tuple[str, ...]] | None = None
+    rows: pl.DataFrame,
+    contract: Contract,
+    *,
+    drop_faults: Mapping[date, tuple[str, ...]] | None = None,
+    files: Callable[[date], FileNames] | None = None,
 ) -> Judged:
     """Splits rows into good and bad and says of each day whether it may be used.
 
@@ -69,6 +77,7 @@ def judge_days(
         contract: the contract of the table they should go to.
         drop_faults: per day, what was wrong with its drops as files (a column that is not there, another unit); a day
             that is named here and has no rows fails.
+        files: returns the names of a day's files, which a message about a column of another unit names.
     """
     empty = tuple(_empty_day(day, contract, faults) for day, faults in _without_rows(rows, drop_faults or {}))
     if not rows.height:
@@ -77,7 +86,7 @@ def judge_days(
     good, bad = _split(rows, broken)
     rules = broken.join(rows.with_row_index("row").select("row", DAY_COLUMN), on="row")
     days = tuple(
-        _judge_day(part, bad, rules, contract, (drop_faults or {}).get(part[DAY_COLUMN][0], ()))
+        _judge_day(part, bad, rules, contract, (drop_faults or {}).get(part[DAY_COLUMN][0], ()), files)
         for part in rows.partition_by(DAY_COLUMN, maintain_order=True)
     )
     return Judged(good, bad, tuple(sorted((*days, *empty), key=lambda verdict: verdict.day)))
@@ -101,6 +110,7 @@ def judge_day_in_batches(
     *,
     day: date,
     medians: Callable[[], Mapping[str, float | None]],
+    medians_by_file: Callable[[str], Mapping[str, float | None]] | None = None,
     faults: tuple[str, ...] = (),
     good: FrameFile,
     bad: FrameFile,
@@ -112,6 +122,7 @@ def judge_day_in_batches(
         contract: the contract of the table they should go to.
         day: the day.
         medians: returns the day's median of each column of `unit_columns`.
+        medians_by_file: returns one column's median in each file of the day, by the file's name.
         faults: what was wrong with its drops as files.
         good: takes the good rows, in order.
         bad: takes the others, with a `reason` beside them.
@@ -130,7 +141,7 @@ def judge_day_in_batches(
         rows += batch.height
     if not rows:
         return _empty_day(day, contract, faults)
-    found = [*faults, *_other_units(medians(), contract)]
+    found = [*faults, *_other_units(medians(), contract, medians_by_file or (lambda _: {}))]
     return _verdict(day, contract, rows=rows, quarantined=sum(bad.heights), faults=found, counts=counts)
 
 
@@ -160,16 +171,25 @@ def _split(rows: pl.DataFrame, broken: pl.DataFrame) -> tuple[pl.DataFrame, pl.D
 
 
 def _judge_day(
-    rows: pl.DataFrame, bad: pl.DataFrame, rules: pl.DataFrame, contract: Contract, faults: tuple[str, ...]
+    rows: pl.DataFrame,
+    bad: pl.DataFrame,
+    rules: pl.DataFrame,
+    contract: Contract,
+    faults: tuple[str, ...],
+    files: Callable[[date], FileNames] | None,
 ) -> DayVerdict:
     day: date = rows[DAY_COLUMN][0]
+
+    def by_file(column: str) -> dict[str, float | None]:
+        return named_medians(rows, column, files(day)) if files else {}
+
     medians = rows.select(pl.col(c.name).median() for c in unit_columns(contract)).row(0, named=True)
     return _verdict(
         day,
         contract,
         rows=rows.height,
         quarantined=bad.filter(pl.col(DAY_COLUMN) == day).height,
-        faults=[*faults, *_other_units(medians, contract)],
+        faults=[*faults, *_other_units(medians, contract, by_file)],
         counts=dict(rules.filter(pl.col(DAY_COLUMN) == day)["rule"].value_counts().iter_rows()),
     )
 
@@ -187,11 +207,26 @@ def _verdict(
     return DayVerdict(day, rows, quarantined, contract.max_quarantined_share, tuple(dict.fromkeys(found)), dict(worst))
 
 
-def _other_units(medians: Mapping[str, float | None], contract: Contract) -> list[str]:
+def named_medians(rows: pl.DataFrame, column: str, files: FileNames) -> dict[str, float | None]:
+    """The median of a column in each file, by the file's name; a file without rows is left out.
+
+    Args:
+        rows: with `drop_id` and the column.
+        column: its name.
+        files: names of the files.
+    """
+    medians = rows.group_by("drop_id").agg(pl.col(column).median())
+    return {files[drop]: median for drop, median in medians.iter_rows() if drop in files}
+
+
+def _other_units(
+    medians: Mapping[str, float | None],
+    contract: Contract,
+    by_file: Callable[[str], Mapping[str, float | None]],
+) -> list[str]:
     """A column whose median is outside its bounds is in another unit, or its instrument is broken."""
     return [
-        f"half of {c.name} is beyond {medians[c.name]:.6g}, not {c.minimum:g} to {c.maximum:g} {c.unit}: another unit? "
-        "drop the day again in the contract's unit"
-        for c in unit_columns(contract)
-        if (median := medians[c.name]) is not None and not (c.minimum or 0.0) <= median <= (c.maximum or 0.0)
+        explain_median(column, median, by_file=by_file(column.name))
+        for column in unit_columns(contract)
+        if (median := medians[column.name]) is not None and is_outside(column, median)
     ]

@@ -9,7 +9,7 @@ import pytest
 
 from sinet_pipelines.schemas.telemetry import CHANNELS, RAW_TELEMETRY, SENSORS, SETTINGS, VALIDATED_TELEMETRY
 from sinet_pipelines.storage.spill import FrameFile
-from sinet_pipelines.validation.judge import judge_day_in_batches, judge_days, unit_columns
+from sinet_pipelines.validation.judge import judge_day_in_batches, judge_days, named_medians, unit_columns
 
 DAY = date(2026, 3, 1)
 ROWS = 100
@@ -114,7 +114,31 @@ def test_another_unit_is_named_and_fails_the_day():
     kelvin = raw_rows().with_columns(pl.col("t2_degr") * 5 / 9)
     (verdict,) = judge_days(kelvin, VALIDATED_TELEMETRY).days
     assert not verdict.passed
-    assert any(fault.startswith("half of t2_degr is beyond") and "another unit?" in fault for fault in verdict.faults)
+    assert verdict.faults[0] == (
+        "median t2_degr is 277.8, expected 380 to 620 degR: probably kelvin; drop the day again in degR"
+    )
+
+
+def test_the_file_in_another_unit_is_named_among_its_neighbours_however_the_day_is_judged(tmp_path):
+    kelvin = raw_rows(drop_id="d1").with_columns(
+        pl.col("t2_degr") * 5 / 9, cycle=pl.col("cycle") + 500, row_hash=pl.col("row_hash") + "b"
+    )
+    rows = pl.concat([raw_rows(rows=20), kelvin]).sort("unit", "cycle")
+    names = {"d0": "EAST/2026-03-01/right.parquet", "d1": "EAST/2026-03-01/wrong.parquet"}
+    (verdict,) = judge_days(rows, VALIDATED_TELEMETRY, files=lambda day: names if day == DAY else {}).days
+    assert "probably kelvin; file EAST/2026-03-01/wrong.parquet; " in verdict.faults[0]
+    with FrameFile(tmp_path) as good, FrameFile(tmp_path) as bad:
+        columns = [column.name for column in unit_columns(VALIDATED_TELEMETRY)]
+        batched = judge_day_in_batches(
+            [rows[:50], rows[50:]],
+            VALIDATED_TELEMETRY,
+            day=DAY,
+            medians=lambda: rows.select(pl.col(columns).median()).row(0, named=True),
+            medians_by_file=lambda column: named_medians(rows, column, names),
+            good=good,
+            bad=bad,
+        )
+    assert batched == verdict
 
 
 def test_a_small_drop_whose_only_rows_miss_a_reading_costs_these_rows_and_not_the_day():
