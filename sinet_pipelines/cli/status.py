@@ -5,7 +5,7 @@ import sys
 from collections import ChainMap
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
@@ -13,6 +13,10 @@ from rich.text import Text
 
 from sinet_pipelines.cli.home import CACHE, current_home, find_project
 from sinet_pipelines.cli.terminal import Terminal, coloured
+
+if TYPE_CHECKING:
+    from sinet_pipelines.monitoring.row_account import RowAccount
+    from sinet_pipelines.storage.tables import TableStore
 
 SHOWN_FILES = 20  # unused files shown in the table
 COLOURS = {"done": "green", "partial": "yellow", "failed": "red", "missing": "dim", "running": "cyan"}
@@ -29,6 +33,11 @@ def show_status(*, home: Path | None, project: Path | None, as_json: bool) -> No
     console.print(f"home {facts['home']}  fleet {facts['fleet']}{' (simulated)' if facts['simulated'] else ''}")
     console.print(_assets_table(facts["assets"]))
     console.print(_rows_line(facts["rows"]))
+    for region, rows in facts["unknown_regions"].items():
+        console.print(
+            f"of these, {rows['landed']} are of {region}, which is no region of the registry, and no run reads them: "
+            f"put its entry back into registry.yaml or move landing/{region} away"
+        )
     if facts["unused_files"]:
         console.print(f"files of the landing zone that are not used: {len(facts['unused_files'])}")
         console.print(_unused_table(facts["unused_files"]))
@@ -59,49 +68,56 @@ def read_status(home: Path, project: Path) -> dict[str, Any]:
     from resources.state import states
     from sinet_pipelines.deployment.process import endpoints
     from sinet_pipelines.ingestion.inspection import remembered
+    from sinet_pipelines.monitoring.row_account import total
+    from sinet_pipelines.regions import REGIONS
     from sinet_pipelines.registry.catalogue import list_models
 
-    fleet = json.loads((home / "landing" / "fleet.json").read_text())
+    fleet, known = json.loads((home / "landing" / "fleet.json").read_text()), {region.name for region in REGIONS}
     with remembered(home / CACHE / "drops.json"), opened_instance() as instance:
         end_killed_runs(instance)
         found = states(instance, load_definitions().resolve_asset_graph(), home)
         failed = {state.region: state.failed_days for state in found if state.key.endswith("/validated_telemetry")}
+        accounts = read_accounts(home, failed)
         return {
             "home": str(home),
             "fleet": fleet["name"],
             "simulated": fleet["simulated"],
             "assets": [_asset(state) for state in found],
-            "rows": read_rows(home, failed),
+            "rows": asdict(total(accounts.values())),
+            "unknown_regions": {name: asdict(rows) for name, rows in accounts.items() if name not in known},
             "unused_files": read_unused(home),
             "models": list_models(home),
             "endpoints": endpoints(home),
         }
 
 
-def read_rows(home: Path, failed_days: dict[str, Any]) -> dict[str, int]:
-    """The account of all regions' rows."""
+def read_accounts(home: Path, failed_days: dict[str, Any]) -> "dict[str, RowAccount]":
+    """The account of each region's rows, also of a folder of the landing zone that is no region of the registry."""
     from sinet_pipelines.ingestion.landing import LandingZone
-    from sinet_pipelines.monitoring.row_account import account_rows, read_counts, total
+    from sinet_pipelines.ingestion.scan import unknown_folders
+    from sinet_pipelines.monitoring.row_account import account_rows, read_counts
     from sinet_pipelines.regions import REGIONS
     from sinet_pipelines.storage.cache import write_cache
-    from sinet_pipelines.storage.tables import TableStore
 
-    zone, kept = LandingZone(home / "landing"), home / CACHE / "rows.json"
+    unknown = unknown_folders(home / "landing")
+    zone, kept = LandingZone(home / "landing", also=frozenset(unknown)), home / CACHE / "rows.json"
     known = ChainMap[str, list[int]]({}, read_counts(kept))
-    accounts = (
-        account_rows(
-            zone,
-            TableStore(str(home / "tables" / region.name)),
-            region=region.name,
-            failed_days=failed_days.get(region.name, ()),
-            known=known,
+    accounts = {
+        name: account_rows(
+            zone, _tables_of(home, name), region=name, failed_days=failed_days.get(name, ()), known=known
         )
-        for region in REGIONS
-    )
-    found = asdict(total(accounts))
+        for name in (*(region.name for region in REGIONS), *unknown)
+    }
     if known.maps[0] != known.maps[1]:
         write_cache(kept, known.maps[0])
-    return found
+    return accounts
+
+
+def _tables_of(home: Path, name: str) -> "TableStore":
+    """The tables of a region; of a folder that was never a region's, those of no region: there are none."""
+    from sinet_pipelines.storage.tables import TableStore
+
+    return TableStore(str(home / "tables" / (name if name.isidentifier() else "none")))
 
 
 def read_unused(home: Path) -> list[dict[str, str]]:

@@ -1,10 +1,14 @@
-"""`sinet status` lists the files of the landing zone that are not used."""
+"""`sinet status` counts all landed rows and lists the files of the landing zone that are not used."""
 
 import re
 
 from rich.console import Console
 
-from sinet_pipelines.cli.status import SHOWN_FILES, _unused_table, read_unused
+from sinet_pipelines.cli.status import SHOWN_FILES, _unused_table, read_accounts, read_unused
+from sinet_pipelines.ingestion.landing import LandingZone
+from sinet_pipelines.monitoring.row_account import total
+from sinet_pipelines.schemas.telemetry import VALIDATED_TELEMETRY
+from sinet_pipelines.storage.tables import TableStore
 
 
 def _lines(table):
@@ -22,6 +26,38 @@ def test_unused_files_of_a_home_are_listed_with_path_reason_cure_and_region(home
     assert (found["path"], found["region"]) == ("EAST/1970-01-01/a.parquet", "EAST")
     assert found["reason"].startswith("1970-01-01 is before the first day of this fleet")
     assert found["cure"].startswith("set first_day in fleet.json to 1970-01-01")
+
+
+def test_rows_of_a_region_that_left_the_registry_stay_in_the_account_and_its_files_are_named(home):
+    before = read_accounts(home, {})
+    (home / "landing" / "WEST").rename(
+        home / "landing" / "NORTH"
+    )  # what a zone of an added region looks like afterwards
+    after = read_accounts(home, {})
+    assert after["NORTH"] == before["WEST"]
+    assert total(after.values()) == total(before.values())
+    assert total(after.values()).landed > 0
+    listed = [one for one in read_unused(home) if one["region"] == "NORTH"]
+    files = [path for path in (home / "landing" / "NORTH").rglob("*") if path.is_file()]
+    assert sorted(one["path"] for one in listed) == sorted(str(path.relative_to(home / "landing")) for path in files)
+    assert {one["reason"] for one in listed} == {"no region NORTH is in the registry (known: EAST, WEST, NULL_ISLAND)"}
+
+
+def test_rows_in_the_tables_of_a_region_that_left_the_registry_are_counted_there(home):
+    zone = LandingZone(home / "landing")
+    day = zone.days("WEST")[0]
+    rows = zone.read_day("WEST", day).rows
+    TableStore(str(home / "tables" / "WEST")).replace_days(VALIDATED_TELEMETRY, rows, days=[day])
+    for part in ("landing", "tables"):
+        (home / part / "WEST").rename(home / part / "NORTH")
+    assert read_accounts(home, {})["NORTH"].in_tables == rows.height
+
+
+def test_a_folder_of_any_name_is_counted_and_has_no_tables(home):
+    (home / "landing" / "WEST").rename(home / "landing" / "50%25 off #1")
+    account = read_accounts(home, {})["50%25 off #1"]
+    assert account.landed == account.pending > 0
+    assert account.closes
 
 
 def test_a_file_called_like_markup_is_shown_as_it_is_called():

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sinet_pipelines.ingestion.drops import encode_drop
 from sinet_pipelines.ingestion.landing import LandingZone
 from sinet_pipelines.monitoring.row_account import NOTHING, account_rows, read_counts, total
 from sinet_pipelines.schemas.telemetry import QUARANTINE, SENSORS, SETTINGS, VALIDATED_TELEMETRY
@@ -137,3 +138,56 @@ def test_a_file_that_is_gone_from_a_table_is_noticed_though_its_day_was_counted(
 def test_kept_counts_that_are_none_are_passed_over(tmp_path):
     write_cache(tmp_path / "rows.json", {"a": [1, 1, 1, 0], "b": [1], "c": "x", "d": [1, 1, 1, True]})
     assert read_counts(tmp_path / "rows.json") == {"a": [1, 1, 1, 0]}
+
+
+_PLACES = ("EAST/2026-03-01", "EAST/2026-03-02", "EAST/1970-01-01", "EAST/27-11-2026", "NORTH/2026-03-01", "", "EAST")
+_NAMES = (
+    "a.parquet",
+    "b.parquet",
+    "x.parquet/part-0.parquet",
+    "role=live/p.parquet",
+    "_metadata",
+    ".c.parquet",
+    "d.csv",
+)
+_FIRST = date(2026, 3, 1)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    files=st.dictionaries(
+        st.tuples(st.sampled_from(_PLACES), st.sampled_from(_NAMES)),
+        st.one_of(st.sampled_from(["junk", "nothing", "link"]), st.sets(st.integers(1, 4), min_size=1)),
+        max_size=7,
+    ),
+    good=st.integers(0, 6),
+)
+def test_the_account_closes_over_any_mixture_of_files_and_each_file_is_counted_or_listed(tmp_path_factory, files, good):
+    home = tmp_path_factory.mktemp("home")
+    zone, tables = LandingZone(home / "landing", also=frozenset(["NORTH"])), TableStore(str(home / "tables"))
+    for (place, name), content in files.items():
+        file = zone.root / place / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if content == "link":
+            file.symlink_to(home / "elsewhere.parquet")
+        elif isinstance(content, str):
+            file.write_bytes(content.encode() if content == "junk" else b"")
+        else:
+            file.write_bytes(encode_drop(drop(_FIRST, cycles=sorted(content))))
+    for day in zone.days("EAST")[:1]:
+        keep(zone, tables, day, good=good)
+    accounts = {name: account_rows(zone, tables, region=name, known={}) for name in ("EAST", "NORTH")}
+    assert all(account.closes for account in accounts.values())
+    for region, account in accounts.items():
+        drops = {
+            (place, "=" in name, frozenset(content))  # what a Hive folder says is part of a drop
+            for (place, name), content in files.items()
+            if place.startswith(f"{region}/2026") or place == f"{region}/1970-01-01"
+            if not isinstance(content, str) and name[0] not in "._"
+        }
+        assert account.sent == sum(len(cycles) for *_, cycles in drops)
+    listed = {one.path for one in zone.unused(first_day=_FIRST, today=DAYS[-1])}
+    for (place, name), content in files.items():
+        is_ignored = name[0] in "._"
+        is_used = place in ("EAST/2026-03-01", "EAST/2026-03-02") and not isinstance(content, str)
+        assert (f"{place}/{name}".lstrip("/") in listed) == (not is_ignored and not is_used)
