@@ -17,6 +17,7 @@ from sinet_pipelines.errors import BusyError, FailedError
 from sinet_pipelines.escaping import for_terminal
 
 LOOPBACK = "127.0.0.1"
+GUARDED = "sinet_pipelines.cli.dagster_pages"
 _PAGES = {
     "PYTHONWARNINGS": "ignore",
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # evaluation jobs of MLflow's own, which nothing here uses
@@ -45,7 +46,7 @@ def open_pages(*, home: Path | None, project: Path | None, port: int, mlflow_por
     environment = {**os.environ, **_PAGES, "SINET_TRACKING_URL": tracking_url}
     commands = {
         "mlflow": [*_python("mlflow"), "server", *_mlflow_options(folder, mlflow_port)],
-        "dagster": [*_python("dagster"), "dev", "-w", str(root / "workspace.yaml"), "-h", LOOPBACK, "-p", str(port)],
+        "dagster": [*_python(GUARDED), "dev", "-w", str(root / "workspace.yaml"), "-h", LOOPBACK, "-p", str(port)],
     }
     started = {name: _start(command, folder / f"{name}.log", environment) for name, command in commands.items()}
     _write_record(folder, started)
@@ -104,6 +105,9 @@ def _mlflow_options(home: Path, port: int) -> list[str]:
         str(port),
         "--workers",
         "1",
+        # MLflow's own guard: it refuses other host names, and what other sites' pages would change
+        "--allowed-hosts",
+        ",".join(f"{host}:{port}" for host in ("localhost", LOOPBACK, "[::1]")),
     ]
 
 

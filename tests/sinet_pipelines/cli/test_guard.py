@@ -1,0 +1,188 @@
+"""The guard: pages of other sites, other host names and mutations by GET do not reach Dagster's webserver."""
+
+import asyncio
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+
+from sinet_pipelines.cli.dagster_pages import MODULE, guarded_command
+from sinet_pipelines.cli.guard import Guard, judge
+
+START_S = 120
+SET_LIMIT = 'mutation { setConcurrencyLimit(concurrencyKey: "planted", limit: 7) }'
+LIMITS = "{ instance { concurrencyLimits { concurrencyKey } } }"
+CODE = "import dagster as dg\n\n\n@dg.asset\ndef thing(): ...\n\n\ndefs = dg.Definitions(assets=[thing])\n"
+
+
+def scope(kind="http", *, method="POST", path="/graphql", **headers):
+    pairs = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+    head = {"type": kind, "path": path, "headers": pairs}
+    return head | ({"method": method} if kind == "http" else {})
+
+
+@pytest.mark.parametrize("host", ["localhost:3000", "127.0.0.1:3000", "[::1]:3000", "LOCALHOST:3000", "localhost"])
+def test_this_machine_is_let_through_by_its_own_names(host):
+    assert judge(scope(host=host)) is None
+    assert judge(scope(host=host, origin=f"http://{host}")) is None
+    assert judge(scope("websocket", host=host, origin=f"http://{host}")) is None
+    assert judge(scope(method="GET", path="/runs", host=host)) is None
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["evil.example:3000", "127.0.0.1.evil.example:3000", "localhost.", "localhost@evil.example", "evil@localhost", "",
+     "192.168.0.1:3000", "0.0.0.0:3000", "localhost:port", "localhost:", "[::1", "localhost/x", "localhost:3000, evil"],
+)  # fmt: skip
+def test_another_host_name_is_refused(host):
+    for kind in ("http", "websocket"):
+        assert judge(scope(kind, host=host))[0] == 403
+    assert judge(scope(method="GET", path="/", host=host))[0] == 403
+
+
+def test_a_request_without_a_host_or_with_two_is_refused():
+    assert judge(scope())[0] == 403
+    twice = scope(host="localhost:3000")
+    twice["headers"] *= 2
+    assert judge(twice)[0] == 403
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["http://evil.example", "null", "", "file://", "http://localhost:3001", "http://127.0.0.1:3000", "http://[::1",
+     "chrome-extension://abc", "http://localhost:3000.evil.example", "http://localhost"],
+)  # fmt: skip
+def test_a_page_of_another_origin_is_refused(origin):
+    for kind in ("http", "websocket"):
+        assert judge(scope(kind, host="localhost:3000", origin=origin))[0] == 403
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "OPTIONS", "DELETE"])
+@pytest.mark.parametrize("path", ["/graphql", "/graphql/", "/prefix/graphql"])
+def test_graphql_is_asked_by_post_alone(method, path):
+    assert judge(scope(method=method, path=path, host="localhost:3000"))[0] == 405
+    page = judge(scope(method=method, path=path, host="localhost:3000", accept="text/html,*/*"))
+    assert (page is None) == (method == "GET")  # which shows a page and asks nothing
+
+
+@given(host=st.text(st.characters(max_codepoint=255), max_size=20), origin=st.text(max_size=20).map(ascii))
+def test_any_headers_are_judged_without_an_error(host, origin):
+    assert judge(scope(host=host, origin=origin))[0] == 403
+
+
+def test_what_is_let_through_may_not_be_framed_and_what_is_refused_reaches_nothing():
+    reached, sent = [], []
+
+    async def inner(head, receive, send):
+        reached.append(head["path"])
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def send(message):
+        sent.append(message)
+
+    asyncio.run(Guard(inner)(scope(host="localhost"), None, send))
+    asyncio.run(Guard(inner)(scope(host="evil.example"), None, send))
+    asyncio.run(Guard(inner)({"type": "lifespan", "path": "life"}, None, send))
+    assert reached == ["/graphql", "life"]
+    assert sent[0]["headers"] == [(b"x-frame-options", b"SAMEORIGIN")]
+    assert [message.get("status") for message in sent] == [200, 403, None, 200]
+
+
+def test_the_webserver_is_the_one_process_that_is_started_otherwise():
+    python = sys.executable
+    webserver = [python, "-m", "dagster_webserver", "--port", "3000"]
+    assert guarded_command(webserver) == [python, "-m", MODULE, "webserver", "--port", "3000"]
+    daemon = [python, "-m", "dagster._daemon", "run"]
+    assert guarded_command(daemon) == daemon
+
+
+def test_the_private_names_are_those_of_the_pinned_dagster():
+    from dagster._cli import dev
+    from dagster_webserver import cli
+
+    assert callable(dev.open_ipc_subprocess)
+    assert callable(dev.dev_command)
+    assert callable(cli.create_app_from_workspace_process_context)
+
+
+@pytest.fixture(scope="module")
+def webserver(tmp_path_factory):
+    """Dagster's webserver behind the guard, on a location with one asset; its host and port."""
+    home = tmp_path_factory.mktemp("dagster")
+    (home / "location.py").write_text(CODE)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-W", "ignore", "-m", MODULE, "webserver", "-f", "location.py", "-h", "127.0.0.1"]
+    environment = {**os.environ, "DAGSTER_HOME": str(home), "DAGSTER_DISABLE_TELEMETRY": "1"}
+    with (home / "log").open("wb") as log:
+        process = subprocess.Popen([*command, "-p", str(port)], cwd=home, env=environment, stdout=log, stderr=log)
+    try:
+        deadline = time.monotonic() + START_S
+        while not _listens(port):
+            assert process.poll() is None, (home / "log").read_text()
+            assert time.monotonic() < deadline, (home / "log").read_text()
+            time.sleep(0.1)
+        yield f"127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(timeout=60)
+
+
+def _listens(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def ask(at, query, *, method="POST", **headers):
+    """Status and answer of a GraphQL request."""
+    if method == "POST":
+        body, address = json.dumps({"query": query}).encode(), f"http://{at}/graphql"
+    else:
+        body, address = None, f"http://{at}/graphql?query={urllib.request.quote(query)}"
+    head = {"Content-Type": "application/json", **headers}
+    try:
+        with urllib.request.urlopen(urllib.request.Request(address, body, head, method=method), timeout=60) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def limits(at):
+    status, answer = ask(at, LIMITS)
+    assert status == 200
+    return [one["concurrencyKey"] for one in answer["data"]["instance"]["concurrencyLimits"]]
+
+
+def test_no_other_page_changes_anything_on_the_real_webserver(webserver):
+    refused = [
+        ask(webserver, SET_LIMIT, method="GET"),
+        ask(webserver, SET_LIMIT, method="HEAD"),
+        ask(webserver, SET_LIMIT, Origin="http://evil.example"),
+        ask(webserver, SET_LIMIT, Host="evil.example"),
+        ask(webserver, SET_LIMIT, Origin="null"),
+    ]
+    assert [status for status, _ in refused] == [405, 405, 403, 403, 403]
+    assert limits(webserver) == []
+    assert ask(webserver, SET_LIMIT, Origin=f"http://{webserver}")[0] == 200
+    assert limits(webserver) == ["planted"]
+
+
+def test_subscriptions_of_the_own_page_work_and_of_others_do_not(webserver):
+    address = f"ws://{webserver}/graphql"
+    with connect(address, origin=f"http://{webserver}", subprotocols=["graphql-ws"]) as page:
+        page.send(json.dumps({"type": "connection_init"}))
+        assert json.loads(page.recv(timeout=60)) == {"type": "connection_ack"}
+    for options in ({"origin": "http://evil.example"}, {"additional_headers": {"Host": "evil.example"}}):
+        with pytest.raises(InvalidStatus) as refused, connect(address, subprotocols=["graphql-ws"], **options):
+            pass
+        assert refused.value.response.status_code == 403
