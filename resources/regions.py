@@ -6,6 +6,7 @@ from pathlib import Path
 import dagster as dg
 
 from resources.reads import WatchedBlobs, WatchedLanding, WatchedTables, this_step
+from sinet_pipelines.errors import RegistryError
 from sinet_pipelines.ingestion.landing import LandingZone
 from sinet_pipelines.regions import REGIONS
 from sinet_pipelines.storage.blobs import BlobStore
@@ -52,8 +53,17 @@ class RegionResource(dg.ConfigurableResource):
         return LandingZone(root) if reads is None else WatchedLanding(root, reads=reads)
 
 
+RESERVED = ("feature_store", "tracking", "registry", "serving")  # keys of other resources
+
+
 def region_resources(home: Path) -> dict[str, RegionResource]:
-    """One resource a region, made from the regions' rows, under the region's key."""
+    """One resource a region, made from the regions' rows, under the region's key.
+
+    Raises:
+        RegistryError: a region is called like another resource.
+    """
+    if taken := sorted(region.name for region in REGIONS if region.key in RESERVED):
+        raise RegistryError(f"{', '.join(taken)} is the name of another resource, in small letters; rename the region")
     return {
         region.key: RegionResource(
             name=region.name, role=region.role, hardware=", ".join(region.hardware), home=str(home)

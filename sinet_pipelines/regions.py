@@ -4,6 +4,7 @@ A region is a row here or an entry in `registry.yaml`; partitions, resources, as
 bandwidths and carbon are planning figures and marked so: no such number of these sites is published.
 """
 
+import re
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -15,6 +16,7 @@ from sinet_pipelines.registry_file import registry_path, told_in, with_entries
 from sinet_pipelines.schemas.contract import DataClass
 from sinet_pipelines.sites import Agreement, Cluster, Link, StorageTier, TierKind
 
+_NAME = re.compile("[A-Z_][A-Z0-9_]{0,39}")  # a name is part of keys, folders, labels and resources
 _NEVER_LEAVE = (DataClass.RAW, DataClass.PERSONAL)
 _LIST = "near public list prices of 2025, rounded; no price of this site"
 _WORLD = Hourly(
@@ -64,8 +66,11 @@ class Region:
     fabric: str = field(default="Ethernet", kw_only=True)
 
     def __post_init__(self) -> None:
-        if not self.name.isidentifier() or self.name != self.name.upper():
-            raise RegistryError(f"a region is called {self.name!r}; names are capitals, digits and _, as NULL_ISLAND")
+        if not _NAME.fullmatch(self.name):
+            raise RegistryError(
+                f"a region is called {self.name[:80]!r}; names are capitals (A-Z), digits and _, as NULL_ISLAND, "
+                "at most 40 characters"
+            )
         if never := set(self.accepts).intersection(_NEVER_LEAVE):
             raise RegistryError(f"{self.name} accepts {', '.join(sorted(never))}, which never leaves its region")
         if not self.hardware:
@@ -213,16 +218,17 @@ def read_registry(path: Path | None) -> Registry:
     rows = Registry(with_entries(_SHIPPED, "regions", by="name", path=path), read_hardware(path))
     names, kinds = [region.name for region in rows.regions], [row.id for row in rows.hardware]
     for region in rows.regions:
-        where = told_in(path, "regions", region.name, by="name") or "regions.py"
         for what, said, known in (
             ("hardware", region.hardware, kinds),
             ("an agreement with", [one.to for one in region.agreements], names),
             ("a link to", [link.to for link in region.links], names),
         ):
             if unknown := sorted(set(said).difference(known)):
+                where = told_in(path, "regions", region.name, by="name") or "regions.py"
                 found = f"{region.name} has {what} {', '.join(unknown)}, which no row is"
                 raise RegistryError(f"{where}: {found} (known: {', '.join(known)}); mend the name or add the row")
         if "cpu" not in region.hardware:
+            where = told_in(path, "regions", region.name, by="name") or "regions.py"
             raise RegistryError(f"{where}: {region.name} has no cpu ({', '.join(region.hardware)}); add it")
     return rows
 

@@ -15,6 +15,7 @@ What may be said is what the classes `Region` and `Hardware` have; there is no s
 """
 
 import dataclasses
+import math
 import os
 import types
 import typing
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
 
 FILE = "registry.yaml"
 SECTIONS = ("regions", "hardware")
+MAX_BYTES = 1024 * 1024  # 200 regions, each with all that may be said, are a quarter of it
+MAX_DEPTH = 20  # lists and mappings in each other; a storage tier's figure is at 6
+MAX_ENTRIES = 200  # of a section: the graph of assets grows with the regions, some 40 assets each
+MAX_WHOLE = 2**63  # numbers are sizes, counts and prices
 _WORDS = {
     "str": "text",
     "int": "a whole number",
@@ -49,15 +54,26 @@ def registry_path() -> Path | None:
     worker that has the wheel alone, where `resources/settings.py` is not.
 
     Raises:
-        RegistryError: `SINET_REGISTRY` names no file.
+        RegistryError: `SINET_REGISTRY` names no file, or what lies beside the checkout under that name is none.
     """
     named = os.environ.get("SINET_REGISTRY")
     if named:
-        if not Path(named).is_file():
+        if not _is_file(Path(named)):
             raise RegistryError(f"SINET_REGISTRY is {named}, which is no file; name a registry file or unset it")
         return Path(named)
     beside = Path(os.environ.get("SINET_PROJECT") or Path(__file__).parents[1]) / FILE
-    return beside if beside.is_file() else None
+    if _is_file(beside):
+        return beside
+    if os.path.lexists(beside):
+        raise RegistryError(f"{beside} is no file (a folder, or a link to nothing); put the file there or remove it")
+    return None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError as error:
+        raise RegistryError(f"{path} cannot be read: {error.strerror}; mend that or unset SINET_REGISTRY") from error
 
 
 def with_entries(shipped: tuple[T, ...], section: str, *, by: str, path: Path | None) -> tuple[T, ...]:
@@ -110,12 +126,15 @@ def _document(path: Path) -> "dict[str, list[Node]]":
     """The entries of each section as nodes, which know their lines."""
     import yaml
 
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's, ten times as fast, where it was built with it
     try:
-        top = yaml.compose(path.read_text(), Loader=yaml.SafeLoader)
+        text = _text(path)
+        _require_shallow(path, text, loader)
+        top = yaml.compose(text, Loader=loader)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise RegistryError(f"{path}, line {line}: no YAML: {error.problem}; mend the line") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeError) as error:
         raise RegistryError(f"{path}: no YAML: {first_line(error)}; write it as text in UTF-8") from error
     except OSError as error:
         raise RegistryError(f"{path} cannot be read: {error.strerror}; mend that or unset SINET_REGISTRY") from error
@@ -125,15 +144,44 @@ def _document(path: Path) -> "dict[str, list[Node]]":
     for key, node in _Reader(path).named(top):
         if key.value not in SECTIONS:
             raise _wrong(path, key, f"there is no section {key.value!r}", f"the sections are {', '.join(SECTIONS)}")
-        found[key.value] = _Reader(path).items(node)
+        entries = _Reader(path).items(node)
+        if len(entries) > MAX_ENTRIES:
+            found_many = f"{len(entries):,} entries of {key.value}"
+            raise _wrong(path, key, found_many, f"at most {MAX_ENTRIES} are read; take some out")
+        found[key.value] = entries
     return found
 
 
-def _line(node: "Node") -> int:
+def _text(path: Path) -> str:
+    with path.open("rb") as file:
+        content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise RegistryError(f"{path} is larger than {MAX_BYTES:,} bytes, which no registry file is; name another file")
+    return content.decode("utf-8-sig")
+
+
+def _require_shallow(path: Path, text: str, loader: Any) -> None:
+    """Refuses what is nested so deep that reading it would end in a traceback; events are read without recursion."""
+    import yaml
+
+    depth = 0
+    for event in yaml.parse(text, Loader=loader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            deep = f"lists and mappings stand more than {MAX_DEPTH} deep in each other"
+            raise _wrong(path, event, deep, "no field is that deep: mend the brackets or the indentation")
+
+
+def _short(said: str) -> str:
+    """A value as a message quotes it."""
+    return repr(said) if len(said) <= 80 else f"{said[:60]!r}... ({len(said):,} characters)"
+
+
+def _line(node: Any) -> int:
     return int(node.start_mark.line) + 1
 
 
-def _wrong(path: Path, node: "Node", found: str, cure: str) -> RegistryError:
+def _wrong(path: Path, node: Any, found: str, cure: str) -> RegistryError:
     return RegistryError(f"{path}, line {_line(node)}: {found}; {cure}")
 
 
@@ -216,16 +264,22 @@ class _Reader:
         try:
             said = SafeConstructor().construct_object(node)
         except ValueError as error:
-            raise _wrong(self.path, node, f"{node.value!r}: {first_line(error)}", f"{wanted} is wanted") from error
+            raise _wrong(
+                self.path, node, f"{_short(node.value)}: {first_line(error)}", f"{wanted} is wanted"
+            ) from error
+        if type(said) is int and hint in (int, float) and abs(said) >= MAX_WHOLE:
+            raise _wrong(self.path, node, f"{of}found a number of {len(node.value)} digits", "give one below 2^63")
         if hint is float and type(said) is int:
             said = float(said)
+        if hint is float and type(said) is float and not math.isfinite(said):
+            raise _wrong(self.path, node, f"{of}found {node.value!r}", "a finite number is wanted")
         if issubclass(hint, StrEnum):
             if said not in list(hint):
-                raise _wrong(self.path, node, f"{of}found {node.value!r}", f"allowed are {', '.join(hint)}")
+                raise _wrong(self.path, node, f"{of}found {_short(node.value)}", f"allowed are {', '.join(hint)}")
             return hint(said)
         if type(said) is not hint:
             quoted = " (put it in quotes)" if hint is str else ""
-            raise _wrong(self.path, node, f"{of}found {node.value!r}", f"{wanted} is wanted{quoted}")
+            raise _wrong(self.path, node, f"{of}found {_short(node.value)}", f"{wanted} is wanted{quoted}")
         return said
 
     def pairs(self, node: "Node") -> "Iterator[tuple[str, Node]]":

@@ -42,6 +42,7 @@ class Attempt:
         ending: how it ended.
         is_told: that is in the log.
         disturbed: what the cluster was seen to do to it; the pod that shows it may be gone when it ends.
+        is_gone: its Job was not there at the last look.
         is_interrupted: its worker ended on being asked to, and knows no more.
     """
 
@@ -62,6 +63,7 @@ class Attempt:
     ending: Ending | None = None
     is_told: bool = False
     disturbed: Ending | None = None
+    is_gone: bool = False
     is_interrupted: bool = False
 
     @property

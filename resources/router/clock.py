@@ -22,7 +22,9 @@ class Patience:
         applied_s: a call without an answer may still take effect for this long (an API server gives up after 60 s).
         launch_s: an API that answers no creation, before the attempt is given up.
         verdict_s: a Job that ended, or is gone, without a word of its step in the event log.
-        image_s: an image that cannot be pulled.
+        image_s: an image that cannot be pulled, a container that cannot be made.
+        podless_s: a Job that makes no pod, where no event says why; one that says why ends it after `image_s`.
+        container_s: a pod on a node whose container does not start, where no event says why.
         unschedulable_s: a pod without a node, before a step that may move moves.
         pending_s: a pod without a node or a Job in a queue, before the attempt is given up.
         lost_s: a region that does not answer, before what runs there counts as lost.
@@ -35,6 +37,8 @@ class Patience:
     launch_s: float = 300
     verdict_s: float = 60
     image_s: float = 300
+    podless_s: float = 600
+    container_s: float = 1500
     unschedulable_s: float = 600
     pending_s: float = 24 * 3600
     lost_s: float = 900

@@ -12,12 +12,13 @@ from typing import Any, TypeVar
 import kubernetes.client
 import kubernetes.config
 import urllib3.exceptions
+import yaml
 from dagster_k8s.client import PatchedApiClient
 from kubernetes.client.rest import ApiException
 
 from resources.router.clock import Clock, Patience
 from resources.router.endings import LOG_LINES
-from resources.router.seen import SeenJob, SeenPod, seen_job, seen_pod
+from resources.router.seen import WORKER, SeenJob, SeenPod, seen_job, seen_pod
 from sinet_pipelines.errors import ClusterError, first_line
 from sinet_pipelines.regions import Region, get_region
 
@@ -32,6 +33,16 @@ TAKEN_AWAY = (
     "TaintManagerEviction",
 )  # events that outlive, for an hour, the pod they are about
 RUN_LABEL = "dagster/run-id"
+# what the client's loader raises of a kubeconfig that is missing, no YAML, no base64, or of another shape
+UNREADABLE = (
+    kubernetes.config.ConfigException,
+    OSError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    KeyError,
+    yaml.YAMLError,
+)
 
 
 @dataclass
@@ -42,6 +53,7 @@ class RegionCluster:
         name: the region.
         batch: its Jobs.
         core: its pods.
+        renew: reads the configuration anew and returns both, with the credentials that are valid now.
         down_since: since when it has not answered as it should; None while it does.
     """
 
@@ -50,6 +62,7 @@ class RegionCluster:
     core: Any
     clock: Clock = field(default_factory=Clock)
     patience: Patience = field(default_factory=Patience)
+    renew: Callable[[], tuple[Any, Any]] | None = None
     down_since: float | None = None
     _closed_until: float = 0.0
     _failures: int = 0
@@ -129,14 +142,15 @@ class RegionCluster:
             raise
         return False
 
-    def last_lines(self, namespace: str, pod: str) -> tuple[str, ...]:
-        """The end of a pod's log, or one line that says why there is none."""
+    def last_lines(self, namespace: str, pod: str, *, container: str = WORKER) -> tuple[str, ...]:
+        """The end of the log of a pod's container, or one line that says why there is none."""
         try:
             said = self._call(  # the body as well: it may break off or hang
                 lambda: (
                     self.core.read_namespaced_pod_log(
                         pod,
                         namespace,
+                        container=container,  # a pod with a proxy has more than one, and the API wants the name
                         tail_lines=LOG_LINES,
                         _preload_content=False,
                         _request_timeout=self.patience.request_s,
@@ -154,34 +168,63 @@ class RegionCluster:
             ClusterError: the API does not say.
         """
         for reason in TAKEN_AWAY:
-            for name, message in self._events(namespace, f"involvedObject.kind=Pod,reason={reason}"):
-                if name.startswith(f"{job}-"):
-                    return reason, message or reason
+            for event in self._events(namespace, f"involvedObject.kind=Pod,reason={reason}"):
+                if event.involved_object.name.startswith(f"{job}-"):
+                    return reason, event.message or reason
         return None
 
-    def _events(self, namespace: str, selector: str) -> list[tuple[str, str]]:
+    def warned_of(self, namespace: str, kind: str, name: str) -> tuple[str, str] | None:
+        """Reason and words of the newest event about a Job or pod, if it is a warning; None where all goes well since.
+
+        Raises:
+            ClusterError: the API does not say.
+        """
+        events = self._events(namespace, f"involvedObject.kind={kind},involvedObject.name={name}")
+        newest = max(events, key=_when, default=None)  # by the server's own clock, which is compared with itself alone
+        if newest is None or newest.type != "Warning":
+            return None
+        return newest.reason or "", newest.message or newest.reason or ""
+
+    def _events(self, namespace: str, selector: str) -> list[Any]:
         found = self._call(
             lambda: self.core.list_namespaced_event(
                 namespace, field_selector=selector, _request_timeout=self.patience.request_s
             )
         )
-        return [(event.involved_object.name, event.message or "") for event in found.items]
+        return list(found.items)
 
     def _call(self, ask: Callable[[], T]) -> T:
         if self.clock.now() < self._closed_until:
             raise ClusterError(self._last, is_untouched=True)
         try:
-            answer = ask()
+            answer = self._with_valid_credentials(ask)
         except ApiException as error:
             raise self._refused(error) from error
+        except ClusterError as error:  # the configuration could not be read again: a file that is being replaced
+            raise self._closed(f"answers 401, and {error}", status=401, is_untouched=True) from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
             never_sent = isinstance(error, urllib3.exceptions.NewConnectionError | ConnectionRefusedError)
             raise self._closed(f"does not answer ({first_line(error)})", is_untouched=never_sent) from error
         self.down_since, self._failures = None, 0
         return answer
 
+    def _with_valid_credentials(self, ask: Callable[[], T]) -> T:
+        """The answer; on 401 the configuration is read anew and the API asked once more.
+
+        A kubelet renews the token of a run pod's service account within the hour, the client reads its file once.
+        """
+        try:
+            return answered(ask)
+        except ApiException as error:
+            if error.status != 401 or self.renew is None:
+                raise
+        self.batch, self.core = self.renew()
+        return answered(ask)
+
     def _refused(self, error: ApiException) -> ClusterError:
         status = int(error.status or 0)
+        if status == 0:  # no connection was made: the certificate of the one or the other is not trusted
+            return self._closed(f"does not answer ({' '.join(_words(error).split())})", is_untouched=True)
         said = f"answers {status} ({_words(error)})"
         if status in FINAL:
             self.down_since, self._failures = None, 0
@@ -226,15 +269,12 @@ def connect(region: Region, *, kubeconfig: str | None, clock: Clock, patience: P
     Raises:
         ClusterError: the kubeconfig has no such context.
     """
-    configuration = client_configuration(region, kubeconfig=kubeconfig)
-    client = PatchedApiClient(configuration=configuration)
-    return RegionCluster(
-        region.name,
-        kubernetes.client.BatchV1Api(client),
-        kubernetes.client.CoreV1Api(client),
-        clock=clock,
-        patience=patience,
-    )
+
+    def apis() -> tuple[Any, Any]:
+        client = PatchedApiClient(configuration=client_configuration(region, kubeconfig=kubeconfig))
+        return kubernetes.client.BatchV1Api(client), kubernetes.client.CoreV1Api(client)
+
+    return RegionCluster(region.name, *apis(), clock=clock, patience=patience, renew=apis)
 
 
 def client_configuration(region: Region, *, kubeconfig: str | None) -> Any:
@@ -247,7 +287,7 @@ def client_configuration(region: Region, *, kubeconfig: str | None) -> Any:
     kubeconfig = region.cluster.kubeconfig_file or kubeconfig
     try:
         configuration = kubernetes.config.new_client_from_config(config_file=kubeconfig, context=context).configuration
-    except (kubernetes.config.ConfigException, OSError) as error:
+    except UNREADABLE as error:
         where = kubeconfig or "the default kubeconfig"
         cure = f"add the context to it, or change `kubeconfig_context` of {region.name}"
         raise ClusterError(
@@ -255,6 +295,28 @@ def client_configuration(region: Region, *, kubeconfig: str | None) -> Any:
         ) from error
     configuration.retries = False
     return configuration
+
+
+def answered(ask: Callable[[], T]) -> T:
+    """The answer of a call of the client.
+
+    Raises:
+        ApiException: also where the client stumbles over one without a body (kubernetes 36: a TLS error, status 0).
+    """
+    try:
+        return ask()
+    except AttributeError as error:
+        if isinstance(error.__context__, ApiException):
+            raise error.__context__ from None
+        raise
+
+
+def _when(event: Any) -> float:
+    """When an event was last seen, in the seconds of the server's clock."""
+    seen = [event.last_timestamp, event.event_time, event.metadata.creation_timestamp]
+    if event.series is not None:
+        seen.append(event.series.last_observed_time)
+    return max((one.timestamp() for one in seen if one is not None), default=0.0)
 
 
 def _words(error: ApiException) -> str:

@@ -48,6 +48,38 @@ UNSCHEDULABLE = Reason(
 IMAGE_PULL = Reason(
     "ImagePull", "see that the region's image exists and its pull secret is right (`sinet doctor`)", is_retried=False
 )
+NO_SERVICE_ACCOUNT = Reason(
+    "NoServiceAccount", "create it in the namespace, or change `service_account` of the region", is_retried=False
+)
+QUOTA_EXCEEDED = Reason(
+    "QuotaExceeded",
+    "wait until others' steps end, raise the namespace's ResourceQuota, or let the asset move",
+    moves=True,
+)
+POD_SECURITY = Reason(
+    "PodSecurity",
+    "the namespace enforces a Pod Security level that this pod violates: relax its label, or change what is named",
+    is_retried=False,
+)
+NO_PRIORITY_CLASS = Reason("NoPriorityClass", "create it, or change `priority_classes` of the region", is_retried=False)
+POD_REFUSED = Reason(
+    "PodRefused", "see `kubectl describe job` and `sinet doctor --clusters` for this region", is_retried=False
+)
+NO_POD = Reason("NoPod", "see that the Job controller of the region's cluster is well")
+NO_VOLUME = Reason(
+    "NoVolume",
+    "create the claim, config map or secret that is named, or see that its volume may be mounted there",
+    is_retried=False,
+)
+NO_CONFIG = Reason(
+    "NoConfig",
+    "create the config map or secret that is named (`sinet doctor --clusters`), or take it from the region's row",
+    is_retried=False,
+)
+NO_CONTAINER = Reason("NoContainer", "see the node's container runtime, and that the image can be started", moves=True)
+NOT_STARTED = Reason(
+    "NotStarted", "see the pod's events (`kubectl describe pod`) for its node, network and volumes", moves=True
+)
 REFUSED = Reason("Refused", "see `sinet doctor` for this region's permissions, namespace and quota", is_retried=False)
 UNBOUND = Reason("Unbound", "bind the asset with `bind(region, ...)` in resources/placement.py", is_retried=False)
 NO_VERDICT = Reason("NoVerdict", "its worker ended without a word in the event log; see the pod's last lines")
@@ -68,6 +100,16 @@ REASONS = {
         UNREACHABLE,
         UNSCHEDULABLE,
         IMAGE_PULL,
+        NO_SERVICE_ACCOUNT,
+        QUOTA_EXCEEDED,
+        POD_SECURITY,
+        NO_PRIORITY_CLASS,
+        POD_REFUSED,
+        NO_POD,
+        NO_VOLUME,
+        NO_CONFIG,
+        NO_CONTAINER,
+        NOT_STARTED,
         REFUSED,
         UNBOUND,
         NO_VERDICT,

@@ -4,7 +4,7 @@ from resources.router.attempts import Attempt, tell_ending
 from resources.router.cluster import RegionClusters
 from resources.router.endings import ERROR, JOB_LOST, KILLED, POD_LOST, Ending
 from resources.router.reading import EVENTS, why_disturbed
-from resources.router.seen import SeenJob
+from resources.router.seen import SeenJob, SeenPod
 from sinet_pipelines.errors import ClusterError
 
 VAGUE = (POD_LOST, JOB_LOST, KILLED, ERROR)  # what a Job or pod shows that is half gone
@@ -28,6 +28,7 @@ class Explanations:
             ClusterError: the API does not say.
         """
         seen = self._clusters.get(attempt.region).look(attempt.namespace, attempt.name)
+        attempt.is_gone = seen is None
         found = why_disturbed(seen) if seen else None
         if seen and seen.is_suspended and not (seen.pods or attempt.is_interrupted):
             found = None  # it waits in its queue and has not begun: that is no word about how it will end
@@ -39,7 +40,16 @@ class Explanations:
         """The end of the log of a Job's last pod."""
         if not seen.pods:
             return ()
-        return self._clusters.get(attempt.region).last_lines(attempt.namespace, seen.pods[-1].name)
+        pod = seen.pods[-1]
+        return self._clusters.get(attempt.region).last_lines(attempt.namespace, pod.name, container=pod.container)
+
+    def obstacle(self, attempt: Attempt, pod: SeenPod | None = None) -> tuple[str, str] | None:
+        """Reason and words of the newest warning about the attempt's Job, or about a pod of it; None without one."""
+        kind, name = ("Pod", pod.name) if pod else ("Job", attempt.name)
+        try:
+            return self._clusters.get(attempt.region).warned_of(attempt.namespace, kind, name)
+        except ClusterError:
+            return None  # events may not be read by everybody, and are gone after an hour
 
     def better(self, attempt: Attempt, ending: Ending) -> Ending:
         """The ending as the cluster's own words explain it, where a Job or pod that is gone explains little."""
@@ -79,5 +89,7 @@ class Explanations:
     def explain_at_last(self, attempt: Attempt) -> None:
         """The same, when there will be no other look at its Job."""
         if attempt.is_interrupted and not attempt.is_told:
-            message = "its worker was asked to end, and its cluster does not say why"
-            self.note(attempt, self.better(attempt, Ending(KILLED, message)))
+            ending = Ending(KILLED, "its worker was asked to end, and its cluster does not say why")
+            if attempt.is_gone:
+                ending = Ending(JOB_LOST, f"Job {attempt.name} was deleted while its worker was at work")
+            self.note(attempt, self.better(attempt, ending))

@@ -27,9 +27,11 @@ from resources.router.attempts import (
 from resources.router.clock import Clock, Patience
 from resources.router.cluster import RegionClusters
 from resources.router.endings import (
-    IMAGE_PULL,
     JOB_LOST,
+    NO_POD,
     NO_VERDICT,
+    NO_VOLUME,
+    NOT_STARTED,
     PREEMPTED,
     REFUSED,
     REGION_LOST,
@@ -43,7 +45,7 @@ from resources.router.jobs import RegionJobs
 from resources.router.leftovers import Condemned, Leftovers
 from resources.router.local import LocalSteps
 from resources.router.places import Place, after, days_of, next_place
-from resources.router.reading import IMAGE_REASONS, why_failed
+from resources.router.reading import why_ended, why_failed, why_not_started, why_refused, why_waits
 from resources.router.seen import SeenJob, SeenPod
 from resources.router.verdicts import Verdict, verdict
 from sinet_pipelines.errors import ClusterError, UsageError
@@ -270,22 +272,61 @@ class RegionStepHandler(StepHandler):
         if seen.is_suspended and self._verdict(context, attempt).has_begun:
             taken = lasted("suspended", self._patience.verdict_s)
             return Ending(PREEMPTED, "its queue suspended the Job after it had begun") if taken else None
-        if lasted("podless", self._patience.pending_s):
-            where = "waits in its queue" if seen.is_suspended else "has no pod"
-            return Ending(UNSCHEDULABLE, f"Job {attempt.name} {where} for {self._patience.pending_s:g} s")
+        if seen.is_suspended:
+            message = f"Job {attempt.name} waits in its queue for {self._patience.pending_s:g} s"
+            return Ending(UNSCHEDULABLE, message) if lasted("queued", self._patience.pending_s) else None
+        if seen.pods:  # they have ended, and nobody has written that into the Job
+            ended = lasted("ended", self._patience.podless_s)
+            return Ending(*why_failed(seen), self._explanations.last_lines(attempt, seen)) if ended else None
+        refusal = self._explanations.obstacle(attempt) if lasted("podless", self._patience.image_s) else None
+        if refusal is not None:
+            return Ending(why_refused(refusal[1]), f"{refusal[0]}: {refusal[1]}")
+        if lasted("podless", self._patience.podless_s):
+            message = f"Job {attempt.name} has no pod for {self._patience.podless_s:g} s, and no event says why"
+            return Ending(NO_POD, message)
         return None
 
     def _weigh_pod(self, context: StepHandlerContext, attempt: Attempt, pod: SeenPod, lasted: Any) -> Ending | None:
-        if pod.waiting.startswith(IMAGE_REASONS):
-            return Ending(IMAGE_PULL, pod.waiting) if lasted("image", self._patience.image_s) else None
-        if pod.phase != "Pending" or not pod.unschedulable:
+        patience = self._patience
+        if pod.exit_code is not None:  # its worker has ended, and a container beside it keeps the pod alive
+            found = why_ended(pod) if lasted("silent", patience.verdict_s) else None
+            return Ending(*found, self._explanations.last_lines(attempt, SeenJob.of(pod))) if found else None
+        if pod.phase != "Pending" or pod.is_at_work:
             return None
-        needs = cast(Needs, attempt.needs)
-        has_tried = attempt.move * self._patience.unschedulable_s >= self._patience.pending_s
-        if needs.may_move_to and not has_tried and lasted("unschedulable", self._patience.unschedulable_s):
+        if pod.unschedulable:
+            return self._weigh_unscheduled(context, attempt, pod, lasted)
+        if pod.waiting:
+            return self._weigh_waiting(attempt, pod, lasted)
+        message = f"pod {pod.name} is pending for {patience.pending_s:g} s, and nothing says why"
+        return Ending(UNSCHEDULABLE, message) if lasted("pending", patience.pending_s) else None
+
+    def _weigh_unscheduled(
+        self, context: StepHandlerContext, attempt: Attempt, pod: SeenPod, lasted: Any
+    ) -> Ending | None:
+        patience = self._patience
+        if "persistentvolumeclaim" in pod.unschedulable and "not found" in pod.unschedulable:  # no node will cure that
+            return Ending(NO_VOLUME, pod.unschedulable) if lasted("claimless", patience.image_s) else None
+        has_tried = attempt.move * patience.unschedulable_s >= patience.pending_s
+        may_move = cast(Needs, attempt.needs).may_move_to and not has_tried
+        if may_move and lasted("unschedulable", patience.unschedulable_s):
             self._move(context, attempt, pod.unschedulable)
             return None
-        return Ending(UNSCHEDULABLE, pod.unschedulable) if lasted("pending", self._patience.pending_s) else None
+        return Ending(UNSCHEDULABLE, pod.unschedulable) if lasted("pending", patience.pending_s) else None
+
+    def _weigh_waiting(self, attempt: Attempt, pod: SeenPod, lasted: Any) -> Ending | None:
+        """A pod on a node whose worker does not start: slow for a while, then hindered, by the kubelet's words."""
+        if not lasted("container", self._patience.image_s):
+            return None
+        reason = why_waits(pod.waiting)
+        warning = self._explanations.obstacle(attempt, pod)
+        said = f" ({warning[0]}: {warning[1]})" if warning else ""
+        if reason is not None:
+            return Ending(reason, f"{pod.waiting}{said}")
+        if warning is not None:
+            return Ending(why_not_started(warning[0]), f"{warning[0]}: {warning[1]}")
+        if lasted("container", self._patience.container_s):
+            return Ending(NOT_STARTED, f"{pod.waiting} for {self._patience.container_s:g} s, and no event says why")
+        return None
 
     def _move(self, context: StepHandlerContext, attempt: Attempt, why: str) -> None:
         """Sends an attempt that found no node to the next place, without a retry: it has not begun."""

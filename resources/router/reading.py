@@ -4,22 +4,49 @@ from resources.router.endings import (
     DEADLINE_EXCEEDED,
     ERROR,
     EVICTED,
+    IMAGE_PULL,
     KILLED,
+    NO_CONFIG,
+    NO_CONTAINER,
+    NO_PRIORITY_CLASS,
+    NO_SERVICE_ACCOUNT,
+    NO_VERDICT,
+    NO_VOLUME,
     NODE_LOST,
+    NOT_STARTED,
     OOM_KILLED,
     POD_LOST,
+    POD_REFUSED,
+    POD_SECURITY,
     PREEMPTED,
+    QUOTA_EXCEEDED,
     Reason,
 )
 from resources.router.seen import SeenJob, SeenPod
 
-IMAGE_REASONS = (
-    "ErrImagePull",
-    "ImagePullBackOff",
-    "InvalidImageName",
-    "ErrImageNeverPull",
-    "CreateContainerConfigError",
+WAITING = {  # what the kubelet calls a container that cannot start, and tries again for ever
+    "ErrImagePull": IMAGE_PULL,
+    "ImagePullBackOff": IMAGE_PULL,
+    "InvalidImageName": IMAGE_PULL,
+    "ErrImageNeverPull": IMAGE_PULL,
+    "ImageInspectError": IMAGE_PULL,
+    "RegistryUnavailable": IMAGE_PULL,
+    "SignatureValidationFailed": IMAGE_PULL,
+    "CreateContainerConfigError": NO_CONFIG,
+    "CreateContainerError": NO_CONTAINER,
+    "RunContainerError": NO_CONTAINER,
+    "PreCreateHookError": NO_CONTAINER,
+    "PreStartHookError": NO_CONTAINER,
+    "PostStartHookError": NO_CONTAINER,
+    "CrashLoopBackOff": NO_CONTAINER,  # of a sidecar that the worker waits for: the worker itself is never restarted
+}
+REFUSALS = (  # of a pod at its creation, by the API server's words in the event FailedCreate
+    ("serviceaccount", NO_SERVICE_ACCOUNT),
+    ("exceeded quota", QUOTA_EXCEEDED),
+    ("violates podsecurity", POD_SECURITY),
+    ("priorityclass", NO_PRIORITY_CLASS),
 )
+MOUNTS = ("FailedMount", "FailedAttachVolume", "FailedMapVolume")
 DISRUPTIONS = {  # https://kubernetes.io/docs/concepts/workloads/pods/disruptions/#pod-disruption-conditions
     "PreemptionByScheduler": PREEMPTED,
     "EvictionByEvictionAPI": EVICTED,
@@ -45,14 +72,41 @@ def why_failed(seen: SeenJob) -> tuple[Reason, str]:
     if seen.reason == "DeadlineExceeded":
         return DEADLINE_EXCEEDED, seen.message or "the Job was active longer than its deadline"
     for pod in seen.pods:
-        found = _why_ended(pod)
+        found = why_ended(pod)
         if found is not None:
             return found
     return POD_LOST, f"the Job failed ({seen.reason or 'no reason given'}) and no pod of it is left"
 
 
+def why_waits(waiting: str) -> Reason | None:
+    """The reason of a container that cannot start, by what the kubelet says of it; None where it may just be slow.
+
+    >>> why_waits('CreateContainerConfigError: configmap "settings" not found').name
+    'NoConfig'
+    >>> why_waits("ContainerCreating: ")
+    """
+    return WAITING.get(waiting.split(":")[0])
+
+
+def why_refused(message: str) -> Reason:
+    """The reason for which no pod of a Job was made, by the API server's words.
+
+    >>> why_refused('Error creating: pods "a-1" is forbidden: exceeded quota: small, requested: cpu=2').name
+    'QuotaExceeded'
+    """
+    said = message.lower().replace(" ", "")
+    return next((reason for words, reason in REFUSALS if words.replace(" ", "") in said), POD_REFUSED)
+
+
+def why_not_started(event: str) -> Reason:
+    """The reason for which the container of a pod on a node does not start, by the newest warning about the pod."""
+    return NO_VOLUME if event in MOUNTS else NOT_STARTED
+
+
 def why_disturbed(seen: SeenJob) -> tuple[Reason, str] | None:
     """The reason for which the cluster takes a Job's pod away; None where it does not."""
+    if seen.reason == "DeadlineExceeded":  # known before the pods have ended
+        return DEADLINE_EXCEEDED, seen.message or "the Job was active longer than its deadline"
     if seen.is_suspended:
         return PREEMPTED, "its queue suspended the Job"
     if seen.is_failed:
@@ -66,9 +120,11 @@ def why_disturbed(seen: SeenJob) -> tuple[Reason, str] | None:
     return None
 
 
-def _why_ended(pod: SeenPod) -> tuple[Reason, str] | None:
+def why_ended(pod: SeenPod) -> tuple[Reason, str] | None:
+    """The reason of a pod's end and the words for it, by its worker; None where it shows none."""
+    container = f"container {pod.container} of pod {pod.name}"
     if pod.exit_reason == "OOMKilled":
-        return OOM_KILLED, f"the container of pod {pod.name} went over its memory limit"
+        return OOM_KILLED, f"{container} went over its memory limit"
     if pod.reason in POD_REASONS:
         return POD_REASONS[pod.reason], pod.message or f"pod {pod.name}: {pod.reason}"
     if pod.disruption:
@@ -76,7 +132,9 @@ def _why_ended(pod: SeenPod) -> tuple[Reason, str] | None:
     if pod.is_going:
         return POD_LOST, f"somebody deleted pod {pod.name}"
     if pod.exit_code in KILL_CODES:
-        return KILLED, f"the container of pod {pod.name} ended with code {pod.exit_code}"
+        return KILLED, f"{container} ended with code {pod.exit_code}"
     if pod.exit_code:
-        return ERROR, f"the container of pod {pod.name} ended with code {pod.exit_code}"
+        return ERROR, f"{container} ended with code {pod.exit_code}"
+    if pod.exit_code == 0:
+        return NO_VERDICT, f"{container} ended with code 0" + (f" ({pod.others})" if pod.others else "")
     return None

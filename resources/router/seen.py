@@ -3,10 +3,28 @@
 from dataclasses import dataclass
 from typing import Any
 
+WORKER = "dagster"  # the container that dagster-k8s makes for a step; others (proxies, init containers) are not it
+
 
 @dataclass(frozen=True)
 class SeenPod:
-    """A pod of a Job: its phase, and why it does not run or runs no more."""
+    """A pod of a Job: its phase, and why its worker does not run or runs no more.
+
+    Attributes:
+        name: of the pod.
+        phase: as Kubernetes has it.
+        reason: of the pod's end, where the pod as a whole has one.
+        message: beside the reason.
+        disruption: why the cluster takes it away.
+        exit_code: of the worker; of an init container that failed before it; None while neither has ended.
+        exit_reason: beside the code, such as OOMKilled.
+        waiting: why the worker does not start: reason and message of the container that is waited for.
+        unschedulable: why it gets no node.
+        is_going: somebody asked for its deletion.
+        container: which container `exit_code` is about.
+        is_at_work: the worker runs, whatever its neighbours do.
+        others: how the other containers ended, in words.
+    """
 
     name: str
     phase: str
@@ -18,6 +36,9 @@ class SeenPod:
     waiting: str
     unschedulable: str
     is_going: bool
+    container: str = WORKER
+    is_at_work: bool = False
+    others: str = ""
 
     @property
     def is_live(self) -> bool:
@@ -36,6 +57,11 @@ class SeenJob:
     message: str
     pods: tuple[SeenPod, ...]
 
+    @classmethod
+    def of(cls, pod: SeenPod) -> "SeenJob":
+        """A Job at work with this pod."""
+        return cls(is_complete=False, is_failed=False, is_suspended=False, reason="", message="", pods=(pod,))
+
     @property
     def is_finished(self) -> bool:
         """Whether nothing more comes of it."""
@@ -51,37 +77,54 @@ def seen_job(job: Any, pods: tuple[SeenPod, ...]) -> SeenJob:
     """What matters of a Job of the API."""
     conditions = {one.type: one for one in job.status.conditions or [] if one.status == "True"}
     failed = conditions.get("Failed")
+    why = failed or conditions.get("FailureTarget")  # the reason is set before the pods end, `Failed` after them
     return SeenJob(
         is_complete="Complete" in conditions or bool(job.status.succeeded),
         is_failed=failed is not None or bool(job.status.failed and not job.status.active),
         is_suspended=bool(job.spec.suspend),
-        reason=(failed.reason or "") if failed else "",
-        message=(failed.message or "") if failed else "",
+        reason=(why.reason or "") if why else "",
+        message=(why.message or "") if why else "",
         pods=pods,
     )
 
 
 def seen_pod(pod: Any) -> SeenPod:
-    """What matters of a pod of the API."""
+    """What matters of a pod of the API: its worker's state, not its neighbours'."""
     conditions = {one.type: one for one in pod.status.conditions or []}
     disrupted, scheduled = conditions.get("DisruptionTarget"), conditions.get("PodScheduled")
-    states = [
-        one.state for one in [*(pod.status.init_container_statuses or []), *(pod.status.container_statuses or [])]
-    ]
-    ended = [state.terminated for state in states if state and state.terminated]
-    waiting = [state.waiting for state in states if state and state.waiting and state.waiting.reason]
-    worst = max(ended, key=lambda one: one.exit_code, default=None)
+    before = list(pod.status.init_container_statuses or [])
+    beside = list(pod.status.container_statuses or [])
+    worker = next((one for one in beside if one.name == WORKER), beside[0] if beside else None)
+    others = [one for one in (*before, *beside) if one is not worker]
+    is_at_work = bool(worker and worker.state and worker.state.running)
+    failed_before = (one for one in before if not is_at_work and _ended(one) and _ended(one).exit_code)
+    ended = worker if _ended(worker) else next(failed_before, None)
+    waited_for = [] if is_at_work or _ended(worker) else [*filter(_waits, before), *filter(_waits, [worker])]
     return SeenPod(
         name=pod.metadata.name,
         phase=pod.status.phase or "Pending",
         reason=pod.status.reason or "",
         message=pod.status.message or "",
         disruption=f"{disrupted.reason}: {disrupted.message or ''}" if disrupted and disrupted.status == "True" else "",
-        exit_code=worst.exit_code if worst else None,
-        exit_reason=(worst.reason or "") if worst else "",
-        waiting=f"{waiting[0].reason}: {waiting[0].message or ''}" if waiting else "",
+        exit_code=_ended(ended).exit_code if ended else None,
+        exit_reason=(_ended(ended).reason or "") if ended else "",
+        waiting=f"{_waits(waited_for[0]).reason}: {_waits(waited_for[0]).message or ''}" if waited_for else "",
         unschedulable=(scheduled.message or scheduled.reason or "")
         if scheduled and scheduled.status == "False"
         else "",
         is_going=pod.metadata.deletion_timestamp is not None,
+        container=ended.name if ended else WORKER,
+        is_at_work=is_at_work,
+        others=", ".join(f"{one.name} ended with code {_ended(one).exit_code}" for one in others if _ended(one)),
     )
+
+
+def _ended(container: Any) -> Any:
+    """The end of a container, None while it has none."""
+    return container.state.terminated if container and container.state else None
+
+
+def _waits(container: Any) -> Any:
+    """Why a container waits; None where it does not, or waits for an init container of the pod."""
+    waiting = container.state.waiting if container and container.state else None
+    return waiting if waiting and waiting.reason and waiting.reason != "PodInitializing" else None

@@ -51,6 +51,7 @@ class Pod:
     exit_code: int | None = None
     exit_reason: str = ""
     log: str = ""
+    beside: dict[str, int | None] = field(default_factory=dict)  # other containers, and how they ended if they did
     history: list[tuple[float, dict[str, Any]]] = field(default_factory=list)
 
     @property
@@ -74,7 +75,11 @@ class Pod:
         if self.unschedulable:
             said = {"reason": "Unschedulable", "message": self.unschedulable}
             conditions.append({"type": "PodScheduled", "status": "False", **said})
-        container = {"name": "dagster", "image": "x", "imageID": "", "ready": False, "restartCount": 0, "state": state}
+        states = {"dagster": state} if state else {}
+        for name, code in self.beside.items():
+            ended = {"terminated": {"exitCode": code, "reason": "Error" if code else "Completed"}}
+            states[name] = {"running": {"startedAt": stamp}} if code is None else ended
+        more = {"image": "x", "imageID": "", "ready": False, "restartCount": 0}
         metadata: dict[str, Any] = {"name": self.name, "namespace": self.namespace, "labels": self.labels}
         metadata["creationTimestamp"] = stamp
         if self.is_deleted:
@@ -87,7 +92,7 @@ class Pod:
             "status": {
                 "phase": self.phase,
                 "conditions": conditions,
-                "containerStatuses": [container] if state else [],
+                "containerStatuses": [{"name": name, "state": now, **more} for name, now in states.items()],
                 **({"reason": self.reason} if self.reason else {}),
                 **({"message": self.message} if self.message else {}),
             },
@@ -165,6 +170,12 @@ class Cluster:
         self.stamp = "2026-01-01T00:00:00Z"  # what its clock says, right or wrong
         self.is_dark = False  # its nodes do nothing
         self.events: list[tuple[str, str, str, str]] = []  # namespace, pod, reason, message
+        self.warnings: list[tuple[str, str, str, str, str]] = []  # namespace, kind, name, reason, message; newest last
+        self.normal: list[tuple[str, str, str, str, str]] = []  # events that are no warnings, newer than those
+        self.refuses_pods = ""  # why the API server makes no pod
+        self.stuck = ""  # what the kubelet says of a container that it cannot start: "reason: message"
+        self.beside: dict[str, int | None] = {}  # containers that an admission controller puts beside each worker
+        self.mount = ""  # why the kubelet cannot mount a volume; the pod stays in ContainerCreating
         self._count = 0
 
     # what the API does
@@ -243,12 +254,15 @@ class Cluster:
                 self.end(pod)
             return
         if not any(pod.is_live for pod in pods):
+            if self.refuses_pods:
+                self._warn(job.namespace, "Job", job.name, "FailedCreate", self.refuses_pods)
+                return
             self._count += 1
             template = job.body["spec"]["template"]
             name = f"{job.name}-{self._count:05d}"
             labels = {**template["metadata"].get("labels", {}), "job-name": job.name}
             self.pods[(job.namespace, name)] = Pod(
-                job.namespace, name, job.name, labels, template["spec"], created_at=self.now()
+                job.namespace, name, job.name, labels, template["spec"], created_at=self.now(), beside=dict(self.beside)
             )
 
     def _run(self, pod: Pod) -> None:
@@ -263,7 +277,10 @@ class Cluster:
             code = pod.process.poll()
         if code is not None:
             pod.exit_code, pod.exit_reason, pod.log = code, pod.process.reason, pod.process.log()
-            pod.phase = "Succeeded" if code == 0 else "Failed"
+            if pod.is_ending_since is not None:
+                pod.beside = {name: 143 if end is None else end for name, end in pod.beside.items()}
+            if None not in pod.beside.values():  # else the pod lives as long as the container beside the worker
+                pod.phase = "Failed" if any([code, *pod.beside.values()]) else "Succeeded"
 
     def _schedule(self, pod: Pod) -> None:
         if pod.is_ending_since is not None:
@@ -275,10 +292,20 @@ class Cluster:
         if pod.spec["containers"][0]["image"] in self.unpullable:
             pod.waiting = "ImagePullBackOff: Back-off pulling image"
             return
+        if self.stuck or self.mount:
+            pod.waiting = self.stuck or "ContainerCreating: "
+            if self.mount:
+                self._warn(pod.namespace, "Pod", pod.name, "FailedMount", self.mount)
+            return
+        pod.waiting = ""
         if self.slots is not None and sum(one.phase == "Running" for one in self.pods.values()) >= self.slots:
             return
         if not lacking and self.now() - pod.created_at >= self._start_delay_s:
             pod.phase, pod.process = "Running", self._start(self.name, pod)
+
+    def _warn(self, *warning: str) -> None:
+        if warning not in self.warnings:
+            self.warnings.append(warning)  # type: ignore[arg-type]
 
     def _account(self, job: Job) -> None:
         pods = self.pods_of(job)

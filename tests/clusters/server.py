@@ -6,6 +6,7 @@ Its gate decides for each request whether it is answered, refused, or lost on th
 import json
 import re
 import socket
+import ssl
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ import yaml
 from tests.clusters.cluster import Cluster, Job
 
 WORDS = {
+    400: ("BadRequest", "bad request"),
+    401: ("Unauthorized", "Unauthorized"),
     403: ("Forbidden", 'jobs.batch is forbidden: User "router" cannot do that'),
     404: ("NotFound", "not found"),
     409: ("Conflict", "the object has been modified; try again"),
@@ -65,12 +68,23 @@ class Site:
 class ApiServer:
     """Serves a cluster on a loopback port until closed."""
 
-    def __init__(self, cluster: Cluster, *, gate: Callable[[str, str], Trouble | None] | None = None) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        *,
+        gate: Callable[[str, str], Trouble | None] | None = None,
+        certificate: Path | None = None,
+    ) -> None:
         self.cluster, self.site = cluster, Site()
         self.gate = gate or (lambda method, path: None)
+        self.token: str | None = None  # the only one that it takes; None: any
         self.requests: list[tuple[str, str]] = []
         self._http = _Quick(("127.0.0.1", 0), _handler(self))
-        self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
+        if certificate is not None:  # with its key
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            self._http.socket = context.wrap_socket(self._http.socket, server_side=True)
+        self.url = f"http{'s' if certificate else ''}://127.0.0.1:{self._http.server_address[1]}"
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         self._thread.start()
 
@@ -127,6 +141,8 @@ def _handler(server: ApiServer) -> type[BaseHTTPRequestHandler]:
             path = urlsplit(self.path).path
             server.requests.append((self.command, path))
             trouble = server.gate(self.command, path)
+            if server.token is not None and self.headers.get("Authorization") != f"Bearer {server.token}":
+                trouble = Trouble(status=401)
             if trouble is None:
                 self._answer(*_route(server, self.command, self.path, body))
             elif trouble.status:
@@ -224,23 +240,32 @@ def _pods(cluster: Cluster, namespace: str, name: str | None, is_log: bool, quer
         return 404, _status(404, f'pods "{name}" not found')
     if not is_log:
         return 200, pod.shown(cluster.stamp)
+    if pod.beside and "container" not in query:
+        return 400, _status(400, f"a container name must be specified for pod {name}")
     text = pod.process.log() if pod.process is not None and pod.is_live else pod.log
     lines = text.splitlines()[-int(query.get("tailLines", "1000000")) :]
     return 200, "\n".join(lines)
 
 
 def _events(cluster: Cluster, namespace: str, selector: str) -> dict[str, Any]:
-    reason = selector.rsplit("reason=", 1)[-1]
-    items = [
-        {
-            "metadata": {"name": f"{pod}.{at}", "namespace": where},
-            "involvedObject": {"kind": "Pod", "name": pod},
-            "reason": why,
-            "message": message,
-        }
-        for at, (where, pod, why, message) in enumerate(cluster.events)
-        if where == namespace and why == reason
-    ]
+    asked = dict(one.split("=", 1) for one in selector.split(","))
+    known = [(where, "Pod", pod, why, message, "Normal") for where, pod, why, message in cluster.events]
+    known += [(*warning, "Warning") for warning in cluster.warnings]
+    known += [(*event, "Normal") for event in cluster.normal]
+    items = []
+    for at, (where, kind, name, why, message, severity) in enumerate(known):
+        has = {"involvedObject.kind": kind, "involvedObject.name": name, "reason": why}
+        if where == namespace and all(has[what] == value for what, value in asked.items()):
+            items.append(
+                {
+                    "metadata": {"name": f"{name}.{at}", "namespace": where},
+                    "involvedObject": {"kind": kind, "name": name},
+                    "reason": why,
+                    "message": message,
+                    "type": severity,
+                    "lastTimestamp": f"2026-01-01T00:{at // 60 % 60:02d}:{at % 60:02d}Z",
+                }
+            )
     return {"kind": "EventList", "apiVersion": "v1", "metadata": {}, "items": items}
 
 

@@ -10,6 +10,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -52,6 +53,8 @@ PATIENCE = Patience(
     launch_s=120,
     verdict_s=30,
     image_s=60,
+    podless_s=300,
+    container_s=300,
     unschedulable_s=60,
     pending_s=900,
     lost_s=300,
@@ -82,6 +85,10 @@ FAULTS = (
     "replaced_pod",
     "lost_run_pod",
     "cancel",
+    "refused_pods",
+    "unmountable",
+    "stuck_container",
+    "proxies",
 )
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 STATUSES = (401, 403, 409, 410, 429, 429, 500, 500, 503)
@@ -426,6 +433,7 @@ class Simulation:
             cluster.is_dark, cluster.lag_s = False, 0.0
             cluster.without.clear()
             cluster.unpullable.clear()
+            cluster.refuses_pods = cluster.mount = cluster.stuck = ""
             for job in cluster.jobs.values():
                 if job.is_suspended:
                     cluster.suspend(job, is_suspended=False)
@@ -641,6 +649,38 @@ class Simulation:
         self.at(
             f"{region} can pull", lambda: cluster.unpullable.discard(image), after_s=300 + self.rng.choice([20, 400])
         )
+
+    def _hinder(self, what: str, *words: str) -> None:
+        """Lets a cluster have an obstacle for a while, or for good."""
+        cluster = self.clusters[self.rng.choice(REGIONS)]
+        begins_s, lasts_s = self.rng.uniform(0, 250), self.rng.choice([30, 400, 20000])
+        self.at(f"{cluster.name} {what}", partial(setattr, cluster, what, self.rng.choice(words)), after_s=begins_s)
+        self.at(f"{cluster.name} {what} no more", partial(setattr, cluster, what, ""), after_s=begins_s + lasts_s)
+
+    def _plan_refused_pods(self) -> None:
+        self._hinder(
+            "refuses_pods",
+            'Error creating: pods "step-" is forbidden: error looking up service account sinet/step: '
+            'serviceaccount "step" not found',
+            'Error creating: pods "step-" is forbidden: exceeded quota: small, requested: cpu=2, used: cpu=8',
+            'Error creating: pods "step-" is forbidden: violates PodSecurity "restricted:latest"',
+            'Error creating: pods "step-" is forbidden: no PriorityClass with name batch was found',
+        )
+
+    def _plan_unmountable(self) -> None:
+        self._hinder("mount", 'MountVolume.SetUp failed for volume "settings" : configmap "settings" not found')
+
+    def _plan_stuck_container(self) -> None:
+        self._hinder(
+            "stuck",
+            'CreateContainerConfigError: secret "token" not found',
+            "CreateContainerError: failed to create containerd task",
+            "RunContainerError: no such device",
+        )
+
+    def _plan_proxies(self) -> None:
+        """A service mesh puts a proxy beside each worker: it ends after the worker, by itself or not at all."""
+        self.clusters[self.rng.choice(REGIONS)].beside = {"istio-proxy": self.rng.choice([None, 0, 143])}
 
     def _plan_slow_watch(self) -> None:
         for cluster in self.clusters.values():

@@ -1,16 +1,18 @@
 """A region's API, whatever it answers: a clear error or another try, and every call has an end."""
 
+import subprocess
 import time
 from types import SimpleNamespace
 
 import pytest
+import yaml
 from kubernetes.client import V1Job, V1JobSpec, V1ObjectMeta, V1PodSpec, V1PodTemplateSpec
 
 from resources.router.clock import Clock, Patience
 from resources.router.cluster import connect
 from sinet_pipelines.errors import ClusterError
 from sinet_pipelines.regions import EAST
-from tests.clusters.cluster import Cluster
+from tests.clusters.cluster import Cluster, Pod
 from tests.clusters.server import ApiServer, Trouble, write_kubeconfig
 
 NAMESPACE = "sinet"
@@ -42,8 +44,8 @@ def site(tmp_path):
         yield SimpleNamespace(hand=hand, model=model, server=server, cluster=cluster, kubeconfig=kubeconfig)
 
 
-def refuse(site, status, *, times=1, **more):
-    left = [times]
+def refuse(site, status, *, times=None, **more):
+    left = [times or (2 if status == 401 else 1)]  # after a 401 the credentials are read anew, and it is asked again
 
     def gate(method, path):
         left[0] -= 1
@@ -143,6 +145,97 @@ def test_nobody_at_the_address_is_an_error_that_had_no_effect(site):
     with pytest.raises(ClusterError, match="does not answer") as lost:
         site.cluster.create(NAMESPACE, job())
     assert lost.value.is_untouched
+
+
+@pytest.fixture
+def rotated(site, tmp_path):
+    """The cluster by a kubeconfig whose token stands in a file, as a run pod has it; renews file and server."""
+    token = tmp_path / "token"
+    site.server.token = "first"
+    token.write_text("first")
+    settings = yaml.safe_load(site.kubeconfig.read_text())
+    settings["users"][0]["user"] = {"tokenFile": str(token)}
+    site.kubeconfig.write_text(yaml.safe_dump(settings))
+    site.cluster = connect(EAST, kubeconfig=str(site.kubeconfig), clock=site.hand.clock(), patience=Patience())
+    assert site.cluster.look(NAMESPACE, "one") is None
+
+    def renew(*, server="second", file="second"):
+        site.server.token = server
+        token.write_text(file)
+
+    return renew
+
+
+def test_a_token_that_was_renewed_is_read_at_the_next_401(site, rotated):
+    rotated()
+    site.cluster.create(NAMESPACE, job())
+    assert site.model.made == ["one"]
+    assert site.cluster.down_since is None
+
+
+def test_a_token_that_nobody_renewed_is_asked_with_once_more_and_then_later(site, rotated):
+    rotated(file="stale")
+    asked = len(site.server.requests)
+    with pytest.raises(ClusterError, match="EAST's API answers 401") as refused:
+        site.cluster.create(NAMESPACE, job())
+    assert len(site.server.requests) == asked + 2
+    assert (refused.value.is_final, refused.value.is_untouched) == (False, True)
+    rotated()
+    site.hand.time_s += 5
+    site.cluster.create(NAMESPACE, job())
+    assert site.model.made == ["one"]
+
+
+def test_a_kubeconfig_that_is_being_replaced_costs_a_try_and_no_more(site, rotated):
+    rotated()
+    whole = site.kubeconfig.read_text()
+    site.kubeconfig.write_text(whole[:40])
+    with pytest.raises(ClusterError, match="EAST's API answers 401, and .* has no usable context") as refused:
+        site.cluster.look(NAMESPACE, "one")
+    assert not refused.value.is_final
+    site.kubeconfig.write_text(whole)
+    site.hand.time_s += 5
+    assert site.cluster.look(NAMESPACE, "one") is None
+
+
+def test_a_certificate_that_is_not_trusted_closes_the_door_of_its_region_alone(site, tmp_path):
+    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 3650 -subj /CN=127.0.0.1 -keyout - -out -"
+    pem = tmp_path / "own.pem"
+    pem.write_bytes(subprocess.run(command.split(), capture_output=True, check=True).stdout)
+    with ApiServer(site.model, certificate=pem) as server:
+        kubeconfig = write_kubeconfig(tmp_path / "kubeconfig", {EAST.cluster.kubeconfig_context: server.url})
+        cluster = connect(EAST, kubeconfig=str(kubeconfig), clock=site.hand.clock(), patience=Patience())
+        with pytest.raises(ClusterError, match="EAST's API does not answer .*(?i:certificate)") as refused:
+            cluster.create(NAMESPACE, job())
+        assert (refused.value.is_final, refused.value.is_untouched) == (False, True)
+        assert cluster.down_since is not None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{", "- a\n- list\n", "contexts: 7\n", "\x00", "contexts: [{name: CONTEXT, context: {cluster: a, user: b}}]\n"],
+)
+def test_a_kubeconfig_of_any_content_is_an_error_with_its_file(tmp_path, text):
+    broken = tmp_path / "broken"
+    broken.write_text(text.replace("CONTEXT", EAST.cluster.kubeconfig_context))
+    with pytest.raises(ClusterError, match=f"{broken} has no usable context"):
+        connect(EAST, kubeconfig=str(broken), clock=Clock(), patience=Patience())
+
+
+def test_the_log_of_a_pod_with_a_proxy_is_its_workers(site):
+    site.model.pods[NAMESPACE, "one-x"] = Pod(
+        NAMESPACE, "one-x", "one", {}, {}, created_at=0.0, log="the worker's last line", beside={"istio-proxy": None}
+    )
+    assert site.cluster.last_lines(NAMESPACE, "one-x") == ("the worker's last line",)
+
+
+def test_the_newest_event_is_a_warning_until_things_go_on(site):
+    site.model.warnings.append((NAMESPACE, "Job", "one", "FailedCreate", "exceeded quota: small"))
+    site.model.warnings.append((NAMESPACE, "Job", "two", "FailedCreate", "another Job's"))
+    assert site.cluster.warned_of(NAMESPACE, "Job", "one") == ("FailedCreate", "exceeded quota: small")
+    assert site.cluster.warned_of(NAMESPACE, "Pod", "one") is None
+    site.model.normal.append((NAMESPACE, "Job", "one", "SuccessfulCreate", "Created pod: one-x"))
+    assert site.cluster.warned_of(NAMESPACE, "Job", "one") is None
 
 
 def test_a_kubeconfig_without_the_context_is_named_with_its_cure(site, tmp_path):

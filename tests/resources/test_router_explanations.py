@@ -13,7 +13,7 @@ from resources.router.seen import SeenJob
 
 def looked_at(job, **how):
     """An attempt after a look at its Job; the cluster is one that shows this Job and nothing else."""
-    cluster = SimpleNamespace(look=lambda namespace, name: job, last_lines=lambda namespace, pod: ())
+    cluster = SimpleNamespace(look=lambda namespace, name: job, last_lines=lambda namespace, pod, container: ())
     attempt = Attempt("step", 0, step=None, run_id="run", place=Place("EAST", "cpu", 1.0), **how)
     Explanations(SimpleNamespace(get=lambda region: cluster)).look(attempt)
     return attempt
@@ -29,5 +29,5 @@ def test_a_job_that_waits_in_its_queue_was_taken_nothing_away():
 
 @pytest.mark.parametrize("how", [{"is_interrupted": True}, {}])
 def test_a_job_that_its_queue_suspends_at_work_is_preempted(how):
-    pods = () if how else (SimpleNamespace(name="step-x", is_live=True),)
+    pods = () if how else (SimpleNamespace(name="step-x", is_live=True, container="dagster"),)
     assert looked_at(job(is_suspended=True, pods=pods), **how).disturbed.reason is PREEMPTED

@@ -1,5 +1,6 @@
 """One YAML file changes or adds a region or a kind; whatever is wrong in it is said with its line."""
 
+import os
 import re
 import textwrap
 from dataclasses import fields, replace
@@ -194,6 +195,36 @@ WRONG = {
 }
 
 
+WRONG |= {
+    "lists 20,000 deep": ("regions: " + "[" * 20_000, "line 1: lists and mappings stand more than 20 deep"),
+    "mappings 20,000 deep": ("regions:\n" + "- " * 20_000 + "x\n", "line 2: lists and mappings stand more than 20"),
+    "brackets that close": ("regions: " + "[" * 5_000 + "]" * 5_000, "line 1: lists and mappings stand more than 20"),
+    "3,000 regions": (
+        "regions:\n" + "".join(f"  - {{name: R{n}, role: a, hardware: [cpu]}}\n" for n in range(3_000)),
+        "line 1: 3,000 entries of regions; at most 200 are read",
+    ),
+    "no number": (NORTH + "    pue: .nan\n", "line 7: pue: found '.nan'; a finite number is wanted"),
+    "a number without end": (NORTH + "    pue: {value: .inf, source: a}\n", "line 7: value: found '.inf'; a finite"),
+    "a float too large": (NORTH + "    pue: 1.0e+400\n", r"line 7: pue: found '1.0e\+400'; a finite number"),
+    "400 digits for a price": (NORTH + f"    pue: {'9' * 400}\n", "line 7: pue: found a number of 400 digits"),
+    "400 digits for a count": (NORTH.replace("8000", "9" * 400), "line 6: node_cpu_millicores: found a number of 400"),
+    "5,000 digits": (
+        NORTH.replace("8000", "9" * 5_000),
+        r"line 6: '9+'\.\.\. \(5,000 characters\): .*a whole number is",
+    ),
+    "a section twice": (NORTH + "regions: []\n", "line 7: 'regions' stands here twice"),
+    "a name in another alphabet": (NORTH.replace("NORTH", "ÉTÉ"), "line 3: a region is called 'ÉTÉ'; names are capit"),
+    "a name of 300 letters": (NORTH.replace("NORTH", "N" * 300), "line 3: a region is called 'N+'; names are capitals"),
+    "a region within itself": ("regions: &all\n  - *all\n", "line 1: a sequence stands here; a mapping"),
+    "an alias of nothing": ("regions: *all\n", "line 1: no YAML: found undefined alias"),
+    "two documents": (NORTH + "---\n" + NORTH, "line 7: no YAML: but found another document"),
+    "a tag of Python": (
+        NORTH.replace("a plant of its own", "!!python/object/apply:os.system [id]"),
+        "line 4: role: a sequence stands here",
+    ),
+}
+
+
 @pytest.mark.parametrize("what", WRONG)
 def test_what_is_wrong_is_said_with_its_line(written, what):
     text, words = WRONG[what]
@@ -249,6 +280,32 @@ def test_an_agreement_names_what_it_is_about():
         Agreement("t", "EAST", "", date(2028, 1, 1))
 
 
+def test_a_file_that_is_larger_than_any_registry_is_refused(written):
+    path = written("# a log, named by mistake\n" * 100_000)
+    with pytest.raises(RegistryError, match="registry.yaml is larger than 1,048,576 bytes"):
+        read_registry(path)
+
+
+def test_a_hundred_regions_are_read_one_after_another_and_each_once(written, monkeypatch):
+    entry = NORTH.split("\n", 2)[2]
+    path = written("regions:\n" + "".join(entry.replace("NORTH", f"R{n}") for n in range(100)))
+    reads = []
+    monkeypatch.setattr(registry_file, "_text", lambda path: reads.append(path) or path.read_text())
+    assert len(read_registry(path).regions) == len(REGIONS) + 100
+    assert len(reads) == 2  # the sections; not once a region
+
+
+def test_a_control_character_is_refused(written):
+    with pytest.raises(RegistryError, match="registry.yaml: no YAML: .*control characters are not allowed"):
+        read_registry(written("regions:\n  - name: NO\0RTH\n"))
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_word(written):
+    path = written("")
+    path.write_bytes(b"\xef\xbb\xbf" + NORTH.lstrip().encode())
+    assert "NORTH" in by_name(path)
+
+
 def test_a_file_that_is_no_text_is_refused(tmp_path):
     path = tmp_path / "registry.yaml"
     path.write_bytes(b"\xff\xfe\x00regions")
@@ -269,6 +326,32 @@ def test_the_file_is_the_one_that_is_named_or_lies_beside_the_checkout(written, 
     other.unlink()
     with pytest.raises(RegistryError, match=r"SINET_REGISTRY is .*other.yaml, which is no file; name a registry file"):
         registry_path()
+
+
+@pytest.mark.parametrize("kind", ["a folder", "a link to itself", "a link to nothing", "a pipe"])
+def test_what_is_no_file_beside_the_checkout_is_refused_and_not_passed_over(tmp_path, monkeypatch, kind):
+    monkeypatch.delenv("SINET_REGISTRY", raising=False)
+    monkeypatch.setenv("SINET_PROJECT", str(tmp_path))
+    path = tmp_path / "registry.yaml"
+    {
+        "a folder": path.mkdir,
+        "a link to itself": lambda: path.symlink_to(path),
+        "a link to nothing": lambda: path.symlink_to(tmp_path / "nothing"),
+        "a pipe": lambda: os.mkfifo(path),
+    }[kind]()
+    with pytest.raises(RegistryError, match=r"registry.yaml is no file .*; put the file there or remove it"):
+        registry_path()
+
+
+def test_a_file_that_may_not_be_read_is_refused(written, monkeypatch):
+    path = written(NORTH)
+
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(type(path), "open", refuse)  # the tests may run as a user who may read anything
+    with pytest.raises(RegistryError, match="registry.yaml cannot be read: Permission denied"):
+        read_registry(path)
 
 
 def test_the_files_that_the_pages_show_are_read(written):
