@@ -100,6 +100,42 @@ def test_a_region_that_is_lost_before_its_step_began_is_left_for_another(simulat
     assert (ended.status, ended.complaints()) == ("SUCCESS", [])
 
 
+@pytest.mark.parametrize(
+    ("what", "words", "reason", "times"),
+    [
+        (
+            "refuses_pods",
+            'Error creating: pods "a-1" is forbidden: serviceaccount "b" not found',
+            "NoServiceAccount",
+            1,
+        ),
+        ("refuses_pods", 'Error creating: pods "a-1" is forbidden: exceeded quota: small', "QuotaExceeded", 5),
+        ("mount", 'MountVolume.SetUp failed for volume "a" : configmap "b" not found', "NoVolume", 1),
+        ("stuck", 'CreateContainerConfigError: secret "b" not found', "NoConfig", 1),
+        ("stuck", "CreateContainerError: failed to create containerd task", "NoContainer", 5),
+    ],
+)
+def test_a_job_that_can_never_begin_ends_within_minutes_with_the_clusters_words(
+    simulations, what, words, reason, times
+):
+    simulation = simulations.simulation(20_005, faults=())
+    setattr(simulation.clusters["NULL_ISLAND"], what, words)
+    ended = simulation.run()
+    assert (ended.status, ended.complaints()) == ("FAILURE", [])
+    assert ended.causes == {"report": [reason] * times}
+    assert words.partition(": ")[2] in ended.failures["report"]
+    assert len(ended.materialized) == 4  # its neighbours went on
+
+
+def test_a_worker_without_a_word_beside_a_proxy_that_lives_on_is_tried_again(simulations):
+    simulation = simulations.simulation(20_006, faults=())
+    simulation.clusters["NULL_ISLAND"].beside = {"istio-proxy": None}
+    simulation.afflicted.add(("report", "silent_worker"))
+    ended = simulation.run()
+    assert (ended.status, ended.complaints()) == ("SUCCESS", [])
+    assert ended.causes == {"report": ["NoVerdict"]}
+
+
 @pytest.mark.parametrize("after_s", [3, 75, 200])
 @pytest.mark.parametrize("faults", [(), ("preemption", "suspension"), ("hang", "lost_pod")])
 def test_another_run_pod_goes_on_where_one_was_killed(simulations, after_s, faults):
