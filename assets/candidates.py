@@ -15,6 +15,7 @@ from assets.features import newest_regimes
 from assets.pictures import keep_pictures
 from assets.regional import here
 from assets.reports import made
+from resources.code_versions import code_of
 from sinet_pipelines.regions import EAST, REGIONS
 from sinet_pipelines.schemas.features import TRAINING_SEQUENCES, TRAINING_SET
 
@@ -80,7 +81,6 @@ def kept_candidate(
     from sinet_pipelines.training.fit import weighted_rmse
 
     place, examples, validated = here(context, EAST), fitted.examples, fitted.validated
-    code_version = context.assets_def.specs_by_key[context.asset_key].code_version or ""
     regimes, data_version = newest_regimes(place), content_hash(rows, TRAINING_SET)
     engines = rows["unit"].n_unique()
     interval = conformal_interval(validated.predicted_B, examples.rul_B, examples.weight_B, engines=engines)
@@ -102,7 +102,7 @@ def kept_candidate(
         },
         artifacts={f"plots/{picture}.png": png for picture, png in plots.items()},
         data_versions={"training_set": data_version, "operating_regimes": regimes.version},
-        code_version=code_version,
+        code_version=code_of(context),
     )
     run = context.resources.tracking.log_run(record, key=content_key(name, SEED, files, data_version, regimes.version))
     candidate = Candidate(
@@ -121,7 +121,6 @@ def kept_candidate(
     return made(
         context,
         kept[:16],
-        code_version=code_version,
         entries={
             "rmse_capped_cycles": round(rmse, 3),
             **(entries or {}),

@@ -15,6 +15,7 @@ from assets import (
     validation,
 )
 from assets.binding import with_binding
+from resources.code_versions import keep_analysis, with_code_version
 from resources.feature_store import feature_store_resource
 from resources.regions import region_resources
 from resources.registry import registry_resource
@@ -44,7 +45,7 @@ STAGES = {
 def _stage(name: str) -> list[dg.AssetsDefinition | dg.AssetSpec]:
     loaded = dg.load_assets_from_modules([STAGES[name]], group_name=name, include_specs=True)
     found = [one for one in loaded if isinstance(one, dg.AssetsDefinition | dg.AssetSpec)]
-    return [with_binding(one) for one in dg.map_asset_specs(with_condition, found)]
+    return [with_binding(with_code_version(one)) for one in dg.map_asset_specs(with_condition, found)]
 
 
 def _executor() -> dg.ExecutorDefinition:
@@ -61,6 +62,7 @@ def _executor() -> dg.ExecutorDefinition:
 
 
 _assets = [asset for name in STAGES for asset in _stage(name)]
+keep_analysis(settings().home)
 require_residency(_assets)  # what may not travel fails here, before anything runs
 
 defs = dg.Definitions(

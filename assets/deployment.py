@@ -28,7 +28,6 @@ from sinet_pipelines.storage.blobs import is_blob_name
 if TYPE_CHECKING:
     from sinet_pipelines.registry.versions import Version
 
-CODE_VERSION = "1"
 READY = "endpoint_answers_sanely"
 SHOWN_UNITS = 5  # names of engines in an entry
 
@@ -44,7 +43,6 @@ SHOWN_UNITS = 5  # names of engines in an entry
             description="The server in WEST is ready and answers a sane window with a number in the target's range.",
         )
     ],
-    code_version=CODE_VERSION,
     **bind(WEST, data_class=DataClass.MODEL, reads=[EAST], uses=["registry", "serving"], kinds={"onnx"}),
 )
 def endpoint(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
@@ -59,7 +57,6 @@ def endpoint(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     return made(
         context,
         champion.sha256[:16],
-        code_version=CODE_VERSION,
         entries={
             "version": champion.version,
             "url": dg.MetadataValue.url(served.url),
@@ -109,7 +106,6 @@ def fleet_predictions(region: Region) -> dg.AssetsDefinition:
     @dg.asset(
         key=regional_key(region, "fleet_predictions"),
         deps=[global_key("endpoint"), regional_key(region, "live_sequences")],
-        code_version=CODE_VERSION,
         metadata=entries_of(
             FLEET_PREDICTIONS,
             region,
@@ -136,7 +132,6 @@ def fleet_predictions(region: Region) -> dg.AssetsDefinition:
         return made(
             context,
             written,
-            code_version=CODE_VERSION,
             entries={
                 "soonest_rul_cycles": round(float(soonest["rul_cycles"][0]), 1) if rows.height else "no live engine",
                 "soonest_unit": str(soonest["unit"][0]) if rows.height else "no live engine",

@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from sinet_pipelines.models.model import Inputs
     from sinet_pipelines.training.candidate import Candidate
 
-CODE_VERSION = "2"
 MODEL = "remaining_useful_life"
 CANDIDATES = ("gradient_boosting", "temporal_convolution", "average")
 VERDICT = "verdicts/challenger"  # the ref of the newest verdict among EAST's blobs
@@ -74,7 +73,6 @@ def evaluation_sequences(region: Region) -> dg.AssetsDefinition:
     @dg.asset(
         key=regional_key(region, "evaluation_sequences"),
         deps=[regional_key(region, name) for name in ("validated_telemetry", "failure_events", "truth_events")],
-        code_version=CODE_VERSION,
         metadata=entries_of(
             EVALUATION_SEQUENCES, region, sources=sequences_of(regional_key(region, "validated_telemetry"))
         ),
@@ -88,7 +86,7 @@ def evaluation_sequences(region: Region) -> dg.AssetsDefinition:
         sequences = sequences_to_table(sequence_windows(telemetry, at=there.select("unit", "cycle")), rows=there)
         written = tables.replace(EVALUATION_SEQUENCES, pl.DataFrame(pl.from_arrow(sequences)))
         gone = asked.height - there.height
-        return made(context, written, code_version=CODE_VERSION, entries={"questions_without_row": gone})
+        return made(context, written, entries={"questions_without_row": gone})
 
     return asset
 
@@ -96,7 +94,6 @@ def evaluation_sequences(region: Region) -> dg.AssetsDefinition:
 @dg.asset(
     key=global_key("evaluation_set"),
     deps=[*everywhere("window_features"), *everywhere("failure_events"), *everywhere("truth_events")],
-    code_version=CODE_VERSION,
     metadata=entries_of(
         EVALUATION_SET,
         EAST,
@@ -123,7 +120,7 @@ def evaluation_set(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         parts.append(asked.join(rows, on=["unit", "cycle"]).with_columns(region=pl.lit(region.name)))
     rows = pl.concat(parts).sort("unit", "cycle")
     written = here(context, EAST).tables.replace(EVALUATION_SET, rows)
-    return made(context, written, code_version=CODE_VERSION, entries={"engines": rows["unit"].n_unique()})
+    return made(context, written, entries={"engines": rows["unit"].n_unique()})
 
 
 @dg.asset(
@@ -148,7 +145,6 @@ def evaluation_set(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
             "allows (binomial, two-sided 95 %). An over-confident challenger does not get the champion's place.",
         ),
     ],
-    code_version=CODE_VERSION,
     metadata={**entries_of(EVALUATION_RESULTS, EAST), **agreements_entry(EVALUATION_SEQUENCES, to=EAST)},
     **bind(EAST, data_class=DataClass.FEATURE, reads=REGIONS, uses=["registry", "tracking"], kinds={"deltalake"}),
 )
@@ -197,7 +193,6 @@ def evaluation(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     return made(
         context,
         fingerprint(content_hash(results, EVALUATION_RESULTS), choice.name, verdict.passed, verdict.reason),
-        code_version=CODE_VERSION,
         entries={
             "decision": verdict.reason,
             "challenger": choice.name,

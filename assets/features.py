@@ -11,6 +11,9 @@ from assets.days import DAYS, close, in_batches, is_large, landed_days, reaching
 from assets.lineage import cells_of, copied, features_of, scaled_of, sequences_of
 from assets.regional import here, per_region
 from assets.reports import entries_of, made
+from resources.code_versions import code_of
+from resources.feature_store import FEATURE_STORE
+from resources.kept import STORE_ENTRY
 from resources.keys import REGIMES, everywhere, global_key, regional_key
 from resources.placement import bind
 from resources.regions import RegionResource
@@ -36,7 +39,6 @@ from sinet_pipelines.schemas.features import (
 from sinet_pipelines.schemas.telemetry import EARLY_TELEMETRY, VALIDATED_TELEMETRY
 from sinet_pipelines.storage.tables import DAY_COLUMN
 
-CODE_VERSION = "1"
 WINDOW_FACTS = ("regimes_version", "window_cycles_present")
 
 
@@ -50,7 +52,6 @@ def regime_cells(region: Region) -> dg.AssetsDefinition:
     @dg.asset(
         key=regional_key(region, "regime_cells"),
         deps=[regional_key(region, "validated_telemetry")],
-        code_version=CODE_VERSION,
         metadata=entries_of(SETTING_CELLS, region, sources=cells_of(regional_key(region, "validated_telemetry"))),
         **bind(region, data_class=DataClass.FEATURE, kinds={"deltalake"}),
     )
@@ -58,7 +59,7 @@ def regime_cells(region: Region) -> dg.AssetsDefinition:
         tables = here(context, region).tables
         history = tables.scan(VALIDATED_TELEMETRY).filter(pl.col("role") == "history").collect()
         written = tables.replace(SETTING_CELLS, setting_cells(history))
-        return made(context, written, code_version=CODE_VERSION, entries={"history_rows": history.height})
+        return made(context, written, entries={"history_rows": history.height})
 
     return asset
 
@@ -66,7 +67,6 @@ def regime_cells(region: Region) -> dg.AssetsDefinition:
 @dg.asset(
     key=global_key("operating_regimes"),
     deps=everywhere("regime_cells"),
-    code_version=CODE_VERSION,
     **bind(EAST, data_class=DataClass.FEATURE, reads=REGIONS),
 )
 def operating_regimes(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
@@ -82,7 +82,6 @@ def operating_regimes(context: dg.AssetExecutionContext) -> dg.MaterializeResult
     return made(
         context,
         regimes.version,
-        code_version=CODE_VERSION,
         entries={"regimes": len(regimes), "history_rows": int(cells["row_count"].sum()), "version": regimes.version},
     )
 
@@ -104,7 +103,6 @@ def window_features(region: Region) -> dg.AssetsDefinition:
         partitions_def=DAYS,
         backfill_policy=dg.BackfillPolicy.single_run(),
         output_required=False,
-        code_version=CODE_VERSION,
         metadata=entries_of(WINDOW_FEATURES, region, sources=features_of(regional_key(region, "validated_telemetry"))),
         **bind(region, data_class=DataClass.FEATURE, kinds={"deltalake"}, reads=[EAST]),
     )
@@ -129,7 +127,7 @@ def window_features(region: Region) -> dg.AssetsDefinition:
                 WINDOW_FEATURES, features.filter(pl.col(DAY_COLUMN).is_in(good)), days=good
             )
             inputs = day_inputs(
-                history, early, regimes_version=regimes.version, reach_days=REACH_DAYS, code_version=CODE_VERSION
+                history, early, regimes_version=regimes.version, reach_days=REACH_DAYS, code_version=code_of(context)
             )
             yield from record(context, written, inputs=inputs, entries=_windows(features))
             finished += good
@@ -157,7 +155,9 @@ def _describe_large(
     names = [DAY_COLUMN, "unit", "row_hash"]
     rows = tables.read(VALIDATED_TELEMETRY, days=(day - timedelta(days=REACH_DAYS), day), columns=names)
     early = tables.read(EARLY_TELEMETRY, columns=names)
-    inputs = day_inputs(rows, early, regimes_version=regimes.version, reach_days=REACH_DAYS, code_version=CODE_VERSION)
+    inputs = day_inputs(
+        rows, early, regimes_version=regimes.version, reach_days=REACH_DAYS, code_version=code_of(context)
+    )
     written = tables.replace_day_from(WINDOW_FEATURES, batches, day=day)
     partial = windows.total() - windows[max(windows, default=0)]
     yield from record(context, written, inputs=inputs, entries={day: {"engines": engines, "partial_windows": partial}})
@@ -177,7 +177,7 @@ def newest_regimes(east: RegionResource) -> OperatingRegimes:
 @dg.asset(
     key=global_key("online_features"),
     deps=everywhere("window_features"),
-    code_version=CODE_VERSION,
+    metadata={STORE_ENTRY: FEATURE_STORE},
     **bind(WEST, data_class=DataClass.FEATURE, reads=REGIONS, uses=["feature_store"], kinds={"feast"}),
 )
 def online_features(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
@@ -189,8 +189,8 @@ def online_features(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     repository = feature_repository(context)
     repository.apply()
     written = repository.write_online()
-    version = inputs_now(context.instance, everywhere("window_features"), code_version=CODE_VERSION)
-    return made(context, version, code_version=CODE_VERSION, entries={"engines": written})
+    version = inputs_now(context.instance, everywhere("window_features"), code_version=code_of(context))
+    return made(context, version, entries={"engines": written})
 
 
 def feature_repository(context: dg.AssetExecutionContext) -> FeatureRepository:
@@ -210,7 +210,6 @@ def live_sequences(region: Region) -> dg.AssetsDefinition:
     @dg.asset(
         key=regional_key(region, "live_sequences"),
         deps=[regional_key(region, "validated_telemetry")],
-        code_version=CODE_VERSION,
         metadata=entries_of(LIVE_SEQUENCES, region, sources=sequences_of(regional_key(region, "validated_telemetry"))),
         **bind(region, data_class=DataClass.SEQUENCE, kinds={"deltalake"}),
     )
@@ -220,7 +219,7 @@ def live_sequences(region: Region) -> dg.AssetsDefinition:
         latest = live.sort("unit", "cycle").group_by("unit", maintain_order=True).last()
         sequences = sequences_to_table(sequence_windows(live, at=latest.select("unit", "cycle")), rows=latest)
         written = tables.replace(LIVE_SEQUENCES, pl.DataFrame(pl.from_arrow(sequences)))
-        return made(context, written, code_version=CODE_VERSION)
+        return made(context, written)
 
     return asset
 
@@ -237,7 +236,6 @@ def training_sequences(region: Region) -> dg.AssetsDefinition:
     @dg.asset(
         key=key,
         deps=[telemetry_key, global_key("operating_regimes")],
-        code_version=CODE_VERSION,
         metadata=entries_of(
             TRAINING_SEQUENCES,
             region,
@@ -254,6 +252,6 @@ def training_sequences(region: Region) -> dg.AssetsDefinition:
         kept = held_out(history["unit"].unique())
         taught = history.filter(~pl.col("unit").is_in(kept))
         written = tables.replace(TRAINING_SEQUENCES, scale_telemetry(taught, newest_regimes(here(context, EAST))))
-        return made(context, written, code_version=CODE_VERSION, entries={"engines": taught["unit"].n_unique()})
+        return made(context, written, entries={"engines": taught["unit"].n_unique()})
 
     return asset

@@ -12,6 +12,7 @@ from assets.days import DAYS, close, in_batches, is_large, landed_days, record, 
 from assets.lineage import copied
 from assets.regional import here, per_region
 from assets.reports import entries_of, schema_of
+from resources.code_versions import code_of
 from resources.keys import UNUSED_CHECK, regional_key
 from resources.markdown import shown
 from resources.placement import OWNERS, REGION_TAG, bind, bind_check
@@ -29,8 +30,6 @@ from sinet_pipelines.schemas.events import FAILURE_EVENTS, TRUTH_EVENTS
 from sinet_pipelines.schemas.telemetry import DROP, RAW_TELEMETRY
 from sinet_pipelines.storage.fingerprint import fingerprint
 from sinet_pipelines.storage.tables import Written
-
-CODE_VERSION = "2"  # of the content hash: its columns are hashed apart
 
 landing_zones = [
     dg.AssetSpec(
@@ -82,7 +81,6 @@ def raw_telemetry(region: Region) -> dg.AssetsDefinition:
         partitions_def=DAYS,
         backfill_policy=dg.BackfillPolicy.single_run(),
         output_required=False,
-        code_version=CODE_VERSION,
         metadata=entries_of(
             RAW_TELEMETRY, region, sources=copied(RAW_TELEMETRY, of=DROP, keys=[regional_key(region, "landing_zone")])
         ),
@@ -94,7 +92,7 @@ def raw_telemetry(region: Region) -> dg.AssetsDefinition:
         landed = landed_days(context, region)
         for chunk in in_batches(place.landing, region.name, landed):
             # asked before the drops are read: one that lands in between makes the day stale again, and is not lost
-            inputs = {day: fingerprint(CODE_VERSION, place.landing.fingerprint(region.name, day)) for day in chunk}
+            inputs = {day: fingerprint(code_of(context), place.landing.fingerprint(region.name, day)) for day in chunk}
             if is_large(place.landing, region.name, chunk):
                 written, entries = _rebuild_large(place, region, chunk[0])
             else:
@@ -149,13 +147,12 @@ def _events(region: Region, contract: Contract, kind: EventKind) -> dg.AssetsDef
     @dg.asset(
         key=regional_key(region, contract.name),
         deps=[regional_key(region, "landing_zone")],
-        code_version=CODE_VERSION,
         metadata=entries_of(contract, region),
         **bind(region, data_class=DataClass.FEATURE, kinds={"deltalake"}),
     )
     def asset(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         place = here(context, region)
-        inputs = fingerprint(CODE_VERSION, place.landing.events_fingerprint(region.name, kind))
+        inputs = fingerprint(code_of(context), place.landing.events_fingerprint(region.name, kind))
         written = place.tables.replace(contract, place.landing.read_events(region.name, kind))
         return dg.MaterializeResult(
             metadata={

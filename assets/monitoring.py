@@ -12,6 +12,7 @@ from assets.lineage import copied, derived
 from assets.pictures import behind, glance, glance_of_bars
 from assets.regional import here, per_region
 from assets.reports import entries_of, made
+from resources.code_versions import code_of
 from resources.keys import DRIFT_CHECK, regional_key
 from resources.markdown import shown
 from resources.placement import bind
@@ -44,7 +45,6 @@ from sinet_pipelines.schemas.features import FLEET_PREDICTIONS, WINDOW_FEATURES
 from sinet_pipelines.schemas.monitoring import INPUT_DRIFT, PREDICTION_QUALITY, ROWS_BY_DAY
 from sinet_pipelines.schemas.telemetry import RAW_TELEMETRY
 
-CODE_VERSION = "1"
 TRUTH_CHECK = "predictions_are_close_to_truth"
 FRESH_CHECK = "region_sent_rows_yesterday"
 WORST = 5  # features shown of a day: those that drifted are few, or the day is wholly another
@@ -74,7 +74,6 @@ def input_drift(region: Region) -> dg.AssetsDefinition:
             )
         ],
         output_required=False,
-        code_version=CODE_VERSION,
         metadata=entries_of(
             INPUT_DRIFT, region, sources=derived(["psi", "ks", "p_value", "drifted"], WATCHED, keys=[features_key])
         ),
@@ -85,7 +84,7 @@ def input_drift(region: Region) -> dg.AssetsDefinition:
         place, first_day = here(context, region), settings().first_day
         tables = place.tables
         versions = {day: tags[VERSION_TAG] for day, tags in days_made(context.instance, features_key).items()}
-        inputs = drift_inputs(versions, first_day=first_day, code_version=CODE_VERSION)
+        inputs = drift_inputs(versions, first_day=first_day, code_version=code_of(context))
         usual = tables.read(WINDOW_FEATURES, days=reference_span(first_day), columns=COLUMNS)
         reference = fleet_reference(usual, first_day=first_day)
         seen = tables.read(INPUT_DRIFT, columns=["event_date", "psi", "psi_limit", "drifted"])
@@ -187,7 +186,6 @@ def prediction_quality(region: Region) -> dg.AssetsDefinition:
                 "way, and 90 % intervals that cover as often as chance allows, over engines whose truth has arrived.",
             )
         ],
-        code_version=CODE_VERSION,
         metadata=entries_of(
             PREDICTION_QUALITY,
             region,
@@ -214,7 +212,7 @@ def prediction_quality(region: Region) -> dg.AssetsDefinition:
         )
         written = tables.replace(PREDICTION_QUALITY, matched)
         entries = {**numbers, **_quality_pictures(matched)}
-        return made(context, written, code_version=CODE_VERSION, entries=entries, checks=[check])
+        return made(context, written, entries=entries, checks=[check])
 
     return asset
 
@@ -273,7 +271,6 @@ def rows_by_day(region: Region) -> dg.AssetsDefinition:
                 description="The region sent rows yesterday, and no fewer than a quarter of what it usually sends.",
             )
         ],
-        code_version=CODE_VERSION,
         metadata=entries_of(
             ROWS_BY_DAY,
             region,
@@ -300,7 +297,7 @@ def rows_by_day(region: Region) -> dg.AssetsDefinition:
         )
         written = tables.replace(ROWS_BY_DAY, by_day)
         entries = {**numbers, **_rows_pictures(by_day)}
-        return made(context, written, code_version=CODE_VERSION, entries=entries, checks=[check])
+        return made(context, written, entries=entries, checks=[check])
 
     return asset
 

@@ -36,7 +36,6 @@ from sinet_pipelines.schemas.features import (
 from sinet_pipelines.schemas.telemetry import VALIDATED_TELEMETRY
 from sinet_pipelines.storage.fingerprint import fingerprint
 
-CODE_VERSION = "2"
 AGREEMENT = "graphs_agree_with_their_sources"
 LIMITS = "quantization_keeps_its_limits"
 NETWORK = "temporal_convolution"  # the candidate that has an INT8 form
@@ -62,7 +61,6 @@ def calibration_sequences(region: Region) -> dg.AssetsDefinition:
     @dg.asset(
         key=key,
         deps=[telemetry_key, global_key("operating_regimes")],
-        code_version=CODE_VERSION,
         metadata=entries_of(CALIBRATION_SEQUENCES, region, sources=sequences_of(telemetry_key)),
         **bind(region, data_class=DataClass.SEQUENCE, reads=[EAST], kinds={"deltalake"}),
     )
@@ -73,7 +71,7 @@ def calibration_sequences(region: Region) -> dg.AssetsDefinition:
         drawn = rows_of_each_regime(taught, newest_regimes(here(context, EAST)))
         sequences = sequences_to_table(sequence_windows(taught, at=drawn.select("unit", "cycle")), rows=drawn)
         written = tables.replace(CALIBRATION_SEQUENCES, pl.DataFrame(pl.from_arrow(sequences)))
-        return made(context, written, code_version=CODE_VERSION, entries={"engines": drawn["unit"].n_unique()})
+        return made(context, written, entries={"engines": drawn["unit"].n_unique()})
 
     return asset
 
@@ -94,7 +92,6 @@ def calibration_sequences(region: Region) -> dg.AssetsDefinition:
             "all, within 0.0001 cycles.",
         )
     ],
-    code_version=CODE_VERSION,
     metadata=agreements_entry(EVALUATION_SEQUENCES, to=WEST),
     **bind(WEST, data_class=DataClass.MODEL, reads=REGIONS, kinds={"onnx"}),
 )
@@ -141,7 +138,6 @@ def onnx_models(context: dg.AssetExecutionContext) -> Iterator[dg.AssetCheckResu
     yield made(
         context,
         fingerprint(*blobs.values()),
-        code_version=CODE_VERSION,
         entries={
             "agreement": said,
             **{f"{name}_bytes": len(graph) for name, graph in graphs.items()},
@@ -166,7 +162,6 @@ def onnx_models(context: dg.AssetExecutionContext) -> Iterator[dg.AssetCheckResu
             "weights at most 0.3 of the bytes, an answer at most twice the time. One that keeps them may still lose.",
         )
     ],
-    code_version=CODE_VERSION,
     metadata=agreements_entry(CALIBRATION_SEQUENCES, EVALUATION_SEQUENCES, to=WEST),
     **bind(WEST, data_class=DataClass.MODEL, reads=REGIONS, kinds={"onnx"}),
 )
@@ -206,7 +201,6 @@ def int8_model(context: dg.AssetExecutionContext) -> Iterator[dg.AssetCheckResul
     yield made(
         context,
         fingerprint(name, f"{growth:.6f}"),  # other truth may judge the same graph otherwise
-        code_version=CODE_VERSION,
         entries={
             "decision": verdict.reason,
             "bytes": len(int8),
@@ -225,7 +219,6 @@ def int8_model(context: dg.AssetExecutionContext) -> Iterator[dg.AssetCheckResul
         *(global_key(name) for name in CANDIDATES),
         *everywhere("evaluation_sequences"),
     ],
-    code_version=CODE_VERSION,
     metadata=agreements_entry(EVALUATION_SEQUENCES, to=WEST),
     **bind(WEST, data_class=DataClass.MODEL, reads=REGIONS, kinds={"onnx"}),
 )
@@ -270,7 +263,6 @@ def served_graph(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     return made(
         context,
         fingerprint(competition.chosen, *(west.blobs.resolve(graph_ref(name)) for name in graphs)),
-        code_version=CODE_VERSION,
         entries={
             "decision": f"{competition.chosen}: {competition.reasons[competition.chosen]}",
             "graphs": shown(_costs_table(costs_rows)),

@@ -19,13 +19,10 @@ from sinet_pipelines.schemas.contract import DataClass
 from sinet_pipelines.storage.files import write_whole
 from sinet_pipelines.storage.fingerprint import fingerprint
 
-CODE_VERSION = "2"
-
 
 @dg.asset(
     key=global_key("registered_model"),
     deps=[global_key(name) for name in (*CANDIDATES, "onnx_models", "int8_model", "served_graph", "evaluation")],
-    code_version=CODE_VERSION,
     **bind(EAST, data_class=DataClass.MODEL, reads=[WEST], uses=["registry", "tracking"], kinds={"mlflow"}),
 )
 def registered_model(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
@@ -41,6 +38,8 @@ def registered_model(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     table = sorted(
         json.loads(west.get_ref(CHOICE)), key=lambda row: row["chosen"]
     )  # the challenger's number is highest
+    # a registry that was lost has no champion: what was chosen serves again, as a first model does
+    may_serve = verdict["passed"] or context.resources.registry.champion(MODEL) is None
     versions = [
         context.resources.registry.register(
             MODEL,
@@ -48,7 +47,7 @@ def registered_model(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
             family=_family(row["name"]),
             run_id=newest_candidate(east, _family(row["name"])).run_id,
             tags={"precision": "int8" if row["name"] == INT8 else "fp32", "choice": row["reason"]},
-            alias="champion" if verdict["passed"] and row["chosen"] else None,
+            alias="champion" if may_serve and row["chosen"] else None,
         )
         for row in table
     ]
@@ -56,7 +55,6 @@ def registered_model(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     return made(
         context,
         f"{version.sha256[:16]}-{'champion' if 'champion' in version.aliases else 'challenger'}",
-        code_version=CODE_VERSION,
         entries={
             "decision": verdict["reason"],
             "version": version.version,
@@ -75,7 +73,6 @@ def registered_model(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         *(global_key(name) for name in (*CANDIDATES, "training_set")),
         *everywhere("window_features"),
     ],
-    code_version=CODE_VERSION,
     **bind(EAST, data_class=DataClass.MODEL, reads=REGIONS, uses=["registry"], kinds={"markdown"}),
 )
 def model_card(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
@@ -93,7 +90,6 @@ def model_card(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     return made(
         context,
         fingerprint(card_markdown(same)),
-        code_version=CODE_VERSION,
         entries={
             "card": shown(card_markdown(card)),
             "html": dg.MetadataValue.path(str(path)),

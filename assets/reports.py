@@ -8,8 +8,9 @@ from typing import Any
 import dagster as dg
 
 from assets.lineage import Sources, lineage_entries
+from resources.code_versions import code_of
 from resources.markdown import shown
-from resources.reads import travelled
+from resources.reads import step_writes, travelled
 from resources.regions import RegionResource, region_resources
 from resources.settings import settings
 from resources.versions import INPUTS_TAG, inputs_now
@@ -80,7 +81,6 @@ def made(
     context: dg.AssetExecutionContext,
     what: Written | str,
     *,
-    code_version: str,
     entries: Mapping[str, Any] | None = None,
     checks: Sequence[dg.AssetCheckResult] = (),
 ) -> dg.MaterializeResult:
@@ -89,7 +89,6 @@ def made(
     Args:
         context: of the step.
         what: the written table, or the version of what was made.
-        code_version: of the asset.
         entries: key numbers and links, in the order of the page.
         checks: results of the asset's own checks.
     """
@@ -97,8 +96,8 @@ def made(
     table = {} if isinstance(what, str) else {"dagster/row_count": what.rows, "table_version": what.version}
     upstream = {key.asset_key for key in context.assets_def.specs_by_key[context.asset_key].deps}
     return dg.MaterializeResult(
-        metadata={**(entries or {}), **table, **travelled()},
+        metadata={**(entries or {}), **table, **travelled(), **step_writes()},
         data_version=dg.DataVersion(version),
-        tags={INPUTS_TAG: inputs_now(context.instance, upstream, code_version=code_version)},
+        tags={INPUTS_TAG: inputs_now(context.instance, upstream, code_version=code_of(context))},
         check_results=list(checks),
     )

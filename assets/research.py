@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from sinet_pipelines.research.energy import Operations
     from sinet_pipelines.research.spiking import SpikingModel
 
-CODE_VERSION = "1"
 GATE = "may_be_promoted"
 ENDPOINT = WEST  # where the champion is served
 
@@ -48,7 +47,6 @@ def _told(recipe: Recipe) -> dict[str, Any]:
 @dg.asset(
     key=global_key("spiking_challenger"),
     deps=[global_key("training_set"), global_key("operating_regimes"), *everywhere("training_sequences")],
-    code_version=CODE_VERSION,
     metadata={**_told(SPIKING), **agreements_entry(TRAINING_SEQUENCES, to=NULL_ISLAND)},
     **bind(
         NULL_ISLAND,
@@ -104,7 +102,6 @@ def spiking_challenger(context: dg.AssetExecutionContext) -> dg.MaterializeResul
             "experiment that may not be promoted is news, not a failure: the champion goes on.",
         )
     ],
-    code_version=CODE_VERSION,
     metadata={**_told(SPIKING), **agreements_entry(EVALUATION_SEQUENCES, to=NULL_ISLAND)},
     **bind(
         NULL_ISLAND,
@@ -163,7 +160,6 @@ def spiking_verdict(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     return made(
         context,
         fingerprint(version.sha256, verdict.sentence, own["rmse_capped"]),
-        code_version=CODE_VERSION,
         entries={
             "rmse_capped_cycles": round(own["rmse_capped"], 3),
             "decision": verdict.sentence,

@@ -28,7 +28,6 @@ from sinet_pipelines.schemas.contract import DataClass
 from sinet_pipelines.schemas.events import FAILURE_EVENTS
 from sinet_pipelines.schemas.features import TRAINING_SEQUENCES, TRAINING_SET, WINDOW_FEATURES
 
-CODE_VERSION = "2"
 WALK_EPOCHS = 10  # at most, of one engine a step; `sinet benchmark rul` has forty of two
 WALK_LEARNING_RATE = 4e-3  # twice the benchmark's: there are fewer steps
 
@@ -36,7 +35,6 @@ WALK_LEARNING_RATE = 4e-3  # twice the benchmark's: there are fewer steps
 @dg.asset(
     key=global_key("training_set"),
     deps=[*everywhere("window_features"), *everywhere("failure_events")],
-    code_version=CODE_VERSION,
     metadata=entries_of(
         TRAINING_SET,
         EAST,
@@ -63,7 +61,7 @@ def training_set(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     rows = repository.historical(asked.with_columns(event_timestamp=pl.col("recorded_at")))
     written = here(context, EAST).tables.replace(TRAINING_SET, rows)
     engines = rows["unit"].n_unique()
-    return made(context, written, code_version=CODE_VERSION, entries={"engines": engines})
+    return made(context, written, entries={"engines": engines})
 
 
 def _observations(context: dg.AssetExecutionContext) -> pl.DataFrame:
@@ -85,7 +83,6 @@ def _failures(context: dg.AssetExecutionContext) -> pl.DataFrame:
 @dg.asset(
     key=global_key("gradient_boosting"),
     deps=[global_key("training_set"), global_key("operating_regimes")],
-    code_version=CODE_VERSION,
     **bind(
         EAST,
         data_class=DataClass.MODEL,
@@ -113,7 +110,6 @@ def gradient_boosting(context: dg.AssetExecutionContext) -> dg.MaterializeResult
 @dg.asset(
     key=global_key("temporal_convolution"),
     deps=[global_key("training_set"), global_key("operating_regimes"), *everywhere("training_sequences")],
-    code_version=CODE_VERSION,
     metadata=agreements_entry(TRAINING_SEQUENCES, to=EAST),
     **bind(
         EAST,
@@ -164,7 +160,6 @@ def temporal_convolution(context: dg.AssetExecutionContext) -> dg.MaterializeRes
     deps=[
         global_key(name) for name in ("gradient_boosting", "temporal_convolution", "training_set", "operating_regimes")
     ],
-    code_version=CODE_VERSION,
     **bind(EAST, data_class=DataClass.MODEL, uses=["tracking"], kinds={"mlflow"}),
 )
 def average(context: dg.AssetExecutionContext) -> dg.MaterializeResult:

@@ -1,7 +1,7 @@
 """Validation: raw telemetry in, rows that keep the contract out, others to quarantine with the reason; class `raw`."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
 
@@ -13,6 +13,8 @@ from assets.days import DAYS, close, in_batches, is_large, landed_days, record, 
 from assets.lineage import copied
 from assets.regional import here, per_region
 from assets.reports import entries_of
+from resources.code_versions import code_of
+from resources.kept import BESIDE_ENTRY
 from resources.keys import CONTRACT_CHECK, regional_key
 from resources.placement import CLASS_TAG, HARDWARE_TAG, OWNERS, REGION_TAG, bind
 from sinet_pipelines.regions import REGIONS, Region
@@ -37,7 +39,6 @@ from sinet_pipelines.validation.judge import (
     unit_columns,
 )
 
-CODE_VERSION = "1"
 QUARANTINED = "quarantined_rows"  # what a day says of itself, so that its raw rows need not be counted elsewhere
 
 quarantine = [
@@ -76,7 +77,6 @@ def validated_telemetry(region: Region) -> dg.AssetsDefinition:
         backfill_policy=dg.BackfillPolicy.single_run(),
         check_specs=[contract_check(VALIDATED_TELEMETRY, key)],
         output_required=False,
-        code_version=CODE_VERSION,
         metadata=entries_of(
             VALIDATED_TELEMETRY,
             region,
@@ -100,7 +100,7 @@ def validated_telemetry(region: Region) -> dg.AssetsDefinition:
                     faults=faults[chunk[0]],
                     files=partial(place.landing.file_names, region.name, chunk[0]),
                 )
-                inputs = {chunk[0]: fingerprint(CODE_VERSION, large.raw_version)}
+                inputs = {chunk[0]: fingerprint(code_of(context), large.raw_version)}
                 yield from _record_large(context, large, inputs=inputs)
                 verdicts[chunk[0]] = large.verdict
                 made += chunk if large.verdict.passed else []
@@ -112,13 +112,16 @@ def validated_telemetry(region: Region) -> dg.AssetsDefinition:
             )
             parts = {part[DAY_COLUMN][0]: part for part in raw.partition_by(DAY_COLUMN)}
             inputs = {
-                day: fingerprint(CODE_VERSION, content_hash(parts.get(day, raw.clear()), RAW_TELEMETRY))
+                day: fingerprint(code_of(context), content_hash(parts.get(day, raw.clear()), RAW_TELEMETRY))
                 for day in chunk
             }
             chunk_verdicts = {verdict.day: verdict for verdict in judged.days}
             passed = [verdict.day for verdict in judged.days if verdict.passed]
-            written = _keep(place.tables, judged, passed) if passed else None
-            entries = {day: {QUARANTINED: verdict.quarantined} for day, verdict in chunk_verdicts.items()}
+            written, beside = _keep(place.tables, judged, passed) if passed else (None, {})
+            entries = {
+                day: {QUARANTINED: verdict.quarantined, **beside.get(day, {})}
+                for day, verdict in chunk_verdicts.items()
+            }
             good = {day: chunk_verdicts[day] for day in passed}
             yield from record(context, written, inputs=inputs, entries=entries, verdicts=good)
             made += passed
@@ -131,12 +134,21 @@ def validated_telemetry(region: Region) -> dg.AssetsDefinition:
     return asset
 
 
-def _keep(tables: TableStore, judged: Judged, days: list[date]) -> Written:
-    """Writes the days that passed; the table that the others are read by comes last, so that it never runs ahead."""
+def _keep(tables: TableStore, judged: Judged, days: list[date]) -> tuple[Written, dict[date, dict[str, int]]]:
+    """Writes the days that passed; the table that the others are read by comes last, so that it never runs ahead.
+
+    Also returns the rows of each day in the tables beside, which its materialisation records.
+    """
     good = judged.good.filter(pl.col(DAY_COLUMN).is_in(days))
-    tables.replace_days(QUARANTINE, judged.bad.filter(pl.col(DAY_COLUMN).is_in(days)), days=days)
-    tables.replace_days(EARLY_TELEMETRY, good.filter(pl.col("cycle") <= FIRST_CYCLES), days=days)
-    return tables.replace_days(VALIDATED_TELEMETRY, good, days=days)
+    aside = tables.replace_days(QUARANTINE, judged.bad.filter(pl.col(DAY_COLUMN).is_in(days)), days=days)
+    early = tables.replace_days(EARLY_TELEMETRY, good.filter(pl.col("cycle") <= FIRST_CYCLES), days=days)
+    beside = {day: _rows_of(day, aside, early) for day in days}
+    return tables.replace_days(VALIDATED_TELEMETRY, good, days=days), beside
+
+
+def _rows_of(day: date, *written: Written) -> dict[str, int]:
+    """Entries of a day's materialisation: its rows in each table beside."""
+    return {f"{BESIDE_ENTRY}{one.table}": one.rows_per_day[day] for one in written}
 
 
 @dataclass(frozen=True)
@@ -146,6 +158,7 @@ class _LargeDay:
     raw_version: str
     verdict: DayVerdict
     written: Written | None
+    beside: Mapping[str, int] = field(default_factory=dict)
 
 
 def _judge_large(
@@ -178,13 +191,12 @@ def _judge_large(
         )
         if not verdict.passed:
             return _LargeDay(content.value, verdict, None)
-        tables.replace_day_from(QUARANTINE, lambda: iter(bad), day=day)
-        tables.replace_day_from(
+        aside = tables.replace_day_from(QUARANTINE, lambda: iter(bad), day=day)
+        early = tables.replace_day_from(
             EARLY_TELEMETRY, lambda: (rows.filter(pl.col("cycle") <= FIRST_CYCLES) for rows in good), day=day
         )
-        return _LargeDay(
-            content.value, verdict, tables.replace_day_from(VALIDATED_TELEMETRY, lambda: iter(good), day=day)
-        )
+        written = tables.replace_day_from(VALIDATED_TELEMETRY, lambda: iter(good), day=day)
+        return _LargeDay(content.value, verdict, written, _rows_of(day, aside, early))
 
 
 def _record_large(
@@ -195,6 +207,6 @@ def _record_large(
         context,
         large.written,
         inputs=inputs,
-        entries={day: {QUARANTINED: large.verdict.quarantined}},
+        entries={day: {QUARANTINED: large.verdict.quarantined, **large.beside}},
         verdicts={day: large.verdict} if large.verdict.passed else {},
     )

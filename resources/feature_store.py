@@ -8,6 +8,8 @@ import pyarrow as pa
 
 from sinet_pipelines.features.repository import FeatureRepository
 
+FEATURE_STORE = "feast"  # folder in a home
+
 
 class FeatureStoreResource(dg.ConfigurableResource):
     """Feast over Delta; Feast itself is imported by the first step that asks it.
@@ -30,4 +32,4 @@ class FeatureStoreResource(dg.ConfigurableResource):
 
 def feature_store_resource(home: Path) -> FeatureStoreResource:
     """The embedded feature store of a home."""
-    return FeatureStoreResource(folder=str(home / "feast"))
+    return FeatureStoreResource(folder=str(home / FEATURE_STORE))

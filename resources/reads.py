@@ -18,6 +18,7 @@ from resources.markdown import shown
 from resources.placement import REGION_TAG
 from resources.residency import edges_into, places_in, today
 from resources.settings import settings
+from resources.writes import WRITES_ENTRY, StepWrites
 from sinet_pipelines.errors import ResidencyError
 from sinet_pipelines.ingestion.landing import LandingZone, RawDay
 from sinet_pipelines.ingestion.large_days import LargeDay
@@ -52,6 +53,7 @@ class StepReads:
         own: (region, table) of what it makes, which it may read wherever it was moved.
         amounts: what came in so far, by (region, table).
         sent: what went out to a server so far, by the same.
+        writes: blobs, refs and versions written so far.
     """
 
     step: str
@@ -60,6 +62,7 @@ class StepReads:
     own: frozenset[tuple[str, str]]
     amounts: dict[tuple[str, str], Amount] = field(default_factory=dict)
     sent: dict[tuple[str, str], Amount] = field(default_factory=dict)
+    writes: StepWrites = field(default_factory=StepWrites)
 
     def seen(self, source: str, table: str, rows: int, size: int) -> None:
         """Counts what came in.
@@ -137,6 +140,13 @@ def _begin(context: dg.OpExecutionContext, region: str) -> StepReads:
     require_allowed(edges, regions={one.name: one for one in REGIONS}, day=today())
     name = ", ".join(sorted(key.to_user_string() for key in keys))
     return StepReads(name, region, edges, own=frozenset((place.region, place.table) for place in made))
+
+
+def step_writes() -> dict[str, Any]:
+    """An entry for a materialisation: the blobs and versions that the step that is at work wrote; empty where none."""
+    reads = this_step()
+    wrote = reads.writes.as_json() if reads is not None else {}
+    return {WRITES_ENTRY: dg.MetadataValue.json(wrote)} if wrote else {}
 
 
 def travelled() -> dict[str, Any]:

@@ -6,6 +6,7 @@ from pathlib import Path
 import dagster as dg
 
 from resources.reads import WatchedBlobs, WatchedLanding, WatchedTables, this_step
+from resources.writes import RecordingBlobs
 from sinet_pipelines.errors import RegistryError
 from sinet_pipelines.ingestion.landing import LandingZone
 from sinet_pipelines.regions import REGIONS
@@ -42,8 +43,10 @@ class RegionResource(dg.ConfigurableResource):
     def blobs(self) -> BlobStore:
         """The region's content-addressed blobs."""
         root, reads = Path(self.home) / "blobs" / self.name, this_step()
-        if reads is None or reads.region == self.name:
+        if reads is None:
             return BlobStore(root)
+        if reads.region == self.name:
+            return RecordingBlobs(root, region=self.name, writes=reads.writes)
         return WatchedBlobs(root, seen=partial(reads.seen, self.name))
 
     @property

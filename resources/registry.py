@@ -6,6 +6,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from resources.reads import this_step
 from sinet_pipelines.registry import versions
 from sinet_pipelines.registry.alias import named_by
 from sinet_pipelines.registry.tracking import Tracking, tracking_of
@@ -45,9 +46,12 @@ class RegistryResource(dg.ConfigurableResource):
         alias: str | None = None,
     ) -> Version:
         """The one version of this content, made if it is not there, with the alias if one is given."""
-        return versions.register(
+        version = versions.register(
             self.tracking, name, content, family=family, run_id=run_id, file=file, tags=tags, alias=alias
         )
+        if step := this_step():
+            step.writes.versions[f"{version.name}/{version.version}"] = version.sha256
+        return version
 
     def set_alias(self, name: str, version: int, *, alias: str = CHAMPION) -> Version:
         """Gives the version the alias, taking it from the one that had it."""

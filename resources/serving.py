@@ -60,13 +60,14 @@ class ServingResource(dg.ConfigurableResource):
         """
         from sinet_pipelines.deployment.endpoint import endpoint_folder, models_folder
         from sinet_pipelines.deployment.process import ensure_server
-        from sinet_pipelines.deployment.publish import publish_model
+        from sinet_pipelines.deployment.publish import clear_damaged, publish_model
         from sinet_pipelines.features.sample import mean_engine
         from sinet_pipelines.quantization.session import feed
         from sinet_pipelines.storage.blobs import BlobStore
 
         repository = models_folder(Path(self.home))
         blobs = BlobStore(Path(self.home) / "blobs" / region.name)
+        clear_damaged(repository, version.name, version=str(version.version), sha256=version.sha256)
         publish_model(
             repository,
             version.name,

@@ -1,6 +1,5 @@
 """The only reader of the environment: which checkout, which home, which executor, which first day."""
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from sinet_pipelines.errors import UsageError
+from sinet_pipelines.ingestion.fleet import read_first_day
 from sinet_pipelines.regions import get_region
 
 EXECUTORS = ("in_process", "multiprocess", "regions")
@@ -47,6 +47,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
 
     Raises:
         UsageError: a value that is not allowed.
+        FleetError: the record of the home's fleet is damaged.
     """
     project = Path(environ.get("SINET_PROJECT") or Path(__file__).parents[1]).resolve()
     home = Path(environ.get("SINET_HOME") or project / ".sinet" / "current").resolve()
@@ -61,10 +62,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
 
 
 def _first_day(home: Path) -> date:
-    fleet = home / "landing" / "fleet.json"
-    if not fleet.exists():
-        return datetime.now(UTC).date() - timedelta(days=EMPTY_HOME_DAYS)
-    return date.fromisoformat(json.loads(fleet.read_text())["first_day"])
+    return read_first_day(home) or datetime.now(UTC).date() - timedelta(days=EMPTY_HOME_DAYS)
 
 
 @lru_cache(maxsize=1)

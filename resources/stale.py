@@ -7,20 +7,21 @@ Days that are no partition (before the first day, or still to come) are left alo
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import cached_property
 from pathlib import Path
 
 import dagster as dg
 from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
 
+from resources.kept import Kept
 from resources.keys import CONTRACT_CHECK, REGIMES, regional_key
 from resources.settings import settings
 from resources.versions import (
+    CODE_TAG,
     INPUTS_TAG,
     VERSION_TAG,
     Tags,
-    days_made,
     days_refused,
-    inputs_made_from,
     inputs_now,
 )
 from sinet_pipelines.features.inputs import day_inputs
@@ -81,7 +82,7 @@ class Books:
         raw_key, key = regional_key(region, "raw_telemetry"), regional_key(region, "validated_telemetry")
         landed = self.landed(region)
         content = {day: fingerprint(self._code(raw_key), self.landing.fingerprint(region.name, day)) for day in landed}
-        raw_made, made = days_made(self.instance, raw_key), days_made(self.instance, key)
+        raw_made, made = self._made(raw_key), self._made(key)
         raw = {day for day in landed if _inputs(raw_made, day) != content[day]}
         refused = days_refused(self.instance, key, CONTRACT_CHECK)
         judged = {
@@ -99,7 +100,7 @@ class Books:
             after: days whose rows are about to change; the days that reach them are stale too.
         """
         key = regional_key(region, "window_features")
-        made = days_made(self.instance, key)
+        made = self._made(key)
         reached = {day + timedelta(days=ahead) for day in after for ahead in range(REACH_DAYS + 1)}
         now = self._feature_inputs(region, code_version=self._code(key))
         changed = {day for day, inputs in now.items() if _inputs(made, day) != inputs}
@@ -113,9 +114,9 @@ class Books:
             after: days whose features are about to change; with one of the reference all later days are stale too.
         """
         key, first_day = regional_key(region, "input_drift"), settings().first_day
-        features = days_made(self.instance, regional_key(region, "window_features"))
+        features = self._made(regional_key(region, "window_features"))
         versions = {day: tags[VERSION_TAG] for day, tags in features.items()}
-        made = days_made(self.instance, key)
+        made = self._made(key)
         now = drift_inputs(versions, first_day=first_day, code_version=self._code(key))
         stale = {day for day, inputs in now.items() if _inputs(made, day) != inputs} | set(after)
         first, last = reference_span(first_day)
@@ -127,7 +128,7 @@ class Books:
         """The tables of events that something landed for, each with what it would be made from now."""
         keys = [regional_key(region, name) for name in EVENT_KINDS]
         now = {key: self.inputs_of(key) for key in keys}
-        return {key: inputs for key, inputs in now.items() if inputs_made_from(self.instance, key) != inputs}
+        return {key: inputs for key, inputs in now.items() if self.inputs_made_from(key) != inputs}
 
     def stale_without_days(
         self, changing: Iterable[dg.AssetKey], *, leave: Collection[str], also: Collection[dg.AssetKey] = ()
@@ -149,8 +150,8 @@ class Books:
             node = self.graph.get(key)
             if not node.is_executable or node.is_partitioned or key in found:
                 continue
-            made_from = inputs_made_from(self.instance, key)
-            if made_from is not None and key.path[-1] in leave:
+            made_from = self.inputs_made_from(key)
+            if made_from is not None and key.path[-1] in leave and self._is_of_this_code(key):
                 continue
             if made_from == self.inputs_of(key):
                 continue
@@ -162,6 +163,12 @@ class Books:
                 waiting.add(key)
         return frozenset(found)
 
+    def _is_of_this_code(self, key: dg.AssetKey) -> bool:
+        """Whether an asset was made by the code there is now; one that does not record its code counts as if."""
+        event = self.kept.event(key)
+        code = ((event.tags or {}) if event is not None else {}).get(CODE_TAG)
+        return code is None or code == self._code(key)
+
     def _above(self, key: dg.AssetKey) -> set[dg.AssetKey]:
         """What an asset comes from, near and far; not what an endpoint comes from, which serves whatever stirs."""
         above, left = set[dg.AssetKey](), [key]
@@ -172,6 +179,20 @@ class Books:
                     if parent.path[-1] != ENDPOINT:
                         left.append(parent)
         return above
+
+    def inputs_made_from(self, key: dg.AssetKey) -> str | None:
+        """The inputs an asset without days was last made from; None for one that was never made or that is lost."""
+        event = self.kept.event(key)
+        return (event.tags or {}).get(INPUTS_TAG) if event is not None else None
+
+    @cached_property
+    def kept(self) -> Kept:
+        """What storage still holds; looked at once for these books."""
+        return Kept(self.instance, self.graph, self.home)
+
+    def _made(self, key: dg.AssetKey) -> dict[date, Tags]:
+        """The days of an asset that are made and that storage still holds."""
+        return self.kept.days(key)
 
     def inputs_of(self, key: dg.AssetKey) -> str:
         """What an asset without days would be made from now; files of the landing zone count by their content."""
@@ -186,6 +207,8 @@ class Books:
         ref = blobs.resolve(REGIMES)
         version = OperatingRegimes.from_json(blobs.get(ref).decode()).version if ref is not None else ""
         tables = TableStore(str(self.home / "tables" / region.name))
+        if any(tables.health(contract.name).faults for contract in (VALIDATED_TELEMETRY, EARLY_TELEMETRY)):
+            return {}  # these rows are made again first; what their features depend on is known then
         rows = tables.read(VALIDATED_TELEMETRY, columns=["event_date", "unit", "row_hash"])
         early = tables.read(EARLY_TELEMETRY, columns=["unit", "row_hash"])
         return day_inputs(rows, early, regimes_version=version, reach_days=REACH_DAYS, code_version=code_version)

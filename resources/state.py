@@ -11,7 +11,7 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 
 from resources.placement import HARDWARE_TAG, REGION_TAG
 from resources.stale import Books
-from resources.versions import days_made, days_refused, inputs_made_from
+from resources.versions import days_refused
 from sinet_pipelines.ingestion.landing import LandingZone
 from sinet_pipelines.storage.locks import RUN_LOCK, is_held
 
@@ -75,8 +75,9 @@ class _Days:
 def states(instance: dg.DagsterInstance, graph: BaseAssetGraph, home: Path) -> list[AssetState]:
     """The state of every executable asset, in the order of the walk."""
     running = _running(instance)
+    books = Books(instance, graph, home)
     keys = [key for key in graph.toposorted_asset_keys if graph.get(key).is_executable]
-    return [_state_of(instance, graph, key, home, is_running=key in running) for key in keys]
+    return [_state_of(books, key, is_running=key in running) for key in keys]
 
 
 def is_walked(home: Path) -> bool:
@@ -84,9 +85,8 @@ def is_walked(home: Path) -> bool:
     return is_held(home / RUN_LOCK)
 
 
-def _state_of(
-    instance: dg.DagsterInstance, graph: BaseAssetGraph, key: dg.AssetKey, home: Path, *, is_running: bool
-) -> AssetState:
+def _state_of(books: Books, key: dg.AssetKey, *, is_running: bool) -> AssetState:
+    instance, graph, home = books.instance, books.graph, books.home
     node = graph.get(key)
     checks = graph.get_check_keys_for_assets({key})
     said = {
@@ -98,10 +98,10 @@ def _state_of(
     if not node.is_partitioned:
         outcomes = {check.name: _newest_check(instance, check) for check in checks}
         passed = {name: outcome for name, outcome in outcomes.items() if outcome is not None}
-        state = "running" if is_running else _state_without_days(Books(instance, graph, home), key)
+        state = "running" if is_running else _state_without_days(books, key)
         return AssetState(**said, state=state, checks=passed)
     zone = LandingZone(home / "landing")
-    days = _days(instance, key, landed=frozenset(zone.days(key.path[0])), checks=sorted(c.name for c in checks))
+    days = _days(books, key, landed=frozenset(zone.days(key.path[0])), checks=sorted(c.name for c in checks))
     return AssetState(
         **said,
         state="running" if is_running else days.state,
@@ -113,9 +113,9 @@ def _state_of(
     )
 
 
-def _days(instance: dg.DagsterInstance, key: dg.AssetKey, *, landed: frozenset[date], checks: Sequence[str]) -> _Days:
-    refused = {name: landed.intersection(days_refused(instance, key, name)) for name in checks}
-    return _Days(landed, landed.intersection(days_made(instance, key)), refused)
+def _days(books: Books, key: dg.AssetKey, *, landed: frozenset[date], checks: Sequence[str]) -> _Days:
+    refused = {name: landed.intersection(days_refused(books.instance, key, name)) for name in checks}
+    return _Days(landed, landed.intersection(books.kept.days(key)), refused)
 
 
 def _state_without_days(books: Books, key: dg.AssetKey) -> str:
@@ -126,9 +126,9 @@ def _state_without_days(books: Books, key: dg.AssetKey) -> str:
     if planned is not None and (event is None or event.run_id != planned.run_id):
         run = instance.get_run_by_id(planned.run_id)
         has_failed = run is not None and run.status == dg.DagsterRunStatus.FAILURE
-        if has_failed and inputs_made_from(instance, key) != books.inputs_of(key):
+        if has_failed and books.inputs_made_from(key) != books.inputs_of(key):
             return "failed"
-    return "done" if event is not None else "missing"
+    return "done" if books.kept.event(key) is not None else "missing"
 
 
 def _newest_check(instance: dg.DagsterInstance, check: dg.AssetCheckKey) -> bool | None:

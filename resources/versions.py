@@ -18,6 +18,7 @@ from dagster._core.events import DagsterEventType
 from sinet_pipelines.storage.fingerprint import fingerprint
 
 VERSION_TAG = "dagster/data_version"
+CODE_TAG = "dagster/code_version"
 INPUTS_TAG = "sinet/inputs"
 INPUTS_ENTRY = "inputs"  # the same, in the metadata of a check: what a failed day was judged from
 
@@ -27,6 +28,11 @@ NEVER_MADE = "INITIAL"  # Dagster's word for the version of what was never made
 PAGE = 1000  # records of one query
 
 Tags = Mapping[str, str]
+
+
+def day_events(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[date, dg.AssetMaterialization]:
+    """Each day of an asset as it was last materialised."""
+    return _newest_days(instance, key)
 
 
 def days_made(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[date, Tags]:

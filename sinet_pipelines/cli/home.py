@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from sinet_pipelines.errors import BusyError, StorageError, UsageError
+from sinet_pipelines.ingestion.fleet import has_fleet
 from sinet_pipelines.storage import locks
 from sinet_pipelines.storage.layout import home_name, require_readable
 from sinet_pipelines.storage.locks import RUN_LOCK, holder
@@ -55,7 +56,7 @@ def current_home(named: Path | None = None) -> Path:
         UsageError: none was ever run.
     """
     home = (named or state_folder() / CURRENT).resolve()
-    if not (home / "landing" / "fleet.json").exists():
+    if not has_fleet(home):
         known = f"no fleet in {home}" if named else "no fleet was run here yet"
         raise UsageError(f"{known}; `sinet run` walks a simulated one, `sinet run --data DIR` a real one")
     return home

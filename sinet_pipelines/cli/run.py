@@ -58,11 +58,15 @@ def run_walk(
     with held(folder):
         landed = _land(folder, data, first_day)
         from sinet_pipelines.cli.orchestrator import enter
+        from sinet_pipelines.cli.state_health import mend_state
         from sinet_pipelines.ingestion.inspection import remembered
 
         enter(root, folder)
         make_current(folder)
+        mended = mend_state(folder)
         with remembered(folder / CACHE / "drops.json"), quiet(folder / "run.log") as console:
+            for sentence in mended:
+                console.print(sentence)
             console.print(f"home {for_terminal(folder)}\n{landed}")
             walk = _walk(folder, console)
         from sinet_pipelines.cli.summary import report
@@ -82,9 +86,10 @@ def _land(home: Path, data: Path | None, first_day: date | None) -> str:
         FleetError: the home has another fleet.
     """
     from sinet_pipelines.cli.land import land_folder, land_simulated
-    from sinet_pipelines.ingestion.fleet import read_fleet
+    from sinet_pipelines.ingestion.fleet import keep_copy, read_fleet
 
     fleet = read_fleet(home)
+    keep_copy(home)
     if data is not None:
         report = land_folder(data, home=home, first_day=first_day, restore=False)
     elif fleet is None or fleet.simulated:

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from sinet_pipelines.cli.home import CACHE, current_home, find_project
 from sinet_pipelines.cli.terminal import Terminal, coloured
+from sinet_pipelines.errors import UsageError
 
 if TYPE_CHECKING:
     from sinet_pipelines.monitoring.row_account import RowAccount
@@ -63,16 +64,22 @@ def print_following(console: Console, home: Path) -> None:
 def read_status(home: Path, project: Path) -> dict[str, Any]:
     """The facts of `sinet status --json`."""
     from sinet_pipelines.cli.orchestrator import end_killed_runs, enter, load_definitions, opened_instance
+    from sinet_pipelines.cli.state_health import require_state
 
     enter(project, home)
     from resources.state import states
     from sinet_pipelines.deployment.process import endpoints
+    from sinet_pipelines.ingestion.fleet import read_fleet
     from sinet_pipelines.ingestion.inspection import remembered
     from sinet_pipelines.monitoring.row_account import total
     from sinet_pipelines.regions import REGIONS
     from sinet_pipelines.registry.catalogue import list_models
 
-    fleet, known = json.loads((home / "landing" / "fleet.json").read_text()), {region.name for region in REGIONS}
+    fleet = read_fleet(home)
+    if fleet is None:
+        raise UsageError(f"no fleet in {home}; `sinet run` lands one")
+    known = {region.name for region in REGIONS}
+    require_state(home)
     with remembered(home / CACHE / "drops.json"), opened_instance() as instance:
         end_killed_runs(instance)
         found = states(instance, load_definitions().resolve_asset_graph(), home)
@@ -80,8 +87,8 @@ def read_status(home: Path, project: Path) -> dict[str, Any]:
         accounts = read_accounts(home, failed)
         return {
             "home": str(home),
-            "fleet": fleet["name"],
-            "simulated": fleet["simulated"],
+            "fleet": fleet.name,
+            "simulated": fleet.simulated,
             "assets": [_asset(state) for state in found],
             "rows": asdict(total(accounts.values())),
             "unknown_regions": {name: asdict(rows) for name, rows in accounts.items() if name not in known},

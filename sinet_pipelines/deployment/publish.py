@@ -21,10 +21,12 @@ from sinet_pipelines.deployment.repository import (
     Manifest,
     aliases,
     read_manifest,
+    read_model,
 )
 from sinet_pipelines.deployment.tensors import TensorSpec, to_raw
 from sinet_pipelines.deployment.triton_config import CONFIG_FILE, WARMUP_FOLDER, config_text
-from sinet_pipelines.errors import StorageError, UsageError
+from sinet_pipelines.errors import ModelNotFoundError, ServingError, StorageError, UsageError
+from sinet_pipelines.storage.aside import set_aside
 from sinet_pipelines.storage.files import write_whole
 
 
@@ -57,6 +59,36 @@ def publish_model(
         if alias is not None:
             name_version(repository, model, version=version, alias=alias)
     return manifest
+
+
+def clear_damaged(repository: Path, model: str, *, version: str, sha256: str) -> None:
+    """Sets aside what is published under this version if it is damaged or another graph, so that it can be published.
+
+    For whoever holds the registry, which says what a version is; a repository on its own never changes a version.
+
+    Raises:
+        StorageError: the disk failed.
+    """
+    folder = repository / model
+    with _storing(folder):
+        try:
+            aliases(repository, model)
+        except ServingError:
+            set_aside(folder, ALIASES_FILE, why="damaged")
+        if not (folder / version).exists():
+            return
+        try:
+            _, manifest = read_model(repository, model, version)
+            is_whole = manifest.sha256 == sha256 and (folder / CONFIG_FILE).is_file() and _has_sample(folder)
+        except (ServingError, ModelNotFoundError):
+            is_whole = False
+        if not is_whole:
+            set_aside(folder, version, why="damaged")
+
+
+def _has_sample(folder: Path) -> bool:
+    sample = folder / WARMUP_FOLDER
+    return sample.is_dir() and any(path.stat().st_size for path in sample.iterdir())
 
 
 def name_version(repository: Path, model: str, *, version: str, alias: str) -> None:

@@ -20,6 +20,7 @@ import polars as pl
 import pyarrow as pa
 
 from sinet_pipelines.errors import StorageError, UsageError
+from sinet_pipelines.storage.aside import set_aside
 from sinet_pipelines.storage.locks import held
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 PROJECT = "sinet"
 ENTITY = "unit"
 VIEW = "window_features"
+REGISTRY_FILE, ONLINE_FILE = "registry.db", "online.db"
 # an engine that was silent for longer has no present state: its windows would be of another life
 TTL = timedelta(days=2)
 EVENT_TIME = "recorded_at"
@@ -55,10 +57,16 @@ class FeatureRepository:
     def apply(self) -> bool:
         """Brings the registry and the online store's tables to these definitions; whether anything had to change.
 
-        The registry is replaced by a rename: a process that is killed here leaves the old one or the new one.
+        The registry is replaced by a rename: a process that is killed here leaves the old one or the new one. A
+        registry or online store that is damaged is set aside and made anew.
         """
+        from sinet_pipelines.features.health import store_faults
+
         with self._alone():
-            if self._registry.exists() and self._is_current():
+            faults = [fault.path for fault in store_faults(self.folder)]
+            for path in faults:
+                set_aside(self.folder, path.name, why="damaged")
+            if not faults and self._is_current():
                 return False
             with tempfile.TemporaryDirectory(dir=self.folder) as scratch:
                 draft = Path(scratch) / self._registry.name
@@ -128,7 +136,7 @@ class FeatureRepository:
 
     @property
     def _registry(self) -> Path:
-        return self.folder / "registry.db"
+        return self.folder / REGISTRY_FILE
 
     @property
     def _entity(self) -> "Entity":
@@ -167,7 +175,7 @@ class FeatureRepository:
             provider="local",
             entity_key_serialization_version=3,
             registry={"registry_type": "file", "path": str(registry)},
-            online_store={"type": "sqlite", "path": str(self.folder / "online.db")},
+            online_store={"type": "sqlite", "path": str(self.folder / ONLINE_FILE)},
             offline_store={
                 "type": "sinet_pipelines.features.store.DeltaOfflineStore",
                 "storage_options": dict(self.storage_options),

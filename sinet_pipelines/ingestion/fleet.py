@@ -1,6 +1,11 @@
-"""The record of a home's fleet, `landing/fleet.json`: written with the first landing and kept to ever after."""
+"""The record of a home's fleet, `landing/fleet.json`: written with the first landing and kept to ever after.
+
+A copy, `fleet.json` in the home itself, replaces it when it is deleted or damaged; a record that can be read, edited by
+hand or not, is the one that counts.
+"""
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date, timedelta
@@ -10,6 +15,8 @@ from typing import Any
 from sinet_pipelines.errors import FleetError
 from sinet_pipelines.regions import REGIONS
 from sinet_pipelines.storage.files import write_whole
+
+_log = logging.getLogger(__name__)
 
 CYCLES_PER_DAY = 40
 DAYS = 25
@@ -102,21 +109,85 @@ def fleet_file(home: Path) -> Path:
     return home / "landing" / "fleet.json"
 
 
+def fleet_copy(home: Path) -> Path:
+    """Where a home keeps the copy of the record."""
+    return home / "fleet.json"
+
+
+def has_fleet(home: Path) -> bool:
+    """Whether a fleet landed in the home, its record damaged or not."""
+    return fleet_file(home).exists() or fleet_copy(home).exists()
+
+
 def read_fleet(home: Path) -> Fleet | None:
-    """The fleet of a home, None where nothing landed yet.
+    """The fleet of a home, None where nothing landed yet; a deleted or damaged record is put back from its copy.
 
     Raises:
-        FleetError: the record is there and cannot be understood.
+        FleetError: the record is damaged, and there is no copy that can be read.
     """
-    path = fleet_file(home)
-    if not path.exists():
+    path, copy = fleet_file(home), fleet_copy(home)
+    if not has_fleet(home):
         return None
     try:
+        return _read(path)
+    except _DamagedError as error:
+        try:
+            known = _read(copy)
+        except _DamagedError:
+            days = sorted(day.name for day in path.parent.glob("*/????-??-??"))
+            first = f" --first-day {days[0]}" if days else ""
+            raise FleetError(
+                f"{error}, and {copy} is none either; put its old text back, or remove {path} and land the same data "
+                f"again: `sinet run{first}` with the same --home, and the same --data if there was one"
+            ) from error
+        write_whole(path, copy.read_bytes())
+        _log.warning("%s; it was put back from %s", error, copy)
+        return known
+
+
+def read_first_day(home: Path) -> date | None:
+    """The first day of a home's fleet, None where nothing landed yet; of a record in which nothing else need hold.
+
+    Raises:
+        FleetError: as of `read_fleet`.
+    """
+    try:
+        return date.fromisoformat(json.loads(fleet_file(home).read_text())["first_day"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        fleet = read_fleet(home)
+        return None if fleet is None else fleet.first_day
+
+
+def keep_copy(home: Path) -> None:
+    """Keeps the copy of the record equal to the record; nothing where that is missing or damaged.
+
+    Raises:
+        StorageError: the disk is full or not writable.
+    """
+    path, copy = fleet_file(home), fleet_copy(home)
+    try:
+        known = _read(path)
+    except FleetError:
+        return
+    try:
+        is_kept = _read(copy) == known
+    except FleetError:
+        is_kept = False
+    if not is_kept:
+        write_whole(copy, path.read_bytes())
+
+
+class _DamagedError(FleetError):
+    pass
+
+
+def _read(path: Path) -> Fleet:
+    try:
         return _fleet(json.loads(path.read_text()))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise FleetError(
-            f"{path} is no record of a fleet ({error}); put its old text back or land into a new --home"
-        ) from error
+    except FileNotFoundError as error:
+        raise _DamagedError(f"{path} is missing") from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise _DamagedError(f"{path} is no record of a fleet ({type(error).__name__}: {error})") from error
 
 
 def write_fleet(fleet: Fleet, home: Path) -> None:
@@ -127,6 +198,7 @@ def write_fleet(fleet: Fleet, home: Path) -> None:
     """
     text = json.dumps(asdict(fleet), default=date.isoformat, indent=1)
     write_whole(fleet_file(home), text.encode())
+    keep_copy(home)
 
 
 def _fleet(record: Mapping[str, Any]) -> Fleet:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 KEY_TAG = "sinet.key"
 CODE_TAG = "code_version"
+STANDS_FOR_TAG = "sinet.stands_for"  # on a run: the id of a run that MLflow lost
+RECOVERED = "recovered"  # experiment of such runs
 DATA_TAG = "data_version."  # and the table's name
 _METRICS_AT_ONCE = 1000  # what MLflow takes in one call
 _PARAMS_AT_ONCE = 100
@@ -103,9 +105,36 @@ def log_run(tracking: Tracking, record: RunRecord, *, key: str) -> LoggedRun:
         return LoggedRun(run_id, experiment, is_new=True)
 
 
+def live_run(client: "MlflowClient", run_id: str, *, root: str) -> str:
+    """The run itself; where MLflow lost it, the one run that stands for it, made if need be.
+
+    So a model whose run was lost with MLflow's database can be registered from its bytes without being trained again.
+
+    Args:
+        client: of MLflow.
+        run_id: as it was logged.
+        root: where experiments keep their files.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return client.get_run(run_id).info.run_id
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+    experiment = _experiment(client, RECOVERED, root=root)
+    for run in client.search_runs([experiment], f"tags.`{STANDS_FOR_TAG}` = '{run_id}'"):
+        return run.info.run_id
+    tags = {STANDS_FOR_TAG: run_id}
+    found: str = client.create_run(experiment, tags=tags, run_name=f"stands for {run_id[:8]}").info.run_id
+    client.set_terminated(found, "FINISHED")
+    return found
+
+
 def add_metrics(tracking: Tracking, run_id: str, metrics: Mapping[str, float]) -> None:
     """Sets figures that came to be known after the run; one that has this value already gets no second point."""
     with tracking.alone() as client:
+        run_id = live_run(client, run_id, root=tracking.artifact_root)
         known = client.get_run(run_id).data.metrics
         news = {name: value for name, value in metrics.items() if known.get(name) != value}
         client.log_batch(run_id, metrics=list(_points(news)))

@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING
 
 from sinet_pipelines.errors import StorageError, first_line
 from sinet_pipelines.registry.location import relocate
+from sinet_pipelines.storage.aside import set_aside
+from sinet_pipelines.storage.databases import database_fault
 from sinet_pipelines.storage.layout import file_uri, mlflow_artifacts, mlflow_database, sqlite_path, sqlite_uri
 from sinet_pipelines.storage.locks import held
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+TABLES = ("model_versions", "registered_models", "runs", "experiments")  # of a database that MLflow made
 _ENVIRONMENT = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_LOGGING_LEVEL": "WARNING",  # else every first use tells of its schema
@@ -84,7 +87,9 @@ class Tracking:
 
         with held(self.lock):
             if path.exists():
-                return
+                if database_fault(path, tables=TABLES) is None:
+                    return
+                set_aside(path.parent, path.name, why="damaged")
             path.parent.mkdir(parents=True, exist_ok=True)
             partial = path.with_name(f"{path.name}.partial")
             partial.unlink(missing_ok=True)

@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 from sinet_pipelines.errors import ModelNotFoundError, StorageError
 from sinet_pipelines.registry.alias import CHAMPION, SOURCE
-from sinet_pipelines.registry.runs import keep_files
+from sinet_pipelines.registry.runs import keep_files, live_run
 from sinet_pipelines.registry.tracking import Tracking
 
 if TYPE_CHECKING:
@@ -101,18 +101,20 @@ def register(
     sha256 = hashlib.sha256(content).hexdigest()
     with tracking.alone() as client:
         _ensure_model(client, name)
+        run_id = live_run(client, run_id, root=tracking.artifact_root)
         found = [one for one in _all_pages(client, f"name = '{name}'") if _is_of(one, sha256)]
         if found:
             version = min(found, key=lambda v: int(v.version))
+            _ensure_file(client, version, file=file, content=content)
             own = {SHA_TAG: sha256, FAMILY_TAG: family, FILE_TAG: file}
             for key, value in {**(tags or {}), **own}.items():
                 if version.tags.get(key) != value:
                     client.set_model_version_tag(name, version.version, key, value)
         else:
-            keep_files(client, run_id, {f"{_folder(sha256)}/{file}": content})
+            keep_files(client, run_id, {f"{version_folder(sha256)}/{file}": content})
             client.set_tag(run_id, SHA_TAG, sha256)
             said = {**(tags or {}), SHA_TAG: sha256, FAMILY_TAG: family, FILE_TAG: file}
-            source = f"{client.get_run(run_id).info.artifact_uri}/{_folder(sha256)}"
+            source = f"{client.get_run(run_id).info.artifact_uri}/{version_folder(sha256)}"
             version = client.create_model_version(name, source, run_id=run_id, tags=said)
         if alias is not None:
             _give_alias(client, name, int(version.version), alias=alias)
@@ -207,7 +209,8 @@ def _read_file(tracking: Tracking, version: Version, *, folder: str) -> bytes:
             return Path(path).read_bytes()
     except (MlflowException, OSError) as error:
         raise StorageError(
-            f"{folder} of {version.name} version {version.version} is gone from run {version.run_id}; train it again"
+            f"{folder} of {version.name} version {version.version} is gone from run {version.run_id}; `sinet run` "
+            "registers it again"
         ) from error
 
 
@@ -224,8 +227,23 @@ def _is_of(version: "ModelVersion", sha256: str) -> bool:
     return folder["sha256"] == sha256[:16] if folder else version.tags.get(SHA_TAG) == sha256
 
 
-def _folder(sha256: str) -> str:
+def version_folder(sha256: str) -> str:
+    """Where the file of a version is among the artifacts of its run."""
     return f"models/{sha256[:16]}"
+
+
+def _ensure_file(client: "MlflowClient", version: "ModelVersion", *, file: str, content: bytes) -> None:
+    """Puts a version's file back where it is missing or damaged."""
+    from mlflow.exceptions import MlflowException
+
+    path = f"{version_folder(hashlib.sha256(content).hexdigest())}/{file}"
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            is_whole = Path(client.download_artifacts(version.run_id, path, scratch)).read_bytes() == content
+        except (MlflowException, OSError):
+            is_whole = False
+    if not is_whole:
+        keep_files(client, version.run_id, {path: content})
 
 
 def _ensure_model(client: "MlflowClient", name: str) -> None:

@@ -13,6 +13,8 @@ _log = logging.getLogger(__name__)
 def set_aside(root: Path, name: str, *, why: str) -> Path | None:
     """Moves a file or folder to `<root>/.set_aside/` and returns its new place; None where there is none."""
     source = root / name
+    if not source.exists():
+        return None
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
     target = root / ASIDE / f"{name.replace('/', '-')}-{why}-{stamp}-{secrets.token_hex(2)}"
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -31,7 +31,7 @@ def open_table(uri: str, options: Mapping[str, str] | None = None) -> DeltaTable
     except BaseException as error:  # delta-rs panics on some damaged logs, and a panic is no Exception
         if type(error).__name__ != "PanicException":
             raise
-        raise StorageError(f"{uri} cannot be read: {first_line(error)}; {REBUILD}") from error
+        raise StorageError(f"{uri} cannot be read: {error}; {REBUILD}") from error
 
 
 def scan_table(table: DeltaTable, uri: str) -> pl.LazyFrame:

@@ -61,18 +61,19 @@ class TableHealth:
         """Why the table does not hold what a materialisation recorded; None where it does.
 
         Args:
-            day: ISO date; empty for a table without days.
+            day: ISO date; empty for the whole table.
             rows: recorded rows, None where unknown.
             version: recorded version of the table, None where unknown.
         """
         if self.version < 0 and not self.faults:
-            return None if rows == 0 else StorageFault(self.path, "the table is gone", day=day or None)
+            is_recorded = rows != 0 and (rows is not None or version is not None)
+            return None if not is_recorded else StorageFault(self.path, "the table is gone", day=day or None)
         for fault in self.faults:
-            if fault.day is None or fault.day == day:
+            if not day or fault.day is None or fault.day == day:
                 return fault
         if version is not None and version > self.version:
             return StorageFault(self.path, f"it is at version {self.version}, recorded was {version}", day=day or None)
-        there = self.rows.get(day, 0)
+        there = self.rows.get(day, 0) if day else sum(self.rows.values())
         if rows is not None and there != rows:
             what = f"day {day} has" if day else "it has"
             return StorageFault(self.path, f"{what} {there} rows, recorded were {rows}", day=day or None)

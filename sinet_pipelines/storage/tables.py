@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
+from typing import Literal
 from urllib.parse import unquote
 
 import numpy as np
@@ -267,7 +268,7 @@ class TableStore:
         """
         return open_table(self._at(table), self.storage_options)
 
-    def _prepared(self, contract: Contract, predicate: str | None) -> tuple[bool, str | None]:
+    def _prepared(self, contract: Contract, predicate: str | None) -> tuple[bool, Literal["merge", "overwrite"] | None]:
         """Whether the table exists, and delta-rs's schema mode for the write.
 
         A table whose log is damaged, or into which rows of the contract do not fit, is set aside and begins anew: the

@@ -103,7 +103,7 @@ def test_a_table_without_sources_tells_no_lineage():
 def test_key_numbers_come_first_on_a_page():
     @dg.asset
     def judged(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-        return made(context, "v1", code_version="1", entries={"decision": "not worse", "rmse_capped_cycles": 10.5})
+        return made(context, "v1", entries={"decision": "not worse", "rmse_capped_cycles": 10.5})
 
     with dg.DagsterInstance.ephemeral() as instance:
         assert dg.materialize([judged], instance=instance).success

@@ -43,7 +43,7 @@ def reading(read, *, deps=(failures,), **more):
         **bind(EAST, data_class=DataClass.FEATURE, reads=[WEST], **more),
     )
     def reader(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-        return made(context, str(read(context)), code_version="1")
+        return made(context, str(read(context)))
 
     return reader
 

@@ -10,6 +10,7 @@ import pytest
 from deltalake import write_deltalake
 
 from sinet_pipelines.errors import StorageError, UsageError
+from sinet_pipelines.features.health import store_faults
 from sinet_pipelines.features.repository import FeatureRepository
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -149,3 +150,36 @@ def test_a_store_without_any_table_says_so(repository):
 def test_reading_before_applying_says_what_to_do(repository):
     with pytest.raises(UsageError, match="apply the repository first"):
         repository.read_online(["a"])
+
+
+DAMAGES = {
+    "deleted": lambda path: path.unlink(),
+    "emptied": lambda path: path.write_bytes(b""),
+    "truncated": lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
+    "garbled": lambda path: path.write_bytes(b"\xff\x00garbled" * 400),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+@pytest.mark.parametrize("file", ["registry.db", "online.db"])
+def test_a_damaged_file_of_the_store_is_named_and_made_again(repository, tmp_path, file, damage):
+    write(tmp_path / "EAST", ("a", 1, 1.0), ("b", 2, 2.0))
+    repository.apply()
+    repository.write_online()
+    assert list(store_faults(repository.folder, engines=2)) == []
+    damage(repository.folder / file)
+    (fault,) = store_faults(repository.folder, engines=2)
+    assert fault.path == repository.folder / file
+    again = FeatureRepository(repository.folder, repository.tables, FEATURES)
+    assert again.apply()
+    assert again.write_online() == 2
+    assert again.read_online(["a", "b"], features=["mean"])["mean"].to_list() == [1.0, 2.0]
+    assert list(store_faults(repository.folder, engines=2)) == []
+
+
+def test_an_online_store_with_fewer_engines_than_recorded_is_a_fault(repository, tmp_path):
+    write(tmp_path / "EAST", ("a", 1, 1.0))
+    repository.apply()
+    repository.write_online()
+    (fault,) = store_faults(repository.folder, engines=2)
+    assert "1 engines, recorded were 2" in fault.found

@@ -5,7 +5,16 @@ from datetime import date
 import pytest
 
 from sinet_pipelines.errors import FleetError
-from sinet_pipelines.ingestion.fleet import Fleet, PlantedFault, fleet_file, read_fleet, write_fleet
+from sinet_pipelines.ingestion.fleet import (
+    Fleet,
+    PlantedFault,
+    fleet_copy,
+    fleet_file,
+    has_fleet,
+    keep_copy,
+    read_fleet,
+    write_fleet,
+)
 
 FLEET = Fleet("plant", False, date(2026, 3, 1), subsets={"FD001": "a" * 64}, complete=True)
 
@@ -71,3 +80,49 @@ def test_a_record_that_names_no_files_is_one_of_an_earlier_version(tmp_path):
     del record["landed"]
     fleet_file(tmp_path).write_text(json.dumps(record))
     assert read_fleet(tmp_path) == FLEET
+
+
+DAMAGES = {
+    "deleted": lambda path: path.unlink(),
+    "emptied": lambda path: path.write_text(""),
+    "truncated": lambda path: path.write_text(path.read_text()[:40]),
+    "garbled": lambda path: path.write_bytes(b"\xff\xfe\x00"),
+    "no object": lambda path: path.write_text("[]"),
+    "another object": lambda path: path.write_text("{}"),
+    "deep": lambda path: path.write_text("[" * 100_000),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_record_is_put_back_from_its_copy(tmp_path, damage):
+    fleet = Fleet("small", False, date(2026, 3, 1), complete=True)
+    write_fleet(fleet, tmp_path)
+    damage(fleet_file(tmp_path))
+    assert read_fleet(tmp_path) == fleet
+    fleet_copy(tmp_path).unlink()
+    assert read_fleet(tmp_path) == fleet
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_without_a_copy_the_error_names_file_and_cure(tmp_path, damage):
+    write_fleet(Fleet("small", False, date(2026, 3, 1)), tmp_path)
+    (tmp_path / "landing" / "EAST" / "2026-03-02").mkdir(parents=True)
+    damage(fleet_file(tmp_path))
+    damage(fleet_copy(tmp_path))
+    if not has_fleet(tmp_path):
+        assert read_fleet(tmp_path) is None
+        return
+    with pytest.raises(FleetError) as found:
+        read_fleet(tmp_path)
+    assert str(fleet_file(tmp_path)) in str(found.value)
+    assert "--first-day 2026-03-02" in str(found.value)
+
+
+def test_a_record_edited_by_hand_counts_and_its_copy_follows(tmp_path):
+    write_fleet(Fleet("small", False, date(2026, 3, 1)), tmp_path)
+    path = fleet_file(tmp_path)
+    path.write_text(path.read_text().replace("2026-03-01", "2026-02-20"))
+    assert read_fleet(tmp_path).first_day == date(2026, 2, 20)
+    keep_copy(tmp_path)
+    path.unlink()
+    assert read_fleet(tmp_path).first_day == date(2026, 2, 20)

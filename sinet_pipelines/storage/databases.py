@@ -1,0 +1,47 @@
+"""Finds SQLite files that are damaged: no database, cut off, or malformed."""
+
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+from sinet_pipelines.storage.health import REBUILD, StorageFault
+
+_BUSY_S = 5.0  # a commit takes milliseconds
+
+
+def database_fault(
+    path: Path, *, tables: Sequence[str] = (), thorough: bool = False, cure: str = REBUILD
+) -> StorageFault | None:
+    """What is wrong with a SQLite file; None where it is whole.
+
+    A database that another process writes to or holds locked is no fault.
+
+    Args:
+        path: of the file.
+        tables: that it must have.
+        thorough: read every page, which takes seconds for a large file; else the head and the schema.
+        cure: what mends it.
+    """
+    if not path.is_file():
+        return StorageFault(path, "the database is missing", cure)
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_BUSY_S)) as connection:
+            there = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            for table in there.intersection(tables):
+                connection.execute(f'SELECT * FROM "{table}" LIMIT 1').fetchone()  # noqa: S608
+            faults = connection.execute("PRAGMA quick_check(1)").fetchone()[0] if thorough else "ok"
+            pages, size = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
+    except sqlite3.OperationalError as error:
+        if "locked" in str(error) or "busy" in str(error):
+            return None
+        return StorageFault(path, f"the database cannot be read ({error})", cure)
+    except sqlite3.DatabaseError as error:
+        return StorageFault(path, f"it is no whole database ({error})", cure)
+    if missing := sorted(set(tables) - there):
+        return StorageFault(path, f"the database has no table {', '.join(missing)}", cure)
+    if faults != "ok":
+        return StorageFault(path, f"the database is malformed ({str(faults).splitlines()[0]})", cure)
+    if path.stat().st_size < pages * size and not path.with_name(f"{path.name}-wal").exists():
+        return StorageFault(path, f"the database has {path.stat().st_size} bytes of {pages * size}", cure)
+    return None

@@ -1,0 +1,156 @@
+"""Derived code versions: an edit of what decides an asset's content changes its version, and no other edit does."""
+
+import shutil
+from dataclasses import replace
+
+import pyarrow as pa
+import pytest
+
+from resources.code_versions import BEHIND, EXCLUDED, PACKAGES, canonical
+from sinet_pipelines.code_hash import SourceTree
+from sinet_pipelines.ingestion.events import EventKind
+from sinet_pipelines.schemas.contract import Column
+from sinet_pipelines.schemas.telemetry import VALIDATED_TELEMETRY
+from tests.conftest import CHECKOUT
+
+LEARNT = ("gradient_boosting", "temporal_convolution", "average", "spiking_challenger")
+ROWS = ("raw_telemetry", "validated_telemetry")
+
+
+@pytest.fixture(scope="session")
+def sources(tmp_path_factory):
+    """A copy of the sources."""
+    root = tmp_path_factory.mktemp("sources")
+    for package in PACKAGES:
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(CHECKOUT / package, root / package, ignore=ignored)
+    return root
+
+
+@pytest.fixture(scope="session")
+def versions(definitions, sources):
+    """The code version of every asset by its last word, as the copied sources make it."""
+    functions = {}
+    graph = definitions.resolve_asset_graph()
+    for key in graph.toposorted_asset_keys:
+        if graph.get(key).is_executable:
+            functions[key.path[-1]] = graph.get(key).assets_def.op.compute_fn.decorated_fn
+    cache = {}
+
+    def found():
+        packages = {name: sources / name for name in PACKAGES}
+        tree = SourceTree(packages, EXCLUDED, canonical, attributes=BEHIND, cache=cache)
+        return {name: tree.hash_of(function) for name, function in functions.items()}
+
+    return found
+
+
+@pytest.fixture
+def changed(sources, versions):
+    """Edits a source file, says which assets got another version, and takes the edit back."""
+    edited = []
+
+    def change(file, old, new):
+        path, before = sources / file, versions()
+        text = path.read_text()
+        assert text.count(old) >= 1, f"{file} has no {old!r}"
+        edited.append((path, text))
+        path.write_text(text.replace(old, new, 1))
+        after = versions()
+        return {name for name, version in after.items() if before[name] != version}
+
+    yield change
+    for path, text in reversed(edited):
+        path.write_text(text)
+
+
+def test_every_asset_has_its_own_version(definitions):
+    graph = definitions.resolve_asset_graph()
+    executable = [graph.get(key) for key in graph.toposorted_asset_keys if graph.get(key).is_executable]
+    found = {node.key: node.code_version for node in executable}
+    assert all(len(version) == 16 for version in found.values())
+    assert len({version for key, version in found.items()}) == len({key.path[-1] for key in found})
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "some", "none"),
+    [
+        (
+            "sinet_pipelines/schemas/telemetry.py",
+            'Column("t2_degr"',
+            'Column("t2_renamed_degr"',
+            {*ROWS, "window_features"},
+            set(),
+        ),
+        (
+            "sinet_pipelines/features/windows.py",
+            "CHUNK_ROWS = ",
+            "CHUNK_ROWS = 1 + ",
+            {"window_features"},
+            {*ROWS, *LEARNT},
+        ),
+        ("sinet_pipelines/models/descent.py", "AVERAGED = ", "AVERAGED = 1 + ", {"temporal_convolution"}, {*ROWS}),
+        ("sinet_pipelines/schemas/features.py", "MAX_RUL_CYCLES = ", "MAX_RUL_CYCLES = 1 + ", {*LEARNT}, {*ROWS}),
+        ("assets/training.py", "WALK_EPOCHS = 10", "WALK_EPOCHS = 11", {"temporal_convolution"}, {"gradient_boosting"}),
+        (
+            "sinet_pipelines/ingestion/drops.py",
+            "DROP_ID_DIGITS = ",
+            "DROP_ID_DIGITS = 1 + ",
+            {"raw_telemetry"},
+            {"window_features", *LEARNT},
+        ),
+    ],
+    ids=["renamed column", "feature code", "lazily imported code", "constant", "asset's own constant", "casting"],
+)
+def test_an_edit_changes_the_assets_that_it_decides(changed, file, old, new, some, none):
+    found = changed(file, old, new)
+    assert some <= found
+    assert not none & found
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("sinet_pipelines/cli/main.py", "def main() -> None:", "def main(unused: int = 1) -> None:"),
+        ("sinet_pipelines/storage/tables.py", "ATTEMPTS = 8", "ATTEMPTS = 9"),
+        ("sinet_pipelines/features/windows.py", '"""', '"""Other words. '),
+        ("sinet_pipelines/features/windows.py", "CHUNK_ROWS = ", "# a comment\nCHUNK_ROWS = "),
+        ("assets/features.py", "kinds={", "kinds={*(), "),
+        ("assets/training.py", "memory_mib=8192", "memory_mib=4096"),
+    ],
+    ids=["command", "storage", "docstring", "comment", "kinds", "needs"],
+)
+def test_an_edit_that_decides_no_content_changes_nothing(changed, file, old, new):
+    assert changed(file, old, new) == set()
+
+
+def test_a_contract_counts_by_columns_types_units_bounds_and_keys_and_not_by_descriptions():
+    contract = VALIDATED_TELEMETRY
+    number = next(n for n, column in enumerate(contract.columns) if column.maximum is not None)
+    column = contract.columns[number]
+
+    def with_column(other):
+        return replace(contract, columns=(*contract.columns[:number], other, *contract.columns[number + 1 :]))
+
+    before = canonical(contract)
+    assert canonical(with_column(replace(column, description="other words"))) == before
+    assert canonical(replace(contract, description="other words")) == before
+    for other in (
+        with_column(replace(column, maximum=column.maximum + 1)),
+        with_column(replace(column, unit="another")),
+        with_column(replace(column, name="another")),
+        with_column(replace(column, dtype=pa.int8())),
+        with_column(replace(column, nullable=not column.nullable)),
+        with_column(Column("more", pa.int8(), "one more")),
+        replace(contract, columns=contract.columns[1:]),
+        replace(contract, key=contract.key[:1]),
+        replace(contract, max_quarantined_share=0.5),
+    ):
+        assert canonical(other) != before
+
+
+def test_only_contracts_columns_and_members_of_enumerations_are_canonical():
+    assert canonical(EventKind.TRUTH) == '"EventKind.TRUTH"'
+    assert canonical((VALIDATED_TELEMETRY.columns[0],)) is not None
+    for other in (None, 1, "a text", (), [], object(), (1, 2)):
+        assert canonical(other) is None
