@@ -61,8 +61,8 @@ class Kept:
                     found.setdefault(fault, []).append(day)
             return found
         record = self.instance.get_latest_materialization_event(key)
-        event = record.asset_materialization if record is not None else None
-        if event is not None and (fault := self.fault(key, event)):
+        newest = record.asset_materialization if record is not None else None
+        if newest is not None and (fault := self.fault(key, newest)):
             found[fault] = []
         return found
 

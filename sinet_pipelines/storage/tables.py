@@ -306,7 +306,7 @@ class TableStore:
             rows = payload()
             is_stream = isinstance(rows, pa.RecordBatchReader)
             try:
-                write_deltalake(  # type: ignore[call-overload, misc]
+                write_deltalake(
                     self._at(contract.name),
                     rows,
                     mode="overwrite",
