@@ -84,21 +84,25 @@ class Kept:
             return fault
         for entry in event.metadata:
             if entry.startswith(BESIDE_ENTRY):
-                beside = self._at(self.graph.get(key), entry.removeprefix(BESIDE_ENTRY))
+                region = self.graph.get(key).tags[REGION_TAG]
+                beside = self._at(region, entry.removeprefix(BESIDE_ENTRY))
                 if fault := beside.fault_of(day=day.isoformat(), rows=_number(event, entry), version=None):
                     return fault
         return None
 
-    def _table(self, key: dg.AssetKey) -> TableHealth | None:
-        """The asset's table, None for one that has none."""
+    def place(self, key: dg.AssetKey) -> tuple[str, str] | None:
+        """Region and name of the asset's table; None for one that has none."""
         node = self.graph.get(key)
         entry = node.metadata.get(TABLE)
         if entry is None or REGION_TAG not in node.tags:
             return None
-        return self._at(node, str(entry.value if isinstance(entry, dg.MetadataValue) else entry))
+        return node.tags[REGION_TAG], str(entry.value if isinstance(entry, dg.MetadataValue) else entry)
 
-    def _at(self, node: Any, table: str) -> TableHealth:
-        region = node.tags[REGION_TAG]
+    def _table(self, key: dg.AssetKey) -> TableHealth | None:
+        place = self.place(key)
+        return None if place is None else self._at(*place)
+
+    def _at(self, region: str, table: str) -> TableHealth:
         if (region, table) not in self._looked_at:
             self._looked_at[region, table] = look_at_table(self.home / "tables" / region, table)
         return self._looked_at[region, table]

@@ -14,7 +14,7 @@ from sinet_pipelines.cli.finding import Finding
 from sinet_pipelines.cli.home import current_home, find_project
 from sinet_pipelines.cli.orchestrator import be_in
 from sinet_pipelines.cli.terminal import Terminal, coloured
-from sinet_pipelines.errors import SinetError
+from sinet_pipelines.errors import SinetError, UsageError
 from sinet_pipelines.regions import REGIONS
 
 MIN_FREE_GIB = 5  # the walk's environment and a home of real data, with room to spare
@@ -33,12 +33,13 @@ NEEDED = (
 )
 
 
-def examine(*, home: Path | None, as_json: bool, clusters: bool = False) -> int:
+def examine(*, home: Path | None, as_json: bool, clusters: bool = False, deep: bool = False) -> int:
     """Prints the findings; 0 when all are as they should be, else 1.
 
     Args:
         home: whose endpoint is looked at.
         as_json: JSON alone on stdout.
+        deep: read all of the home's storage and compare it with what was recorded.
         clusters: look at the clusters of the regions, too, whichever executor is chosen.
 
     Raises:
@@ -56,6 +57,7 @@ def examine(*, home: Path | None, as_json: bool, clusters: bool = False) -> int:
             lambda: _endpoint(home),
         )
     ]
+    findings += _storage(home, deep=deep)
     if clusters or os.environ.get("SINET_EXECUTOR") == "regions":
         be_in(find_project())  # the router, which knows how a cluster is reached, is part of the checkout
         findings += [finding for region in REGIONS for finding in cluster_findings(region)]
@@ -123,6 +125,18 @@ def _endpoint(home: Path | None) -> Finding:
         return Finding("endpoint", False, "none, since there is no home", "run `sinet run`")
     ready = [endpoint["url"] for endpoint in found if endpoint["ready"]]
     return Finding("endpoint", bool(ready), ", ".join(ready) or "none answers", "" if ready else "run `sinet run`")
+
+
+def _storage(home: Path | None, *, deep: bool) -> list[Finding]:
+    """What the home's storage lost; nothing where there is no home or no checkout yet, which has a finding already."""
+    from sinet_pipelines.cli.doctor_storage import storage_findings
+
+    try:
+        return storage_findings(current_home(home), find_project(), deep=deep)
+    except UsageError:
+        return []
+    except SinetError as error:
+        return [Finding("storage", False, str(error))]
 
 
 def _try(name: str, look: Callable[[], str]) -> Finding:

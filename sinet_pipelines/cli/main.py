@@ -114,12 +114,39 @@ def render(
 
 
 @app.command()
+def backup(
+    target: Annotated[Path, typer.Argument(help="a new file, or a folder that gets one")],
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Write a home as one archive with checksums; refused while a run is at work in it."""
+    from sinet_pipelines.cli.backup import back_up
+
+    back_up(target, home=home, as_json=as_json)
+
+
+@app.command()
+def restore(
+    archive: Annotated[Path, typer.Argument(help="as `sinet backup` wrote it")],
+    home: Annotated[
+        Path | None, typer.Option("--home", help="a new folder; default: .sinet/<name in the archive>")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Make a home of an archive, every file compared with its checksum; an existing home is never overwritten."""
+    from sinet_pipelines.cli.backup import restore as restore_home
+
+    restore_home(archive, home=home, as_json=as_json)
+
+
+@app.command()
 def doctor(
     home: Home = None,
     clusters: Annotated[bool, typer.Option("--clusters", help="look at the regions' clusters, too")] = False,
+    deep: Annotated[bool, typer.Option("--deep", help="read all of the home's storage and compare it")] = False,
     as_json: Json = False,
 ) -> None:
     """Say what is missing on this machine, in the regions' clusters where steps run there, and the cure."""
     from sinet_pipelines.cli.doctor import examine
 
-    sys.exit(examine(home=home, as_json=as_json, clusters=clusters))
+    sys.exit(examine(home=home, as_json=as_json, clusters=clusters, deep=deep))

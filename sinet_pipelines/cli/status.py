@@ -42,6 +42,8 @@ def show_status(*, home: Path | None, project: Path | None, as_json: bool) -> No
     if facts["unused_files"]:
         console.print(f"files of the landing zone that are not used: {len(facts['unused_files'])}")
         console.print(_unused_table(facts["unused_files"]))
+    for sentence in facts["storage_faults"][:SHOWN_FILES]:
+        console.print(Text(f"storage: {sentence}", "red"))
     for model in facts["models"]:
         console.print(_model_line(model))
     for endpoint in facts["endpoints"]:
@@ -67,6 +69,8 @@ def read_status(home: Path, project: Path) -> dict[str, Any]:
     from sinet_pipelines.cli.state_health import require_state
 
     enter(project, home)
+    from resources.deep import all_faults
+    from resources.kept import Kept
     from resources.state import states
     from sinet_pipelines.deployment.process import endpoints
     from sinet_pipelines.ingestion.fleet import read_fleet
@@ -74,6 +78,7 @@ def read_status(home: Path, project: Path) -> dict[str, Any]:
     from sinet_pipelines.monitoring.row_account import total
     from sinet_pipelines.regions import REGIONS
     from sinet_pipelines.registry.catalogue import list_models
+    from sinet_pipelines.registry.health import database_faults
 
     fleet = read_fleet(home)
     if fleet is None:
@@ -82,7 +87,10 @@ def read_status(home: Path, project: Path) -> dict[str, Any]:
     require_state(home)
     with remembered(home / CACHE / "drops.json"), opened_instance() as instance:
         end_killed_runs(instance)
-        found = states(instance, load_definitions().resolve_asset_graph(), home)
+        graph = load_definitions().resolve_asset_graph()
+        found = states(instance, graph, home)
+        faults = [fault.message for fault in all_faults(Kept(instance, graph, home))]
+        registry_is_lost = any(database_faults(home))
         failed = {state.region: state.failed_days for state in found if state.key.endswith("/validated_telemetry")}
         accounts = read_accounts(home, failed)
         return {
@@ -93,7 +101,8 @@ def read_status(home: Path, project: Path) -> dict[str, Any]:
             "rows": asdict(total(accounts.values())),
             "unknown_regions": {name: asdict(rows) for name, rows in accounts.items() if name not in known},
             "unused_files": read_unused(home),
-            "models": list_models(home),
+            "storage_faults": faults,
+            "models": [] if registry_is_lost else list_models(home),
             "endpoints": endpoints(home),
         }
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import polars as pl
 
 from sinet_pipelines.ingestion.landing import LandingZone
+from sinet_pipelines.schemas.contract import Contract
 from sinet_pipelines.schemas.telemetry import QUARANTINE, VALIDATED_TELEMETRY
 from sinet_pipelines.storage.cache import read_cache
 from sinet_pipelines.storage.fingerprint import fingerprint
@@ -91,12 +92,15 @@ def account_rows(
         known: counts of days by what they were counted from; a day whose drops and files are the same is not counted
             again, and one that is counted is added.
     """
-    held = [tables.files_by_day(table.name) for table in (VALIDATED_TELEMETRY, QUARANTINE)]
+    # rows of a damaged table are not there: they are pending until the table is made again
+    whole = [table for table in (VALIDATED_TELEMETRY, QUARANTINE) if not tables.health(table.name).faults]
+    held = [tables.files_by_day(table.name) for table in whole]
     account = NOTHING
     for day in zone.days(region):
-        name = fingerprint(region, str(day), zone.fingerprint(region, day), *(repr(one.get(day)) for one in held))
+        files = [repr(one.get(day)) for one in held]
+        name = fingerprint(region, str(day), zone.fingerprint(region, day), *files)
         kept = (known or {}).get(name)
-        counts = DayCounts(*kept) if kept else _count_day(zone, tables, region=region, day=day)
+        counts = DayCounts(*kept) if kept else _count_day(zone, tables, whole, region=region, day=day)
         if known is not None:
             known[name] = list(astuple(counts))
         account += _account_of(counts, is_failed=day in failed_days)
@@ -125,10 +129,13 @@ def _account_of(counts: DayCounts, *, is_failed: bool) -> RowAccount:
     )
 
 
-def _count_day(zone: LandingZone, tables: TableStore, *, region: str, day: date) -> DayCounts:
+def _count_day(
+    zone: LandingZone, tables: TableStore, whole: Collection[Contract], *, region: str, day: date
+) -> DayCounts:
     sent, landed = zone.row_names(region, day)
     kept, aside = (
-        tables.read(table, days=(day, day), columns=["row_hash"]) for table in (VALIDATED_TELEMETRY, QUARANTINE)
+        tables.read(table, days=(day, day), columns=["row_hash"]) if table in whole else landed.clear()
+        for table in (VALIDATED_TELEMETRY, QUARANTINE)
     )
     in_tables, rest = _split(landed, kept)
     quarantined, _ = _split(rest, aside)

@@ -111,11 +111,20 @@ class TableStore:
     def read(
         self, contract: Contract, *, days: tuple[date, date] | None = None, columns: Sequence[str] | None = None
     ) -> pl.DataFrame:
-        """The rows of some days, both ends included; all of them where `days` is None."""
+        """The rows of some days, both ends included; all of them where `days` is None.
+
+        Raises:
+            StorageError: the table is damaged.
+        """
         frame = self.scan(contract)
         if days is not None:
             frame = frame.filter(pl.col(DAY_COLUMN).is_between(*days))
-        return (frame.select(columns) if columns is not None else frame).collect()
+        try:
+            return (frame.select(columns) if columns is not None else frame).collect()
+        except (pl.exceptions.ComputeError, OSError) as error:
+            raise StorageError(
+                f"{self._at(contract.name)} cannot be read: {first_line(error)}; `sinet doctor --deep` names the file"
+            ) from error
 
     def replace_days(self, contract: Contract, rows: pl.DataFrame, *, days: Iterable[date]) -> Written:
         """Makes the given days of the table hold exactly these rows, in one commit.

@@ -1,0 +1,61 @@
+"""`sinet backup` and `sinet restore`: a home as one archive with checksums, and back."""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from sinet_pipelines.cli.home import current_home, find_project, held, state_folder
+from sinet_pipelines.errors import BusyError
+from sinet_pipelines.storage.backup import read_manifest, restore_backup, write_backup
+
+
+def back_up(target: Path, *, home: Path | None, as_json: bool) -> None:
+    """Writes the archive of a home and prints where it is.
+
+    Raises:
+        BusyError: a run is at work in the home.
+        UsageError, StorageError: as of `write_backup`.
+    """
+    folder = current_home(home)
+    with held(folder):
+        _require_idle(folder)
+        path, found = write_backup(folder, target)
+    if as_json:
+        sys.stdout.write(json.dumps({"archive": str(path), **asdict(found)}) + "\n")
+    else:
+        print(f"{path}: {len(found.files)} files, {found.size / 1e6:.1f} MB of {folder}")
+
+
+def restore(archive: Path, *, home: Path | None, as_json: bool) -> None:
+    """Makes a home of an archive and prints where it is.
+
+    Raises:
+        UsageError, StorageError: as of `restore_backup`.
+    """
+    folder = (home or state_folder() / read_manifest(archive).home).absolute()
+    found = restore_backup(archive, folder)
+    if as_json:
+        sys.stdout.write(json.dumps({"home": str(folder), **asdict(found)}) + "\n")
+    else:
+        print(f"{folder}: {len(found.files)} files as of {found.created_at}; `sinet run --home` starts its endpoint")
+
+
+def _require_idle(home: Path) -> None:
+    """Nothing where no run of the pages or the daemon is at work; those hold no lock.
+
+    Raises:
+        BusyError: one is.
+    """
+    from sinet_pipelines.cli.orchestrator import end_killed_runs, enter, opened_instance
+    from sinet_pipelines.cli.state_health import require_state
+
+    enter(find_project(), home)
+    require_state(home)
+    from dagster import DagsterRunStatus, RunsFilter
+
+    with opened_instance() as instance:
+        end_killed_runs(instance)
+        statuses = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED]
+        for run in instance.get_runs(RunsFilter(statuses=statuses), limit=1):
+            raise BusyError(f"run {run.run_id[:8]} is at work in {home}; wait for it or end it on the page Runs")

@@ -1,0 +1,258 @@
+"""A home as one archive, and back: consistent, with a checksum of every file, whole or not there.
+
+What refers to other files is copied before these: databases and refs, then table logs, then data files, which never
+change once they are named. So whatever is written meanwhile is in the copy wholly or not at all. SQLite databases are
+copied by SQLite itself.
+"""
+
+import hashlib
+import io
+import json
+import os
+import re
+import shutil
+import sqlite3
+import tarfile
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any
+
+from sinet_pipelines.errors import StorageError, UsageError
+from sinet_pipelines.storage.aside import ASIDE
+
+FORM = 1
+MANIFEST = "manifest.json"
+FOLDER = "home"  # the home's files in the archive
+_CHUNK = 1 << 20
+
+#: Of one process, of one machine, or made again by whoever needs it.
+LEFT_OUT = re.compile(
+    rf"(^|/)({re.escape(ASIDE)}/|cache/|server-[^/]*\.(json|log)$|current\.json$|[^/]*\.lock$|\.lock$|\.[^/]+\.[^/]*$"
+    r"|[^/]*\.(partial|new)$|[^/]*\.db-(wal|shm|journal)$|__pycache__/)"
+)
+_FIRST = (re.compile(r".*\.db$"), re.compile(r"^blobs/[^/]+/refs/"), re.compile(r"/_delta_log/"))
+
+
+@dataclass(frozen=True)
+class Backup:
+    """What an archive holds.
+
+    Attributes:
+        home: name of the home's folder.
+        created_at: UTC, to the second.
+        files: SHA-256 and size in bytes by path in the home.
+        form: of the archive.
+    """
+
+    home: str
+    created_at: str
+    files: Mapping[str, tuple[str, int]]
+    form: int = FORM
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(size for _, size in self.files.values())
+
+
+def write_backup(home: Path, target: Path) -> tuple[Path, Backup]:
+    """Writes the archive of a home; its path, and what it holds.
+
+    The caller holds the home, so that no run is at work in it.
+
+    Args:
+        home: whose files are copied.
+        target: a file that is not there yet, or a folder that gets one named after the home and the time.
+
+    Raises:
+        UsageError: the target is there already, or lies in the home.
+        StorageError: a file cannot be read, or the archive cannot be written; nothing half-written is left.
+    """
+    now = datetime.now(UTC)
+    path = target / f"{home.name}-{now:%Y%m%dT%H%M%SZ}.tar" if target.is_dir() else target
+    if path.exists():
+        raise UsageError(f"{path} is there already; name another file")
+    if home.resolve() in path.resolve().parents:
+        raise UsageError(f"{path} lies in the home that it is to hold; name a place outside of {home}")
+    files: dict[str, tuple[str, int]] = {}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for left in path.parent.glob(f".{path.name}.*.partial"):
+            left.unlink()  # of a backup that was killed
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
+        partial = Path(name)
+        try:
+            with (
+                os.fdopen(handle, "wb") as file,
+                tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar,
+            ):
+                for relative in _in_order(home):
+                    with _source(home / relative) as source:
+                        if source is not None:
+                            files[relative] = _add(tar, f"{FOLDER}/{relative}", source)
+                found = Backup(home.name, f"{now:%Y-%m-%dT%H:%M:%SZ}", files)
+                _add(tar, MANIFEST, io.BytesIO(json.dumps(asdict(found), indent=1).encode()))
+                tar.close()
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+    except (OSError, sqlite3.Error) as error:
+        raise StorageError(f"the backup {path} was not written: {error}; mend that and try again") from error
+    return path, found
+
+
+def read_manifest(archive: Path) -> Backup:
+    """What an archive says that it holds.
+
+    Raises:
+        UsageError: it is no archive of a home.
+    """
+    try:
+        with tarfile.open(archive) as tar:
+            member = tar.extractfile(MANIFEST)
+            plain = json.loads(member.read()) if member is not None else None
+        return _backup(plain)
+    except FileNotFoundError as error:
+        raise UsageError(f"no file {archive}; name one that `sinet backup` wrote") from error
+    except (OSError, tarfile.TarError, ValueError, KeyError, TypeError, EOFError) as error:
+        raise UsageError(
+            f"{archive} is no whole archive of a home ({error}); name one that `sinet backup` wrote"
+        ) from error
+
+
+def restore_backup(archive: Path, home: Path) -> Backup:
+    """Makes a home of an archive: every file is compared with its checksum before the home appears under its name.
+
+    Args:
+        archive: as `write_backup` wrote it.
+        home: a folder that is not there, or is empty.
+
+    Raises:
+        UsageError: the home exists, or this is no archive of a home.
+        StorageError: a file of the archive is missing or damaged, or the home cannot be written; no home is left.
+    """
+    found = read_manifest(archive)
+    if home.exists() and (not home.is_dir() or any(home.iterdir())):
+        raise UsageError(f"{home} is there already, and a restore overwrites nothing; name another with --home")
+    try:
+        home.parent.mkdir(parents=True, exist_ok=True)
+        for left in home.parent.glob(f".{home.name}.restoring-*"):
+            shutil.rmtree(left)  # of a restore that was killed
+        partial = Path(tempfile.mkdtemp(prefix=f".{home.name}.restoring-", dir=home.parent))
+        try:
+            partial.chmod(0o755)
+            _extract(archive, partial, found)
+            if home.exists():
+                home.rmdir()
+            partial.rename(home)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    except (OSError, tarfile.TarError, EOFError) as error:
+        raise StorageError(f"{home} was not restored from {archive}: {error}; nothing of it is left") from error
+    return found
+
+
+def _extract(archive: Path, folder: Path, found: Backup) -> None:
+    left = dict(found.files)
+    with tarfile.open(archive) as tar:
+        for member in tar:
+            name = member.name.removeprefix(f"{FOLDER}/")
+            if member.name == MANIFEST:
+                continue
+            if name not in left or not member.isfile() or name == member.name or ".." in Path(name).parts:
+                raise StorageError(
+                    f"{archive} holds {member.name!r}, which its manifest does not list; nothing is left"
+                )
+            sha256, size = left.pop(name)
+            source = tar.extractfile(member)
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            digest = hashlib.sha256()
+            with target.open("xb") as file:
+                while source is not None and (chunk := source.read(_CHUNK)):
+                    digest.update(chunk)
+                    file.write(chunk)
+                written = file.tell()
+            if (digest.hexdigest(), written) != (sha256, size):
+                raise StorageError(
+                    f"{name} in {archive} is damaged: other bytes than its manifest lists; nothing is left"
+                )
+    if left:
+        raise StorageError(
+            f"{archive} lacks {len(left)} files of its manifest, {next(iter(left))} first; nothing is left"
+        )
+
+
+def _in_order(home: Path) -> list[str]:
+    """The home's files, what refers to others first."""
+    found = []
+    for folder, names, files in os.walk(home):
+        names.sort()
+        for name in files:
+            path = Path(folder) / name
+            relative = path.relative_to(home).as_posix()
+            if not LEFT_OUT.search(relative) and path.is_file() and not path.is_symlink():
+                found.append(relative)
+    return sorted(found, key=lambda relative: (_rank(relative), relative))
+
+
+def _rank(relative: str) -> int:
+    return next((rank for rank, pattern in enumerate(_FIRST) if pattern.search(relative)), len(_FIRST))
+
+
+@contextmanager
+def _source(path: Path) -> Iterator[IO[bytes] | None]:
+    """The bytes of a file, a database as one consistent copy; None for a file that has gone meanwhile."""
+    if path.suffix == ".db":
+        with tempfile.TemporaryDirectory() as scratch:
+            copy = Path(scratch) / path.name
+            with (
+                closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as source,
+                closing(sqlite3.connect(copy)) as target,
+            ):
+                source.backup(target)
+            with copy.open("rb") as file:
+                yield file
+        return
+    try:
+        opened = path.open("rb")
+    except FileNotFoundError:
+        yield None
+        return
+    with opened:
+        yield opened
+
+
+class _Hashed(io.RawIOBase):
+    """A source that hashes what is read from it."""
+
+    def __init__(self, source: IO[bytes]) -> None:
+        self.source, self.digest = source, hashlib.sha256()
+
+    def read(self, size: int = -1) -> bytes:
+        chunk = self.source.read(size)
+        self.digest.update(chunk)
+        return chunk
+
+
+def _add(tar: tarfile.TarFile, name: str, source: IO[bytes]) -> tuple[str, int]:
+    source.seek(0, os.SEEK_END)
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.mode = source.tell(), 0o644
+    source.seek(0)
+    hashed = _Hashed(source)
+    tar.addfile(entry, hashed)  # type: ignore[arg-type]
+    return hashed.digest.hexdigest(), entry.size
+
+
+def _backup(plain: Any) -> Backup:
+    if plain["form"] != FORM:
+        raise ValueError(f"form {plain['form']}, known is {FORM}")
+    files = {str(name): (str(sha256), int(size)) for name, (sha256, size) in plain["files"].items()}
+    return Backup(str(plain["home"]), str(plain["created_at"]), files)
