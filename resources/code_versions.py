@@ -19,9 +19,7 @@ from sinet_pipelines.schemas.contract import Column, Contract
 from sinet_pipelines.storage.files import write_whole
 
 PACKAGES = ("assets", "sinet_pipelines")
-CACHE_FILE = (
-    "cache/code_versions.json"  # in a home: analysed modules by the hash of their text; may be deleted at any time
-)
+CACHE_FILE = "cache/code_versions.json"  # in a home: analysed modules by the hash of their text
 
 #: What an asset's function refers to and what decides none of its content.
 EXCLUDED = (
