@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from sinet_pipelines.cli.home import current_home, find_project, held, state_folder
+from sinet_pipelines.cli.terminal import Terminal
 from sinet_pipelines.errors import BusyError
 from sinet_pipelines.storage.backup import read_manifest, restore_backup, write_backup
 
@@ -24,7 +25,7 @@ def back_up(target: Path, *, home: Path | None, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(json.dumps({"archive": str(path), **asdict(found)}) + "\n")
     else:
-        print(f"{path}: {len(found.files)} files, {found.size / 1e6:.1f} MB of {folder}")
+        Terminal().print(f"{path}: {len(found.files)} files, {found.size / 1e6:.1f} MB of {folder}")
 
 
 def restore(archive: Path, *, home: Path | None, as_json: bool) -> None:
@@ -38,7 +39,9 @@ def restore(archive: Path, *, home: Path | None, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(json.dumps({"home": str(folder), **asdict(found)}) + "\n")
     else:
-        print(f"{folder}: {len(found.files)} files as of {found.created_at}; `sinet run --home` starts its endpoint")
+        Terminal().print(
+            f"{folder}: {len(found.files)} files as of {found.created_at}; `sinet run --home` starts its endpoint"
+        )
 
 
 def _require_idle(home: Path) -> None:

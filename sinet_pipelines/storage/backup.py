@@ -247,7 +247,7 @@ def _add(tar: tarfile.TarFile, name: str, source: IO[bytes]) -> tuple[str, int]:
     entry.size, entry.mode = source.tell(), 0o644
     source.seek(0)
     hashed = _Hashed(source)
-    tar.addfile(entry, hashed)  # type: ignore[arg-type]
+    tar.addfile(entry, hashed)
     return hashed.digest.hexdigest(), entry.size
 
 
