@@ -138,7 +138,8 @@ def _data(context: dg.AssetExecutionContext, fleet: Fleet | None) -> facts.Data:
 
 
 def _days(context: dg.AssetExecutionContext) -> tuple[str, str]:
-    days = [day for region in REGIONS for day in here(context, region).landing.days(region.name)]
+    landed = [day for region in REGIONS for day in here(context, region).landing.days(region.name)]
+    days = [day for day in landed if settings().first_day <= day <= datetime.now(UTC).date()]  # others are not used
     return str(min(days)), str(max(days))
 
 

@@ -100,8 +100,9 @@ def _state_of(books: Books, key: dg.AssetKey, *, is_running: bool) -> AssetState
         passed = {name: outcome for name, outcome in outcomes.items() if outcome is not None}
         state = "running" if is_running else _state_without_days(books, key)
         return AssetState(**said, state=state, checks=passed)
-    zone = LandingZone(home / "landing")
-    days = _days(books, key, landed=frozenset(zone.days(key.path[0])), checks=sorted(c.name for c in checks))
+    found = LandingZone(home / "landing").days(key.path[0])
+    landed = frozenset(day for day in found if node.partitions_def and node.partitions_def.has_partition_key(str(day)))
+    days = _days(books, key, landed=landed, checks=sorted(c.name for c in checks))
     return AssetState(
         **said,
         state="running" if is_running else days.state,

@@ -78,6 +78,14 @@ def judge(instance, key, check, *, passed, day=None):
     instance.report_dagster_event(DagsterEvent(DagsterEventType.RUN_SUCCESS.value, "any"), run.run_id)
 
 
+@pytest.mark.parametrize("name", ["1970-01-01", "2099-01-01"])
+def test_drops_of_a_day_that_is_no_partition_are_no_missing_day(look, home, name):
+    before = look()[0].missing
+    (home / "landing" / "EAST" / name).mkdir()
+    (home / "landing" / "EAST" / name / "drop.parquet").write_bytes(b"looked at by name alone")
+    assert look()[0].missing == before == len(DAYS)
+
+
 def test_what_was_never_made_is_missing_and_only_what_runs_is_listed(look):
     rows, model = look()
     assert (rows.key, rows.group, rows.region, rows.hardware) == ("EAST/application/rows", "ingestion", "EAST", "cpu")
