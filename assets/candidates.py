@@ -191,6 +191,7 @@ def training_sequences_of(context: dg.AssetExecutionContext, rows: "pl.DataFrame
     import polars as pl
 
     from sinet_pipelines.features.scaled import scaled_sequences
+    from sinet_pipelines.validation.doubt import settled
 
     parts = (here(context, region).tables.read(TRAINING_SEQUENCES) for region in REGIONS)
-    return scaled_sequences(pl.concat(parts), at=rows.select("unit", "cycle"))
+    return scaled_sequences(settled(pl.concat(parts)), at=rows.select("unit", "cycle"))

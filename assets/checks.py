@@ -1,6 +1,7 @@
 """A contract as Dagster checks; nobody else knows how checks are reported."""
 
 from collections.abc import Mapping
+from datetime import date
 
 import dagster as dg
 
@@ -23,7 +24,8 @@ def contract_check(contract: Contract, key: dg.AssetKey) -> dg.AssetCheckSpec:
         asset=key,
         description=(
             f"{contract.description} A row that breaks a rule goes to quarantine; a day fails on a missing column, on "
-            f"another unit, or when more than {contract.max_quarantined_share:.0%} of its rows are set aside."
+            f"another unit, or when more than {contract.max_quarantined_share:.0%} of its rows are set aside. A cycle "
+            "that another day has as well is set aside on both days; no day fails for that."
         ),
     )
 
@@ -40,6 +42,8 @@ def day_evaluation(key: dg.AssetKey, verdict: DayVerdict, *, inputs: str) -> dg.
         "rows": dg.MetadataValue.int(verdict.rows),
         INPUTS_ENTRY: dg.MetadataValue.text(inputs),
     }
+    if verdict.in_doubt:
+        metadata["rows_in_doubt"] = dg.MetadataValue.int(verdict.in_doubt)
     if verdict.faults:
         metadata["faults"] = shown(points(verdict.faults))
     if verdict.broken_rules:
@@ -51,6 +55,41 @@ def day_evaluation(key: dg.AssetKey, verdict: DayVerdict, *, inputs: str) -> dg.
         partition=verdict.day.isoformat(),
         metadata=metadata,
         description=verdict.faults[0] if verdict.faults else None,
+    )
+
+
+def cleared_evaluation(refused: dg.AssetCheckEvaluation) -> dg.AssetCheckEvaluation:
+    """The result of a day that was refused once and of which no drop is left: there is nothing to refuse."""
+    return dg.AssetCheckEvaluation(
+        asset_key=refused.asset_key,
+        check_name=refused.check_name,
+        passed=True,
+        severity=refused.severity,
+        partition=refused.partition,
+        description="nothing has landed on this day",
+    )
+
+
+def table_evaluation(
+    key: dg.AssetKey, check: str, *, refused: Mapping[date, dg.AssetCheckEvaluation], landed: int
+) -> dg.AssetCheckEvaluation:
+    """Whether all landed days pass, of no day in particular.
+
+    Args:
+        key: of the table.
+        check: name of the check.
+        refused: the landed days whose newest result failed, with that result.
+        landed: how many days have landed.
+    """
+    days = ", ".join(map(str, sorted(refused)))
+    severity = next((one.severity for one in refused.values()), dg.AssetCheckSeverity.ERROR)
+    return dg.AssetCheckEvaluation(
+        asset_key=key,
+        check_name=check,
+        passed=not refused,
+        severity=severity,
+        description=f"{len(refused)} of {landed} landed days fail: {days}" if refused else None,
+        metadata={"landed_days": landed, "failed_days": len(refused), **({"which": days} if refused else {})},
     )
 
 

@@ -5,6 +5,7 @@ itself and then hands on by the one event that tells the run that its output is 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -13,14 +14,15 @@ from dagster._core.events import DagsterEvent
 from dagster._core.execution.plan.objects import TypeCheckData
 from dagster._core.execution.plan.outputs import StepOutputData, StepOutputHandle
 
-from assets.checks import day_evaluation
+from assets.checks import cleared_evaluation, day_evaluation, table_evaluation
 from assets.regional import here
 from resources.reads import travelled
 from resources.settings import settings
-from resources.versions import INPUTS_TAG, NOTHING, VERSION_TAG, provenance
+from resources.versions import GAP_TAG, INPUTS_TAG, NOTHING, VERSION_TAG, as_day, provenance, refusals
 from sinet_pipelines.ingestion.landing import LandingZone
 from sinet_pipelines.regions import Region
-from sinet_pipelines.storage.tables import Written
+from sinet_pipelines.schemas.contract import Contract
+from sinet_pipelines.storage.tables import Written, empty
 from sinet_pipelines.validation.judge import DayVerdict
 
 # Open-ended, so that a new day needs no reload; today counts, since drops of today may land today.
@@ -38,30 +40,83 @@ def reaching_back(key: dg.AssetKey, *, days: int) -> dg.AssetDep:
     return dg.AssetDep(key, partition_mapping=mapping)
 
 
-def landed_days(context: dg.AssetExecutionContext, region: Region) -> list[date]:
-    """The days of this step on which something landed in the region, in order."""
-    wanted = {date.fromisoformat(key) for key in context.partition_keys}
-    return sorted(wanted.intersection(here(context, region).landing.days(region.name)))
+@dataclass(frozen=True)
+class StepDays:
+    """The days of a step, in order.
+
+    Attributes:
+        landed: days on which something landed in the region.
+        quiet: days on which nothing landed, or whose every drop was withdrawn.
+    """
+
+    landed: list[date]
+    quiet: list[date]
 
 
-def quiet_days(context: dg.AssetExecutionContext, region: Region) -> list[date]:
-    """The days of this step on which nothing landed in the region, in order."""
-    return sorted({date.fromisoformat(key) for key in context.partition_keys}.difference(landed_days(context, region)))
+def days_of(context: dg.AssetExecutionContext, region: Region) -> StepDays:
+    """The days of this step as the landing zone has them now; looked at once, so that each day is one or the other."""
+    wanted = {day for key in context.partition_keys if (day := as_day(key))}
+    landed = wanted.intersection(here(context, region).landing.days(region.name))
+    return StepDays(sorted(landed), sorted(wanted - landed))
 
 
-def record_quiet(context: dg.AssetExecutionContext, region: Region) -> Iterator[dg.AssetMaterialization]:
-    """One materialisation without rows for each day on which nothing landed; the table has none of it anyway.
+def record_quiet(
+    context: dg.AssetExecutionContext, region: Region, days: Sequence[date], *, tables: Sequence[Contract]
+) -> Iterator[dg.AssetMaterialization]:
+    """Empties the tables of days on which nothing landed, and records one materialisation without rows for each.
 
     Whoever asks for a range gets all of it: a backfill from the page asks for today too (windows reach there), and
     would be called failed for a day that is merely empty. When rows of such a day land it is made as any other.
+
+    Args:
+        context: of the step.
+        region: of the asset.
+        days: the quiet days.
+        tables: contracts of all tables that the step writes; the one that others read comes last.
     """
-    for day in quiet_days(context, region):
+    yield from _record_empty(context, region, dict.fromkeys(days, "nothing has landed on this day"), tables=tables)
+
+
+def record_gaps(
+    context: dg.AssetExecutionContext, region: Region, reasons: Mapping[date, str], *, tables: Sequence[Contract]
+) -> Iterator[dg.AssetMaterialization]:
+    """Empties the tables of landed days whose upstream has no rows; each is recorded as a gap, with the reason.
+
+    A gap is no failure of this step: without the record a backfill that includes the day would end as failed.
+
+    Args:
+        context: of the step.
+        region: of the asset.
+        reasons: why each of the days has no rows.
+        tables: contracts of all tables that the step writes; the one that others read comes last.
+    """
+    yield from _record_empty(context, region, reasons, tables=tables, is_gap=True)
+
+
+def _record_empty(
+    context: dg.AssetExecutionContext,
+    region: Region,
+    reasons: Mapping[date, str],
+    *,
+    tables: Sequence[Contract],
+    is_gap: bool = False,
+) -> Iterator[dg.AssetMaterialization]:
+    store = here(context, region).tables
+    for contract in tables:
+        held = store.days(contract.name).intersection(reasons)
+        if held:
+            store.replace_days(contract, empty(contract), days=held)
+    for day, reason in sorted(reasons.items()):
         yield dg.AssetMaterialization(
             context.asset_key,
             partition=day.isoformat(),
-            description="nothing has landed on this day yet",
-            metadata={"dagster/row_count": 0},
-            tags={VERSION_TAG: NOTHING, "dagster/data_version_is_user_provided": "true"},
+            description=reason,
+            metadata={"dagster/row_count": 0, **({"gap": reason} if is_gap else {})},
+            tags={
+                VERSION_TAG: NOTHING,
+                "dagster/data_version_is_user_provided": "true",
+                **({GAP_TAG: "true"} if is_gap else {}),
+            },
         )
 
 
@@ -152,19 +207,29 @@ def hand_on(context: dg.AssetExecutionContext, *, checks: Sequence[str] = ()) ->
 
 def close(
     context: dg.AssetExecutionContext,
+    region: Region,
     *,
     made: Sequence[date],
     verdicts: Mapping[date, DayVerdict] | None = None,
-    checks: Sequence[str] = (),
+    check: str = "",
 ) -> Iterator[object]:
     """Ends a step over days: fails if every day on which something landed was refused, else hands on.
 
     What it read of other regions is told once, of the step and not of each day.
+
+    Args:
+        context: of the step.
+        region: of the asset.
+        made: the landed days that were made.
+        verdicts: of the landed days that were judged by a contract.
+        check: name of the asset's check of its days, empty where it has none.
     """
     if told := travelled():
         context.log_event(dg.AssetObservation(context.asset_key, metadata=told))
+    if check:
+        yield from _judge_table(context, region, check)
     if made or not verdicts:
-        yield from hand_on(context, checks=checks)
+        yield from hand_on(context, checks=[check] if check else [])
     else:
         first = next(iter(verdicts.values()))
         raise dg.Failure(
@@ -172,3 +237,19 @@ def close(
             f"{first.day}: {first.faults[0]}",
             allow_retries=False,
         )
+
+
+def _judge_table(context: dg.AssetExecutionContext, region: Region, check: str) -> Iterator[dg.AssetCheckEvaluation]:
+    """The check's result for the table: passed when no landed day is refused; the refused days are named.
+
+    Dagster's page shows the newest result of a check, whatever its day. So while a day is refused the last result of
+    each run is that of a refused day, repeated where this run judged only others.
+    """
+    landed = here(context, region).landing.days(region.name)
+    standing = refusals(context.instance, context.asset_key, check)
+    for day in sorted(set(standing).difference(landed)):
+        yield cleared_evaluation(standing[day])
+    refused = {day: standing[day] for day in landed if day in standing}
+    yield table_evaluation(context.asset_key, check, refused=refused, landed=len(landed))
+    if refused:
+        yield refused[max(refused)]

@@ -39,6 +39,7 @@ from sinet_pipelines.schemas.features import (
 )
 from sinet_pipelines.schemas.telemetry import VALIDATED_TELEMETRY
 from sinet_pipelines.storage.fingerprint import fingerprint
+from sinet_pipelines.validation.doubt import settled
 
 if TYPE_CHECKING:
     from sinet_pipelines.evaluation.gate import Verdict
@@ -81,7 +82,8 @@ def evaluation_sequences(region: Region) -> dg.AssetsDefinition:
     def asset(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         tables = here(context, region).tables
         asked = _questions(context, region)
-        telemetry = tables.scan(VALIDATED_TELEMETRY).filter(pl.col("unit").is_in(asked["unit"].unique())).collect()
+        engines = pl.col("unit").is_in(asked["unit"].unique())
+        telemetry = settled(tables.scan(VALIDATED_TELEMETRY).filter(engines).collect())
         there = asked.join(telemetry.select("unit", "cycle", "event_date", "row_hash"), on=["unit", "cycle"])
         sequences = sequences_to_table(sequence_windows(telemetry, at=there.select("unit", "cycle")), rows=there)
         written = tables.replace(EVALUATION_SEQUENCES, pl.DataFrame(pl.from_arrow(sequences)))
@@ -118,7 +120,7 @@ def evaluation_set(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         features = here(context, region).tables.scan(WINDOW_FEATURES)
         rows = features.filter(pl.col("unit").is_in(asked["unit"].unique())).collect()
         parts.append(asked.join(rows, on=["unit", "cycle"]).with_columns(region=pl.lit(region.name)))
-    rows = pl.concat(parts).sort("unit", "cycle")
+    rows = settled(pl.concat(parts)).sort("unit", "cycle")
     written = here(context, EAST).tables.replace(EVALUATION_SET, rows)
     return made(context, written, entries={"engines": rows["unit"].n_unique()})
 
@@ -329,7 +331,7 @@ def _champion_answers(context: dg.AssetExecutionContext, rows: pl.DataFrame) -> 
 def sequences_of_all(context: dg.AssetExecutionContext) -> Sequences:
     """The evaluation's sequences of all regions, sorted by unit and cycle."""
     parts = pl.concat(here(context, region).tables.read(EVALUATION_SEQUENCES) for region in REGIONS)
-    return sequences_from_table(parts.sort("unit", "cycle").to_arrow())
+    return sequences_from_table(settled(parts).sort("unit", "cycle").to_arrow())
 
 
 def _slices(results: pl.DataFrame, *, challenger: str) -> Markdown:

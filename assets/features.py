@@ -7,17 +7,17 @@ from datetime import date, timedelta
 import dagster as dg
 import polars as pl
 
-from assets.days import DAYS, close, in_batches, is_large, landed_days, reaching_back, record, record_quiet
+from assets.days import DAYS, close, days_of, in_batches, is_large, reaching_back, record, record_gaps, record_quiet
 from assets.lineage import cells_of, copied, features_of, scaled_of, sequences_of
 from assets.regional import here, per_region
-from assets.reports import entries_of, made
+from assets.reports import captured_inputs, entries_of, made
 from resources.code_versions import code_of
 from resources.feature_store import FEATURE_STORE
 from resources.kept import STORE_ENTRY
-from resources.keys import REGIMES, everywhere, global_key, regional_key
+from resources.keys import CONTRACT_CHECK, REGIMES, everywhere, global_key, regional_key
 from resources.placement import bind
 from resources.regions import RegionResource
-from resources.versions import inputs_now
+from resources.versions import days_refused
 from sinet_pipelines.features.inputs import day_inputs
 from sinet_pipelines.features.large_days import features_in_batches
 from sinet_pipelines.features.regimes import OperatingRegimes, find_regimes, setting_cells
@@ -38,7 +38,10 @@ from sinet_pipelines.schemas.features import (
 )
 from sinet_pipelines.schemas.telemetry import EARLY_TELEMETRY, VALIDATED_TELEMETRY
 from sinet_pipelines.storage.tables import DAY_COLUMN
+from sinet_pipelines.validation.doubt import settled
 
+REFUSED = "validated_telemetry refused this day by its contract: there are no rows to describe"
+NOT_VALIDATED = "validated_telemetry has no rows of this day"
 WINDOW_FACTS = ("regimes_version", "window_cycles_present")
 
 
@@ -93,36 +96,42 @@ def window_features(region: Region) -> dg.AssetsDefinition:
     Each sensor is in standard deviations of its operating regime. Causal: a row sees its own cycle and the 29 before.
     A window that is not full is flagged in `window_cycles_present`.
     """
+    validated_key = regional_key(region, "validated_telemetry")
 
     @dg.asset(
         key=regional_key(region, "window_features"),
         deps=[
-            reaching_back(regional_key(region, "validated_telemetry"), days=REACH_DAYS),
+            reaching_back(validated_key, days=REACH_DAYS),
             global_key("operating_regimes"),
         ],
         partitions_def=DAYS,
         backfill_policy=dg.BackfillPolicy.single_run(),
         output_required=False,
-        metadata=entries_of(WINDOW_FEATURES, region, sources=features_of(regional_key(region, "validated_telemetry"))),
+        metadata=entries_of(WINDOW_FEATURES, region, sources=features_of(validated_key)),
         **bind(region, data_class=DataClass.FEATURE, kinds={"deltalake"}, reads=[EAST]),
     )
     def asset(context: dg.AssetExecutionContext) -> Iterator[object]:
         place = here(context, region)
         regimes = newest_regimes(here(context, EAST))
         early = place.tables.read(EARLY_TELEMETRY)
-        yield from record_quiet(context, region)
-        landed = landed_days(context, region)
+        first_cycles = settled(early)
+        days = days_of(context, region)
+        yield from record_quiet(context, region, days.quiet, tables=[WINDOW_FEATURES])
+        refused = days_refused(context.instance, validated_key, CONTRACT_CHECK)
         finished: list[date] = []
-        for chunk in in_batches(place.landing, region.name, landed):
-            if is_large(place.landing, region.name, chunk):
+        validated = place.tables.days(VALIDATED_TELEMETRY.name)
+        for chunk in in_batches(place.landing, region.name, days.landed):
+            if is_large(place.landing, region.name, chunk) and chunk[0] in validated:
                 yield from _describe_large(context, region, chunk[0], regimes)
                 finished += chunk
                 continue
             history = place.tables.read(VALIDATED_TELEMETRY, days=(chunk[0] - timedelta(days=REACH_DAYS), chunk[-1]))
-            features = rolling_statistics(history, first_cycles=early, regimes=regimes)
+            features = rolling_statistics(settled(history), first_cycles=first_cycles, regimes=regimes)
             good = sorted(set(chunk).intersection(features[DAY_COLUMN].unique()))
+            gaps = {day: REFUSED if day in refused else NOT_VALIDATED for day in chunk if day not in good}
+            yield from record_gaps(context, region, gaps, tables=[WINDOW_FEATURES])
             if not good:
-                continue  # every day of the chunk was refused by its contract: there is nothing to describe
+                continue
             written = place.tables.replace_days(
                 WINDOW_FEATURES, features.filter(pl.col(DAY_COLUMN).is_in(good)), days=good
             )
@@ -131,7 +140,7 @@ def window_features(region: Region) -> dg.AssetsDefinition:
             )
             yield from record(context, written, inputs=inputs, entries=_windows(features))
             finished += good
-        yield from close(context, made=finished)
+        yield from close(context, region, made=finished)
 
     return asset
 
@@ -189,7 +198,7 @@ def online_features(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     repository = feature_repository(context)
     repository.apply()
     written = repository.write_online()
-    version = inputs_now(context.instance, everywhere("window_features"), code_version=code_of(context))
+    version = captured_inputs(context)
     return made(context, version, entries={"engines": written})
 
 
@@ -215,7 +224,7 @@ def live_sequences(region: Region) -> dg.AssetsDefinition:
     )
     def asset(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         tables = here(context, region).tables
-        live = tables.scan(VALIDATED_TELEMETRY).filter(pl.col("role") == "live").collect()
+        live = settled(tables.scan(VALIDATED_TELEMETRY).filter(pl.col("role") == "live").collect())
         latest = live.sort("unit", "cycle").group_by("unit", maintain_order=True).last()
         sequences = sequences_to_table(sequence_windows(live, at=latest.select("unit", "cycle")), rows=latest)
         written = tables.replace(LIVE_SEQUENCES, pl.DataFrame(pl.from_arrow(sequences)))
@@ -248,7 +257,7 @@ def training_sequences(region: Region) -> dg.AssetsDefinition:
     )
     def asset(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         tables = here(context, region).tables
-        history = tables.scan(VALIDATED_TELEMETRY).filter(pl.col("role") == "history").collect()
+        history = settled(tables.scan(VALIDATED_TELEMETRY).filter(pl.col("role") == "history").collect())
         kept = held_out(history["unit"].unique())
         taught = history.filter(~pl.col("unit").is_in(kept))
         written = tables.replace(TRAINING_SEQUENCES, scale_telemetry(taught, newest_regimes(here(context, EAST))))

@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from assets.days import DAYS, close, in_batches, is_large, landed_days, record, record_quiet
+from assets.days import DAYS, close, days_of, in_batches, is_large, record, record_quiet
 from assets.lineage import copied
 from assets.regional import here, per_region
 from assets.reports import entries_of, schema_of
@@ -88,9 +88,9 @@ def raw_telemetry(region: Region) -> dg.AssetsDefinition:
     )
     def asset(context: dg.AssetExecutionContext) -> Iterator[object]:
         place = here(context, region)
-        yield from record_quiet(context, region)
-        landed = landed_days(context, region)
-        for chunk in in_batches(place.landing, region.name, landed):
+        days = days_of(context, region)
+        yield from record_quiet(context, region, days.quiet, tables=[RAW_TELEMETRY])
+        for chunk in in_batches(place.landing, region.name, days.landed):
             # asked before the drops are read: one that lands in between makes the day stale again, and is not lost
             inputs = {day: fingerprint(code_of(context), place.landing.fingerprint(region.name, day)) for day in chunk}
             if is_large(place.landing, region.name, chunk):
@@ -98,7 +98,7 @@ def raw_telemetry(region: Region) -> dg.AssetsDefinition:
             else:
                 written, entries = _rebuild(place, region, chunk)
             yield from record(context, written, inputs=inputs, entries=entries)
-        yield from close(context, made=landed)
+        yield from close(context, region, made=days.landed)
 
     return asset
 

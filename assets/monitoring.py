@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from assets.days import DAYS, close, in_batches, landed_days, record, record_quiet
+from assets.days import DAYS, close, days_of, in_batches, record, record_gaps, record_quiet
 from assets.lineage import copied, derived
 from assets.pictures import behind, glance, glance_of_bars
 from assets.regional import here, per_region
@@ -17,7 +17,7 @@ from resources.keys import DRIFT_CHECK, regional_key
 from resources.markdown import shown
 from resources.placement import bind
 from resources.settings import settings
-from resources.versions import INPUTS_ENTRY, VERSION_TAG, days_made
+from resources.versions import INPUTS_ENTRY, days_made, holds_rows, version_in
 from sinet_pipelines.markdown import table
 from sinet_pipelines.metrics.coverage import covered_band
 from sinet_pipelines.monitoring.freshness import Freshness, count_by_day, freshness_of
@@ -47,6 +47,7 @@ from sinet_pipelines.schemas.telemetry import RAW_TELEMETRY
 
 TRUTH_CHECK = "predictions_are_close_to_truth"
 FRESH_CHECK = "region_sent_rows_yesterday"
+NO_FEATURES = "window_features has no rows of this day"
 WORST = 5  # features shown of a day: those that drifted are few, or the day is wholly another
 
 
@@ -80,15 +81,19 @@ def input_drift(region: Region) -> dg.AssetsDefinition:
         **bind(region, data_class=DataClass.FEATURE, kinds={"deltalake"}),
     )
     def asset(context: dg.AssetExecutionContext) -> Iterator[object]:
-        yield from record_quiet(context, region)
+        days = days_of(context, region)
+        yield from record_quiet(context, region, days.quiet, tables=[INPUT_DRIFT])
         place, first_day = here(context, region), settings().first_day
         tables = place.tables
-        versions = {day: tags[VERSION_TAG] for day, tags in days_made(context.instance, features_key).items()}
+        made_features = days_made(context.instance, features_key)
+        versions = {day: version_in(tags) for day, tags in made_features.items() if holds_rows(tags)}
         inputs = drift_inputs(versions, first_day=first_day, code_version=code_of(context))
         usual = tables.read(WINDOW_FEATURES, days=reference_span(first_day), columns=COLUMNS)
         reference = fleet_reference(usual, first_day=first_day)
         seen = tables.read(INPUT_DRIFT, columns=["event_date", "psi", "psi_limit", "drifted"])
-        featured = [day for day in landed_days(context, region) if day in versions]
+        featured = [day for day in days.landed if day in versions]
+        gaps = dict.fromkeys(set(days.landed).difference(featured), NO_FEATURES)
+        yield from record_gaps(context, region, gaps, tables=[INPUT_DRIFT])
         for chunk in in_batches(place.landing, region.name, featured):
             features = tables.read(WINDOW_FEATURES, days=(chunk[0], chunk[-1]), columns=COLUMNS)
             judged = [judge_day(features, reference, day=day) for day in chunk]
@@ -99,7 +104,7 @@ def input_drift(region: Region) -> dg.AssetsDefinition:
             entries = {one.day: {**_numbers(one), **shown.get(one.day, {})} for one in judged}
             yield from record(context, written, inputs=inputs, entries=entries)
             yield from (_drift_evaluation(key, one, inputs=inputs[one.day]) for one in judged)
-        yield from close(context, made=featured, checks=[DRIFT_CHECK])
+        yield from close(context, region, made=featured, check=DRIFT_CHECK)
 
     return asset
 

@@ -35,6 +35,7 @@ from sinet_pipelines.schemas.features import (
 )
 from sinet_pipelines.schemas.telemetry import VALIDATED_TELEMETRY
 from sinet_pipelines.storage.fingerprint import fingerprint
+from sinet_pipelines.validation.doubt import settled
 
 AGREEMENT = "graphs_agree_with_their_sources"
 LIMITS = "quantization_keeps_its_limits"
@@ -66,7 +67,7 @@ def calibration_sequences(region: Region) -> dg.AssetsDefinition:
     )
     def asset(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         tables = here(context, region).tables
-        history = tables.scan(VALIDATED_TELEMETRY).filter(pl.col("role") == "history").collect()
+        history = settled(tables.scan(VALIDATED_TELEMETRY).filter(pl.col("role") == "history").collect())
         taught = history.filter(~pl.col("unit").is_in(held_out(history["unit"].unique())))
         drawn = rows_of_each_regime(taught, newest_regimes(here(context, EAST)))
         sequences = sequences_to_table(sequence_windows(taught, at=drawn.select("unit", "cycle")), rows=drawn)

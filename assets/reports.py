@@ -10,10 +10,10 @@ import dagster as dg
 from assets.lineage import Sources, lineage_entries
 from resources.code_versions import code_of
 from resources.markdown import shown
-from resources.reads import step_writes, travelled
+from resources.reads import step_writes, this_step, travelled
 from resources.regions import RegionResource, region_resources
 from resources.settings import settings
-from resources.versions import INPUTS_TAG, inputs_now
+from resources.versions import INPUTS_TAG, inputs_from, inputs_now
 from sinet_pipelines.markdown import table
 from sinet_pipelines.regions import REGIONS, Region
 from sinet_pipelines.schemas.contract import Column, Contract
@@ -94,10 +94,22 @@ def made(
     """
     version = what if isinstance(what, str) else what.data_versions[None]
     table = {} if isinstance(what, str) else {"dagster/row_count": what.rows, "table_version": what.version}
-    upstream = {key.asset_key for key in context.assets_def.specs_by_key[context.asset_key].deps}
     return dg.MaterializeResult(
         metadata={**(entries or {}), **table, **travelled(), **step_writes()},
         data_version=dg.DataVersion(version),
-        tags={INPUTS_TAG: inputs_now(context.instance, upstream, code_version=code_of(context))},
+        tags={INPUTS_TAG: captured_inputs(context)},
         check_results=list(checks),
     )
+
+
+def captured_inputs(context: dg.AssetExecutionContext) -> str:
+    """The fingerprint of what the asset of this step is made from: its upstreams as they were when the step began.
+
+    Captured before the first read: of an upstream that changes later the step may have read the old content, and then
+    its result is stale.
+    """
+    step, code_version = this_step(), code_of(context)
+    upstream = {dep.asset_key for dep in context.assets_def.specs_by_key[context.asset_key].deps}
+    if step is None or not upstream.issubset(step.upstream):
+        return inputs_now(context.instance, upstream, code_version=code_version)
+    return inputs_from({key: step.upstream[key] for key in upstream}, code_version=code_version)

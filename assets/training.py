@@ -27,6 +27,7 @@ from sinet_pipelines.regions import EAST, REGIONS
 from sinet_pipelines.schemas.contract import DataClass
 from sinet_pipelines.schemas.events import FAILURE_EVENTS
 from sinet_pipelines.schemas.features import TRAINING_SEQUENCES, TRAINING_SET, WINDOW_FEATURES
+from sinet_pipelines.validation.doubt import settled
 
 WALK_EPOCHS = 10  # at most, of one engine a step; `sinet benchmark rul` has forty of two
 WALK_LEARNING_RATE = 4e-3  # twice the benchmark's: there are fewer steps
@@ -65,15 +66,16 @@ def training_set(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
 
 
 def _observations(context: dg.AssetExecutionContext) -> pl.DataFrame:
-    """What is asked about: every observed cycle of a history engine, in all regions."""
-    return pl.concat(
+    """What is asked about: every observed cycle of a history engine, in all regions; none that two regions have."""
+    observed = pl.concat(
         here(context, region)
         .tables.scan(WINDOW_FEATURES)
         .filter(pl.col("role") == "history")
         .select("unit", "cycle", "recorded_at", region=pl.lit(region.name))
         .collect()
         for region in REGIONS
-    ).sort("unit", "cycle")
+    )
+    return settled(observed).sort("unit", "cycle")
 
 
 def _failures(context: dg.AssetExecutionContext) -> pl.DataFrame:

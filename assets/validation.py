@@ -9,7 +9,7 @@ import dagster as dg
 import polars as pl
 
 from assets.checks import contract_check
-from assets.days import DAYS, close, in_batches, is_large, landed_days, record, record_quiet
+from assets.days import DAYS, close, days_of, in_batches, is_large, record, record_quiet
 from assets.lineage import copied
 from assets.regional import here, per_region
 from assets.reports import entries_of
@@ -17,6 +17,7 @@ from resources.code_versions import code_of
 from resources.kept import BESIDE_ENTRY
 from resources.keys import CONTRACT_CHECK, regional_key
 from resources.placement import CLASS_TAG, HARDWARE_TAG, OWNERS, REGION_TAG, bind
+from resources.stale import DOUBT_COLUMNS, judged_from
 from sinet_pipelines.regions import REGIONS, Region
 from sinet_pipelines.schemas.contract import DataClass
 from sinet_pipelines.schemas.features import FIRST_CYCLES
@@ -27,9 +28,9 @@ from sinet_pipelines.schemas.telemetry import (
     VALIDATED_TELEMETRY,
 )
 from sinet_pipelines.storage.content import ContentHash
-from sinet_pipelines.storage.fingerprint import fingerprint
 from sinet_pipelines.storage.spill import FrameFile, Sorter
 from sinet_pipelines.storage.tables import DAY_COLUMN, TableStore, Written, content_hash
+from sinet_pipelines.validation.doubt import doubt_of_days, rows_in_doubt
 from sinet_pipelines.validation.judge import (
     DayVerdict,
     Judged,
@@ -39,6 +40,7 @@ from sinet_pipelines.validation.judge import (
     unit_columns,
 )
 
+KEPT = (QUARANTINE, EARLY_TELEMETRY, VALIDATED_TELEMETRY)  # written in this order: what others read comes last
 QUARANTINED = "quarantined_rows"  # what a day says of itself, so that its raw rows need not be counted elsewhere
 
 quarantine = [
@@ -64,7 +66,8 @@ quarantine = [
 def validated_telemetry(region: Region) -> dg.AssetsDefinition:
     """One row per engine and flight cycle that keeps the contract: complete, in bounds, on its day, once.
 
-    A row that breaks a rule goes to `quarantine` with the reason and its neighbours go on. A day that setting rows
+    A row that breaks a rule goes to `quarantine` with the reason and its neighbours go on; so does a cycle that another
+    day has as well, on both days. A day that setting rows
     aside cannot cure (a missing column, another unit, too many bad rows) fails its check and is not materialised; what
     the day held before stays. Rows of an engine's first ten cycles are kept once more, in a small table of their own.
     """
@@ -86,12 +89,14 @@ def validated_telemetry(region: Region) -> dg.AssetsDefinition:
     )
     def asset(context: dg.AssetExecutionContext) -> Iterator[object]:
         place = here(context, region)
-        yield from record_quiet(context, region)
-        landed = landed_days(context, region)
+        days = days_of(context, region)
+        yield from record_quiet(context, region, days.quiet, tables=KEPT)
+        doubted = rows_in_doubt(place.tables.read(RAW_TELEMETRY, columns=DOUBT_COLUMNS), key=VALIDATED_TELEMETRY.key)
+        doubt = doubt_of_days(doubted)
         made: list[date] = []
         verdicts: dict[date, DayVerdict] = {}
         refused: dict[date, str] = {}
-        for chunk in in_batches(place.landing, region.name, landed):
+        for chunk in in_batches(place.landing, region.name, days.landed):
             faults = {day: place.landing.read_faults(region.name, day) for day in chunk}
             if is_large(place.landing, region.name, chunk):
                 large = _judge_large(
@@ -99,8 +104,9 @@ def validated_telemetry(region: Region) -> dg.AssetsDefinition:
                     chunk[0],
                     faults=faults[chunk[0]],
                     files=partial(place.landing.file_names, region.name, chunk[0]),
+                    doubted=doubted,
                 )
-                inputs = {chunk[0]: fingerprint(code_of(context), large.raw_version)}
+                inputs = {chunk[0]: judged_from(code_of(context), large.raw_version, doubt.get(chunk[0]))}
                 yield from _record_large(context, large, inputs=inputs)
                 verdicts[chunk[0]] = large.verdict
                 made += chunk if large.verdict.passed else []
@@ -108,11 +114,17 @@ def validated_telemetry(region: Region) -> dg.AssetsDefinition:
                 continue
             raw = place.tables.read(RAW_TELEMETRY, days=(chunk[0], chunk[-1])).filter(pl.col(DAY_COLUMN).is_in(chunk))
             judged = judge_days(
-                raw, VALIDATED_TELEMETRY, drop_faults=faults, files=partial(place.landing.file_names, region.name)
+                raw,
+                VALIDATED_TELEMETRY,
+                drop_faults=faults,
+                files=partial(place.landing.file_names, region.name),
+                doubted=doubted,
             )
             parts = {part[DAY_COLUMN][0]: part for part in raw.partition_by(DAY_COLUMN)}
             inputs = {
-                day: fingerprint(code_of(context), content_hash(parts.get(day, raw.clear()), RAW_TELEMETRY))
+                day: judged_from(
+                    code_of(context), content_hash(parts.get(day, raw.clear()), RAW_TELEMETRY), doubt.get(day)
+                )
                 for day in chunk
             }
             chunk_verdicts = {verdict.day: verdict for verdict in judged.days}
@@ -127,15 +139,15 @@ def validated_telemetry(region: Region) -> dg.AssetsDefinition:
             made += passed
             verdicts |= chunk_verdicts
             refused |= {day: inputs[day] for day, verdict in chunk_verdicts.items() if not verdict.passed}
-        # the page shows a check's newest result: it is to be that of a refused day, where there is one
+        # last, since the page shows a check's newest result
         yield from record(context, None, inputs=refused, verdicts={day: verdicts[day] for day in refused})
-        yield from close(context, made=made, verdicts=verdicts, checks=[CONTRACT_CHECK])
+        yield from close(context, region, made=made, verdicts=verdicts, check=CONTRACT_CHECK)
 
     return asset
 
 
 def _keep(tables: TableStore, judged: Judged, days: list[date]) -> tuple[Written, dict[date, dict[str, int]]]:
-    """Writes the days that passed; the table that the others are read by comes last, so that it never runs ahead.
+    """Writes the days that passed; in the order of `KEPT`: the table that others read never runs ahead.
 
     Also returns the rows of each day in the tables beside, which its materialisation records.
     """
@@ -162,7 +174,12 @@ class _LargeDay:
 
 
 def _judge_large(
-    tables: TableStore, day: date, *, faults: tuple[str, ...], files: Callable[[], Mapping[str, str]]
+    tables: TableStore,
+    day: date,
+    *,
+    faults: tuple[str, ...],
+    files: Callable[[], Mapping[str, str]],
+    doubted: pl.DataFrame,
 ) -> _LargeDay:
     """Judges one day in batches and writes it if it passed, each table in one commit and in the order of `_keep`."""
     content, folder = ContentHash(RAW_TELEMETRY), tables.folder
@@ -186,6 +203,7 @@ def _judge_large(
                 pl.concat(tables.read_in_batches(RAW_TELEMETRY, day=day, columns=["drop_id", column])), column, files()
             ),
             faults=faults,
+            doubted=doubted,
             good=good,
             bad=bad,
         )

@@ -17,7 +17,7 @@ from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGra
 
 from resources.placement import REGION_TAG
 from resources.residency import TABLE
-from resources.versions import Tags, day_events
+from resources.versions import Tags, as_day, day_events
 from resources.writes import WRITES_ENTRY, recorded_writes
 from sinet_pipelines.features.health import store_faults
 from sinet_pipelines.storage.health import StorageFault, TableHealth, look_at_table
@@ -45,6 +45,11 @@ class Kept:
         """Tags of each day of an asset as last materialised, without the days that storage lost."""
         events = day_events(self.instance, key)
         return {day: event.tags or {} for day, event in events.items() if not self._day_fault(key, day, event)}
+
+    def days_in(self, region: str, table: str) -> frozenset[date]:
+        """The days of which a table holds rows, as far as its log can be read."""
+        rows = self._at(region, table).rows
+        return frozenset(day for name, count in rows.items() if count and (day := as_day(name)))
 
     def event(self, key: dg.AssetKey) -> dg.AssetMaterialization | None:
         """The newest materialisation of an asset without days; None where there is none or storage lost it."""

@@ -18,6 +18,7 @@ from resources.markdown import shown
 from resources.placement import REGION_TAG
 from resources.residency import edges_into, places_in, today
 from resources.settings import settings
+from resources.versions import version_of
 from resources.writes import WRITES_ENTRY, StepWrites
 from sinet_pipelines.errors import ResidencyError
 from sinet_pipelines.ingestion.landing import LandingZone, RawDay
@@ -54,6 +55,7 @@ class StepReads:
         amounts: what came in so far, by (region, table).
         sent: what went out to a server so far, by the same.
         writes: blobs, refs and versions written so far.
+        upstream: the version of what each upstream of its assets without days held when the step began.
     """
 
     step: str
@@ -63,6 +65,7 @@ class StepReads:
     amounts: dict[tuple[str, str], Amount] = field(default_factory=dict)
     sent: dict[tuple[str, str], Amount] = field(default_factory=dict)
     writes: StepWrites = field(default_factory=StepWrites)
+    upstream: Mapping[dg.AssetKey, str] = field(default_factory=dict)
 
     def seen(self, source: str, table: str, rows: int, size: int) -> None:
         """Counts what came in.
@@ -110,7 +113,8 @@ def this_step() -> StepReads | None:
     """What the step that is at work reads; None outside a step, and within one that is bound nowhere.
 
     The first call of a step is before its first read: the edges are held against the policies once more, since an
-    agreement may have run out after the definitions were loaded.
+    agreement may have run out after the definitions were loaded, and the versions of the upstreams are captured, so
+    that one that changes while the step is at work makes its result stale.
 
     Raises:
         ResidencyError: one of the step's edges may not be, today.
@@ -139,7 +143,15 @@ def _begin(context: dg.OpExecutionContext, region: str) -> StepReads:
     edges = tuple(edge for place in made for edge in edges_into(place, parents, at=region))
     require_allowed(edges, regions={one.name: one for one in REGIONS}, day=today())
     name = ", ".join(sorted(key.to_user_string() for key in keys))
-    return StepReads(name, region, edges, own=frozenset((place.region, place.table) for place in made))
+    nodes = [graph.get(key) for key in context.selected_asset_keys]
+    upstream = {parent for node in nodes if not node.is_partitioned for parent in node.parent_keys}
+    return StepReads(
+        name,
+        region,
+        edges,
+        own=frozenset((place.region, place.table) for place in made),
+        upstream={key: version_of(context.instance, key) for key in upstream},
+    )
 
 
 def step_writes() -> dict[str, Any]:

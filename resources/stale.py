@@ -1,16 +1,18 @@
 """What is not what its inputs say: days and assets made from other drops, rows, regimes or code than there are now.
 
 A day that failed its contract is stale only when its drops changed since: judging the same rows again says the same.
-Days that are no partition (before the first day, or still to come) are left alone until they are.
+A day whose every drop was withdrawn is stale as long as a table has rows of it. Days that are no partition (before the
+first day, or still to come) are left alone until they are.
 """
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import dagster as dg
+import polars as pl
 from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
 
 from resources.kept import Kept
@@ -19,22 +21,28 @@ from resources.settings import settings
 from resources.versions import (
     CODE_TAG,
     INPUTS_TAG,
-    VERSION_TAG,
     Tags,
+    days_made,
     days_refused,
+    holds_rows,
     inputs_now,
+    version_in,
 )
 from sinet_pipelines.features.inputs import day_inputs
 from sinet_pipelines.features.regimes import OperatingRegimes
 from sinet_pipelines.ingestion.landing import LandingZone
 from sinet_pipelines.monitoring.input_drift import drift_inputs, reference_span
-from sinet_pipelines.regions import EAST, Region
-from sinet_pipelines.schemas.features import REACH_DAYS
-from sinet_pipelines.schemas.telemetry import EARLY_TELEMETRY, VALIDATED_TELEMETRY
+from sinet_pipelines.regions import EAST, REGIONS, Region
+from sinet_pipelines.schemas.contract import Contract
+from sinet_pipelines.schemas.features import REACH_DAYS, WINDOW_FEATURES
+from sinet_pipelines.schemas.monitoring import INPUT_DRIFT
+from sinet_pipelines.schemas.telemetry import EARLY_TELEMETRY, QUARANTINE, RAW_TELEMETRY, VALIDATED_TELEMETRY
 from sinet_pipelines.storage.blobs import BlobStore
 from sinet_pipelines.storage.fingerprint import fingerprint
-from sinet_pipelines.storage.tables import TableStore
+from sinet_pipelines.storage.tables import DAY_COLUMN, TableStore
+from sinet_pipelines.validation.doubt import doubt_of_days, rows_in_doubt
 
+DOUBT_COLUMNS = ("event_date", "recorded_at", *VALIDATED_TELEMETRY.key)  # of raw rows, by which doubt is found
 ENDPOINT = "endpoint"  # the last word of its key
 EVENT_KINDS = {"failure_events": "failures", "truth_events": "truth"}  # tables of events, and where these land
 
@@ -44,9 +52,9 @@ class StaleRows:
     """Days of one region whose rows are to be made again.
 
     Attributes:
-        raw: days whose drops changed.
+        raw: days whose drops changed, or were all withdrawn.
         validated: these, and days whose raw rows are others than those last judged.
-        content: what the days of `raw_telemetry` would be made from now.
+        content: what the landed days of `raw_telemetry` would be made from now.
     """
 
     raw: frozenset[date]
@@ -77,20 +85,32 @@ class Books:
         """Days on which something landed and that are partitions, in order."""
         return [day for day in self.landing.days(region.name) if self._is_partition(region, day)]
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no rows ever landed: there is nothing to make anything from, and nothing was made."""
+        return not any(
+            self.landed(region) or days_made(self.instance, regional_key(region, "raw_telemetry")) for region in REGIONS
+        )
+
     def stale_rows(self, region: Region) -> StaleRows:
         """The days whose drops or raw rows are not those that their rows were made from."""
         raw_key, key = regional_key(region, "raw_telemetry"), regional_key(region, "validated_telemetry")
         landed = self.landed(region)
         content = {day: fingerprint(self._code(raw_key), self.landing.fingerprint(region.name, day)) for day in landed}
         raw_made, made = self._made(raw_key), self._made(key)
-        raw = {day for day in landed if _inputs(raw_made, day) != content[day]}
         refused = days_refused(self.instance, key, CONTRACT_CHECK)
+        doubt = self._doubt(region, raw_made)
+        raw = {day for day in landed if _inputs(raw_made, day) != content[day]}
+        raw |= self._left_over(region, raw_made, [RAW_TELEMETRY], but=landed)
         judged = {
             day
-            for day in raw_made
-            if fingerprint(self._code(key), raw_made[day][VERSION_TAG]) != refused.get(day, _inputs(made, day))
+            for day in set(landed).intersection(raw_made)
+            if judged_from(self._code(key), version_in(raw_made[day]), doubt.get(day))
+            != refused.get(day, _inputs(made, day))
         }
-        return StaleRows(frozenset(raw), frozenset(raw | judged.intersection(landed)), content)
+        judged |= self._left_over(region, made, [VALIDATED_TELEMETRY, QUARANTINE, EARLY_TELEMETRY], but=landed)
+        judged |= {day for day in set(refused).difference(landed) if self._is_partition(region, day)}
+        return StaleRows(frozenset(raw), frozenset(raw | judged), content)
 
     def stale_features(self, region: Region, *, after: Collection[date] = ()) -> frozenset[date]:
         """The days whose windows reach rows, first cycles or regimes that their features were not made from.
@@ -104,7 +124,8 @@ class Books:
         reached = {day + timedelta(days=ahead) for day in after for ahead in range(REACH_DAYS + 1)}
         now = self._feature_inputs(region, code_version=self._code(key))
         changed = {day for day, inputs in now.items() if _inputs(made, day) != inputs}
-        return frozenset((reached | changed).intersection(self.landed(region)))
+        gone = self._left_over(region, made, [WINDOW_FEATURES], but=now)
+        return frozenset((reached | changed).intersection({*self.landed(region), *after}) | gone)
 
     def stale_drift(self, region: Region, *, after: Collection[date] = ()) -> frozenset[date]:
         """The days whose drift was judged from other features, or against another reference, than there are now.
@@ -115,19 +136,40 @@ class Books:
         """
         key, first_day = regional_key(region, "input_drift"), settings().first_day
         features = self._made(regional_key(region, "window_features"))
-        versions = {day: tags[VERSION_TAG] for day, tags in features.items()}
+        versions = {day: version_in(tags) for day, tags in features.items() if holds_rows(tags)}
         made = self._made(key)
         now = drift_inputs(versions, first_day=first_day, code_version=self._code(key))
         stale = {day for day, inputs in now.items() if _inputs(made, day) != inputs} | set(after)
         first, last = reference_span(first_day)
         if any(first <= day <= last for day in after):
             stale |= {day for day in versions if day > last}
-        return frozenset(stale.intersection(self.landed(region)))
+        gone = self._left_over(region, made, [INPUT_DRIFT], but=now)
+        return frozenset(stale.intersection({*self.landed(region), *after}) | gone)
+
+    def _doubt(self, region: Region, raw_made: Mapping[date, Tags]) -> Mapping[date, str]:
+        """What is in doubt on each day of the raw rows; read again only when one of their days was made anew."""
+        versions = tuple((day, version_in(tags)) for day, tags in sorted(raw_made.items()))
+        return _doubt_of(str(self.home / "tables" / region.name), versions) if versions else {}
+
+    def _left_over(
+        self, region: Region, made: Mapping[date, Tags], contracts: Iterable[Contract], *, but: Collection[date]
+    ) -> frozenset[date]:
+        """Days that the event log or a table has rows of though nothing is there that these come from.
+
+        Args:
+            region: whose tables.
+            made: the days of the asset as last materialised.
+            contracts: the tables that the asset writes.
+            but: the days that have what they are made from.
+        """
+        held = {day for day, tags in made.items() if holds_rows(tags)}
+        held = held.union(*(self.kept.days_in(region.name, contract.name) for contract in contracts))
+        return frozenset(day for day in held.difference(but) if self._is_partition(region, day))
 
     def stale_events(self, region: Region) -> dict[dg.AssetKey, str]:
-        """The tables of events that something landed for, each with what it would be made from now."""
+        """The tables of events for which files came or went, each with what it would be made from now."""
         keys = [regional_key(region, name) for name in EVENT_KINDS]
-        now = {key: self.inputs_of(key) for key in keys}
+        now = {key: self.inputs_of(key) for key in keys if self._has_events(key)}
         return {key: inputs for key, inputs in now.items() if self.inputs_made_from(key) != inputs}
 
     def stale_without_days(
@@ -213,12 +255,38 @@ class Books:
         early = tables.read(EARLY_TELEMETRY, columns=["unit", "row_hash"])
         return day_inputs(rows, early, regimes_version=version, reach_days=REACH_DAYS, code_version=code_version)
 
+    def _has_events(self, key: dg.AssetKey) -> bool:
+        """Whether the table of events was ever made, or something landed that it can be made from."""
+        if self.instance.get_latest_materialization_event(key) is not None:
+            return True
+        region, kind = key.path[0], EVENT_KINDS[key.path[-1]]
+        return bool(self.landing.read_events(region, kind).height or self.landing.event_faults(region, kind))
+
     def _is_partition(self, region: Region, day: date) -> bool:
         partitions = self.graph.get(regional_key(region, "raw_telemetry")).partitions_def
         return partitions is not None and partitions.has_partition_key(day.isoformat())
 
     def _code(self, key: dg.AssetKey) -> str:
         return self.graph.get(key).code_version or ""
+
+
+def judged_from(code_version: str, raw_version: str, doubt: str | None) -> str:
+    """The fingerprint of what a day of validated telemetry is made from.
+
+    Args:
+        code_version: of the code that judges.
+        raw_version: the content of the day's raw rows.
+        doubt: what of it other days have as well, None for nothing.
+    """
+    return fingerprint(code_version, raw_version, *([] if doubt is None else [doubt]))
+
+
+@lru_cache(maxsize=32)
+def _doubt_of(root: str, versions: tuple[tuple[date, str], ...]) -> Mapping[date, str]:
+    """What is in doubt among the days of a region's raw telemetry; their versions name its content: it is read once."""
+    days = [day for day, _ in versions]  # others are lost, and cannot be read
+    rows = TableStore(root).scan(RAW_TELEMETRY).filter(pl.col(DAY_COLUMN).is_in(days)).select(DOUBT_COLUMNS).collect()
+    return doubt_of_days(rows_in_doubt(rows, key=VALIDATED_TELEMETRY.key))
 
 
 def _inputs(made: Mapping[date, Tags], day: date) -> str | None:

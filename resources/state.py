@@ -11,7 +11,7 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 
 from resources.placement import HARDWARE_TAG, REGION_TAG
 from resources.stale import Books
-from resources.versions import days_refused
+from resources.versions import GAP_TAG, days_refused
 from sinet_pipelines.ingestion.landing import LandingZone
 from sinet_pipelines.storage.locks import RUN_LOCK, is_held
 
@@ -116,7 +116,8 @@ def _state_of(books: Books, key: dg.AssetKey, *, is_running: bool) -> AssetState
 
 def _days(books: Books, key: dg.AssetKey, *, landed: frozenset[date], checks: Sequence[str]) -> _Days:
     refused = {name: landed.intersection(days_refused(books.instance, key, name)) for name in checks}
-    return _Days(landed, landed.intersection(books.kept.days(key)), refused)
+    made = {day for day, tags in books.kept.days(key).items() if GAP_TAG not in tags}
+    return _Days(landed, landed.intersection(made), refused)
 
 
 def _state_without_days(books: Books, key: dg.AssetKey) -> str:

@@ -23,6 +23,8 @@ INPUTS_TAG = "sinet/inputs"
 INPUTS_ENTRY = "inputs"  # the same, in the metadata of a check: what a failed day was judged from
 
 NOTHING = "e3b0c44298fc1c14"  # the version of a day without rows: the content hash of nothing
+UNKNOWN = ""  # the version of what was recorded without one: somebody reported it on a page or over the REST API
+GAP_TAG = "sinet/gap"  # of a landed day that was made without rows, since its upstream has none: why
 
 NEVER_MADE = "INITIAL"  # Dagster's word for the version of what was never made
 PAGE = 1000  # records of one query
@@ -35,6 +37,25 @@ def day_events(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[date, dg.
     return _newest_days(instance, key)
 
 
+def holds_rows(tags: Tags) -> bool:
+    """Whether a day of these tags may have rows: all do that were not recorded as empty."""
+    return version_in(tags) != NOTHING
+
+
+def version_in(tags: Tags) -> str:
+    """The data version among an event's tags; `UNKNOWN` where whoever recorded the event gave none."""
+    return tags.get(VERSION_TAG) or UNKNOWN
+
+
+def as_day(partition: str | None) -> date | None:
+    """The day that a partition key names; None for a key that is no day, which anybody may report an event of."""
+    try:
+        day = date.fromisoformat(partition or "")
+    except ValueError:
+        return None
+    return day if day.isoformat() == partition else None
+
+
 def days_made(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[date, Tags]:
     """Tags of each day of an asset, as last materialised; its version and inputs are among them."""
     return {day: event.tags or {} for day, event in _newest_days(instance, key).items()}
@@ -42,8 +63,8 @@ def days_made(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[date, Tags
 
 def total_of(instance: dg.DagsterInstance, key: dg.AssetKey, entry: str) -> int:
     """The sum of a number that each day of an asset says of itself; a day that does not say it adds nothing."""
-    said = (event.metadata.get(entry) for event in _newest_days(instance, key).values())
-    return sum(int(str(value.value)) for value in said if value is not None)
+    found = (event.metadata.get(entry) for event in _newest_days(instance, key).values())
+    return sum(value.value or 0 for value in found if isinstance(value, dg.IntMetadataValue))
 
 
 def _newest_days(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[date, dg.AssetMaterialization]:
@@ -55,14 +76,24 @@ def _newest_days(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[date, d
         chosen = dg.AssetRecordsFilter(asset_key=key, storage_ids=ids[start : start + PAGE])
         for record in instance.fetch_materializations(chosen, limit=PAGE).records:
             event = record.asset_materialization
-            if event is not None and event.partition is not None:
-                found[date.fromisoformat(event.partition)] = event
+            day = as_day(event.partition) if event else None
+            if event is not None and day is not None:
+                found[day] = event
     return found
 
 
 def days_refused(instance: dg.DagsterInstance, key: dg.AssetKey, check: str) -> dict[date, str]:
-    """The days whose newest check failed, each with the inputs it was judged from."""
-    newest: dict[date, str | None] = {}
+    """The days whose newest check failed, each with the inputs it was judged from; empty where these are not known."""
+    found = {}
+    for day, evaluation in refusals(instance, key, check).items():
+        inputs = evaluation.metadata.get(INPUTS_ENTRY)
+        found[day] = str(inputs.value or "") if isinstance(inputs, dg.TextMetadataValue) else ""
+    return found
+
+
+def refusals(instance: dg.DagsterInstance, key: dg.AssetKey, check: str) -> dict[date, dg.AssetCheckEvaluation]:
+    """The days whose newest check failed, each with that result."""
+    newest: dict[date, dg.AssetCheckEvaluation] = {}
     check_key = dg.AssetCheckKey(key, check)
     cursor: int | None = None
     while True:
@@ -72,28 +103,27 @@ def days_refused(instance: dg.DagsterInstance, key: dg.AssetKey, check: str) -> 
             if entry is None or entry.event_type != DagsterEventType.ASSET_CHECK_EVALUATION:
                 continue
             evaluation = entry.asset_check_evaluation_data
-            if evaluation.partition is None:
-                continue
-            inputs = evaluation.metadata.get(INPUTS_ENTRY)
-            refused = None if evaluation.passed else str(inputs.value if inputs else "")
-            newest.setdefault(date.fromisoformat(evaluation.partition), refused)
+            day = as_day(evaluation.partition)
+            if day is not None:
+                newest.setdefault(day, evaluation)
         if len(page) < PAGE:
-            return {day: inputs for day, inputs in newest.items() if inputs is not None}
+            return {day: evaluation for day, evaluation in newest.items() if not evaluation.passed}
         cursor = page[-1].id
 
 
 def version_of(instance: dg.DagsterInstance, key: dg.AssetKey) -> str:
     """The version of what an asset holds, all of its days together; empty for one that holds nothing.
 
-    A day without rows adds nothing, so that asking for it changes nothing either.
+    A day without rows adds nothing, so that asking for it changes nothing either. Nor does one of unknown content: it
+    is made again first.
     """
     days = days_made(instance, key)
     if days:
-        versions = {day: tags[VERSION_TAG] for day, tags in days.items() if tags[VERSION_TAG] != NOTHING}
-        return fingerprint(*(f"{day}={version}" for day, version in sorted(versions.items())))
+        versions = {day: version_in(tags) for day, tags in days.items() if version_in(tags) not in (NOTHING, UNKNOWN)}
+        return fingerprint(*(f"{day}={version}" for day, version in sorted(versions.items()))) if versions else ""
     event = instance.get_latest_materialization_event(key)
     tags = event.asset_materialization.tags if event and event.asset_materialization else None
-    return tags.get(VERSION_TAG, "") if tags else ""
+    return version_in(tags or {})
 
 
 def provenance(instance: dg.DagsterInstance, upstream: Iterable[dg.AssetKey]) -> dict[str, str]:
@@ -126,5 +156,9 @@ def inputs_made_from(instance: dg.DagsterInstance, key: dg.AssetKey) -> str | No
 
 def inputs_now(instance: dg.DagsterInstance, upstream: Iterable[dg.AssetKey], *, code_version: str) -> str:
     """The fingerprint of what an asset would be made from now."""
-    versions = (f"{key.to_user_string()}={version_of(instance, key)}" for key in sorted(upstream))
-    return fingerprint(code_version, *versions)
+    return inputs_from({key: version_of(instance, key) for key in upstream}, code_version=code_version)
+
+
+def inputs_from(versions: Mapping[dg.AssetKey, str], *, code_version: str) -> str:
+    """The fingerprint of what an asset is made from: its code, and the versions of what its upstreams hold."""
+    return fingerprint(code_version, *(f"{key.to_user_string()}={versions[key]}" for key in sorted(versions)))

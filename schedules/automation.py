@@ -39,11 +39,15 @@ def follows(*needs: dg.AssetKey) -> Condition:
 def daily(at: str) -> Condition:
     """Made once a day by the clock: that nothing came is news which no upstream tells.
 
+    Where no upstream was ever made there is nothing to be silent: an empty deployment requests nothing.
+
     Args:
         at: cron words, UTC.
     """
     ticked: Condition = dg.AutomationCondition.cron_tick_passed(at)
-    return ticked.since_last_handled() & ~dg.AutomationCondition.in_progress()
+    something = dg.AutomationCondition.any_deps_match(~dg.AutomationCondition.missing())
+    known = something | ~dg.AutomationCondition.missing()
+    return ticked.since_last_handled() & known & ~dg.AutomationCondition.in_progress()
 
 
 #: The condition of each asset that has one, by the last word of its key; the others wait for the clock or a person.

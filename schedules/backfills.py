@@ -68,6 +68,8 @@ def plan_repair(
         leave: assets, by the last word of their keys, that are left as they are once they exist.
     """
     books = Books(instance, graph, home)
+    if books.is_empty:
+        return []
     rows, features, drift = (dict[Span, set[dg.AssetKey]]() for _ in range(3))
     for region in REGIONS:
         landed, stale = books.landed(region), books.stale_rows(region)
@@ -93,7 +95,9 @@ def startable(runs: Sequence[PlannedRun], graph: BaseAssetGraph) -> list[Planned
 
 
 def contiguous(days: Collection[date], landed: Iterable[date]) -> Iterator[Span]:
-    """First and last day of each stretch of the landed days that has none but the given ones.
+    """First and last day of each stretch of the given days that has no other landed day between.
+
+    A given day need not have landed: one whose drops were withdrawn is emptied.
 
     >>> first, second, fourth, fifth = (date(2026, 1, day) for day in (1, 2, 4, 5))
     >>> [(a.day, b.day) for a, b in contiguous([first, second, fourth], [first, second, fourth, fifth])]
@@ -102,7 +106,7 @@ def contiguous(days: Collection[date], landed: Iterable[date]) -> Iterator[Span]
     [(1, 1), (4, 4)]
     """
     stretch: list[date] = []
-    for day in sorted(landed):
+    for day in sorted({*landed, *days}):
         if day in days:
             stretch.append(day)
         elif stretch:

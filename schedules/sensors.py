@@ -1,7 +1,7 @@
 """What an event starts: rows and events that landed, inputs that drift."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -16,6 +16,7 @@ from resources.unused import record_unused, warnings_of
 from resources.versions import days_made, days_refused
 from schedules.backfills import PlannedRun, contiguous, landed_range, open_books
 from schedules.jobs import training_keys
+from schedules.requests import turn_of
 from sinet_pipelines.monitoring.input_drift import drifting_since
 from sinet_pipelines.regions import REGIONS, Region
 from sinet_pipelines.storage.fingerprint import fingerprint
@@ -26,6 +27,7 @@ COOL_DOWN = timedelta(days=7)  # one training takes in what drifts within a week
 PATIENCE = timedelta(hours=2)  # a run that says nothing for longer was killed with its machine
 UNUSED = "unused"  # in the cursor: hashes of the warnings that were logged
 WARNINGS_AT_ONCE = 20  # of one tick
+WITHDRAWN = "withdrawn"  # stands for the content of a day of which no drop is left
 _UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -42,9 +44,10 @@ _UNFINISHED = [
     description="Requests raw and validated telemetry for each region's contiguous range of days whose drops changed.",
 )
 def landing(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
-    """One run request for each region and contiguous range; its key is what landed, so each arrival runs once.
+    """One run request for each region and contiguous range of days that are not what landed.
 
-    A region whose last arrival is still being taken in waits, so that two runs never write the same day.
+    A region whose last arrival is still being taken in waits, so that two runs never write the same day. A request
+    whose run failed is made again after a while (`schedules/requests.py`).
     """
     books = open_books(context)
     if is_walked(books.home):
@@ -52,11 +55,13 @@ def landing(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.
         return
     busy = _regions_at_work(context.instance)
     idle = [region for region in REGIONS if region.name not in busy]
-    requests = [request for region in idle for request in (*_rows(books, region), *_events(books, region))]
+    found = [one for region in idle for one in (*_rows(books, region), *_events(books, region))]
+    requests = [one for one in found if isinstance(one, dg.RunRequest)]
+    waiting = [one for one in found if isinstance(one, str)]
     unused = _warn_of_unused(context, books)
     yield from requests
     if not requests:
-        yield dg.SkipReason(_why_nothing(context.instance, books, unused=unused, busy=busy))
+        yield dg.SkipReason("; ".join(waiting) or _why_nothing(context.instance, books, unused=unused, busy=busy))
 
 
 def _warn_of_unused(context: dg.SensorEvaluationContext, books: Books) -> int:
@@ -115,22 +120,31 @@ def _regions_at_work(instance: dg.DagsterInstance) -> set[str]:
     return {run.tags[REGION_TAG] for run in instance.get_runs(asked) if REGION_TAG in run.tags}
 
 
-def _rows(books: Books, region: Region) -> Iterator[dg.RunRequest]:
+def _rows(books: Books, region: Region) -> Iterator[dg.RunRequest | str]:
+    """Requests for rows that came or went, or why one waits."""
     stale = books.stale_rows(region)
     keys = frozenset(regional_key(region, name) for name in ("raw_telemetry", "validated_telemetry"))
     for first, last in contiguous(stale.validated, books.landed(region)):
-        content = fingerprint(*(stale.content[day] for day in sorted(stale.validated) if first <= day <= last))
-        yield dg.RunRequest(
-            run_key=f"{region.name}-{first}-{last}-{content}",
-            asset_selection=sorted(keys),
-            tags={**PlannedRun(keys, (first, last)).tags, REGION_TAG: region.name},
-        )
+        days = (day for day in sorted(stale.validated) if first <= day <= last)
+        content = fingerprint(*(stale.content.get(day, WITHDRAWN) for day in days))
+        tags = {**PlannedRun(keys, (first, last)).tags, REGION_TAG: region.name}
+        yield _request(books.instance, f"{region.name}-{first}-{last}", content, keys=sorted(keys), tags=tags)
 
 
-def _events(books: Books, region: Region) -> Iterator[dg.RunRequest]:
-    for key, landed in books.stale_events(region).items():
-        run_key = f"{region.name}-{key.path[-1]}-{landed}"
-        yield dg.RunRequest(run_key=run_key, asset_selection=[key], tags={REGION_TAG: region.name})
+def _events(books: Books, region: Region) -> Iterator[dg.RunRequest | str]:
+    """Requests for events that came or went, or why one waits."""
+    for key, content in books.stale_events(region).items():
+        target = f"{region.name}-{key.path[-1]}"
+        yield _request(books.instance, target, content, keys=[key], tags={REGION_TAG: region.name})
+
+
+def _request(
+    instance: dg.DagsterInstance, target: str, content: str, *, keys: Sequence[dg.AssetKey], tags: Mapping[str, str]
+) -> dg.RunRequest | str:
+    turn = turn_of(instance, target, content)
+    if turn.run_key is None:
+        return turn.why_not
+    return dg.RunRequest(run_key=turn.run_key, asset_selection=keys, tags={**tags, **turn.tags})
 
 
 @dg.sensor(
@@ -141,7 +155,10 @@ def _events(books: Books, region: Region) -> Iterator[dg.RunRequest]:
     description="Requests one training for a drift of the inputs that lasts, and no other for a week.",
 )
 def drift(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-    """One run request for each drift; its key is the region and the day on which it began, so it is asked for once."""
+    """One run request for the newest drift that lasts; none while a training is fresh or at work.
+
+    A training that failed is requested again after an hour, then later and later.
+    """
     books = open_books(context)
     if is_walked(books.home):
         return dg.SkipReason(f"`sinet run` is at work in {books.home}; what it leaves is looked at next")
@@ -149,16 +166,26 @@ def drift(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     days = landed_range(books)
     if not lasting or days is None:
         return dg.SkipReason("no region's newest day has drifted")
-    asked = dg.RunsFilter(tags={SENSOR_NAME_TAG: DRIFT_NAME}, created_after=datetime.now(UTC) - COOL_DOWN)
+    asked = dg.RunsFilter(
+        tags={SENSOR_NAME_TAG: DRIFT_NAME},
+        statuses=[*_UNFINISHED, dg.DagsterRunStatus.SUCCESS],
+        created_after=datetime.now(UTC) - COOL_DOWN,
+    )
     if context.instance.get_runs(asked, limit=1):
         return dg.SkipReason(
             f"a training was asked for within {COOL_DOWN.days} days; what still drifts then asks again"
         )
     since, name = max(lasting)  # the newest: an older one was asked for when it began
+    turn = turn_of(
+        context.instance, DRIFT_NAME, f"{name}-{since}", first_wait=timedelta(hours=1), longest_wait=timedelta(days=1)
+    )
+    if turn.run_key is None:
+        return dg.SkipReason(turn.why_not)
+    reason = {"sinet/reason": f"inputs of {name} drift since {since}"}
     return dg.RunRequest(
-        run_key=f"{name}-{since}",
+        run_key=turn.run_key,
         asset_selection=sorted(training_keys()),
-        tags={**PlannedRun(training_keys(), days).tags, "sinet/reason": f"inputs of {name} drift since {since}"},
+        tags={**PlannedRun(training_keys(), days).tags, **turn.tags, **reason},
     )
 
 

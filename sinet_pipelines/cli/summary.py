@@ -31,6 +31,11 @@ KEY_FIGURES = (
     "url",
     "history_rows",
 )
+#: What `evaluation` records of a challenger.
+JUDGED = {
+    *("challenger", "rmse_capped_cycles", "rmse_capped_ridge_cycles", "rmse_capped_constant_cycles"),
+    "decision",
+}
 
 
 def report(home: Path, walk: "Walk", *, seconds: float, as_json: bool) -> int:
@@ -105,7 +110,7 @@ def _key_figure(own: dict[str, Any]) -> str:
 def _print_judgement(console: Console, facts: dict[str, Any], figures: dict[str, dict[str, Any]]) -> None:
     simulated = " on a simulated fleet" if facts["simulated"] else ""
     judged = figures.get("predictive_maintenance/evaluation", {})
-    if judged:
+    if judged.keys() >= JUDGED:  # a report by hand on the page has none of these
         console.print(
             f"challenger {judged['challenger']}: RMSE {judged['rmse_capped_cycles']} cycles on engines never "
             f"seen{simulated} (ridge {judged['rmse_capped_ridge_cycles']}, constant "

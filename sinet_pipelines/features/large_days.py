@@ -14,6 +14,7 @@ from sinet_pipelines.features.windows import rolling_statistics
 from sinet_pipelines.schemas.features import REACH_DAYS
 from sinet_pipelines.schemas.telemetry import EARLY_TELEMETRY, VALIDATED_TELEMETRY
 from sinet_pipelines.storage.tables import DAY_COLUMN, TableStore
+from sinet_pipelines.validation.doubt import settled
 
 ROWS_AT_ONCE = 40_000  # of the engines that are taken together, with the days that their windows reach
 
@@ -36,7 +37,8 @@ def features_in_batches(
         engines = pl.col("unit").is_between(pl.lit(first), pl.lit(last))
         history = tables.scan(VALIDATED_TELEMETRY).filter(engines, pl.col(DAY_COLUMN).is_between(days[0], day))
         early = tables.scan(EARLY_TELEMETRY).filter(engines)
-        features = rolling_statistics(history.collect(), first_cycles=early.collect(), regimes=regimes)
+        flown, first_cycles = settled(history.collect()), settled(early.collect())
+        features = rolling_statistics(flown, first_cycles=first_cycles, regimes=regimes)
         found = features.filter(pl.col(DAY_COLUMN) == day)
         if found.height:
             yield found

@@ -9,7 +9,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
@@ -80,6 +80,8 @@ class FeatureRepository:
     def write_online(self) -> int:
         """Puts each engine's newest row over all tables into the online store; how many engines there are.
 
+        An engine whose every row left the tables leaves the online store.
+
         Raises:
             StorageError: no table of features was ever written.
         """
@@ -87,6 +89,7 @@ class FeatureRepository:
             newest = self._newest()
             if newest.num_rows:
                 self.store.write_to_online_store(VIEW, df=newest.to_pandas())
+            self._keep_only(newest[ENTITY].to_pylist())
             return newest.num_rows
 
     def read_online(self, units: Sequence[str], *, features: Sequence[str] | None = None) -> pl.DataFrame:
@@ -202,6 +205,22 @@ class FeatureRepository:
             created_timestamp_column=None,
         )
         return job.to_arrow()
+
+    def _keep_only(self, units: Sequence[str]) -> None:
+        """Deletes every other engine from the online store, which Feast itself has no way to do."""
+        from feast.infra.key_encoding_utils import serialize_entity_key
+        from feast.protos.feast.types.EntityKey_pb2 import EntityKey
+        from feast.protos.feast.types.Value_pb2 import Value
+
+        version = self.store.config.entity_key_serialization_version
+        names = (EntityKey(join_keys=[ENTITY], entity_values=[Value(string_val=unit)]) for unit in units)
+        keys = [(serialize_entity_key(name, entity_key_serialization_version=version),) for name in names]
+        with closing(sqlite3.connect(self.folder / "online.db")) as store, store:
+            store.execute("CREATE TEMP TABLE kept (entity_key BLOB PRIMARY KEY)")
+            store.executemany("INSERT INTO kept VALUES (?)", keys)
+            store.execute(
+                f'DELETE FROM "{PROJECT}_{VIEW}" WHERE entity_key NOT IN (SELECT entity_key FROM kept)'  # noqa: S608
+            )
 
     def _known(self, features: Sequence[str] | None) -> list[str]:
         wanted = list(self.features if features is None else features)

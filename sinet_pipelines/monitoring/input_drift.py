@@ -25,6 +25,7 @@ from sinet_pipelines.storage.tables import DAY_COLUMN, empty
 REFERENCE_DAYS = (5, 14)  # of the layout: the first days are young, the last ones mostly live
 AGE_BAND_CYCLES, AGE_BANDS = 50, 8  # little wears in 50 cycles; the last band has all from 351 on
 MIN_ENGINES = 10  # in the reference: few engines do not tell how alike they are (of 3 to 9, false alarms)
+DIGITS = 9  # of what is kept of a comparison: far more than it means, fewer than two processors agree on
 LEVEL = 0.001  # of a false alarm, all features of a region's day together
 WATCHED: tuple[str, ...] = tuple(f"{name}_z_last" for name in SENSOR_NAMES)
 COLUMNS: tuple[str, ...] = ("unit", "cycle", DAY_COLUMN, *WATCHED)
@@ -86,7 +87,7 @@ def fleet_reference(features: pl.DataFrame, *, first_day: date) -> FleetReferenc
         first_day: day 0 of the fleet's layout.
     """
     first, last = reference_span(first_day)
-    rows = features.filter(pl.col(DAY_COLUMN).is_between(first, last))
+    rows = _in_order(features.filter(pl.col(DAY_COLUMN).is_between(first, last)))
     engines = rows["unit"].n_unique()
     if engines < MIN_ENGINES:
         return FleetReference(first, last, engines, None)
@@ -110,7 +111,7 @@ def judge_day(features: pl.DataFrame, reference: FleetReference, *, day: date) -
             f"{reference.engines} engines from {reference.first} to {reference.last} (a reference needs {MIN_ENGINES})"
         )
         return DayDrift(day, nothing, why)
-    rows = features.filter(pl.col(DAY_COLUMN) == day)
+    rows = _in_order(features.filter(pl.col(DAY_COLUMN) == day))
     known = rows.filter(reference.values.knows(_age_bands(rows)))
     if known.is_empty():
         return DayDrift(day, nothing, "no engine of an age that the reference has", rows.height)
@@ -149,6 +150,16 @@ def drift_inputs(versions: Mapping[date, str], *, first_day: date, code_version:
     }
 
 
+def _in_order(rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows in one order, however the table's files lie: sums of floats depend on it in their last digits."""
+    return rows.sort("unit", "cycle", DAY_COLUMN)
+
+
+def _rounded(values: np.ndarray) -> np.ndarray:
+    """Values to `DIGITS` significant digits: the last ones differ by processor, and would change the table's hash."""
+    return np.array([float(f"{value:.{DIGITS}g}") for value in values])
+
+
 def _values(rows: pl.DataFrame) -> np.ndarray:
     return rows.select(WATCHED).to_numpy()
 
@@ -162,18 +173,16 @@ def _engines(rows: pl.DataFrame) -> Counts:
 
 
 def _as_rows(comparison: Comparison, rows: pl.DataFrame, *, day: date) -> pl.DataFrame:
-    adjusted = holm(comparison.p_value)
-    drifted = (adjusted <= LEVEL) & (comparison.psi > comparison.psi_limit)
+    names = ("psi", "psi_limit", "ks", "p_value", "rows_worth")
+    found = {name: _rounded(getattr(comparison, name)) for name in names}
+    adjusted = _rounded(holm(found["p_value"]))
+    drifted = (adjusted <= LEVEL) & (found["psi"] > found["psi_limit"])
     return (
         pl.DataFrame(
             {
                 "feature": WATCHED,
-                "psi": comparison.psi,
-                "psi_limit": comparison.psi_limit,
-                "ks": comparison.ks,
-                "p_value": comparison.p_value,
+                **found,
                 "p_adjusted": adjusted,
-                "rows_worth": comparison.rows_worth,
                 "drifted": drifted,
             }
         )

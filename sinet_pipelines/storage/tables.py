@@ -84,6 +84,18 @@ class TableStore:
         files = opened.get_add_actions(flatten=True)
         return sum(files["num_records"].to_pylist()), sum(files["size_bytes"].to_pylist())
 
+    def days(self, table: str) -> frozenset[date]:
+        """The days of which the table holds rows as its log lists them, no row read; none where it has no days.
+
+        Of a local table whose log is damaged none is known; its next write begins it anew.
+        """
+        if self._is_local:
+            return frozenset(date.fromisoformat(day) for day, rows in self.health(table).rows.items() if day and rows)
+        opened = self._open(table)
+        if opened is None or DAY_COLUMN not in opened.metadata().partition_columns:
+            return frozenset()
+        return frozenset(opened.get_add_actions(flatten=True)[f"partition.{DAY_COLUMN}"].to_pylist())
+
     def exists(self, table: str) -> bool:
         """Whether the table was ever written."""
         return self._open(table) is not None

@@ -14,6 +14,7 @@ import polars as pl
 from sinet_pipelines.schemas.contract import Column, Contract
 from sinet_pipelines.storage.spill import FrameFile
 from sinet_pipelines.storage.tables import DAY_COLUMN
+from sinet_pipelines.validation.doubt import OTHER_DAYS
 from sinet_pipelines.validation.expectations import broken_rows
 from sinet_pipelines.validation.units import explain_median, is_outside
 
@@ -31,6 +32,7 @@ class DayVerdict:
         max_quarantined_share: what the contract allows, 0 to 1.
         faults: why the day fails, empty for a day that passes.
         broken_rules: how many rows broke which rule, of the five most broken, the worst first.
+        in_doubt: rows among the quarantined that break no rule of their own day, but another day has them as well.
     """
 
     day: date
@@ -39,6 +41,7 @@ class DayVerdict:
     max_quarantined_share: float
     faults: tuple[str, ...]
     broken_rules: Mapping[str, int]
+    in_doubt: int = 0
 
     @property
     def passed(self) -> bool:
@@ -47,8 +50,8 @@ class DayVerdict:
 
     @property
     def quarantined_share(self) -> float:
-        """Rows set aside among the rows judged, 0 to 1."""
-        return self.quarantined / self.rows if self.rows else 0.0
+        """Rows set aside for a rule of their own day among the rows judged, 0 to 1: what the limit applies to."""
+        return (self.quarantined - self.in_doubt) / self.rows if self.rows else 0.0
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ def judge_days(
     *,
     drop_faults: Mapping[date, tuple[str, ...]] | None = None,
     files: Callable[[date], FileNames] | None = None,
+    doubted: pl.DataFrame | None = None,
 ) -> Judged:
     """Splits rows into good and bad and says of each day whether it may be used.
 
@@ -78,15 +82,27 @@ def judge_days(
         drop_faults: per day, what was wrong with its drops as files (a column that is not there, another unit); a day
             that is named here and has no rows fails.
         files: returns the names of a day's files, which a message about a column of another unit names.
+        doubted: rows that another day has as well (`rows_in_doubt`); they are set aside, and no day fails for them.
     """
     empty = tuple(_empty_day(day, contract, faults) for day, faults in _without_rows(rows, drop_faults or {}))
     if not rows.height:
         return Judged(rows, rows.with_columns(reason=pl.lit("")), empty)
-    broken = broken_rows(rows, contract)
+    faulty = broken_rows(rows, contract)
+    broken = _with_doubts(faulty, rows, doubted, contract)
     good, bad = _split(rows, broken)
-    rules = broken.join(rows.with_row_index("row").select("row", DAY_COLUMN), on="row")
+    day_of_row = rows.with_row_index("row").select("row", DAY_COLUMN)
+    rules = broken.join(day_of_row, on="row")
+    own = dict(day_of_row.join(faulty, on="row", how="semi")[DAY_COLUMN].value_counts().iter_rows())
     days = tuple(
-        _judge_day(part, bad, rules, contract, (drop_faults or {}).get(part[DAY_COLUMN][0], ()), files)
+        _judge_day(
+            part,
+            bad,
+            rules,
+            contract,
+            faulty=own.get(part[DAY_COLUMN][0], 0),
+            faults=(drop_faults or {}).get(part[DAY_COLUMN][0], ()),
+            files=files,
+        )
         for part in rows.partition_by(DAY_COLUMN, maintain_order=True)
     )
     return Judged(good, bad, tuple(sorted((*days, *empty), key=lambda verdict: verdict.day)))
@@ -112,6 +128,7 @@ def judge_day_in_batches(
     medians: Callable[[], Mapping[str, float | None]],
     medians_by_file: Callable[[str], Mapping[str, float | None]] | None = None,
     faults: tuple[str, ...] = (),
+    doubted: pl.DataFrame | None = None,
     good: FrameFile,
     bad: FrameFile,
 ) -> DayVerdict:
@@ -124,16 +141,19 @@ def judge_day_in_batches(
         medians: returns the day's median of each column of `unit_columns`.
         medians_by_file: returns one column's median in each file of the day, by the file's name.
         faults: what was wrong with its drops as files.
+        doubted: as in `judge_days`.
         good: takes the good rows, in order.
         bad: takes the others, with a `reason` beside them.
     """
-    rows = 0
+    rows = faulty = 0
     counts: Counter[str] = Counter()
     for before, batch, after in _with_neighbours(batches):
         # a copy of a row is beside it, and may be in the next batch
         broken = broken_rows(pl.concat([before, batch, after]), contract)
         broken = broken.with_columns(row=pl.col("row").cast(pl.Int64) - before.height)
         broken = broken.filter(pl.col("row").is_between(0, batch.height - 1)).cast({"row": pl.UInt32})
+        faulty += broken["row"].n_unique()
+        broken = _with_doubts(broken, batch, doubted, contract)
         kept, aside = _split(batch, broken)
         good.add(kept)
         bad.add(aside)
@@ -142,7 +162,7 @@ def judge_day_in_batches(
     if not rows:
         return _empty_day(day, contract, faults)
     found = [*faults, *_other_units(medians(), contract, medians_by_file or (lambda _: {}))]
-    return _verdict(day, contract, rows=rows, quarantined=sum(bad.heights), faults=found, counts=counts)
+    return _verdict(day, contract, rows=rows, quarantined=sum(bad.heights), faulty=faulty, faults=found, counts=counts)
 
 
 def unit_columns(contract: Contract) -> list[Column]:
@@ -170,11 +190,24 @@ def _split(rows: pl.DataFrame, broken: pl.DataFrame) -> tuple[pl.DataFrame, pl.D
     return good, numbered.filter(pl.col("reason").is_not_null()).drop("row")
 
 
+def _with_doubts(
+    faulty: pl.DataFrame, rows: pl.DataFrame, doubted: pl.DataFrame | None, contract: Contract
+) -> pl.DataFrame:
+    """The breaks of the row rules, and with them the rows that another day has as well."""
+    if doubted is None or doubted.is_empty():
+        return faulty
+    rule = pl.format(f"the same {' and '.join(contract.key)} was recorded on {{}} as well", pl.col(OTHER_DAYS))
+    numbered = rows.select(DAY_COLUMN, *contract.key).with_row_index("row")
+    return pl.concat([faulty, numbered.join(doubted, on=[DAY_COLUMN, *contract.key]).select("row", rule=rule)])
+
+
 def _judge_day(
     rows: pl.DataFrame,
     bad: pl.DataFrame,
     rules: pl.DataFrame,
     contract: Contract,
+    *,
+    faulty: int,
     faults: tuple[str, ...],
     files: Callable[[date], FileNames] | None,
 ) -> DayVerdict:
@@ -189,22 +222,32 @@ def _judge_day(
         contract,
         rows=rows.height,
         quarantined=bad.filter(pl.col(DAY_COLUMN) == day).height,
+        faulty=faulty,
         faults=[*faults, *_other_units(medians, contract, by_file)],
         counts=dict(rules.filter(pl.col(DAY_COLUMN) == day)["rule"].value_counts().iter_rows()),
     )
 
 
 def _verdict(
-    day: date, contract: Contract, *, rows: int, quarantined: int, faults: list[str], counts: Mapping[str, int]
+    day: date,
+    contract: Contract,
+    *,
+    rows: int,
+    quarantined: int,
+    faulty: int,
+    faults: list[str],
+    counts: Mapping[str, int],
 ) -> DayVerdict:
+    """The verdict of a day of which `faulty` rows broke a rule of their own day, and `quarantined` were set aside."""
     found = list(faults)
-    if quarantined > contract.max_quarantined_share * rows:
+    if faulty > contract.max_quarantined_share * rows:
         found.append(
-            f"{quarantined} of {rows} rows break the contract "
+            f"{faulty} of {rows} rows break the contract "
             f"(allowed: {contract.max_quarantined_share:.0%} a day); mend the source and drop the day again"
         )
     worst = sorted(counts.items(), key=lambda rule: (-rule[1], rule[0]))[:TOP_RULES]
-    return DayVerdict(day, rows, quarantined, contract.max_quarantined_share, tuple(dict.fromkeys(found)), dict(worst))
+    share, reasons = contract.max_quarantined_share, tuple(dict.fromkeys(found))
+    return DayVerdict(day, rows, quarantined, share, reasons, dict(worst), in_doubt=quarantined - faulty)
 
 
 def named_medians(rows: pl.DataFrame, column: str, files: FileNames) -> dict[str, float | None]:

@@ -13,7 +13,7 @@ from dagster._core.events import DagsterEventType
 from resources.keys import CONTRACT_CHECK, global_key, regional_key
 from resources.stale import Books
 from resources.state import states
-from resources.versions import days_made, days_refused, version_of
+from resources.versions import GAP_TAG, days_made, days_refused, holds_rows, version_of
 from sinet_pipelines.ingestion.landing import LandingZone
 from sinet_pipelines.regions import EAST
 from sinet_pipelines.schemas.telemetry import DROP, VALIDATED_TELEMETRY
@@ -85,7 +85,10 @@ def test_one_bad_day_among_25_is_missing_and_red_and_the_others_are_made_to_the_
     good = set(days) - {bad}
     assert set(days_made(instance, RAW)) == set(days)
     assert set(days_made(instance, VALIDATED)) == good
-    assert set(days_made(instance, FEATURES)) == good
+    features = days_made(instance, FEATURES)
+    assert {day for day, tags in features.items() if holds_rows(tags)} == good
+    assert GAP_TAG in features[bad]  # a record, so that a backfill of all days is whole; no rows
+    assert state_of(instance, definitions, home, FEATURES).missing == 1
     assert set(days_refused(instance, VALIDATED, CONTRACT_CHECK)) == {bad}
     state = state_of(instance, definitions, home, VALIDATED)
     assert (state.state, state.done, state.failed, state.missing) == ("partial", 24, 1, 0)
@@ -104,8 +107,11 @@ def test_each_day_has_its_own_numbers_version_and_check_result(instance, zone, c
         dg.AssetCheckKey(VALIDATED, CONTRACT_CHECK), limit=100
     )
     said = [record.event.dagster_event.asset_check_evaluation_data for record in checks if record.event]
-    assert sorted(one.partition for one in said) == [str(day) for day in zone.days(EAST.name)]
-    assert all(one.passed and one.metadata["limit_pct"].value > 0 for one in said)
+    of_days = [one for one in said if one.partition]
+    assert sorted(one.partition for one in of_days) == [str(day) for day in zone.days(EAST.name)]
+    assert all(one.passed and one.metadata["limit_pct"].value > 0 for one in of_days)
+    (of_all,) = (one for one in said if one.partition is None)
+    assert (of_all.passed, of_all.metadata["landed_days"].value) == (True, 25)
 
 
 def test_a_day_on_which_nothing_landed_is_made_empty_and_changes_nothing(
@@ -162,6 +168,38 @@ def test_a_bad_rerun_of_a_green_day_leaves_what_was_good_and_is_red_in_checks_un
     carry_out(instance, [RAW, VALIDATED], span)
     assert days_refused(instance, VALIDATED, CONTRACT_CHECK) == {}
     assert books.stale_rows(EAST).validated.isdisjoint(span)
+
+
+def newest_result(instance, key=VALIDATED, check=CONTRACT_CHECK):
+    """The check's result as its page shows it."""
+    (record,) = instance.event_log_storage.get_latest_asset_check_execution_by_key(
+        [dg.AssetCheckKey(key, check)]
+    ).values()
+    return record.event.dagster_event.asset_check_evaluation_data
+
+
+def result_of_all_days(instance, key=VALIDATED, check=CONTRACT_CHECK):
+    """The newest result that is of no day in particular."""
+    records = instance.event_log_storage.get_asset_check_execution_history(dg.AssetCheckKey(key, check), limit=100)
+    found = (record.event.dagster_event.asset_check_evaluation_data for record in records if record.event)
+    return next(one for one in found if one.partition is None)
+
+
+def test_the_check_of_the_table_fails_while_any_landed_day_fails_whatever_day_was_judged_last(
+    instance, zone, carry_out
+):
+    first, second, third = zone.days(EAST.name)[:3]
+    file = spoil(zone, second)
+    carry_out(instance, [RAW, VALIDATED], (first, second))
+    assert carry_out(instance, [RAW, VALIDATED], (third, third)).success
+    assert (newest_result(instance).passed, newest_result(instance).partition) == (False, str(second))
+    of_all = result_of_all_days(instance)
+    assert (of_all.passed, of_all.metadata["failed_days"].value) == (False, 1)
+    assert of_all.description == f"1 of 25 landed days fail: {second}"
+    file.unlink()
+    carry_out(instance, [RAW, VALIDATED], (second, second))
+    assert newest_result(instance).passed
+    assert result_of_all_days(instance).passed
 
 
 def test_a_day_of_whose_drops_nothing_can_be_read_is_red_and_not_asked_again(

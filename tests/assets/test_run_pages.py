@@ -54,7 +54,7 @@ def test_a_run_of_rows_features_and_drift_over_days_of_which_one_fails_is_listed
     succeeded, events = shown([*ROWS, *REGIMES, *FEATURES], (days[0], days[-1]))
     assert succeeded
     assert events["STEP_OUTPUT"] >= 6
-    assert events["ASSET_CHECK_EVALUATION"] == 3 + 2
+    assert events["ASSET_CHECK_EVALUATION"] >= 3 + 2
     assert events["RUN_SUCCESS"] == 1
 
 

@@ -87,3 +87,27 @@ def land_late(zone):
         return zone.land(region.name, day, name="late", rows=late)
 
     return land
+
+
+@pytest.fixture
+def mend(instance, graph, home, definitions):
+    """Makes what is stale as `sinet run` does, as far as the features; what learns from them is recorded as made."""
+    from schedules.backfills import plan_repair
+
+    execute = executor_for(home, definitions)
+
+    def repair():
+        for _ in range(8):
+            planned = plan_repair(instance, graph, home)
+            if not planned:
+                return
+            rows = [run for run in planned if any(key.path[-1] == "validated_telemetry" for key in run.keys)]
+            for run in rows or planned:
+                own = [k for k in run.keys if graph.get(k).group_name in DATA_STAGES or graph.get(k).is_partitioned]
+                own = [k for k in own if k.path[-1] != "online_features"]  # has tests of its own
+                if own:
+                    assert execute(instance, own, run.days).success
+                record_as_made(instance, graph, home, run.keys.difference(own))
+        raise AssertionError(f"still planned after 8 rounds: {planned}")
+
+    return repair

@@ -106,3 +106,15 @@ def test_only_the_assets_that_are_named_have_a_condition(definitions):
     found = {key.path[-1] for key in graph.get_all_asset_keys() if graph.get(key).automation_condition}
     assert found == set(CONDITIONS)
     assert with_condition(dg.AssetSpec("gradient_boosting")).automation_condition is None
+
+
+def test_an_empty_deployment_requests_nothing_however_long_it_waits(definitions):
+    from datetime import UTC, datetime
+
+    with dg.DagsterInstance.ephemeral() as fresh:
+        cursor = dg.evaluate_automation_conditions(defs=definitions, instance=fresh).cursor
+        later = datetime.now(UTC) + timedelta(days=2)
+        result = dg.evaluate_automation_conditions(
+            defs=definitions, instance=fresh, cursor=cursor, evaluation_time=later
+        )
+    assert result.total_requested == 0

@@ -8,9 +8,12 @@ from hypothesis import strategies as st
 
 from resources.keys import everywhere, global_key, regional_key
 from resources.stale import Books
-from resources.versions import INPUTS_TAG, VERSION_TAG
+from resources.versions import INPUTS_TAG, VERSION_TAG, inputs_made_from
 from schedules.backfills import PlannedRun, contiguous, landed_range, plan_repair, startable
+from sinet_pipelines.ingestion.landing import LandingZone
 from sinet_pipelines.regions import EAST, NULL_ISLAND, WEST
+from sinet_pipelines.storage.tables import TableStore
+from tests.conftest import executor_for
 
 JANUARY = [date(2026, 1, day) for day in range(1, 31)]
 
@@ -154,9 +157,30 @@ def test_only_runs_that_need_nothing_planned_before_them_may_start_at_once(graph
 
 
 @given(st.sets(st.sampled_from(JANUARY)), st.sets(st.sampled_from(JANUARY)))
-def test_stretches_hold_each_stale_landed_day_once_and_no_other_landed_day(stale, landed):
-    held = [day for first, last in contiguous(stale, landed) for day in sorted(landed) if first <= day <= last]
-    assert held == sorted(stale & landed)
+def test_stretches_hold_each_stale_day_once_landed_or_withdrawn_and_no_other_landed_day(stale, landed):
+    spans = list(contiguous(stale, landed))
+    assert [day for first, last in spans for day in sorted(landed | stale) if first <= day <= last] == sorted(stale)
+
+
+def test_an_upstream_that_changes_while_a_step_is_at_work_makes_its_result_stale(
+    instance, graph, home, definitions, monkeypatch
+):
+    key, upstream = regional_key(EAST, "live_sequences"), regional_key(EAST, "validated_telemetry")
+    day = str(LandingZone(home / "landing").days(EAST.name)[3])
+    replace_table = TableStore.replace
+
+    def replace_late(self, contract, rows):
+        instance.report_runless_asset_event(
+            dg.AssetMaterialization(upstream, partition=day, tags={VERSION_TAG: "other-rows", INPUTS_TAG: "other"})
+        )
+        return replace_table(self, contract, rows)
+
+    monkeypatch.setattr(TableStore, "replace", replace_late)
+    assert executor_for(home, definitions)(instance, [key]).success
+    assert inputs_made_from(instance, key) != Books(instance, graph, home).inputs_of(key)
+    monkeypatch.setattr(TableStore, "replace", replace_table)
+    assert executor_for(home, definitions)(instance, [key]).success
+    assert inputs_made_from(instance, key) == Books(instance, graph, home).inputs_of(key)
 
 
 def test_a_planned_run_says_its_days_as_dagster_reads_them():

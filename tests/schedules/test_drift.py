@@ -1,5 +1,7 @@
 """A drift that lasts asks for one training, and for no other while that is fresh."""
 
+from datetime import timedelta
+
 import dagster as dg
 import pytest
 
@@ -50,7 +52,7 @@ def test_a_drift_that_lasts_asks_for_one_training_named_by_its_beginning(instanc
     judge(instance, NULL_ISLAND, zero, passed=True)
     judge(instance, NULL_ISLAND, first, passed=False)
     request = ask(instance, definitions)
-    assert request.run_key == f"NULL_ISLAND-{first}"
+    assert request.run_key == f"drift-NULL_ISLAND-{first}"
     assert set(request.asset_selection) == training_keys()
     judge(instance, NULL_ISLAND, second, passed=False)
     assert ask(instance, definitions).run_key == request.run_key
@@ -61,7 +63,7 @@ def test_of_two_drifts_the_newer_is_named(instance, definitions, home):
     for day in (first, second):
         judge(instance, EAST, day, passed=False)
         judge(instance, NULL_ISLAND, day, passed=day == first)
-    assert ask(instance, definitions).run_key == f"NULL_ISLAND-{second}"
+    assert ask(instance, definitions).run_key == f"drift-NULL_ISLAND-{second}"
 
 
 def test_a_training_that_was_asked_for_within_a_week_is_enough(instance, definitions, home):
@@ -73,3 +75,30 @@ def test_a_training_that_was_asked_for_within_a_week_is_enough(instance, definit
     said = ask(instance, definitions)
     assert isinstance(said, dg.SkipReason)
     assert "within 7 days" in said.skip_message
+
+
+def test_a_training_that_failed_is_requested_again_after_a_while_under_another_key(
+    instance, definitions, home, monkeypatch
+):
+    (day,) = last_days(home, 1)
+    judge(instance, EAST, day, passed=False)
+    first = ask(instance, definitions)
+    run = instance.create_run_for_job(
+        definitions.resolve_implicit_global_asset_job_def(), tags={"dagster/sensor_name": DRIFT_NAME, **first.tags}
+    )
+    instance.report_run_failed(run)
+    assert "1 runs of it failed" in ask(instance, definitions).skip_message
+    monkeypatch.setattr("schedules.requests._ended", lambda record: record.update_timestamp - timedelta(hours=1))
+    assert ask(instance, definitions).run_key not in (None, first.run_key)
+
+
+def test_a_drift_that_lasts_longer_than_its_training_is_fresh_asks_again(instance, definitions, home, monkeypatch):
+    (day,) = last_days(home, 1)
+    judge(instance, EAST, day, passed=False)
+    first = ask(instance, definitions)
+    job = definitions.resolve_implicit_global_asset_job_def()
+    tags = {"dagster/sensor_name": DRIFT_NAME, **first.tags}
+    instance.create_run_for_job(job, tags=tags, status=dg.DagsterRunStatus.SUCCESS)
+    assert isinstance(ask(instance, definitions), dg.SkipReason)
+    monkeypatch.setattr("schedules.sensors.COOL_DOWN", timedelta(0))
+    assert ask(instance, definitions).run_key not in (None, first.run_key)

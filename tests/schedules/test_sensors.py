@@ -1,13 +1,15 @@
 """What landed is requested: once for each region and contiguous range, when nobody else is at work on it."""
 
 import fcntl
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 import polars as pl
 import pytest
+from dagster._core.events import DagsterEvent, DagsterEventType
 
-from schedules.sensors import landing
+from schedules.calendar import nightly_repair, weekly_training
+from schedules.sensors import drift, landing
 from sinet_pipelines.regions import EAST, WEST
 from tests.conftest import executor_for
 
@@ -78,6 +80,84 @@ def test_the_key_of_a_request_is_what_landed(evaluate, zone, land_late):
     land_late(EAST, day, on=day + timedelta(days=1))
     (other,) = evaluate()
     assert other.run_key != first.run_key
+
+
+@pytest.fixture
+def keys_used(evaluate, instance, definitions, home):
+    """One look of the sensor whose requests are run as the daemon would: the run keys, each of which was never used."""
+    used = set()
+
+    def look(*, fail=False):
+        requests = [one for one in evaluate() if isinstance(one, dg.RunRequest)]
+        for request in requests:
+            assert request.run_key not in used, "the daemon skips a request whose run key was used"
+            used.add(request.run_key)
+            job = dg.JobDefinition(name="any", graph_def=dg.GraphDefinition("any"))
+            tags = {"dagster/sensor_name": "landing", "dagster/run_key": request.run_key, **request.tags}
+            run = instance.create_run_for_job(job, tags=tags, status=dg.DagsterRunStatus.STARTED)
+            if fail:
+                instance.report_run_failed(run)
+                continue
+            days = tuple(date.fromisoformat(one) for one in days_of(request)) or None
+            assert executor_for(home, definitions)(instance, request.asset_selection, days).success
+            event = DagsterEvent(DagsterEventType.RUN_SUCCESS.value, "any")
+            instance.report_dagster_event(event, run.run_id)
+        return [request.run_key for request in requests]
+
+    return look
+
+
+def test_a_file_that_is_taken_out_and_put_back_is_taken_in_at_the_next_look_each_time(keys_used, zone, land_late):
+    file = land_late(EAST, zone.days(EAST.name)[3])
+    content = file.read_bytes()
+    assert len(keys_used()) == 1
+    for _ in range(3):
+        file.unlink()
+        assert len(keys_used()) == 1
+        file.write_bytes(content)
+        assert len(keys_used()) == 1
+    assert keys_used() == []
+
+
+def test_events_that_are_taken_out_and_put_back_are_taken_in_each_time(keys_used, zone):
+    file = next((zone.root / EAST.name / "events" / "truth").iterdir())
+    content = file.read_bytes()
+    for _ in range(3):
+        file.unlink()
+        assert len(keys_used()) == 1
+        file.write_bytes(content)
+        assert len(keys_used()) == 1
+    assert keys_used() == []
+
+
+def test_a_run_that_failed_is_requested_again_later_and_later_and_not_at_every_look(
+    keys_used, zone, land_late, monkeypatch
+):
+    ago = timedelta(0)
+    monkeypatch.setattr("schedules.requests._ended", lambda record: record.update_timestamp - ago)
+    land_late(EAST, zone.days(EAST.name)[3])
+    for wait in (timedelta(seconds=30), timedelta(seconds=60), timedelta(seconds=120)):
+        assert len(keys_used(fail=True)) == 1
+        ago = wait - timedelta(seconds=20)
+        assert keys_used() == []
+        ago = wait
+    assert len(keys_used()) == 1
+    assert keys_used() == []
+
+
+def test_other_content_is_requested_at_once_though_the_run_before_failed(keys_used, zone, land_late):
+    day = zone.days(EAST.name)[3]
+    land_late(EAST, day)
+    assert len(keys_used(fail=True)) == 1
+    land_late(EAST, day, on=day + timedelta(days=1))
+    assert len(keys_used()) == 1
+
+
+def test_a_clock_that_was_set_back_delays_no_request(keys_used, zone, land_late, monkeypatch):
+    monkeypatch.setattr("schedules.requests._ended", lambda record: record.update_timestamp + timedelta(days=3))
+    land_late(EAST, zone.days(EAST.name)[3])
+    assert len(keys_used(fail=True)) == 1
+    assert len(keys_used()) == 1
 
 
 def test_events_that_landed_are_requested(evaluate, zone):
@@ -212,16 +292,21 @@ def refuse(instance, key, day):
     instance.report_runless_asset_event(said)
 
 
-def test_an_empty_home_is_skipped(instance, definitions, tmp_path, monkeypatch, evaluate):
+def test_an_empty_deployment_requests_nothing(definitions, graph, tmp_path, monkeypatch):
     from resources.settings import settings
+    from schedules.backfills import plan_repair
 
     monkeypatch.setenv("SINET_HOME", str(tmp_path / "nothing"))
     settings.cache_clear()
-    with dg.DagsterInstance.ephemeral() as fresh:
-        context = dg.build_sensor_context(instance=fresh, repository_def=definitions.get_repository_def())
-        requests = list(landing(context))
-    assert all(isinstance(one, dg.RunRequest | dg.SkipReason) for one in requests)
-    assert not any(days_of(one) for one in requests if isinstance(one, dg.RunRequest))
+    with dg.DagsterInstance.local_temp(str(tmp_path / "log")) as fresh:
+        repository = definitions.get_repository_def()
+        seen = dg.build_sensor_context(instance=fresh, repository_def=repository)
+        ticked = dg.build_schedule_context(
+            instance=fresh, repository_def=repository, scheduled_execution_time=datetime(2026, 3, 1, 1, 30, tzinfo=UTC)
+        )
+        found = [*landing(seen), drift(seen), *nightly_repair(ticked), weekly_training(ticked)]
+        assert plan_repair(fresh, graph, tmp_path / "nothing") == []
+    assert [type(one) for one in found] == [dg.SkipReason] * 4
 
 
 def test_it_is_on_by_default_and_looks_every_ten_seconds():

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pyarrow as pa
 import pytest
-from deltalake import write_deltalake
+from deltalake import DeltaTable, write_deltalake
 
 from sinet_pipelines.errors import StorageError, UsageError
 from sinet_pipelines.features.health import store_faults
@@ -59,6 +59,20 @@ def test_a_late_row_replaces_no_newer_one_online(repository, tmp_path):
     write(tmp_path / "EAST", ("a", 2, 2.0))
     repository.write_online()
     assert repository.read_online(["a"], features=["mean"])["mean"].to_list() == [9.0]
+
+
+def test_an_engine_whose_rows_were_withdrawn_is_unknown_online_and_one_that_lost_its_last_has_the_one_before(
+    repository, tmp_path
+):
+    write(tmp_path / "EAST", ("a", 1, 1.0), ("b", 1, 4.0), ("b", 2, 5.0))
+    repository.apply()
+    repository.write_online()
+    DeltaTable(str(tmp_path / "EAST")).delete("unit = 'a' OR cycle = 2")
+    assert repository.write_online() == 1
+    assert repository.read_online(["a", "b"], features=["mean"])["mean"].to_list() == [None, 4.0]
+    DeltaTable(str(tmp_path / "EAST")).delete()
+    assert repository.write_online() == 0
+    assert repository.read_online(["b"], features=["mean"])["mean"].to_list() == [None]
 
 
 def test_online_and_offline_features_of_an_engines_last_instant_are_equal(repository, tmp_path):

@@ -1,5 +1,6 @@
 """A fleet's drift: the planted one on its day, none where nothing drifts, and why a day is not judged."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -12,6 +13,7 @@ from sinet_pipelines.ingestion.faults import DRIFT_DAY, plant_faults
 from sinet_pipelines.ingestion.fleet import Fleet
 from sinet_pipelines.ingestion.layout import lay_out
 from sinet_pipelines.ingestion.simulator import simulate_fleet
+from sinet_pipelines.monitoring.drift import compare
 from sinet_pipelines.monitoring.input_drift import (
     COLUMNS,
     LEVEL,
@@ -23,7 +25,7 @@ from sinet_pipelines.monitoring.input_drift import (
 )
 from sinet_pipelines.schemas.monitoring import INPUT_DRIFT
 from sinet_pipelines.schemas.telemetry import CHANNELS
-from sinet_pipelines.storage.tables import to_contract
+from sinet_pipelines.storage.tables import content_hash, to_contract
 
 FIRST_DAY = date(2026, 1, 1)
 FIRST_JUDGED = 15
@@ -162,3 +164,28 @@ def test_a_day_is_made_anew_when_its_features_or_once_judged_those_of_the_refere
     assert changed(days={day(7): "late row"}) == {7, 15, 16, 17, 18, 19}
     assert changed(days={day(2): "late row"}) == {2}
     assert changed(code_version="2") == set(range(20))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_rows_in_another_order_give_the_same_table_bit_by_bit(quiet, seed):
+    """The files of a table lie in another order in each home."""
+    shuffled = quiet.sample(fraction=1, shuffle=True, seed=seed)
+    found = [
+        judge_day(rows, fleet_reference(rows, first_day=FIRST_DAY), day=day(20)).features for rows in (quiet, shuffled)
+    ]
+    assert content_hash(found[0], INPUT_DRIFT) == content_hash(found[1], INPUT_DRIFT)
+
+
+def test_the_last_digits_of_a_processor_change_nothing(quiet, monkeypatch):
+    from sinet_pipelines.monitoring import input_drift
+
+    reference = fleet_reference(quiet, first_day=FIRST_DAY)
+    before = judge_day(quiet, reference, day=day(20)).features
+
+    def elsewhere(*args, **kwargs):
+        found = compare(*args, **kwargs)
+        return replace(found, psi=found.psi * (1 + 2e-13), p_value=found.p_value * (1 - 2e-13))
+
+    monkeypatch.setattr(input_drift, "compare", elsewhere)
+    after = judge_day(quiet, reference, day=day(20)).features
+    assert content_hash(before, INPUT_DRIFT) == content_hash(after, INPUT_DRIFT)

@@ -1,0 +1,74 @@
+"""When a sensor may make a request: at once for new content, later and later for content whose runs keep failing.
+
+Dagster starts one run a run key for ever, whatever became of it. So a key names, beside the content, the run that was
+the last to be requested for the same days: content that came before, or whose run failed, has another key each time.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import takewhile
+
+import dagster as dg
+
+TARGET_TAG = "sinet/request"  # what a run was requested for: a region and its days, or a table of events
+CONTENT_TAG = "sinet/request_content"  # the fingerprint of what was there when it was requested
+FIRST_WAIT = timedelta(seconds=30)  # a full disk or a lost lock is rarely mended sooner
+LONGEST_WAIT = timedelta(hours=1)
+MANY_SUCCESSES = 3  # of one content in a row: the request that follows is for a fault of ours, and not for news
+LOOK_BACK = 20  # runs; more failures than that wait the longest anyway
+_FAILED = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Whether a request may be made now.
+
+    Attributes:
+        run_key: of the request, None where it has to wait.
+        tags: of the run.
+        why_not: for the page of the sensor's ticks.
+    """
+
+    run_key: str | None
+    tags: Mapping[str, str]
+    why_not: str = ""
+
+
+def turn_of(
+    instance: dg.DagsterInstance,
+    target: str,
+    content: str,
+    *,
+    first_wait: timedelta = FIRST_WAIT,
+    longest_wait: timedelta = LONGEST_WAIT,
+) -> Turn:
+    """The turn of a request.
+
+    Args:
+        instance: whose run storage records what was requested before.
+        target: what the run would make.
+        content: fingerprint of what it would be made from.
+        first_wait: after one failure; doubled for each that follows.
+        longest_wait: at most.
+    """
+    tags = {TARGET_TAG: target, CONTENT_TAG: content}
+    before = instance.get_run_records(dg.RunsFilter(tags={TARGET_TAG: target}), limit=LOOK_BACK)
+    same = list(takewhile(lambda record: record.dagster_run.tags.get(CONTENT_TAG) == content, before))
+    failed = len(list(takewhile(lambda record: record.dagster_run.status in _FAILED, same)))
+    tries = failed or max(0, len(same) - MANY_SUCCESSES + 1)
+    if tries:
+        wait = min(first_wait * 2 ** (tries - 1), longest_wait)
+        since = datetime.now(UTC) - _ended(same[0])
+        if timedelta(0) <= since < wait:  # an end in the future: the clock was set back
+            what = f"{failed} runs of it failed" if failed else f"{len(same)} runs of it changed nothing"
+            at = datetime.now(UTC) + wait - since
+            return Turn(None, tags, f"{target} waits: {what}, the next one is requested at {at:%H:%M:%S} UTC")
+    after = f"-after-{before[0].dagster_run.run_id}" if before else ""
+    return Turn(f"{target}-{content}{after}", tags)
+
+
+def _ended(record: dg.RunRecord) -> datetime:
+    if record.end_time is None:
+        return record.update_timestamp
+    return datetime.fromtimestamp(record.end_time, UTC)

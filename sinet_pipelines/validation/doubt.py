@@ -1,0 +1,63 @@
+"""Rows in doubt: one cycle of one engine that was recorded on more than one day.
+
+A plant sends a row again a day later with another clock, or an engine counts its cycles from 1 again. Of such rows none
+is believed, as of two rows of one day (docs/decisions/0006): which came first would decide otherwise. So what is in
+doubt depends on what has landed alone, and not on the order in which it came.
+"""
+
+from collections.abc import Sequence
+from datetime import date
+
+import polars as pl
+
+from sinet_pipelines.storage.fingerprint import fingerprint
+from sinet_pipelines.storage.tables import DAY_COLUMN
+
+CLOCK = "recorded_at"
+OTHER_DAYS = "other_days"
+
+
+def rows_in_doubt(rows: pl.DataFrame, *, key: Sequence[str]) -> pl.DataFrame:
+    """The keys that were recorded on more than one day.
+
+    A row whose clock is not on its own day casts no doubt on others: it is set aside for that alone.
+
+    Args:
+        rows: `event_date`, `recorded_at` and the key columns of all days of a region.
+        key: columns that name a row.
+
+    Returns:
+        `event_date`, the key, and `other_days` (text); one row for each day and key in doubt.
+    """
+    known = pl.all_horizontal(pl.col(name).is_not_null() for name in key)
+    own = rows.filter(known & (pl.col(CLOCK).dt.date() == pl.col(DAY_COLUMN))).select(DAY_COLUMN, *key).unique()
+    shared = own.filter(pl.len().over(key) > 1)
+    days = shared.group_by(key).agg(pl.col(DAY_COLUMN).sort().alias("days"))
+    others = pl.col("days").list.set_difference(pl.concat_list(DAY_COLUMN)).list.sort()
+    return (
+        shared.join(days, on=key)
+        .with_columns(others.list.eval(pl.element().cast(pl.String)).list.join(", ").alias(OTHER_DAYS))
+        .select(DAY_COLUMN, *key, OTHER_DAYS)
+        .sort(DAY_COLUMN, *key)
+    )
+
+
+def doubt_of_days(doubted: pl.DataFrame) -> dict[date, str]:
+    """The fingerprint of what is in doubt on each day; a day without doubt has none.
+
+    Args:
+        doubted: as `rows_in_doubt` returns them.
+    """
+    days = doubted.partition_by(DAY_COLUMN, as_dict=True, include_key=False)
+    return {key[0]: fingerprint(*(repr(row) for row in part.iter_rows())) for key, part in sorted(days.items())}
+
+
+def settled(telemetry: pl.DataFrame) -> pl.DataFrame:
+    """The rows whose engine and cycle stand there once, in their order.
+
+    Validation sets rows in doubt aside. Between two runs of it a table may hold both of them for a moment.
+
+    Args:
+        telemetry: (n, columns) with `unit` and `cycle`.
+    """
+    return telemetry.filter(~pl.struct("unit", "cycle").is_duplicated())
