@@ -24,6 +24,9 @@ RUN_STATE = "query($id: ID!) { runOrError(runId: $id) { ... on Run { status tags
 RUNS = "{ runsOrError { ... on Runs { results { runId status assetSelection { path } tags { key value } } } } }"
 DAYS = """query($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) { ... on AssetNode { assetPartitionStatuses {
     ... on TimePartitionStatuses { ranges { startKey endKey status } } } } } }"""
+GAP = """query($key: AssetKeyInput!, $days: [String!]) { assetOrError(assetKey: $key) { ... on Asset {
+    assetMaterializations(partitions: $days, limit: 1) {
+        metadataEntries { label ... on TextMetadataEntry { text } } } } } }"""
 DAEMONS = "{ instance { daemonHealth { allDaemonStatuses { daemonType healthy required } } } }"
 
 
@@ -75,6 +78,11 @@ class Pages:
             return state if state in ("SUCCESS", "FAILURE", "CANCELED") else None
 
         return self.until(ended)
+
+    def gap_of(self, path, day):
+        """Why a day of an asset was made without rows, as its page shows it; None where it was made with rows."""
+        (made,) = self.ask(GAP, key={"path": path}, days=[day])["assetOrError"]["assetMaterializations"]
+        return next((one["text"] for one in made["metadataEntries"] if one["label"] == "gap"), None)
 
     def made_ranges(self, path):
         """Ranges of days of an asset that are made, as the Partitions tab shows them."""

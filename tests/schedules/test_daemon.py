@@ -90,6 +90,41 @@ def test_a_file_in_the_landing_zone_starts_what_leads_to_new_predictions(pages, 
     assert {asset for asset in made() if asset[1] in CHAIN} == {(EAST.name, name) for name in CHAIN}
 
 
+def test_a_backfill_of_features_and_drift_over_a_refused_day_ends_green_and_names_the_gap(pages, home):
+    zone = LandingZone(home / "landing")
+    first, today = zone.days(EAST.name)[0], datetime.now(UTC).date()
+    hot = _another_cycle(home, zone.days(EAST.name)[-1]).with_columns(
+        pl.col("t30_degr") * 10, recorded_at=pl.lit(datetime.now(UTC)).cast(pl.Datetime("us", "UTC"))
+    )
+    before = {run["id"] for run in pages.runs()}
+    zone.land(EAST.name, today, name="hot", rows=hot)
+
+    def refused():
+        return [run for run in pages.runs() if run["id"] not in before and run["status"] == "FAILURE"]
+
+    pages.until(refused)  # its only day failed its contract
+    asked = [str(first + timedelta(days=ahead)) for ahead in range((today - first).days + 1)]
+    keys = [{"path": [EAST.name, APPLICATION, name]} for name in ("window_features", "input_drift")]
+    said = pages.ask(BACKFILL, wanted={"assetSelection": keys, "partitionNames": asked})["launchPartitionBackfill"]
+    assert said["__typename"] == "LaunchBackfillSuccess", said
+
+    def ended():
+        state = pages.ask(BACKFILL_STATE, id=said["backfillId"])["partitionBackfillOrError"]["status"]
+        return state if state.startswith("COMPLETED") else None
+
+    assert pages.until(ended) == "COMPLETED_SUCCESS"
+    for key in keys:
+        assert pages.gap_of(key["path"], str(today))
+
+
+def test_the_log_of_every_run_opens_on_its_page(pages):
+    from tests.run_log import run_page_query
+
+    for run in pages.runs():
+        log = pages.ask(run_page_query(), runId=run["id"], limit=100_000)["logsForRun"]
+        assert log["events"], run
+
+
 def _another_cycle(home, day: date) -> pl.DataFrame:
     """The cycle after a live engine's last one, an hour later, with the channels as they were."""
     from sinet_pipelines.schemas.telemetry import DROP, VALIDATED_TELEMETRY
