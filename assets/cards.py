@@ -25,7 +25,8 @@ from sinet_pipelines.metrics.coverage import covered_band
 from sinet_pipelines.models.families import YARDSTICKS
 from sinet_pipelines.regions import EAST, REGIONS, WEST
 from sinet_pipelines.registry import card_facts as facts
-from sinet_pipelines.registry.versions import CHAMPION, Version, list_versions
+from sinet_pipelines.registry.alias import CHAMPION
+from sinet_pipelines.registry.versions import Version, list_versions
 from sinet_pipelines.schemas.features import EVALUATION_RESULTS, TRAINING_SET, WINDOW_FEATURES
 from sinet_pipelines.training.candidate import Candidate, newest_candidate
 

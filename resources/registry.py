@@ -8,9 +8,9 @@ import dagster as dg
 
 from resources.reads import this_step
 from sinet_pipelines.registry import versions
-from sinet_pipelines.registry.alias import named_by
+from sinet_pipelines.registry.alias import CHAMPION, named_by
 from sinet_pipelines.registry.tracking import Tracking, tracking_of
-from sinet_pipelines.registry.versions import CHAMPION, Version
+from sinet_pipelines.registry.versions import Version
 from sinet_pipelines.storage.layout import sqlite_path
 
 

@@ -7,7 +7,7 @@ only common ground: `Tracking.lock` makes registrars of one home take turns, not
 
 import hashlib
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +17,9 @@ from urllib.parse import unquote, urlsplit
 from sinet_pipelines.errors import ModelNotFoundError, StorageError
 from sinet_pipelines.registry.alias import CHAMPION, SOURCE
 from sinet_pipelines.registry.runs import keep_files, live_run
+from sinet_pipelines.registry.stock import MLMODEL, stock_files
 from sinet_pipelines.registry.tracking import Tracking
+from sinet_pipelines.storage.files import write_whole
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -102,7 +104,9 @@ def register(
     with tracking.alone() as client:
         _ensure_model(client, name)
         run_id = live_run(client, run_id, root=tracking.artifact_root)
-        found = [one for one in _all_pages(client, f"name = '{name}'") if _is_of(one, sha256)]
+        versions = _all_pages(client, f"name = '{name}'")
+        _ensure_stock_files(client, versions)
+        found = [one for one in versions if _is_of(one, sha256)]
         if found:
             version = min(found, key=lambda v: int(v.version))
             _ensure_file(client, version, file=file, content=content)
@@ -111,7 +115,8 @@ def register(
                 if version.tags.get(key) != value:
                     client.set_model_version_tag(name, version.version, key, value)
         else:
-            keep_files(client, run_id, {f"{version_folder(sha256)}/{file}": content})
+            files = {file: content, **stock_files(content, file=file)}
+            keep_files(client, run_id, {f"{version_folder(sha256)}/{path}": one for path, one in files.items()})
             client.set_tag(run_id, SHA_TAG, sha256)
             said = {**(tags or {}), SHA_TAG: sha256, FAMILY_TAG: family, FILE_TAG: file}
             source = f"{client.get_run(run_id).info.artifact_uri}/{version_folder(sha256)}"
@@ -219,6 +224,19 @@ def _file_in(folder: Path, name: str) -> Path:
     graphs = sorted(folder.glob(f"*{Path(MODEL_FILE).suffix}"))
     named = folder / Path(name).name
     return named if named.is_file() or len(graphs) != 1 else graphs[0]
+
+
+def _ensure_stock_files(client: "MlflowClient", versions: Iterable["ModelVersion"]) -> None:
+    """Adds what MLflow's stock loaders need to versions on this machine: earlier releases kept the graph alone."""
+    for version in versions:
+        folder = SOURCE.search(version.source or "")
+        place = Path(unquote(urlsplit(version.source or "").path))
+        if folder is None or not version.source.startswith("file:") or (place / MLMODEL).exists():
+            continue
+        graph = _file_in(place, version.tags.get(FILE_TAG, MODEL_FILE))
+        files = stock_files(graph.read_bytes(), file=graph.name) if graph.is_file() else {}
+        for name, content in files.items():
+            write_whole(place / name, content)
 
 
 def _is_of(version: "ModelVersion", sha256: str) -> bool:
