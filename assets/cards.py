@@ -15,6 +15,7 @@ from assets.regional import here
 from assets.validation import QUARANTINED
 from resources.keys import regional_key
 from resources.regions import RegionResource
+from resources.registry import RegistryResource
 from resources.settings import settings
 from resources.versions import total_of
 from sinet_pipelines.errors import ModelNotFoundError
@@ -26,7 +27,8 @@ from sinet_pipelines.models.families import YARDSTICKS
 from sinet_pipelines.regions import EAST, REGIONS, WEST
 from sinet_pipelines.registry import card_facts as facts
 from sinet_pipelines.registry.alias import CHAMPION
-from sinet_pipelines.registry.versions import Version, list_versions
+from sinet_pipelines.registry.origin import AUTHOR_TAG, COMMIT_TAG, TREE_TAG
+from sinet_pipelines.registry.versions import Version, get_version, list_versions
 from sinet_pipelines.schemas.features import EVALUATION_RESULTS, TRAINING_SET, WINDOW_FEATURES
 from sinet_pipelines.training.candidate import Candidate, newest_candidate
 
@@ -95,10 +97,22 @@ def gather_card(context: dg.AssetExecutionContext) -> facts.ModelCard:
             code=context.assets_def.specs_by_key[context.asset_key].code_version or "",
             tables={"training_set": candidates[verdict["family"]].training_set_version},
             made_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            origin=_origin(version),
         ),
         decision=facts.Decision(CHAMPION in version.aliases, verdict["reason"]),
         reproduce="sinet run" if fleet is None or fleet.simulated else f"sinet run --data <the folder {fleet.name}>",
     )
+
+
+def version_of_card(registry: RegistryResource, card: facts.ModelCard) -> Version:
+    """The registered version that a card is about."""
+    return get_version(registry.tracking, card.name, int(card.versions.version))
+
+
+def _origin(version: Version) -> dict[str, str]:
+    """Commit, state of the tree and author, as they were recorded when the version was registered."""
+    named = {"commit": COMMIT_TAG, "tree": TREE_TAG, "author": AUTHOR_TAG}
+    return {name: version.tags[tag] for name, tag in named.items() if tag in version.tags}
 
 
 def card_pictures(context: dg.AssetExecutionContext) -> dict[str, bytes]:

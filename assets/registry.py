@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import dagster as dg
 
-from assets.cards import card_pictures, gather_card
+from assets.cards import card_pictures, gather_card, version_of_card
 from assets.evaluation import CANDIDATES, MODEL, VERDICT
 from assets.quantization import CHOICE, INT8, NETWORK, graph_ref
 from assets.regional import here
@@ -79,13 +79,19 @@ def model_card(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     """The card of the newest challenger: use, data and licence, errors beside yardsticks, intervals, graphs, limits.
 
     Every figure is gathered from what the stages left; as markdown on this page, and with its pictures as one
-    HTML file in the home's `cards/`. After Mitchell et al. 2019, "Model Cards for Model Reporting".
+    HTML file a version in the home's `cards/` and among the version's artifacts in MLflow. After Mitchell et al. 2019,
+    "Model Cards for Model Reporting".
     """
     from sinet_pipelines.registry.card import card_html, card_markdown
 
     card = gather_card(context)
-    path = settings().home / "cards" / f"{MODEL}.html"
-    write_whole(path, card_html(card, card_pictures(context)).encode())
+    html = card_html(card, card_pictures(context)).encode()
+    folder = settings().home / "cards"
+    path = folder / MODEL / f"v{card.versions.version}.html"
+    for place in (path, folder / f"{MODEL}.html"):  # a card a version, and the newest at a place that stays the same
+        write_whole(place, html)
+    registry = context.resources.registry
+    registry.keep_beside(version_of_card(registry, card), {"card.html": html, "card.md": card_markdown(card).encode()})
     same = replace(card, versions=replace(card.versions, made_at=""))  # the instant makes no other card
     return made(
         context,

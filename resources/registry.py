@@ -7,8 +7,10 @@ from pathlib import Path
 import dagster as dg
 
 from resources.reads import this_step
+from resources.settings import settings
 from sinet_pipelines.registry import versions
 from sinet_pipelines.registry.alias import CHAMPION, named_by
+from sinet_pipelines.registry.origin import origin_of
 from sinet_pipelines.registry.tracking import Tracking, tracking_of
 from sinet_pipelines.registry.versions import Version
 from sinet_pipelines.storage.layout import sqlite_path
@@ -47,11 +49,23 @@ class RegistryResource(dg.ConfigurableResource):
     ) -> Version:
         """The one version of this content, made if it is not there, with the alias if one is given."""
         version = versions.register(
-            self.tracking, name, content, family=family, run_id=run_id, file=file, tags=tags, alias=alias
+            self.tracking,
+            name,
+            content,
+            family=family,
+            run_id=run_id,
+            file=file,
+            tags=tags,
+            first_tags=origin_of(settings().project).tags,
+            alias=alias,
         )
         if step := this_step():
             step.writes.versions[f"{version.name}/{version.version}"] = version.sha256
         return version
+
+    def keep_beside(self, version: Version, files: Mapping[str, bytes]) -> None:
+        """Puts files beside the version's own, where MLflow's pages show them; one of the same name is replaced."""
+        versions.keep_beside(self.tracking, version, files)
 
     def set_alias(self, name: str, version: int, *, alias: str = CHAMPION) -> Version:
         """Gives the version the alias, taking it from the one that had it."""

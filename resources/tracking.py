@@ -1,11 +1,14 @@
 """`tracking`: where runs are told of in MLflow, and the address of their pages."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
 import dagster as dg
 
+from resources.settings import settings
+from sinet_pipelines.registry.origin import origin_of
 from sinet_pipelines.registry.runs import LoggedRun, RunRecord, add_metrics, log_run
 from sinet_pipelines.registry.tracking import Tracking, tracking_of
 
@@ -31,8 +34,9 @@ class TrackingResource(dg.ConfigurableResource):
         return Tracking(self.tracking_uri, self.artifact_root, Path(self.lock))
 
     def log_run(self, record: RunRecord, *, key: str) -> LoggedRun:
-        """The one finished run of this content, written if it is not there."""
-        return log_run(self.tracking, record, key=key)
+        """The one finished run of this content, written if it is not there; tags name the code that made it."""
+        tags = {**origin_of(settings().project).tags, **record.tags}
+        return log_run(self.tracking, replace(record, tags=tags), key=key)
 
     def add_metrics(self, run_id: str, metrics: Mapping[str, float]) -> None:
         """Sets figures that came to be known after the run."""

@@ -14,13 +14,16 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pyarrow as pa
+import yaml
 
 from sinet_pipelines.errors import StorageError, UsageError
 from sinet_pipelines.storage.aside import set_aside
+from sinet_pipelines.storage.files import write_whole
+from sinet_pipelines.storage.layout import relative_uri
 from sinet_pipelines.storage.locks import held
 
 if TYPE_CHECKING:
@@ -33,6 +36,8 @@ REGISTRY_FILE, ONLINE_FILE = "registry.db", "online.db"
 # an engine that was silent for longer has no present state: its windows would be of another life
 TTL = timedelta(days=2)
 EVENT_TIME = "recorded_at"
+SETTINGS_FILE = "feature_store.yaml"
+SETTINGS_HEAD = "# written by `sinet run`: feast.FeatureStore(repo_path=<this folder>) opens the store of this home\n"
 TIE_BREAKS = ("cycle", "row_hash")  # rows of one instant: the later cycle, then whatever is the same everywhere
 
 
@@ -63,6 +68,7 @@ class FeatureRepository:
         from sinet_pipelines.features.health import store_faults
 
         with self._alone():
+            self._write_settings()
             faults = [fault.path for fault in store_faults(self.folder)]
             for path in faults:
                 set_aside(self.folder, path.name, why="damaged")
@@ -138,8 +144,17 @@ class FeatureRepository:
         return self._open(self._registry)
 
     @property
+    def root(self) -> Path:
+        """The home: `feast.FeatureStore(repo_path=root)` opens the same store by Feast's own SDK."""
+        return self.folder.parent
+
+    @property
     def _registry(self) -> Path:
         return self.folder / REGISTRY_FILE
+
+    @property
+    def _online(self) -> Path:
+        return self.folder / ONLINE_FILE
 
     @property
     def _entity(self) -> "Entity":
@@ -155,7 +170,8 @@ class FeatureRepository:
 
         from sinet_pipelines.features.source import DeltaSource
 
-        source = DeltaSource(name=VIEW, tables=self.tables, timestamp_field=EVENT_TIME, tie_breaks=TIE_BREAKS)
+        tables = [relative_uri(table, self.root) for table in self.tables]
+        source = DeltaSource(name=VIEW, tables=tables, timestamp_field=EVENT_TIME, tie_breaks=TIE_BREAKS)
         fields = [
             Field(name=name, dtype=from_value_type(pa_to_feast_value_type(str(dtype))))
             for name, dtype in self.features.items()
@@ -173,19 +189,31 @@ class FeatureRepository:
         from feast import FeatureStore, RepoConfig
 
         logging.getLogger("feast").setLevel(logging.WARNING)
-        config = RepoConfig(
-            project=PROJECT,
-            provider="local",
-            entity_key_serialization_version=3,
-            registry={"registry_type": "file", "path": str(registry)},
-            online_store={"type": "sqlite", "path": str(self.folder / ONLINE_FILE)},
-            offline_store={
-                "type": "sinet_pipelines.features.store.DeltaOfflineStore",
-                "storage_options": dict(self.storage_options),
-            },
-            materialization_config={"pull_latest_features": True},  # whoever materialises gets newest rows as well
-        )
+        settings = self._settings(registry=str(registry), online=str(self._online))
+        settings["offline_store"] = {**settings["offline_store"], "storage_options": dict(self.storage_options)}
+        config = RepoConfig(**settings, repo_path=self.root)
         return FeatureStore(config=config)
+
+    def _settings(self, *, registry: str, online: str) -> dict[str, Any]:
+        """Feast's settings, without what an object store needs, which is secret."""
+        return {
+            "project": PROJECT,
+            "provider": "local",
+            "entity_key_serialization_version": 3,
+            "registry": {"registry_type": "file", "path": registry},
+            "online_store": {"type": "sqlite", "path": online},
+            "offline_store": {"type": "sinet_pipelines.features.store.DeltaOfflineStore"},
+            "materialization_config": {"pull_latest_features": True},  # whoever materialises gets newest rows as well
+        }
+
+    def _write_settings(self) -> None:
+        """Writes `feature_store.yaml`, where Feast's SDK looks for it; a file that says the same is left alone."""
+        path = self.root / SETTINGS_FILE
+        registry, online = (relative_uri(str(one), self.root) for one in (self._registry, self._online))
+        settings = self._settings(registry=registry, online=online)
+        content = (SETTINGS_HEAD + yaml.safe_dump(settings, sort_keys=False)).encode()
+        if not path.exists() or path.read_bytes() != content:
+            write_whole(path, content)
 
     def _is_current(self) -> bool:
         """Whether the registry holds these very definitions."""

@@ -18,13 +18,15 @@ from feast.value_type import ValueType
 
 from sinet_pipelines.errors import StorageError
 from sinet_pipelines.storage.delta import open_table, scan_table
+from sinet_pipelines.storage.layout import absolute_uri
 
 
 class DeltaSource(DataSource):
     """One table of features that lies in one or several Delta tables of equal columns, one a region.
 
     Attributes:
-        tables: URIs of the Delta tables; one that was never written has no rows yet.
+        tables: URIs of the Delta tables, or paths relative to the folder of `feature_store.yaml`; one that was never
+            written has no rows yet.
         tie_breaks: columns that order rows of one entity, instant and creation, so that no order of files does.
     """
 
@@ -71,7 +73,8 @@ class DeltaSource(DataSource):
         return pl.concat(found) if len(found) > 1 else found[0]
 
     def _opened(self, config: RepoConfig) -> Iterator[tuple[str, DeltaTable]]:
-        for uri in self.tables:
+        for written in self.tables:
+            uri = absolute_uri(written, config.repo_path)
             table = open_table(uri, config.offline_store.storage_options)
             if table is not None:
                 yield uri, table

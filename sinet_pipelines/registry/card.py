@@ -117,6 +117,7 @@ def _details(card: ModelCard) -> list[Block]:
                 "version": card.versions.version,
                 "SHA-256": card.versions.sha256,
                 "code": card.versions.code,
+                **card.versions.origin,
                 **made_from,
             }
         )

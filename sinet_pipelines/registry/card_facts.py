@@ -174,6 +174,7 @@ class Versions:
         code: version of the code.
         tables: version of each table it was made from.
         made_at: instant of the card, ISO, UTC.
+        origin: commit, state of the tree and author of the code that made it, by these words; empty where unknown.
     """
 
     version: str
@@ -181,6 +182,7 @@ class Versions:
     code: str
     tables: Mapping[str, str]
     made_at: str
+    origin: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

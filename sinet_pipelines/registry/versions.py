@@ -84,6 +84,7 @@ def register(
     run_id: str,
     file: str = MODEL_FILE,
     tags: Mapping[str, str] | None = None,
+    first_tags: Mapping[str, str] | None = None,
     alias: str | None = None,
 ) -> Version:
     """The one version of this content, made if it is not there, with the alias if one is given.
@@ -98,6 +99,7 @@ def register(
         run_id: the finished run that made it; its artifacts keep the file.
         file: name of the file.
         tags: what else to say about the version; one that is there says it from now on.
+        first_tags: what to say about a version that is made now: how it came to be does not change later.
         alias: alias the version shall have afterwards.
     """
     sha256 = hashlib.sha256(content).hexdigest()
@@ -118,7 +120,7 @@ def register(
             files = {file: content, **stock_files(content, file=file)}
             keep_files(client, run_id, {f"{version_folder(sha256)}/{path}": one for path, one in files.items()})
             client.set_tag(run_id, SHA_TAG, sha256)
-            said = {**(tags or {}), SHA_TAG: sha256, FAMILY_TAG: family, FILE_TAG: file}
+            said = {**(first_tags or {}), **(tags or {}), SHA_TAG: sha256, FAMILY_TAG: family, FILE_TAG: file}
             source = f"{client.get_run(run_id).info.artifact_uri}/{version_folder(sha256)}"
             version = client.create_model_version(name, source, run_id=run_id, tags=said)
         if alias is not None:
@@ -200,6 +202,22 @@ def load_artifact(tracking: Tracking, version: Version) -> bytes:
     return content
 
 
+def keep_beside(tracking: Tracking, version: Version, files: Mapping[str, bytes]) -> None:
+    """Puts files beside the version's own among the artifacts of its run; a file of the same name is replaced.
+
+    Raises:
+        StorageError: MLflow or the disk did not take them.
+    """
+    folder = SOURCE.search(version.source)
+    if folder and version.source.startswith("file:"):
+        for name, content in files.items():
+            write_whole(Path(unquote(urlsplit(version.source).path)) / name, content)
+        return
+    with tracking.alone() as client:
+        place = f"models/{folder['sha256']}" if folder else f"models/v{version.version}"
+        keep_files(client, version.run_id, {f"{place}/{name}": content for name, content in files.items()})
+
+
 def _read_file(tracking: Tracking, version: Version, *, folder: str) -> bytes:
     """The version's file: from its place on this machine, else through MLflow."""
     from mlflow.exceptions import MlflowException
@@ -251,9 +269,14 @@ def version_folder(sha256: str) -> str:
 
 
 def _ensure_file(client: "MlflowClient", version: "ModelVersion", *, file: str, content: bytes) -> None:
-    """Puts a version's file back where it is missing or damaged."""
+    """Puts a version's file back where it is missing or damaged, also where its run was deleted on a page."""
     from mlflow.exceptions import MlflowException
 
+    if version.source.startswith("file:"):
+        place = Path(unquote(urlsplit(version.source).path)) / file
+        if not place.is_file() or place.read_bytes() != content:
+            write_whole(place, content)
+        return
     path = f"{version_folder(hashlib.sha256(content).hexdigest())}/{file}"
     with tempfile.TemporaryDirectory() as scratch:
         try:

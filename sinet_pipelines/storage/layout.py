@@ -57,6 +57,24 @@ def file_paths(uri: str, added: Iterable[str]) -> list[str]:
     return [f"{uri}/{unquote(path)}" for path in added]
 
 
+def relative_uri(uri: str, base: Path) -> str:
+    """A table's place as it is written into a file of the base folder: relative where it is below, so both can move.
+
+    >>> relative_uri("/homes/a/tables/EAST/rows", Path("/homes/a")), relative_uri("s3://bucket/rows", Path("/homes/a"))
+    ('tables/EAST/rows', 's3://bucket/rows')
+    """
+    return str(Path(uri).relative_to(base)) if is_local(uri) and Path(uri).is_relative_to(base) else uri
+
+
+def absolute_uri(uri: str, base: Path | None) -> str:
+    """The place that `relative_uri` wrote.
+
+    >>> absolute_uri("tables/EAST/rows", Path("/homes/b"))
+    '/homes/b/tables/EAST/rows'
+    """
+    return str(base / uri) if base is not None and is_local(uri) else uri
+
+
 def home_name(data: Path | None) -> str:
     """The name of the home of a data folder, the same for every command; `simulated` without data.
 

@@ -43,3 +43,29 @@ def test_the_file_holds_the_pictures_that_stages_kept(walked):
     captions = ("Promised against measured coverage", "Coverage by predicted RUL", "Error against size and latency")
     for caption in captions:
         assert f"<figcaption>{caption}</figcaption>" in html
+
+
+def test_a_version_keeps_its_card_in_the_home_and_among_its_artifacts(walked, page):
+    home, _ = walked
+    newest = (home / "cards" / f"{MODEL}.html").read_bytes()
+    assert (home / "cards" / MODEL / f"v{page['version'].value}.html").read_bytes() == newest
+    (artifact,) = (home / "mlflow-artifacts").rglob("card.html")
+    assert artifact.read_bytes() == newest
+    assert {"model.onnx", "MLmodel", "requirements.txt", "card.md"} <= {path.name for path in artifact.parent.iterdir()}
+
+
+def test_run_version_and_card_name_the_commit_and_the_state_of_its_tree(walked, page):
+    from resources.settings import settings
+    from sinet_pipelines.registry.origin import origin_of
+    from sinet_pipelines.registry.tracking import tracking_of
+    from sinet_pipelines.registry.versions import list_versions
+
+    home, _ = walked
+    origin = origin_of(settings().project)
+    versions = list_versions(tracking_of(home), MODEL)
+    assert all(origin.tags.items() <= version.tags.items() for version in versions)
+    assert all(
+        origin.tags.items() <= tracking_of(home).client.get_run(version.run_id).data.tags.items()
+        for version in versions
+    )
+    assert f"| commit | {origin.commit} |" in page["card"].value

@@ -18,9 +18,16 @@ def test_bytes_are_there_and_nothing_else_is(tmp_path):
     assert (tmp_path / "new" / "a.parquet").read_bytes() == b"two"
 
 
-def test_others_may_read_what_landed(tmp_path):
-    write_whole(tmp_path / "a", b"one")
-    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o644
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o027, 0o640), (0o002, 0o664)])
+def test_the_mask_of_whoever_writes_decides_who_may_read(tmp_path, mask, mode):
+    before = os.umask(mask)
+    try:
+        write_whole(tmp_path / "new" / "a", b"one")
+        write_whole(tmp_path / "new" / "a", b"two")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "new" / "a").stat().st_mode & 0o777 == mode
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o777 & ~mask
 
 
 def test_a_full_disk_leaves_the_old_file_and_no_part_of_the_new(tmp_path, monkeypatch):

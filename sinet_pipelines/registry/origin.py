@@ -1,0 +1,79 @@
+"""Which code made a run or a version: the commit of the checkout, the state of its tree, the commit's author."""
+
+import getpass
+import os
+import subprocess
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+# MLflow's own words where it has them: its pages show the first two
+COMMIT_TAG = "mlflow.source.git.commit"
+USER_TAG = "mlflow.user"
+TREE_TAG = "git.tree"
+AUTHOR_TAG = "git.author"
+UNKNOWN = "unknown"
+_GIT_S = 10.0  # a large tree on a slow disk
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The code that is at work.
+
+    Attributes:
+        commit: its SHA, or `unknown` outside a repository.
+        tree: `clean`, or how many files differ from the commit.
+        author: name of the commit's author.
+        user: name of the account that runs it.
+    """
+
+    commit: str
+    tree: str
+    author: str
+    user: str
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The same as tags of a run or a version."""
+        return {COMMIT_TAG: self.commit, TREE_TAG: self.tree, AUTHOR_TAG: self.author, USER_TAG: self.user}
+
+
+@lru_cache
+def origin_of(project: Path) -> Origin:
+    """The origin of what this process makes; read once, since a process keeps the code that it has loaded.
+
+    Args:
+        project: the checkout; a folder that is none, or a machine without git, has an unknown origin.
+    """
+    commit = _git(project, "rev-parse", "HEAD")
+    changed = _git(project, "status", "--porcelain")
+    if commit is None or changed is None:
+        return Origin(UNKNOWN, UNKNOWN, UNKNOWN, _user())
+    count = len(changed.splitlines())
+    tree = "clean" if not count else f"{count} files differ from the commit"
+    return Origin(commit, tree, _git(project, "log", "-1", "--format=%an") or UNKNOWN, _user())
+
+
+def _git(project: Path, *words: str) -> str | None:
+    """What git answers about the checkout at this very folder; None where there is none."""
+    # variables of a hook that runs this would lead to another repository; the index is not refreshed, only read
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    try:
+        ended = subprocess.run(
+            ["git", "--no-optional-locks", "-C", str(project.resolve()), *words],
+            env=environment,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_GIT_S,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return ended.stdout.strip() if ended.returncode == 0 else None
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's account without a name
+        return UNKNOWN

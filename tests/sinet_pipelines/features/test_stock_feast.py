@@ -1,0 +1,92 @@
+"""Feast's own SDK opens the store of a home by its `feature_store.yaml`, wherever the home is."""
+
+import shutil
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+
+from sinet_pipelines.features.repository import FeatureRepository
+from tests.sinet_pipelines.features.test_repository import FEATURES, at, write
+
+REFS = ["window_features:mean", "window_features:present"]
+STOCK = """
+import sys
+import feast
+store = feast.FeatureStore(repo_path=sys.argv[1])
+rows = store.get_online_features(features=["window_features:mean"], entity_rows=[{"unit": "a"}, {"unit": "b"}])
+print(rows.to_dict()["mean"])
+"""
+
+
+@pytest.fixture
+def home(tmp_path):
+    """A home with features of two engines in two regions, online as well."""
+    made = tmp_path / "home"
+    tables = [made / "tables" / region / "window_features" for region in ("EAST", "WEST")]
+    for table in tables:
+        table.parent.mkdir(parents=True)
+    write(tables[0], ("a", 1, 1.0), ("a", 3, 3.0))
+    write(tables[1], ("b", 2, 2.0))
+    repository = FeatureRepository(made / "feast", tuple(map(str, tables)), FEATURES)
+    repository.apply()
+    repository.write_online()
+    return made
+
+
+@pytest.fixture(params=["home", "moved #2 plänt"])
+def place(home, request):
+    """The home where it was made, and at another place of an odd name."""
+    return home if request.param == home.name else home.rename(home.with_name(request.param))
+
+
+def test_the_stock_sdk_reads_online_features(place):
+    from feast import FeatureStore
+
+    store = FeatureStore(repo_path=str(place))
+    rows = [{"unit": "b"}, {"unit": "a"}, {"unit": "unseen"}]
+    assert store.get_online_features(features=REFS, entity_rows=rows).to_dict() == {
+        "unit": ["b", "a", "unseen"],
+        "mean": [2.0, 3.0, None],
+        "present": [2, 3, None],
+    }
+
+
+def test_the_stock_sdk_reads_historical_features(place):
+    from feast import FeatureStore
+
+    entities = pd.DataFrame({"unit": ["a", "a", "b"], "event_timestamp": [at(2), at(3), at(1)]})
+    found = FeatureStore(repo_path=str(place)).get_historical_features(entity_df=entities, features=REFS).to_df()
+    assert found["mean"].tolist()[:2] == [1.0, 3.0]
+    assert pd.isna(found["mean"].tolist()[2])
+
+
+def test_the_stock_sdk_works_in_a_process_that_imports_nothing_of_ours(home, tmp_path):
+    ended = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", STOCK, str(home)], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert ended.stdout.strip() == "[3.0, 2.0]", ended.stderr
+
+
+def test_a_copy_reads_its_own_tables(home):
+    from feast import FeatureStore
+
+    copy = shutil.copytree(home, home.with_name("copy"))
+    write(copy / "tables" / "EAST" / "window_features", ("a", 4, 4.0))
+    entities = pd.DataFrame({"unit": ["a"], "event_timestamp": [at(5)]})
+
+    def newest(place):
+        store = FeatureStore(repo_path=str(place))
+        return store.get_historical_features(entity_df=entities, features=REFS).to_df()["mean"].tolist()
+
+    assert (newest(home), newest(copy)) == ([3.0], [4.0])
+
+
+def test_no_place_and_no_secret_is_in_the_files(home, tmp_path):
+    tables = (str(home / "tables" / "EAST" / "window_features"),)
+    FeatureRepository(home / "feast", tables, FEATURES, storage_options={"AWS_SECRET_ACCESS_KEY": "hidden"}).apply()
+    for name in ("feature_store.yaml", "feast/registry.db"):
+        content = (home / name).read_bytes()
+        assert str(tmp_path).encode() not in content
+        assert b"hidden" not in content
