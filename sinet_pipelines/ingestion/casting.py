@@ -59,11 +59,38 @@ def cast_table(table: pa.Table, columns: Sequence[Column]) -> pl.DataFrame:
         (n, columns + 1); `unparsed` is a JSON object of column and text for a row with values that are none of their
         column's type, else null.
     """
-    casts = {column.name: _Cast(table, column) for column in columns}
+    casts = {column.name: _cast(table, column) for column in columns}
     found = pl.DataFrame({name: cast.found for name, cast in casts.items()})
     rows = found.select(cast.value.alias(name) for name, cast in casts.items())
     texts = found.select(cast.text.alias(name) for name, cast in casts.items() if cast.may_fail)
     return rows.with_columns(_json(texts, height=rows.height))
+
+
+def _cast(table: pa.Table, column: Column) -> "_Cast | _DictionaryCast":
+    values = table.column(column.name) if column.name in table.column_names else pa.nulls(table.num_rows)
+    if pa.types.is_dictionary(values.type):
+        return _DictionaryCast(values, column)
+    return _Cast(values, column)
+
+
+class _DictionaryCast:
+    """The same for a column whose distinct values stand in a dictionary: each is cast once, however long it is.
+
+    Rows are never spelled out: a file of some kilobytes can say that a million rows have a text of a million letters.
+    """
+
+    may_fail = True
+
+    def __init__(self, values: pa.ChunkedArray | pa.Array, column: Column) -> None:
+        if isinstance(values, pa.ChunkedArray):
+            values = values.unify_dictionaries().combine_chunks()
+        each = _Cast(values.dictionary, column)
+        distinct = each.found.alias(column.name).to_frame()
+        texts = distinct.select(each.text).to_series() if each.may_fail else pl.Series([None] * len(distinct))
+        short = pl.Series([None if text is None else _shortened(text) for text in texts], dtype=pl.String)
+        self.found = pl.Series(values.indices).cast(pl.UInt32)
+        self.value = pl.lit(distinct.select(each.value).to_series()).gather(pl.col(column.name))
+        self.text = pl.lit(short).gather(pl.col(column.name))
 
 
 class _Cast:
@@ -78,8 +105,7 @@ class _Cast:
 
     is_text = False
 
-    def __init__(self, table: pa.Table, column: Column) -> None:
-        values = table.column(column.name) if column.name in table.column_names else pa.nulls(table.num_rows)
+    def __init__(self, values: pa.ChunkedArray | pa.Array, column: Column) -> None:
         self._column = pl.col(column.name)
         if pa.types.is_timestamp(column.dtype) and pa.types.is_timestamp(values.type):
             self.found = pl.Series(pc.cast(values, pa.int64()))
@@ -87,9 +113,8 @@ class _Cast:
         else:
             self.found = _plain(values)
             self.is_text = pa.types.is_string(column.dtype)
-            kind = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
             if self.is_text:
-                self.value, self.may_fail = self._name(kind, column.max_characters), True
+                self.value, self.may_fail = self._name(values.type, column.max_characters), True
             else:
                 self.value, self.may_fail = self._convert(column.dtype)
 

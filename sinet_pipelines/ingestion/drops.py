@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from io import BufferedReader
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
@@ -188,18 +189,28 @@ def _empty() -> pl.DataFrame:
 
 
 def _open(content: Source) -> pq.ParquetFile | str:
-    """The file, or why it is none."""
+    """The file, its texts read as dictionaries so that each distinct one is in memory once; or why it is none."""
     try:
-        if isinstance(content, bytes):
-            opened = pq.ParquetFile(pa.BufferReader(content))
-        else:
-            content.seek(0)
-            opened = pq.ParquetFile(content, buffer_size=READ_BYTES, pre_buffer=False)
+        opened = _parquet(content)
         names = opened.schema_arrow.names
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            return f"columns {', '.join(twice)} stand in it twice"
+        texts = [field.name for field in opened.schema_arrow if field.name in _NAMES and _is_text(field.type)]
+        return _parquet(content, metadata=opened.metadata, read_dictionary=texts)
     except UNREADABLE as error:
         return first_line(error)
-    twice = sorted({name for name in names if names.count(name) > 1})
-    return f"columns {', '.join(twice)} stand in it twice" if twice else opened
+
+
+def _parquet(content: Source, **options: Any) -> pq.ParquetFile:
+    if isinstance(content, bytes):
+        return pq.ParquetFile(pa.BufferReader(content), **options)
+    content.seek(0)
+    return pq.ParquetFile(content, buffer_size=READ_BYTES, pre_buffer=False, **options)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return any(is_kind(kind) for is_kind in (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary))
 
 
 def _tables(opened: pq.ParquetFile, rows: int) -> Iterator[pa.Table]:

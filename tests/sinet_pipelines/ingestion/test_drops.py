@@ -118,6 +118,23 @@ def test_a_column_that_stands_there_twice_makes_no_table(make_rows):
     assert "columns unit stand in it twice" in faults[0].message
 
 
+@pytest.mark.parametrize("keeps_schema", [True, False])
+@pytest.mark.parametrize("column", ["unit", "t2_degr", "recorded_at"])
+def test_a_small_file_whose_rows_have_a_huge_text_needs_little_memory(make_rows, column, keeps_schema):
+    count = 4_000
+    table = make_rows(engines=1, cycles=count).to_arrow()
+    huge = pa.DictionaryArray.from_arrays(pa.array([0] * count, pa.int32()), pa.array(["x" * 1_000_000]))
+    table = table.set_column(table.schema.get_field_index(column), column, huge)  # 4 GB, were each row spelled out
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, dictionary_pagesize_limit=1 << 30, store_schema=keeps_schema)
+    before = pa.default_memory_pool().max_memory()
+    rows, faults = read_drop(buffer.getvalue(), file="a.parquet")
+    assert pa.default_memory_pool().max_memory() - before < 500_000_000
+    assert faults == ()
+    assert rows[column].null_count() == rows.height == count
+    assert all(len(text) < 250 for text in rows["unparsed"])
+
+
 def test_text_that_is_no_utf8_makes_no_table():
     wrong = pa.array([b"\xff\xfe"]).cast(pa.binary())
     trusted = pa.Array.from_buffers(pa.string(), 1, wrong.buffers())
