@@ -10,6 +10,7 @@ from resources.placement import HARDWARE_TAG, REGION_TAG
 from resources.registry import registry_resource
 from resources.settings import settings
 from resources.tracking import tracking_resource
+from sinet_pipelines.escaping import for_markdown
 from sinet_pipelines.registry.versions import list_versions
 from tests.conftest import executor_for
 
@@ -68,7 +69,7 @@ def test_each_page_says_under_which_agreements_sequences_came(specs):
     for key, table in ((CHALLENGER, "training_sequences"), (VERDICT, "evaluation_sequences")):
         said = specs[key].metadata["agreements"].value
         for region in ("EAST", "WEST"):
-            assert f"| {region} | {table} | NULL_ISLAND | experiments |" in said
+            assert f"| {region} | {for_markdown(table)} | NULL\\_ISLAND | experiments |" in said
 
 
 def test_the_challenger_is_judged_out_of_fold_as_the_candidates_are(made):
@@ -101,12 +102,12 @@ def test_the_page_of_the_verdict_has_figures_beside_the_candidates_and_energy_wi
     assert verdict["decision"].value == check(instance).description
     heading = verdict["by_slice"].value.splitlines()[0]
     assert heading.startswith("| RMSE in cycles | spiking | ")
-    assert "gradient_boosting" in heading
+    assert r"gradient\_boosting" in heading
     assert "ridge" in heading
     assert f"| {verdict['rmse_capped_cycles'].value:.2f} |" in verdict["by_slice"].value.splitlines()[2]
     assert "Horowitz" in verdict["energy_by_counting"].value
     assert "not measured" in verdict["energy_by_counting"].value
-    assert "| temporal_convolution |" in verdict["energy_by_counting"].value
+    assert "| temporal\\_convolution |" in verdict["energy_by_counting"].value
     assert verdict["energy_nj"].value > 0
 
 

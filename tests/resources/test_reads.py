@@ -78,7 +78,7 @@ def test_what_an_edge_declares_is_read_and_told_in_rows_and_bytes(regions):
     assert result.success
     told = entries(result)
     assert told["bytes_from_other_regions"] == BYTES
-    assert f"| failure_events | WEST | 40 | {BYTES} |" in told["read_from_other_regions"]
+    assert f"| failure\\_events | WEST | 40 | {BYTES} |" in told["read_from_other_regions"]
 
 
 def test_of_a_lazy_table_only_what_was_fetched_counts(regions):
@@ -87,13 +87,13 @@ def test_of_a_lazy_table_only_what_was_fetched_counts(regions):
         return lazy.filter(pl.col("cycle") < 3).select("cycle").collect().height
 
     result, _ = run(regions, failures, reading(few))
-    assert "| failure_events | WEST | 3 | 12 |" in entries(result)["read_from_other_regions"]  # 3 cycles of 4 bytes
+    assert "| failure\\_events | WEST | 3 | 12 |" in entries(result)["read_from_other_regions"]  # 3 cycles of 4 bytes
 
 
 def test_an_address_that_is_handed_on_counts_as_all_of_the_table(regions):
     result, _ = run(regions, failures, reading(lambda context: here(context, WEST).tables.uri(FAILURE_EVENTS.name)))
     told = entries(result)
-    assert "| failure_events | WEST | 40 |" in told["read_from_other_regions"]
+    assert "| failure\\_events | WEST | 40 |" in told["read_from_other_regions"]
     assert told["bytes_from_other_regions"] > 0
 
 
@@ -201,6 +201,6 @@ def test_what_is_sent_to_an_endpoint_is_counted_and_wants_an_edge(regions):
     result, _ = run(regions, live, endpoint, reading(asking, deps=[live, endpoint]))
     told = entries(result)
     assert told["bytes_to_other_regions"] == 80
-    assert "| live_sequences | WEST | 10 | 80 |" in told["sent_to_other_regions"]
+    assert "| live\\_sequences | WEST | 10 | 80 |" in told["sent_to_other_regions"]
     _, said = run(regions, live, endpoint, reading(asking, deps=[live]))
     assert "would send 80 bytes (10 rows) of live_sequences to WEST, which none of its edges declares" in said
