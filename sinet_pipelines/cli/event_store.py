@@ -20,14 +20,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as db
+from dagster._core.storage.base_storage import DagsterStorage
 from dagster._core.storage.event_log.sqlite import sqlite_event_log
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from dagster._core.storage.runs.sqlite import sqlite_run_storage
 from dagster._core.storage.schedules.sqlite import sqlite_schedule_storage
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
-from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
+from dagster._core.storage.sqlite_storage import (
+    DagsterSqliteStorage,
+    _event_logs_directory,
+    _runs_directory,
+    _schedule_directory,
+)
 from sqlalchemy.pool import StaticPool
 
+from sinet_pipelines.cli.run_store import OpenSqliteRunStorage, OpenSqliteScheduleStorage, is_current
 from sinet_pipelines.storage.layout import sqlite_uri
 
 if TYPE_CHECKING:
@@ -101,7 +108,8 @@ class OpenSqliteEventLogStorage(SqliteEventLogStorage):
             self._initialized_dbs.discard(shard)
         engine = _open_engine(self.conn_string_for_shard(shard))
         if shard not in self._initialized_dbs:
-            self._initdb(engine)
+            if not is_current(Path(self.path_for_shard(shard)), "event_logs"):
+                self._initdb(engine)
             self._initialized_dbs.add(shard)
         self._open[shard] = _Open(engine, _inode(self.path_for_shard(shard)), os.getpid())
         while len(self._open) > OPEN_DATABASES:
@@ -125,8 +133,18 @@ class OpenSqliteStorage(DagsterSqliteStorage):
     """Runs, events and schedules under one folder, laid out as Dagster's own; the events through the open log."""
 
     def __init__(self, base_dir: str, inst_data: "ConfigurableClassData | None" = None) -> None:
-        super().__init__(base_dir, inst_data)
-        self._event_log_storage = OpenSqliteEventLogStorage(self._event_log_storage._base_dir)  # noqa: SLF001
+        self.base_dir = base_dir
+        self._inst_data = inst_data
+        self._run_storage = OpenSqliteRunStorage.from_local(_runs_directory(base_dir))
+        self._event_log_storage = OpenSqliteEventLogStorage(_event_logs_directory(base_dir))
+        self._schedule_storage = OpenSqliteScheduleStorage.from_local(_schedule_directory(base_dir))
+        DagsterStorage.__init__(self)
+
+    def dispose(self) -> None:
+        """Closes what is open."""
+        self._run_storage.dispose()
+        self._event_log_storage.dispose()
+        self._schedule_storage.dispose()
 
     @classmethod
     def from_config_value(cls, inst_data: "ConfigurableClassData | None", config_value: Any) -> "OpenSqliteStorage":
