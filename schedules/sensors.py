@@ -3,13 +3,13 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 
 import dagster as dg
 from dagster._core.storage.tags import SENSOR_NAME_TAG
 
 from resources.keys import CONTRACT_CHECK, DRIFT_CHECK, regional_key
 from resources.placement import REGION_TAG
+from resources.settings import settings
 from resources.stale import Books
 from resources.state import is_walked
 from resources.unused import record_unused, warnings_of
@@ -17,6 +17,7 @@ from resources.versions import days_made, days_refused
 from schedules.backfills import PlannedRun, contiguous, landed_range, open_books
 from schedules.jobs import training_keys
 from schedules.requests import turn_of
+from schedules.seen import glance, keep, purge_fruitless_ticks, state_of
 from sinet_pipelines.monitoring.input_drift import drifting_since
 from sinet_pipelines.regions import REGIONS, Region
 from sinet_pipelines.storage.fingerprint import fingerprint
@@ -49,10 +50,15 @@ def landing(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.
     A region whose last arrival is still being taken in waits, so that two runs never write the same day. A request
     whose run failed is made again after a while (`schedules/requests.py`).
     """
-    books = open_books(context)
-    if is_walked(books.home):
-        yield dg.SkipReason(f"`sinet run` is at work in {books.home}; what it leaves is looked at next")
+    home = settings().home
+    if is_walked(home):
+        yield dg.SkipReason(f"`sinet run` is at work in {home}; what it leaves is looked at next")
         return
+    seen = glance(context, home)
+    if seen.reason:
+        yield dg.SkipReason(seen.reason)
+        return
+    books = open_books(context)
     busy = _regions_at_work(context.instance)
     idle = [region for region in REGIONS if region.name not in busy]
     found = [one for region in idle for one in (*_rows(books, region), *_events(books, region))]
@@ -60,32 +66,28 @@ def landing(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.
     waiting = [one for one in found if isinstance(one, str)]
     unused = _warn_of_unused(context, books)
     yield from requests
-    if not requests:
-        yield dg.SkipReason("; ".join(waiting) or _why_nothing(context.instance, books, unused=unused, busy=busy))
+    if requests:
+        return
+    reason = "; ".join(waiting) or _why_nothing(context.instance, books, unused=unused, busy=busy)
+    if not busy and not waiting:
+        keep(context, seen, reason)
+        purge_fruitless_ticks(context.instance)
+    yield dg.SkipReason(reason)
 
 
 def _warn_of_unused(context: dg.SensorEvaluationContext, books: Books) -> int:
     """How many files no table takes rows from; each is warned of once, and again when its folder changed."""
     files = record_unused(context.instance, books.home)
     warnings = warnings_of(files)
-    known = _state(context).get(UNUSED, [])
+    known = state_of(context).get(UNUSED, [])
     fresh = [text for key, text in warnings.items() if key not in known]
     for text in fresh[:WARNINGS_AT_ONCE]:
         context.log.warning(text)
     if len(fresh) > WARNINGS_AT_ONCE:
         context.log.warning(f"and {len(fresh) - WARNINGS_AT_ONCE} folders more with unused files: see `sinet status`")
     if sorted(warnings) != sorted(known):
-        context.update_cursor(json.dumps({**_state(context), UNUSED: sorted(warnings)}))
+        context.update_cursor(json.dumps({**state_of(context), UNUSED: sorted(warnings)}))
     return len({one for found in files.values() for one in found})
-
-
-def _state(context: dg.SensorEvaluationContext) -> dict[str, Any]:
-    """What earlier ticks left in the cursor; nothing where it is none of ours."""
-    try:
-        said = json.loads(context.cursor or "{}")
-    except ValueError:
-        return {}
-    return said if isinstance(said, dict) else {}
 
 
 def _why_nothing(instance: dg.DagsterInstance, books: Books, *, unused: int, busy: set[str]) -> str:
@@ -159,12 +161,17 @@ def drift(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
 
     A training that failed is requested again after an hour, then later and later.
     """
+    home = settings().home
+    if is_walked(home):
+        return dg.SkipReason(f"`sinet run` is at work in {home}; what it leaves is looked at next")
+    seen = glance(context, home)
+    if seen.reason:
+        return dg.SkipReason(seen.reason)
     books = open_books(context)
-    if is_walked(books.home):
-        return dg.SkipReason(f"`sinet run` is at work in {books.home}; what it leaves is looked at next")
     lasting = [(since, region.name) for region in REGIONS if (since := _drifting_since(context.instance, region))]
     days = landed_range(books)
     if not lasting or days is None:
+        keep(context, seen, "no region's newest day has drifted")
         return dg.SkipReason("no region's newest day has drifted")
     asked = dg.RunsFilter(
         tags={SENSOR_NAME_TAG: DRIFT_NAME},
