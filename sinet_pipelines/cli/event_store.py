@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as db
-from dagster._core.storage.base_storage import DagsterStorage
 from dagster._core.storage.event_log.sqlite import sqlite_event_log
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from dagster._core.storage.runs.sqlite import sqlite_run_storage
@@ -138,7 +137,7 @@ class OpenSqliteStorage(DagsterSqliteStorage):
         self._run_storage = OpenSqliteRunStorage.from_local(_runs_directory(base_dir))
         self._event_log_storage = OpenSqliteEventLogStorage(_event_logs_directory(base_dir))
         self._schedule_storage = OpenSqliteScheduleStorage.from_local(_schedule_directory(base_dir))
-        DagsterStorage.__init__(self)
+        super(DagsterSqliteStorage, self).__init__()
 
     def dispose(self) -> None:
         """Closes what is open."""

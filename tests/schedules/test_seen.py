@@ -100,7 +100,7 @@ def test_ticks_that_found_nothing_go_after_an_hour_and_others_stay(tmp_path, mon
     with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
         instance.add_instigator_state(InstigatorState(origin, InstigatorType.SENSOR, InstigatorStatus.RUNNING))
         (state,) = instance.all_instigator_state()
-        for at, status in ((0.0, TickStatus.SKIPPED), (0.0, TickStatus.SUCCESS), (9e12, TickStatus.SKIPPED)):
+        for at, status in ((1.0, TickStatus.SKIPPED), (1.0, TickStatus.SUCCESS), (4e9, TickStatus.SKIPPED)):
             instance.create_tick(
                 TickData(
                     state.instigator_origin_id,
@@ -108,6 +108,8 @@ def test_ticks_that_found_nothing_go_after_an_hour_and_others_stay(tmp_path, mon
                     InstigatorType.SENSOR,
                     status,
                     at,
+                    run_ids=["a"] if status == TickStatus.SUCCESS else [],
+                    skip_reason=None,
                     selector_id=state.selector_id,
                 )
             )

@@ -1,0 +1,68 @@
+"""Runs and schedules in Dagster's own files, on connections that stay open."""
+
+import sqlite3
+from contextlib import closing
+
+import dagster as dg
+import pytest
+from dagster._core.storage.runs.sqlite.sqlite_run_storage import SqliteRunStorage
+
+from sinet_pipelines.cli.run_store import REVISION, OpenSqliteRunStorage, OpenSqliteScheduleStorage, is_current
+
+
+@pytest.fixture
+def instance():
+    with dg.DagsterInstance.ephemeral() as found:
+        yield found
+
+
+@pytest.fixture
+def storage(tmp_path, instance):
+    OpenSqliteRunStorage.from_local(str(tmp_path)).dispose()
+    found = OpenSqliteRunStorage.from_local(str(tmp_path))
+    found.register_instance(instance)
+    yield found
+    found.dispose()
+
+
+def test_the_pinned_dagster_makes_databases_of_the_revision_that_is_expected(tmp_path):
+    OpenSqliteScheduleStorage.from_local(str(tmp_path)).dispose()
+    SqliteRunStorage.from_local(str(tmp_path))
+    assert is_current(tmp_path / "schedules.db", "job_ticks")
+    assert is_current(tmp_path / "runs.db", "runs", "instance_info")
+
+
+def test_dagsters_own_storage_reads_what_the_open_one_wrote(tmp_path, storage, instance):
+    run = dg.DagsterRun(job_name="walk")
+    storage.add_run(run)
+    own = SqliteRunStorage.from_local(str(tmp_path))
+    own.register_instance(instance)
+    assert [one.run_id for one in own.get_runs()] == [run.run_id]
+
+
+def test_one_connection_serves_many_questions(storage):
+    for _ in range(5):
+        assert storage.get_runs() == []
+    assert storage._engine().pool.checkedin() == 1
+
+
+def test_a_database_that_was_replaced_is_opened_anew(tmp_path, storage):
+    storage.add_run(dg.DagsterRun(job_name="walk"))
+    for path in tmp_path.glob("runs.db*"):
+        path.rename(path.with_name(f"old-{path.name}"))
+    OpenSqliteRunStorage.from_local(str(tmp_path)).dispose()
+    assert storage.get_runs() == []
+
+
+def test_a_database_of_another_revision_or_none_is_left_to_dagster(tmp_path, storage):
+    path = tmp_path / "runs.db"
+    assert is_current(path, "runs")
+    assert not is_current(path, "no_such_table")
+    with closing(sqlite3.connect(path)) as opened:
+        opened.execute("UPDATE alembic_version SET version_num = 'older'")
+        opened.commit()
+    assert not is_current(path)
+    assert REVISION != "older"
+    (tmp_path / "garbage.db").write_bytes(b"no database" * 100)
+    assert not is_current(tmp_path / "garbage.db")
+    assert not is_current(tmp_path / "missing.db")
