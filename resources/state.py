@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import dagster as dg
@@ -11,7 +11,7 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 
 from resources.placement import HARDWARE_TAG, REGION_TAG
 from resources.stale import Books
-from resources.versions import GAP_TAG, days_refused
+from resources.versions import GAP_TAG, refusals
 from sinet_pipelines.ingestion.landing import LandingZone
 from sinet_pipelines.storage.locks import RUN_LOCK, is_held
 
@@ -33,6 +33,8 @@ class AssetState:
         missing: landed days that are neither.
         checks: name and whether it passed, of every check that ran.
         failed_days: landed days whose newest check failed, made before or not.
+        made_at: when it was last materialised, UTC; None for never.
+        failures: what each failed check found, of each day that failed it.
     """
 
     key: str
@@ -45,6 +47,23 @@ class AssetState:
     missing: int = 0
     checks: Mapping[str, bool] = field(default_factory=dict)
     failed_days: Sequence[date] = ()
+    made_at: datetime | None = None
+    failures: Sequence["Failure"] = ()
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A check that failed.
+
+    Attributes:
+        check: its name.
+        day: the day that failed it; None where the whole asset did.
+        reason: what was found; empty where the check recorded none.
+    """
+
+    check: str
+    day: date | None
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -53,11 +72,18 @@ class _Days:
 
     landed: frozenset[date]
     made: frozenset[date]
-    refused: Mapping[str, frozenset[date]]
+    refused: Mapping[str, Mapping[date, str]]
+
+    @property
+    def failures(self) -> list[Failure]:
+        """What each check found of each day that failed it."""
+        return [
+            Failure(name, day, reason) for name, days in self.refused.items() for day, reason in sorted(days.items())
+        ]
 
     @property
     def failed(self) -> frozenset[date]:
-        return frozenset().union(*self.refused.values())
+        return frozenset[date]().union(*self.refused.values())
 
     @property
     def state(self) -> str:
@@ -94,12 +120,18 @@ def _state_of(books: Books, key: dg.AssetKey, *, is_running: bool) -> AssetState
         "group": node.group_name or "",
         "region": node.tags.get(REGION_TAG, ""),
         "hardware": node.tags.get(HARDWARE_TAG, ""),
+        "made_at": _made_at(instance, key),
     }
     if not node.is_partitioned:
         outcomes = {check.name: _newest_check(instance, check) for check in checks}
-        passed = {name: outcome for name, outcome in outcomes.items() if outcome is not None}
+        passed = {name: outcome.passed for name, outcome in outcomes.items() if outcome is not None}
+        failures = [
+            Failure(name, None, outcome.description or "")
+            for name, outcome in outcomes.items()
+            if outcome is not None and not outcome.passed
+        ]
         state = "running" if is_running else _state_without_days(books, key)
-        return AssetState(**said, state=state, checks=passed)
+        return AssetState(**said, state=state, checks=passed, failures=failures)
     found = LandingZone(home / "landing").days(key.path[0])
     landed = frozenset(day for day in found if node.partitions_def and node.partitions_def.has_partition_key(str(day)))
     days = _days(books, key, landed=landed, checks=sorted(c.name for c in checks))
@@ -111,11 +143,19 @@ def _state_of(books: Books, key: dg.AssetKey, *, is_running: bool) -> AssetState
         missing=len(days.landed - days.made - days.failed),
         checks=days.checks,
         failed_days=sorted(days.failed),
+        failures=days.failures,
     )
 
 
 def _days(books: Books, key: dg.AssetKey, *, landed: frozenset[date], checks: Sequence[str]) -> _Days:
-    refused = {name: landed.intersection(days_refused(books.instance, key, name)) for name in checks}
+    refused = {
+        name: {
+            day: evaluation.description or ""
+            for day, evaluation in refusals(books.instance, key, name).items()
+            if day in landed
+        }
+        for name in checks
+    }
     made = {day for day, tags in books.kept.days(key).items() if GAP_TAG not in tags}
     return _Days(landed, landed.intersection(made), refused)
 
@@ -133,11 +173,18 @@ def _state_without_days(books: Books, key: dg.AssetKey) -> str:
     return "done" if books.kept.event(key) is not None else "missing"
 
 
-def _newest_check(instance: dg.DagsterInstance, check: dg.AssetCheckKey) -> bool | None:
-    records = instance.event_log_storage.get_asset_check_execution_history(check, limit=1)
-    if not records or records[0].status == AssetCheckExecutionRecordStatus.PLANNED:
-        return None
-    return records[0].status == AssetCheckExecutionRecordStatus.SUCCEEDED
+def _made_at(instance: dg.DagsterInstance, key: dg.AssetKey) -> datetime | None:
+    event = instance.get_latest_materialization_event(key)
+    return None if event is None else datetime.fromtimestamp(event.timestamp, UTC)
+
+
+def _newest_check(instance: dg.DagsterInstance, check: dg.AssetCheckKey) -> dg.AssetCheckEvaluation | None:
+    """The newest result of a check, None for one that never ran or that runs now."""
+    for record in instance.event_log_storage.get_asset_check_execution_history(check, limit=1):
+        event = record.event.dagster_event if record.event else None
+        if record.status != AssetCheckExecutionRecordStatus.PLANNED and event is not None:
+            return event.asset_check_evaluation_data
+    return None
 
 
 def _running(instance: dg.DagsterInstance) -> set[dg.AssetKey]:

@@ -94,11 +94,15 @@ def ui(
 
 
 @app.command()
-def stop(home: Home = None, as_json: Json = False) -> None:
+def stop(
+    home: Home = None,
+    pages: Annotated[bool, typer.Option("--pages", help="end the pages and the daemon alone")] = False,
+    as_json: Json = False,
+) -> None:
     """End what run, ui and serve started."""
     from sinet_pipelines.cli.ui import stop_all
 
-    stop_all(home=home, as_json=as_json)
+    stop_all(home=home, as_json=as_json, pages_only=pages)
 
 
 @app.command()

@@ -16,6 +16,7 @@ from sinet_pipelines.errors import FailedError, UsageError
 from sinet_pipelines.escaping import for_terminal
 from sinet_pipelines.ingestion.cmapss import find_subsets
 from sinet_pipelines.storage.layout import home_name
+from sinet_pipelines.storage.logs import rotate
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
@@ -64,6 +65,7 @@ def run_walk(
         enter(root, folder)
         make_current(folder)
         mended = mend_state(folder)
+        rotate(folder / "run.log")
         with remembered(folder / CACHE / "drops.json"), quiet(folder / "run.log") as console:
             for sentence in mended:
                 console.print(sentence)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sinet_pipelines.monitoring.row_account import RowAccount
     from sinet_pipelines.storage.tables import TableStore
 
+SHOWN_DAYS = 3  # of a check that failed on many days
 SHOWN_FILES = 20  # unused files shown in the table
 COLOURS = {"done": "green", "partial": "yellow", "failed": "red", "missing": "dim", "running": "cyan"}
 
@@ -33,6 +34,7 @@ def show_status(*, home: Path | None, project: Path | None, as_json: bool) -> No
     console = Terminal()
     console.print(f"home {facts['home']}  fleet {facts['fleet']}{' (simulated)' if facts['simulated'] else ''}")
     console.print(_assets_table(facts["assets"]))
+    _print_failures(console, facts["assets"])
     console.print(_rows_line(facts["rows"]))
     for region, rows in facts["unknown_regions"].items():
         console.print(
@@ -155,6 +157,11 @@ def _asset(state: Any) -> dict[str, Any]:
         "state": state.state,
         "partitions": {"done": state.done, "failed": state.failed, "missing": state.missing},
         "checks": [{"name": name, "passed": passed} for name, passed in state.checks.items()],
+        "made_at": state.made_at.isoformat(timespec="seconds") if state.made_at else None,
+        "failures": [
+            {"check": one.check, "day": str(one.day) if one.day else None, "reason": one.reason}
+            for one in state.failures
+        ],
     }
 
 
@@ -165,8 +172,8 @@ def short_name(asset: dict[str, Any]) -> str:
 
 def _assets_table(assets: list[dict[str, Any]]) -> Table:
     table = Table(box=None, pad_edge=False)
-    for heading in ("asset", "group", "region", "hardware", "state", "days", "checks"):
-        table.add_column(heading)
+    for heading in ("asset", "group", "region", "hardware", "state", "made (UTC)", "days", "checks"):
+        table.add_column(heading, no_wrap=heading != "checks")
     for asset in assets:
         days = asset["partitions"]
         counts = f"{days['done']} done" + "".join(
@@ -179,10 +186,27 @@ def _assets_table(assets: list[dict[str, Any]]) -> Table:
             asset["region"],
             asset["hardware"],
             coloured(asset["state"], COLOURS[asset["state"]]),
+            (asset["made_at"] or "")[:16].replace("T", " "),
             counts if any(days.values()) else "",
             coloured(f"{', '.join(failing)} failed", "red") if failing else ("passed" if asset["checks"] else ""),
         )
     return table
+
+
+def _print_failures(console: Terminal, assets: list[dict[str, Any]]) -> None:
+    """A line for each failed check and day: what was found; the newest days of a check that failed on many."""
+    for asset in assets:
+        by_check: dict[str, list[dict[str, Any]]] = {}
+        for failure in asset["failures"]:
+            by_check.setdefault(failure["check"], []).append(failure)
+        for check, failures in by_check.items():
+            for failure in failures[-SHOWN_DAYS:]:
+                day = f" on {failure['day']}" if failure["day"] else ""
+                reason = failure["reason"] or "no reason was recorded; the check's page shows its figures"
+                console.print(Text(f"failed: {asset['asset']} {check}{day}: {reason}", "red"))
+            if len(failures) > SHOWN_DAYS:
+                more = len(failures) - SHOWN_DAYS
+                console.print(Text(f"failed: {asset['asset']} {check} on {more} earlier days: `--json` lists all"))
 
 
 def _unused_table(files: list[dict[str, str]]) -> Table:

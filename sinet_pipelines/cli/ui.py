@@ -15,6 +15,7 @@ import psutil
 from sinet_pipelines.cli.home import current_home, find_project, state_folder
 from sinet_pipelines.errors import BusyError, FailedError
 from sinet_pipelines.escaping import for_terminal
+from sinet_pipelines.storage.logs import rotate
 
 LOOPBACK = "127.0.0.1"
 GUARDED = "sinet_pipelines.cli.dagster_pages"
@@ -46,7 +47,17 @@ def open_pages(*, home: Path | None, project: Path | None, port: int, mlflow_por
     environment = {**os.environ, **_PAGES, "SINET_TRACKING_URL": tracking_url}
     commands = {
         "mlflow": [*_python("mlflow"), "server", *_mlflow_options(folder, mlflow_port)],
-        "dagster": [*_python(GUARDED), "dev", "-w", str(root / "workspace.yaml"), "-h", LOOPBACK, "-p", str(port)],
+        "dagster": [
+            *_python(GUARDED),
+            "dev",
+            "-w",
+            str(root / "workspace.yaml"),
+            "-h",
+            LOOPBACK,
+            "-p",
+            str(port),
+            *_QUIET,
+        ],
     }
     started = {name: _start(command, folder / f"{name}.log", environment) for name, command in commands.items()}
     _write_record(folder, started)
@@ -56,22 +67,26 @@ def open_pages(*, home: Path | None, project: Path | None, port: int, mlflow_por
         print(for_terminal(f"Dagster http://{LOOPBACK}:{port}    MLflow http://{LOOPBACK}:{mlflow_port}"))
         print("ctrl-c here, or `sinet stop` elsewhere, ends both")
         while all(process.poll() is None for process in started.values()):
+            for name in started:
+                rotate(folder / f"{name}.log")
             time.sleep(0.5)
     finally:
         _end_recorded(folder)
 
 
-def stop_all(*, home: Path | None, as_json: bool) -> None:
-    """Ends the pages and model servers of a home, by process id."""
+def stop_all(*, home: Path | None, as_json: bool, pages_only: bool = False) -> None:
+    """Ends the pages and model servers of a home, by process id; with `pages_only` the model servers go on."""
     from sinet_pipelines.deployment.endpoint import endpoint_folders
     from sinet_pipelines.deployment.process import stop_servers
 
     folder = current_home(home)
     pages = _end_recorded(folder)
-    servers = sum(stop_servers(endpoint) for endpoint in endpoint_folders(folder))
+    servers = 0 if pages_only else sum(stop_servers(endpoint) for endpoint in endpoint_folders(folder))
     if as_json:
         json.dump({"home": str(folder), "pages": pages, "servers": servers}, sys.stdout)
         sys.stdout.write("\n")
+    elif pages_only:
+        print(for_terminal(f"ended {pages} page servers of {folder}; its model servers go on"))
     else:
         print(for_terminal(f"ended {pages} page servers and {servers} model servers of {folder}"))
         for other in _other_homes_at_work(folder):
@@ -88,6 +103,11 @@ def _other_homes_at_work(home: Path) -> list[Path]:
 
 def _python(module: str) -> list[str]:
     return [sys.executable, "-W", "ignore", "-m", module]
+
+
+def _dagster_options(port: int) -> list[str]:
+    # at the default level each tick of each sensor is a line: 7 MB a day
+    return ["-h", LOOPBACK, "-p", str(port), "--log-level", "warning"]
 
 
 def _mlflow_options(home: Path, port: int) -> list[str]:

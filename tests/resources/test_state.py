@@ -1,7 +1,7 @@
 """What an asset's state is said to be: done, partial, failed, missing or running, by its landed days and checks."""
 
 import fcntl
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cache
 
 import dagster as dg
@@ -9,7 +9,7 @@ import pytest
 from dagster._core.events import DagsterEvent, DagsterEventType
 
 from resources.placement import bind
-from resources.state import is_walked, states
+from resources.state import Failure, is_walked, states
 from sinet_pipelines.ingestion.landing import LandingZone
 from sinet_pipelines.regions import EAST
 from sinet_pipelines.schemas.contract import DataClass
@@ -69,10 +69,12 @@ def make(instance, key, *days):
         instance.report_runless_asset_event(event)
 
 
-def judge(instance, key, check, *, passed, day=None):
+def judge(instance, key, check, *, passed, day=None, reason=None):
     run = begin(instance, [key])
     partition = str(day) if day else None
-    said = dg.AssetCheckEvaluation(asset_key=key, check_name=check, passed=passed, partition=partition, metadata={})
+    said = dg.AssetCheckEvaluation(
+        asset_key=key, check_name=check, passed=passed, partition=partition, metadata={}, description=reason
+    )
     event = DagsterEvent(DagsterEventType.ASSET_CHECK_EVALUATION.value, "any", event_specific_data=said)
     instance.report_dagster_event(event, run.run_id)
     instance.report_dagster_event(DagsterEvent(DagsterEventType.RUN_SUCCESS.value, "any"), run.run_id)
@@ -154,3 +156,23 @@ def test_a_home_is_walked_while_its_lock_is_held(tmp_path):
 
 def test_the_landed_days_of_this_home_are_the_three(home):
     assert LandingZone(home / "landing").days("EAST") == DAYS
+
+
+def test_a_failed_check_says_of_which_day_and_why_and_a_passed_one_nothing(look, instance):
+    judge(instance, ROWS, "holds", passed=False, day=DAYS[1], reason="half of it is kelvin")
+    judge(instance, ROWS, "holds", passed=False, day=DAYS[0], reason="then")
+    judge(instance, ROWS, "holds", passed=True, day=DAYS[0])
+    judge(instance, MODEL, "agrees", passed=False, reason="worse")
+    rows, model = look()
+    assert rows.failures == [Failure("holds", DAYS[1], "half of it is kelvin")]
+    assert model.failures == [Failure("agrees", None, "worse")]
+    judge(instance, MODEL, "agrees", passed=True)
+    assert look()[1].failures == []
+
+
+def test_when_an_asset_was_last_made_is_known(look, instance):
+    assert [state.made_at for state in look()] == [None, None]
+    before = datetime.now(UTC)
+    make(instance, MODEL)
+    assert before - timedelta(seconds=1) <= look()[1].made_at <= datetime.now(UTC)
+    assert look()[0].made_at is None

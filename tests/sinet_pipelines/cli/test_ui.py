@@ -66,6 +66,19 @@ def test_stop_ends_the_pages_and_their_children(landed_home, family, capsys):
     assert not (landed_home / "pages.json").exists()
 
 
+def test_stop_of_the_pages_leaves_the_model_servers(landed_home, family, capsys, monkeypatch):
+    import sinet_pipelines.deployment.process as process
+
+    def end(folder):
+        raise AssertionError(f"the server of {folder} was ended")
+
+    monkeypatch.setattr(process, "stop_servers", end)
+    (landed_home / "serving" / "WEST").mkdir(parents=True)
+    remember(landed_home, family)
+    stop_all(home=landed_home, as_json=True, pages_only=True)
+    assert json.loads(capsys.readouterr().out) == {"home": str(landed_home), "pages": 1, "servers": 0}
+
+
 def test_stop_leaves_a_stranger_that_has_the_number_of_a_page(landed_home, capsys):
     record = {"dagster": {"pid": os.getpid(), "started": psutil.Process().create_time() - 3600}}
     (landed_home / "pages.json").write_text(json.dumps(record))
