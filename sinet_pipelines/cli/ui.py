@@ -47,17 +47,7 @@ def open_pages(*, home: Path | None, project: Path | None, port: int, mlflow_por
     environment = {**os.environ, **_PAGES, "SINET_TRACKING_URL": tracking_url}
     commands = {
         "mlflow": [*_python("mlflow"), "server", *_mlflow_options(folder, mlflow_port)],
-        "dagster": [
-            *_python(GUARDED),
-            "dev",
-            "-w",
-            str(root / "workspace.yaml"),
-            "-h",
-            LOOPBACK,
-            "-p",
-            str(port),
-            *_QUIET,
-        ],
+        "dagster": [*_python(GUARDED), "dev", "-w", str(root / "workspace.yaml"), *_dagster_options(port)],
     }
     started = {name: _start(command, folder / f"{name}.log", environment) for name, command in commands.items()}
     _write_record(folder, started)

@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from sinet_pipelines.cli.ui import open_pages, stop_all
+from sinet_pipelines.deployment.endpoint import LOCK_FILE, SERVING_FOLDER
 from sinet_pipelines.errors import BusyError
 
 
@@ -73,7 +74,11 @@ def test_stop_of_the_pages_leaves_the_model_servers(landed_home, family, capsys,
         raise AssertionError(f"the server of {folder} was ended")
 
     monkeypatch.setattr(process, "stop_servers", end)
-    (landed_home / "serving" / "WEST").mkdir(parents=True)
+    endpoint = landed_home / SERVING_FOLDER / "WEST" / "model"
+    endpoint.mkdir(parents=True)
+    (endpoint / LOCK_FILE).touch()
+    with pytest.raises(AssertionError, match="was ended"):
+        stop_all(home=landed_home, as_json=True)
     remember(landed_home, family)
     stop_all(home=landed_home, as_json=True, pages_only=True)
     assert json.loads(capsys.readouterr().out) == {"home": str(landed_home), "pages": 1, "servers": 0}
