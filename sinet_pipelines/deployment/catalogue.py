@@ -89,6 +89,10 @@ class Catalogue:
         """
         return tuple(self._of(model).versions)
 
+    def defaults(self) -> tuple[ServedModel, ...]:
+        """The default version of every loaded model."""
+        return tuple(loaded.default for loaded in self._loaded.values())
+
     @property
     def is_ready(self) -> bool:
         """Whether the versions this server was started for answer."""

@@ -96,6 +96,7 @@ class ServerOptions:
         folder: endpoint's folder; empty for a server that reports to nobody, as in a container.
         name: of the endpoint.
         region: where it serves.
+        hosts: names under which it may be asked, beside loopback's and `host`: separated by commas; `*` allows any.
         orphan_s: it ends itself when `current.json` has not named it for so long.
     """
 
@@ -110,6 +111,7 @@ class ServerOptions:
     folder: str = ""
     name: str = ""
     region: str = ""
+    hosts: str = ""
     orphan_s: float = 60.0
 
     def arguments(self) -> list[str]:

@@ -5,6 +5,8 @@ and not by gRPC, since bytes that are no message are the client's mistake (INVAL
 """
 
 import asyncio
+import math
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import Executor
 from typing import Any
@@ -12,13 +14,16 @@ from typing import Any
 import grpc
 import numpy as np
 from google.protobuf.message import DecodeError, Message
+from grpc_health.v1 import health_pb2
 from numpy.typing import NDArray
 from tritonclient.grpc import service_pb2 as pb
 
 from sinet_pipelines.deployment import metadata
+from sinet_pipelines.deployment.bodies import BODY_LIMIT_BYTES
 from sinet_pipelines.deployment.catalogue import Catalogue
-from sinet_pipelines.deployment.http_server import BODY_LIMIT_BYTES, INLINE_BYTES
+from sinet_pipelines.deployment.http_server import INLINE_BYTES, ForbiddenError, require_control
 from sinet_pipelines.deployment.model import ServedModel
+from sinet_pipelines.deployment.request_log import RequestLog
 from sinet_pipelines.deployment.tensors import (
     DTYPES,
     TensorSpec,
@@ -30,9 +35,19 @@ from sinet_pipelines.deployment.tensors import (
     to_raw,
     whole_numbers,
 )
+from sinet_pipelines.deployment.wire import INFER_REQUEST, count_fields
 from sinet_pipelines.errors import BusyError, ModelNotFoundError, ServingError, SinetError, UsageError
 
 SERVICE = "inference.GRPCInferenceService"
+HEALTH_SERVICE = "grpc.health.v1.Health"
+WATCH_S = 1.0  # between two looks of a health stream
+CALLS_AT_ONCE = 256  # beyond, a call is answered RESOURCE_EXHAUSTED
+LARGE_BYTES = (
+    256 * 1024
+)  # from here on a message is looked at before it is parsed: its fields may take 50 times as much
+MAX_FIELDS = 4096  # of such a message; a request has about twenty
+SPARE_BYTES = 1024**2  # of a message, beside the raw rows of a full batch
+_CONTROL = ("RepositoryModelLoad", "RepositoryModelUnload")
 _CONTENTS = {
     "BOOL": "bool_contents",
     "INT8": "int_contents",
@@ -49,7 +64,15 @@ _CONTENTS = {
 }  # FP16 has no field of its own and travels raw
 
 
-def make_server(catalogue: Catalogue, *, host: str, port: int, workers: Executor) -> tuple[grpc.aio.Server, int]:
+def make_server(
+    catalogue: Catalogue,
+    *,
+    host: str,
+    port: int,
+    workers: Executor,
+    log: RequestLog | None = None,
+    control_token: str = "",
+) -> tuple[grpc.aio.Server, int]:
     """A gRPC server that is bound but not started, and its port.
 
     Raises:
@@ -57,12 +80,17 @@ def make_server(catalogue: Catalogue, *, host: str, port: int, workers: Executor
     """
     options = [
         ("grpc.so_reuseport", 0),  # by default a second server shares the port silently
-        ("grpc.max_receive_message_length", BODY_LIMIT_BYTES),
+        ("grpc.max_receive_message_length", message_limit(catalogue)),
         ("grpc.max_send_message_length", BODY_LIMIT_BYTES),
+        ("grpc.max_metadata_size", 16 * 1024),
     ]
-    server = grpc.aio.server(options=options)
-    service = GrpcService(catalogue, workers=workers)
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, service.handlers()),))
+    server = grpc.aio.server(options=options, maximum_concurrent_rpcs=CALLS_AT_ONCE)
+    service = GrpcService(catalogue, workers=workers, log=log, control_token=control_token)
+    handlers = [
+        grpc.method_handlers_generic_handler(SERVICE, service.handlers()),
+        grpc.method_handlers_generic_handler(HEALTH_SERVICE, service.health_handlers()),
+    ]
+    server.add_generic_rpc_handlers(tuple(handlers))
     address = f"[{host}]" if ":" in host else host
     try:
         return server, server.add_insecure_port(f"{address}:{port}")
@@ -70,12 +98,35 @@ def make_server(catalogue: Catalogue, *, host: str, port: int, workers: Executor
         raise BusyError(f"port {port} for gRPC is taken; end who holds it or choose another --grpc-port") from error
 
 
+def message_limit(catalogue: Catalogue) -> int:
+    """Bytes of the largest message that a loaded model can need: a full batch of raw rows, and some to spare.
+
+    gRPC parses a message before anybody looks at it, so the limit is as low as the models allow; at most that of HTTP.
+    """
+    sizes = [_batch_bytes(model) for model in catalogue.defaults()]
+    return min(BODY_LIMIT_BYTES, max(sizes, default=BODY_LIMIT_BYTES) + SPARE_BYTES)
+
+
+def _batch_bytes(model: ServedModel) -> int:
+    """Bytes of the inputs of a full batch; the limit of HTTP where a size is open."""
+    inner = [size for spec in model.inputs.values() for size in spec.shape[1:]]
+    is_open = not model.max_batch or -1 in inner or any(spec.datatype == "BYTES" for spec in model.inputs.values())
+    if is_open:
+        return BODY_LIMIT_BYTES
+    rows = [math.prod(spec.shape[1:]) * DTYPES[spec.datatype].itemsize for spec in model.inputs.values()]
+    return model.max_batch * sum(rows)
+
+
 class GrpcService:
     """What this server answers over gRPC."""
 
-    def __init__(self, catalogue: Catalogue, *, workers: Executor) -> None:
+    def __init__(
+        self, catalogue: Catalogue, *, workers: Executor, log: RequestLog | None = None, control_token: str = ""
+    ) -> None:
         self._catalogue = catalogue
         self._workers = workers
+        self._log = log
+        self._control_token = control_token.encode()
 
     def handlers(self) -> Mapping[str, grpc.RpcMethodHandler]:
         """Method name -> handler; a method that is not here is answered UNIMPLEMENTED by gRPC itself."""
@@ -91,22 +142,96 @@ class GrpcService:
             "RepositoryModelLoad": (pb.RepositoryModelLoadRequest, self._load),
             "RepositoryModelUnload": (pb.RepositoryModelUnloadRequest, self._unload),
         }
-        handlers = {name: grpc.unary_unary_rpc_method_handler(self._unary(*row)) for name, row in unary.items()}
+        handlers = {
+            name: grpc.unary_unary_rpc_method_handler(self._unary(name, *row, is_control=name in _CONTROL))
+            for name, row in unary.items()
+        }
         return handlers | {"ModelStreamInfer": grpc.stream_stream_rpc_method_handler(self._stream)}
 
-    def _unary(self, request_type: type[Message], answer: Callable[[Any], Message]) -> Callable[..., Any]:
+    def health_handlers(self) -> Mapping[str, grpc.RpcMethodHandler]:
+        """The health protocol of gRPC (grpc.health.v1), as Kubernetes probes speak it."""
+        check = self._unary("Check", health_pb2.HealthCheckRequest, self._health)
+        return {
+            "Check": grpc.unary_unary_rpc_method_handler(check),
+            "Watch": grpc.unary_stream_rpc_method_handler(self._watch_health),
+        }
+
+    def _health(self, request: Any) -> Message:
+        """Of the server, of the inference service, or of a model by its name.
+
+        Raises:
+            ModelNotFoundError: no service has this name.
+        """
+        if request.service in ("", SERVICE, HEALTH_SERVICE):
+            is_serving = self._catalogue.is_ready
+        else:
+            self._catalogue.find(request.service)
+            is_serving = True
+        status = health_pb2.HealthCheckResponse
+        return status(status=status.SERVING if is_serving else status.NOT_SERVING)
+
+    async def _watch_health(self, message: bytes, _: grpc.aio.ServicerContext) -> AsyncIterator[bytes]:
+        """The state now and whenever it changes; of a service that is not there, SERVICE_UNKNOWN."""
+        last = None
+        while True:
+            try:
+                now, _request = _answer_raw(health_pb2.HealthCheckRequest, self._health, message)
+            except SinetError:
+                unknown = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
+                now = health_pb2.HealthCheckResponse(status=unknown).SerializeToString()
+            if now != last:
+                yield now
+                last = now
+            await asyncio.sleep(WATCH_S)
+
+    def _unary(
+        self,
+        name: str,
+        request_type: type[Message],
+        answer: Callable[[Any], Message],
+        *,
+        is_control: bool = False,
+    ) -> Callable[..., Any]:
         """A handler of raw messages: parse, answer, and every mistake of the client's as its status."""
 
         async def handle(message: bytes, context: grpc.aio.ServicerContext) -> bytes:
+            started = time.perf_counter()
             try:
-                return await self._in_turn(request_type, answer, message)
+                if is_control:
+                    self._require_control(context)
+                raw, request = await self._in_turn(request_type, answer, message)
             except SinetError as error:
-                await context.abort(_status_of(error), str(error))
+                status = grpc.StatusCode.PERMISSION_DENIED if isinstance(error, ForbiddenError) else _status_of(error)
+                self._note(name, status.name, started)
+                await context.abort(status, str(error))
                 raise  # abort has raised; this is for readers and type checkers
+            self._note(name, "OK", started, request)
+            return raw
 
         return handle
 
-    async def _in_turn(self, request_type: type[Message], answer: Callable[[Any], Message], message: bytes) -> bytes:
+    def _require_control(self, context: grpc.aio.ServicerContext) -> None:
+        sent = dict(context.invocation_metadata() or ())
+        authorization = sent.get("authorization")
+        require_control(self._control_token, None if authorization is None else str(authorization).encode())
+
+    def _note(self, name: str, status: str, started: float, request: Any = None) -> None:
+        if self._log is None:
+            return
+        model = version = ""
+        if isinstance(request, pb.ModelInferRequest):
+            model, version = request.model_name, request.model_version or self._default_version(request.model_name)
+        self._log.add("grpc", name, status, time.perf_counter() - started, model=model, version=version)
+
+    def _default_version(self, model: str) -> str:
+        try:
+            return self._catalogue.find(model).version
+        except ModelNotFoundError:  # unloaded since it answered
+            return ""
+
+    async def _in_turn(
+        self, request_type: type[Message], answer: Callable[[Any], Message], message: bytes
+    ) -> tuple[bytes, Message]:
         """Short work at once; long work, and loads, on a worker, so that others are answered meanwhile."""
         if len(message) <= INLINE_BYTES and request_type is not pb.RepositoryModelLoadRequest:
             return _answer_raw(request_type, answer, message)
@@ -116,12 +241,15 @@ class GrpcService:
     async def _stream(self, messages: AsyncIterator[bytes], _: grpc.aio.ServicerContext) -> AsyncIterator[bytes]:
         """One answer a question; a wrong question is answered by a message and the stream goes on, as Triton's does."""
         async for message in messages:
+            started = time.perf_counter()
             try:
-                raw = await self._in_turn(pb.ModelInferRequest, self._infer, message)
+                raw, request = await self._in_turn(pb.ModelInferRequest, self._infer, message)
+                self._note("ModelStreamInfer", "OK", started, request)
                 yield pb.ModelStreamInferResponse(
                     infer_response=pb.ModelInferResponse.FromString(raw)
                 ).SerializeToString()
             except SinetError as error:
+                self._note("ModelStreamInfer", _status_of(error).name, started)
                 yield pb.ModelStreamInferResponse(error_message=str(error)).SerializeToString()
 
     def _server_ready(self, _: Message) -> Message:
@@ -170,12 +298,18 @@ class GrpcService:
         return response
 
 
-def _answer_raw(request_type: type[Message], answer: Callable[[Any], Message], message: bytes) -> bytes:
+def _answer_raw(request_type: type[Message], answer: Callable[[Any], Message], message: bytes) -> tuple[bytes, Message]:
+    """The answer's bytes, and the request they answer."""
+    if len(message) > LARGE_BYTES:
+        if request_type is not pb.ModelInferRequest:
+            raise UsageError(f"{len(message)} bytes for a {request_type.DESCRIPTOR.name} (allowed: {LARGE_BYTES})")
+        if count_fields(message, INFER_REQUEST, at_most=MAX_FIELDS) > MAX_FIELDS:
+            raise UsageError(f"the message has more than {MAX_FIELDS} fields; send rows raw, in raw_input_contents")
     try:
         request = request_type.FromString(message)
     except DecodeError as error:
         raise UsageError(f"the message is no {request_type.DESCRIPTOR.name}: {error}; send one") from error
-    return answer(request).SerializeToString()
+    return answer(request).SerializeToString(), request
 
 
 def _inputs(model: ServedModel, request: Any) -> dict[str, NDArray]:
@@ -200,6 +334,10 @@ def _typed(tensor: Any, spec: TensorSpec, shape: tuple[int, ...]) -> NDArray:
     if spec.datatype not in _CONTENTS:
         raise UsageError(f"{spec.datatype} of {spec.name!r} has no field in contents; send it in raw_input_contents")
     values = getattr(tensor.contents, _CONTENTS[spec.datatype])
+    if len(values) != math.prod(shape):
+        raise UsageError(
+            f"{len(values)} values for {spec.name!r} (allowed: {math.prod(shape)} for its shape); send those"
+        )
     if spec.datatype == "BYTES":
         return from_json(list(values), spec, shape)
     if DTYPES[spec.datatype].kind in "iu":

@@ -5,13 +5,18 @@
     POST /v2/models/<model>[/versions/<version>]/infer
     POST /v2/repository/index, /v2/repository/models/<model>/load | /unload
 
-Errors are `{"error": ...}`: 400 what was sent is wrong or a published model is broken, 403 a browser's page asks,
-404 no such model or path, 405 another method, 413 too much. No framework and no validation library: a request costs its
-parsing and nothing more.
+HEAD is answered as GET. Bodies may come as gzip or deflate. Models are loaded and unloaded only with the server's
+control token (`SINET_SERVE_TOKEN`) as `Authorization: Bearer`. Errors are `{"error": ...}`: 400 what was sent is wrong
+or a published model is broken, 403 a browser's page or somebody without the token asks, 404 no such model or path, 405
+another method, 413 too much, 415 another encoding, 421 another host, 503 too many large bodies at once;
+`http_protocol.py` adds 408, 431 and 503. No framework and no validation library: a request costs its parsing alone.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+import hmac
+import ipaddress
+import time
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from dataclasses import asdict
 from functools import partial
@@ -20,14 +25,24 @@ from typing import Any
 import orjson
 
 from sinet_pipelines.deployment import metadata
+from sinet_pipelines.deployment.bodies import (
+    ENCODINGS,
+    BodyReader,
+    ClientGoneError,
+    CrowdedError,
+    Headers,
+    TooLargeError,
+    UnknownEncodingError,
+    header,
+    inflated,
+)
 from sinet_pipelines.deployment.catalogue import Catalogue
 from sinet_pipelines.deployment.protocol import HEADER_LENGTH, RequestReader, write_response
+from sinet_pipelines.deployment.request_log import RequestLog
 from sinet_pipelines.errors import ModelNotFoundError, ServingError, UsageError
 
-BODY_LIMIT_BYTES = 32 * 1024**2  # 1,024 rows are 4 MB raw and about 20 MB as JSON
 INLINE_BYTES = 128 * 1024  # up to 34 raw rows answer in about a millisecond; longer work leaves the loop to others
 
-Headers = list[tuple[bytes, bytes]]
 Response = tuple[int, Headers, bytes]
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -36,35 +51,77 @@ Answer = Callable[[Headers, bytes], Response]
 
 _JSON = (b"content-type", b"application/json")
 _BINARY = (b"content-type", b"application/octet-stream")
+_CLOSE = (b"connection", b"close")
+_KNOWN_HOSTS = 64  # values of Host that are remembered as allowed
 
 
 class HttpApplication:
-    """ASGI: what this server answers over HTTP."""
+    """ASGI: what this server answers over HTTP.
 
-    def __init__(self, catalogue: Catalogue, *, token: str, workers: Executor) -> None:
+    Attributes:
+        is_draining: set when the server ends: every answer then also ends its connection, so that no client sends its
+            next request into a connection that is being closed.
+    """
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        *,
+        token: str,
+        workers: Executor,
+        log: RequestLog | None = None,
+        hosts: frozenset[str] = frozenset(),
+        control_token: str = "",
+    ) -> None:
+        """Answers from a catalogue.
+
+        Args:
+            catalogue: of models.
+            token: of this server, by which its starter knows it.
+            workers: for long requests and for loads.
+            log: of requests.
+            hosts: names under which it may be asked beside loopback; `*` allows any.
+            control_token: with which models may be loaded and unloaded; empty where nobody may.
+        """
         self._catalogue = catalogue
         self._token = token
         self._workers = workers
+        self._log = log
+        self._hosts = hosts
+        self._control_token = control_token.encode()
+        self._known_hosts: set[bytes] = set()
         self._reader = RequestReader()
+        self._bodies = BodyReader()
+        self.is_draining = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Reads one request, answers it."""
-        body = await _read_body(scope["headers"], receive)
-        if body is None:
-            response = _error(413, f"the body is larger than {BODY_LIMIT_BYTES} bytes; send the rows in parts")
-        else:
-            response = await self._answer(scope, body)
+        started = time.perf_counter()
+        try:
+            response = await self._answer(scope, await self._bodies.read(scope["headers"], receive))
+        except TooLargeError as error:
+            response = _error(413, str(error))
+        except CrowdedError as error:
+            response = _error(503, str(error))
+            response[1].append((b"retry-after", b"1"))
+        except ClientGoneError as error:
+            response = _error(400, str(error))
         status, headers, content = response
         headers.append((b"content-length", b"%d" % len(content)))
+        if self.is_draining:
+            headers.append(_CLOSE)
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": content})
+        if self._log is not None:
+            self._note(self._log, scope, status, time.perf_counter() - started)
 
     async def _answer(self, scope: Scope, body: bytes) -> Response:
-        path = scope["path"]
-        if len(body) <= INLINE_BYTES and not path.startswith("/v2/repository/models/"):
-            return self.answer(scope["method"], path, scope["headers"], body)
+        path, headers = scope["path"], scope["headers"]
+        is_short = len(body) <= INLINE_BYTES and header(headers, b"content-encoding") is None
+        if is_short and not path.startswith("/v2/repository/models/"):
+            return self.answer(scope["method"], path, headers, body)
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._workers, self.answer, scope["method"], path, scope["headers"], body)
+        return await loop.run_in_executor(self._workers, self.answer, scope["method"], path, headers, body)
 
     def answer(self, method: str, path: str, headers: Headers, body: bytes) -> Response:
         """The response to a whole request; every mistake of the client's is a response too."""
@@ -73,20 +130,60 @@ class HttpApplication:
                 return _error(
                     403, f"requests of the page {value[:80].decode('latin-1')} are refused; ask without a browser"
                 )
+            if name == b"host" and value not in self._known_hosts and not self._is_ours(value):
+                found = value[:80].decode("latin-1")
+                return _error(421, f"this is not {found!r} (allowed: {self._host_names()}); ask for one of those names")
         route = self._route(path.rstrip("/").split("/")[1:])
         if route is None:
             return _error(404, f"no path {path[:80]!r}; the paths are those of the Open Inference Protocol v2")
         allowed, answer = route
-        if method != allowed:
-            response = _error(405, f"{method[:20]} is not answered at this path (allowed: {allowed})")
-            response[1].append((b"allow", allowed.encode()))
+        if method != allowed and (method, allowed) != ("HEAD", "GET"):
+            methods = "GET, HEAD" if allowed == "GET" else allowed
+            response = _error(405, f"{method[:20]} is not answered at this path (allowed: {methods})")
+            response[1].append((b"allow", methods.encode()))
             return response
         try:
-            return answer(headers, body)
+            return answer(headers, inflated(headers, body))
         except ModelNotFoundError as error:
             return _error(404, str(error))
+        except TooLargeError as error:
+            return _error(413, str(error))
+        except UnknownEncodingError as error:
+            response = _error(415, str(error))
+            response[1].append((b"accept-encoding", ENCODINGS))
+            return response
+        except ForbiddenError as error:
+            return _error(403, str(error))
         except (UsageError, ServingError) as error:
             return _error(400, str(error))
+
+    def _is_ours(self, value: bytes) -> bool:
+        """Whether a Host names this server: loopback, or a name it was started with, on any port."""
+        text = value.decode("latin-1").lower()
+        name = text.rpartition(":")[0] if text.rpartition(":")[2].isdigit() and not text.endswith("]") else text
+        name = name.strip("[]").rstrip(".")
+        try:
+            is_ours = ipaddress.ip_address(name).is_loopback
+        except ValueError:
+            is_ours = name == "localhost"
+        is_ours = is_ours or name in self._hosts or "*" in self._hosts
+        if is_ours and len(self._known_hosts) < _KNOWN_HOSTS:
+            self._known_hosts.add(value)
+        return is_ours
+
+    def _host_names(self) -> str:
+        return ", ".join(("localhost", "addresses of loopback", *sorted(self._hosts)))
+
+    def _note(self, log: RequestLog, scope: Scope, status: int, seconds: float) -> None:
+        model = version = ""
+        parts = scope["path"].split("/")
+        if len(parts) > 3 and parts[2] == "models":
+            try:
+                served = self._catalogue.find(parts[3], parts[5] if parts[4:5] == ["versions"] else None)
+                model, version = served.name, served.version
+            except (ModelNotFoundError, IndexError):
+                model = parts[3][:80]
+        log.add("http", f"{scope['method']} {scope['path'][:120]}", status, seconds, model=model, version=version)
 
     def _route(self, parts: list[str]) -> tuple[str, Answer] | None:
         """The method a path takes and what answers there."""
@@ -121,8 +218,7 @@ class HttpApplication:
 
     def _infer(self, name: str, version: str | None, headers: Headers, body: bytes) -> Response:
         model = self._catalogue.find(name, version)
-        _check_encoding(headers)
-        question, inputs = self._reader.read(model, body, _header(headers, HEADER_LENGTH))
+        question, inputs = self._reader.read(model, body, header(headers, HEADER_LENGTH))
         answers = model.run(inputs, outputs=[name for name, _ in question.outputs])
         content, header_length = write_response(model, question, answers)
         if header_length is None:
@@ -138,48 +234,37 @@ class HttpApplication:
         only_ready = _object(body).get("ready", False) is True
         return _ok([asdict(entry) for entry in self._catalogue.index(only_ready=only_ready)])
 
-    def _load(self, model: str, _: Headers, body: bytes) -> Response:
+    def _load(self, model: str, headers: Headers, body: bytes) -> Response:
+        require_control(self._control_token, header(headers, b"authorization"))
         if _object(body).get("parameters"):
             raise UsageError("a load takes no parameters here; publish the model into the repository and load it")
         self._catalogue.load(model)
         return _ok({})
 
-    def _unload(self, model: str, _: Headers, body: bytes) -> Response:
+    def _unload(self, model: str, headers: Headers, body: bytes) -> Response:
+        require_control(self._control_token, header(headers, b"authorization"))
         _object(body)
         self._catalogue.unload(model)
         return _ok({})
 
 
-async def _read_body(headers: Headers, receive: Receive) -> bytes | None:
-    """The whole body; None where it passes the limit."""
-    declared = _header(headers, b"content-length")
-    if declared is not None and declared.isdigit() and int(declared[:20]) > BODY_LIMIT_BYTES:
-        return None
-    message = await receive()
-    if not message.get("more_body", False):
-        return message.get("body", b"")
-    body = bytearray(message.get("body", b""))
-    while message.get("more_body", False):
-        message = await receive()
-        body += message.get("body", b"")
-        if len(body) > BODY_LIMIT_BYTES:
-            return None
-    return bytes(body)
+class ForbiddenError(UsageError):
+    """Somebody without the control token asks for a change of what is served."""
 
 
-def _header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes | None:
-    for key, value in headers:
-        if key == name:
-            return value
-    return None
+def require_control(control_token: bytes, authorization: bytes | None) -> None:
+    """Goes on only for who may change what is served.
 
-
-def _check_encoding(headers: Headers) -> None:
-    encoding = _header(headers, b"content-encoding")
-    if encoding is not None and encoding.lower() != b"identity":
-        raise UsageError(
-            f"content-encoding {encoding[:20].decode('latin-1')!r} is not read here; send the body as it is"
+    Raises:
+        UsageError: the server has no control token, or another was sent.
+    """
+    if not control_token:
+        raise ForbiddenError(
+            "models are not loaded or unloaded by request here; `sinet serve` changes them, or start the server with "
+            "SINET_SERVE_TOKEN in its environment"
         )
+    if authorization is None or not hmac.compare_digest(authorization, b"Bearer " + control_token):
+        raise ForbiddenError("models are loaded and unloaded with the control token alone; send it as a bearer token")
 
 
 def _object(body: bytes) -> dict[str, Any]:

@@ -43,6 +43,7 @@ class ServedModel:
         version: of the model.
         sha256: of its graph.
         config: its `ModelConfig`.
+        max_batch: rows of one request; 0 without a limit.
         inputs: input name -> what is declared.
         outputs: output name -> what is declared, in the graph's order.
     """
@@ -54,7 +55,7 @@ class ServedModel:
         self.config = config
         self.inputs = {spec.name: spec for spec in graph.inputs}
         self.outputs = {spec.name: spec for spec in graph.outputs}
-        self._max_batch = int(config.max_batch_size)
+        self.max_batch = int(config.max_batch_size)
         self._session = graph.session
         self._contract = graph.contract
         self._failures = _runtime_failures()
@@ -110,8 +111,8 @@ class ServedModel:
             raise UsageError(
                 f"inputs have different batch sizes ({found}; allowed: one); send equally many rows of each"
             )
-        if sizes and self._max_batch and max(sizes) > self._max_batch:
-            raise UsageError(f"{max(sizes)} rows in one request (allowed: {self._max_batch}); send them in parts")
+        if sizes and self.max_batch and max(sizes) > self.max_batch:
+            raise UsageError(f"{max(sizes)} rows in one request (allowed: {self.max_batch}); send them in parts")
 
 
 def load_model(repository: Path, model: str, *, version: str) -> ServedModel:

@@ -36,11 +36,16 @@ from sinet_pipelines.deployment.endpoint import (
 )
 from sinet_pipelines.errors import ServingError
 from sinet_pipelines.storage.locks import held
+from sinet_pipelines.usage_reports import SWITCHES
 
 START_S = 60.0  # a start takes half a second; a machine that swaps is given this
 STOP_S = 15.0  # longer than a server takes to answer what is under way
 LOCK_S = 120.0  # a start and a stop of somebody before us
 POLL_S = 0.01
+_PASSED = {"HOME", "LANG", "LANGUAGE", "LD_LIBRARY_PATH", "LD_PRELOAD", "PATH", "SINET_SERVE_TOKEN", "TMPDIR", "TZ"}
+_PASSED |= {"SYSTEMROOT", "USER", "VIRTUAL_ENV", "OMP_NUM_THREADS"}
+_PASSED_PREFIXES = ("LC_", "PYTHON")
+_MEMORY = {"MALLOC_ARENA_MAX": "2"}  # glibc otherwise keeps eight pools a core, and what one large request took in each
 
 _children: dict[int, "subprocess.Popen[bytes]"] = {}  # kept to be reaped: we may live longer than they
 
@@ -162,9 +167,6 @@ def _start(folder: Path, options: ServerOptions, *, old: Endpoint | None) -> End
 
 def _spawn(folder: Path, options: ServerOptions) -> "subprocess.Popen[bytes]":
     """The server process, in a session of its own and with no pipe to us, so that our end is not its end."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("DAGSTER_")}
-    library = str(Path(sinet_pipelines.__path__[0]).parent)  # it may be on our path by other means than installation
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, (library, environment.get("PYTHONPATH"))))
     command = [sys.executable, "-P", "-m", "sinet_pipelines.deployment.server", *options.arguments()]
     with _log_path(folder, options.token).open("wb") as log:
         process = subprocess.Popen(
@@ -172,11 +174,19 @@ def _spawn(folder: Path, options: ServerOptions) -> "subprocess.Popen[bytes]":
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env=environment,
+            env=_environment(),
             start_new_session=True,
         )
     _children[process.pid] = process
     return process
+
+
+def _environment() -> dict[str, str]:
+    """What a server needs of our environment, and nothing else: passwords of the starter are not its business."""
+    kept = {name: value for name, value in os.environ.items() if name in _PASSED or name.startswith(_PASSED_PREFIXES)}
+    library = str(Path(sinet_pipelines.__path__[0]).parent)  # it may be on our path by other means than installation
+    kept["PYTHONPATH"] = os.pathsep.join(filter(None, (library, kept.get("PYTHONPATH"))))
+    return {**kept, **SWITCHES, **_MEMORY, "GRPC_VERBOSITY": "NONE"}
 
 
 def _await_ready(

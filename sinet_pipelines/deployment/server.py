@@ -10,7 +10,11 @@ trainers. A test looks at what it has imported.
 
 import argparse
 import asyncio
+import ctypes
 import errno
+import logging
+import os
+import resource
 import signal
 import socket
 import sys
@@ -37,13 +41,22 @@ from sinet_pipelines.deployment.endpoint import (
     write_report,
 )
 from sinet_pipelines.deployment.grpc_server import make_server
+from sinet_pipelines.deployment.http_protocol import BoundedHttpProtocol, sweep
 from sinet_pipelines.deployment.http_server import HttpApplication
+from sinet_pipelines.deployment.request_log import LOG_FILE, RequestLog
 from sinet_pipelines.errors import BusyError, ServingError, SinetError
 
 KEEP_ALIVE_S = 65  # longer than the usual 60 of clients and balancers, so that they close first
 DRAIN_S = 10  # what is under way is answered within this; one request takes far less
 PORT_WAIT_S = 15  # for the server before this one to leave the port
+LINGER_S = 3.0  # for clients with an open connection to send one request more, whose answer ends the connection
+CONTROL_VARIABLE = "SINET_SERVE_TOKEN"  # in the environment, which other users cannot read, as a command line is
 WATCH_S = 2.0
+UPKEEP_S = 1.0  # between two looks at slow connections and two writes of the log
+TRIM_BYTES = 16 * 1024**2  # of growth, before freed memory is given back
+WANTED_FILES = 65_536  # connections are files
+OWN_FILES = 64  # that are no connections: model, log, libraries, event loop
+WARNINGS_A_MINUTE = 30  # lines of libraries in our own log
 WORKERS = 2  # one long request at a time beside one load
 
 
@@ -57,16 +70,33 @@ class _Bound:
 
 
 class _HttpServer(uvicorn.Server):
-    """A uvicorn server that says when it has begun to listen."""
+    """A uvicorn server that says when it has begun to listen, and ends without resetting anybody."""
 
-    def __init__(self, config: uvicorn.Config, on_listening: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, on_listening: Callable[[], None], on_ending: Callable[[], None]) -> None:
         super().__init__(config)
         self._on_listening = on_listening
+        self._on_ending = on_ending
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begins to listen."""
         await super().startup(sockets)
         self._on_listening()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Leaves the port, lets each open connection end with an answer, then ends what is idle.
+
+        A client whose connection is closed just when it sends a request sees a reset; one that is told to close by an
+        answer opens its next connection to whoever has the port then.
+        """
+        self._on_ending()
+        for server in self.servers:
+            server.close()
+        for listening in sockets or []:
+            listening.close()
+        give_up_at = time.monotonic() + LINGER_S
+        while self.server_state.connections and time.monotonic() < give_up_at:
+            await asyncio.sleep(0.02)
+        await super().shutdown([])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -91,34 +121,117 @@ def parse_options(arguments: Sequence[str] | None) -> ServerOptions:
 
 
 async def _serve(options: ServerOptions) -> None:
+    connections = _allow_files()
+    _quiet_libraries()
     catalogue = Catalogue(Path(options.repository))
     served = catalogue.start(options.model, version=options.version, sha256=options.sha256 or None)
+    log = RequestLog(Path(options.folder) / LOG_FILE if options.folder else None)
+    control_token = os.environ.get(CONTROL_VARIABLE, "")
     with ThreadPoolExecutor(WORKERS) as workers:
-        bound = await _bind(catalogue, options, workers)
+        bound = await _bind(catalogue, options, workers, log, control_token)
         endpoint = _describe(options, bound, sha256=served.sha256)
-        application = HttpApplication(catalogue, token=options.token, workers=workers)
-        server = _HttpServer(_config(application), lambda: _report(options, "listening", endpoint=endpoint))
+        application = HttpApplication(
+            catalogue,
+            token=options.token,
+            workers=workers,
+            log=log,
+            hosts=_host_names(options),
+            control_token=control_token,
+        )
+
+        ending: list[asyncio.Task[None]] = []
+
+        def end() -> None:
+            application.is_draining = True
+            ending.append(asyncio.create_task(bound.grpc.stop(grace=DRAIN_S)))
+
+        server = _HttpServer(
+            _config(application, connections, log), lambda: _report(options, "listening", endpoint=endpoint), end
+        )
         _stop_on_signal(server)
         await bound.grpc.start()
-        watch = asyncio.create_task(_end_when_orphaned(server, options))
+        tasks = [asyncio.create_task(_end_when_orphaned(server, options)), asyncio.create_task(_upkeep(server, log))]
         await server.serve(sockets=[bound.http])
-        watch.cancel()
-        await bound.grpc.stop(grace=DRAIN_S)
+        await asyncio.gather(*ending)
+        for task in tasks:
+            task.cancel()
+        _write_log(log)
     if options.folder:
         report_path(Path(options.folder), options.token).unlink(missing_ok=True)
 
 
-def _config(application: HttpApplication) -> uvicorn.Config:
+def _allow_files() -> int:
+    """Raises this process's limit of open files as far as it may; how many HTTP connections fit."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    files = WANTED_FILES if hard == resource.RLIM_INFINITY else min(hard, WANTED_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
+    return max(16, (files - OWN_FILES) * 3 // 4)  # a quarter is left to gRPC and to connections that are refused
+
+
+def _quiet_libraries() -> None:
+    """Libraries may write so many warnings a minute to our log, and no more."""
+    handler = logging.StreamHandler()
+    handler.addFilter(_Seldom())
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s", handlers=[handler])
+
+
+class _Seldom(logging.Filter):
+    """Lets the first lines of every minute through."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._minute = self._lines = 0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        minute = int(record.created // 60)
+        if minute != self._minute:
+            self._minute, self._lines = minute, 0
+        self._lines += 1
+        return self._lines <= WARNINGS_A_MINUTE
+
+
+def _host_names(options: ServerOptions) -> frozenset[str]:
+    """Names under which the server may be asked, beside loopback's: those given, and the address it listens on."""
+    names = {name.strip().lower() for name in options.hosts.split(",") if name.strip()}
+    return frozenset(names | {options.host.lower()})
+
+
+async def _upkeep(server: uvicorn.Server, log: RequestLog) -> None:
+    """Ends slow connections, writes the log, and gives freed memory back to the system."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc: freed pieces of large requests else stay ours
+    process = psutil.Process()
+    low_bytes = process.memory_info().rss
+    while True:
+        await asyncio.sleep(UPKEEP_S)
+        sweep(server.server_state.connections)
+        _write_log(log)
+        if trim is not None and process.memory_info().rss > low_bytes + TRIM_BYTES:
+            trim(0)
+            low_bytes = process.memory_info().rss
+
+
+def _write_log(log: RequestLog) -> None:
+    try:
+        log.write()
+    except OSError as error:  # a full disk costs lines, never answers
+        logging.getLogger(__name__).warning("requests are not logged: %s", error)
+
+
+def _config(application: HttpApplication | None, connections: int, log: RequestLog) -> uvicorn.Config:
+    def note(status: int, sentence: str) -> None:
+        log.add("http", sentence, status, 0.0)
+
+    bounds = {"limit_connections": connections, "report": staticmethod(note)}
     return uvicorn.Config(
         application,
-        http="httptools",
+        http=type("_BoundedHere", (BoundedHttpProtocol,), bounds),
         loop="uvloop",
         ws="none",
         interface="asgi3",
         lifespan="off",
         log_config=None,
         access_log=False,
-        log_level="warning",
+        log_level="error",
         date_header=False,
         server_header=False,
         proxy_headers=False,
@@ -127,7 +240,9 @@ def _config(application: HttpApplication) -> uvicorn.Config:
     )
 
 
-async def _bind(catalogue: Catalogue, options: ServerOptions, workers: Executor) -> _Bound:
+async def _bind(
+    catalogue: Catalogue, options: ServerOptions, workers: Executor, log: RequestLog, control_token: str
+) -> _Bound:
     """Takes both ports; a fixed one may still be the old server's, and the starter is told that we wait for it.
 
     Raises:
@@ -140,7 +255,14 @@ async def _bind(catalogue: Catalogue, options: ServerOptions, workers: Executor)
         with suppress(BusyError):
             http = _listen(options.host, options.port)
         with suppress(BusyError):
-            rpc = make_server(catalogue, host=options.host, port=options.grpc_port, workers=workers)
+            rpc = make_server(
+                catalogue,
+                host=options.host,
+                port=options.grpc_port,
+                workers=workers,
+                log=log,
+                control_token=control_token,
+            )
         if http is not None and rpc is not None:
             return _Bound(http, *rpc)
         taken = tuple(port for port, got in ((options.port, http), (options.grpc_port, rpc)) if got is None)

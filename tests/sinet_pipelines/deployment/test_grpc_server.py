@@ -21,7 +21,10 @@ class Aborted(Exception):
 
 
 class Context:
-    """The one method of a gRPC context that the service uses."""
+    """The methods of a gRPC context that the service uses."""
+
+    def invocation_metadata(self):
+        return (("authorization", "Bearer control"),)
 
     async def abort(self, code, sentence):
         assert sentence
@@ -36,7 +39,7 @@ def service(tmp_path_factory):
     catalogue = Catalogue(repository)
     catalogue.start("rul", version="1")
     with ThreadPoolExecutor(1) as workers:
-        yield GrpcService(catalogue, workers=workers)
+        yield GrpcService(catalogue, workers=workers, control_token="control")
 
 
 def call(service, method, message):
@@ -114,7 +117,7 @@ def test_a_broken_model_is_a_failed_precondition_and_leaves_the_running_one(tmp_
     catalogue.start("rul", version="1")
     publish_rul(tmp_path / "models", "2", answers_nan=True)
     with ThreadPoolExecutor(1) as workers:
-        service = GrpcService(catalogue, workers=workers)
+        service = GrpcService(catalogue, workers=workers, control_token="control")
         with pytest.raises(Aborted) as caught:
             call(service, "RepositoryModelLoad", pb.RepositoryModelLoadRequest(model_name="rul"))
     assert caught.value.args == (grpc.StatusCode.FAILED_PRECONDITION,)

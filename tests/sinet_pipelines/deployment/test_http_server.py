@@ -1,6 +1,9 @@
 """The protocol over HTTP: what the application answers to whole requests, well-formed and mutated, without a socket."""
 
+import gzip
+import zlib
 from concurrent.futures import ThreadPoolExecutor
+from unittest.mock import AsyncMock
 
 import numpy as np
 import orjson
@@ -8,26 +11,33 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sinet_pipelines.deployment.bodies import BODY_LIMIT_BYTES, FREE_BYTES, BodyReader, ClientGoneError, CrowdedError
 from sinet_pipelines.deployment.catalogue import Catalogue
-from sinet_pipelines.deployment.http_server import BODY_LIMIT_BYTES, HttpApplication
+from sinet_pipelines.deployment.http_server import HttpApplication
 from tests.sinet_pipelines.deployment.served import expected_rul, publish_rul, sane_inputs
 
 INFER = "/v2/models/rul/infer"
 
 
 @pytest.fixture(scope="module")
-def application(tmp_path_factory):
+def catalogue(tmp_path_factory):
     repository = tmp_path_factory.mktemp("http") / "models"
     publish_rul(repository, "1", bias=100.0, with_interval=True)
     publish_rul(repository, "2", bias=200.0, with_interval=True)
     catalogue = Catalogue(repository)
     catalogue.start("rul", version="1")
+    return catalogue
+
+
+@pytest.fixture(scope="module")
+def application(catalogue):
     with ThreadPoolExecutor(1) as workers:
-        yield HttpApplication(catalogue, token="t0", workers=workers)
+        yield HttpApplication(catalogue, token="t0", workers=workers, control_token="control")
 
 
 def post(application, path, body=b"", headers=(), method="POST"):
-    status, sent, content = application.answer(method, path, list(headers), body)
+    control = [(b"authorization", b"Bearer control")] if path.startswith("/v2/repository/models/") else []
+    status, sent, content = application.answer(method, path, [*headers, *control], body)
     return status, dict(sent), content
 
 
@@ -177,7 +187,7 @@ def test_a_path_outside_the_protocol_is_404(application, path):
     ("path", "method", "allowed"),
     [
         (INFER, "GET", b"POST"),
-        ("/v2", "POST", b"GET"),
+        ("/v2", "POST", b"GET, HEAD"),
         ("/v2/repository/index", "GET", b"POST"),
         (INFER, "PUT", b"POST"),
     ],
@@ -261,14 +271,115 @@ def test_raw_bytes_that_are_not_accounted_for_are_400(application):
     assert "bytes for 'cycle'" in error_of(post(application, INFER, body[:-1], headers))[1]
 
 
-def test_a_compressed_body_is_400(application):
-    response = post(application, INFER, b"\x1f\x8b", [(b"content-encoding", b"gzip")])
-    assert "content-encoding 'gzip'" in error_of(response)[1]
+@pytest.mark.parametrize(
+    ("encoding", "compressed"),
+    [
+        (b"gzip", gzip.compress),
+        (b"x-gzip", gzip.compress),
+        (b"GZIP", gzip.compress),
+        (b"deflate", zlib.compress),
+        (b"deflate", lambda body: zlib.compress(body, wbits=-15)),
+        (b"identity", bytes),
+    ],
+)
+def test_a_compressed_body_is_answered_as_the_plain_one(application, encoding, compressed):
+    plain, headers = raw_body(sane_inputs(3))
+    answered = post(application, INFER, compressed(plain), [*headers, (b"content-encoding", encoding)])
+    assert answered == post(application, INFER, plain, headers)
+    assert answered[0] == 200
+
+
+@pytest.mark.parametrize("body", [b"", b"\x1f\x8b", gzip.compress(b"{}")[:-4], gzip.compress(b"{}") + b"more", b"{}"])
+def test_a_body_that_is_no_whole_stream_is_400(application, body):
+    assert error_of(post(application, INFER, body, [(b"content-encoding", b"gzip")]))[0] == 400
+
+
+@pytest.mark.parametrize("encoding", [b"br", b"zstd", b"gzip, gzip", b"\xff"])
+def test_another_encoding_is_415_and_says_which_are_read(application, encoding):
+    response = post(application, INFER, b"{}", [(b"content-encoding", encoding)])
+    assert error_of(response)[0] == 415
+    assert response[1][b"accept-encoding"] == b"gzip, deflate, identity"
+
+
+def test_a_body_that_inflates_beyond_the_limit_is_413(application):
+    bomb = gzip.compress(b"0" * (BODY_LIMIT_BYTES + 1))
+    assert len(bomb) < 100_000
+    assert error_of(post(application, INFER, bomb, [(b"content-encoding", b"gzip")]))[0] == 413
+
+
+@pytest.mark.parametrize("path", ["/v2", "/v2/health/ready", "/v2/models/rul", "/v2/models/rul/ready"])
+def test_head_is_answered_as_get(application, path):
+    assert post(application, path, method="HEAD") == post(application, path, method="GET")
+    assert post(application, path, method="HEAD")[0] == 200
+
+
+@pytest.mark.parametrize(
+    "host",
+    [b"localhost", b"LOCALHOST:8000", b"127.0.0.1:1", b"127.8.9.1", b"[::1]:80", b"::1", b"localhost.", b"gpu-7"],
+)
+def test_a_host_that_names_this_machine_is_answered(catalogue, host):
+    application = HttpApplication(catalogue, token="t", workers=None, hosts=frozenset({"gpu-7"}))
+    assert post(application, "/v2", method="GET", headers=[(b"host", host)])[0] == 200
+
+
+@pytest.mark.parametrize(
+    "host", [b"rebound.example", b"rebound.example:8000", b"10.0.0.1", b"127.0.0.1.example", b"", b"\xff", b"[::1"]
+)
+def test_another_host_is_refused_since_a_page_may_have_rebound_its_name(application, host):
+    for _ in range(2):
+        status, sentence = error_of(post(application, "/v2", method="GET", headers=[(b"host", host)]))
+        assert status == 421
+        assert "allowed: localhost" in sentence
+
+
+def test_any_host_is_answered_where_that_was_asked_for(catalogue):
+    application = HttpApplication(catalogue, token="t", workers=None, hosts=frozenset({"*"}))
+    assert post(application, "/v2", method="GET", headers=[(b"host", b"models.cluster.example")])[0] == 200
+
+
+@pytest.mark.parametrize("sent", [[], [(b"authorization", b"Bearer other")], [(b"authorization", b"control")]])
+@pytest.mark.parametrize("verb", ["load", "unload"])
+def test_models_are_loaded_and_unloaded_with_the_control_token_alone(application, catalogue, sent, verb):
+    path = f"/v2/repository/models/rul/{verb}"
+    status, _, content = application.answer("POST", path, sent, b"")
+    assert (status, "control token" in orjson.loads(content)["error"]) == (403, True)
+    closed = HttpApplication(catalogue, token="t", workers=None)
+    assert closed.answer("POST", path, [(b"authorization", b"Bearer ")], b"")[0] == 403
+    assert get(application, "/v2/models/rul/ready")[0] == 200
 
 
 def test_load_takes_no_parameters(application):
     body = orjson.dumps({"parameters": {"config": "{}"}})
     assert error_of(post(application, "/v2/repository/models/rul/load", body))[0] == 400
+
+
+def test_bodies_that_are_read_at_once_take_no_more_than_their_budget():
+    import asyncio
+
+    async def read(reader, parts, gate):
+        async def receive():
+            part = next(parts, None)
+            if part is None:
+                await gate.wait()
+                return {"type": "http.disconnect"}
+            return {"type": "http.request", "body": part, "more_body": True}
+
+        return await reader.read([], receive)
+
+    async def crowd():
+        reader, gate = BodyReader(budget_bytes=10 * FREE_BYTES), asyncio.Event()
+        held = [asyncio.create_task(read(reader, iter([b"x" * (6 * FREE_BYTES)]), gate)) for _ in range(2)]
+        await asyncio.sleep(0)
+        with pytest.raises(CrowdedError, match="many large requests"):
+            await read(reader, iter([b"x" * (2 * FREE_BYTES)]), gate)
+        short = {"type": "http.request", "body": b"short", "more_body": False}
+        assert await reader.read([], AsyncMock(return_value=short)) == b"short"
+        gate.set()
+        assert [type(one) for one in await asyncio.gather(*held, return_exceptions=True)] == [ClientGoneError] * 2
+        whole = iter([{"type": "http.request", "body": b"x" * (9 * FREE_BYTES), "more_body": True}, {**short}])
+        assert len(await reader.read([], AsyncMock(side_effect=whole))) == 9 * FREE_BYTES + 5
+
+    asyncio.run(crowd())
 
 
 @pytest.mark.parametrize("declared", [str(BODY_LIMIT_BYTES + 1).encode(), b"9" * 30])

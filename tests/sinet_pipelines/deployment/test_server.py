@@ -34,6 +34,7 @@ TRITON_HTTP = """
 import sys, numpy as np, tritonclient.http as http
 from tritonclient.utils import InferenceServerException
 client = http.InferenceServerClient(sys.argv[1])
+CONTROL = {"Authorization": "Bearer control"}
 assert client.is_server_live() and client.is_server_ready()
 assert client.is_model_ready("rul") and client.is_model_ready("rul", "1") and not client.is_model_ready("rul", "2")
 assert client.get_server_metadata()["name"] == "sinet"
@@ -66,14 +67,14 @@ def status_of(call):
         return error.status()
 assert status_of(lambda: ask(True, True, "2")) == "404"
 assert status_of(lambda: client.get_model_metadata("nope")) == "404"
-assert status_of(lambda: client.load_model("nope")) == "404"
-client.load_model("rul")
+assert status_of(lambda: client.load_model("nope", headers=CONTROL)) == "404"
+client.load_model("rul", headers=CONTROL)
 assert client.is_model_ready("rul", "2") and client.get_model_metadata("rul")["versions"] == ["1", "2"]
 np.testing.assert_allclose(ask(True, True, "2").as_numpy("rul_cycles"), data["expected"] + 100, rtol=1e-6)
-client.unload_model("rul")
+client.unload_model("rul", headers=CONTROL)
 assert not client.is_model_ready("rul") and not client.is_server_ready()
 assert status_of(lambda: ask(True, True)) == "404"
-client.load_model("rul")
+client.load_model("rul", headers=CONTROL)
 assert ask(True, True).get_response()["model_version"] == "1"
 print("passed")
 """
@@ -82,6 +83,7 @@ TRITON_GRPC = """
 import sys, numpy as np, tritonclient.grpc as grpc
 from tritonclient.utils import InferenceServerException
 client = grpc.InferenceServerClient(sys.argv[1])
+CONTROL = {"authorization": "Bearer control"}
 assert client.is_server_live() and client.is_server_ready()
 assert client.is_model_ready("rul") and client.is_model_ready("rul", "1") and not client.is_model_ready("rul", "2")
 assert client.get_server_metadata().name == "sinet"
@@ -109,14 +111,14 @@ def status_of(call):
 assert status_of(lambda: client.infer("rul", tensors(), "2")) == "StatusCode.NOT_FOUND"
 assert status_of(lambda: client.infer("rul", tensors(("window",)))) == "StatusCode.INVALID_ARGUMENT"
 assert status_of(lambda: client.get_inference_statistics("rul")) == "StatusCode.UNIMPLEMENTED"
-client.load_model("rul")
+client.load_model("rul", headers=CONTROL)
 answer = client.infer("rul", tensors(), "2")
 np.testing.assert_allclose(answer.as_numpy("rul_cycles"), data["expected"] + 100, rtol=1e-6)
-client.unload_model("rul")
+client.unload_model("rul", headers=CONTROL)
 assert not client.is_model_ready("rul")
 
 import queue
-client.load_model("rul")
+client.load_model("rul", headers=CONTROL)
 answers = queue.Queue()
 client.start_stream(lambda result, error: answers.put((result, error)))
 client.async_stream_infer("rul", tensors())
@@ -141,12 +143,14 @@ def address_of(endpoint):
     return root.hostname, root.port
 
 
-def test_tritons_http_client_gets_what_it_asks_for(start, questions):
+def test_tritons_http_client_gets_what_it_asks_for(start, questions, monkeypatch):
+    monkeypatch.setenv("SINET_SERVE_TOKEN", "control")
     said = run_script(TRITON_HTTP, urlsplit(start("1").url).netloc, questions)
     assert said.stdout == "passed\n", said.stderr
 
 
-def test_tritons_grpc_client_gets_what_it_asks_for(start, questions):
+def test_tritons_grpc_client_gets_what_it_asks_for(start, questions, monkeypatch):
+    monkeypatch.setenv("SINET_SERVE_TOKEN", "control")
     said = run_script(TRITON_GRPC, start("1").grpc, questions)
     assert said.stdout == "passed\n", said.stderr
 
@@ -181,9 +185,10 @@ def test_it_is_small_in_memory(shared):
 
 
 def test_it_keeps_a_connection_that_is_idle_for_longer_than_uvicorns_five_seconds():
+    from sinet_pipelines.deployment.request_log import RequestLog
     from sinet_pipelines.deployment.server import KEEP_ALIVE_S, _config
 
-    assert _config(None).timeout_keep_alive == KEEP_ALIVE_S == 65
+    assert _config(None, 100, RequestLog(None)).timeout_keep_alive == KEEP_ALIVE_S == 65
 
 
 def exchange(address, data):
