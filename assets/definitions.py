@@ -27,6 +27,7 @@ from schedules.automation import with_condition
 from schedules.calendar import nightly_repair, weekly_training
 from schedules.following import alias
 from schedules.sensors import drift, landing
+from schedules.serving import endpoint_lives
 
 STAGES = {
     "ingestion": ingestion,
@@ -80,6 +81,7 @@ defs = dg.Definitions(
         landing,
         drift,
         alias,
+        endpoint_lives,
         dg.AutomationConditionSensorDefinition(
             "what_follows",
             target=dg.AssetSelection.all(),

@@ -3,7 +3,7 @@
 import json
 import sys
 from collections import ChainMap
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,17 +95,18 @@ def read_status(home: Path, project: Path) -> dict[str, Any]:
         registry_is_lost = any(database_faults(home))
         failed = {state.region: state.failed_days for state in found if state.key.endswith("/validated_telemetry")}
         accounts = read_accounts(home, failed)
+        served = endpoints(home)
         return {
             "home": str(home),
             "fleet": fleet.name,
             "simulated": fleet.simulated,
-            "assets": [_asset(state) for state in found],
+            "assets": [_asset(_with_server(state, served)) for state in found],
             "rows": asdict(total(accounts.values())),
             "unknown_regions": {name: asdict(rows) for name, rows in accounts.items() if name not in known},
             "unused_files": read_unused(home),
             "storage_faults": faults,
             "models": [] if registry_is_lost else list_models(home),
-            "endpoints": endpoints(home),
+            "endpoints": served,
         }
 
 
@@ -146,6 +147,14 @@ def read_unused(home: Path) -> list[dict[str, str]]:
     fleet = read_fleet(home)
     zone = LandingZone(home / "landing")
     return [asdict(one) for one in zone.unused(first_day=fleet.first_day if fleet else None)]
+
+
+def _with_server(state: Any, endpoints: list[dict[str, Any]]) -> Any:
+    """The state of the champion's endpoint is failed, and so are its checks, while its server does not answer."""
+    champions = [one for one in endpoints if one["name"] == one["model"]]
+    if not state.key.endswith("/endpoint") or not champions or any(one["ready"] for one in champions):
+        return state
+    return replace(state, state="failed", checks=dict.fromkeys(state.checks, False))
 
 
 def _asset(state: Any) -> dict[str, Any]:

@@ -2,6 +2,9 @@
 
     <home>/serving/<REGION>/<name>/start.lock             held over a whole start, switch or stop
     <home>/serving/<REGION>/<name>/current.json           the server that answers now
+    <home>/serving/<REGION>/<name>/wanted.json            what was started last, to start it again
+    <home>/serving/<REGION>/<name>/restarts.log           when it ended unasked and was started again
+    <home>/serving/<REGION>/<name>/requests.log           a line of JSON a request, rotated
     <home>/serving/<REGION>/<name>/server-<token>.json    what one server process reported of itself
     <home>/serving/<REGION>/<name>/server-<token>.log     what it printed
 
@@ -9,7 +12,8 @@ The server process, its starter and its clients share this module, so it stays l
 """
 
 import json
-from dataclasses import asdict, dataclass, fields
+import os
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +23,7 @@ from sinet_pipelines.storage.files import write_whole
 from sinet_pipelines.storage.locks import is_held
 
 CURRENT_FILE = "current.json"
+WANTED_FILE = "wanted.json"
 LOCK_FILE = "start.lock"
 SERVING_FOLDER = "serving"
 MODELS_FOLDER = "models"
@@ -156,6 +161,24 @@ def read_current(folder: Path) -> Endpoint | None:
 def write_current(folder: Path, endpoint: Endpoint) -> None:
     """From now on clients of this endpoint ask this server."""
     _write(folder / CURRENT_FILE, asdict(endpoint) | {"ready": True})
+
+
+def write_wanted(folder: Path, options: ServerOptions) -> None:
+    """Keeps how the server was started; the repository relative to the folder, so that a home can be moved."""
+    repository = os.path.relpath(options.repository, folder.resolve())
+    _write(folder / WANTED_FILE, asdict(options) | {"repository": repository, "token": "", "folder": ""})
+
+
+def read_wanted(folder: Path) -> ServerOptions | None:
+    """How the endpoint's server was started; None where that is not known."""
+    said = _read(folder / WANTED_FILE)
+    if said is None:
+        return None
+    try:
+        options = ServerOptions(**said)
+    except TypeError:
+        return None
+    return replace(options, repository=str((folder / options.repository).resolve()))
 
 
 def read_report(path: Path) -> Report | None:

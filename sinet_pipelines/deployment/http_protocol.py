@@ -26,10 +26,16 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     Attributes:
         limit_connections: how many may be open at once; those beyond are answered 503.
+        head_s: for a whole head.
+        body_pause_s: without one byte of a body.
+        body_s: for a whole body.
         report: called with status and sentence for each request that is refused here; the application logs its own.
     """
 
     limit_connections: int = 1000
+    head_s: float = HEAD_S
+    body_pause_s: float = BODY_PAUSE_S
+    body_s: float = BODY_S
     report: Report = staticmethod(lambda status, sentence: None)
 
     def connection_made(self, transport: Any) -> None:
@@ -100,13 +106,13 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self.transport.abort()
         elif self._phase == "new" and now - self._since > FIRST_BYTE_S:
             self.transport.close()
-        elif self._phase == "head" and now - self._since > HEAD_S:
-            self._refuse(408, f"the request's head took more than {HEAD_S:.0f} s; send it at once")
+        elif self._phase == "head" and now - self._since > self.head_s:
+            self._refuse(408, f"the request's head took more than {self.head_s:g} s; send it at once")
         elif self._phase == "body" and self.cycle is not None and self.cycle.response_complete:
-            if now - self._since > BODY_S:
+            if now - self._since > self.body_s:
                 self.transport.close()  # answered already: the rest of a body that was too large
-        elif self._phase == "body" and (now - self._last > BODY_PAUSE_S or now - self._since > BODY_S):
-            self._refuse(408, f"the body paused for {BODY_PAUSE_S:.0f} s or took {BODY_S:.0f} s; send it at once")
+        elif self._phase == "body" and (now - self._last > self.body_pause_s or now - self._since > self.body_s):
+            self._refuse(408, f"the body paused for {self.body_pause_s:g} s or took {self.body_s:g} s; send it at once")
 
     def _check_head(self) -> bool:
         if self._head_bytes > HEAD_LIMIT_BYTES:
@@ -129,7 +135,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             ("content-type: application/json", f"content-length: {len(content)}", "connection: close", *headers)
         )
         self.transport.write(STATUS_LINE[status] + head.encode() + b"\r\n\r\n" + content)
-        if self.transport.can_write_eof():
+        is_flood = len(self.connections) > self.limit_connections * 5 // 4  # files run out: no time to linger
+        if self.transport.can_write_eof() and not is_flood:
             self.transport.write_eof()  # the answer first; what still comes is thrown away until `sweep` ends it
         else:
             self.transport.close()

@@ -14,15 +14,16 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import sinet_pipelines
 from sinet_pipelines import errors
 from sinet_pipelines.deployment.client import instance
 from sinet_pipelines.deployment.endpoint import (
     CURRENT_FILE,
     LOCK_FILE,
+    WANTED_FILE,
     Endpoint,
     Report,
     ServerOptions,
@@ -31,21 +32,20 @@ from sinet_pipelines.deployment.endpoint import (
     is_alive,
     read_current,
     read_report,
+    read_wanted,
     report_path,
     write_current,
+    write_wanted,
 )
-from sinet_pipelines.errors import ServingError
+from sinet_pipelines.deployment.environment import server_environment
+from sinet_pipelines.deployment.supervisor import supervise
+from sinet_pipelines.errors import BusyError, ServingError
 from sinet_pipelines.storage.locks import held
-from sinet_pipelines.usage_reports import SWITCHES
 
 START_S = 60.0  # a start takes half a second; a machine that swaps is given this
 STOP_S = 15.0  # longer than a server takes to answer what is under way
 LOCK_S = 120.0  # a start and a stop of somebody before us
 POLL_S = 0.01
-_PASSED = {"HOME", "LANG", "LANGUAGE", "LD_LIBRARY_PATH", "LD_PRELOAD", "PATH", "SINET_SERVE_TOKEN", "TMPDIR", "TZ"}
-_PASSED |= {"SYSTEMROOT", "USER", "VIRTUAL_ENV", "OMP_NUM_THREADS"}
-_PASSED_PREFIXES = ("LC_", "PYTHON")
-_MEMORY = {"MALLOC_ARENA_MAX": "2"}  # glibc otherwise keeps eight pools a core, and what one large request took in each
 
 _children: dict[int, "subprocess.Popen[bytes]"] = {}  # kept to be reaped: we may live longer than they
 
@@ -61,6 +61,7 @@ def ensure_server(
     sha256: str,
     port: int = 0,
     grpc_port: int = 0,
+    supervised: bool = True,
 ) -> Endpoint:
     """A ready server of this version: the running one, if it serves just that, else a new one in its place.
 
@@ -74,6 +75,7 @@ def ensure_server(
         sha256: of the version's graph.
         port: of HTTP on 127.0.0.1; 0 takes a free one, or whichever the running server has.
         grpc_port: of gRPC, likewise.
+        supervised: whether a process beside it starts it again when it ends unasked (`supervisor.py`).
 
     Raises:
         BusyError: another program holds the port, or another starter is at work for too long.
@@ -97,7 +99,36 @@ def ensure_server(
                 region=region,
             )
             running = _start(folder, options, old=running)
+            write_wanted(folder, options)
             write_current(folder, running)
+        _end_others(folder, keep=running.token)
+    if supervised:
+        supervise(folder)
+    return running
+
+
+def restart(folder: Path) -> Endpoint | None:
+    """The endpoint's server again, where its process ended unasked: the same version, at the same ports if it can.
+
+    Returns:
+        The living server; None where the endpoint was stopped.
+
+    Raises:
+        SinetError: the server does not start.
+    """
+    with held(folder / LOCK_FILE, wait_s=LOCK_S):
+        ended, options = read_current(folder), read_wanted(folder)
+        if ended is None or options is None:
+            return None
+        if is_alive(ended):
+            return ended
+        options = replace(options, token=secrets.token_hex(8), folder=str(folder.resolve()))
+        try:
+            same_ports = replace(options, port=_port(ended.url), grpc_port=_port(ended.grpc))
+            running = _start(folder, same_ports, old=None)
+        except BusyError:
+            running = _start(folder, options, old=None)
+        write_current(folder, running)
         _end_others(folder, keep=running.token)
     return running
 
@@ -110,6 +141,7 @@ def stop_servers(folder: Path) -> int:
         named = read_current(folder)
         ended = 1 if named is not None and _stop(named) else 0
         (folder / CURRENT_FILE).unlink(missing_ok=True)
+        (folder / WANTED_FILE).unlink(missing_ok=True)
         return ended + _end_others(folder, keep=None)
 
 
@@ -174,19 +206,11 @@ def _spawn(folder: Path, options: ServerOptions) -> "subprocess.Popen[bytes]":
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env=_environment(),
+            env=server_environment(),
             start_new_session=True,
         )
     _children[process.pid] = process
     return process
-
-
-def _environment() -> dict[str, str]:
-    """What a server needs of our environment, and nothing else: passwords of the starter are not its business."""
-    kept = {name: value for name, value in os.environ.items() if name in _PASSED or name.startswith(_PASSED_PREFIXES)}
-    library = str(Path(sinet_pipelines.__path__[0]).parent)  # it may be on our path by other means than installation
-    kept["PYTHONPATH"] = os.pathsep.join(filter(None, (library, kept.get("PYTHONPATH"))))
-    return {**kept, **SWITCHES, **_MEMORY, "GRPC_VERBOSITY": "NONE"}
 
 
 def _await_ready(

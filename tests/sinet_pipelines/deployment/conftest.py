@@ -45,5 +45,5 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
 
 def ensure_rul(folder: Path, repository: Path, version: str, **options) -> Endpoint:
     sha256 = read_manifest(repository, "rul", version).sha256
-    named = {"name": "rul", "region": "WEST", "repository": repository, "model": "rul"}
+    named = {"name": "rul", "region": "WEST", "repository": repository, "model": "rul", "supervised": False}
     return ensure_server(folder, version=version, sha256=sha256, **{**named, **options})

@@ -315,7 +315,7 @@ def test_head_is_answered_as_get(application, path):
 
 @pytest.mark.parametrize(
     "host",
-    [b"localhost", b"LOCALHOST:8000", b"127.0.0.1:1", b"127.8.9.1", b"[::1]:80", b"::1", b"localhost.", b"gpu-7"],
+    [b"localhost", b"LOCALHOST:8000", b"127.0.0.1:1", b"127.8.9.1", b"[::1]:80", b"[::1]", b"localhost.", b"gpu-7"],
 )
 def test_a_host_that_names_this_machine_is_answered(catalogue, host):
     application = HttpApplication(catalogue, token="t", workers=None, hosts=frozenset({"gpu-7"}))

@@ -4,19 +4,26 @@ import ipaddress
 import json
 import os
 import random
+import resource
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import grpc
 import numpy as np
 import psutil
 import pytest
+from grpc_health.v1 import health_pb2
+from tritonclient.grpc import service_pb2 as pb
 
 from sinet_pipelines.deployment.client import infer, instance
-from sinet_pipelines.deployment.endpoint import ServerOptions, is_alive
+from sinet_pipelines.deployment.endpoint import ServerOptions, is_alive, read_current
 from sinet_pipelines.deployment.process import ensure_server
 from sinet_pipelines.deployment.publish import publish_model
 from sinet_pipelines.deployment.server import parse_options
@@ -220,7 +227,7 @@ def test_no_mutation_of_the_bytes_on_the_wire_is_ever_a_500(shared):
             at = generator.randrange(generator.choice([len(head), len(head) + len(header), len(data)]))
             data[at : at + generator.randint(0, 2)] = generator.randbytes(generator.randint(0, 2))
         statuses.add(exchange(address_of(shared), bytes(data))[9:12])
-    assert statuses <= {b"", b"200", b"400", b"404", b"405", b"413"}
+    assert statuses <= {b"", b"200", b"400", b"404", b"405", b"413", b"415", b"421"}
     assert {b"200", b"400", b"404"} <= statuses
     assert instance(shared.url) == shared.token
 
@@ -287,3 +294,167 @@ def test_a_model_that_cannot_be_served_ends_it_with_a_sentence_and_exit_3(reposi
     publish_rul(repository, "3", answers_nan=True)
     assert main(["--repository", str(repository), "--model", "rul", "--version", "3"]) == 3
     assert "ServingError: 'rul' version 3 answers a sane row with nan" in capsys.readouterr().err
+
+
+HEALTH = "/grpc.health.v1.Health"
+
+
+@pytest.mark.parametrize("service", ["", "rul", "inference.GRPCInferenceService"])
+def test_a_kubernetes_probe_over_grpc_gets_serving(shared, service):
+    with grpc.insecure_channel(shared.grpc) as channel:
+        request = health_pb2.HealthCheckRequest(service=service).SerializeToString()
+        answer = channel.unary_unary(f"{HEALTH}/Check")(request, timeout=30)
+        first = next(channel.unary_stream(f"{HEALTH}/Watch")(request, timeout=30))
+    assert answer == first == b"\x08\x01"
+
+
+def test_health_of_a_model_that_is_not_there_is_not_found(shared):
+    request = health_pb2.HealthCheckRequest(service="nope").SerializeToString()
+    with grpc.insecure_channel(shared.grpc) as channel, pytest.raises(grpc.RpcError) as aborted:
+        channel.unary_unary(f"{HEALTH}/Check")(request, timeout=30)
+    assert aborted.value.code() == grpc.StatusCode.NOT_FOUND
+
+
+def test_health_follows_what_is_loaded(start, monkeypatch):
+    monkeypatch.setenv("SINET_SERVE_TOKEN", "control")
+    endpoint = start("1")
+    control = [("authorization", "Bearer control")]
+    with grpc.insecure_channel(endpoint.grpc) as channel:
+        states = channel.unary_stream(f"{HEALTH}/Watch")(b"", timeout=60)
+        assert next(states) == b"\x08\x01"
+        unload = channel.unary_unary("/inference.GRPCInferenceService/RepositoryModelUnload")
+        request = pb.RepositoryModelUnloadRequest(model_name="rul").SerializeToString()
+        with pytest.raises(grpc.RpcError) as refused:
+            unload(request, timeout=30)
+        assert refused.value.code() == grpc.StatusCode.PERMISSION_DENIED
+        unload(request, timeout=30, metadata=control)
+        assert next(states) == b"\x08\x02"
+
+
+def test_a_body_of_40_megabytes_is_413_and_the_client_can_send_all_of_it(shared):
+    connection = HTTPConnection(*address_of(shared), timeout=60)
+    connection.request("POST", "/v2/models/rul/infer", b"x" * (40 * 1024**2))
+    response = connection.getresponse()
+    assert (response.status, b"send the rows in parts" in response.read()) == (413, True)
+    connection.request("GET", "/v2/health/live")  # the same connection goes on
+    assert connection.getresponse().status == 200
+    connection.close()
+
+
+def test_a_client_that_keeps_its_connection_sees_no_reset_through_a_switch(start, folder):
+    """Each answer of a server that ends also ends the connection; the next request opens one to the new server."""
+    endpoint = start("1")
+    versions, stop, faults = [], threading.Event(), []
+
+    def ask():
+        connection = HTTPConnection(*address_of(read_current(folder)), timeout=60)
+        while not stop.is_set():
+            try:
+                connection.request("GET", "/v2/models/rul")
+                response = connection.getresponse()
+                versions.append(json.loads(response.read())["versions"])
+            except (OSError, HTTPException) as error:
+                faults.append(error)
+                return
+            if response.getheader("connection") == "close":
+                connection.close()
+                connection = HTTPConnection(*address_of(read_current(folder)), timeout=60)
+        connection.close()
+
+    clients = [threading.Thread(target=ask) for _ in range(4)]
+    for client in clients:
+        client.start()
+    until(lambda: len(versions) > 100)
+    start("2")
+    seen = len(versions)
+    until(lambda: len(versions) > seen + 100)
+    stop.set()
+    for client in clients:
+        client.join()
+    assert faults == []
+    assert versions[0] == ["1"]
+    assert versions[-1] == ["2"]
+    assert not is_alive(endpoint)
+
+
+def test_each_request_is_a_line_with_model_version_and_time(start, folder):
+    endpoint = start("1")
+    infer(endpoint.url, "rul", sane_inputs())
+    with grpc.insecure_channel(endpoint.grpc) as channel:
+        channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")(grpc_request(), timeout=30)
+    exchange(address_of(endpoint), b"no http\r\n\r\n")
+    for _ in range(100):
+        exchange(address_of(endpoint), b"GET /nope HTTP/1.1\r\nconnection: close\r\n\r\n")
+    lines = until(lambda: _logged(folder) if len(_logged(folder)) > 5 else None)
+    served = [line for line in lines if line.get("request", "").endswith(("/infer", "ModelInfer"))]
+    assert [(line["transport"], line["status"], line["model"], line["version"]) for line in served] == [
+        ("http", 200, "rul", "1"),
+        ("grpc", "OK", "rul", "1"),
+    ]
+    assert all(0 < line["ms"] < 60_000 and line["at"].endswith("+00:00") for line in served)
+    os.kill(endpoint.pid, signal.SIGTERM)
+    until(lambda: not is_alive(endpoint))
+    refused = [line for line in _logged(folder) if line.get("status") in (400, 404)]
+    left_out = sum(line["not_listed"].get("404", 0) for line in _logged(folder) if "not_listed" in line)
+    assert len(refused) + left_out == 101
+    assert (folder / f"server-{endpoint.token}.log").read_text() == ""
+
+
+def test_secrets_of_the_starter_do_not_reach_the_server(start, monkeypatch):
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("SINET_POSTGRES_URL", "postgresql://user:secret@host")
+    environment = psutil.Process(start("1").pid).environ()
+    assert not [name for name, value in environment.items() if "secret" in value]
+    assert (environment["ORT_DISABLE_TELEMETRY"], "PATH" in environment) == ("1", True)
+
+
+def test_new_clients_are_answered_when_connections_take_all_files(folder, repository):
+    """Under a hard limit of 256 files, 400 clients keep their connections open."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 2048:
+        pytest.skip(f"this process may open {hard} files; 400 connections and a server need more")
+    options = ServerOptions(str(repository), "rul", "1", token="f11e5", folder=str(folder), port=free_port())
+    folder.mkdir(parents=True)
+    limited = "import resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256)); "
+    code = limited + "from sinet_pipelines.deployment.server import main; sys.exit(main(sys.argv[1:]))"
+    server = subprocess.Popen([sys.executable, "-c", code, *options.arguments()])
+    kept = []
+    try:
+        until(lambda: instance(f"http://127.0.0.1:{options.port}") == "f11e5")
+        for _ in range(400):
+            kept.append(socket.create_connection(("127.0.0.1", options.port), timeout=60))
+        until(lambda: asked(options.port) == 503)  # once the flood is over: what is refused lingers for a second
+        for connection in kept:
+            connection.close()
+        until(lambda: instance(f"http://127.0.0.1:{options.port}") == "f11e5")
+    finally:
+        for connection in kept:
+            connection.close()
+        server.terminate()
+        assert server.wait(timeout=60) == 0
+
+
+def asked(port):
+    """The status of a request on a connection of its own; None where the connection is reset."""
+    try:
+        return int(exchange(("127.0.0.1", port), b"GET /v2 HTTP/1.1\r\nconnection: close\r\n\r\n").split()[1])
+    except (OSError, IndexError):
+        return None
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return probe.getsockname()[1]
+
+
+def grpc_request():
+    request = pb.ModelInferRequest(model_name="rul")
+    for name, values in sane_inputs().items():
+        request.inputs.add(name=name, datatype="FP32", shape=values.shape)
+        request.raw_input_contents.append(values.tobytes())
+    return request.SerializeToString()
+
+
+def _logged(folder):
+    path = folder / "requests.log"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
