@@ -168,7 +168,8 @@ def test_resources_are_the_regions_and_the_outside_things(definitions):
 def test_sensors_and_schedules_are_on_by_default(definitions):
     sensors = {sensor.name: sensor.default_status for sensor in definitions.sensors}
     schedules = {schedule.name: schedule.default_status for schedule in definitions.schedules}
-    assert sensors == dict.fromkeys(["landing", "drift", "alias", "what_follows"], dg.DefaultSensorStatus.RUNNING)
+    names = ["landing", "drift", "alias", "endpoint_lives", "what_follows"]
+    assert sensors == dict.fromkeys(names, dg.DefaultSensorStatus.RUNNING)
     assert schedules == dict.fromkeys(["nightly_repair", "weekly_training"], dg.DefaultScheduleStatus.RUNNING)
 
 
