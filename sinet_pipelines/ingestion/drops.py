@@ -111,17 +111,17 @@ def count_rows(content: Source) -> int:
     return 0 if isinstance(opened, str) else int(opened.metadata.num_rows)
 
 
-def why_unreadable(content: Source) -> str:
-    """Why the bytes are no drop, empty for a drop; each page is read once, some rows at a time."""
+def examine(content: Source) -> tuple[int, str]:
+    """Rows in a drop, and why the bytes are none, empty for a drop; each page is read once, some rows at a time."""
     opened = _open(content)
     if isinstance(opened, str):
-        return opened
+        return 0, opened.rstrip(".")
     try:
         for table in _tables(opened, BATCH_ROWS):
             table.validate(full=True)
     except UNREADABLE as error:  # the footer is whole but a page is not
-        return first_line(error).rstrip(".")
-    return ""
+        return 0, first_line(error).rstrip(".")
+    return int(opened.metadata.num_rows), ""
 
 
 def read_drop_in_batches(content: Source, *, hive: Hive = (), rows: int = BATCH_ROWS) -> Iterator[pl.DataFrame]:

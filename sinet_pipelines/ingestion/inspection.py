@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
 
-from sinet_pipelines.ingestion.drops import Hive, count_rows, named, why_unreadable
+from sinet_pipelines.ingestion.drops import Hive, count_rows, examine, named
 from sinet_pipelines.ingestion.events import EventKind, why_no_events
 from sinet_pipelines.ingestion.scan import Part
 from sinet_pipelines.storage.cache import read_cache, write_cache
 
+_SMALL_BYTES = 4 << 20
 _MOST = 1 << 16  # files of which a process knows what is in them
 _SETTLED_NS = 2_000_000_000  # no file system in use has a coarser clock
 
@@ -121,10 +122,13 @@ def _looked_up(path: Path, state: os.stat_result, kind: EventKind | None) -> Fou
 
 def _look_into(path: Path, kind: EventKind | None) -> Found:
     with open_file(path) as file:
-        digest = sha256_of(file)
-        if kind is None:
-            why = f"is no readable Parquet file ({why})" if (why := why_unreadable(file)) else ""
-            return digest, 0 if why else count_rows(file), why
-    content = read_bytes(path)
-    why = why_no_events(content, kind)
-    return digest, 0 if why else count_rows(content), why
+        if kind is None and os.fstat(file.fileno()).st_size > _SMALL_BYTES:
+            digest, (rows, why) = sha256_of(file), examine(file)
+        else:  # read at once: each column of a file is several reads
+            content = file.read()
+            digest = hashlib.sha256(content).hexdigest()
+            if kind is not None:
+                why = why_no_events(content, kind)
+                return digest, 0 if why else count_rows(content), why
+            rows, why = examine(content)
+    return digest, rows, f"is no readable Parquet file ({why})" if why else ""
