@@ -19,6 +19,8 @@ from sinet_pipelines.schemas.contract import DataClass
 from sinet_pipelines.storage.files import write_whole
 from sinet_pipelines.storage.fingerprint import fingerprint
 
+CARD_PAGES = "/cards"  # on the address of Dagster's pages, as `sinet ui` opens them
+
 
 @dg.asset(
     key=global_key("registered_model"),
@@ -97,6 +99,7 @@ def model_card(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         context,
         fingerprint(card_markdown(same)),
         entries={
+            "page": dg.MetadataValue.url(f"{CARD_PAGES}/{MODEL}/v{card.versions.version}.html"),
             "card": shown(card_markdown(card)),
             "html": dg.MetadataValue.path(str(path)),
             "version": card.versions.version,

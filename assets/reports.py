@@ -1,8 +1,10 @@
 """What a page shows of a table: schema with units, where it is, and how its columns came to be."""
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import dagster as dg
@@ -14,7 +16,7 @@ from resources.reads import step_writes, this_step, travelled
 from resources.regions import RegionResource, region_resources
 from resources.settings import settings
 from resources.versions import INPUTS_TAG, inputs_from, inputs_now
-from sinet_pipelines.markdown import table
+from sinet_pipelines.markdown import table, words
 from sinet_pipelines.regions import REGIONS, Region
 from sinet_pipelines.schemas.contract import Column, Contract
 from sinet_pipelines.storage.tables import Written
@@ -95,11 +97,36 @@ def made(
     version = what if isinstance(what, str) else what.data_versions[None]
     table = {} if isinstance(what, str) else {"dagster/row_count": what.rows, "table_version": what.version}
     return dg.MaterializeResult(
-        metadata={**(entries or {}), **table, **travelled(), **step_writes()},
+        metadata={**_in_brief(entries or {}), **table, **travelled(), **step_writes()},
         data_version=dg.DataVersion(version),
         tags={INPUTS_TAG: captured_inputs(context)},
         check_results=list(checks),
     )
+
+
+BRIEF = 56  # characters that a page of 1600 pixels shows of a text; the rest is cut
+IN_FULL = "_in_full"  # ends the name of the entry with the whole text
+
+
+def _in_brief(entries: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries with each long sentence as its first words, and the whole of it as markdown, which a page wraps."""
+    found: dict[str, Any] = {}
+    for name, value in entries.items():
+        is_long = isinstance(value, str) and len(value) > BRIEF and " " in value
+        found[name] = brief(value) if is_long else value
+        if is_long:
+            found[f"{name}{IN_FULL}"] = shown(words(value))
+    return found
+
+
+def brief(sentence: str) -> str:
+    """What a sentence says up to its first colon or semicolon, at most `BRIEF` characters.
+
+    >>> brief("may not be promoted: WEST, where the endpoint is, has no neuromorphic")
+    'may not be promoted'
+    """
+    head = re.split(r"[:;] ", sentence, maxsplit=1)[0]
+    return head if len(head) <= BRIEF else shorten(head, BRIEF, placeholder=" ...")
 
 
 def captured_inputs(context: dg.AssetExecutionContext) -> str:

@@ -57,6 +57,15 @@ def for_markdown(text: object) -> str:
     return _LINKS.sub(_JOINER, _BLOCK.sub(r"\1\3\\\2\4", words))
 
 
+def from_markdown(markdown: str) -> str:
+    r"""The words of a line that `for_markdown` made.
+
+    >>> from_markdown(for_markdown("1. t2_degr|x"))
+    '1. t2_degr|x'
+    """
+    return re.sub(r"\\(.)", r"\1", markdown).replace(_JOINER, "")
+
+
 def _spelled(one: str) -> str:
     number = ord(one)
     if one in "\n\r\t":

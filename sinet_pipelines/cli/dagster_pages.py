@@ -5,7 +5,9 @@ guard around its application, so that no port answers without it. Two private na
 holds them to the pinned version.
 """
 
+import os
 import sys
+from pathlib import Path
 from typing import Any
 
 MODULE = "sinet_pipelines.cli.dagster_pages"
@@ -36,12 +38,14 @@ def webserver(arguments: list[str]) -> None:
     """`dagster-webserver` with the guard around its application."""
     from dagster_webserver import cli as pages
 
+    from sinet_pipelines.cli.card_pages import CardPages
     from sinet_pipelines.cli.guard import Guard
 
+    cards = Path(os.environ.get("SINET_HOME", "")) / "cards"
     create = pages.create_app_from_workspace_process_context
 
     def guarded(*given: Any, **options: Any) -> Guard:
-        return Guard(create(*given, **options))
+        return Guard(CardPages(create(*given, **options), cards))
 
     pages.create_app_from_workspace_process_context = guarded
     pages.cli(arguments, prog_name="dagster-webserver")

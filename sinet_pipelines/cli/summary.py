@@ -14,7 +14,7 @@ from sinet_pipelines.cli.home import find_project
 from sinet_pipelines.cli.status import COLOURS, print_following, read_status, short_name
 from sinet_pipelines.cli.terminal import Terminal, coloured
 from sinet_pipelines.errors import FailedError
-from sinet_pipelines.escaping import for_terminal
+from sinet_pipelines.escaping import for_terminal, from_markdown
 
 if TYPE_CHECKING:
     from sinet_pipelines.cli.run import Walk
@@ -102,7 +102,7 @@ def _table(facts: dict[str, Any], walk: "Walk", figures: dict[str, dict[str, Any
 def _key_figure(own: dict[str, Any]) -> str:
     for name in KEY_FIGURES:
         if name in own:
-            value = own[name]
+            value = in_full(own, name) if isinstance(own[name], str) else own[name]
             return shorten(value, FIGURE_WIDTH, placeholder=" ...") if isinstance(value, str) else f"{name} {value}"
     return ""
 
@@ -114,7 +114,7 @@ def _print_judgement(console: Console, facts: dict[str, Any], figures: dict[str,
         console.print(
             f"challenger {judged['challenger']}: RMSE {judged['rmse_capped_cycles']} cycles on engines never "
             f"seen{simulated} (ridge {judged['rmse_capped_ridge_cycles']}, constant "
-            f"{judged['rmse_capped_constant_cycles']}; truth capped at 125); {judged['decision']}",
+            f"{judged['rmse_capped_constant_cycles']}; truth capped at 125); {in_full(judged, 'decision')}",
         )
     rows = facts["rows"]
     console.print(
@@ -132,6 +132,12 @@ def _print_judgement(console: Console, facts: dict[str, Any], figures: dict[str,
     command = Path(sys.argv[0])
     spelled = ".venv/bin/sinet" if command.parent.name == "bin" else "sinet"
     console.print(f"ask it: {spelled} predict        look: make ui        end it: make stop")
+
+
+def in_full(own: dict[str, Any], name: str) -> str:
+    """The whole sentence of an entry: a page shows its first words, and the whole beside them."""
+    whole = own.get(f"{name}_in_full")
+    return from_markdown(whole) if whole else str(own[name])
 
 
 def _figures(home: Path, assets: list[str]) -> dict[str, dict[str, Any]]:

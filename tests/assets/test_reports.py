@@ -5,8 +5,9 @@ from datetime import date
 import dagster as dg
 import pytest
 
-from assets.reports import entries_of, made, schema_of
+from assets.reports import BRIEF, brief, entries_of, made, schema_of
 from resources.keys import everywhere, regional_key
+from sinet_pipelines.escaping import from_markdown
 from sinet_pipelines.hardware import HARDWARE
 from sinet_pipelines.regions import EAST, REGIONS
 from sinet_pipelines.schemas.features import FEATURE_NAMES, WINDOW_FEATURES
@@ -110,6 +111,28 @@ def test_key_numbers_come_first_on_a_page():
         event = instance.get_latest_materialization_event(judged.key)
     assert list(event.asset_materialization.metadata)[:2] == ["decision", "rmse_capped_cycles"]
     assert event.asset_materialization.tags["dagster/data_version"] == "v1"
+
+
+def test_a_long_sentence_is_brief_on_a_page_and_whole_beside_it():
+    sentence = "may not be promoted: WEST_1 has no such hardware; its error is 14.47 cycles (allowed: 10.78)"
+
+    @dg.asset
+    def judged(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        return made(context, "v1", entries={"decision": sentence, "sha256": "a" * 64, "short": "kept: as it is"})
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert dg.materialize([judged], instance=instance).success
+        metadata = instance.get_latest_materialization_event(judged.key).asset_materialization.metadata
+    assert list(metadata)[:2] == ["decision", "decision_in_full"]
+    assert metadata["decision"].value == "may not be promoted"
+    assert isinstance(metadata["decision_in_full"], dg.MarkdownMetadataValue)
+    assert from_markdown(metadata["decision_in_full"].value) == sentence
+    assert (metadata["sha256"].value, metadata["short"].value) == ("a" * 64, "kept: as it is")
+
+
+@pytest.mark.parametrize("sentence", ["x" * 90, "word " * 40, "a" * 57 + ": b", ": x" * 40])
+def test_what_is_brief_fits_a_page(sentence):
+    assert len(brief(sentence)) <= BRIEF
 
 
 def test_a_days_event_carries_neither_columns_nor_lineage(carry_out, home):

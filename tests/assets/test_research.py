@@ -5,12 +5,13 @@ import shutil
 import dagster as dg
 import pytest
 
+from assets.reports import brief
 from resources.keys import global_key
 from resources.placement import HARDWARE_TAG, REGION_TAG
 from resources.registry import registry_resource
 from resources.settings import settings
 from resources.tracking import tracking_resource
-from sinet_pipelines.escaping import for_markdown
+from sinet_pipelines.escaping import for_markdown, from_markdown
 from sinet_pipelines.registry.versions import list_versions
 from tests.conftest import executor_for
 
@@ -99,7 +100,8 @@ def test_the_page_of_the_verdict_has_figures_beside_the_candidates_and_energy_wi
     _, instance = made
     verdict = page(instance, VERDICT)
     assert list(verdict)[:2] == ["rmse_capped_cycles", "decision"]
-    assert verdict["decision"].value == check(instance).description
+    assert verdict["decision"].value == brief(check(instance).description)
+    assert from_markdown(verdict["decision_in_full"].value) == check(instance).description
     heading = verdict["by_slice"].value.splitlines()[0]
     assert heading.startswith("| RMSE in cycles | spiking | ")
     assert r"gradient\_boosting" in heading
