@@ -34,7 +34,7 @@ SHOWN_UNITS = 5  # names of engines in an entry
 
 @dg.asset(
     key=global_key("endpoint"),
-    deps=[global_key("registered_model")],
+    deps=[global_key("registered_model"), global_key("operating_regimes")],
     check_specs=[
         dg.AssetCheckSpec(
             READY,

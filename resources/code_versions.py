@@ -5,6 +5,7 @@ count; nor do descriptions. Contracts count by columns, types, units, bounds and
 """
 
 import sys
+from dataclasses import fields
 from enum import Enum
 from functools import cache
 from pathlib import Path
@@ -85,17 +86,23 @@ def canonical(value: object) -> str | None:
 
 
 def _plain(value: object) -> object:
-    if isinstance(value, Contract):
-        columns = [_plain(column) for column in value.columns]
-        return [value.name, str(value.data_class), list(value.key), value.max_quarantined_share, columns]
-    if isinstance(value, Column):
-        bounds = [value.minimum, value.maximum]
-        return [value.name, str(value.dtype), value.unit, bounds, value.nullable, list(value.allowed)]
+    if isinstance(value, Contract | Column):
+        counted = [one.name for one in fields(value) if one.name != "description"]
+        return {name: _part(getattr(value, name)) for name in counted}
     if isinstance(value, Enum):
         return f"{type(value).__name__}.{value.name}"
     if type(value) in (tuple, list) and value and all(isinstance(one, Contract | Column) for one in value):  # type: ignore[attr-defined]
         return [_plain(one) for one in value]  # type: ignore[attr-defined]
     return None
+
+
+def _part(value: object) -> object:
+    """An attribute of a contract or column, as JSON has it."""
+    if isinstance(value, tuple):
+        return [_part(one) for one in value]
+    if isinstance(value, Contract | Column):
+        return _plain(value)
+    return value if isinstance(value, int | float | str | None) else str(value)
 
 
 @cache

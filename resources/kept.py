@@ -57,6 +57,10 @@ class Kept:
         event = record.asset_materialization if record is not None else None
         return None if event is None or self.fault(key, event) is not None else event
 
+    def is_lost(self, key: dg.AssetKey) -> bool:
+        """Whether an asset without days was made and storage lost it."""
+        return self.instance.get_latest_materialization_event(key) is not None and self.event(key) is None
+
     def faults(self, key: dg.AssetKey) -> dict[StorageFault, list[date]]:
         """What storage lost of an asset; under each fault its days, none for an asset without days."""
         found: dict[StorageFault, list[date]] = {}

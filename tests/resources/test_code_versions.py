@@ -138,6 +138,7 @@ def test_a_contract_counts_by_columns_types_units_bounds_and_keys_and_not_by_des
     for other in (
         with_column(replace(column, maximum=column.maximum + 1)),
         with_column(replace(column, unit="another")),
+        with_column(replace(column, max_characters=7)),
         with_column(replace(column, name="another")),
         with_column(replace(column, dtype=pa.int8())),
         with_column(replace(column, nullable=not column.nullable)),
