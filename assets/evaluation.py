@@ -17,7 +17,7 @@ from resources.keys import everywhere, global_key, regional_key
 from resources.markdown import shown
 from resources.placement import bind
 from resources.regions import RegionResource
-from sinet_pipelines.errors import ContractError
+from sinet_pipelines.errors import ContractError, StorageError
 from sinet_pipelines.features.sequences import (
     Sequences,
     sequence_windows,
@@ -307,7 +307,10 @@ def _answers(rows: pl.DataFrame, predicted: np.ndarray) -> pl.DataFrame:
 
 
 def _champion_answers(context: dg.AssetExecutionContext, rows: pl.DataFrame) -> pl.DataFrame | None:
-    """What the champion, as it is served, answers to the questions that a graph answers; None without a champion."""
+    """What the champion, as it is served, answers to the questions that a graph answers; None without a champion.
+
+    None, too, where the champion's file is lost.
+    """
     from sinet_pipelines.features.completeness import are_answerable
     from sinet_pipelines.quantization.session import answer, open_session
 
@@ -315,7 +318,11 @@ def _champion_answers(context: dg.AssetExecutionContext, rows: pl.DataFrame) -> 
     champion = registry.champion(MODEL)
     if champion is None:
         return None
-    graph = registry.load(champion)
+    try:
+        graph = registry.load(champion)
+    except StorageError as error:  # its file is lost: the challenger is judged as where nothing serves yet
+        context.log.warning(f"no comparison with the champion: {error}")
+        return None
     sequences = sequences_of_all(context)
     sequences = sequences.take(are_answerable(sequences))
     said = pl.DataFrame(

@@ -8,11 +8,14 @@ import dagster as dg
 
 from resources.reads import this_step
 from resources.settings import settings
+from resources.writes import BLOBS_FOLDER
+from sinet_pipelines.errors import StorageError
 from sinet_pipelines.registry import versions
 from sinet_pipelines.registry.alias import CHAMPION, named_by
 from sinet_pipelines.registry.origin import origin_of
 from sinet_pipelines.registry.tracking import Tracking, tracking_of
 from sinet_pipelines.registry.versions import Version
+from sinet_pipelines.storage.blobs import BlobStore
 from sinet_pipelines.storage.layout import sqlite_path
 
 
@@ -81,8 +84,18 @@ class RegistryResource(dg.ConfigurableResource):
         return "" if database is None else named_by(database.parent, name).reason
 
     def load(self, version: Version) -> bytes:
-        """The version's file, checked against the hash it was registered under."""
-        return versions.load_artifact(self.tracking, version)
+        """The version's file, checked against the hash it was registered under; from a blob where MLflow lost it.
+
+        Raises:
+            StorageError: it is lost, and no region has its blob.
+        """
+        try:
+            return versions.load_artifact(self.tracking, version)
+        except StorageError:
+            for folder in sorted((Path(self.lock).parent / BLOBS_FOLDER).glob("*")):
+                if version.sha256 and BlobStore(folder).has(version.sha256):
+                    return BlobStore(folder).get(version.sha256)
+            raise
 
     def version_url(self, version: Version) -> str:
         """Address of the version's page, empty while nobody serves it."""
