@@ -204,6 +204,8 @@ class HttpApplication:
                 return "GET", self._ready
             case ["v2"]:
                 return "GET", lambda *_: _ok(metadata.SERVER)
+            case []:
+                return "GET", self._overview
         return None
 
     def _model_route(self, model: str, rest: list[str]) -> tuple[str, Answer] | None:
@@ -229,6 +231,15 @@ class HttpApplication:
         ready = self._catalogue.is_ready
         # the token lets a starter know its own child from whoever else may have come to this port
         return _json(200 if ready else 400, {"ready": ready, "instance": self._token})
+
+    def _overview(self, *_: object) -> Response:
+        """What is served and where, for a person who opens the server's address."""
+        models = [
+            {**asdict(entry), "path": f"/v2/models/{entry.name}/versions/{entry.version}"}
+            for entry in self._catalogue.index()
+        ]
+        paths = ["/v2", "/v2/health/ready", "/v2/health/live"]
+        return _ok({**metadata.SERVER, "ready": self._catalogue.is_ready, "models": models, "paths": paths})
 
     def _index(self, _: Headers, body: bytes) -> Response:
         only_ready = _object(body).get("ready", False) is True

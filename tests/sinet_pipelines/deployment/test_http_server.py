@@ -178,7 +178,17 @@ def test_health_metadata_and_index(application):
     assert index[0] == {"name": "rul", "version": "1", "state": "READY", "reason": ""}
 
 
-@pytest.mark.parametrize("path", ["/", "/v1", "/v2/models", "/v2/models/rul/guess", "/v2/models/rul/versions", "/v2/x"])
+def test_the_servers_address_leads_somewhere(application):
+    status, said = get(application, "/")
+    assert (status, said["ready"]) == (200, True)
+    assert {"name": "rul", "version": "1", "state": "READY", "reason": "", "path": "/v2/models/rul/versions/1"} in said[
+        "models"
+    ]
+    for path in (*said["paths"], said["models"][0]["path"]):
+        assert get(application, path)[0] == 200
+
+
+@pytest.mark.parametrize("path", ["/v1", "/v2/models", "/v2/models/rul/guess", "/v2/models/rul/versions", "/v2/x"])
 def test_a_path_outside_the_protocol_is_404(application, path):
     assert error_of(post(application, path))[0] == 404
 
