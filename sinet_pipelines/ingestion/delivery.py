@@ -9,9 +9,11 @@ from pathlib import Path
 import polars as pl
 
 from sinet_pipelines.ingestion.cmapss import CmapssSubset
+from sinet_pipelines.ingestion.drops import columns_of
 from sinet_pipelines.ingestion.events import EventKind
 from sinet_pipelines.ingestion.fleet import Fleet, PlantedFault, write_fleet
 from sinet_pipelines.ingestion.founding import Wish, fleet_for
+from sinet_pipelines.ingestion.inspection import read_bytes
 from sinet_pipelines.ingestion.landing import LandingZone
 from sinet_pipelines.ingestion.layout import DayRows, lay_out
 from sinet_pipelines.regions import REGIONS
@@ -80,8 +82,8 @@ def deliver(
 ) -> LandReport:
     """Lands subsets of one fleet; landing them again changes nothing, and completes a landing that was killed.
 
-    What landed once is known by the fleet's record, so that a contract with other columns, by which the same rows are
-    other bytes, lands nothing twice.
+    What landed once is known by the fleet's record, so nothing lands twice when the same rows become other bytes: with
+    another version of Parquet the file stays, and under a contract with other columns its successor takes its place.
 
     Args:
         subsets: one or more.
@@ -105,7 +107,7 @@ def deliver(
     days = [part for layout in layouts.values() for part in layout.days]
     if plant is not None:
         days, planted = plant(days, fleet)
-        fleet = replace(fleet, planted=known.planted if known.complete else planted)
+        fleet = replace(fleet, planted=planted)
     failures = {name: layout.failures for name, layout in layouts.items()}
     truth = {name: layout.truth for name, layout in layouts.items()}
     zone = LandingZone(home / "landing")
@@ -116,16 +118,18 @@ def deliver(
         *_event_pieces(zone, EventKind.FAILURES, failures, done),
         *_event_pieces(zone, EventKind.TRUTH, truth, done),
     ]
-    fresh = [piece for piece in pieces if _is_to_land(piece, known, is_done=piece.subset in done, restore=restore)]
+    old = {piece.of: path for piece in pieces if (path := _predecessor(piece, known))}
+    fresh = [
+        piece
+        for piece in pieces
+        if piece.of in old or _is_to_land(piece, known, is_done=piece.subset in done, restore=restore)
+    ]
     there = {piece.of: piece.path.name for piece in pieces if piece.path.exists()}
     names = {**there, **known.landed, **{piece.of: piece.path.name for piece in fresh}}
     fleet = replace(fleet, landed=dict(sorted(names.items())))
-    new = {piece.path for piece in fresh if piece.is_rows and piece.of not in there}
+    new = {piece.path for piece in fresh if piece.is_rows and piece.of not in there and piece.of not in old}
     if fresh or fleet != known:
-        write_fleet(replace(fleet, complete=False), home)  # the names first: whatever is killed now, they are known
-        for piece in fresh:
-            write_whole(piece.path, piece.content)
-        write_fleet(replace(fleet, complete=True), home)
+        _land(fresh, fleet, before=known, old=old.values(), home=home)
     return LandReport(
         home=home,
         fleet=fleet.name,
@@ -171,6 +175,35 @@ def _event_pieces(
     ]
 
 
+def _land(fresh: Sequence[_Piece], fleet: Fleet, *, before: Fleet, old: Collection[Path], home: Path) -> None:
+    """Writes files and the record of them; a kill at any point leaves a record by which the next landing goes on.
+
+    Args:
+        fresh: the files.
+        fleet: with the names of all files, also of those.
+        before: the fleet as it was recorded before.
+        old: files whose successors are among the fresh ones.
+        home: where the fleet lives.
+    """
+    if old:
+        write_fleet(replace(before, complete=False), home)  # what is removed now and not written yet never landed
+        for path in old:
+            path.unlink(missing_ok=True)
+    write_fleet(replace(fleet, complete=False), home)  # the names before the files
+    for piece in fresh:
+        write_whole(piece.path, piece.content)
+    write_fleet(replace(fleet, complete=True), home)
+
+
+def _predecessor(piece: _Piece, known: Fleet) -> Path | None:
+    """The file that landed for it under a contract with other columns; None where there is none."""
+    recorded = known.landed.get(piece.of, piece.path.name)
+    path = piece.path.parent / recorded
+    if recorded == piece.path.name or not path.is_file():
+        return None
+    return path if columns_of(read_bytes(path)) != columns_of(piece.content) else None
+
+
 def _is_to_land(piece: _Piece, known: Fleet, *, is_done: bool, restore: bool) -> bool:
     """Whether the file is to be written: it never landed, was cut short, or was removed and is to be put back.
 
@@ -184,7 +217,7 @@ def _is_to_land(piece: _Piece, known: Fleet, *, is_done: bool, restore: bool) ->
     if is_done and (recorded is None or not restore):  # a record of version 0.1.0 names no files
         return False
     if recorded not in (None, piece.path.name) and (piece.path.parent / str(recorded)).exists():
-        return False  # it landed with the columns of another contract
+        return False  # the same columns in other bytes, as another version of Parquet writes them
     return not piece.path.exists() or piece.path.stat().st_size != len(piece.content)
 
 

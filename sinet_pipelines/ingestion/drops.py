@@ -111,6 +111,14 @@ def count_rows(content: Source) -> int:
     return 0 if isinstance(opened, str) else int(opened.metadata.num_rows)
 
 
+def columns_of(content: bytes) -> frozenset[str]:
+    """Names of the columns of a Parquet file, none for what is no such file."""
+    try:
+        return frozenset(pq.read_schema(pa.BufferReader(content)).names)
+    except UNREADABLE:
+        return frozenset()
+
+
 def examine(content: Source) -> tuple[int, str]:
     """Rows in a drop, and why the bytes are none, empty for a drop; each page is read once, some rows at a time."""
     opened = _open(content)

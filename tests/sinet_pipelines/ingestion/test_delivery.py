@@ -1,9 +1,12 @@
 import errno
+import io
 import os
 from dataclasses import replace
 from datetime import date
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from sinet_pipelines import regions
@@ -73,57 +76,103 @@ def test_a_drop_that_was_withdrawn_stays_away_where_nothing_is_to_be_restored(su
 
 
 @pytest.fixture
-def another_contract(monkeypatch):
-    """From now on a drop of the same rows is other bytes, as when the contract has one column more."""
+def other_bytes(monkeypatch):
+    """From now on files of the same rows are other bytes, as another version of Parquet writes them."""
 
     def change():
-        real = landing.encode_drop
-        monkeypatch.setattr(landing, "encode_drop", lambda rows: real(rows) + b"one column more")
-        events = landing.encode_events
-        monkeypatch.setattr(landing, "encode_events", lambda rows, kind: events(rows, kind) + b"one column more")
+        _rewrite(monkeypatch, lambda table: table)
 
     return change
 
 
+@pytest.fixture
+def another_contract(monkeypatch):
+    """From now on files of the same rows have one column more."""
+
+    def change():
+        _rewrite(monkeypatch, lambda table: table.append_column("more", pa.array([1.0] * len(table))))
+
+    return change
+
+
+def _rewrite(monkeypatch, change):
+    def written(content):
+        buffer = io.BytesIO()
+        pq.write_table(change(pq.read_table(io.BytesIO(content))), buffer, compression="none")
+        return buffer.getvalue()
+
+    drop, events = landing.encode_drop, landing.encode_events
+    monkeypatch.setattr(landing, "encode_drop", lambda rows: written(drop(rows)))
+    monkeypatch.setattr(landing, "encode_events", lambda rows, kind: written(events(rows, kind)))
+
+
+def _landed(home):
+    return {path: content for path, content in _files(home).items() if path.suffix == ".parquet"}
+
+
+def _places(home):
+    """The folder of each landed file, as often as it has files."""
+    return sorted(path.parent for path in _landed(home))
+
+
 @pytest.mark.parametrize("restore", [True, False])
-def test_a_fleet_that_landed_lands_no_second_time_under_another_contract(subset, tmp_path, another_contract, restore):
+def test_a_fleet_that_landed_lands_no_second_time_as_other_bytes(subset, tmp_path, other_bytes, restore):
     first = _land(subset, tmp_path)
     before = _files(tmp_path)
-    another_contract()
+    other_bytes()
     again = _land(subset, tmp_path, restore=restore)
     assert _files(tmp_path) == before
     assert (again.rows, again.drops, again.new_drops) == (first.rows, first.drops, 0)
 
 
-def test_a_drop_that_was_removed_lands_again_under_another_contract_and_only_it(subset, tmp_path, another_contract):
+@pytest.mark.parametrize("restore", [True, False])
+def test_under_a_contract_with_other_columns_each_file_is_replaced_by_its_successor(
+    subset, tmp_path, another_contract, restore
+):
+    first = _land(subset, tmp_path)
+    places, before = _places(tmp_path), _landed(tmp_path)
+    another_contract()
+    again = _land(subset, tmp_path, restore=restore)
+    assert (again.rows, again.drops, again.new_drops) == (first.rows, first.drops, 0)
+    assert _places(tmp_path) == places
+    assert not set(_landed(tmp_path)) & set(before)
+    assert all("more" in pq.read_schema(tmp_path / path).names for path in _landed(tmp_path))
+    once = _files(tmp_path)
+    _land(subset, tmp_path, restore=restore)
+    assert _files(tmp_path) == once
+
+
+def test_a_drop_that_was_withdrawn_stays_away_under_another_contract_until_it_is_restored(
+    subset, tmp_path, another_contract
+):
     _land(subset, tmp_path)
+    places = _places(tmp_path)
     removed = next((tmp_path / "landing" / "EAST" / "2026-03-01").iterdir())
     removed.unlink()
-    others = {path for path in _files(tmp_path) if path.suffix == ".parquet"}
     another_contract()
+    _land(subset, tmp_path, restore=False)
+    assert _places(tmp_path) == [place for place in places if tmp_path / place != removed.parent]
     assert _land(subset, tmp_path).new_drops == 1
-    (new,) = {path for path in _files(tmp_path) if path.suffix == ".parquet"} - others
-    assert (new.parent, new.name != removed.name) == (removed.parent.relative_to(tmp_path), True)
-    assert _land(subset, tmp_path).new_drops == 0
+    assert _places(tmp_path) == places
 
 
 @pytest.mark.parametrize("restore", [True, False])
 def test_a_home_of_an_earlier_version_that_is_complete_lands_nothing_twice(subset, tmp_path, another_contract, restore):
     _land(subset, tmp_path)
-    before = {path for path in _files(tmp_path) if path.suffix == ".parquet"}
+    before = _landed(tmp_path)
     write_fleet(replace(read_fleet(tmp_path), landed={}), tmp_path)
     another_contract()
     assert _land(subset, tmp_path, restore=restore).new_drops == 0
-    assert {path for path in _files(tmp_path) if path.suffix == ".parquet"} == before
+    assert _landed(tmp_path) == before
 
 
-@pytest.mark.parametrize("writes", range(1, 11))
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("writes", range(1, 13))
 def test_a_landing_stopped_in_the_middle_goes_on_under_another_contract_and_each_file_lands_once(
-    subset, tmp_path, monkeypatch, another_contract, writes
+    subset, tmp_path, monkeypatch, another_contract, writes, first
 ):
     _land(subset, tmp_path / "whole")
-    left = [2 * writes]
-    real = os.fsync
+    home, left, real = tmp_path / "stopped", [2 * writes], os.fsync
 
     def fills_up(handle):
         left[0] -= 1
@@ -131,21 +180,20 @@ def test_a_landing_stopped_in_the_middle_goes_on_under_another_contract_and_each
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         real(handle)
 
-    home = tmp_path / "stopped"
+    if not first:  # not the first landing is stopped, but the one that replaces its files
+        _land(subset, home)
+        another_contract()
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", fills_up)
         with pytest.raises(StorageError):
-            _land(subset, home)
-    another_contract()
-    for _ in range(2):
-        _land(subset, home)
+            _land(subset, home, restore=False)
+    if first:
+        another_contract()
+    for restore in (False, True):
+        _land(subset, home, restore=restore)
         assert _places(home) == _places(tmp_path / "whole")
+        assert all("more" in pq.read_schema(home / path).names for path in _landed(home))
     assert read_fleet(home).complete
-
-
-def _places(home):
-    """The folder of each landed file, as often as it has files."""
-    return sorted(path.parent for path in _files(home))
 
 
 def test_rows_of_a_region_that_the_registry_lost_stay_and_the_others_are_landed_as_before(
