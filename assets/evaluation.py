@@ -25,7 +25,7 @@ from sinet_pipelines.features.sequences import (
     sequences_to_table,
 )
 from sinet_pipelines.markdown import Markdown, table
-from sinet_pipelines.models.families import YARDSTICKS, family
+from sinet_pipelines.models.families import CANDIDATE_NAMES, YARDSTICKS, family
 from sinet_pipelines.regions import EAST, REGIONS, Region
 from sinet_pipelines.schemas.contract import DataClass
 from sinet_pipelines.schemas.events import FAILURE_EVENTS, TRUTH_EVENTS
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from sinet_pipelines.training.candidate import Candidate
 
 MODEL = "remaining_useful_life"
-CANDIDATES = ("gradient_boosting", "temporal_convolution", "average")
+CANDIDATES = CANDIDATE_NAMES
 VERDICT = "verdicts/challenger"  # the ref of the newest verdict among EAST's blobs
 GATE = "challenger_is_not_worse"
 COVERAGE_GATE = "intervals_cover_as_promised"

@@ -1,5 +1,6 @@
 """Training: features and failures in, a fitted model out; class `model`, free to travel."""
 
+import inspect
 from dataclasses import asdict
 
 import dagster as dg
@@ -22,6 +23,8 @@ from assets.reports import agreements_entry, entries_of, made
 from resources.keys import everywhere, global_key
 from resources.placement import bind
 from sinet_pipelines.features.splits import is_held_out
+from sinet_pipelines.models.families import CANDIDATES
+from sinet_pipelines.models.model import Family
 from sinet_pipelines.placement.needs import Needs
 from sinet_pipelines.regions import EAST, REGIONS
 from sinet_pipelines.schemas.contract import DataClass
@@ -182,3 +185,43 @@ def average(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     validated = CrossValidation(AVERAGE, predicted_B, (weighted_rmse(predicted_B, examples),))
     members = dict(zip(model.names, model.weights, strict=True))
     return kept_candidate(context, Fitted(examples, validated, model), rows=rows, params={"weights": members})
+
+
+_OWN = (gradient_boosting, temporal_convolution, average)
+
+
+def _with_default_settings(family: Family) -> dg.AssetsDefinition:
+    """The asset of a candidate that has none of its own: fitted on the training set with its default settings."""
+    name, sequences = family.name, everywhere("training_sequences") if family.needs_sequences else []
+
+    @dg.asset(
+        key=global_key(name),
+        description=inspect.getdoc(type(family)),
+        deps=[global_key("training_set"), global_key("operating_regimes"), *sequences],
+        metadata=agreements_entry(TRAINING_SEQUENCES, to=EAST) if sequences else {},
+        **bind(
+            EAST,
+            data_class=DataClass.MODEL,
+            reads=REGIONS if sequences else (),
+            uses=["tracking"],
+            kinds={"mlflow"},
+            needs=Needs(cpu_millicores=2000, memory_mib=8192),
+        ),
+    )
+    def asset(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        from sinet_pipelines.models.families import family as family_of
+        from sinet_pipelines.training.labels import examples_of
+
+        found, rows = family_of(name), training_rows(context)  # by its name, so that its code is part of the version
+        examples = examples_of(rows, sequences=training_sequences_of(context, rows) if sequences else None)
+        fitted = fit_candidate(context, found, examples)
+        return kept_candidate(context, fitted, rows=rows, params=asdict(found))  # type: ignore[call-overload]
+
+    return asset
+
+
+others = [
+    _with_default_settings(family)
+    for family in CANDIDATES
+    if global_key(family.name) not in {key for asset in _OWN for key in asset.keys}
+]

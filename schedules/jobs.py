@@ -3,14 +3,13 @@
 import dagster as dg
 
 from resources.keys import everywhere, global_key
+from sinet_pipelines.models.families import CANDIDATE_NAMES
 
 #: Refit, retrain, judge and register: what the weekly training makes anew, the features of all days among it.
 TRAINING_NAMES = (
     "operating_regimes",
     "training_set",
-    "gradient_boosting",
-    "temporal_convolution",
-    "average",
+    *CANDIDATE_NAMES,
     "evaluation_set",
     "evaluation",
     "onnx_models",

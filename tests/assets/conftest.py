@@ -8,6 +8,7 @@ import pytest
 from resources.keys import everywhere, global_key
 from resources.settings import settings
 from sinet_pipelines.ingestion.landing import LandingZone
+from sinet_pipelines.models.families import CANDIDATE_NAMES
 from sinet_pipelines.regions import REGIONS
 from tests.conftest import executor_for
 
@@ -16,7 +17,7 @@ REGIONAL = (
     *("training_sequences", "evaluation_sequences", "calibration_sequences"),
 )
 GLOBAL = (
-    *("operating_regimes", "training_set", "evaluation_set", "gradient_boosting", "temporal_convolution", "average"),
+    *("operating_regimes", "training_set", "evaluation_set", *CANDIDATE_NAMES),
     *("evaluation", "onnx_models", "int8_model", "served_graph", "registered_model"),
     *("spiking_challenger", "spiking_verdict", "model_card"),
 )

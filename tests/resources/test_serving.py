@@ -14,11 +14,14 @@ from sinet_pipelines.features.sequences import sequences_to_table
 from sinet_pipelines.regions import WEST
 from sinet_pipelines.registry.versions import Version
 from sinet_pipelines.schemas.features import LIVE_SEQUENCES, MAX_RUL_CYCLES
+from sinet_pipelines.schemas.telemetry import SENSORS
 from sinet_pipelines.storage.tables import empty
 from tests.sinet_pipelines.deployment.served import rul_graph
 
 #: One regime about the settings of zero, every sensor 0 with a spread of 1: its mean engine is a window of zeros.
-REGIMES = OperatingRegimes((1.0, 1.0, 1.0), ((0.0, 0.0, 0.0),), ((0.0,) * 21,), ((1.0,) * 21,), (10,))
+REGIMES = OperatingRegimes(
+    (1.0, 1.0, 1.0), ((0.0, 0.0, 0.0),), ((0.0,) * len(SENSORS),), ((1.0,) * len(SENSORS),), (10,)
+)
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ with warnings.catch_warnings():  # typer takes names from click.utils that click
 from sinet_pipelines.errors import FleetError, SinetError, SourceError
 from sinet_pipelines.ingestion.fleet import read_fleet
 from sinet_pipelines.ingestion.landing import LandingZone
+from sinet_pipelines.schemas.telemetry import CHANNELS
 
 TODAY = date(2026, 3, 26)
 
@@ -27,7 +28,7 @@ def folder(tmp_path):
     """FD009: history engines of 40 and 35 cycles, a live one of 12 with 5 left."""
     made = tmp_path / "plant"
     made.mkdir()
-    channels = " ".join(f"{k}.5" for k in range(24))
+    channels = " ".join(f"{k}.5" for k in range(len(CHANNELS)))
 
     def lines(*lengths):
         return "".join(f"{u} {c} {channels}  \n" for u, n in enumerate(lengths, start=1) for c in range(1, n + 1))

@@ -8,6 +8,7 @@ import numpy as np
 
 from sinet_pipelines.deployment.publish import publish_model
 from sinet_pipelines.deployment.repository import Manifest
+from sinet_pipelines.schemas.telemetry import CHANNELS
 
 Inputs = dict[str, np.ndarray]
 
@@ -16,8 +17,8 @@ def sane_inputs(rows: int = 1, *, seed: int = 0) -> Inputs:
     """Rows as the house's models take them, with one absent cycle (a row of NaN) in each window."""
     generator = np.random.default_rng(seed)
     inputs = {
-        "window": generator.normal(size=(rows, 30, 24)).astype(np.float32),
-        "first_cycles": generator.normal(size=(rows, 10, 24)).astype(np.float32),
+        "window": generator.normal(size=(rows, 30, len(CHANNELS))).astype(np.float32),
+        "first_cycles": generator.normal(size=(rows, 10, len(CHANNELS))).astype(np.float32),
         "cycle": generator.integers(30, 300, size=(rows, 1)).astype(np.float32),
     }
     inputs["window"][:, 3] = np.nan
@@ -61,7 +62,11 @@ def rul_graph(bias: float = 100.0, *, answers_nan: bool = False, with_interval: 
             h.make_node("Add", ["rul_cycles", "width"], ["upper_cycles"]),
         ]
         outputs += ["lower_cycles", "upper_cycles"]
-    shapes = {"window": ["batch", 30, 24], "first_cycles": ["batch", 10, 24], "cycle": ["batch", 1]}
+    shapes = {
+        "window": ["batch", 30, len(CHANNELS)],
+        "first_cycles": ["batch", 10, len(CHANNELS)],
+        "cycle": ["batch", 1],
+    }
     graph = h.make_graph(
         nodes,
         "rul",

@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 from sinet_pipelines.deployment.bodies import BODY_LIMIT_BYTES, FREE_BYTES, BodyReader, ClientGoneError, CrowdedError
 from sinet_pipelines.deployment.catalogue import Catalogue
 from sinet_pipelines.deployment.http_server import HttpApplication
+from sinet_pipelines.schemas.telemetry import CHANNELS
 from tests.sinet_pipelines.deployment.served import expected_rul, publish_rul, sane_inputs
 
 INFER = "/v2/models/rul/infer"
+N = len(CHANNELS)
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +102,7 @@ def test_raw_and_json_mix_both_ways(application):
     body, headers = raw_body({"window": inputs["window"], "cycle": inputs["cycle"]})
     length = int(headers[0][1])
     header = orjson.loads(body[:length])
-    first = {"name": "first_cycles", "datatype": "FP32", "shape": [1, 10, 24], "data": [None] * 240}
+    first = {"name": "first_cycles", "datatype": "FP32", "shape": [1, 10, N], "data": [None] * 10 * N}
     header["inputs"].insert(1, first)
     header["outputs"] = [
         {"name": "upper_cycles", "parameters": {"binary_data": True}},
@@ -172,7 +174,7 @@ def test_health_metadata_and_index(application):
     assert "binary_tensor_data" in get(application, "/v2")[1]["extensions"]
     model = get(application, "/v2/models/rul/versions/1")[1]
     assert (model["versions"], model["platform"]) == (["1"], "onnxruntime_onnx")
-    assert model["inputs"][0] == {"name": "window", "datatype": "FP32", "shape": [-1, 30, 24]}
+    assert model["inputs"][0] == {"name": "window", "datatype": "FP32", "shape": [-1, 30, N]}
     assert get(application, "/v2/models/rul/config")[1]["max_batch_size"] == 1024
     index = orjson.loads(post(application, "/v2/repository/index")[2])
     assert index[0] == {"name": "rul", "version": "1", "state": "READY", "reason": ""}
@@ -244,10 +246,10 @@ def broken(change):
         (lambda h: h["inputs"][0].update(name=None), "no input None"),
         (lambda h: h["inputs"][0].update(datatype="FP64"), "came as 'FP64' (allowed: FP32)"),
         (lambda h: h["inputs"][0].update(datatype="BYTES"), "came as 'BYTES' (allowed: FP32)"),
-        (lambda h: h["inputs"][0].update(shape=[1, 30, 23]), "has shape [1, 30, 23] (allowed: [-1, 30, 24]"),
-        (lambda h: h["inputs"][0].update(shape=[1, 720]), "has shape [1, 720]"),
-        (lambda h: h["inputs"][0].update(shape=[2, 30, 24]), "720 values for 'window' (allowed: 1440"),
-        (lambda h: h["inputs"][0].update(data=["a"] * 720), "values that are no FP32"),
+        (lambda h: h["inputs"][0].update(shape=[1, 30, N - 1]), f"has shape [1, 30, {N - 1}] (allowed: [-1, 30, {N}]"),
+        (lambda h: h["inputs"][0].update(shape=[1, 30 * N]), f"has shape [1, {30 * N}]"),
+        (lambda h: h["inputs"][0].update(shape=[2, 30, N]), f"{30 * N} values for 'window' (allowed: {60 * N}"),
+        (lambda h: h["inputs"][0].update(data=["a"] * 30 * N), "values that are no FP32"),
         (lambda h: h["inputs"][0].pop("data"), "data of 'window' is no list"),
         (lambda h: h["inputs"][0].update(parameters={"binary_data_size": 8}), "both data and binary_data_size"),
         (lambda h: h["inputs"][0].update(parameters=[]), "parameters are no JSON object"),

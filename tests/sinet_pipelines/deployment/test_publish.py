@@ -10,6 +10,7 @@ from sinet_pipelines.deployment.publish import name_version, publish_model
 from sinet_pipelines.deployment.repository import aliases, find_version, models, read_model, versions
 from sinet_pipelines.deployment.triton_config import read_config, read_sample
 from sinet_pipelines.errors import ModelNotFoundError, ServingError, StorageError, UsageError
+from sinet_pipelines.schemas.telemetry import CHANNELS
 from tests.sinet_pipelines.deployment.served import publish_rul, rul_graph, sane_inputs, save
 
 
@@ -34,7 +35,7 @@ def test_tritons_protobufs_read_the_configuration(repository):
     config = read_config(repository, "rul")
     window = config.input[0]
     assert (config.name, config.backend, config.max_batch_size) == ("rul", "onnxruntime", 1024)
-    assert (window.name, window.data_type, list(window.dims)) == ("window", pb.TYPE_FP32, [30, 24])
+    assert (window.name, window.data_type, list(window.dims)) == ("window", pb.TYPE_FP32, [30, len(CHANNELS)])
     assert [output.name for output in config.output] == ["rul_cycles"]
     assert config.model_warmup[0].inputs["window"].input_data_file == "window"
 

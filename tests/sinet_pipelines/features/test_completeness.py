@@ -10,6 +10,7 @@ from sinet_pipelines.features.completeness import (
     shortfalls,
 )
 from sinet_pipelines.features.sequences import Sequences
+from sinet_pipelines.schemas.telemetry import CHANNELS
 
 
 def sequences(cycle, absent):
@@ -17,7 +18,9 @@ def sequences(cycle, absent):
     flown = set(range(1, cycle + 1)) - set(absent)
     window = [cycle - 29 + place in flown for place in range(30)]
     first = [number in flown for number in range(1, 11)]
-    there = np.where(np.array([*window, *first])[:, None], 1.0, np.nan).astype(np.float32) * np.ones(24, np.float32)
+    there = np.where(np.array([*window, *first])[:, None], 1.0, np.nan).astype(np.float32) * np.ones(
+        len(CHANNELS), np.float32
+    )
     return Sequences(("A",), np.array([cycle], np.int32), there[None, :30], there[None, 30:])
 
 

@@ -5,20 +5,20 @@ import pytest
 from sinet_pipelines.errors import ContractError
 from sinet_pipelines.features.regimes import MIN_CELL_ROWS, OperatingRegimes, find_regimes, setting_cells
 from sinet_pipelines.schemas.features import SETTING_CELLS
-from sinet_pipelines.schemas.telemetry import CHANNELS, SENSOR_NAMES, SETTING_NAMES
+from sinet_pipelines.schemas.telemetry import CHANNELS, SENSOR_NAMES, SENSORS, SETTING_NAMES
 from tests.sinet_pipelines.features.engines import SIX, engines
 
 TWO = OperatingRegimes(  # scales of 1, one sensor that tells, twenty that are constant
     setting_scales=(1.0, 1.0, 1.0),
     centroids=((0.0, 0.0, 0.0), (10.0, 0.0, 0.0)),
-    sensor_means=((500.0,) + (1.0,) * 20, (600.0,) + (1.0,) * 20),
-    sensor_sds=((2.0,) + (0.0,) * 20, (4.0,) + (0.0,) * 20),
+    sensor_means=((500.0,) + (1.0,) * (len(SENSORS) - 1), (600.0,) + (1.0,) * (len(SENSORS) - 1)),
+    sensor_sds=((2.0,) + (0.0,) * (len(SENSORS) - 1), (4.0,) + (0.0,) * (len(SENSORS) - 1)),
     row_counts=(10, 10),
 )
 
 
 def _row(altitude: float, sensor: float) -> list[float]:
-    return [altitude, 0.0, 0.0, sensor] + [1.5] * 20
+    return [altitude, 0.0, 0.0, sensor] + [1.5] * (len(SENSORS) - 1)
 
 
 @pytest.mark.parametrize("n", [1, 2, 6])
@@ -98,7 +98,7 @@ def test_a_row_between_two_regimes_belongs_to_the_first():
 
 
 def test_a_constant_sensor_has_no_deviation():
-    np.testing.assert_array_equal(TWO.standardise(_row(0.0, 500.0))[1:], np.zeros(20))
+    np.testing.assert_array_equal(TWO.standardise(_row(0.0, 500.0))[1:], np.zeros(len(SENSORS) - 1))
     history = engines(80, 60)
     z = find_regimes(setting_cells(history)).standardise(history.select(CHANNELS).to_numpy())
     np.testing.assert_array_equal(z[:, 0], 0.0)

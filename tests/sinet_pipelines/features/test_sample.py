@@ -12,7 +12,7 @@ from sinet_pipelines.schemas.telemetry import CHANNELS
 def regimes_of(n_often, n_seldom):
     """Regimes of a fleet that flies one point often and another seldom, each sensor at a level of its own."""
     generator = np.random.default_rng(0)
-    points = np.vstack([np.full((n_often, 24), 10.0), np.full((n_seldom, 24), 40.0)])
+    points = np.vstack([np.full((n_often, len(CHANNELS)), 10.0), np.full((n_seldom, len(CHANNELS)), 40.0)])
     noise = generator.normal(0, 0.001, points.shape)
     rows = pl.DataFrame(dict(zip(CHANNELS, (points + noise).T, strict=True)))
     named = rows.with_columns(unit=pl.lit("A-0001"), role=pl.lit("history"), cycle=pl.int_range(pl.len()))

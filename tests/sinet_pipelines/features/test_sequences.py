@@ -18,7 +18,7 @@ def _asked(*rows: tuple[str, int]) -> pl.DataFrame:
 
 def _channels(unit: str, cycle: int) -> np.ndarray:
     row = FLEET.filter(pl.col("unit") == unit, pl.col("cycle") == cycle).select(CHANNELS)
-    return row.to_numpy()[0].astype(np.float32) if len(row) else np.full(24, np.nan, dtype=np.float32)
+    return row.to_numpy()[0].astype(np.float32) if len(row) else np.full(len(CHANNELS), np.nan, dtype=np.float32)
 
 
 def test_a_window_holds_the_thirty_cycles_up_to_the_asked_one():
@@ -40,8 +40,8 @@ def test_first_cycles_hide_those_not_yet_flown():
 
 def test_shapes_are_those_of_the_served_model():
     sequences = sequence_windows(FLEET, at=FLEET.head(3).select("unit", "cycle"))
-    assert sequences.window_BTC.shape == (3, 30, 24)
-    assert sequences.first_cycles_BTC.shape == (3, 10, 24)
+    assert sequences.window_BTC.shape == (3, 30, len(CHANNELS))
+    assert sequences.first_cycles_BTC.shape == (3, 10, len(CHANNELS))
     assert sequences.window_BTC.dtype == sequences.first_cycles_BTC.dtype == np.float32
     assert len(sequences) == 3
 
@@ -85,7 +85,9 @@ def test_a_table_of_other_windows_is_refused():
     rows = FLEET.head(2)
     table = sequences_to_table(sequence_windows(FLEET, at=rows.select("unit", "cycle")), rows=rows)
     short = table.set_column(4, "window", table["first_cycles"])
-    with pytest.raises(ContractError, match=r"window has lists of \[240\] values \(allowed: 720\)"):
+    with pytest.raises(
+        ContractError, match=rf"window has lists of \[{10 * len(CHANNELS)}\] values \(allowed: {30 * len(CHANNELS)}\)"
+    ):
         sequences_from_table(short)
 
 

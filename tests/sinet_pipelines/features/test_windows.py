@@ -10,11 +10,20 @@ from sinet_pipelines.errors import ContractError
 from sinet_pipelines.features.regimes import find_regimes, setting_cells
 from sinet_pipelines.features.sequences import sequence_windows
 from sinet_pipelines.features.windows import rolling_statistics, window_features
-from sinet_pipelines.schemas.features import FEATURE_NAMES, WINDOW_FEATURES
-from sinet_pipelines.schemas.telemetry import CHANNELS, SENSOR_NAMES
+from sinet_pipelines.schemas.features import (
+    CHANGE_HORIZONS,
+    FEATURE_NAMES,
+    MEAN_HORIZONS,
+    SLOPE_HORIZONS,
+    SPREAD_HORIZONS,
+    WINDOW_CYCLES,
+    WINDOW_FEATURES,
+)
+from sinet_pipelines.schemas.telemetry import CHANNELS, SENSOR_NAMES, SENSORS
 from tests.sinet_pipelines.features.engines import engines
 
 FLEET = engines(95, 33, 19, 1, regimes=6, missing=0.15)
+HORIZONS = {*MEAN_HORIZONS, *SPREAD_HORIZONS, *SLOPE_HORIZONS, *CHANGE_HORIZONS, WINDOW_CYCLES}
 REGIMES = find_regimes(setting_cells(engines(200, 180, regimes=6)))
 
 
@@ -29,18 +38,19 @@ def brute_force(history: pl.DataFrame, unit: str, cycle: int) -> dict[str, float
     z = {int(c): REGIMES.standardise(row) for c, row in zip(rows["cycle"], rows.select(CHANNELS).rows(), strict=True)}
     out = {"age_cycles": float(cycle)}
     for s, name in enumerate(SENSOR_NAMES):
-        recent = {h: [(c, z[c][s]) for c in sorted(z) if c > cycle - h] for h in (5, 10, 15, 20, 30)}
+        recent = {h: [(c, z[c][s]) for c in sorted(z) if c > cycle - h] for h in HORIZONS}
         values = {h: np.array([v for _, v in pairs]) for h, pairs in recent.items()}
         first = [z[c][s] for c in range(1, 11) if c in z]
         baseline = np.mean(first) if first else 0.0
         out[f"{name}_z_last"] = z[cycle][s]
-        for h in (5, 10, 20, 30):
+        for h in MEAN_HORIZONS:
             out[f"{name}_z_mean_{h}"] = values[h].mean()
-        out[f"{name}_z_spread_30"] = values[30].std()
-        for h in (15, 30):
+        for h in SPREAD_HORIZONS:
+            out[f"{name}_z_spread_{h}"] = values[h].std()
+        for h in SLOPE_HORIZONS:
             times = np.array([c for c, _ in recent[h]], dtype=float)
             out[f"{name}_z_slope_{h}"] = np.polyfit(times - cycle, values[h], 1)[0] if np.ptp(times) > 1 else 0.0
-        for h in (10, 30):
+        for h in CHANGE_HORIZONS:
             out[f"{name}_z_change_{h}"] = values[h].mean() - baseline
     return out
 
@@ -104,7 +114,7 @@ def test_a_table_and_a_served_window_have_the_same_features():
 def test_two_neighbouring_cycles_are_no_slope():
     slopes = features_of(engines(3)).select(pl.selectors.contains("_slope_")).to_numpy()
     np.testing.assert_array_equal(slopes[:2], 0.0)
-    assert (slopes[2] != 0.0).sum() == 2 * 20  # two horizons of all sensors but the constant one
+    assert (slopes[2] != 0.0).sum() == 2 * (len(SENSORS) - 1)  # two horizons of all sensors but the constant one
 
 
 def test_another_engine_is_never_seen():

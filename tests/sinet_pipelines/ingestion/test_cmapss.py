@@ -16,7 +16,7 @@ def test_a_subset_is_read_as_its_files_say(cmapss_folder):
     subset = read_cmapss(cmapss_folder, "FD009")
     assert subset.train.columns == ["unit", "cycle", *CHANNELS]
     assert subset.train.select("unit", "cycle").rows()[:7] == [(1, 1), (1, 2), (1, 3), (1, 4), (1, 5), (1, 6), (2, 1)]
-    assert subset.train.row(1)[2:] == tuple(k + 0.02 for k in range(24))
+    assert subset.train.row(1)[2:] == tuple(k + 0.02 for k in range(len(CHANNELS)))
     assert subset.test.height == 5
     assert subset.rul.rows() == [(1, 7), (2, 9)]
     assert subset.longest == 6
@@ -103,7 +103,11 @@ def _lose_unit(path):
 @pytest.mark.parametrize(
     ("file", "damage", "words"),
     [
-        ("train_FD009.txt", _lose_column, ["line 3", "25 columns", "allowed: 26", "1 of 15 lines", "mend"]),
+        (
+            "train_FD009.txt",
+            _lose_column,
+            ["line 3", f"{len(CHANNELS) + 1} columns", f"allowed: {len(CHANNELS) + 2}", "1 of 15 lines", "mend"],
+        ),
         ("train_FD009.txt", _lose_unit, ["line 3", "'one'", "whole number from 1", "mend"]),
         ("test_FD009.txt", lambda path: path.write_text(""), ["is empty", "allowed: one row a line", "again"]),
         ("test_FD009.txt", lambda path: path.write_text(" \n\r\n"), ["is empty"]),

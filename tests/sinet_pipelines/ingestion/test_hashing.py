@@ -40,7 +40,7 @@ def _hash_by_hand(row):
     cycle = -(2**63) if row["cycle"] is None else row["cycle"]
     at = -(2**63) if row["recorded_at"] is None else round(row["recorded_at"].timestamp() * 1_000_000)
     numbers = [float("nan") if row[name] is None else row[name] + 0.0 for name in CHANNELS]
-    canonical = blake2b(framed, digest_size=16).digest() + struct.pack("<qq24d", cycle, at, *numbers)
+    canonical = blake2b(framed, digest_size=16).digest() + struct.pack(f"<qq{len(numbers)}d", cycle, at, *numbers)
     return blake2b(canonical, digest_size=16).hexdigest()
 
 

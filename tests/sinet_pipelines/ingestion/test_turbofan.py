@@ -66,7 +66,7 @@ def test_a_sensor_that_nothing_moves_has_no_noise_either():
 
 
 def test_readings_have_as_many_decimals_as_nasas():
-    rounded = round_as_recorded(np.full((1, 21), 8.123456))[0]
+    rounded = round_as_recorded(np.full((1, len(SENSORS)), 8.123456))[0]
     said = dict(zip(SENSOR_NAMES, rounded, strict=True))
     assert (said["t24_degr"], said["bpr_ratio"], said["w32_lbm_per_s"]) == (8.12, 8.1235, 8.1235)
     assert (said["htbleed_btu_per_lb"], said["nf_dmd_rpm"]) == (8.0, 8.0)

@@ -11,6 +11,7 @@ from sinet_pipelines.quantization.convolution_graph import write_convolution
 from sinet_pipelines.quantization.graph import GraphWriter
 from sinet_pipelines.quantization.session import feed
 from sinet_pipelines.quantization.window_graph import INPUTS, write_signals
+from sinet_pipelines.schemas.telemetry import SENSORS
 
 
 def seen(model: ConvolutionModel, regimes, sequences) -> np.ndarray:
@@ -38,7 +39,7 @@ def causal(model: ConvolutionModel, z_BTS: np.ndarray, present_BT: np.ndarray) -
 
 def random_model(model: ConvolutionModel, *, channels: int, taps: int, dilations: tuple[int, ...]) -> ConvolutionModel:
     rng = np.random.default_rng(5)
-    widths = (21, *(channels for _ in dilations))
+    widths = (len(SENSORS), *(channels for _ in dilations))
     weights = {}
     for layer, (n_in, n_out) in enumerate(pairwise(widths)):
         weights[f"conv{layer}.weight"] = rng.normal(0, 0.2, (n_out, n_in, taps)).astype(np.float32)

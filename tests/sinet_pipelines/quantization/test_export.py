@@ -23,6 +23,7 @@ from sinet_pipelines.quantization.export import export, source_sha256
 from sinet_pipelines.quantization.request_contract import request_contract
 from sinet_pipelines.quantization.session import answer, median_latencies_us, open_session
 from sinet_pipelines.schemas.features import FEATURE_NAMES
+from sinet_pipelines.schemas.telemetry import CHANNELS
 
 HALF_ULP_AT_128 = 2.0**-18
 
@@ -134,8 +135,8 @@ def test_signature_is_that_of_the_served_model(served):
     session = open_session(served)
     shapes = {tensor.name: (tensor.type, tensor.shape) for tensor in session.get_inputs() + session.get_outputs()}
     assert shapes == {
-        "window": ("tensor(float)", ["batch", 30, 24]),
-        "first_cycles": ("tensor(float)", ["batch", 10, 24]),
+        "window": ("tensor(float)", ["batch", 30, len(CHANNELS)]),
+        "first_cycles": ("tensor(float)", ["batch", 10, len(CHANNELS)]),
         "cycle": ("tensor(float)", ["batch", 1]),
         "rul_cycles": ("tensor(float)", ["batch", 1]),
     }

@@ -14,6 +14,7 @@ from sinet_pipelines.quantization.session import (
     open_session,
 )
 from sinet_pipelines.quantization.window_graph import INPUTS
+from sinet_pipelines.schemas.telemetry import CHANNELS
 
 
 def cycle_plus_one(*, inputs=INPUTS, output: str = "rul_cycles") -> bytes:
@@ -55,7 +56,7 @@ def test_bytes_that_are_no_model_are_refused(spoil):
 
 def test_another_input_or_output_is_refused():
     with pytest.raises(DisagreementError, match="signature"):
-        open_session(cycle_plus_one(inputs={**INPUTS, "window": (31, 24)}))
+        open_session(cycle_plus_one(inputs={**INPUTS, "window": (31, len(CHANNELS))}))
     with pytest.raises(DisagreementError, match="signature"):
         open_session(cycle_plus_one(output="rul"))
 

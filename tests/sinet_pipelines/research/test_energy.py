@@ -69,7 +69,7 @@ def test_a_convolution_is_counted_as_its_graph_computes_it():
     weights |= {f"{name}.bias": np.zeros(shape[0], dtype=np.float32) for name, shape in shapes.items()}
     weights |= {"statistic_means": np.zeros(3, dtype=np.float32), "statistic_sds": np.ones(3, dtype=np.float32)}
     model = ConvolutionModel(FEATURE_NAMES, statistics, 60.0, 30.0, DILATIONS, weights)
-    regimes = OperatingRegimes((1.0,) * 3, ((0.0,) * 3,), ((0.0,) * 21,), ((1.0,) * 21,), (1,))
+    regimes = OperatingRegimes((1.0,) * 3, ((0.0,) * 3,), ((0.0,) * len(SENSORS),), ((1.0,) * len(SENSORS),), (1,))
     graph = onnx.load_from_string(export(model, regimes=regimes, family="temporal_convolution"))
     convolved = [node.output[0] for node in graph.graph.node if node.op_type == "Conv"]
     graph.graph.output.extend(onnx.ValueInfoProto(name=name) for name in convolved)

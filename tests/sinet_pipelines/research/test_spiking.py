@@ -11,6 +11,7 @@ from sinet_pipelines.metrics.rul import rmse
 from sinet_pipelines.models.yardsticks import Constant
 from sinet_pipelines.research.spiking import FILE, LEAK, READ_OUT_LEAK, THRESHOLD, SpikingNetwork
 from sinet_pipelines.schemas.features import WINDOW_CYCLES
+from sinet_pipelines.schemas.telemetry import SENSORS
 from tests.sinet_pipelines.models.examples import examples
 
 SMALL = SpikingNetwork(epochs=2, hidden=8, every_nth_row=2, rows_in_batch=64)
@@ -121,4 +122,4 @@ def test_no_neuron_is_left_in_snntorchs_list(model):
 
 def test_its_shape_is_that_of_its_weights(model):
     assert model.shape.widths == (8, 8, 1)
-    assert (model.shape.steps, model.shape.stepped_inputs, model.shape.fixed_inputs) == (30, 21, 21)
+    assert (model.shape.steps, model.shape.stepped_inputs, model.shape.fixed_inputs) == (30, len(SENSORS), len(SENSORS))

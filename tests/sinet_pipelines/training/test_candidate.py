@@ -8,6 +8,7 @@ from sinet_pipelines.features.regimes import OperatingRegimes
 from sinet_pipelines.models.interval import Interval
 from sinet_pipelines.models.model import Inputs
 from sinet_pipelines.models.yardsticks import LinearModel
+from sinet_pipelines.schemas.telemetry import SENSORS
 from sinet_pipelines.storage.blobs import BlobStore
 from sinet_pipelines.training.candidate import (
     Candidate,
@@ -19,7 +20,9 @@ from sinet_pipelines.training.candidate import (
 )
 from tests.sinet_pipelines.models.examples import examples
 
-REGIMES = OperatingRegimes((1.0, 1.0, 1.0), ((0.0, 0.0, 0.0),), ((1.0,) * 21,), ((1.0,) * 21,), (10,))
+REGIMES = OperatingRegimes(
+    (1.0, 1.0, 1.0), ((0.0, 0.0, 0.0),), ((1.0,) * len(SENSORS),), ((1.0,) * len(SENSORS),), (10,)
+)
 KNOWN = examples(lives=(3, 2), sequences=False)
 SAID = np.array([5.0, 4.0, 3.0, 2.0, 1.0])
 INTERVAL = Interval(0.9, (0.0, 125.0), (3.0, 9.0))
