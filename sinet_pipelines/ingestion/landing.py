@@ -16,6 +16,7 @@ from pathlib import Path
 import polars as pl
 
 from sinet_pipelines.errors import SourceError
+from sinet_pipelines.escaping import visible
 from sinet_pipelines.ingestion.drops import (
     BATCH_ROWS,
     UNREADABLE,
@@ -39,7 +40,6 @@ from sinet_pipelines.ingestion.scan import (
     RegionFolder,
     UnusedFile,
     misplaced_at_root,
-    printable,
 )
 from sinet_pipelines.regions import REGIONS, get_region
 from sinet_pipelines.schemas.telemetry import DROP, RAW_TELEMETRY
@@ -121,7 +121,7 @@ class LandingZone:
     def file_names(self, region: str, day: date) -> dict[str, str]:
         """The path of each of the day's drops below the zone, as it can be printed, by the drop's id."""
         drops = self.drops(region, day)
-        return {drop.drop_id: printable(drop.path.relative_to(self.root).as_posix()) for drop in drops}
+        return {drop.drop_id: visible(drop.path.relative_to(self.root).as_posix()) for drop in drops}
 
     def fingerprint(self, region: str, day: date) -> str:
         """A hash of what landed on the day: equal for equal drops, whatever their files are called."""

@@ -14,6 +14,7 @@ from datetime import date, datetime
 from pathlib import Path
 from urllib.parse import unquote
 
+from sinet_pipelines.escaping import visible
 from sinet_pipelines.regions import REGIONS
 
 EVENTS = "events"  # the folder beside the days' folders; one folder a kind of event below it
@@ -126,7 +127,7 @@ class RegionFolder:
                 reason = _no_file(path) or "it stands beside the folders of the days"
                 yield self._unused(path, reason, f"move it into {self.name}/<YYYY-MM-DD>/ or remove it")
             elif day_of(entry.name) is None:
-                reason = f"its folder {printable(entry.name)} is no day (allowed: YYYY-MM-DD, or {EVENTS})"
+                reason = f"its folder {visible(entry.name)} is no day (allowed: YYYY-MM-DD, or {EVENTS})"
                 yield from self._all_below(path, reason, _cure_of_a_day(entry.name))
         yield from self._unlisted(self.path)
 
@@ -146,7 +147,7 @@ class RegionFolder:
                 reason = _no_file(path) or "it is of no kind of events"
                 yield self._unused(path, reason, f"move it into {self.name}/{EVENTS}/<kind>/ (kinds: {allowed})")
             elif entry.name not in kinds:
-                reason = f"there is no kind of events {printable(entry.name)} (allowed: {allowed})"
+                reason = f"there is no kind of events {visible(entry.name)} (allowed: {allowed})"
                 yield from self._all_below(path, reason, "move it into the folder of its kind or remove it")
         yield from self._unlisted(folder)
 
@@ -204,7 +205,7 @@ class RegionFolder:
         except (OSError, RuntimeError):  # RuntimeError: links in a circle
             return "it is a link that leads nowhere"
         if not real.is_relative_to(self.path.resolve()):
-            return f"it is a link out of the folder of {printable(self.name)}, and such links are not followed"
+            return f"it is a link out of the folder of {visible(self.name)}, and such links are not followed"
         return "" if is_file else "it is a link to what is no file"
 
     def _all_below(self, folder: Path, reason: str, cure: str) -> Iterator[UnusedFile]:
@@ -233,8 +234,8 @@ class RegionFolder:
             )
 
     def _unused(self, path: Path, reason: str, cure: str, *, is_folder: bool = False) -> UnusedFile:
-        shown = printable(path.relative_to(self.root).as_posix()) + ("/" if is_folder else "")
-        return UnusedFile(shown, reason, cure, printable(self.name))
+        shown = visible(path.relative_to(self.root).as_posix()) + ("/" if is_folder else "")
+        return UnusedFile(shown, reason, cure, visible(self.name))
 
 
 def misplaced_at_root(root: Path) -> Iterator[UnusedFile]:
@@ -247,9 +248,9 @@ def misplaced_at_root(root: Path) -> Iterator[UnusedFile]:
             continue
         if not _is_folder(entry):
             reason = _no_file(path) or "it stands beside the folders of the regions"
-            yield UnusedFile(printable(entry.name), reason, "move it into <REGION>/<YYYY-MM-DD>/ or remove it")
+            yield UnusedFile(visible(entry.name), reason, "move it into <REGION>/<YYYY-MM-DD>/ or remove it")
             continue
-        reason = f"no region {printable(entry.name)} is in the registry (known: {', '.join(known)})"
+        reason = f"no region {visible(entry.name)} is in the registry (known: {', '.join(known)})"
         meant = lowered.get(entry.name.casefold())
         cure = f"rename the folder to {meant}" if meant else "add the region to registry.yaml or remove the folder"
         yield from RegionFolder(root, entry.name).all_files(reason, cure)
@@ -273,15 +274,6 @@ def day_of(name: str) -> date | None:
     except ValueError:
         return None
     return day if day.isoformat() == text else None
-
-
-def printable(text: str) -> str:
-    r"""The text with everything escaped that a terminal would not print as a character.
-
-    >>> printable("a\x1b[31m\udcff b")
-    'a\\x1b[31m\\udcff b'
-    """
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
 def _hive_value(name: str) -> tuple[tuple[str, str | None], ...]:
