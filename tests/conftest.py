@@ -35,6 +35,27 @@ def pytest_configure(config):
         config.addinivalue_line("filterwarnings", f"ignore:.* is currently in {stage}, and may have breaking changes")
 
 
+@pytest.fixture(scope="session")
+def own_certificate(tmp_path_factory):
+    """A certificate of 127.0.0.1 with its key that nobody has signed but itself."""
+    from datetime import UTC, datetime, timedelta
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name.from_rfc4514_string("CN=127.0.0.1")
+    now = datetime.now(UTC)
+    made = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    made = made.serial_number(1).not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=3650))
+    text = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    path = tmp_path_factory.mktemp("certificate") / "own.pem"
+    path.write_bytes(text + made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+    return path
+
+
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     """A checkout in links, so that no test touches the state of this one; `SINET_PROJECT` names it."""

@@ -132,8 +132,9 @@ land_simulated(Path({str(home)!r}), history_engines=30, live_engines=16, regimes
 """
     landed = run(changed, sys.executable, "-W", "ignore", "-c", script)
     assert landed.returncode == 0, landed.stderr[-3000:]
-    command = [sys.executable, "-W", "ignore", "-m", "sinet_pipelines.cli.main"]
+    command = [sys.executable, "-W", "ignore", "-c", "from sinet_pipelines.cli.main import main; main()"]
     ended = run(changed, *command, "run", "--home", str(home))
+    assert ended.returncode == 0, ended.stderr[-3000:]
     status = run(changed, *command, "status", "--home", str(home), "--json")
     yield home, ended, json.loads(status.stdout)
     run(changed, *command, "stop", "--home", str(home))

@@ -14,6 +14,7 @@ from sinet_pipelines.regions import Region
 from sinet_pipelines.sites import TierKind
 
 TIMEOUT_S = 10
+_RENEW = "renew the token or certificate of the context's user in the kubeconfig"
 UNSEEN = "may not be seen by the user of the context"
 PERMISSIONS = (  # what the router asks of a cluster
     ("create", "batch", "jobs", ""),
@@ -169,14 +170,21 @@ class _Cluster:
         from kubernetes.client import ApiException
         from urllib3.exceptions import HTTPError
 
+        from resources.router.cluster import answered
+
         name = f"{self._region.name} {what}"
         try:
-            return Finding(name, True, look())
+            return Finding(name, True, answered(look))
         except ApiException as error:
             if error.status == 404:
                 return Finding(name, False, "is not there", cure)
             if error.status == 403:
                 return Finding(name, False, UNSEEN, f"give leave to look, or: {cure}")
+            if error.status == 401:
+                return Finding(name, False, "the API answers 401 (Unauthorized)", _RENEW)
+            if not error.status:  # no connection was made
+                cure = "see `certificate-authority` of the context's cluster in the kubeconfig"
+                return Finding(name, False, f"does not answer ({' '.join(str(error.reason).split())})", cure)
             return Finding(name, False, f"the API answers {error.status} ({error.reason})", cure)
         except ClusterError as error:
             return Finding(name, False, str(error), cure)

@@ -1,6 +1,5 @@
 """A region's API, whatever it answers: a clear error or another try, and every call has an end."""
 
-import subprocess
 import time
 from types import SimpleNamespace
 
@@ -198,11 +197,8 @@ def test_a_kubeconfig_that_is_being_replaced_costs_a_try_and_no_more(site, rotat
     assert site.cluster.look(NAMESPACE, "one") is None
 
 
-def test_a_certificate_that_is_not_trusted_closes_the_door_of_its_region_alone(site, tmp_path):
-    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 3650 -subj /CN=127.0.0.1 -keyout - -out -"
-    pem = tmp_path / "own.pem"
-    pem.write_bytes(subprocess.run(command.split(), capture_output=True, check=True).stdout)
-    with ApiServer(site.model, certificate=pem) as server:
+def test_a_certificate_that_is_not_trusted_closes_the_door_of_its_region_alone(site, own_certificate, tmp_path):
+    with ApiServer(site.model, certificate=own_certificate) as server:
         kubeconfig = write_kubeconfig(tmp_path / "kubeconfig", {EAST.cluster.kubeconfig_context: server.url})
         cluster = connect(EAST, kubeconfig=str(kubeconfig), clock=site.hand.clock(), patience=Patience())
         with pytest.raises(ClusterError, match="EAST's API does not answer .*(?i:certificate)") as refused:

@@ -85,6 +85,24 @@ def test_a_cluster_that_does_not_answer_is_one_finding(patient):
     assert (name, "does not answer" in found, bool(cure)) == ("EAST API", True, True)
 
 
+def test_a_user_whose_token_has_run_out_is_told_to_renew_it(patient):
+    server, look = patient
+    server.token = "another"
+    found = look()["EAST API"]
+    assert (found.ok, found.found) == (False, "the API answers 401 (Unauthorized)")
+    assert found.cure.startswith("renew the token")
+
+
+def test_a_certificate_that_is_not_trusted_is_a_finding(own_certificate, tmp_path):
+    model = Cluster("EAST", now=lambda: 0.0, start=lambda name, pod: pytest.fail("nothing is to start"))
+    with ApiServer(model, certificate=own_certificate) as server:
+        kubeconfig = write_kubeconfig(tmp_path / "kubeconfig", {EAST.cluster.kubeconfig_context: server.url})
+        found = {one.name: one for one in cluster_findings(EAST, kubeconfig=str(kubeconfig))}
+    assert not found["EAST API"].ok
+    assert "certificate verify failed" in found["EAST API"].found
+    assert "certificate-authority" in found["EAST API"].cure
+
+
 def test_missing_permissions_are_spelled(patient):
     server, look = patient
     server.site.denied = {("delete", "jobs"), ("get", "pods/log")}
