@@ -12,6 +12,7 @@ from rich.console import Console
 from sinet_pipelines.cli.failures import AssetFailure, failures_of
 from sinet_pipelines.cli.home import CACHE, find_project, held, make_current, make_home, state_folder
 from sinet_pipelines.cli.progress import AssetProgress, RunProgress, quiet, watched
+from sinet_pipelines.cli.pruning import prune
 from sinet_pipelines.errors import FailedError, UsageError
 from sinet_pipelines.escaping import for_terminal
 from sinet_pipelines.ingestion.cmapss import find_subsets
@@ -71,6 +72,7 @@ def run_walk(
                 console.print(sentence)
             console.print(f"home {for_terminal(folder)}\n{landed}")
             walk = _walk(folder, console)
+            prune(folder)
         from sinet_pipelines.cli.summary import report
 
         return report(folder, walk, seconds=time.perf_counter() - started, as_json=as_json)

@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 
 from sinet_pipelines.cli.home import current_home, find_project, state_folder
+from sinet_pipelines.cli.pruning import prune
 from sinet_pipelines.errors import BusyError, FailedError
 from sinet_pipelines.escaping import for_terminal
 from sinet_pipelines.storage.logs import rotate
@@ -24,6 +25,7 @@ _PAGES = {
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # evaluation jobs of MLflow's own, which nothing here uses
 }
 STOP_S = 10
+PRUNE_S = 3600  # how often a home whose pages stay open is pruned
 START_S = 90  # a busy two-core machine takes half a minute for the first page
 
 
@@ -56,7 +58,11 @@ def open_pages(*, home: Path | None, project: Path | None, port: int, mlflow_por
             _await_page(started[name], at, folder / f"{name}.log")
         print(for_terminal(f"Dagster http://{LOOPBACK}:{port}    MLflow http://{LOOPBACK}:{mlflow_port}"))
         print("ctrl-c here, or `sinet stop` elsewhere, ends both")
+        pruned_at = time.monotonic()
         while all(process.poll() is None for process in started.values()):
+            if time.monotonic() - pruned_at > PRUNE_S:
+                prune(folder)
+                pruned_at = time.monotonic()
             for name in started:
                 rotate(folder / f"{name}.log")
             time.sleep(0.5)

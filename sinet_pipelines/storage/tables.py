@@ -247,6 +247,22 @@ class TableStore:
         """Where the root is on this machine; None for an object store."""
         return Path(self.root) if self._is_local else None
 
+    def vacuum(self, table: str, *, keep_hours: int) -> int:
+        """Removes files that no version of the last hours needs; how many. The table's rows stay as they are."""
+        opened = self._open(table)
+        if opened is None:
+            return 0
+        old = opened.vacuum(keep_hours, dry_run=True, enforce_retention_duration=False)
+        there = [path for path in old if self.folder is None or (self.folder / table / unquote(path)).exists()]
+        if there:  # the log names files long after they are gone, and a vacuum is a commit even of nothing
+            opened.vacuum(keep_hours, dry_run=False, enforce_retention_duration=False)
+        return len(there)
+
+    def names(self) -> list[str]:
+        """The tables under a local root, in order."""
+        folder = self.folder
+        return sorted(path.parent.name for path in folder.glob("*/_delta_log")) if folder else []
+
     def files_by_day(self, table: str) -> dict[date, tuple[str, ...]]:
         """The files of each day that the table's log lists, each with the bytes that are there of it.
 

@@ -1,0 +1,35 @@
+"""Removes what nothing in a home needs any more: files of old table versions, and outputs of old runs.
+
+Rows, events, models, blobs and cards are never touched.
+"""
+
+import shutil
+import time
+from pathlib import Path
+
+KEEP_HOURS = 2  # a step reads a table within minutes of opening it
+KEEP_OUTPUT_DAYS = 30  # of the standard output of runs and ticks
+
+
+def prune(home: Path) -> int:
+    """Removes what is old; how many files and folders."""
+    from sinet_pipelines.errors import StorageError
+    from sinet_pipelines.storage.tables import TableStore
+
+    removed = 0
+    for region in sorted((home / "tables").glob("*")):
+        tables = TableStore(str(region))
+        for name in tables.names():
+            try:
+                removed += tables.vacuum(name, keep_hours=KEEP_HOURS)
+            except StorageError:  # a damaged table is told and mended elsewhere; pruning is no reader of it
+                continue
+    return removed + _prune_outputs(home / "dagster" / "compute_logs")
+
+
+def _prune_outputs(folder: Path) -> int:
+    before = time.time() - KEEP_OUTPUT_DAYS * 86_400
+    old = [path for path in folder.glob("*") if path.is_dir() and path.stat().st_mtime < before]
+    for path in old:
+        shutil.rmtree(path, ignore_errors=True)
+    return len(old)

@@ -1,0 +1,70 @@
+"""What nothing needs goes, and every row, model and recent file stays."""
+
+import os
+import time
+from datetime import date
+
+import polars as pl
+import pytest
+
+import sinet_pipelines.cli.pruning as pruning
+from sinet_pipelines.cli.pruning import prune
+from sinet_pipelines.schemas.events import TRUTH_EVENTS
+from sinet_pipelines.storage.tables import TableStore, content_hash, empty
+
+
+@pytest.fixture
+def tables(tmp_path):
+    """A table of two versions."""
+    store = TableStore(str(tmp_path / "tables" / "EAST"))
+    for unit in ("a", "b"):
+        row = dict.fromkeys(TRUTH_EVENTS.schema.names)
+        frame = pl.DataFrame([row | {"unit": unit, "cycle": 1}], schema=empty(TRUTH_EVENTS).schema)
+        filled = frame.with_columns(pl.col(pl.Float64).fill_null(1.0), pl.col(pl.Int32).fill_null(1)).with_columns(
+            pl.col(name).fill_null(pl.lit(date(2026, 1, 1)).cast(dtype))
+            for name, dtype in frame.schema.items()
+            if dtype.is_temporal()
+        )
+        store.replace(TRUTH_EVENTS, filled)
+    return store
+
+
+def files(tables):
+    return list((tables.folder / TRUTH_EVENTS.name).glob("*.parquet"))
+
+
+def test_files_of_an_old_version_go_once_they_are_old_and_the_rows_stay(tmp_path, tables, monkeypatch):
+    before = content_hash(tables.read(TRUTH_EVENTS), TRUTH_EVENTS)
+    assert (prune(tmp_path), len(files(tables))) == (0, 2)
+    monkeypatch.setattr(pruning, "KEEP_HOURS", 0)
+    assert (prune(tmp_path), len(files(tables))) == (1, 1)
+    assert content_hash(tables.read(TRUTH_EVENTS), TRUTH_EVENTS) == before
+    assert tables.health(TRUTH_EVENTS.name).faults == ()
+
+
+def test_pruning_twice_commits_nothing_new(tmp_path, tables, monkeypatch):
+    monkeypatch.setattr(pruning, "KEEP_HOURS", 0)
+    prune(tmp_path)
+    log = sorted((tables.folder / TRUTH_EVENTS.name / "_delta_log").iterdir())
+    assert prune(tmp_path) == 0
+    assert sorted((tables.folder / TRUTH_EVENTS.name / "_delta_log").iterdir()) == log
+
+
+def test_outputs_of_runs_go_after_a_month(tmp_path):
+    folder = tmp_path / "dagster" / "compute_logs"
+    for name, age_days in (("old", 31), ("new", 29)):
+        (folder / name).mkdir(parents=True)
+        at = time.time() - age_days * 86_400
+        os.utime(folder / name, (at, at))
+    assert prune(tmp_path) == 1
+    assert [path.name for path in folder.iterdir()] == ["new"]
+
+
+def test_a_home_without_anything_has_nothing_to_prune(tmp_path):
+    assert prune(tmp_path) == 0
+
+
+def test_a_damaged_table_is_left_to_others(tmp_path, tables):
+    for entry in (tables.folder / TRUTH_EVENTS.name / "_delta_log").glob("*.json"):
+        entry.write_text("{")
+    assert prune(tmp_path) == 0
