@@ -1,10 +1,11 @@
 """When a sensor may make a request: at once for new content, later and later for content whose runs keep failing.
 
 Dagster starts one run a run key for ever, whatever became of it. So a key names, beside the content, the run that was
-the last to be requested for the same days: content that came before, or whose run failed, has another key each time.
+the last to be requested for the same target, and the last materialisation of what the run makes: content that came
+before, or whose run failed, has another key each time.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import takewhile
@@ -40,6 +41,7 @@ def turn_of(
     target: str,
     content: str,
     *,
+    keys: Sequence[dg.AssetKey],
     first_wait: timedelta = FIRST_WAIT,
     longest_wait: timedelta = LONGEST_WAIT,
 ) -> Turn:
@@ -49,6 +51,7 @@ def turn_of(
         instance: whose run storage records what was requested before.
         target: what the run would make.
         content: fingerprint of what it would be made from.
+        keys: the assets that the run makes.
         first_wait: after one failure; doubled for each that follows.
         longest_wait: at most.
     """
@@ -64,8 +67,14 @@ def turn_of(
             what = f"{failed} runs of it failed" if failed else f"{len(same)} runs of it changed nothing"
             at = datetime.now(UTC) + wait - since
             return Turn(None, tags, f"{target} waits: {what}, the next one is requested at {at:%H:%M:%S} UTC")
-    after = f"-after-{before[0].dagster_run.run_id}" if before else ""
-    return Turn(f"{target}-{content}{after}", tags)
+    last_run = before[0].dagster_run.run_id if before else "none"
+    return Turn(f"{target}-{content}-after-{last_run}-{_last_made(instance, keys)}", tags)
+
+
+def _last_made(instance: dg.DagsterInstance, keys: Sequence[dg.AssetKey]) -> int:
+    """The event id of the newest materialisation of some assets; 0 where none was ever made."""
+    entries = (record.asset_entry for record in instance.get_asset_records(keys))
+    return max((entry.last_materialization_storage_id or 0 for entry in entries), default=0)
 
 
 def _ended(record: dg.RunRecord) -> datetime:

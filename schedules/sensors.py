@@ -143,7 +143,7 @@ def _events(books: Books, region: Region) -> Iterator[dg.RunRequest | str]:
 def _request(
     instance: dg.DagsterInstance, target: str, content: str, *, keys: Sequence[dg.AssetKey], tags: Mapping[str, str]
 ) -> dg.RunRequest | str:
-    turn = turn_of(instance, target, content)
+    turn = turn_of(instance, target, content, keys=keys)
     if turn.run_key is None:
         return turn.why_not
     return dg.RunRequest(run_key=turn.run_key, asset_selection=keys, tags={**tags, **turn.tags})
@@ -184,7 +184,12 @@ def drift(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         )
     since, name = max(lasting)  # the newest: an older one was asked for when it began
     turn = turn_of(
-        context.instance, DRIFT_NAME, f"{name}-{since}", first_wait=timedelta(hours=1), longest_wait=timedelta(days=1)
+        context.instance,
+        DRIFT_NAME,
+        f"{name}-{since}",
+        keys=(),  # a training makes much that changes without it
+        first_wait=timedelta(hours=1),
+        longest_wait=timedelta(days=1),
     )
     if turn.run_key is None:
         return dg.SkipReason(turn.why_not)

@@ -52,7 +52,7 @@ def test_a_drift_that_lasts_asks_for_one_training_named_by_its_beginning(instanc
     judge(instance, NULL_ISLAND, zero, passed=True)
     judge(instance, NULL_ISLAND, first, passed=False)
     request = ask(instance, definitions)
-    assert request.run_key == f"drift-NULL_ISLAND-{first}"
+    assert request.run_key.startswith(f"drift-NULL_ISLAND-{first}-")
     assert set(request.asset_selection) == training_keys()
     judge(instance, NULL_ISLAND, second, passed=False)
     assert ask(instance, definitions).run_key == request.run_key
@@ -63,7 +63,7 @@ def test_of_two_drifts_the_newer_is_named(instance, definitions, home):
     for day in (first, second):
         judge(instance, EAST, day, passed=False)
         judge(instance, NULL_ISLAND, day, passed=day == first)
-    assert ask(instance, definitions).run_key == f"drift-NULL_ISLAND-{second}"
+    assert ask(instance, definitions).run_key.startswith(f"drift-NULL_ISLAND-{second}-")
 
 
 def test_a_training_that_was_asked_for_within_a_week_is_enough(instance, definitions, home):

@@ -120,6 +120,22 @@ def test_a_file_that_is_taken_out_and_put_back_is_taken_in_at_the_next_look_each
     assert keys_used() == []
 
 
+def test_content_that_others_took_in_meanwhile_has_another_key(evaluate, zone, land_late, instance, home, definitions):
+    """A backfill from the page or `sinet run` leaves no run of the sensor."""
+    execute, used = executor_for(home, definitions), set()
+    file = land_late(EAST, zone.days(EAST.name)[3])
+    content = file.read_bytes()
+    for _ in range(2):
+        (request,) = evaluate()
+        assert request.run_key not in used
+        used.add(request.run_key)
+        assert execute(instance, request.asset_selection, tuple(map(date.fromisoformat, days_of(request)))).success
+        file.unlink()
+        (request,) = evaluate()
+        assert execute(instance, request.asset_selection, tuple(map(date.fromisoformat, days_of(request)))).success
+        file.write_bytes(content)
+
+
 def test_events_that_are_taken_out_and_put_back_are_taken_in_each_time(keys_used, zone):
     file = next((zone.root / EAST.name / "events" / "truth").iterdir())
     content = file.read_bytes()
