@@ -106,9 +106,9 @@ def log_run(tracking: Tracking, record: RunRecord, *, key: str) -> LoggedRun:
 
 
 def live_run(client: "MlflowClient", run_id: str, *, root: str) -> str:
-    """The run itself; where MLflow lost it, the one run that stands for it, made if need be.
+    """The run itself; where MLflow lost it or somebody deleted it, the one run that stands for it, made if need be.
 
-    So a model whose run was lost with MLflow's database can be registered from its bytes without being trained again.
+    So a model whose run is gone can be registered from its bytes without being trained again.
 
     Args:
         client: of MLflow.
@@ -118,7 +118,9 @@ def live_run(client: "MlflowClient", run_id: str, *, root: str) -> str:
     from mlflow.exceptions import MlflowException
 
     try:
-        return client.get_run(run_id).info.run_id
+        info = client.get_run(run_id).info
+        if info.lifecycle_stage == "active":
+            return info.run_id
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise

@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from sinet_pipelines.registry.alias import named_by
-from sinet_pipelines.registry.runs import RunRecord, log_run
+from sinet_pipelines.registry.runs import RunRecord, add_metrics, log_run
 from sinet_pipelines.registry.tracking import tracking_of
 from sinet_pipelines.registry.versions import CHAMPION, get_champion, get_version, load_artifact, register
 
@@ -88,6 +88,17 @@ def test_a_run_deleted_on_the_page_takes_no_version_with_it(home, client):
     client.delete_run(client.search_runs(["1"])[0].info.run_id)
     assert named_by(home, NAME).reason == ""
     assert champion_bytes(home) == b"newer"
+
+
+def test_a_model_whose_run_was_deleted_on_the_page_is_registered_and_gets_figures(home, client):
+    run = client.search_runs(["1"])[0].info.run_id
+    client.delete_run(run)
+    version = register(tracking_of(home), NAME, b"newest", family="trees", run_id=run, alias=CHAMPION)
+    assert version.run_id != run
+    assert champion_bytes(home) == b"newest"
+    add_metrics(tracking_of(home), run, {"rmse": 1.0})
+    assert client.get_run(version.run_id).data.metrics == {"rmse": 1.0}
+    assert register(tracking_of(home), NAME, b"newer", family="trees", run_id=run).version == 2
 
 
 def test_a_version_put_into_a_stage_is_served_on(home, client):
