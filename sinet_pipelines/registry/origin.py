@@ -13,6 +13,7 @@ USER_TAG = "mlflow.user"
 TREE_TAG = "git.tree"
 AUTHOR_TAG = "git.author"
 UNKNOWN = "unknown"
+WORKSPACE = "workspace.yaml"
 _GIT_S = 10.0  # a large tree on a slow disk
 
 
@@ -43,24 +44,27 @@ def origin_of(project: Path) -> Origin:
     """The origin of what this process makes; read once, since a process keeps the code that it has loaded.
 
     Args:
-        project: the checkout; a folder that is none, or a machine without git, has an unknown origin.
+        project: the checkout, or a folder of links to one; a folder of which no repository knows the `workspace.yaml`,
+            as an installed package within another's checkout, and a machine without git have an unknown origin.
     """
-    commit = _git(project, "rev-parse", "HEAD")
-    changed = _git(project, "status", "--porcelain")
-    if commit is None or changed is None:
+    folder = (project / WORKSPACE).resolve().parent
+    known = _git(folder, "ls-files", "--error-unmatch", WORKSPACE)
+    commit = _git(folder, "rev-parse", "HEAD")
+    changed = _git(folder, "status", "--porcelain", "--", ".")
+    if known is None or commit is None or changed is None:
         return Origin(UNKNOWN, UNKNOWN, UNKNOWN, _user())
     count = len(changed.splitlines())
     tree = "clean" if not count else f"{count} files differ from the commit"
-    return Origin(commit, tree, _git(project, "log", "-1", "--format=%an") or UNKNOWN, _user())
+    return Origin(commit, tree, _git(folder, "log", "-1", "--format=%an") or UNKNOWN, _user())
 
 
-def _git(project: Path, *words: str) -> str | None:
-    """What git answers about the checkout at this very folder; None where there is none."""
+def _git(folder: Path, *words: str) -> str | None:
+    """What git answers about a folder; None where it knows nothing of it."""
     # variables of a hook that runs this would lead to another repository; the index is not refreshed, only read
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
         ended = subprocess.run(
-            ["git", "--no-optional-locks", "-C", str(project.resolve()), *words],
+            ["git", "--no-optional-locks", "-C", str(folder), *words],
             env=environment,
             capture_output=True,
             text=True,

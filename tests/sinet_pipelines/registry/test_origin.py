@@ -13,6 +13,7 @@ def checkout(tmp_path):
     folder.mkdir()
     git(folder, "init", "-q")
     (folder / "a.py").write_text("1")
+    (folder / "workspace.yaml").touch()
     git(folder, "add", ".")
     git(folder, "-c", "user.name=Ada Lovelace", "-c", "user.email=a@b.c", "commit", "-q", "-m", "first")
     return folder
@@ -42,3 +43,17 @@ def test_a_hooks_variables_lead_to_no_other_repository(checkout, monkeypatch, tm
 
 def test_outside_a_repository_the_origin_is_unknown(tmp_path):
     assert (origin_of(tmp_path).commit, origin_of(tmp_path).tree) == (UNKNOWN, UNKNOWN)
+
+
+def test_a_folder_of_links_has_the_origin_of_the_checkout(checkout, tmp_path):
+    links = tmp_path / "links"
+    links.mkdir()
+    (links / "workspace.yaml").symlink_to(checkout / "workspace.yaml")
+    assert origin_of(links).commit == git(checkout, "rev-parse", "HEAD")
+
+
+def test_a_folder_inside_anothers_checkout_does_not_take_its_commit(checkout):
+    inside = checkout / "installed"
+    inside.mkdir()
+    (inside / "workspace.yaml").touch()
+    assert origin_of(inside).commit == UNKNOWN
