@@ -16,6 +16,7 @@ from sinet_pipelines.storage.layout import file_uri, mlflow_database
 
 CHAMPION = "champion"
 GIVE_IT = "give the alias to a version on MLflow's page"
+BESIDE = ("MLmodel", "requirements.txt", "card.html", "card.md")  # what else lies beside a graph
 _BUSY_S = 5.0
 # where `versions.register` keeps a version's file: the folder is named by the SHA-256 of its bytes
 SOURCE = re.compile(r"/models/(?P<sha256>[0-9a-f]{16})/?$")
@@ -84,12 +85,18 @@ def _named(connection: sqlite3.Connection, name: str, alias: str) -> Named:
             f"ours (its source: {row[0] or 'none'}); {GIVE_IT} that `sinet run` registered",
         )
     sha256 = folder["sha256"]
-    path = Path(unquote(urlsplit(row[0]).path))
-    if row[0].startswith("file:") and not any(path.glob("*.onnx")):
-        return Named(
-            version,
-            sha256,
-            f"the file of version {version} of {name}, which has the alias {alias}, is gone from {path}; `sinet run` "
-            f"registers the newest model again, for an older one {GIVE_IT}",
-        )
+    why = _why_no_graph(row[0])
+    if why:
+        return Named(version, sha256, f"version {version} of {name}, which has the alias {alias}, {why}")
     return Named(version, sha256)
+
+
+def _why_no_graph(source: str) -> str:
+    """Why a version's folder on this machine holds nothing that can be served; empty where it holds a graph."""
+    folder = Path(unquote(urlsplit(source).path))
+    if not source.startswith("file:") or any(folder.glob("*.onnx")):
+        return ""
+    others = sorted(path.name for path in folder.glob("*") if path.name not in BESIDE)
+    if others:
+        return f"is {', '.join(others)} and no ONNX graph, so that no server can load it; {GIVE_IT} with a graph"
+    return f"has lost its file, once in {folder}; `sinet run` registers the newest model again, else {GIVE_IT}"

@@ -79,9 +79,16 @@ def test_a_version_whose_file_is_gone_is_named(home, client):
     assert client is not None  # the database now says that its files are in this home
     for graph in home.rglob("model.onnx"):
         graph.unlink()
-    assert "the file of version 2 of remaining_useful_life, which has the alias champion, is gone" in (
+    assert "version 2 of remaining_useful_life, which has the alias champion, has lost its file" in (
         named_by(home, NAME).reason
     )
+
+
+def test_a_version_that_is_no_graph_is_named_with_what_it_is(home, client):
+    run = client.create_run("1").info.run_id
+    weights = {"family": "spiking", "file": "net.safetensors", "alias": CHAMPION}
+    register(tracking_of(home), NAME, b"weights", run_id=run, **weights)
+    assert "has the alias champion, is net.safetensors and no ONNX graph" in named_by(home, NAME).reason
 
 
 def test_a_run_deleted_on_the_page_takes_no_version_with_it(home, client):
