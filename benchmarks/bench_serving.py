@@ -108,20 +108,33 @@ def serve_echo(port: int, answer_bytes: int) -> None:
     import uvicorn
     import uvloop
 
-    from sinet_pipelines.deployment.http_server import _read_body
-    from sinet_pipelines.deployment.server import _config
+    from sinet_pipelines.deployment.bodies import BodyReader
 
+    bodies = BodyReader()
     answer = bytes(answer_bytes)
     headers = [(b"content-type", b"application/octet-stream"), (b"content-length", b"%d" % answer_bytes)]
 
     async def echo(scope: Mapping[str, Any], receive: Callable, send: Callable) -> None:
-        await _read_body(scope["headers"], receive)
+        await bodies.read(scope["headers"], receive)
         await send({"type": "http.response.start", "status": 200, "headers": list(headers)})
         await send({"type": "http.response.body", "body": answer})
 
     listening = socket.create_server(("127.0.0.1", port), backlog=2048)
     print(listening.getsockname()[1], flush=True)
-    uvloop.run(uvicorn.Server(_config(echo)).serve(sockets=[listening]))
+    config = uvicorn.Config(
+        echo,
+        http="httptools",
+        loop="uvloop",
+        ws="none",
+        interface="asgi3",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        date_header=False,
+        server_header=False,
+        proxy_headers=False,
+    )
+    uvloop.run(uvicorn.Server(config).serve(sockets=[listening]))
 
 
 @contextmanager

@@ -88,6 +88,13 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if not self._refused:
             super().on_message_complete()
 
+    def eof_received(self) -> bool | None:
+        """The client sends no more; one that waits for its answer gets it."""
+        if self._phase == "whole" and self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.keep_alive = False
+            return True
+        return None
+
     def connection_lost(self, exc: Exception | None) -> None:
         """The client, or we, ended it."""
         self._phase = "whole"

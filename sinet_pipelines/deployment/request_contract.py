@@ -37,17 +37,32 @@ class Columns:
     is_whole: bool
     is_required: bool
 
-    def check(self, name: str, values: NDArray) -> None:
+    def check(self, name: str, values: NDArray) -> bool:
         """Refuses the first value that is outside; NaN stands for an absent value.
+
+        Nearly every request is complete and within: that takes two comparisons and a search in bytes (numpy's own
+        reductions take 10 us each beside an inference).
+
+        Returns:
+            Whether every value is there.
 
         Raises:
             UsageError: a value is outside its bounds, not whole, or absent where it is required.
         """
+        if self.is_whole and values.size == 1:
+            value = values.item()
+            if self.minimum[0] <= value <= self.maximum[0] and value == int(value):
+                return True
+        elif not self.is_whole:
+            within = (values >= self.minimum) & (values <= self.maximum)  # false of NaN
+            if b"\0" not in within.tobytes():
+                return True
         wrong = (values < self.minimum) | (values > self.maximum)
         if self.is_whole:
             wrong |= values != np.floor(values)  # true of NaN
         if wrong.any():
             raise UsageError(self._sentence(name, values, wrong))
+        return not np.isnan(values).any()
 
     def _sentence(self, name: str, values: NDArray, wrong: NDArray) -> str:
         at = np.argwhere(wrong)[0]
@@ -80,17 +95,21 @@ class Need:
     ends_with_it: bool
     cure: str
 
-    def check(self, inputs: Mapping[str, NDArray]) -> None:
+    def check(self, inputs: Mapping[str, NDArray], *, is_complete: bool) -> None:
         """Refuses a request in which one row of the batch lacks too many.
+
+        Args:
+            inputs: of the request.
+            is_complete: whether nothing is absent from the input whose steps are counted.
 
         Raises:
             UsageError: it does.
         """
         values_BTC, by_B1 = inputs[self.input], inputs[self.by].reshape(-1, 1)
         steps = values_BTC.shape[1]
+        if is_complete and (by_B1.item() if by_B1.size == 1 else by_B1.min()) >= steps:
+            return  # nearly every request
         absent_BTC = np.isnan(values_BTC)
-        if not absent_BTC.any() and by_B1.min() >= steps:
-            return  # nearly every request: nothing is absent
         numbers_BT = np.arange(1, steps + 1) + (by_B1 - steps if self.ends_with_it else 0)
         flown_BT = (numbers_BT >= 1) & (numbers_BT <= by_B1)
         seen_B = (flown_BT & ~absent_BTC.any(axis=2)).sum(axis=1)
@@ -127,10 +146,9 @@ class RequestContract:
         Raises:
             UsageError: names input, column, value and what is allowed.
         """
-        for name, columns in self.columns.items():
-            columns.check(name, inputs[name])
+        complete = {name for name, columns in self.columns.items() if columns.check(name, inputs[name])}
         for need in self.needs:
-            need.check(inputs)
+            need.check(inputs, is_complete=need.input in complete)
 
 
 NOTHING_REQUIRED = RequestContract({}, ())

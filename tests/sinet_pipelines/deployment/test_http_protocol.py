@@ -141,6 +141,15 @@ def test_connections_beyond_the_limit_are_503_and_the_others_are_answered():
             connection.close()
 
 
+def test_a_client_that_ends_its_side_after_the_request_gets_its_answer():
+    with listening() as (address, _):
+        for _ in range(20):
+            with socket.create_connection(address, timeout=60) as connection:
+                connection.sendall(POST + b"0123456789")
+                connection.shutdown(socket.SHUT_WR)
+                assert connection.makefile("rb").read().endswith(b"\r\n\r\n10")
+
+
 @pytest.mark.parametrize(
     "garbage", [b"\x16\x03\x01\x02\x00", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"GET / HTP/1.1\r\n\r\n"]
 )
