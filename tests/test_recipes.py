@@ -123,17 +123,20 @@ def test_the_tests_hold_with_all_of_it(changed):
 
 @pytest.fixture(scope="module")
 def walked(changed):
-    """A small simulated fleet, landed and walked by the changed copy."""
-    home = changed / ".sinet" / "recipes"
+    """A small simulated fleet as a folder of data, walked by the changed copy; home, the command's end, its status."""
+    home, data = changed / ".sinet" / "recipes", changed / "data" / "small"
     script = f"""
 from pathlib import Path
-from sinet_pipelines.cli.land import land_simulated
-land_simulated(Path({str(home)!r}), history_engines=30, live_engines=16, regimes=2)
+from sinet_pipelines.ingestion.simulator import simulate_fleet
+from tests.conftest import write_subset
+folder = Path({str(data)!r})
+folder.parent.mkdir()
+write_subset(simulate_fleet(name="FD007", history_engines=30, live_engines=16, regimes=2, seed=5), folder)
 """
-    landed = run(changed, sys.executable, "-W", "ignore", "-c", script)
-    assert landed.returncode == 0, landed.stderr[-3000:]
+    written = run(changed, sys.executable, "-W", "ignore", "-c", script)
+    assert written.returncode == 0, written.stderr[-3000:]
     command = [sys.executable, "-W", "ignore", "-c", "from sinet_pipelines.cli.main import main; main()"]
-    ended = run(changed, *command, "run", "--home", str(home))
+    ended = run(changed, *command, "run", "--data", str(data), "--home", str(home))
     assert ended.returncode == 0, ended.stderr[-3000:]
     status = run(changed, *command, "status", "--home", str(home), "--json")
     yield home, ended, json.loads(status.stdout)
@@ -162,7 +165,6 @@ def test_the_family_competes_and_the_region_is_in_the_status(walked):
     home, _, status = walked
     results = pl.read_delta(str(home / "tables" / "EAST" / "evaluation_results"))
     assert FAMILY in results["predictor"].unique()
-    (card,) = (home / "cards").glob("remaining_useful_life.html")
-    assert FAMILY in card.read_text()
+    assert any(FAMILY in card.read_text() for card in (home / "cards").rglob("*.html"))
     assets = {(one["region"], one["name"]): one["state"] for one in status["assets"]}
     assert assets[REGION, "validated_telemetry"] == assets[REGION, "window_features"] == "done"
