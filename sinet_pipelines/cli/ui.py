@@ -123,7 +123,7 @@ def _mlflow_options(home: Path, port: int) -> list[str]:
         "1",
         # MLflow's own guard: it refuses other host names, and what other sites' pages would change
         "--allowed-hosts",
-        ",".join(f"{host}:{port}" for host in ("localhost", LOOPBACK, "[::1]")),
+        ",".join(f"{host}{any_port}" for host in ("localhost", LOOPBACK) for any_port in ("", ":*")),
     ]
 
 

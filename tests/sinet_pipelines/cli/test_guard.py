@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from websockets.sync.client import connect
 
 from sinet_pipelines.cli.dagster_pages import MODULE, guarded_command
 from sinet_pipelines.cli.guard import Guard, judge
+from tests.loopback import free_port, listens
 
 START_S = 120
 SET_LIMIT = 'mutation { setConcurrencyLimit(concurrencyKey: "planted", limit: 7) }'
@@ -120,15 +120,14 @@ def webserver(tmp_path_factory):
     """Dagster's webserver behind the guard, on a location with one asset; its host and port."""
     home = tmp_path_factory.mktemp("dagster")
     (home / "location.py").write_text(CODE)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-W", "ignore", "-m", MODULE, "webserver", "-f", "location.py", "-h", "127.0.0.1"]
     environment = {**os.environ, "DAGSTER_HOME": str(home), "DAGSTER_DISABLE_TELEMETRY": "1"}
     with (home / "log").open("wb") as log:
         process = subprocess.Popen([*command, "-p", str(port)], cwd=home, env=environment, stdout=log, stderr=log)
     try:
         deadline = time.monotonic() + START_S
-        while not _listens(port):
+        while not listens(port):
             assert process.poll() is None, (home / "log").read_text()
             assert time.monotonic() < deadline, (home / "log").read_text()
             time.sleep(0.1)
@@ -136,11 +135,6 @@ def webserver(tmp_path_factory):
     finally:
         process.terminate()
         process.wait(timeout=60)
-
-
-def _listens(port):
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def ask(at, query, *, method="POST", **headers):

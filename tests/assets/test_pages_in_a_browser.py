@@ -1,0 +1,134 @@
+"""Dagster's pages in Chromium, through the guard: the run page lists its log, and words of a drop do nothing."""
+
+import io
+import os
+import subprocess
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import dagster as dg
+import polars as pl
+import pytest
+
+from resources.keys import regional_key
+from sinet_pipelines.ingestion.drops import encode_drop
+from sinet_pipelines.ingestion.landing import LandingZone
+from sinet_pipelines.regions import EAST
+from sinet_pipelines.schemas.telemetry import DROP
+from tests.browser import browser, open_page
+from tests.conftest import CHECKOUT
+from tests.loopback import free_port, listens
+from tests.sinet_pipelines.cli.test_guard import ask
+
+pytestmark = pytest.mark.slow
+
+ROWS = [regional_key(EAST, name) for name in ("raw_telemetry", "validated_telemetry")]
+LIMITS = "{ instance { concurrencyLimits { concurrencyKey } } }"
+START_S = 300
+
+
+@pytest.fixture
+def foreign():
+    """A server of another origin; the paths that were asked of it."""
+    asked = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", asked
+        server.shutdown()
+
+
+def plant(zone, day, foreign):
+    """Words that would be markup in column names, in the file's name, in units and in values."""
+    mutation = "/graphql?query=mutation{setConcurrencyLimit(concurrencyKey:%22planted%22,limit:7)}"
+    columns = (f"![a]({mutation})", f"<img src={foreign}/img onerror=alert(1)>", f"[b]({foreign}/link) {foreign}/bare")
+    rows = zone.read_day(EAST.name, day).rows.select(column.name for column in DROP.columns).head(40)
+    bad = rows.head(1).with_columns(unit=pl.lit(f"<script src={foreign}/s></script>|`x`"), role=pl.lit("![c](/d)"))
+    rows = pl.concat([rows, bad, bad.with_columns(role=pl.lit("**x** | y\n# z"))])
+    table = rows.with_columns(recorded_at=pl.col("recorded_at") + pl.duration(seconds=1))
+    path = zone.root / EAST.name / day.isoformat() / "<b>![x](y)|`z`.parquet"
+    path.write_bytes(encode_drop(table))
+    added = pl.read_parquet(path.read_bytes()).with_columns(pl.lit(1).alias(name) for name in columns)
+    buffer = io.BytesIO()
+    added.write_parquet(buffer)
+    path.write_bytes(buffer.getvalue())
+    (path.parent / f"<i onclick=x>[d]({foreign.replace('/', ':')}).csv").write_text("")
+    return columns
+
+
+@pytest.fixture
+def pages(home, tmp_path):
+    """Starts Dagster's webserver behind the guard on a home and an event log; its host and port."""
+    started = []
+
+    def start(instance_folder):
+        port = free_port()
+        command = [sys.executable, "-W", "ignore", "-m", "sinet_pipelines.cli.dagster_pages", "webserver"]
+        environment = {**os.environ, "DAGSTER_HOME": str(instance_folder), "SINET_HOME": str(home)}
+        log = tmp_path / "webserver.log"
+        with log.open("wb") as file:
+            arguments = ["-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(port)]
+            process = subprocess.Popen([*command, *arguments], cwd=CHECKOUT, env=environment, stdout=file, stderr=file)
+        started.append(process)
+        deadline = time.monotonic() + START_S
+        while not listens(port):
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.2)
+        return f"127.0.0.1:{port}"
+
+    yield start
+    for process in started:
+        process.terminate()
+        process.wait(timeout=60)
+
+
+def assert_inactive(page, address):
+    """Nothing of what was planted is a script, a picture, a link or a handler."""
+    assert not [one for one in page.scripts if one and not one.startswith("/")]
+    assert not [one for one in page.images if not one.startswith(("data:image/", "/", "blob:")) or "graphql" in one]
+    assert not [one for one in page.links if address in one or "graphql?" in one]
+    assert not page.handlers
+
+
+def test_planted_words_do_nothing_and_the_run_page_lists_its_log(home, carry_out, foreign, pages, tmp_path):
+    browser()
+    address, asked = foreign
+    zone = LandingZone(home / "landing")
+    day = zone.days(EAST.name)[1]
+    columns = plant(zone, day, address)
+    folder = tmp_path / "instance"
+    folder.mkdir()
+    with dg.DagsterInstance.local_temp(str(folder)) as instance:
+        result = carry_out(instance, ROWS, (day, day))
+    at = pages(folder)
+    pictures = os.environ.get("SINET_PICTURES")
+
+    def shown(path, name):
+        return open_page(f"http://{at}{path}", picture=f"{pictures}/{name}.png" if pictures else None)
+
+    key = "/assets/EAST/predictive_maintenance"
+    raw = shown(f"{key}/raw_telemetry?view=overview&partition={day}", "raw")
+    events = shown(f"{key}/raw_telemetry?view=events&partition={day}", "events")
+    checks = shown(f"{key}/validated_telemetry?view=checks", "checks")
+    run = shown(f"/runs/{result.run_id}", "run")
+    for page in (raw, events, checks, run):
+        assert_inactive(page, address)
+    assert any(columns[0] in page.text for page in (raw, events)), raw.text[-4000:]
+    assert "ASSET_MATERIALIZATION" in run.text
+    assert "RUN_SUCCESS" in run.text or "RUN_FAILURE" in run.text
+    assert "Loading run logs" not in run.text
+    assert asked == []
+    status, answer = ask(at, LIMITS)
+    assert (status, answer["data"]["instance"]["concurrencyLimits"]) == (200, [])

@@ -1,0 +1,61 @@
+"""MLflow's pages under the options of `sinet ui` refuse other host names and what other sites' pages would change."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+
+import pytest
+
+from sinet_pipelines.cli.ui import _PAGES, _mlflow_options
+from sinet_pipelines.registry.tracking import tracking_of
+from tests.loopback import free_port, listens
+
+pytestmark = pytest.mark.slow
+
+START_S = 300
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    """MLflow's server on a new home; its host and port."""
+    home = tmp_path_factory.mktemp("home")
+    tracking_of(home).client.search_experiments(max_results=1)
+    port = free_port()
+    command = [sys.executable, "-W", "ignore", "-m", "mlflow", "server", *_mlflow_options(home, port)]
+    with (home / "log").open("wb") as log:
+        process = subprocess.Popen(command, env={**os.environ, **_PAGES}, stdout=log, stderr=log)
+    try:
+        deadline = time.monotonic() + START_S
+        while not listens(port):
+            assert process.poll() is None, (home / "log").read_text()
+            assert time.monotonic() < deadline, (home / "log").read_text()
+            time.sleep(0.1)
+        yield f"127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(timeout=60)
+
+
+def create(at, name, **headers):
+    """The status of a request that makes an experiment."""
+    address = f"http://{at}/api/2.0/mlflow/experiments/create"
+    head = {"Content-Type": "application/json", **headers}
+    request = urllib.request.Request(address, json.dumps({"name": name}).encode(), head)
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def test_other_names_and_other_origins_are_refused(pages):
+    port = pages.split(":")[1]
+    assert create(pages, "a", Host="evil.example") == 403
+    assert create(pages, "a", Host=f"192.168.0.7:{port}") == 403
+    assert create(pages, "a", Origin="http://evil.example") == 403
+    assert create(pages, "a", Host=f"localhost:{port}", Origin=f"http://localhost:{port}") == 200
+    assert create(pages, "b", Host="127.0.0.1:8080") == 200  # by an SSH tunnel
