@@ -8,6 +8,7 @@ import dagster as dg
 from resources.keys import CONTRACT_CHECK
 from resources.markdown import shown
 from resources.versions import INPUTS_ENTRY
+from sinet_pipelines.escaping import for_markdown
 from sinet_pipelines.markdown import Markdown, points, table
 from sinet_pipelines.schemas.contract import Contract
 from sinet_pipelines.validation.judge import DayVerdict
@@ -54,7 +55,7 @@ def day_evaluation(key: dg.AssetKey, verdict: DayVerdict, *, inputs: str) -> dg.
         passed=verdict.passed,
         partition=verdict.day.isoformat(),
         metadata=metadata,
-        description=verdict.faults[0] if verdict.faults else None,
+        description=for_markdown(verdict.faults[0]) if verdict.faults else None,
     )
 
 

@@ -12,6 +12,7 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 from resources.placement import HARDWARE_TAG, REGION_TAG
 from resources.stale import Books
 from resources.versions import GAP_TAG, refusals
+from sinet_pipelines.escaping import from_markdown
 from sinet_pipelines.ingestion.landing import LandingZone
 from sinet_pipelines.storage.locks import RUN_LOCK, is_held
 
@@ -126,7 +127,7 @@ def _state_of(books: Books, key: dg.AssetKey, *, is_running: bool) -> AssetState
         outcomes = {check.name: _newest_check(instance, check) for check in checks}
         passed = {name: outcome.passed for name, outcome in outcomes.items() if outcome is not None}
         failures = [
-            Failure(name, None, outcome.description or "")
+            Failure(name, None, from_markdown(outcome.description or ""))
             for name, outcome in outcomes.items()
             if outcome is not None and not outcome.passed
         ]
@@ -150,7 +151,7 @@ def _state_of(books: Books, key: dg.AssetKey, *, is_running: bool) -> AssetState
 def _days(books: Books, key: dg.AssetKey, *, landed: frozenset[date], checks: Sequence[str]) -> _Days:
     refused = {
         name: {
-            day: evaluation.description or ""
+            day: from_markdown(evaluation.description or "")
             for day, evaluation in refusals(books.instance, key, name).items()
             if day in landed
         }

@@ -15,6 +15,7 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 
 from resources.keys import UNUSED_CHECK, regional_key
 from resources.settings import settings
+from sinet_pipelines.escaping import for_markdown
 from sinet_pipelines.ingestion.landing import LandingZone
 from sinet_pipelines.ingestion.scan import UnusedFile
 from sinet_pipelines.regions import REGIONS, Region
@@ -41,7 +42,7 @@ def evaluation(region: Region, files: Sequence[UnusedFile]) -> dg.AssetCheckEval
         check_name=UNUSED_CHECK,
         passed=not files,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"files not used: {len(files)}; the first: {files[0].message}" if files else None,
+        description=for_markdown(f"files not used: {len(files)}; the first: {files[0].message}") if files else None,
         metadata={
             "files": len(files),
             _DIGEST_ENTRY: _digest(files),

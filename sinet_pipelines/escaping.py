@@ -17,6 +17,7 @@ _JOINER = "\N{WORD JOINER}"  # has no width; parts what GitHub's markdown would 
 
 _MARKUP = re.compile(r"([\\`*_\[\]<>|~&])")
 _BLOCK = re.compile(r"^(\d{1,9})([.)])(?= |$)|^()([-+=#])(?!\.?\d)")  # begins a list, a heading or a rule
+_ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
 _LINKS = re.compile(r"(?i)(?<=http)(?=s?:)|(?<=https)(?=:)|(?<=www)(?=\.)|(?<=@)(?=[\w.-])")
 
 
@@ -57,13 +58,13 @@ def for_markdown(text: object) -> str:
     return _LINKS.sub(_JOINER, _BLOCK.sub(r"\1\3\\\2\4", words))
 
 
-def from_markdown(markdown: str) -> str:
-    r"""The words of a line that `for_markdown` made.
+def from_markdown(text: str) -> str:
+    r"""The words that `for_markdown` escaped, for a terminal.
 
-    >>> from_markdown(for_markdown("1. t2_degr|x"))
-    '1. t2_degr|x'
+    >>> from_markdown(for_markdown("t2_degr in '`K`'; see https://e.example"))
+    "t2_degr in '`K`'; see https://e.example"
     """
-    return re.sub(r"\\(.)", r"\1", markdown).replace(_JOINER, "")
+    return _ESCAPED.sub(r"\1", text).replace(_JOINER, "")
 
 
 def _spelled(one: str) -> str:

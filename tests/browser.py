@@ -1,4 +1,4 @@
-"""A page of loopback in headless Chromium: what it shows after it drew itself, and a picture of it."""
+"""A page of loopback in headless Chromium: what it shows after it drew itself."""
 
 import shutil
 import subprocess
@@ -48,17 +48,11 @@ class Page(HTMLParser):
         self.text += "" if self._inside else data
 
 
-def open_page(address, *, picture=None):
-    """The page as Chromium draws it.
-
-    Args:
-        address: of loopback.
-        picture: a file for a screenshot.
-    """
+def open_page(address):
+    """The page of an address of loopback, as Chromium draws it."""
     found = [browser(), *OPTIONS, f"--virtual-time-budget={DRAWING_MS}"]
-    shot = [f"--screenshot={picture}"] if picture else []
     with tempfile.TemporaryDirectory() as profile:
-        command = [*found, f"--user-data-dir={profile}", *shot, "--dump-dom", address]
+        command = [*found, f"--user-data-dir={profile}", "--dump-dom", address]
         ended = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, errors="replace")
     assert ended.returncode == 0, ended.stderr[-2000:]
     return Page(ended.stdout)

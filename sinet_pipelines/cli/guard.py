@@ -6,7 +6,7 @@ lets point to 127.0.0.1 (DNS rebinding). Behind the guard
 - the host must be this machine by its own name or number (`HOSTS`), on any port, so that an SSH tunnel works;
 - a request that names an origin must come from a page of the same host and port, as must a websocket;
 - GraphQL is asked by POST alone; GET shows its page and asks nothing;
-- no other site may show the pages in a frame.
+- no other site may show the pages in a frame, and the pages load nothing from another site.
 
 Programs that are no browser name no origin and are let through.
 """
@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 
 HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 GRAPHQL = "/graphql"
+POLICY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; frame-ancestors 'self'"
+CONFINED = ((b"x-frame-options", b"SAMEORIGIN"), (b"content-security-policy", POLICY.encode()))
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -37,7 +39,7 @@ class Guard:
             return
         refusal = judge(scope)
         if refusal is None:
-            await self._inner(scope, receive, _framed(send))
+            await self._inner(scope, receive, _confined(send))
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008, "reason": refusal[1]})
         else:
@@ -82,15 +84,15 @@ def _name_of(host: str) -> str | None:
         return None
 
 
-def _framed(send: Send) -> Send:
-    """The same answer with the header that keeps other sites from showing the page in a frame."""
+def _confined(send: Send) -> Send:
+    """The same answer with the headers that keep the page to itself, beside those that it has."""
 
-    async def framed(message: Message) -> None:
+    async def confined(message: Message) -> None:
         if message["type"] == "http.response.start":
-            message = {**message, "headers": [*message.get("headers", ()), (b"x-frame-options", b"SAMEORIGIN")]}
+            message = {**message, "headers": [*message.get("headers", ()), *CONFINED]}
         await send(message)
 
-    return framed
+    return confined
 
 
 async def _refuse(send: Send, status: int, sentence: str) -> None:

@@ -10,9 +10,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import dagster as dg
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from resources.keys import regional_key
+from resources.keys import CONTRACT_CHECK, regional_key
+from sinet_pipelines.escaping import for_markdown
 from sinet_pipelines.ingestion.drops import encode_drop
 from sinet_pipelines.ingestion.landing import LandingZone
 from sinet_pipelines.regions import EAST
@@ -27,6 +30,7 @@ pytestmark = pytest.mark.slow
 ROWS = [regional_key(EAST, name) for name in ("raw_telemetry", "validated_telemetry")]
 LIMITS = "{ instance { concurrencyLimits { concurrencyKey } } }"
 START_S = 300
+UNIT = "![K](/graphql?query=mutation{x})"
 
 
 @pytest.fixture
@@ -59,9 +63,12 @@ def plant(zone, day, foreign):
     table = rows.with_columns(recorded_at=pl.col("recorded_at") + pl.duration(seconds=1))
     path = zone.root / EAST.name / day.isoformat() / "<b>![x](y)|`z`.parquet"
     path.write_bytes(encode_drop(table))
-    added = pl.read_parquet(path.read_bytes()).with_columns(pl.lit(1).alias(name) for name in columns)
-    buffer = io.BytesIO()
-    added.write_parquet(buffer)
+    found = pq.read_table(pa.BufferReader(path.read_bytes()))
+    for name in columns:
+        found = found.append_column(name, pa.nulls(found.num_rows, pa.int8()))
+    unit = pa.field("t2_degr", pa.float64(), metadata={"unit": UNIT})
+    place = found.column_names.index("t2_degr")
+    pq.write_table(found.set_column(place, unit, found["t2_degr"]), buffer := io.BytesIO())
     path.write_bytes(buffer.getvalue())
     (path.parent / f"<i onclick=x>[d]({foreign.replace('/', ':')}).csv").write_text("")
     return columns
@@ -110,22 +117,25 @@ def test_planted_words_do_nothing_and_the_run_page_lists_its_log(home, carry_out
     columns = plant(zone, day, address)
     folder = tmp_path / "instance"
     folder.mkdir()
+    (folder / "dagster.yaml").write_text("telemetry:\n  enabled: false\nnux:\n  enabled: false\n")
     with dg.DagsterInstance.local_temp(str(folder)) as instance:
         result = carry_out(instance, ROWS, (day, day))
+        described = [event.description for event in result.get_asset_check_evaluations()]
+        assert any(for_markdown(UNIT) in one for one in described if one)
     at = pages(folder)
-    pictures = os.environ.get("SINET_PICTURES")
 
-    def shown(path, name):
-        return open_page(f"http://{at}{path}", picture=f"{pictures}/{name}.png" if pictures else None)
+    def shown(path):
+        return open_page(f"http://{at}{path}")
 
     key = "/assets/EAST/predictive_maintenance"
-    raw = shown(f"{key}/raw_telemetry?view=overview&partition={day}", "raw")
-    events = shown(f"{key}/raw_telemetry?view=events&partition={day}", "events")
-    checks = shown(f"{key}/validated_telemetry?view=checks", "checks")
-    run = shown(f"/runs/{result.run_id}", "run")
+    raw = shown(f"{key}/raw_telemetry?view=overview&partition={day}")
+    events = shown(f"{key}/raw_telemetry?view=events&partition={day}")
+    checks = shown(f"{key}/validated_telemetry?view=checks&checkDetail={CONTRACT_CHECK}")
+    run = shown(f"/runs/{result.run_id}")
     for page in (raw, events, checks, run):
         assert_inactive(page, address)
     assert any(columns[0] in page.text for page in (raw, events)), raw.text[-4000:]
+    assert "1 of 25 landed days fail" in checks.text
     assert "ASSET_MATERIALIZATION" in run.text
     assert "RUN_SUCCESS" in run.text or "RUN_FAILURE" in run.text
     assert "Loading run logs" not in run.text

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resources.markdown import shown
-from sinet_pipelines.escaping import for_html, for_markdown, for_terminal, visible
+from sinet_pipelines.escaping import for_html, for_markdown, for_terminal, from_markdown, visible
 from sinet_pipelines.markdown import code, code_block, points, table, together, words
 
 ROOT = Path(__file__).parents[2]
@@ -38,6 +38,11 @@ def test_markdown_keeps_the_words_and_escapes_every_sign(text):
     assert re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", escaped).replace("\u2060", "") == visible(" ".join(text.split()))
     assert not re.search(r"(?<!\\)(?:\\\\)*[`*_\[\]<>|~&]", escaped)
     assert not re.match(r"\d+[.)]( |$)|[-+=#](?!\.?\d)", escaped)
+
+
+@given(text=TEXTS)
+def test_escaped_markdown_is_read_back_as_the_words(text):
+    assert from_markdown(for_markdown(text)) == visible(" ".join(text.split())).replace("\u2060", "")
 
 
 @pytest.mark.parametrize("link", ["http://e.example", "HTTPS://e.example", "www.e.example", "a@e.example"])

@@ -16,7 +16,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from sinet_pipelines.cli.dagster_pages import MODULE, guarded_command
-from sinet_pipelines.cli.guard import Guard, judge
+from sinet_pipelines.cli.guard import CONFINED, Guard, judge
 from tests.loopback import free_port, listens
 
 START_S = 120
@@ -94,7 +94,7 @@ def test_what_is_let_through_may_not_be_framed_and_what_is_refused_reaches_nothi
     asyncio.run(Guard(inner)(scope(host="evil.example"), None, send))
     asyncio.run(Guard(inner)({"type": "lifespan", "path": "life"}, None, send))
     assert reached == ["/graphql", "life"]
-    assert sent[0]["headers"] == [(b"x-frame-options", b"SAMEORIGIN")]
+    assert sent[0]["headers"] == list(CONFINED)
     assert [message.get("status") for message in sent] == [200, 403, None, 200]
 
 
