@@ -75,13 +75,16 @@ def purge_fruitless_ticks(instance: dg.DagsterInstance) -> None:
 def _print_of(instance: dg.DagsterInstance, home: Path) -> str:
     newest = instance.event_log_storage.get_maximum_record_id()
     digest = hashlib.sha256(f"{os.getpid()} {datetime.now(UTC).date()} {newest}".encode())
-    for line in sorted(_files(str(home / "landing"))):
+    for line in sorted(_files(str(home / "landing"), is_zone=True)):
         digest.update(line)
     return digest.hexdigest()
 
 
-def _files(folder: str) -> Iterator[bytes]:
-    """A line for everything below a folder that has landed: its name, its kind, its size and its age."""
+def _files(folder: str, *, is_zone: bool = False) -> Iterator[bytes]:
+    """A line for everything below a folder that has landed: its name, its kind, its size and its age.
+
+    Only a region's own folder may be a link, to another disk.
+    """
     try:
         with os.scandir(folder) as found:
             entries = [entry for entry in found if not entry.name.startswith(".")]
@@ -93,7 +96,7 @@ def _files(folder: str) -> Iterator[bytes]:
             state = entry.stat(follow_symlinks=False)
         except OSError:
             continue
-        if entry.is_dir(follow_symlinks=False):
+        if entry.is_dir(follow_symlinks=is_zone):
             yield from _files(entry.path)
         age = (state.st_mode, state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino)
         yield os.fsencode(entry.path) + repr(age).encode()

@@ -53,6 +53,16 @@ def test_a_drop_that_lands_is_requested_by_the_next_tick(evaluate, zone, land_la
     assert [type(found) for found in evaluate()] == [dg.RunRequest]
 
 
+def test_a_drop_is_noticed_in_a_region_folder_that_is_a_link_to_another_disk(evaluate, zone, land_late, tmp_path):
+    (zone.root / EAST.name).rename(tmp_path / "disk")
+    (zone.root / EAST.name).symlink_to(tmp_path / "disk")
+    evaluate()
+    (reason,) = evaluate()
+    assert reason.skip_message == "every drop is in the tables"
+    land_late(EAST, zone.days(EAST.name)[3])
+    assert [type(found) for found in evaluate()] == [dg.RunRequest]
+
+
 def test_a_file_rewritten_in_its_place_is_looked_at(evaluate, zone, looks):
     evaluate()
     evaluate()
