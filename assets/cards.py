@@ -8,7 +8,7 @@ import dagster as dg
 import polars as pl
 
 from assets.candidates import SEED, WALK_FOLDS
-from assets.evaluation import CANDIDATES, MODEL, VERDICT
+from assets.evaluation import CANDIDATES, EXPERIMENTS_MODEL, MODEL, VERDICT
 from assets.pictures import kept_pictures
 from assets.quantization import CHOICE, graph_ref
 from assets.regional import here
@@ -84,7 +84,7 @@ def gather_card(context: dg.AssetExecutionContext) -> facts.ModelCard:
         slices=_slices(east.tables.read(EVALUATION_RESULTS), verdict["family"]),
         intervals=_intervals(candidates[verdict["family"]], verdict, engines=_engines(east)),
         artefacts=tuple(_artefact(row) for row in choice),
-        experiments=_experiments(versions),
+        experiments=_experiments(list_versions(context.resources.registry.tracking, EXPERIMENTS_MODEL)),
         considerations=(
             "No data about people. An engine that is called sound too long may fail in flight: late errors count more "
             "in the score, and intervals tell how sure an answer is.",

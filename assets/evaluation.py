@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from sinet_pipelines.training.candidate import Candidate
 
 MODEL = "remaining_useful_life"
+EXPERIMENTS_MODEL = f"{MODEL}_experiments"  # registered apart: no server can load them, so no alias leads to one
 CANDIDATES = CANDIDATE_NAMES
 VERDICT = "verdicts/challenger"  # the ref of the newest verdict among EAST's blobs
 GATE = "challenger_is_not_worse"

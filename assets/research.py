@@ -8,7 +8,7 @@ import dagster as dg
 import polars as pl
 
 from assets.candidates import fit_candidate, kept_candidate, training_rows, training_sequences_of
-from assets.evaluation import CANDIDATES, MODEL, evaluation_inputs
+from assets.evaluation import CANDIDATES, EXPERIMENTS_MODEL, evaluation_inputs
 from assets.pictures import glance
 from assets.regional import here
 from assets.reports import agreements_entry, made
@@ -146,7 +146,7 @@ def spiking_verdict(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     energy_nj = operations[SPIKING.name].energy_nj
     context.resources.tracking.add_metrics(candidate.run_id, {**figures, "energy_nj": energy_nj})
     version = context.resources.registry.register(
-        MODEL,
+        EXPERIMENTS_MODEL,
         east.blobs.get(candidate.files[FILE]),
         family=candidate.family,
         run_id=candidate.run_id,

@@ -54,7 +54,9 @@ def check(instance):
 
 def registered(tracking):
     """The one version of the experiment."""
-    (version,) = [one for one in list_versions(tracking, "remaining_useful_life") if one.family == "spiking"]
+    (version,) = [
+        one for one in list_versions(tracking, "remaining_useful_life_experiments") if one.family == "spiking"
+    ]
     return version
 
 

@@ -77,7 +77,7 @@ def test_status_says_what_others_build_on(served, desk):
         assert set(asset["partitions"]) == {"done", "failed", "missing"}
         assert all(set(check) >= {"name", "passed"} for check in asset["checks"])
     assert assets[f"WEST/{APPLICATION}/window_features"]["partitions"] == {"done": 25, "failed": 0, "missing": 0}
-    assert {model["name"] for model in facts["models"]} == {MODEL}
+    assert {model["name"] for model in facts["models"]} == {MODEL, f"{MODEL}_experiments"}
     assert sorted(model["family"] for model in facts["models"]) == [
         *("average", "gradient_boosting", "spiking", "temporal_convolution", "temporal_convolution")
     ]
