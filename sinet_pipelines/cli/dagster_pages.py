@@ -22,7 +22,7 @@ def dev(arguments: list[str]) -> None:
     def guarded(parts: list[str], **options: Any) -> Any:
         return start(guarded_command(parts), **options)
 
-    pages.open_ipc_subprocess = guarded
+    pages.open_ipc_subprocess = guarded  # type: ignore[assignment]
     pages.dev_command(arguments, prog_name="dagster dev")
 
 
@@ -47,7 +47,7 @@ def webserver(arguments: list[str]) -> None:
     def guarded(*given: Any, **options: Any) -> Guard:
         return Guard(CardPages(create(*given, **options), cards))
 
-    pages.create_app_from_workspace_process_context = guarded
+    pages.create_app_from_workspace_process_context = guarded  # type: ignore[assignment]
     pages.cli(arguments, prog_name="dagster-webserver")
 
 
