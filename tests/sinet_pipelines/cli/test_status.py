@@ -2,9 +2,11 @@
 
 import re
 
+import pytest
 from rich.console import Console
 
-from sinet_pipelines.cli.status import SHOWN_FILES, _unused_table, read_accounts, read_unused
+from resources.state import AssetState
+from sinet_pipelines.cli.status import SHOWN_FILES, _unused_table, _with_server, read_accounts, read_unused
 from sinet_pipelines.ingestion.landing import LandingZone
 from sinet_pipelines.monitoring.row_account import total
 from sinet_pipelines.schemas.telemetry import VALIDATED_TELEMETRY
@@ -16,6 +18,27 @@ def _lines(table):
     with console.capture() as said:
         console.print(table)
     return said.get().splitlines()
+
+
+SERVED = {"name": "rul", "model": "rul", "ready": True}
+
+
+@pytest.mark.parametrize(
+    ("endpoints", "expected"),
+    [
+        ([], "done"),  # stopped by `sinet stop`, or never started
+        ([SERVED], "done"),
+        ([{**SERVED, "ready": False}], "failed"),
+        ([{**SERVED, "ready": False}, {**SERVED, "name": "rul-v1"}], "failed"),  # one beside the champion's answers
+        ([{**SERVED, "ready": False}, SERVED], "done"),
+    ],
+)
+def test_the_endpoint_is_failed_with_its_checks_while_its_server_does_not_answer(endpoints, expected):
+    state = AssetState("fleet/endpoint", "deployment", "WEST", "cpu", "done", checks={"answers": True})
+    found = _with_server(state, endpoints)
+    assert (found.state, found.checks) == (expected, {"answers": expected == "done"})
+    other = AssetState("fleet/evaluation", "evaluation", "EAST", "cpu", "done", checks={"answers": True})
+    assert _with_server(other, endpoints) == other
 
 
 def test_unused_files_of_a_home_are_listed_with_path_reason_cure_and_region(home):

@@ -1,0 +1,86 @@
+"""The sensor on model servers: the endpoint is requested while its server does not answer, as often as it ends."""
+
+import os
+import signal
+from functools import partial
+
+import dagster as dg
+import pytest
+from dagster._core.storage.tags import SENSOR_NAME_TAG
+
+from resources.settings import settings
+from schedules.serving import NAME, endpoint_lives
+from sinet_pipelines.deployment.endpoint import is_alive
+from sinet_pipelines.deployment.process import stop_servers
+from sinet_pipelines.storage.locks import RUN_LOCK, held
+from tests.sinet_pipelines.deployment.conftest import ensure_rul
+from tests.sinet_pipelines.deployment.served import publish_rul
+from tests.waiting import until
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("SINET_HOME", str(tmp_path))
+    settings.cache_clear()
+    yield tmp_path
+    settings.cache_clear()
+
+
+@pytest.fixture
+def folder(home):
+    publish_rul(home / "serving" / "models", "1")
+    place = home / "serving" / "WEST" / "rul"
+    ensure_rul(place, home / "serving" / "models", "1")
+    yield place
+    stop_servers(place)
+
+
+def evaluate(instance):
+    return list(endpoint_lives(dg.build_sensor_context(instance=instance)))
+
+
+def _has_ended(server):
+    return not is_alive(server)
+
+
+def test_a_server_that_answers_is_left_and_one_that_was_killed_is_requested_each_time(home, folder):
+    with dg.DagsterInstance.ephemeral() as instance:
+        (tick,) = evaluate(instance)
+        assert tick.skip_message == "every endpoint that was started answers"
+        for _ in range(2):
+            server = ensure_rul(folder, home / "serving" / "models", "1")
+            os.kill(server.pid, signal.SIGKILL)
+            until(partial(_has_ended, server))
+            (request,) = evaluate(instance)
+            assert [key.path[-1] for key in request.asset_selection] == ["endpoint"]
+            assert request.run_key is None
+            assert request.tags["sinet/reason"] == f"no answer of rul version 1 at {server.url}"
+
+
+def test_a_server_that_hangs_is_requested_once_while_the_run_is_under_way(folder, home):
+    server = ensure_rul(folder, home / "serving" / "models", "1")
+    os.kill(server.pid, signal.SIGSTOP)
+    try:
+        with dg.DagsterInstance.ephemeral() as instance:
+            (request,) = evaluate(instance)
+            instance.add_run(
+                dg.DagsterRun("endpoint", status=dg.DagsterRunStatus.STARTED, tags={SENSOR_NAME_TAG: NAME})
+            )
+            (tick,) = evaluate(instance)
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
+    assert isinstance(request, dg.RunRequest)
+    assert tick.skip_message == "the endpoint is being made again"
+
+
+def test_an_endpoint_that_was_stopped_stays_stopped(folder):
+    stop_servers(folder)
+    with dg.DagsterInstance.ephemeral() as instance:
+        (tick,) = evaluate(instance)
+    assert isinstance(tick, dg.SkipReason)
+
+
+def test_a_run_at_work_is_not_disturbed(home):
+    with dg.DagsterInstance.ephemeral() as instance, held(home / RUN_LOCK):
+        (tick,) = evaluate(instance)
+    assert "`sinet run` is at work" in tick.skip_message
