@@ -43,8 +43,15 @@ class Kept:
 
     def days(self, key: dg.AssetKey) -> dict[date, Tags]:
         """Tags of each day of an asset as last materialised, without the days that storage lost."""
-        events = day_events(self.instance, key)
-        return {day: event.tags or {} for day, event in events.items() if not self._day_fault(key, day, event)}
+        made: dict[date, Tags] = {}
+        lost: dict[StorageFault, list[date]] = {}
+        for day, event in sorted(day_events(self.instance, key).items()):
+            if fault := self._day_fault(key, day, event):
+                lost.setdefault(fault, []).append(day)
+            else:
+                made[day] = event.tags or {}
+        self._lost[key] = lost
+        return made
 
     def days_in(self, region: str, table: str) -> frozenset[date]:
         """The days of which a table holds rows, as far as its log can be read."""
@@ -55,25 +62,25 @@ class Kept:
         """The newest materialisation of an asset without days; None where there is none or storage lost it."""
         record = self.instance.get_latest_materialization_event(key)
         event = record.asset_materialization if record is not None else None
-        return None if event is None or self.fault(key, event) is not None else event
+        fault = None if event is None else self.fault(key, event)
+        self._lost[key] = {} if fault is None else {fault: []}
+        return event if fault is None else None
 
     def is_lost(self, key: dg.AssetKey) -> bool:
         """Whether an asset without days was made and storage lost it."""
         return self.instance.get_latest_materialization_event(key) is not None and self.event(key) is None
 
-    def faults(self, key: dg.AssetKey) -> dict[StorageFault, list[date]]:
-        """What storage lost of an asset; under each fault its days, none for an asset without days."""
-        found: dict[StorageFault, list[date]] = {}
-        if self.graph.get(key).is_partitioned:
-            for day, event in sorted(day_events(self.instance, key).items()):
-                if fault := self._day_fault(key, day, event):
-                    found.setdefault(fault, []).append(day)
-            return found
-        record = self.instance.get_latest_materialization_event(key)
-        newest = record.asset_materialization if record is not None else None
-        if newest is not None and (fault := self.fault(key, newest)):
-            found[fault] = []
-        return found
+    def faults(self, key: dg.AssetKey) -> Mapping[StorageFault, list[date]]:
+        """What storage lost of an asset; under each fault its days, none for an asset without days.
+
+        As of the last call of `days` or `event` for this asset, if there was one.
+        """
+        if key not in self._lost:
+            if self.graph.get(key).is_partitioned:
+                self.days(key)
+            else:
+                self.event(key)
+        return self._lost[key]
 
     def fault(self, key: dg.AssetKey, event: dg.AssetMaterialization) -> StorageFault | None:
         """Why storage does not hold what the newest materialisation of an asset without days recorded."""
@@ -115,6 +122,10 @@ class Kept:
         if (region, table) not in self._looked_at:
             self._looked_at[region, table] = look_at_table(self.home / "tables" / region, table)
         return self._looked_at[region, table]
+
+    @cached_property
+    def _lost(self) -> dict[dg.AssetKey, Mapping[StorageFault, list[date]]]:
+        return {}
 
     @cached_property
     def _looked_at(self) -> dict[tuple[str, str], TableHealth]:

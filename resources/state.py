@@ -36,6 +36,7 @@ class AssetState:
         failed_days: landed days whose newest check failed, made before or not.
         made_at: when it was last materialised, UTC; None for never.
         failures: what each failed check found, of each day that failed it.
+        faults: what storage lost of it, a sentence each.
     """
 
     key: str
@@ -50,6 +51,7 @@ class AssetState:
     failed_days: Sequence[date] = ()
     made_at: datetime | None = None
     failures: Sequence["Failure"] = ()
+    faults: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,7 @@ def _state_of(books: Books, key: dg.AssetKey, *, is_running: bool) -> AssetState
             if outcome is not None and not outcome.passed
         ]
         state = "running" if is_running else _state_without_days(books, key)
-        return AssetState(**said, state=state, checks=passed, failures=failures)
+        return AssetState(**said, state=state, checks=passed, failures=failures, faults=_faults(books, key))
     found = LandingZone(home / "landing").days(key.path[0])
     landed = frozenset(day for day in found if node.partitions_def and node.partitions_def.has_partition_key(str(day)))
     days = _days(books, key, landed=landed, checks=sorted(c.name for c in checks))
@@ -145,7 +147,12 @@ def _state_of(books: Books, key: dg.AssetKey, *, is_running: bool) -> AssetState
         checks=days.checks,
         failed_days=sorted(days.failed),
         failures=days.failures,
+        faults=_faults(books, key),
     )
+
+
+def _faults(books: Books, key: dg.AssetKey) -> list[str]:
+    return [fault.message for fault in books.kept.faults(key)]
 
 
 def _days(books: Books, key: dg.AssetKey, *, landed: frozenset[date], checks: Sequence[str]) -> _Days:

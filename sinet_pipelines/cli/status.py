@@ -71,8 +71,6 @@ def read_status(home: Path, project: Path) -> dict[str, Any]:
     from sinet_pipelines.cli.state_health import require_state
 
     enter(project, home)
-    from resources.deep import all_faults
-    from resources.kept import Kept
     from resources.state import states
     from sinet_pipelines.deployment.process import endpoints
     from sinet_pipelines.ingestion.fleet import read_fleet
@@ -91,7 +89,7 @@ def read_status(home: Path, project: Path) -> dict[str, Any]:
         end_killed_runs(instance)
         graph = load_definitions().resolve_asset_graph()
         found = states(instance, graph, home)
-        faults = [fault.message for fault in all_faults(Kept(instance, graph, home))]
+        faults = list(dict.fromkeys(sentence for state in found for sentence in state.faults))
         registry_is_lost = any(database_faults(home))
         failed = {state.region: state.failed_days for state in found if state.key.endswith("/validated_telemetry")}
         accounts = read_accounts(home, failed)

@@ -129,6 +129,7 @@ def test_a_lost_blob_or_ref_is_planned(instance, graph, home):
     assert key in planned_keys(instance, graph, home)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "damage",
     [
@@ -153,6 +154,7 @@ def test_what_is_lost_is_made_again_with_the_same_rows(instance, graph, home, de
     assert all(look_at_table(home / "tables" / "EAST", contract.name).is_readable for contract in contracts)
 
 
+@pytest.mark.slow
 def test_a_refused_day_is_not_judged_again_for_a_table_that_was_lost(instance, graph, home, definitions, zone):
     """Its drops are as they were judged; the day stays refused, and the plan ends."""
     day = zone.days(EAST.name)[3]
