@@ -28,6 +28,7 @@ FORM = 1
 MANIFEST = "manifest.json"
 FOLDER = "home"  # the home's files in the archive
 _CHUNK = 1 << 20
+_SQLITE = b"SQLite format 3\x00"
 
 #: Of one process, of one machine, or made again by whoever needs it.
 LEFT_OUT = re.compile(
@@ -209,7 +210,7 @@ def _rank(relative: str) -> int:
 @contextmanager
 def _source(path: Path) -> Iterator[IO[bytes] | None]:
     """The bytes of a file, a database as one consistent copy; None for a file that has gone meanwhile."""
-    if path.suffix == ".db":
+    if path.suffix == ".db" and _is_sqlite(path):
         with tempfile.TemporaryDirectory() as scratch:
             copy = Path(scratch) / path.name
             with (
@@ -227,6 +228,15 @@ def _source(path: Path) -> Iterator[IO[bytes] | None]:
         return
     with opened:
         yield opened
+
+
+def _is_sqlite(path: Path) -> bool:
+    """Whether the file is SQLite's; Feast's registry has the same suffix and is none."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_SQLITE)) == _SQLITE
+    except FileNotFoundError:
+        return False
 
 
 class _Hashed(io.RawIOBase):

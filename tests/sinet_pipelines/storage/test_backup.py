@@ -19,7 +19,7 @@ KEPT = {
     "tables/EAST/raw_telemetry/event_date=2026-03-01/part-0.parquet": b"data" * 1000,
     "blobs/EAST/refs/candidates/trees": b"a" * 64,
     "blobs/EAST/aa/" + "a" * 64: b"blob",
-    "feast/registry.db.txt": b"text",
+    "feast/registry.db": b"a protocol buffer, no database",
     "mlflow-artifacts/ex periment/run/artifacts/model.onnx": b"model",
     "serving/models/rul/1/model.onnx": b"graph",
     "empty": b"",
@@ -49,7 +49,7 @@ def home(tmp_path):
 def files_of(folder):
     found = {}
     for path in folder.rglob("*"):
-        if path.is_file() and not path.is_symlink() and path.suffix != ".db":
+        if path.is_file() and not path.is_symlink() and path.name != "mlflow.db":
             found[path.relative_to(folder).as_posix()] = path.read_bytes()
     return found
 
