@@ -317,6 +317,7 @@ def test_an_empty_deployment_requests_nothing(definitions, graph, tmp_path, monk
 
     monkeypatch.setenv("SINET_HOME", str(tmp_path / "nothing"))
     settings.cache_clear()
+    (tmp_path / "log").mkdir()
     with dg.DagsterInstance.local_temp(str(tmp_path / "log")) as fresh:
         repository = definitions.get_repository_def()
         seen = dg.build_sensor_context(instance=fresh, repository_def=repository)
