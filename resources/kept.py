@@ -60,7 +60,7 @@ class Kept:
 
     def event(self, key: dg.AssetKey) -> dg.AssetMaterialization | None:
         """The newest materialisation of an asset without days; None where there is none or storage lost it."""
-        record = self.instance.get_latest_materialization_event(key)
+        record = self.newest(key)
         event = record.asset_materialization if record is not None else None
         fault = None if event is None else self.fault(key, event)
         self._lost[key] = {} if fault is None else {fault: []}
@@ -68,7 +68,16 @@ class Kept:
 
     def is_lost(self, key: dg.AssetKey) -> bool:
         """Whether an asset without days was made and storage lost it."""
-        return self.instance.get_latest_materialization_event(key) is not None and self.event(key) is None
+        return self.newest(key) is not None and self.event(key) is None
+
+    def newest(self, key: dg.AssetKey) -> dg.EventLogEntry | None:
+        """The newest materialisation of an asset, whether or not storage holds it; one query for all assets."""
+        return self._newest.get(key)
+
+    @cached_property
+    def _newest(self) -> Mapping[dg.AssetKey, dg.EventLogEntry | None]:
+        keys = [key for key in self.graph.toposorted_asset_keys if self.graph.get(key).is_executable]
+        return self.instance.event_log_storage.get_latest_materialization_events(keys)
 
     def faults(self, key: dg.AssetKey) -> Mapping[StorageFault, list[date]]:
         """What storage lost of an asset; under each fault its days, none for an asset without days.

@@ -123,7 +123,7 @@ def _state_of(books: Books, key: dg.AssetKey, *, is_running: bool) -> AssetState
         "group": node.group_name or "",
         "region": node.tags.get(REGION_TAG, ""),
         "hardware": node.tags.get(HARDWARE_TAG, ""),
-        "made_at": _made_at(instance, key),
+        "made_at": _made_at(books, key),
     }
     if not node.is_partitioned:
         outcomes = {check.name: _newest_check(instance, check) for check in checks}
@@ -171,7 +171,7 @@ def _days(books: Books, key: dg.AssetKey, *, landed: frozenset[date], checks: Se
 def _state_without_days(books: Books, key: dg.AssetKey) -> str:
     """Failed only while the failure matters: what is what its inputs say is done, whatever was tried since."""
     instance = books.instance
-    event = instance.get_latest_materialization_event(key)
+    event = books.kept.newest(key)
     planned = instance.event_log_storage.get_latest_planned_materialization_info(key)
     if planned is not None and (event is None or event.run_id != planned.run_id):
         run = instance.get_run_by_id(planned.run_id)
@@ -181,8 +181,8 @@ def _state_without_days(books: Books, key: dg.AssetKey) -> str:
     return "done" if books.kept.event(key) is not None else "missing"
 
 
-def _made_at(instance: dg.DagsterInstance, key: dg.AssetKey) -> datetime | None:
-    event = instance.get_latest_materialization_event(key)
+def _made_at(books: Books, key: dg.AssetKey) -> datetime | None:
+    event = books.kept.newest(key)
     return None if event is None else datetime.fromtimestamp(event.timestamp, UTC)
 
 
