@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 
 import psutil
 import pytest
@@ -20,6 +21,14 @@ def another_than(folder, ended):
     found = until(lambda: (now := current(folder)) is not None and now.pid != ended.pid and now)
     until(lambda: describe(found)["ready"])
     return found
+
+
+def listening_at(port):
+    """A socket that has the port; None while the last thread of a killed process still has it."""
+    try:
+        return socket.create_server(("127.0.0.1", port))
+    except OSError:
+        return None
 
 
 def test_a_killed_server_is_not_ready_and_comes_again_at_its_ports_each_time(start, folder):
@@ -84,13 +93,10 @@ def test_a_killed_supervisor_is_started_again_with_the_endpoint(start, folder):
 
 
 def test_a_port_that_was_taken_meanwhile_is_given_up(start, folder):
-    import socket
-
     server = start("1")
     os.kill(server.pid, signal.SIGKILL)
     until(lambda: current(folder) is None)
-    port = int(server.url.rpartition(":")[2])
-    with socket.create_server(("127.0.0.1", port)):
+    with until(lambda: listening_at(int(server.url.rpartition(":")[2]))):
         again = restart(folder)
         assert again.url != server.url
         assert infer(again.url, "rul", sane_inputs())["rul_cycles"].shape == (1, 1)
