@@ -22,7 +22,7 @@ def prune(home: Path) -> int:
         for name in tables.names():
             try:
                 removed += tables.vacuum(name, keep_hours=KEEP_HOURS)
-            except StorageError:  # a damaged table is told and mended elsewhere; pruning is no reader of it
+            except StorageError:  # damaged, or moved away meanwhile: `sinet run` names and mends it
                 continue
     return removed + _prune_outputs(home / "dagster" / "compute_logs")
 

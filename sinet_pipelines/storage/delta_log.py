@@ -7,6 +7,7 @@ damaged. Only what delta-rs writes is read: JSON entries and one-file checkpoint
 import os
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -64,13 +65,30 @@ class _DamagedError(Exception):
 def read_log(table: Path) -> DeltaLog | None:
     """The log of the table in this folder, None where the folder has none; cached while no entry changes."""
     folder = table / "_delta_log"
+    found = list_files(folder)
+    if found is None:
+        return None
+    named = ((name, state) for name, state in found.items() if _ENTRY.fullmatch(name) or _CHECKPOINT.fullmatch(name))
+    signature = tuple(sorted((name, state.st_size, state.st_mtime_ns, state.st_ino) for name, state in named))
+    return _replayed(folder, signature)
+
+
+def list_files(folder: Path) -> dict[str, os.stat_result] | None:
+    """The files in a folder by name; None where there is no folder.
+
+    A file that vanishes while the folder is listed is left out: a writer stages each file of a table under another
+    name in the same folder, so such files come and go while the table is whole.
+    """
+    found = {}
     try:
         with os.scandir(folder) as entries:
-            found = [(one.name, one.stat()) for one in entries if not one.is_dir()]
+            for entry in entries:
+                with suppress(FileNotFoundError):
+                    if not entry.is_dir():
+                        found[entry.name] = entry.stat()
     except (FileNotFoundError, NotADirectoryError):
         return None
-    signature = tuple(sorted((name, stat.st_size, stat.st_mtime_ns, stat.st_ino) for name, stat in found))
-    return _replayed(folder, signature)
+    return found
 
 
 @lru_cache(maxsize=256)

@@ -4,12 +4,11 @@ The cheap look reads the log and compares every active file's presence and size 
 file. A message names the file, what is wrong with it, and the cure.
 """
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sinet_pipelines.storage.delta_log import ActiveFile, read_log
+from sinet_pipelines.storage.delta_log import ActiveFile, list_files, read_log
 
 REBUILD = "`sinet run` makes it again"
 
@@ -135,8 +134,4 @@ def _file_fault(table: Path, file: ActiveFile, size: int | None) -> StorageFault
 
 
 def _sizes(folder: Path) -> dict[str, int]:
-    try:
-        with os.scandir(folder) as entries:
-            return {entry.name: entry.stat().st_size for entry in entries}
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
+    return {name: state.st_size for name, state in (list_files(folder) or {}).items()}

@@ -248,14 +248,21 @@ class TableStore:
         return Path(self.root) if self._is_local else None
 
     def vacuum(self, table: str, *, keep_hours: int) -> int:
-        """Removes files that no version of the last hours needs; how many. The table's rows stay as they are."""
+        """Removes files that no version of the last hours needs; how many. The table's rows stay as they are.
+
+        Raises:
+            StorageError: the table cannot be read or written, as when it is moved away meanwhile.
+        """
         opened = self._open(table)
         if opened is None:
             return 0
-        old = opened.vacuum(keep_hours, dry_run=True, enforce_retention_duration=False)
-        there = [path for path in old if self.folder is None or (self.folder / table / unquote(path)).exists()]
-        if there:  # the log names files long after they are gone, and a vacuum is a commit even of nothing
-            opened.vacuum(keep_hours, dry_run=False, enforce_retention_duration=False)
+        try:
+            old = opened.vacuum(keep_hours, dry_run=True, enforce_retention_duration=False)
+            there = [path for path in old if self.folder is None or (self.folder / table / unquote(path)).exists()]
+            if there:  # the log names files long after they are gone, and a vacuum is a commit even of nothing
+                opened.vacuum(keep_hours, dry_run=False, enforce_retention_duration=False)
+        except (DeltaError, OSError) as error:
+            raise StorageError(f"old files of {self._at(table)} were not removed: {first_line(error)}") from error
         return len(there)
 
     def names(self) -> list[str]:

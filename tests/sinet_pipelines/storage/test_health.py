@@ -58,6 +58,13 @@ def test_a_whole_table_has_no_fault_and_tells_its_rows_by_day(root):
     assert decode_table(root, "readings") == ()
 
 
+def test_files_that_a_writer_stages_beside_the_others_may_vanish_while_the_folders_are_listed(root):
+    whole = look_at_table(root, "readings")
+    for folder in (root / "readings" / "_delta_log", file_of(root, DAYS[0]).parent):
+        (folder / "00000000000000000002.json#1").symlink_to("gone")  # listed, and not there when it is looked at
+    assert look_at_table(root, "readings") == whole
+
+
 def test_the_look_agrees_with_delta_rs_after_a_checkpoint(root):
     store = TableStore(str(root))
     DeltaTable(str(root / "readings")).create_checkpoint()
