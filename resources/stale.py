@@ -147,9 +147,15 @@ class Books:
         return frozenset(stale.intersection({*self.landed(region), *after}) | gone)
 
     def _doubt(self, region: Region, raw_made: Mapping[date, Tags]) -> Mapping[date, str]:
-        """What is in doubt on each day of the raw rows; read again only when one of their days was made anew."""
+        """What is in doubt on each day of the raw rows; read again only when one of their days was made anew.
+
+        Nothing where their table is damaged: it is made again first, and the days in doubt are judged again then.
+        """
+        root = str(self.home / "tables" / region.name)
         versions = tuple((day, version_in(tags)) for day, tags in sorted(raw_made.items()))
-        return _doubt_of(str(self.home / "tables" / region.name), versions) if versions else {}
+        if not versions or TableStore(root).health(RAW_TELEMETRY.name).faults:
+            return {}
+        return _doubt_of(root, versions)
 
     def _left_over(
         self, region: Region, made: Mapping[date, Tags], contracts: Iterable[Contract], *, but: Collection[date]

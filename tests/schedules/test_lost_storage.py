@@ -5,6 +5,7 @@ from datetime import date
 
 import pytest
 
+from resources import stale
 from resources.kept import Kept
 from resources.keys import everywhere, global_key, regional_key
 from resources.state import states
@@ -111,6 +112,12 @@ def test_days_that_storage_still_holds_are_not_made_again(instance, graph, home,
     rows, *_ = plan_repair(instance, graph, home)
     assert rows.days == (day, day)
     assert regional_key(WEST, "raw_telemetry") not in rows.keys
+
+
+def test_a_lost_day_of_raw_rows_is_planned_and_no_planner_stumbles_over_it(instance, graph, home):
+    stale._doubt_of.cache_clear()  # else an earlier look at the same home answers
+    a_file(home / "tables" / "EAST" / "raw_telemetry").unlink()
+    assert regional_key(EAST, "raw_telemetry") in planned_keys(instance, graph, home)
 
 
 def test_a_lost_blob_or_ref_is_planned(instance, graph, home):
