@@ -11,13 +11,22 @@ from datetime import UTC, datetime, timedelta
 from itertools import takewhile
 
 import dagster as dg
+from dagster._core.storage.tags import SENSOR_NAME_TAG
 
 TARGET_TAG = "sinet/request"  # what a run was requested for: a region and its days, or a table of events
 CONTENT_TAG = "sinet/request_content"  # the fingerprint of what was there when it was requested
 FIRST_WAIT = timedelta(seconds=30)  # a full disk or a lost lock is rarely mended sooner
 LONGEST_WAIT = timedelta(hours=1)
 MANY_SUCCESSES = 3  # of one content in a row: the request that follows is for a fault of ours, and not for news
+PATIENCE = timedelta(hours=2)  # a run that records nothing for longer was killed with its machine
 LOOK_BACK = 20  # runs; more failures than that wait the longest anyway
+#: Statuses of a run that has not ended.
+UNFINISHED = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+]
 _FAILED = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 
 
@@ -69,6 +78,13 @@ def turn_of(
             return Turn(None, tags, f"{target} waits: {what}, the next one is requested at {at:%H:%M:%S} UTC")
     last_run = before[0].dagster_run.run_id if before else "none"
     return Turn(f"{target}-{content}-after-{last_run}-{_last_made(instance, keys)}", tags)
+
+
+def is_requested(instance: dg.DagsterInstance, sensor: str) -> bool:
+    """Whether a run that a sensor requested has not ended."""
+    since = datetime.now(UTC) - PATIENCE
+    asked = dg.RunsFilter(statuses=UNFINISHED, tags={SENSOR_NAME_TAG: sensor}, updated_after=since)
+    return bool(instance.get_runs(asked, limit=1))
 
 
 def _last_made(instance: dg.DagsterInstance, keys: Sequence[dg.AssetKey]) -> int:

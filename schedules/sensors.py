@@ -16,7 +16,7 @@ from resources.unused import record_unused, warnings_of
 from resources.versions import days_made, days_refused
 from schedules.backfills import PlannedRun, contiguous, landed_range, open_books
 from schedules.jobs import training_keys
-from schedules.requests import turn_of
+from schedules.requests import PATIENCE, UNFINISHED, turn_of
 from schedules.seen import glance, keep, purge_fruitless_ticks, state_of
 from sinet_pipelines.monitoring.input_drift import drifting_since
 from sinet_pipelines.regions import REGIONS, Region
@@ -25,16 +25,9 @@ from sinet_pipelines.storage.fingerprint import fingerprint
 NAME = "landing"
 DRIFT_NAME = "drift"
 COOL_DOWN = timedelta(days=7)  # one training takes in what drifts within a week; the weekly one comes anyway
-PATIENCE = timedelta(hours=2)  # a run that says nothing for longer was killed with its machine
 UNUSED = "unused"  # in the cursor: hashes of the warnings that were logged
 WARNINGS_AT_ONCE = 20  # of one tick
 WITHDRAWN = "withdrawn"  # stands for the content of a day of which no drop is left
-_UNFINISHED = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-]
 
 
 @dg.sensor(
@@ -118,7 +111,7 @@ def _some(names: set[str]) -> str:
 def _regions_at_work(instance: dg.DagsterInstance) -> set[str]:
     """The regions for which a run of this sensor is not finished."""
     since = datetime.now(UTC) - PATIENCE
-    asked = dg.RunsFilter(statuses=_UNFINISHED, tags={SENSOR_NAME_TAG: NAME}, updated_after=since)
+    asked = dg.RunsFilter(statuses=UNFINISHED, tags={SENSOR_NAME_TAG: NAME}, updated_after=since)
     return {run.tags[REGION_TAG] for run in instance.get_runs(asked) if REGION_TAG in run.tags}
 
 
@@ -175,7 +168,7 @@ def drift(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         return dg.SkipReason("no region's newest day has drifted")
     asked = dg.RunsFilter(
         tags={SENSOR_NAME_TAG: DRIFT_NAME},
-        statuses=[*_UNFINISHED, dg.DagsterRunStatus.SUCCESS],
+        statuses=[*UNFINISHED, dg.DagsterRunStatus.SUCCESS],
         created_after=datetime.now(UTC) - COOL_DOWN,
     )
     if context.instance.get_runs(asked, limit=1):

@@ -33,7 +33,7 @@ def test_a_home_without_endpoints_is_skipped(home):
     assert tick.skip_message == "every endpoint serves the version that its alias names"
 
 
-def test_each_move_of_the_alias_requests_the_endpoint_once(home):
+def test_each_move_of_the_alias_requests_the_endpoint_once_and_later_where_its_runs_fail(home):
     models, tracking = home / "serving" / "models", tracking_of(home)
     run = log_run(tracking, RunRecord("fleet", "trees", {}, {}, {}, ""), key="one").run_id
     for version in ("1", "2"):
@@ -48,6 +48,9 @@ def test_each_move_of_the_alias_requests_the_endpoint_once(home):
             assert [key.path[-1] for key in request.asset_selection] == ["endpoint"]
             assert request.tags["sinet/reason"] == "rul: the alias champion names version 2, served is version 1"
             assert [again.run_key for again in evaluate(instance)] == [request.run_key]
+            for _ in range(10):  # of as many failures the wait is an hour, longer than any test
+                instance.add_run(dg.DagsterRun("endpoint", status=dg.DagsterRunStatus.FAILURE, tags=dict(request.tags)))
+            assert "10 runs of it failed" in evaluate(instance)[0].skip_message
             with held(home / RUN_LOCK):
                 assert "`sinet run` is at work" in evaluate(instance)[0].skip_message
             tracking.client.delete_registered_model_alias("rul", "champion")

@@ -53,7 +53,6 @@ def test_a_server_that_answers_is_left_and_one_that_was_killed_is_requested_each
             until(partial(_has_ended, server))
             (request,) = evaluate(instance)
             assert [key.path[-1] for key in request.asset_selection] == ["endpoint"]
-            assert request.run_key is None
             assert request.tags["sinet/reason"] == f"no answer of rul version 1 at {server.url}"
 
 
@@ -71,6 +70,18 @@ def test_a_server_that_hangs_is_requested_once_while_the_run_is_under_way(folder
         os.kill(server.pid, signal.SIGCONT)
     assert isinstance(request, dg.RunRequest)
     assert tick.skip_message == "the endpoint is being made again"
+
+
+def test_a_server_that_no_run_brings_back_is_requested_later_and_later(folder, home):
+    server = ensure_rul(folder, home / "serving" / "models", "1")
+    os.kill(server.pid, signal.SIGKILL)
+    until(partial(_has_ended, server))
+    with dg.DagsterInstance.ephemeral() as instance:
+        (request,) = evaluate(instance)
+        for _ in range(10):  # of as many the wait is an hour, longer than any test
+            instance.add_run(dg.DagsterRun("endpoint", status=dg.DagsterRunStatus.FAILURE, tags=dict(request.tags)))
+        (tick,) = evaluate(instance)
+    assert "10 runs of it failed" in tick.skip_message
 
 
 def test_an_endpoint_that_was_stopped_stays_stopped(folder):
