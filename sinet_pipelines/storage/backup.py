@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from glob import escape
 from pathlib import Path
 from typing import IO, Any
 
@@ -27,6 +28,7 @@ from sinet_pipelines.storage.aside import ASIDE
 FORM = 1
 MANIFEST = "manifest.json"
 FOLDER = "home"  # the home's files in the archive
+LANDING = "landing/"
 _CHUNK = 1 << 20
 _SQLITE = b"SQLite format 3\x00"
 
@@ -82,7 +84,7 @@ def write_backup(home: Path, target: Path) -> tuple[Path, Backup]:
     files: dict[str, tuple[str, int]] = {}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        for left in path.parent.glob(f".{path.name}.*.partial"):
+        for left in path.parent.glob(f".{escape(path.name)}.*.partial"):
             left.unlink()  # of a backup that was killed
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
         partial = Path(name)
@@ -143,7 +145,7 @@ def restore_backup(archive: Path, home: Path) -> Backup:
         raise UsageError(f"{home} is there already, and a restore overwrites nothing; name another with --home")
     try:
         home.parent.mkdir(parents=True, exist_ok=True)
-        for left in home.parent.glob(f".{home.name}.restoring-*"):
+        for left in home.parent.glob(f".{escape(home.name)}.restoring-*"):
             shutil.rmtree(left)  # of a restore that was killed
         partial = Path(tempfile.mkdtemp(prefix=f".{home.name}.restoring-", dir=home.parent))
         try:
@@ -198,9 +200,19 @@ def _in_order(home: Path) -> list[str]:
         for name in files:
             path = Path(folder) / name
             relative = path.relative_to(home).as_posix()
-            if not LEFT_OUT.search(relative) and path.is_file() and not path.is_symlink():
+            if not _is_left_out(relative) and path.is_file() and not path.is_symlink():
                 found.append(relative)
     return sorted(found, key=lambda relative: (_rank(relative), relative))
+
+
+def _is_left_out(relative: str) -> bool:
+    """Whether a file belongs to a process or is made again by whoever needs it.
+
+    Files and folders of a landing zone have any name; only what begins with a dot is left out, it is being written.
+    """
+    if relative.startswith(LANDING):
+        return Path(relative).name.startswith(".")
+    return LEFT_OUT.search(relative) is not None
 
 
 def _rank(relative: str) -> int:

@@ -15,6 +15,8 @@ from sinet_pipelines.storage.backup import read_manifest, restore_backup, write_
 KEPT = {
     "landing/fleet.json": b"{}",
     "landing/EAST/2026-03-01/my rows #1.parquet": b"rows",
+    "landing/EAST/2026-03-01/cache/rows.new": b"a drop may have any name",
+    "landing/EAST/2026-03-01/server-7.json": b"and so may a file that is no drop",
     "tables/EAST/raw_telemetry/_delta_log/00000000000000000000.json": b"log",
     "tables/EAST/raw_telemetry/event_date=2026-03-01/part-0.parquet": b"data" * 1000,
     "blobs/EAST/refs/candidates/trees": b"a" * 64,
