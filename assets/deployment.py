@@ -16,14 +16,13 @@ from assets.reports import entries_of, made
 from resources.keys import global_key, regional_key
 from resources.markdown import shown
 from resources.placement import bind
-from sinet_pipelines.errors import ModelNotFoundError, StorageError
+from sinet_pipelines.errors import ModelNotFoundError
 from sinet_pipelines.features.completeness import NEEDED
 from sinet_pipelines.markdown import code
 from sinet_pipelines.regions import EAST, WEST, Region
 from sinet_pipelines.schemas.contract import DataClass
 from sinet_pipelines.schemas.features import FLEET_PREDICTIONS, LIVE_SEQUENCES
 from sinet_pipelines.schemas.telemetry import VALIDATED_TELEMETRY
-from sinet_pipelines.storage.blobs import is_blob_name
 
 if TYPE_CHECKING:
     from sinet_pipelines.registry.versions import Version
@@ -76,22 +75,17 @@ def endpoint(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
 
 
 def _champion(context: dg.AssetExecutionContext) -> "tuple[Version, bytes]":
-    """The version that the alias names and its graph; a file that MLflow lost is taken from WEST's blobs.
+    """The version that the alias names and its graph; a file that MLflow lost is taken from a region's blobs.
 
     Raises:
         ModelNotFoundError: the alias names no version that can be served; the message says why.
         StorageError: the graph is nowhere.
     """
-    registry, blobs = context.resources.registry, here(context, WEST).blobs
+    registry = context.resources.registry
     champion = registry.champion(MODEL)
     if champion is None:
         raise ModelNotFoundError(registry.why_not(MODEL) or f"{MODEL} has no version with the alias champion")
-    try:
-        graph = registry.load(champion)
-    except StorageError:
-        if not is_blob_name(champion.sha256) or not blobs.has(champion.sha256):
-            raise
-        graph = blobs.get(champion.sha256)
+    graph = registry.load(champion)
     return replace(champion, sha256=hashlib.sha256(graph).hexdigest()), graph
 
 

@@ -15,7 +15,7 @@ from sinet_pipelines.registry.alias import CHAMPION, named_by
 from sinet_pipelines.registry.origin import origin_of
 from sinet_pipelines.registry.tracking import Tracking, tracking_of
 from sinet_pipelines.registry.versions import Version
-from sinet_pipelines.storage.blobs import BlobStore
+from sinet_pipelines.storage.blobs import BlobStore, is_blob_name
 from sinet_pipelines.storage.layout import sqlite_path
 
 
@@ -93,7 +93,7 @@ class RegistryResource(dg.ConfigurableResource):
             return versions.load_artifact(self.tracking, version)
         except StorageError:
             for folder in sorted((Path(self.lock).parent / BLOBS_FOLDER).glob("*")):
-                if version.sha256 and BlobStore(folder).has(version.sha256):
+                if is_blob_name(version.sha256) and BlobStore(folder).has(version.sha256):  # a tag may be edited
                     return BlobStore(folder).get(version.sha256)
             raise
 

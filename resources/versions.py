@@ -32,11 +32,6 @@ PAGE = 1000  # records of one query
 Tags = Mapping[str, str]
 
 
-def day_events(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[date, dg.AssetMaterialization]:
-    """Each day of an asset as it was last materialised."""
-    return _newest_days(instance, key)
-
-
 def holds_rows(tags: Tags) -> bool:
     """Whether a day of these tags may have rows: all do that were not recorded as empty."""
     return version_in(tags) != NOTHING
@@ -58,16 +53,16 @@ def as_day(partition: str | None) -> date | None:
 
 def days_made(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[date, Tags]:
     """Tags of each day of an asset, as last materialised; its version and inputs are among them."""
-    return {day: event.tags or {} for day, event in _newest_days(instance, key).items()}
+    return {day: event.tags or {} for day, event in day_events(instance, key).items()}
 
 
 def total_of(instance: dg.DagsterInstance, key: dg.AssetKey, entry: str) -> int:
     """The sum of a number that each day of an asset says of itself; a day that does not say it adds nothing."""
-    found = (event.metadata.get(entry) for event in _newest_days(instance, key).values())
+    found = (event.metadata.get(entry) for event in day_events(instance, key).values())
     return sum(value.value or 0 for value in found if isinstance(value, dg.IntMetadataValue))
 
 
-def _newest_days(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[date, dg.AssetMaterialization]:
+def day_events(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[date, dg.AssetMaterialization]:
     """Each day of an asset as it was last materialised."""
     newest = instance.event_log_storage.get_latest_storage_id_by_partition(key, DagsterEventType.ASSET_MATERIALIZATION)
     ids = sorted(newest.values())
@@ -144,14 +139,6 @@ def provenance(instance: dg.DagsterInstance, upstream: Iterable[dg.AssetKey]) ->
         stored = entry.last_materialization_storage_id if entry else None
         tags[get_input_event_pointer_tag(key)] = NULL_EVENT_POINTER if stored is None else str(stored)
     return tags
-
-
-def inputs_made_from(instance: dg.DagsterInstance, key: dg.AssetKey) -> str | None:
-    """The inputs an asset without days was last made from; None for one that was never made."""
-    event = instance.get_latest_materialization_event(key)
-    if event is None or event.asset_materialization is None:
-        return None
-    return (event.asset_materialization.tags or {}).get(INPUTS_TAG)
 
 
 def inputs_now(instance: dg.DagsterInstance, upstream: Iterable[dg.AssetKey], *, code_version: str) -> str:

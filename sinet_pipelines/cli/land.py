@@ -41,13 +41,13 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Put a folder of real data into the landing zones as dated drops: history, live engines, then the truth."""
-    from sinet_pipelines.cli.home import held, make_home
+    from sinet_pipelines.cli.home import held, home_of, make_home
 
     if form not in FORMATS:
         raise SourceError(f"no format {form!r} (allowed: {', '.join(FORMATS)}); give one of them with --format")
     if not folder.is_dir():
         raise SourceError(f"no folder {folder}; name one with train_FD001.txt, test_FD001.txt and RUL_FD001.txt")
-    place = make_home(home or _default_home(folder))
+    place = make_home(home or home_of(folder))
     with held(place):
         report = land_folder(
             folder,
@@ -136,13 +136,6 @@ def land_simulated(
     wish = Wish(SIMULATED, True, seed=seed, cycles_per_day=cycles_per_day, first_day=first_day)
     plant = partial(plant_faults, seed=seed) if with_faults else None
     return deliver([subset], home=home, wish=wish, plant=plant, today=today, restore=restore)
-
-
-def _default_home(folder: Path) -> Path:
-    """The home that `sinet run --data` walks."""
-    from sinet_pipelines.cli.home import home_of
-
-    return home_of(folder)
 
 
 def _print(report: "LandReport") -> None:

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from sinet_pipelines.cli.failures import AssetFailure, failures_of
-from sinet_pipelines.cli.home import CACHE, find_project, held, make_current, make_home, state_folder
+from sinet_pipelines.cli.home import CACHE, find_project, held, home_of, make_current, make_home
 from sinet_pipelines.cli.progress import AssetProgress, RunProgress, quiet, watched
 from sinet_pipelines.cli.pruning import prune
 from sinet_pipelines.errors import FailedError, UsageError
 from sinet_pipelines.escaping import for_terminal
 from sinet_pipelines.ingestion.cmapss import find_subsets
-from sinet_pipelines.storage.layout import home_name
 from sinet_pipelines.storage.logs import rotate
 
 if TYPE_CHECKING:
@@ -56,7 +55,7 @@ def run_walk(
         raise UsageError(f"no folder {data}; give a folder in C-MAPSS format (train_FD001.txt and so on), or no --data")
     if data is not None:
         find_subsets(data)  # a folder without any is told before it gets a home
-    folder = make_home(home or state_folder() / _fleet_name(data))
+    folder = make_home(home or home_of(data))
     with held(folder):
         landed = _land(folder, data, first_day)
         from sinet_pipelines.cli.orchestrator import enter
@@ -76,11 +75,6 @@ def run_walk(
         from sinet_pipelines.cli.summary import report
 
         return report(folder, walk, seconds=time.perf_counter() - started, as_json=as_json)
-
-
-def _fleet_name(data: Path | None) -> str:
-    """The name of the data's home."""
-    return home_name(data)
 
 
 def _land(home: Path, data: Path | None, first_day: date | None) -> str:

@@ -16,7 +16,7 @@ LOG_FILE = "requests.log"
 ROTATE_BYTES = 10 * 1024**2
 KEPT_FILES = 3  # older ones, beside the one that is written
 REFUSED_A_SECOND = 20  # lines of refused requests; the others are counted in one line
-PENDING_LINES = 20_000  # kept in memory at most, where the disk does not take them
+PENDING_LINES = 20_000  # kept in memory at most between two writes
 
 
 class RequestLog:

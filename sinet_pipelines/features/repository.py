@@ -243,7 +243,7 @@ class FeatureRepository:
         version = self.store.config.entity_key_serialization_version
         names = (EntityKey(join_keys=[ENTITY], entity_values=[Value(string_val=unit)]) for unit in units)
         keys = [(serialize_entity_key(name, entity_key_serialization_version=version),) for name in names]
-        with closing(sqlite3.connect(self.folder / "online.db")) as store, store:
+        with closing(sqlite3.connect(self._online)) as store, store:
             store.execute("CREATE TEMP TABLE kept (entity_key BLOB PRIMARY KEY)")
             store.executemany("INSERT INTO kept VALUES (?)", keys)
             store.execute(

@@ -215,7 +215,7 @@ def _text(values: pa.Array, place: int) -> str | None:
 
 
 def _shortened(text: str) -> str:
-    """The text, or how it begins, its length and a hash of it: a page and a table row hold no book."""
+    """The text, or how it begins, its length and a hash of it: what a page and a table row show stays short."""
     if len(text) <= _LONGEST_TEXT:
         return text
     digest = blake2b(text.encode(errors="surrogatepass"), digest_size=8).hexdigest()

@@ -32,7 +32,7 @@ from sinet_pipelines.ingestion.drops import (
 from sinet_pipelines.ingestion.events import EventKind, encode_events, no_events, read_event_file, settle_events
 from sinet_pipelines.ingestion.hashing import row_hash
 from sinet_pipelines.ingestion.inspection import Drop, inspect, open_file, read_bytes, sha256_of
-from sinet_pipelines.ingestion.large_days import LargeDay
+from sinet_pipelines.ingestion.large_days import RAW_COLUMNS, LargeDay
 from sinet_pipelines.ingestion.scan import (
     EVENTS,
     FLEET_FILE,
@@ -42,13 +42,12 @@ from sinet_pipelines.ingestion.scan import (
     misplaced_at_root,
 )
 from sinet_pipelines.regions import REGIONS, get_region
-from sinet_pipelines.schemas.telemetry import DROP, RAW_TELEMETRY
+from sinet_pipelines.schemas.telemetry import DROP
 from sinet_pipelines.storage.files import write_whole
 
 _NAME = re.compile(r"\w{1,64}", re.ASCII)
 _NAME_DIGITS = 12
 _PARQUET = (".parquet", ".parq", ".pq")
-_RAW_COLUMNS = tuple(column.name for column in RAW_TELEMETRY.columns if column.name != "ingested_at")
 
 
 @dataclass(frozen=True)
@@ -143,7 +142,7 @@ class LandingZone:
             "row_hash", keep="first", maintain_order=True
         )
         faults += [fault for _, found in parts.values() for fault in found]
-        return RawDay(kept.select(_RAW_COLUMNS).sort("unit", "cycle", "row_hash"), rows.height, tuple(faults))
+        return RawDay(kept.select(RAW_COLUMNS).sort("unit", "cycle", "row_hash"), rows.height, tuple(faults))
 
     def row_names(self, region: str, day: date) -> tuple[int, pl.DataFrame]:
         """Rows that the day's drops hold, copies included, and the hash of each distinct one (`row_hash`)."""

@@ -222,8 +222,6 @@ class RegionFolder:
 
     def _unlisted(self, folder: Path) -> Iterator[UnusedFile]:
         """The folder itself where its files cannot be listed, so that it looks empty."""
-        if _entries(folder):
-            return
         try:
             os.scandir(folder).close()
         except (FileNotFoundError, NotADirectoryError):

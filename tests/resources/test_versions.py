@@ -14,7 +14,6 @@ from resources.versions import (
     days_made,
     days_refused,
     fingerprint,
-    inputs_made_from,
     inputs_now,
     total_of,
     version_of,
@@ -118,12 +117,6 @@ def test_what_an_asset_would_be_made_from_is_its_code_and_what_its_upstreams_hol
     assert inputs_now(instance, [KEY, OTHER], code_version="2") != before
     make(instance, key=OTHER, version="b")
     assert inputs_now(instance, [KEY, OTHER], code_version="1") != before
-
-
-def test_an_asset_that_was_never_made_was_made_from_nothing(instance):
-    assert inputs_made_from(instance, KEY) is None
-    make(instance, inputs="x")
-    assert inputs_made_from(instance, KEY) == "x"
 
 
 def test_a_fingerprint_tells_its_parts_apart():

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from resources.keys import everywhere, global_key, regional_key
 from resources.stale import Books
-from resources.versions import INPUTS_TAG, VERSION_TAG, inputs_made_from
+from resources.versions import INPUTS_TAG, VERSION_TAG
 from schedules.backfills import PlannedRun, contiguous, landed_range, plan_repair, startable
 from sinet_pipelines.ingestion.landing import LandingZone
 from sinet_pipelines.regions import EAST, NULL_ISLAND, WEST
@@ -177,10 +177,12 @@ def test_an_upstream_that_changes_while_a_step_is_at_work_makes_its_result_stale
 
     monkeypatch.setattr(TableStore, "replace", replace_late)
     assert executor_for(home, definitions)(instance, [key]).success
-    assert inputs_made_from(instance, key) != Books(instance, graph, home).inputs_of(key)
+    books = Books(instance, graph, home)
+    assert books.inputs_made_from(key) != books.inputs_of(key)
     monkeypatch.setattr(TableStore, "replace", replace_table)
     assert executor_for(home, definitions)(instance, [key]).success
-    assert inputs_made_from(instance, key) == Books(instance, graph, home).inputs_of(key)
+    books = Books(instance, graph, home)
+    assert books.inputs_made_from(key) == books.inputs_of(key)
 
 
 def test_a_planned_run_says_its_days_as_dagster_reads_them():
