@@ -265,8 +265,8 @@ class LandingZone:
     def _unused(self, region: str, first: date, last: date) -> Iterator[UnusedFile]:
         folder = self._folder(region)
         yield from folder.misplaced(tuple(EventKind))
-        for day in folder.all_days():
-            for found in folder.day_files(day):
+        for day, files in folder.files_by_day():
+            for found in files:
                 if isinstance(found, UnusedFile):
                     yield found
                 elif day < first:

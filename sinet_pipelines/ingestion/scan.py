@@ -11,6 +11,7 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import chain
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -86,13 +87,16 @@ class RegionFolder:
         """The folder."""
         return self.root / self.name
 
-    def all_days(self) -> list[date]:
-        """The days that have a folder, in order."""
-        return sorted({day for _, day in self._day_folders()})
+    def files_by_day(self) -> list[tuple[date, Iterator[Part | UnusedFile]]]:
+        """The days that have a folder, in order, each with all files beneath it; the days' folders are listed once."""
+        folders: dict[date, list[Path]] = {}
+        for folder, day in self._day_folders():
+            folders.setdefault(day, []).append(folder)
+        return [(day, chain.from_iterable(map(self._files, found))) for day, found in sorted(folders.items())]
 
     def days(self) -> list[date]:
         """The days with at least one file to read, in order."""
-        return [day for day in self.all_days() if next(self.parts(day), None) is not None]
+        return [day for day, files in self.files_by_day() if any(isinstance(one, Part) for one in files)]
 
     def parts(self, day: date) -> Iterator[Part]:
         """The day's files to read."""
