@@ -104,7 +104,7 @@ class RegionFolder:
 
     def day_files(self, day: date) -> Iterator[Part | UnusedFile]:
         """All files beneath the day's folder, or folders: `2026-03-01`, `event_date=2026-03-01`."""
-        for folder, found in self._day_folders():
+        for folder, found in self._day_folders(day.isoformat()):
             if found == day:
                 yield from self._files(folder)
 
@@ -155,11 +155,12 @@ class RegionFolder:
                 yield from self._all_below(path, reason, "move it into the folder of its kind or remove it")
         yield from self._unlisted(folder)
 
-    def _day_folders(self) -> Iterator[tuple[Path, date]]:
+    def _day_folders(self, with_text: str = "") -> Iterator[tuple[Path, date]]:
+        """The folders of days; of those alone whose names hold a text, which costs less than reading each as a day."""
         if self._strange():
             return
         for entry in _entries(self.path):
-            day = day_of(entry.name)
+            day = day_of(entry.name) if with_text in unquote(entry.name) else None
             if day is not None and _is_folder(entry):
                 yield Path(entry.path), day
 
