@@ -29,7 +29,7 @@ stop: $(VENV)/.walk ## end what run and ui started
 	@$(SINET) stop
 
 test: $(VENV)/.test ## the test suite but what is marked slow
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadgroup
 
 test-all: $(VENV)/.test ## the whole test suite
 	$(BIN)/python -m pytest

@@ -35,6 +35,12 @@ def pytest_configure(config):
         config.addinivalue_line("filterwarnings", f"ignore:.* is currently in {stage}, and may have breaking changes")
 
 
+def pytest_collection_modifyitems(items):
+    """Tests of one folder share what is built once a session: they stay in one worker where several run them."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(item.path.parent.relative_to(CHECKOUT).as_posix()))
+
+
 @pytest.fixture(scope="session")
 def own_certificate(tmp_path_factory):
     """A certificate of 127.0.0.1 with its key that nobody has signed but itself."""
