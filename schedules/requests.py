@@ -26,6 +26,7 @@ UNFINISHED = [
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
 ]
 _FAILED = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 
@@ -82,9 +83,17 @@ def turn_of(
 
 def is_requested(instance: dg.DagsterInstance, sensor: str) -> bool:
     """Whether a run that a sensor requested has not ended."""
-    since = datetime.now(UTC) - PATIENCE
-    asked = dg.RunsFilter(statuses=UNFINISHED, tags={SENSOR_NAME_TAG: sensor}, updated_after=since)
-    return bool(instance.get_runs(asked, limit=1))
+    return bool(unfinished_runs(instance, sensor))
+
+
+def unfinished_runs(instance: dg.DagsterInstance, sensor: str) -> list[dg.DagsterRun]:
+    """The runs that a sensor requested and that have not ended, without those that were killed with their machine.
+
+    One in the queue records nothing, however long the runs before it take; the queue outlives its machine.
+    """
+    tags, since = {SENSOR_NAME_TAG: sensor}, datetime.now(UTC) - PATIENCE
+    queued = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED], tags=tags))
+    return [*queued, *instance.get_runs(dg.RunsFilter(statuses=UNFINISHED, tags=tags, updated_after=since))]
 
 
 def _last_made(instance: dg.DagsterInstance, keys: Sequence[dg.AssetKey]) -> int:

@@ -1,8 +1,8 @@
 """Whether anything changed since a sensor last found nothing to do; asked before anything is opened.
 
 Compared are the names, sizes and ages of all files of the landing zone, the newest record of the event log, the day,
-and the process (code that was loaded again). What none of these shows (a table removed by hand, a run that waited long
-enough) is found by a full look, which is made every `FULL_LOOK_S` seconds whatever is the same.
+and the process (code that was loaded again). What none of these shows (a table removed by hand, events wiped, a run
+that waited long enough) is found by a full look, which is made every `FULL_LOOK_S` seconds whatever is the same.
 """
 
 import hashlib
@@ -10,6 +10,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -98,5 +99,11 @@ def _files(folder: str, *, is_zone: bool = False) -> Iterator[bytes]:
             continue
         if entry.is_dir(follow_symlinks=is_zone):
             yield from _files(entry.path)
-        age = (state.st_mode, state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino)
-        yield os.fsencode(entry.path) + repr(age).encode()
+        yield os.fsencode(entry.path) + _age(state)
+        if entry.is_symlink():  # what it leads to may be a file that no folder here lists
+            with suppress(OSError):
+                yield os.fsencode(f"{entry.path}/->") + _age(entry.stat())
+
+
+def _age(state: os.stat_result) -> bytes:
+    return repr((state.st_mode, state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino)).encode()

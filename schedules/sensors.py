@@ -16,7 +16,7 @@ from resources.unused import record_unused, warnings_of
 from resources.versions import days_made, days_refused
 from schedules.backfills import PlannedRun, contiguous, landed_range, open_books
 from schedules.jobs import training_keys
-from schedules.requests import PATIENCE, UNFINISHED, turn_of
+from schedules.requests import UNFINISHED, turn_of, unfinished_runs
 from schedules.seen import glance, keep, purge_fruitless_ticks, state_of
 from sinet_pipelines.monitoring.input_drift import drifting_since
 from sinet_pipelines.regions import REGIONS, Region
@@ -110,9 +110,7 @@ def _some(names: set[str]) -> str:
 
 def _regions_at_work(instance: dg.DagsterInstance) -> set[str]:
     """The regions for which a run of this sensor is not finished."""
-    since = datetime.now(UTC) - PATIENCE
-    asked = dg.RunsFilter(statuses=UNFINISHED, tags={SENSOR_NAME_TAG: NAME}, updated_after=since)
-    return {run.tags[REGION_TAG] for run in instance.get_runs(asked) if REGION_TAG in run.tags}
+    return {run.tags[REGION_TAG] for run in unfinished_runs(instance, NAME) if REGION_TAG in run.tags}
 
 
 def _rows(books: Books, region: Region) -> Iterator[dg.RunRequest | str]:

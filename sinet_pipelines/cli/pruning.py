@@ -29,7 +29,15 @@ def prune(home: Path) -> int:
 
 def _prune_outputs(folder: Path) -> int:
     before = time.time() - KEEP_OUTPUT_DAYS * 86_400
-    old = [path for path in folder.glob("*") if path.is_dir() and path.stat().st_mtime < before]
+    old = [path for path in folder.glob("*") if path.is_dir() and _changed_at(path) < before]
     for path in old:
         shutil.rmtree(path, ignore_errors=True)
     return len(old)
+
+
+def _changed_at(path: Path) -> float:
+    """Seconds since 1970; the present for a folder that another process removed a moment ago."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return time.time()

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as db
 from dagster._core.storage.runs.sqlite.sqlite_run_storage import SqliteRunStorage
 from dagster._core.storage.schedules.sqlite.sqlite_schedule_storage import SqliteScheduleStorage
-from dagster._core.storage.sqlite import create_db_conn_string
+from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS, create_db_conn_string
 from sqlalchemy.pool import QueuePool
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class _KeptOpen:
         belongs_to = (os.getpid(), _inode(db.make_url(self._conn_string).database or ""))
         if self._kept is None or self._kept[1] != belongs_to:
             self.dispose()
-            options = {"check_same_thread": False}
+            options = {"timeout": SQLITE_BUSY_TIMEOUT_SECONDS, "check_same_thread": False}  # SQLite's own is 5 s
             engine = db.create_engine(
                 self._conn_string, poolclass=QueuePool, pool_size=1, max_overflow=-1, connect_args=options
             )

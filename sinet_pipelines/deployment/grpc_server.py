@@ -23,6 +23,7 @@ from sinet_pipelines.deployment.bodies import BODY_LIMIT_BYTES
 from sinet_pipelines.deployment.catalogue import Catalogue
 from sinet_pipelines.deployment.http_server import INLINE_BYTES, ForbiddenError, require_control
 from sinet_pipelines.deployment.model import ServedModel
+from sinet_pipelines.deployment.protocol import FOREIGN_TENSOR
 from sinet_pipelines.deployment.request_log import RequestLog
 from sinet_pipelines.deployment.tensors import (
     DTYPES,
@@ -289,7 +290,7 @@ class GrpcService:
     def _infer(self, request: Any) -> Message:
         model = self._catalogue.find(request.model_name, request.model_version or None)
         inputs = _inputs(model, request)
-        wanted = [model.output_spec(tensor.name) for tensor in request.outputs] or list(model.outputs.values())
+        wanted = _wanted(model, request)
         answers = model.run(inputs, outputs=[spec.name for spec in wanted])
         response = pb.ModelInferResponse(model_name=model.name, model_version=model.version, id=request.id)
         for spec, values in zip(wanted, answers, strict=True):
@@ -312,6 +313,22 @@ def _answer_raw(request_type: type[Message], answer: Callable[[Any], Message], m
     return answer(request).SerializeToString(), request
 
 
+def _wanted(model: ServedModel, request: Any) -> list[TensorSpec]:
+    """The outputs to give back: those asked for, else all."""
+    for tensor in request.outputs:
+        _refuse_foreign(tensor.parameters)
+    wanted = [model.output_spec(tensor.name) for tensor in request.outputs]
+    if len({spec.name for spec in wanted}) != len(wanted):
+        raise UsageError("an output is asked for twice; ask for it once")
+    return wanted or list(model.outputs.values())
+
+
+def _refuse_foreign(parameters: Mapping[str, Any]) -> None:
+    for name in FOREIGN_TENSOR:
+        if name in parameters:
+            raise UsageError(f"{name} is not spoken here (allowed: data in the message); send the tensor itself")
+
+
 def _inputs(model: ServedModel, request: Any) -> dict[str, NDArray]:
     raw = request.raw_input_contents
     if raw and len(raw) != len(request.inputs):
@@ -321,8 +338,9 @@ def _inputs(model: ServedModel, request: Any) -> dict[str, NDArray]:
         spec = model.input_spec(tensor.name)
         if spec.name in inputs:
             raise UsageError(f"input {spec.name!r} stands there twice; send it once")
-        if "shared_memory_region" in tensor.parameters:
-            raise UsageError("shared_memory_region is not spoken here (allowed: data in the message); send the tensor")
+        _refuse_foreign(tensor.parameters)
+        if raw and tensor.HasField("contents"):
+            raise UsageError(f"{spec.name!r} has contents beside raw_input_contents; send one of them")
         check_datatype(spec, tensor.datatype)
         shape = shape_of(spec, tuple(tensor.shape))
         inputs[spec.name] = from_raw(memoryview(raw[index]), spec, shape) if raw else _typed(tensor, spec, shape)

@@ -17,13 +17,21 @@ import orjson
 from numpy.typing import NDArray
 
 from sinet_pipelines.deployment.model import ServedModel
-from sinet_pipelines.deployment.tensors import TensorSpec, check_datatype, from_json, from_raw, shape_of, to_raw
+from sinet_pipelines.deployment.tensors import (
+    TensorSpec,
+    check_datatype,
+    from_json,
+    from_raw,
+    is_unicode,
+    shape_of,
+    to_raw,
+)
 from sinet_pipelines.errors import UsageError
 
 HEADER_LENGTH = b"inference-header-content-length"
 KEPT_HEADERS = 256  # clients times batch sizes at once
 KEPT_HEADER_BYTES = 2048  # three inputs need about 450
-_FOREIGN_TENSOR = ("shared_memory_region", "classification")  # extensions that are not spoken here
+FOREIGN_TENSOR = ("shared_memory_region", "classification")  # extensions that are not spoken here
 
 
 @dataclass(frozen=True)
@@ -121,7 +129,7 @@ def _output(spec: TensorSpec, values: NDArray, raw: list[bytes] | None) -> dict[
 def _read_header(model: ServedModel, text: bytes) -> Question:
     header = _loads(text)
     request_id = header.get("id")
-    if request_id is not None and not (isinstance(request_id, str) and _is_unicode(request_id)):
+    if request_id is not None and not (isinstance(request_id, str) and is_unicode(request_id)):
         raise UsageError("id is no text; send a text or leave it out")
     tensors = tuple(_sent_tensor(model, tensor) for tensor in _list_of(header, "inputs"))
     if len({tensor.spec.name for tensor in tensors}) != len(tensors):
@@ -190,7 +198,7 @@ def _parameters(said: dict[str, Any]) -> dict[str, Any]:
         return {}
     if not isinstance(parameters, dict):
         raise UsageError("parameters are no JSON object; send one or leave them out")
-    for name in _FOREIGN_TENSOR:
+    for name in FOREIGN_TENSOR:
         if name in parameters:
             raise UsageError(f"{name} is not spoken here (allowed: data in the body); send the tensor itself")
     return parameters
@@ -232,12 +240,3 @@ def _loads_with_nan(text: bytes) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise UsageError(f"the body is no JSON: {str(error)[:200]}; send a JSON object") from error
-
-
-def _is_unicode(text: str) -> bool:
-    """Whether the text can be given back: the slower parser lets half of a surrogate pair through."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

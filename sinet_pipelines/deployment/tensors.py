@@ -134,6 +134,8 @@ def from_json(data: Any, spec: TensorSpec, shape: tuple[int, ...]) -> NDArray:
         values = np.array(data, dtype=object if spec.datatype == "UINT64" else None)
     except (ValueError, OverflowError) as error:
         raise UsageError(f"data of {spec.name!r} is ragged; send lists of equal lengths, or one flat list") from error
+    if values.dtype.kind in "iuf" and _holds_truth(data, values):
+        raise UsageError(f"data of {spec.name!r} holds true or false, which is no {spec.datatype}; send numbers")
     return in_shape(_as_numbers(values, spec), spec, shape)
 
 
@@ -194,6 +196,13 @@ def _as_numbers(values: NDArray, spec: TensorSpec) -> NDArray:
     raise UsageError(f"data of {spec.name!r} holds values that are no {spec.datatype}; send only values of that type")
 
 
+def _holds_truth(data: list[Any], values: NDArray) -> bool:
+    """Whether true or false stands among the numbers, which numpy takes for 1 and 0; only these are looked at."""
+    if not ((values == 0) | (values == 1)).any():
+        return False
+    return any(type(value) is bool for value in np.array(data, dtype=object).ravel().tolist())
+
+
 def _are_numbers_or_null(values: NDArray) -> bool:
     return values.dtype.kind == "O" and all(v is None or type(v) in (float, int) for v in values.ravel().tolist())
 
@@ -218,9 +227,20 @@ def _texts(elements: list[Any], spec: TensorSpec, shape: tuple[int, ...]) -> NDA
         raise UsageError(f"{spec.name!r} holds bytes that are no UTF-8; send texts") from error
     if not all(isinstance(text, str) for text in texts):
         raise UsageError(f"data of {spec.name!r} holds values that are no texts; send only texts")
+    if not all(is_unicode(text) for text in texts):
+        raise UsageError(f"data of {spec.name!r} holds half of a surrogate pair, which is no UTF-8; send whole texts")
     values = np.empty(len(texts), dtype=object)
     values[:] = texts
     return in_shape(values, spec, shape)
+
+
+def is_unicode(text: str) -> bool:
+    """Whether the text can be written as UTF-8: the slower parser lets half of a surrogate pair through."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _short_number(number: int) -> str:

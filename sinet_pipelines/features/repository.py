@@ -216,8 +216,10 @@ class FeatureRepository:
             write_whole(path, content)
 
     def _is_current(self) -> bool:
-        """Whether the registry holds these very definitions."""
+        """Whether the registry holds these very definitions; what Feast's own commands noted there does not count."""
         views = self._open(self._registry).list_feature_views()
+        for view in views:
+            view.materialization_intervals = []
         return views == [self._view]
 
     def _newest(self) -> pa.Table:

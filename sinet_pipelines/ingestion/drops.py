@@ -211,6 +211,7 @@ def _open(content: Source) -> pq.ParquetFile | str:
 
 
 def _parquet(content: Source, **options: Any) -> pq.ParquetFile:
+    options["coerce_int96_timestamp_unit"] = "us"  # in nanoseconds, Spark's year 9999 would wrap around to 1816
     if isinstance(content, bytes):
         return pq.ParquetFile(pa.BufferReader(content), **options)
     content.seek(0)

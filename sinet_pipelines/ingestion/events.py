@@ -68,7 +68,7 @@ class _NoEvents:
 
 def _open(content: bytes, kind: EventKind) -> pa.Table | _NoEvents:
     try:
-        table = pq.read_table(pa.BufferReader(content))
+        table = pq.read_table(pa.BufferReader(content), coerce_int96_timestamp_unit="us")
         table.validate(full=True)  # text that is no UTF-8 would be trusted from here on
         names = table.schema.names
     except UNREADABLE as error:

@@ -81,7 +81,7 @@ def _read_table(path: Path) -> pa.Table:
 
 def _read_parquet(content: bytes) -> pa.Table:
     try:
-        opened = pq.ParquetFile(pa.BufferReader(content))
+        opened = pq.ParquetFile(pa.BufferReader(content), coerce_int96_timestamp_unit="us")
         wanted = [name for name in opened.schema_arrow.names if _plain_name(name) in NAMES]
         if len(set(wanted)) < len(wanted):
             return opened.schema_arrow.empty_table()  # named by `_contract_columns`

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from sinet_pipelines.errors import UsageError
@@ -148,7 +149,8 @@ def _experiment(client: "MlflowClient", name: str, *, root: str) -> str:
         return client.create_experiment(name, artifact_location=f"{root}/{name}")
     if found.lifecycle_stage != "active":
         raise UsageError(
-            f"experiment {name!r} was deleted by hand; restore it: mlflow experiments restore -x {found.experiment_id}"
+            f"experiment {name!r} was deleted by hand; restore it: MLFLOW_TRACKING_URI={quote(client.tracking_uri)} "
+            f"mlflow experiments restore -x {found.experiment_id}"
         )
     return found.experiment_id
 

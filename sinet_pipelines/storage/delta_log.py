@@ -20,6 +20,7 @@ _ENTRY = re.compile(r"(\d{20})\.json")
 _CHECKPOINT = re.compile(r"(\d{20})\.checkpoint\.parquet")
 _RECORDS = re.compile(r'"numRecords"\s*:\s*(\d+)')  # statistics of 200 columns stand beside it; they are not parsed
 _PARTITION = "event_date"
+_HINT = "_last_checkpoint"
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,13 @@ def read_log(table: Path) -> DeltaLog | None:
     found = list_files(folder)
     if found is None:
         return None
-    named = ((name, state) for name, state in found.items() if _ENTRY.fullmatch(name) or _CHECKPOINT.fullmatch(name))
-    signature = tuple(sorted((name, state.st_size, state.st_mtime_ns, state.st_ino) for name, state in named))
+    named = [
+        (name, found[name]) for name in found if name == _HINT or _ENTRY.fullmatch(name) or _CHECKPOINT.fullmatch(name)
+    ]
+    # the last is the time of the change itself, which no program can keep as it was
+    signature = tuple(
+        sorted((name, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino) for name, stat in named)
+    )
     return _replayed(folder, signature)
 
 
@@ -92,13 +98,19 @@ def list_files(folder: Path) -> dict[str, os.stat_result] | None:
 
 
 @lru_cache(maxsize=256)
-def _replayed(folder: Path, signature: tuple[tuple[str, int, int, int], ...]) -> DeltaLog:
+def _replayed(folder: Path, signature: tuple[tuple[str, int, int, int, int], ...]) -> DeltaLog:
     names = [name for name, *_ in signature]
     entries = {int(match[1]): folder / name for name in names if (match := _ENTRY.fullmatch(name))}
     checkpoints = {int(match[1]): folder / name for name in names if (match := _CHECKPOINT.fullmatch(name))}
     version = max((*entries, *checkpoints), default=-1)
     if version < 0:
         return DeltaLog(-1, damaged=folder, reason="it has no entry")
+    # both are looked for once more: a writer may have made them since the folder was listed
+    if version not in entries and not _entry_path(folder, version).exists():  # delta-rs reads it and can never write
+        return DeltaLog(version, damaged=_entry_path(folder, version), reason="it is missing")
+    hinted = _hinted(folder / _HINT) if _HINT in names else None
+    if hinted is not None and not any(folder.glob(f"{hinted:020d}.checkpoint*.parquet")):  # delta-rs reads nothing
+        return DeltaLog(version, damaged=folder / _HINT, reason=f"the checkpoint of version {hinted} is missing")
     files: dict[str, ActiveFile] = {}
     start = max(checkpoints, default=-1)
     try:
@@ -106,12 +118,26 @@ def _replayed(folder: Path, signature: tuple[tuple[str, int, int, int], ...]) ->
         for action in actions:
             _apply(action, files)
         for number in range(start + 1, version + 1):
-            path = entries.get(number, folder / f"{number:020d}.json")
+            path = entries.get(number, _entry_path(folder, number))
             for action in _entry(path):
                 _apply(action, files)
     except _DamagedError as error:
         return DeltaLog(version, damaged=error.path, reason=error.reason)
     return DeltaLog(version, tuple(files.values()))
+
+
+def _entry_path(folder: Path, version: int) -> Path:
+    return folder / f"{version:020d}.json"
+
+
+def _hinted(path: Path) -> int | None:
+    """The version of the checkpoint that readers begin with; None where the file does not give one, as delta-rs."""
+    try:
+        hint = orjson.loads(path.read_bytes())
+    except (OSError, orjson.JSONDecodeError):
+        return None
+    version = hint.get("version") if isinstance(hint, dict) else None
+    return version if isinstance(version, int) else None
 
 
 def _entry(path: Path) -> Iterator[Mapping[str, Any]]:

@@ -1,6 +1,8 @@
 """A sensor that found nothing to do opens nothing until something changed."""
 
 import json
+import os
+from datetime import datetime, timedelta
 
 import dagster as dg
 import pytest
@@ -8,6 +10,8 @@ from dagster._core.scheduler.instigation import TickStatus
 
 import schedules.seen
 import schedules.sensors
+import sinet_pipelines.ingestion.inspection as inspection
+from resources.keys import regional_key
 from schedules.sensors import drift, landing
 from sinet_pipelines.regions import EAST
 
@@ -74,6 +78,77 @@ def test_a_file_rewritten_in_its_place_is_looked_at(evaluate, zone, looks):
     assert len(looks) == 1
 
 
+def test_a_file_overwritten_with_its_age_and_size_kept_is_looked_at(evaluate, zone, looks):
+    evaluate()
+    evaluate()
+    looks.clear()
+    (drop, *_) = zone.drops(EAST.name, zone.days(EAST.name)[0])
+    age = drop.path.stat()
+    with drop.path.open("r+b") as file:
+        file.write(b"PAR1")
+    os.utime(drop.path, ns=(age.st_atime_ns, age.st_mtime_ns))
+    evaluate()
+    assert len(looks) == 1
+
+
+def test_a_drop_with_an_old_age_deep_below_a_day_is_requested_by_the_next_tick(evaluate, zone, land_late):
+    day = zone.days(EAST.name)[3]
+    evaluate()
+    evaluate()
+    ages = {place: place.stat() for place in (zone.root, zone.root / EAST.name, zone.root / EAST.name / str(day))}
+    drop = land_late(EAST, day)
+    deep = drop.parent / "role=live" / "hour=3" / drop.name
+    deep.parent.mkdir(parents=True)
+    drop.rename(deep)
+    os.utime(deep, (1_000_000_000, 1_000_000_000))
+    for place, age in ages.items():  # as on a file system whose folders do not say what happens in them
+        os.utime(place, ns=(age.st_atime_ns, age.st_mtime_ns))
+    assert [type(found) for found in evaluate()] == [dg.RunRequest]
+
+
+def test_a_change_behind_a_link_is_looked_at(evaluate, zone, looks):
+    (drop, *_) = zone.drops(EAST.name, zone.days(EAST.name)[0])
+    hidden = zone.root / EAST.name / ".store" / drop.path.name
+    hidden.parent.mkdir()
+    drop.path.rename(hidden)
+    drop.path.symlink_to(hidden)
+    evaluate()
+    evaluate()
+    looks.clear()
+    evaluate()
+    assert looks == []
+    with hidden.open("r+b") as file:
+        file.write(b"PAR1")
+    evaluate()
+    assert len(looks) == 1
+
+
+def test_midnight_is_looked_at_though_no_file_changed(evaluate, looks, monkeypatch):
+    evaluate()
+    evaluate()
+    looks.clear()
+
+    class Tomorrow(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return datetime.now(tz) + timedelta(days=1)
+
+    monkeypatch.setattr(schedules.seen, "datetime", Tomorrow)
+    evaluate()
+    assert len(looks) == 1
+
+
+def test_a_file_that_is_no_drop_is_opened_once_and_costs_no_later_tick(evaluate, zone, looks, monkeypatch):
+    broken = zone.root / EAST.name / str(zone.days(EAST.name)[0]) / "broken.parquet"
+    broken.write_bytes(b"no table")
+    monkeypatch.setattr(inspection, "_SETTLED_NS", -1)
+    opened, look = [], inspection._look_into
+    monkeypatch.setattr(inspection, "_look_into", lambda path, kind: (opened.append(path), look(path, kind))[1])
+    for _ in range(4):
+        evaluate()
+    assert opened.count(broken) == 1
+
+
 def test_an_event_of_another_process_is_looked_at(evaluate, instance, looks):
     evaluate()
     evaluate()
@@ -81,6 +156,18 @@ def test_an_event_of_another_process_is_looked_at(evaluate, instance, looks):
     instance.report_runless_asset_event(dg.AssetMaterialization("by_hand"))
     evaluate()
     assert len(looks) == 1
+
+
+def test_an_asset_whose_events_were_wiped_is_made_again_at_the_next_full_look(evaluate, instance, zone, monkeypatch):
+    evaluate()
+    evaluate()
+    instance.wipe_assets([regional_key(EAST, "raw_telemetry")])
+    monkeypatch.setattr(schedules.seen, "FULL_LOOK_S", 0)
+    (request,) = evaluate()
+    assert {key.path[-1] for key in request.asset_selection} == {"raw_telemetry", "validated_telemetry"}
+    days = zone.days(EAST.name)
+    assert request.tags["dagster/asset_partition_range_start"] == str(days[0])
+    assert request.tags["dagster/asset_partition_range_end"] == str(days[-1])
 
 
 def test_a_full_look_is_made_after_a_while_whatever_is_the_same(evaluate, looks, monkeypatch):

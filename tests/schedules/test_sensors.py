@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 from dagster._core.events import DagsterEvent, DagsterEventType
 
+import schedules.requests
 from schedules.calendar import nightly_repair, weekly_training
 from schedules.sensors import drift, landing
 from sinet_pipelines.regions import EAST, WEST
@@ -201,6 +202,30 @@ def test_a_region_waits_while_its_last_arrival_is_still_being_taken_in(evaluate,
     assert [request.tags["sinet/region"] for request in evaluate()] == ["WEST"]
     instance.report_run_failed(run)
     assert [request.tags["sinet/region"] for request in evaluate()] == ["EAST", "WEST"]
+
+
+def _queued(tags):
+    """A run in the queue; Dagster takes none there without the place that its code came from."""
+    from dagster._core.remote_origin import InProcessCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
+    from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+
+    place = RemoteRepositoryOrigin(InProcessCodeLocationOrigin(LoadableTargetOrigin(module_name="x")), "x")
+    return dg.DagsterRun(
+        "any", tags=tags, status=dg.DagsterRunStatus.QUEUED, remote_job_origin=RemoteJobOrigin(place, "any")
+    )
+
+
+def test_a_run_that_waits_in_the_queue_is_not_requested_again_however_long_it_waits(
+    evaluate, zone, land_late, instance, monkeypatch
+):
+    land_late(EAST, zone.days(EAST.name)[3])
+    tags = {"dagster/sensor_name": "landing", "sinet/region": "EAST"}
+    run = instance.add_run(_queued(tags))
+    monkeypatch.setattr(schedules.requests, "PATIENCE", timedelta(hours=-1))  # the run was last heard of before
+    (reason,) = evaluate()
+    assert "EAST at work" in reason.skip_message
+    instance.report_run_failed(run)
+    assert [request.tags["sinet/region"] for request in evaluate()] == ["EAST"]
 
 
 def test_drops_outside_the_fleets_days_are_warned_of_and_stop_nothing(evaluate, zone, land_late, caplog, capsys):

@@ -3,12 +3,15 @@
 import os
 import time
 from datetime import date
+from pathlib import Path
 
 import polars as pl
 import pytest
+from deltalake import DeltaTable
 
 import sinet_pipelines.cli.pruning as pruning
 from sinet_pipelines.cli.pruning import prune
+from sinet_pipelines.errors import StorageError
 from sinet_pipelines.schemas.events import TRUTH_EVENTS
 from sinet_pipelines.storage.tables import TableStore, content_hash, empty
 
@@ -68,3 +71,34 @@ def test_a_damaged_table_is_left_to_others(tmp_path, tables):
     for entry in (tables.folder / TRUTH_EVENTS.name / "_delta_log").glob("*.json"):
         entry.write_text("{")
     assert prune(tmp_path) == 0
+
+
+def test_a_file_that_no_commit_names_yet_stays_however_old_it_looks(tmp_path, tables, monkeypatch):
+    monkeypatch.setattr(pruning, "KEEP_HOURS", 0)
+    uncommitted = tables.folder / TRUTH_EVENTS.name / "part-00000-of-another-writer.snappy.parquet"
+    uncommitted.write_bytes(b"PAR1")
+    os.utime(uncommitted, (1, 1))
+    prune(tmp_path)
+    assert uncommitted.exists()
+
+
+def test_a_file_that_cannot_be_removed_ends_nothing(tmp_path, tables, monkeypatch):
+    monkeypatch.setattr(pruning, "KEEP_HOURS", 0)
+    rows = tables.read(TRUTH_EVENTS)
+    active = {Path(uri).name for uri in DeltaTable(tables.uri(TRUTH_EVENTS.name)).file_uris()}
+    (old,) = [path for path in files(tables) if path.name not in active]
+    old.unlink()
+    (old / "of a user").mkdir(parents=True)
+    with pytest.raises(StorageError, match="old files of .* were not removed"):
+        tables.vacuum(TRUTH_EVENTS.name, keep_hours=0)
+    assert prune(tmp_path) == 0
+    assert tables.read(TRUTH_EVENTS).equals(rows)
+
+
+def test_a_process_that_has_read_a_table_reads_its_new_rows_after_a_rewrite_and_a_prune(tmp_path, tables, monkeypatch):
+    monkeypatch.setattr(pruning, "KEEP_HOURS", 0)
+    before = tables.read(TRUTH_EVENTS)
+    tables.replace(TRUTH_EVENTS, before.with_columns(unit=pl.lit("rewritten")))
+    assert prune(tmp_path) == 2
+    assert tables.read(TRUTH_EVENTS)["unit"].to_list() == ["rewritten"]
+    assert tables.health(TRUTH_EVENTS.name).is_readable

@@ -6,6 +6,7 @@ from contextlib import closing
 import dagster as dg
 import pytest
 from dagster._core.storage.runs.sqlite.sqlite_run_storage import SqliteRunStorage
+from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 
 from sinet_pipelines.cli.run_store import REVISION, OpenSqliteRunStorage, OpenSqliteScheduleStorage, is_current
 
@@ -66,3 +67,9 @@ def test_a_database_of_another_revision_or_none_is_left_to_dagster(tmp_path, sto
     (tmp_path / "garbage.db").write_bytes(b"no database" * 100)
     assert not is_current(tmp_path / "garbage.db")
     assert not is_current(tmp_path / "missing.db")
+
+
+def test_a_writer_waits_for_another_as_long_as_for_the_event_log(storage):
+    with storage.connect() as connection:
+        (waits_ms,) = connection.exec_driver_sql("PRAGMA busy_timeout").fetchone()
+    assert waits_ms == SQLITE_BUSY_TIMEOUT_SECONDS * 1000

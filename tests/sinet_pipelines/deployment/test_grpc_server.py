@@ -149,3 +149,68 @@ def test_no_mutation_of_a_message_is_ever_a_fault_of_the_server(service, good, e
         at = int(place * (min(80, len(message)) if near_the_head else len(message)))
         message = message[:at] + inserted + message[at + removed :]
     assert status_of(service, message) in (None, grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND)
+
+
+def _with_contents_beside(request):
+    request.inputs[0].contents.fp32_contents.append(1.0)
+
+
+def _with_an_output_twice(request):
+    for _ in "ab":
+        request.outputs.add(name="rul_cycles")
+
+
+def _with_an_output_into_shared_memory(request):
+    request.outputs.add(name="rul_cycles").parameters["shared_memory_region"].string_param = "region"
+
+
+def _with_a_classification(request):
+    request.outputs.add(name="rul_cycles").parameters["classification"].int64_param = 3
+
+
+def _with_an_input_twice(request):
+    request.inputs.append(request.inputs[0])
+    request.raw_input_contents.append(request.raw_input_contents[0])
+
+
+def _with_no_rows(request):
+    for tensor in request.inputs:
+        tensor.shape[0] = 0
+
+
+def _with_a_negative_size(request):
+    request.inputs[0].shape[0] = -1
+
+
+def _of_whole_numbers(request):
+    request.inputs[0].datatype = "INT64"
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (_with_contents_beside, "contents beside raw_input_contents"),
+        (_with_an_output_twice, "an output is asked for twice"),
+        (_with_an_output_into_shared_memory, "shared_memory_region is not spoken here"),
+        (_with_a_classification, "classification is not spoken here"),
+        (_with_an_input_twice, "stands there twice"),
+        (_with_no_rows, "any size from 1"),
+        (_with_a_negative_size, "any size from 1"),
+        (_of_whole_numbers, "allowed: FP32"),
+    ],
+)
+def test_what_a_request_contradicts_itself_in_is_refused_as_over_http(service, change, sentence):
+    request = infer_request(sane_inputs())
+    change(request)
+    said = []
+
+    class Hears(Context):
+        async def abort(self, code, text):
+            said.append((code, text))
+            raise Aborted(code)
+
+    with pytest.raises(Aborted):
+        asyncio.run(service.handlers()["ModelInfer"].unary_unary(request.SerializeToString(), Hears()))
+    ((code, text),) = said
+    assert code is grpc.StatusCode.INVALID_ARGUMENT
+    assert sentence in text

@@ -71,6 +71,10 @@ def test_a_number_too_large_for_fp32_is_infinite():
     [
         ("FP32", ["1.5"]),
         ("FP32", [True]),
+        ("FP32", [1.5, True]),
+        ("FP32", [[1.5, False]]),
+        ("INT64", [5, True]),
+        ("UINT8", [[0], [False]]),
         ("FP32", [[]]),
         ("FP32", [{}]),
         ("FP32", "1"),
@@ -90,11 +94,30 @@ def test_a_number_too_large_for_fp32_is_infinite():
         ("BYTES", [1]),
         ("BYTES", [["a"], "b"]),
         ("BYTES", None),
+        ("BYTES", ["\ud800"]),
     ],
 )
 def test_json_that_is_no_value_of_its_type_is_refused(datatype, data):
     with pytest.raises(UsageError, match="'x'"):
         from_json(data, spec(datatype, (1,)), (1,))
+
+
+@pytest.mark.parametrize(("datatype", "data"), [("FP32", [0.0, 1.0]), ("FP32", [[0], [None]]), ("INT64", [1, 0])])
+def test_nought_and_one_are_numbers(datatype, data):
+    found = from_json(data, spec(datatype, (2,)), (2,))
+    np.testing.assert_array_equal(found, np.array(data, dtype=float).ravel())
+
+
+def test_a_half_float_comes_through_as_raw_bytes_and_as_json():
+    values = np.array([1.5, np.nan], "<f2")
+    for found in (
+        from_raw(memoryview(values.tobytes()), spec("FP16", (2,)), (2,)),
+        from_json([1.5, None], spec("FP16", (2,)), (2,)),
+    ):
+        assert found.dtype == np.float16
+        np.testing.assert_array_equal(found, values)
+    with pytest.raises(UsageError, match="8 bytes for 'x'"):
+        from_raw(memoryview(values.astype("<f4").tobytes()), spec("FP16", (2,)), (2,))
 
 
 @pytest.mark.parametrize("raw", [b"", b"\0\0\0", b"\0" * 5])

@@ -3,6 +3,8 @@
 import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -90,3 +92,25 @@ def test_no_place_and_no_secret_is_in_the_files(home, tmp_path):
         content = (home / name).read_bytes()
         assert str(tmp_path).encode() not in content
         assert b"hidden" not in content
+
+
+def test_what_feasts_own_commands_materialise_changes_no_definition_and_holds_back_no_later_row(home):
+    from feast import FeatureStore
+
+    store = FeatureStore(repo_path=str(home))
+    store.materialize_incremental(end_date=datetime.now(UTC) + timedelta(days=400))
+    tables = tuple(str(home / "tables" / region / "window_features") for region in ("EAST", "WEST"))
+    repository = FeatureRepository(home / "feast", tables, FEATURES)
+    assert not repository.apply()
+    assert store.get_feature_view("window_features").materialization_intervals
+
+    def online():
+        found = FeatureStore(repo_path=str(home)).get_online_features(features=REFS, entity_rows=[{"unit": "a"}])
+        return found.to_dict()["mean"]
+
+    write(Path(tables[0]), ("a", 4, 4.0), ("a", 2, 9.0))
+    repository.write_online()
+    assert online() == [4.0]
+    write(Path(tables[0]), ("a", 5, 5.0))
+    store.materialize(at(0), at(1))  # an old range
+    assert online() == [5.0]

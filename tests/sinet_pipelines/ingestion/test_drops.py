@@ -1,5 +1,6 @@
 import hashlib
 import io
+from datetime import UTC, datetime
 
 import polars as pl
 import pyarrow as pa
@@ -8,7 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sinet_pipelines.ingestion.drops import FaultKind, count_rows, drop_id, encode_drop, read_drop, read_faults
+from sinet_pipelines.ingestion.drops import (
+    FaultKind,
+    count_rows,
+    drop_id,
+    encode_drop,
+    read_drop,
+    read_drop_in_batches,
+    read_faults,
+)
 from sinet_pipelines.schemas.telemetry import DROP
 
 
@@ -56,6 +65,23 @@ def test_text_in_a_number_is_kept_as_text_and_the_other_numbers_to_the_last_bit(
     assert back["unparsed"].to_list() == [None] * 3 + ['{"nc_rpm": "ERR"}'] + [None] * 6
     assert back["nc_rpm"].drop_nulls().to_list() == [v for i, v in enumerate(rows["nc_rpm"]) if i != 3]
     assert faults == ()
+
+
+@pytest.mark.parametrize("is_int96", [False, True])
+def test_an_instant_beyond_what_nanoseconds_can_say_is_set_aside_and_never_another_day(make_rows, is_int96):
+    sent = make_rows()
+    noon = datetime(2026, 3, 1, 12)
+    instants = [noon, datetime(9999, 12, 31), datetime(1, 1, 1)] + [noon] * (sent.height - 3)
+    table = sent.to_arrow(compat_level=pl.CompatLevel.oldest())
+    place = table.schema.get_field_index("recorded_at")
+    table = table.set_column(place, "recorded_at", pa.array(instants, pa.timestamp("us")))
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, use_deprecated_int96_timestamps=is_int96)
+    found, _ = read_drop(buffer.getvalue(), file="spark.parquet")
+    expected = [noon.replace(tzinfo=UTC), None, None]
+    assert found["recorded_at"].to_list()[:3] == expected
+    assert ["recorded_at" in (text or "") for text in found["unparsed"].to_list()[:3]] == [False, True, True]
+    assert pl.concat(read_drop_in_batches(buffer.getvalue()))["recorded_at"].to_list()[:3] == expected
 
 
 def test_a_missing_column_is_null_and_fails_the_day(make_rows):

@@ -2,6 +2,7 @@
 
 import math
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -133,8 +134,11 @@ def test_an_experiment_deleted_by_hand_is_named(tracking):
     record = replace(RECORD, experiment="gone")
     logged = log_run(tracking, record, key="gone")
     tracking.client.delete_experiment(logged.experiment_id)
-    with pytest.raises(UsageError, match="experiment 'gone' was deleted by hand; restore it"):
+    with pytest.raises(UsageError, match="experiment 'gone' was deleted by hand; restore it: (.*)") as caught:
         log_run(tracking, record, key="gone")
+    setting, *command = shlex.split(str(caught.value).partition("restore it: ")[2])
+    assert setting == f"MLFLOW_TRACKING_URI={tracking.uri}"  # else the command looks into another store
+    assert command == ["mlflow", "experiments", "restore", "-x", logged.experiment_id]
 
 
 def test_a_key_is_of_the_content_and_not_of_its_order():

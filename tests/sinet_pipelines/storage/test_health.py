@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
+import sinet_pipelines.storage.delta_log as delta_log
 from sinet_pipelines.errors import StorageError
 from sinet_pipelines.schemas.contract import Column, Contract, DataClass
 from sinet_pipelines.storage.aside import ASIDE
@@ -113,6 +114,70 @@ def test_a_damaged_checkpoint_is_named(root):
     checkpoint.write_bytes(checkpoint.read_bytes()[:100])
     (fault,) = look_at_table(root, "readings").faults
     assert fault.path == checkpoint
+
+
+def _without_its_hinted_checkpoint(log):
+    next(log.glob("*.checkpoint.parquet")).unlink()
+
+
+def _without_any_entry(log):
+    for entry in log.glob("*.json"):
+        entry.unlink()
+
+
+@pytest.mark.parametrize(
+    ("damage", "named"),
+    [(_without_its_hinted_checkpoint, "_last_checkpoint"), (_without_any_entry, f"{1:020d}.json")],
+)
+def test_a_cleaned_log_that_cannot_be_written_to_any_more_is_named_and_begun_anew(root, damage, named):
+    DeltaTable(str(root / "readings")).create_checkpoint()
+    damage(root / "readings" / "_delta_log")
+    (fault,) = look_at_table(root, "readings").faults
+    assert fault.path.name == named
+    store = TableStore(str(root))
+    store.replace_days(READINGS, rows(*DAYS), days=DAYS)
+    assert store.read(READINGS).height == 6
+
+
+def test_a_log_whose_entries_before_a_checkpoint_were_cleaned_up_is_whole(root):
+    DeltaTable(str(root / "readings")).create_checkpoint()
+    (root / "readings" / "_delta_log" / f"{0:020d}.json").unlink()
+    store = TableStore(str(root))
+    assert look_at_table(root, "readings").is_readable
+    store.replace_days(READINGS, rows(DAYS[0], value=3.0), days=[DAYS[0]])
+    assert store.read(READINGS).height == 6
+    assert look_at_table(root, "readings").is_readable
+
+
+def test_a_checkpoint_that_a_writer_made_since_the_folder_was_listed_is_not_missed(root, monkeypatch):
+    DeltaTable(str(root / "readings")).create_checkpoint()
+    listed = delta_log.list_files
+
+    def a_moment_ago(folder):
+        return {name: state for name, state in (listed(folder) or {}).items() if "checkpoint.parquet" not in name}
+
+    monkeypatch.setattr(delta_log, "list_files", a_moment_ago)
+    assert look_at_table(root, "readings").is_readable
+
+
+@pytest.mark.parametrize("hint", [b"", b"{", b"[]", b"{}"])
+def test_a_hint_that_says_nothing_is_passed_over(root, hint):
+    DeltaTable(str(root / "readings")).create_checkpoint()
+    (root / "readings" / "_delta_log" / "_last_checkpoint").write_bytes(hint)
+    assert look_at_table(root, "readings").is_readable
+    assert TableStore(str(root)).read(READINGS).height == 6
+
+
+def test_an_entry_that_is_overwritten_in_its_place_is_read_again_though_size_and_age_are_kept(root):
+    assert look_at_table(root, "readings").is_readable
+    entry = newest_entry(root)
+    state, inode = entry.stat(), entry.stat().st_ino
+    with entry.open("r+b") as file:
+        file.write(b"\0")
+    os.utime(entry, ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert (entry.stat().st_size, entry.stat().st_ino) == (state.st_size, inode)
+    (fault,) = look_at_table(root, "readings").faults
+    assert fault.path == entry
 
 
 def test_a_folder_without_a_log_is_a_fault_and_no_folder_is_none(root):
