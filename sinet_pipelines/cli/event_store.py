@@ -33,20 +33,19 @@ from dagster._core.storage.sqlite_storage import (
 )
 from sqlalchemy.pool import StaticPool
 
-from sinet_pipelines.cli.run_store import OpenSqliteRunStorage, OpenSqliteScheduleStorage, is_current
-from sinet_pipelines.storage.layout import sqlite_uri
+from sinet_pipelines.cli.run_store import (
+    OpenSqliteRunStorage,
+    OpenSqliteScheduleStorage,
+    connection_string,
+    is_current,
+)
 
 if TYPE_CHECKING:
     from dagster._serdes import ConfigurableClassData
 
 
-def _connection_string(base_dir: str, db_name: str) -> str:
-    """The database's URI, escaped; Dagster's own takes what follows a `?` in a folder's name for options."""
-    return sqlite_uri(Path(base_dir).absolute() / f"{db_name}.db")
-
-
 for _module in (sqlite_event_log, sqlite_run_storage, sqlite_schedule_storage):
-    vars(_module)["create_db_conn_string"] = _connection_string
+    vars(_module)["create_db_conn_string"] = connection_string
 
 OPEN_DATABASES = 4  # the index, the run at work and two more: a page that looks at many runs must not keep them all
 

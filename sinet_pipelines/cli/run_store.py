@@ -16,14 +16,21 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as db
 from dagster._core.storage.runs.sqlite.sqlite_run_storage import SqliteRunStorage
 from dagster._core.storage.schedules.sqlite.sqlite_schedule_storage import SqliteScheduleStorage
-from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS, create_db_conn_string
+from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from sqlalchemy.pool import QueuePool
+
+from sinet_pipelines.storage.layout import sqlite_uri
 
 if TYPE_CHECKING:
     from dagster._serdes import ConfigurableClassData
 
 #: The newest migration of all three databases at the pinned version; another in a file, and Dagster looks itself.
 REVISION = "29b539ebc72a"
+
+
+def connection_string(base_dir: str, db_name: str) -> str:
+    """The database's URI, escaped; Dagster's own takes what follows a `?` in a folder's name for options."""
+    return sqlite_uri(Path(base_dir).absolute() / f"{db_name}.db")
 
 
 def is_current(path: Path, *tables: str) -> bool:
@@ -77,7 +84,7 @@ class OpenSqliteRunStorage(_KeptOpen, SqliteRunStorage):
     def from_local(cls, base_dir: str, inst_data: "ConfigurableClassData | None" = None) -> Any:
         """The storage under a folder; made, or brought to the newest migration by Dagster, where it has to be."""
         if is_current(Path(base_dir) / "runs.db", "runs", "instance_info"):
-            return cls(create_db_conn_string(base_dir, "runs"), inst_data)
+            return cls(connection_string(base_dir, "runs"), inst_data)
         return super().from_local(base_dir, inst_data)
 
 
@@ -88,7 +95,7 @@ class OpenSqliteScheduleStorage(_KeptOpen, SqliteScheduleStorage):
     def from_local(cls, base_dir: str, inst_data: "ConfigurableClassData | None" = None) -> Any:
         """The storage under a folder; made, or brought to the newest migration by Dagster, where it has to be."""
         if is_current(Path(base_dir) / "schedules.db", "job_ticks"):
-            return cls(create_db_conn_string(base_dir, "schedules"), inst_data)
+            return cls(connection_string(base_dir, "schedules"), inst_data)
         return super().from_local(base_dir, inst_data)
 
 

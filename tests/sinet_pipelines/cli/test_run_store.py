@@ -41,6 +41,22 @@ def test_dagsters_own_storage_reads_what_the_open_one_wrote(tmp_path, storage, i
     assert [one.run_id for one in own.get_runs()] == [run.run_id]
 
 
+@pytest.mark.parametrize("name", ["re?n", "50% #1 ü?", "plain"])
+def test_runs_and_schedules_lie_in_a_folder_of_any_name(tmp_path, instance, name):
+    folder = tmp_path / name
+    folder.mkdir()
+    for kind in (OpenSqliteRunStorage, OpenSqliteScheduleStorage):
+        for _ in range(2):  # made, then opened again
+            found = kind.from_local(str(folder))
+            found.register_instance(instance)
+            if kind is OpenSqliteRunStorage:
+                assert found.get_runs() == []
+            else:
+                assert list(found.all_instigator_state()) == []
+            found.dispose()
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
 def test_one_connection_serves_many_questions(storage):
     for _ in range(5):
         assert storage.get_runs() == []
