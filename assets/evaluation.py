@@ -271,7 +271,8 @@ def sequences_at(sequences: Sequences, rows: pl.DataFrame) -> Sequences:
     Raises:
         ContractError: when a row has none.
     """
-    known = pl.DataFrame({"unit": sequences.unit, "cycle": sequences.cycle_B}).with_row_index("place")
+    types = pl.Schema({"unit": pl.String(), "cycle": rows.schema["cycle"]})  # of no sequence no type could be seen
+    known = pl.DataFrame({"unit": sequences.unit, "cycle": sequences.cycle_B}, schema=types).with_row_index("place")
     asked = rows.select("unit", "cycle").join(known, on=["unit", "cycle"], how="left", maintain_order="left")
     gone = asked["place"].null_count()
     if gone:

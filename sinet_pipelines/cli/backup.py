@@ -1,6 +1,7 @@
 """`sinet backup` and `sinet restore`: a home as one archive with checksums, and back."""
 
 import json
+import shlex
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -40,7 +41,8 @@ def restore(archive: Path, *, home: Path | None, as_json: bool) -> None:
         sys.stdout.write(json.dumps({"home": str(folder), **asdict(found)}) + "\n")
     else:
         Terminal().print(
-            f"{folder}: {len(found.files)} files as of {found.created_at}; `sinet run --home` starts its endpoint"
+            f"{folder}: {len(found.files)} files as of {found.created_at}; "
+            f"`sinet run --home {shlex.quote(str(folder))}` starts its endpoint"
         )
 
 

@@ -22,8 +22,6 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as db
 from dagster._core.storage.event_log.sqlite import sqlite_event_log
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
-from dagster._core.storage.runs.sqlite import sqlite_run_storage
-from dagster._core.storage.schedules.sqlite import sqlite_schedule_storage
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._core.storage.sqlite_storage import (
     DagsterSqliteStorage,
@@ -44,8 +42,7 @@ if TYPE_CHECKING:
     from dagster._serdes import ConfigurableClassData
 
 
-for _module in (sqlite_event_log, sqlite_run_storage, sqlite_schedule_storage):
-    vars(_module)["create_db_conn_string"] = connection_string
+vars(sqlite_event_log)["create_db_conn_string"] = connection_string  # those of runs and schedules: `run_store.py`
 
 OPEN_DATABASES = 4  # the index, the run at work and two more: a page that looks at many runs must not keep them all
 

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as db
+from dagster._core.storage.runs.sqlite import sqlite_run_storage
 from dagster._core.storage.runs.sqlite.sqlite_run_storage import SqliteRunStorage
+from dagster._core.storage.schedules.sqlite import sqlite_schedule_storage
 from dagster._core.storage.schedules.sqlite.sqlite_schedule_storage import SqliteScheduleStorage
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from sqlalchemy.pool import QueuePool
@@ -31,6 +33,10 @@ REVISION = "29b539ebc72a"
 def connection_string(base_dir: str, db_name: str) -> str:
     """The database's URI, escaped; Dagster's own takes what follows a `?` in a folder's name for options."""
     return sqlite_uri(Path(base_dir).absolute() / f"{db_name}.db")
+
+
+for _module in (sqlite_run_storage, sqlite_schedule_storage):
+    vars(_module)["create_db_conn_string"] = connection_string
 
 
 def is_current(path: Path, *tables: str) -> bool:

@@ -37,10 +37,11 @@ def show_status(*, home: Path | None, project: Path | None, as_json: bool) -> No
     _print_failures(console, facts["assets"])
     console.print(_rows_line(facts["rows"]))
     for region, rows in facts["unknown_regions"].items():
-        console.print(
-            f"of these, {rows['landed']} are in landing/{region}, which is no region of the registry: no run reads "
-            "them; what to do stands beside its files below"
-        )
+        if rows["landed"]:
+            console.print(
+                f"of these, {rows['landed']} are in landing/{region}, which is no region of the registry: no run reads "
+                "them; what to do stands beside its files below"
+            )
     if facts["unused_files"]:
         console.print(f"files of the landing zone that are not used: {len(facts['unused_files'])}")
         console.print(_unused_table(facts["unused_files"]))

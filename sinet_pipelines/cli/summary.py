@@ -1,6 +1,7 @@
 """What a walk ends with: each asset with place, time and figure, the champion beside its yardsticks, the endpoint."""
 
 import json
+import shutil
 import sys
 from pathlib import Path
 from textwrap import shorten
@@ -129,8 +130,7 @@ def _print_judgement(console: Console, facts: dict[str, Any], figures: dict[str,
             f"at {endpoint['url']}, {state}",
         )
     print_following(console, Path(facts["home"]))
-    command = Path(sys.argv[0])
-    spelled = ".venv/bin/sinet" if command.parent.name == "bin" else "sinet"
+    spelled = "sinet" if shutil.which("sinet") else ".venv/bin/sinet"
     console.print(f"ask it: {spelled} predict        look: make ui        end it: make stop")
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -86,7 +87,11 @@ def stop_all(*, home: Path | None, as_json: bool, pages_only: bool = False) -> N
     else:
         print(for_terminal(f"ended {pages} page servers and {servers} model servers of {folder}"))
         for other in _other_homes_at_work(folder):
-            print(for_terminal(f"a model server of another home still runs; `sinet stop --home {other}` ends it"))
+            print(
+                for_terminal(
+                    f"a model server of another home still runs; `sinet stop --home {shlex.quote(str(other))}` ends it"
+                )
+            )
 
 
 def _other_homes_at_work(home: Path) -> list[Path]:
