@@ -5,6 +5,7 @@ change once they are named. So whatever is written meanwhile is in the copy whol
 copied by SQLite itself.
 """
 
+import glob
 import hashlib
 import io
 import json
@@ -18,7 +19,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from glob import escape
 from pathlib import Path
 from typing import IO, Any
 
@@ -84,7 +84,7 @@ def write_backup(home: Path, target: Path) -> tuple[Path, Backup]:
     files: dict[str, tuple[str, int]] = {}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        for left in path.parent.glob(f".{escape(path.name)}.*.partial"):
+        for left in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
             left.unlink()  # of a backup that was killed
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
         partial = Path(name)
@@ -145,7 +145,7 @@ def restore_backup(archive: Path, home: Path) -> Backup:
         raise UsageError(f"{home} is there already, and a restore overwrites nothing; name another with --home")
     try:
         home.parent.mkdir(parents=True, exist_ok=True)
-        for left in home.parent.glob(f".{escape(home.name)}.restoring-*"):
+        for left in home.parent.glob(f".{glob.escape(home.name)}.restoring-*"):
             shutil.rmtree(left)  # of a restore that was killed
         partial = Path(tempfile.mkdtemp(prefix=f".{home.name}.restoring-", dir=home.parent))
         try:
