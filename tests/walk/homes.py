@@ -38,7 +38,7 @@ def tables_of(home):
     """The content of every table, by region and name, as the hash of what its rows say."""
     return {
         f"{folder.parent.name}/{folder.name}": content_hash(_read(folder), CONTRACTS[folder.name])
-        for folder in sorted((home / "tables").glob("*/*"))
+        for folder in sorted((home / "tables").glob("*/[!.]*"))
     }
 
 
