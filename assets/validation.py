@@ -17,7 +17,7 @@ from resources.code_versions import code_of
 from resources.kept import BESIDE_ENTRY
 from resources.keys import CONTRACT_CHECK, regional_key
 from resources.placement import CLASS_TAG, HARDWARE_TAG, OWNERS, REGION_TAG, bind
-from resources.stale import DOUBT_COLUMNS, judged_from
+from resources.stale import doubted_rows, judged_from
 from sinet_pipelines.regions import REGIONS, Region
 from sinet_pipelines.schemas.contract import DataClass
 from sinet_pipelines.schemas.features import FIRST_CYCLES
@@ -30,7 +30,7 @@ from sinet_pipelines.schemas.telemetry import (
 from sinet_pipelines.storage.content import ContentHash
 from sinet_pipelines.storage.spill import FrameFile, Sorter
 from sinet_pipelines.storage.tables import DAY_COLUMN, TableStore, Written, content_hash
-from sinet_pipelines.validation.doubt import doubt_of_days, rows_in_doubt
+from sinet_pipelines.validation.doubt import doubt_of_days
 from sinet_pipelines.validation.judge import (
     DayVerdict,
     Judged,
@@ -91,7 +91,7 @@ def validated_telemetry(region: Region) -> dg.AssetsDefinition:
         place = here(context, region)
         days = days_of(context, region)
         yield from record_quiet(context, region, days.quiet, tables=KEPT)
-        doubted = rows_in_doubt(place.tables.read(RAW_TELEMETRY, columns=DOUBT_COLUMNS), key=VALIDATED_TELEMETRY.key)
+        doubted = doubted_rows(place.tables)
         doubt = doubt_of_days(doubted)
         made: list[date] = []
         verdicts: dict[date, DayVerdict] = {}

@@ -5,7 +5,7 @@ A day whose every drop was withdrawn is stale as long as a table has rows of it.
 first day, or still to come) are left alone until they are.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cached_property, lru_cache
@@ -40,7 +40,7 @@ from sinet_pipelines.schemas.telemetry import EARLY_TELEMETRY, QUARANTINE, RAW_T
 from sinet_pipelines.storage.blobs import BlobStore
 from sinet_pipelines.storage.fingerprint import fingerprint
 from sinet_pipelines.storage.tables import DAY_COLUMN, TableStore
-from sinet_pipelines.validation.doubt import doubt_of_days, rows_in_doubt
+from sinet_pipelines.validation.doubt import doubt_of_days, keeps_its_rules, rows_in_doubt
 
 DOUBT_COLUMNS = ("event_date", "recorded_at", *VALIDATED_TELEMETRY.key)  # of raw rows, by which doubt is found
 ENDPOINT = "endpoint"  # the last word of its key
@@ -293,8 +293,20 @@ def judged_from(code_version: str, raw_version: str, doubt: str | None) -> str:
 def _doubt_of(root: str, versions: tuple[tuple[date, str], ...]) -> Mapping[date, str]:
     """What is in doubt among the days of a region's raw telemetry; their versions name its content: it is read once."""
     days = [day for day, _ in versions]  # others are lost, and cannot be read
-    rows = TableStore(root).scan(RAW_TELEMETRY).filter(pl.col(DAY_COLUMN).is_in(days)).select(DOUBT_COLUMNS).collect()
-    return doubt_of_days(rows_in_doubt(rows, key=VALIDATED_TELEMETRY.key))
+    return doubt_of_days(doubted_rows(TableStore(root), days=days))
+
+
+def doubted_rows(tables: TableStore, *, days: Sequence[date] | None = None) -> pl.DataFrame:
+    """Cycles of a region's raw telemetry that stand on more than one day, as `rows_in_doubt` returns them.
+
+    Args:
+        tables: of the region.
+        days: those that are looked at; all by default.
+    """
+    rows = tables.scan(RAW_TELEMETRY).filter(keeps_its_rules(VALIDATED_TELEMETRY))
+    if days is not None:
+        rows = rows.filter(pl.col(DAY_COLUMN).is_in(days))
+    return rows_in_doubt(rows.select(DOUBT_COLUMNS).collect(), key=VALIDATED_TELEMETRY.key)
 
 
 def _inputs(made: Mapping[date, Tags], day: date) -> str | None:

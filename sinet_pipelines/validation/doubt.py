@@ -2,7 +2,9 @@
 
 A plant sends a row again a day later with another clock, or an engine counts its cycles from 1 again. Of such rows none
 is believed, as of two rows of one day (docs/decisions/0006): which came first would decide otherwise. So what is in
-doubt depends on what has landed alone, and not on the order in which it came.
+doubt depends on what has landed alone, and not on the order in which it came. A row that
+breaks a rule by itself is set aside for that and casts no doubt: a day in another unit takes no row of the day before
+with it.
 """
 
 from collections.abc import Sequence
@@ -10,11 +12,33 @@ from datetime import date
 
 import polars as pl
 
+from sinet_pipelines.schemas.contract import Column, Contract
 from sinet_pipelines.storage.fingerprint import fingerprint
 from sinet_pipelines.storage.tables import DAY_COLUMN
 
 CLOCK = "recorded_at"
 OTHER_DAYS = "other_days"
+
+
+def keeps_its_rules(contract: Contract) -> pl.Expr:
+    """Whether a row is complete, finite and in bounds, whatever other rows there are.
+
+    Args:
+        contract: its columns are looked at.
+    """
+    return pl.all_horizontal(_is_sound(column) for column in contract.columns)
+
+
+def _is_sound(column: Column) -> pl.Expr:
+    value = pl.col(column.name)
+    rules = [] if column.nullable else [value.is_not_null()]
+    if column.minimum is not None:
+        rules.append(value >= column.minimum)
+    if column.maximum is not None:
+        rules.append(value <= column.maximum)  # NaN is above every number
+    if column.allowed:
+        rules.append(value.is_in(column.allowed))
+    return pl.all_horizontal(rules).fill_null(column.nullable) if rules else pl.lit(value=True)
 
 
 def rows_in_doubt(rows: pl.DataFrame, *, key: Sequence[str]) -> pl.DataFrame:
@@ -23,7 +47,7 @@ def rows_in_doubt(rows: pl.DataFrame, *, key: Sequence[str]) -> pl.DataFrame:
     A row whose clock is not on its own day casts no doubt on others: it is set aside for that alone.
 
     Args:
-        rows: `event_date`, `recorded_at` and the key columns of all days of a region.
+        rows: those that keep their rules, with `event_date`, `recorded_at` and the key columns of all days of a region.
         key: columns that name a row.
 
     Returns:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from sinet_pipelines.schemas.telemetry import VALIDATED_TELEMETRY
 from sinet_pipelines.storage.fingerprint import fingerprint
-from sinet_pipelines.validation.doubt import doubt_of_days, rows_in_doubt, settled
+from sinet_pipelines.validation.doubt import doubt_of_days, keeps_its_rules, rows_in_doubt, settled
 from sinet_pipelines.validation.judge import judge_days
 from tests.sinet_pipelines.validation.test_judge import raw_rows
 
@@ -34,6 +34,21 @@ def day_of(number):
 
 def clock_of(number):
     return None if number is None else datetime(2026, 3, 1, 12, tzinfo=UTC) + timedelta(days=number)
+
+
+def test_a_row_keeps_its_rules_when_it_is_complete_finite_and_in_bounds():
+    whole = raw_rows()
+    n = whole.height
+    assert whole.select(keeps_its_rules(VALIDATED_TELEMETRY)).to_series().to_list() == [True] * n
+    for bad in (
+        pl.lit(None, pl.Float64).alias("t24_degr"),
+        pl.lit(float("nan")).alias("t24_degr"),
+        (pl.col("t24_degr") * 5 / 9).alias("t24_degr"),
+        pl.lit("retired").alias("role"),
+        pl.lit(0, pl.Int32).alias("cycle"),
+    ):
+        broken = whole.with_columns(bad).select(keeps_its_rules(VALIDATED_TELEMETRY)).to_series()
+        assert broken.to_list() == [False] * n, bad
 
 
 def test_a_cycle_on_two_days_is_in_doubt_on_both_and_each_names_the_other():
