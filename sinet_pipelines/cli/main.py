@@ -1,5 +1,6 @@
 """The command `sinet`: names and arguments; each command's work is in the file of its name, imported when called."""
 
+import errno
 import gc
 import sys
 from datetime import datetime
@@ -51,9 +52,15 @@ def main() -> None:
         print("sinet: stopped; the next `sinet run` goes on where it was", file=sys.stderr)
         sys.exit(3)
     except OSError as error:
-        found = f"sinet: {error.strerror or error}: {error.filename or ''}; mend it and run again"
-        print(for_terminal(found), file=sys.stderr)
+        print(for_terminal(f"sinet: {_refusal_of_the_machine(error)}"), file=sys.stderr)
         sys.exit(3)
+
+
+def _refusal_of_the_machine(error: OSError) -> str:
+    place = f"{error.filename}: " if error.filename else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{place}no space is left; free some and run again, it goes on where it was"
+    return f"{place}{error.strerror or error}; mend it and run again"
 
 
 @app.command()
