@@ -58,4 +58,4 @@ def test_an_error_of_the_operating_system_is_told_with_its_file(monkeypatch, cap
     with pytest.raises(SystemExit) as ended:
         main.main()
     assert ended.value.code == 3
-    assert "No space left on device: /somewhere/run.log" in capsys.readouterr().err
+    assert "/somewhere/run.log: no space is left" in capsys.readouterr().err
