@@ -38,7 +38,7 @@ def wrap(owner, name, *, before=None, after=None, when=lambda *args, **kwargs: T
 
 def landing():
     """Half of a drop is written, under its dotted name, and a third of the fleet has landed."""
-    from sinet_pipelines.ingestion import landing as zone
+    from sinet_pipelines.ingestion import delivery
 
     written = []
 
@@ -50,8 +50,8 @@ def landing():
             die()
         original(path, content)
 
-    original = zone.write_whole
-    zone.write_whole = write
+    original = delivery.write_whole
+    delivery.write_whole = write
 
 
 def delta_commit():
