@@ -283,7 +283,7 @@ def test_any_values_among_telemetry_are_read_or_refused_alike_in_json_and_csv(tm
 
 _TYPES = {
     **{kind: pa.array([7] * 3, kind) for kind in (pa.int8(), pa.uint64(), pa.float32(), pa.timestamp("ns"))},
-    **{kind: pa.array([None] * 3, kind) for kind in (pa.null(), pa.string())},
+    **{f"nulls of {kind}": pa.array([None] * 3, kind) for kind in (pa.null(), pa.string())},
     **{kind: pa.array(["7"] * 3, kind) for kind in (pa.string(), pa.large_string(), pa.binary(), pa.string_view())},
     "text that is no UTF-8": pa.array([b"\xff"] * 3).view(pa.string()),
     "dictionary": pa.array(["7"] * 3).dictionary_encode(),
