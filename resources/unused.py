@@ -65,7 +65,7 @@ def record_unused(instance: dg.DagsterInstance, home: Path) -> dict[str, tuple[U
 def warnings_of(files: Mapping[str, Sequence[UnusedFile]]) -> dict[str, str]:
     """One sentence for the files of one folder that have one reason, by a hash that changes with them."""
     said: dict[str, str] = {}
-    distinct = sorted({one for found in files.values() for one in found}, key=_folder_and_reason)
+    distinct = sorted({one for found in files.values() for one in found}, key=_order)
     for (folder, reason, cure), group in groupby(distinct, key=_folder_and_reason):
         names = [PurePosixPath(one.path).name for one in group]
         shown = ", ".join(names[:NAMED_FILES]) + (", ..." if len(names) > NAMED_FILES else "")
@@ -76,6 +76,10 @@ def warnings_of(files: Mapping[str, Sequence[UnusedFile]]) -> dict[str, str]:
 
 def _folder_and_reason(one: UnusedFile) -> tuple[str, str, str]:
     return str(PurePosixPath(one.path).parent), one.reason, one.cure
+
+
+def _order(one: UnusedFile) -> tuple[str, str, str, str]:
+    return *_folder_and_reason(one), one.path
 
 
 def _digest(files: Sequence[UnusedFile]) -> str:
