@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import dagster as dg
@@ -22,14 +21,13 @@ from sinet_pipelines.regions import EAST
 from sinet_pipelines.schemas.telemetry import DROP
 from tests.browser import browser, open_page
 from tests.conftest import CHECKOUT
-from tests.loopback import free_port, listens
+from tests.loopback import await_port, free_port
 from tests.sinet_pipelines.cli.test_guard import ask
 
 pytestmark = pytest.mark.slow
 
 ROWS = [regional_key(EAST, name) for name in ("raw_telemetry", "validated_telemetry")]
 LIMITS = "{ instance { concurrencyLimits { concurrencyKey } } }"
-START_S = 300
 UNIT = "![K](/graphql?query=mutation{x})"
 
 
@@ -88,11 +86,7 @@ def pages(home, tmp_path):
             arguments = ["-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(port)]
             process = subprocess.Popen([*command, *arguments], cwd=CHECKOUT, env=environment, stdout=file, stderr=file)
         started.append(process)
-        deadline = time.monotonic() + START_S
-        while not listens(port):
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.2)
+        await_port(port, process, log=log)
         return f"127.0.0.1:{port}"
 
     yield start

@@ -12,9 +12,9 @@ from dagster._core.execution.api import execute_run
 
 from tests.clusters.processes import carry_out, create
 from tests.clusters.server import Trouble
+from tests.waiting import until
 
 pytestmark = pytest.mark.slow  # each step is a process that imports Dagster first
-LIMIT_S = 60
 
 
 @pytest.fixture
@@ -37,14 +37,6 @@ def failure(instance, run, step):
 def told(instance, run):
     entries = instance.all_logs(run.run_id, of_type=DagsterEventType.ENGINE_EVENT)
     return [entry.dagster_event.message for entry in entries]
-
-
-def until(holds, limit_s=LIMIT_S):
-    deadline = time.monotonic() + limit_s
-    while not (found := holds()):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    return found
 
 
 def test_steps_run_in_the_clusters_of_their_regions(clusters, instance):

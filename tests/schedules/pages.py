@@ -5,12 +5,13 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import psutil
+
+from tests.waiting import until
 
 LIMIT_S = 240  # two shared cores: a page takes up to a minute to come, a tick some seconds
 
@@ -51,12 +52,10 @@ class Pages:
 
     def until(self, done, *, limit_s=LIMIT_S):
         """What `done()` gives as soon as it gives something; fails after the limit."""
-        deadline = time.monotonic() + limit_s
-        while time.monotonic() < deadline:
-            if found := done():
-                return found
-            time.sleep(1)
-        raise AssertionError(f"not within {limit_s} s: {done.__doc__ or done}; runs: {self.runs()}")
+        try:
+            return until(done, limit_s=limit_s, every_s=1)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; runs: {self.runs()}") from error
 
     def runs(self):
         """Every run, the newest first: its id, state, the assets it makes (last words of their keys), its tags."""
@@ -109,16 +108,17 @@ def dagster_dev(folder, *, environment):
 
 def _await(pages, process):
     """Waits for the page and for a daemon that is well."""
-    deadline = time.monotonic() + LIMIT_S
-    while time.monotonic() < deadline and process.poll() is None:
+
+    def is_well():
+        """`dagster dev` is well."""
+        assert process.poll() is None, f"`dagster dev` ended with {process.poll()}"
         try:
             daemons = pages.ask(DAEMONS)["instance"]["daemonHealth"]["allDaemonStatuses"]
         except OSError:
-            daemons = []
-        if daemons and all(one["healthy"] for one in daemons if one["required"]):
-            return
-        time.sleep(1)
-    raise AssertionError(f"`dagster dev` is not well after {LIMIT_S} s (it ended with {process.poll()})")
+            return False
+        return daemons and all(one["healthy"] for one in daemons if one["required"])
+
+    until(is_well, limit_s=LIMIT_S, every_s=1)
 
 
 def _end(process):

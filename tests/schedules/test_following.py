@@ -24,7 +24,7 @@ def home(tmp_path, monkeypatch):
 
 
 def evaluate(instance):
-    return list(alias(dg.build_sensor_context(instance=instance)))
+    return [alias(dg.build_sensor_context(instance=instance))]
 
 
 def test_a_home_without_endpoints_is_skipped(home):

@@ -36,7 +36,7 @@ def folder(home):
 
 
 def evaluate(instance):
-    return list(endpoint_lives(dg.build_sensor_context(instance=instance)))
+    return [endpoint_lives(dg.build_sensor_context(instance=instance))]
 
 
 def _has_ended(server):

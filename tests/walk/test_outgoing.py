@@ -5,9 +5,11 @@ import subprocess
 import sys
 import time
 import urllib.request
+from functools import partial
 
 import pytest
 
+from tests.waiting import until
 from tests.walk.conftest import DRIVER, LIMIT_S, environment_of
 from tests.walk.homes import servers_of, status_of
 
@@ -33,7 +35,7 @@ def test_a_walk_a_server_and_the_pages_reach_no_other_machine_and_queue_no_event
     )
     try:
         for port in ports:
-            await_page(f"http://127.0.0.1:{port}/")
+            assert until(partial(status_at, f"http://127.0.0.1:{port}/"), limit_s=LIMIT_S) == 200
         assert [endpoint["ready"] for endpoint in status_of(desk, home)["endpoints"]] == [True]
         asked_until = max(server.create_time() + FIRST_UPLOAD_S, time.time() + FIRST_UPLOAD_S)
         while time.time() < asked_until:  # the trace is of what happens in this time, so all of it is waited for
@@ -48,16 +50,13 @@ def test_a_walk_a_server_and_the_pages_reach_no_other_machine_and_queue_no_event
     assert outgoing.queued() == []
 
 
-def await_page(url):
-    deadline = time.monotonic() + LIMIT_S
-    while True:
-        try:
-            with urllib.request.urlopen(url, timeout=30) as answer:
-                assert answer.status == 200
-                return
-        except OSError:
-            assert time.monotonic() < deadline, f"{url} did not answer"
-            time.sleep(0.2)
+def status_at(url):
+    """The status of a page; None while nothing answers there."""
+    try:
+        with urllib.request.urlopen(url, timeout=30) as answer:
+            return answer.status
+    except OSError:
+        return None
 
 
 def free_port():

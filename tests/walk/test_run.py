@@ -9,6 +9,7 @@ from datetime import date, timedelta
 import polars as pl
 import pytest
 
+from tests.waiting import until
 from tests.walk.conftest import DRIVER, LIMIT_S, environment_of
 from tests.walk.homes import (
     APPLICATION,
@@ -131,9 +132,12 @@ def test_of_two_runs_on_one_home_one_works_and_the_other_says_who_does(served, w
 
 
 def _await(path, process):
-    while not path.exists():
+    def is_there():
+        """The file is there."""
         assert process.poll() is None, process.stderr.read()
-        time.sleep(0.05)
+        return path.exists()
+
+    until(is_there)
 
 
 def test_a_late_row_remakes_its_day_and_the_days_whose_windows_reach_it(walked, late_walked, withheld):

@@ -5,7 +5,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 
@@ -17,9 +16,8 @@ from websockets.sync.client import connect
 
 from sinet_pipelines.cli.dagster_pages import MODULE, guarded_command
 from sinet_pipelines.cli.guard import CONFINED, Guard, judge
-from tests.loopback import free_port, listens
+from tests.loopback import await_port, free_port
 
-START_S = 120
 SET_LIMIT = 'mutation { setConcurrencyLimit(concurrencyKey: "planted", limit: 7) }'
 LIMITS = "{ instance { concurrencyLimits { concurrencyKey } } }"
 CODE = "import dagster as dg\n\n\n@dg.asset\ndef thing(): ...\n\n\ndefs = dg.Definitions(assets=[thing])\n"
@@ -126,11 +124,7 @@ def webserver(tmp_path_factory):
     with (home / "log").open("wb") as log:
         process = subprocess.Popen([*command, "-p", str(port)], cwd=home, env=environment, stdout=log, stderr=log)
     try:
-        deadline = time.monotonic() + START_S
-        while not listens(port):
-            assert process.poll() is None, (home / "log").read_text()
-            assert time.monotonic() < deadline, (home / "log").read_text()
-            time.sleep(0.1)
+        await_port(port, process, log=home / "log")
         yield f"127.0.0.1:{port}"
     finally:
         process.terminate()

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 
@@ -12,11 +11,9 @@ import pytest
 
 from sinet_pipelines.cli.ui import _PAGES, _mlflow_options
 from sinet_pipelines.registry.tracking import tracking_of
-from tests.loopback import free_port, listens
+from tests.loopback import await_port, free_port
 
 pytestmark = pytest.mark.slow
-
-START_S = 300
 
 
 @pytest.fixture(scope="module")
@@ -29,11 +26,7 @@ def pages(tmp_path_factory):
     with (home / "log").open("wb") as log:
         process = subprocess.Popen(command, env={**os.environ, **_PAGES}, stdout=log, stderr=log)
     try:
-        deadline = time.monotonic() + START_S
-        while not listens(port):
-            assert process.poll() is None, (home / "log").read_text()
-            assert time.monotonic() < deadline, (home / "log").read_text()
-            time.sleep(0.1)
+        await_port(port, process, log=home / "log")
         yield f"127.0.0.1:{port}"
     finally:
         process.terminate()
