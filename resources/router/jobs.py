@@ -6,7 +6,7 @@ on a laptop too.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from dagster._core.executor.step_delegating import StepHandler, StepHandlerContext
@@ -14,6 +14,8 @@ from dagster_k8s.container_context import K8sContainerContext
 from dagster_k8s.executor import K8sStepHandler
 from dagster_k8s.job import DagsterK8sJobConfig, UserDefinedDagsterK8sConfig, get_user_defined_k8s_config
 
+from resources.router.seen import WORKER
+from resources.router.worker import ENTRY
 from sinet_pipelines.regions import Region
 
 CONFIG_TAG = "dagster-k8s/config"
@@ -77,7 +79,10 @@ class RegionJobs(K8sStepHandler):
         """
         self._config, self._move, self._api_client = config, move, cast(Any, _Kept())
         list(super().launch_step(context))
-        return cast(_Kept, self._api_client).job
+        job = cast(_Kept, self._api_client).job
+        container = next(one for one in job.spec.template.spec.containers if one.name == WORKER)
+        container.args = worker_command("python", container.args)
+        return job
 
     def _get_k8s_step_job_name(self, step_handler_context: StepHandlerContext) -> str:
         name = super()._get_k8s_step_job_name(step_handler_context)
@@ -98,3 +103,12 @@ class RegionJobs(K8sStepHandler):
         context = RegionContext(run_k8s_config=merged.run_k8s_config, namespace=merged.namespace)
         context.job_config = self._job_config
         return context
+
+
+def worker_command(python: str, command: Sequence[str]) -> list[str]:
+    """The command of a step's process, for Dagster's own.
+
+    >>> worker_command("python", ["dagster", "api", "execute_step"])
+    ['python', '-m', 'resources.router.worker', 'api', 'execute_step']
+    """
+    return [python, *ENTRY, *command[command.index("api") :]]

@@ -7,13 +7,16 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO
 
 from dagster import DagsterEvent, MetadataValue
 from dagster._core.executor.step_delegating import StepHandlerContext
 
 from resources.router.endings import ERROR, KILLED, LOG_LINES, NO_VERDICT, Ending
+from resources.router.jobs import worker_command
 
+ROOT = Path(__file__).parents[2]
 GRACE_S = 20  # for a step to end on being asked to
 
 
@@ -39,11 +42,9 @@ class LocalSteps:
             message=f'Executing step "{step_key}" in a process beside the run: it is cheap.',
             metadata={"place": MetadataValue.text("beside the run")},
         )
-        command = list(args.get_command_args(skip_serialized_namedtuple=True))
-        command[: command.index("api")] = [sys.executable, "-m", "dagster"]  # as this run, whatever is on the path
         process = subprocess.Popen(
-            command,
-            env={**os.environ, **{one["name"]: one["value"] for one in args.get_command_env()}},
+            worker_command(sys.executable, args.get_command_args(skip_serialized_namedtuple=True)),
+            env={**_environment(), **{one["name"]: one["value"] for one in args.get_command_env()}},
             stdout=log,
             stderr=subprocess.STDOUT,
         )
@@ -83,6 +84,11 @@ class LocalSteps:
                 worker.process.wait()
             worker.log.close()
         self._leaving.clear()
+
+
+def _environment() -> dict[str, str]:
+    """That of this process, in which the worker's module is found from any folder."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))}
 
 
 def _last_lines(log: IO[bytes]) -> tuple[str, ...]:

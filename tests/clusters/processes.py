@@ -67,8 +67,8 @@ class PodProcess:
         told = {one["name"]: one["value"] for one in container.get("env", []) if "value" in one}
         told.pop("DAGSTER_HOME", None)  # a path of the image; here the arguments say where the instance is
         command = list(container.get("command", [])) + list(container["args"])
-        if command[0] == "dagster":  # as the image has it on its path
-            command[:1] = [sys.executable, "-W", "ignore", "-m", "dagster"]
+        if command[0] == "python":  # as the image has it on its path
+            command[:1] = [sys.executable, "-W", "ignore"]
         self._path = folder / f"{region}-{pod.name}.log"
         has_begun, pipe = os.pipe()
         with self._path.open("wb") as log:
