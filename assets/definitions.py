@@ -20,6 +20,7 @@ from resources.feature_store import feature_store_resource
 from resources.regions import region_resources
 from resources.registry import registry_resource
 from resources.residency import require_residency
+from resources.router.definition import region_router
 from resources.serving import ServingResource
 from resources.settings import settings
 from resources.tracking import tracking_resource
@@ -56,8 +57,6 @@ def _executor() -> dg.ExecutorDefinition:
             {"max_concurrent": 2, "start_method": {"forkserver": {"preload_modules": ["assets.definitions"]}}}
         )
     if settings().executor == "regions":
-        from resources.router.executor import region_router  # kubernetes is imported only where it is chosen
-
         return region_router
     return dg.in_process_executor
 

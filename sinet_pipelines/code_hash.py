@@ -77,6 +77,8 @@ class SourceTree:
     _used: dict[str, Any] = field(default_factory=dict)
     _places: dict[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
     _kept: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    _values: dict[tuple[str, str], str | None] = field(default_factory=dict)  # each symbol is met by many functions
+    _referred: dict[tuple[str, str], tuple[tuple[str, str], ...]] = field(default_factory=dict)
     is_changed: bool = False
 
     def hash_of(self, function: Callable[..., Any]) -> str:
@@ -133,14 +135,22 @@ class SourceTree:
                 yield from ((one.digest, one) for one in statements)
             yield from ((one.digest, one) for one in analysed.effects)
             return
-        value = self.canonical(getattr(self.values.get(module), name, None))
+        if (module, name) not in self._values:
+            self._values[module, name] = self.canonical(getattr(self.values.get(module), name, None))
+        value = self._values[module, name]
         if value is not None:
             yield f"{module}.{name}={value}", None
             return
         yield from ((one.digest, one) for one in analysed.symbols.get(name, ()))
         yield from ((one.digest, one) for one in analysed.effects)
 
-    def _references(self, module: str, statement: Statement) -> Iterator[tuple[str, str]]:
+    def _references(self, module: str, statement: Statement) -> tuple[tuple[str, str], ...]:
+        key = (module, statement.digest)  # the same code in the same module refers to the same
+        if key not in self._referred:
+            self._referred[key] = tuple(self._referring(module, statement))
+        return self._referred[key]
+
+    def _referring(self, module: str, statement: Statement) -> Iterator[tuple[str, str]]:
         analysed = self._module(module)
         if analysed is None:
             return

@@ -1,22 +1,18 @@
-"""`region_router`: one run, whose steps execute in the clusters of their regions."""
+"""The executor behind `region_router`: one run, whose steps execute in the clusters of their regions."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 import dagster as dg
 from dagster import DagsterEvent, DagsterEventType, DagsterInstance
-from dagster._core.definitions.executor_definition import multiple_process_executor_requirements
 from dagster._core.events import EngineEventData
 from dagster._core.execution.context.system import IStepContext, PlanOrchestrationContext
 from dagster._core.execution.plan.objects import StepFailureData, StepRetryData, UserFailureData
 from dagster._core.execution.plan.plan import ExecutionPlan
 from dagster._core.execution.plan.state import KnownExecutionState
-from dagster._core.execution.retries import RetryMode, get_retries_config
-from dagster._core.executor.init import InitExecutorContext
 from dagster._core.executor.step_delegating import StepDelegatingExecutor
 from dagster._utils.error import SerializableErrorInfo
 
-from resources.router.clock import Patience
 from resources.router.endings import ERROR
 from resources.router.handler import RegionStepHandler
 from resources.router.retries import RETRIES
@@ -109,47 +105,3 @@ def without_past_waits(events: Sequence[DagsterEvent]) -> list[DagsterEvent]:
             event = event._replace(event_specific_data=StepRetryData(error=event.step_retry_data.error))
         replayed.append(event)
     return replayed[::-1]
-
-
-@dg.executor(
-    name="region_router",
-    config_schema={
-        "kubeconfig": dg.Field(
-            dg.Noneable(dg.StringSource),
-            default_value=None,
-            description="File with the contexts of all regions; default: $KUBECONFIG, else ~/.kube/config.",
-        ),
-        "max_concurrent": dg.Field(
-            dg.Noneable(dg.IntSource), default_value=None, description="Steps of one run at once; default: no limit."
-        ),
-        "look_every_s": dg.Field(
-            dg.IntSource, default_value=5, description="Seconds between two looks at a step's Job."
-        ),
-        "retries": get_retries_config(),
-        "per_step_k8s_config": dg.Field(
-            dg.Map(str, dict, key_label_name="step_name"),
-            default_value={},
-            description="What is merged over an asset's own configuration, by op name, for one launch.",
-        ),
-        "patience": dg.Field(
-            dg.Map(str, float, key_label_name="what"),
-            default_value={},
-            description="Seconds to wait for what, by the names in resources/router/clock.py (`lost_s`, `pending_s`).",
-        ),
-    },
-    requirements=multiple_process_executor_requirements(),
-)
-def region_router(init_context: InitExecutorContext) -> RegionExecutor:
-    """Sends each step to its region's cluster as a Job; cheap steps run beside the run."""
-    config = cast(dict[str, Any], init_context.executor_config)
-    handler = RegionStepHandler(
-        kubeconfig=config["kubeconfig"],
-        per_step=config["per_step_k8s_config"],
-        patience=Patience(**config["patience"]),
-    )
-    return RegionExecutor(
-        handler,
-        retries=RetryMode.from_config(config["retries"]),
-        max_concurrent=config["max_concurrent"],
-        check_step_health_interval_seconds=config["look_every_s"],
-    )

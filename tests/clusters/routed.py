@@ -5,7 +5,7 @@ import sys
 
 import dagster as dg
 
-from resources.router.executor import region_router
+from resources.router.definition import region_router
 from tests.clusters.graph import ASSETS, bound
 
 
