@@ -107,8 +107,10 @@ class Cluster:
         env_secrets: secrets whose entries are variables of a step.
         env_config_maps: the same, of config maps.
         env: variables of a step.
-        instance_config_map: the config map with `dagster.yaml`.
-        dagster_home: where it is mounted in a step.
+        instance_config_map: the config map with `dagster.yaml` of run pods, webserver and daemon.
+        step_instance_config_map: the same of steps, without run launcher and run monitoring: a step's pod has no token.
+            Empty: a step opens the instance of its run, by the arguments of its worker.
+        dagster_home: where it is mounted.
         queue: the Kueue LocalQueue; empty where the cluster has no Kueue.
         priority_classes: the PriorityClass of pods for each priority.
         workload_priority_classes: Kueue's for each priority.
@@ -130,6 +132,7 @@ class Cluster:
     env_config_maps: tuple[str, ...] = ("sinet-settings",)
     env: Mapping[str, str] = field(default_factory=dict, hash=False)
     instance_config_map: str = "dagster-instance"
+    step_instance_config_map: str = "dagster-step-instance"
     dagster_home: str = "/opt/dagster/dagster_home"
     queue: str = "sinet"
     priority_classes: Mapping[str, str] = field(default_factory=_by_priority, hash=False)

@@ -5,6 +5,7 @@ itself runs in, and another region has other secrets, accounts and namespaces. S
 on a laptop too.
 """
 
+import copy
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
@@ -13,6 +14,7 @@ from dagster._core.executor.step_delegating import StepHandler, StepHandlerConte
 from dagster_k8s.container_context import K8sContainerContext
 from dagster_k8s.executor import K8sStepHandler
 from dagster_k8s.job import DagsterK8sJobConfig, UserDefinedDagsterK8sConfig, get_user_defined_k8s_config
+from dagster_shared.record import replace as copied
 
 from resources.router.seen import WORKER
 from resources.router.worker import ENTRY
@@ -62,7 +64,7 @@ class RegionJobs(K8sStepHandler):
         self._job_config = DagsterK8sJobConfig(
             job_image=cluster.image,
             dagster_home=cluster.dagster_home or None,
-            instance_config_map=cluster.instance_config_map or None,
+            instance_config_map=cluster.step_instance_config_map or None,
         )
         self._per_step_k8s_config = dict(per_step or {})
         self._enable_owner_references = False
@@ -78,11 +80,28 @@ class RegionJobs(K8sStepHandler):
             move: how often this attempt has moved; each move has a name of its own.
         """
         self._config, self._move, self._api_client = config, move, cast(Any, _Kept())
-        list(super().launch_step(context))
+        list(super().launch_step(self._without_launcher(context)))
         job = cast(_Kept, self._api_client).job
         container = next(one for one in job.spec.template.spec.containers if one.name == WORKER)
         container.args = worker_command("python", container.args)
         return job
+
+    def _without_launcher(self, context: StepHandlerContext) -> StepHandlerContext:
+        """The step with an instance that needs no rights of the cluster.
+
+        With run monitoring, an instance builds its run launcher when it opens, and that wants the token of a service
+        account, which a step's pod has none of. So the pod reads its region's own file; where the row names none, it
+        opens the instance of its run without run monitoring.
+        """
+        args, ref = context.execute_step_args, context.execute_step_args.instance_ref
+        if self.region.cluster.step_instance_config_map:
+            ref = None
+        elif ref is not None:
+            settings = {name: said for name, said in (ref.settings or {}).items() if name != "run_monitoring"}
+            ref = ref._replace(settings=settings)
+        handed = copy.copy(context)
+        handed._execute_step_args = copied(args, instance_ref=ref)
+        return handed
 
     def _get_k8s_step_job_name(self, step_handler_context: StepHandlerContext) -> str:
         name = super()._get_k8s_step_job_name(step_handler_context)

@@ -94,7 +94,7 @@ class _Cluster:
     def _settings(self) -> Iterator[Finding]:
         """The config maps, secrets and claims that a step's pod names: it does not start without one of them."""
         cluster, inside = self._region.cluster, f"/api/v1/namespaces/{self._at}"
-        for name in dict.fromkeys(filter(None, [*cluster.env_config_maps, cluster.instance_config_map])):
+        for name in dict.fromkeys(filter(None, [*cluster.env_config_maps, cluster.step_instance_config_map])):
             cure = f"{self._kubectl} -n {self._at} create configmap {name} ..."
             yield self._there(f"config map {name}", f"{inside}/configmaps/{name}", cure)
         for name in dict.fromkeys([*cluster.env_secrets, *cluster.image_pull_secrets]):

@@ -128,7 +128,7 @@ def _container(
     devices = {} if hardware.is_cpu else {hardware.resource_name: str(max(needs.count, 1))}
     amounts = {"cpu": f"{needs.cpu_millicores}m", "memory": f"{memory_mib}Mi", **devices}
     mounts = [{"name": tier.kind.value, "mount_path": tier.mount_path} for tier in tiers if tier.mount_path]
-    if region.cluster.instance_config_map:
+    if region.cluster.step_instance_config_map:
         place = f"{region.cluster.dagster_home}/{INSTANCE_FILE}"
         mounts.append({"name": INSTANCE, "mount_path": place, "sub_path": INSTANCE_FILE})
     objects = [tier for tier in tiers if tier.kind is TierKind.OBJECT_STORE]
@@ -163,8 +163,8 @@ def _pod(region: Region, hardware: Hardware, needs: Needs, *, tiers: list[Storag
     if hardware.runtime_class:
         config["runtime_class_name"] = hardware.runtime_class
     volumes = [_volume(tier, needs) for tier in tiers if tier.mount_path]
-    if cluster.instance_config_map:
-        volumes.append({"name": INSTANCE, "config_map": {"name": cluster.instance_config_map}})
+    if cluster.step_instance_config_map:
+        volumes.append({"name": INSTANCE, "config_map": {"name": cluster.step_instance_config_map}})
     if volumes:
         config["volumes"] = volumes
     return config

@@ -44,6 +44,7 @@ def create(clusters, instance: DagsterInstance, *names: str, **patience: float):
     from dagster._core.definitions.reconstruct import ReconstructableRepository
 
     file = str(Path(__file__).with_name("routed.py"))
+    clusters.env["DAGSTER_HOME"] = instance.root_directory  # in the place of the region's config map
     job = ReconstructableRepository.for_file(file, "defs", str(CHECKOUT)).get_reconstructable_job("__ASSET_JOB")
     keys = frozenset(AssetKey([name]) for name in names)
     job = job.get_subset(asset_selection=keys)
@@ -65,7 +66,7 @@ class PodProcess:
     def __init__(self, region: str, pod: Pod, *, folder: Path, env: dict[str, str]) -> None:
         container = pod.spec["containers"][0]
         told = {one["name"]: one["value"] for one in container.get("env", []) if "value" in one}
-        told.pop("DAGSTER_HOME", None)  # a path of the image; here the arguments say where the instance is
+        told.pop("DAGSTER_HOME", None)  # a path of the image; `env` has the folder's here
         command = list(container.get("command", [])) + list(container["args"])
         if command[0] == "python":  # as the image has it on its path
             command[:1] = [sys.executable, "-W", "ignore"]

@@ -23,6 +23,7 @@ def walked_in_clusters(small_cmapss, walk_project, tmp_path_factory):
     with Clusters(folder) as clusters:
         more = {"SINET_EXECUTOR": "regions", "KUBECONFIG": str(clusters.kubeconfig)}
         clusters.env = environment_of(walk_project, SINET_HOME=str(home), PYTHONWARNINGS="ignore", **more)
+        clusters.env["DAGSTER_HOME"] = str(home / "dagster")
         for cluster in clusters.clusters.values():
             cluster.slots = 1  # three steps at once on a machine of two cores
         command = [sys.executable, "-W", "ignore", "-c", "from sinet_pipelines.cli.main import main; main()"]

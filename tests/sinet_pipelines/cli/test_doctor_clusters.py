@@ -25,7 +25,7 @@ def equip(server, region):
     site.service_accounts.add((cluster.namespace, cluster.service_account))
     secrets = (*cluster.env_secrets, *cluster.image_pull_secrets)
     site.secrets.update((cluster.namespace, secret) for secret in secrets)
-    maps = (*cluster.env_config_maps, cluster.instance_config_map)
+    maps = (*cluster.env_config_maps, cluster.step_instance_config_map)
     site.config_maps.update((cluster.namespace, name) for name in maps)
     site.claims.add((cluster.namespace, region.tier(TierKind.PARALLEL_FILES).where))
     site.queues.add((cluster.namespace, cluster.queue))
@@ -119,7 +119,7 @@ def test_missing_permissions_are_spelled(patient):
             "kubectl --context east -n sinet create serviceaccount sinet-step",
         ),
         ("queues", "EAST local queue sinet", "LocalQueue"),
-        ("config_maps", "EAST config map dagster-instance", "create configmap dagster-instance"),
+        ("config_maps", "EAST config map dagster-step-instance", "create configmap dagster-step-instance"),
         ("secrets", "EAST secret sinet-secrets", "create secret generic sinet-secrets"),
         ("claims", "EAST claim sinet-files", "PersistentVolumeClaim sinet-files"),
         ("priority_classes", "EAST priority class sinet-high", "create priorityclass sinet-high"),

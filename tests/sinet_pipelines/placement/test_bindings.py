@@ -89,7 +89,7 @@ def test_the_tiers_that_it_reads_are_mounted_or_told():
     instance = "/opt/dagster/dagster_home/dagster.yaml"
     assert mounts == {"parallel-file-system": "/mnt/sinet", "local-nvme": "/scratch", "dagster-instance": instance}
     files, scratch, settings = said["pod_spec_config"]["volumes"]
-    assert settings == {"name": "dagster-instance", "config_map": {"name": "dagster-instance"}}
+    assert settings == {"name": "dagster-instance", "config_map": {"name": "dagster-step-instance"}}
     assert said["pod_spec_config"]["automount_service_account_token"] is False
     assert files == {"name": "parallel-file-system", "persistent_volume_claim": {"claim_name": "sinet-files"}}
     claim = scratch["ephemeral"]["volume_claim_template"]["spec"]
