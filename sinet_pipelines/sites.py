@@ -101,6 +101,7 @@ class Cluster:
         kubeconfig_file: where the context is; empty for the client's own default (`$KUBECONFIG`, `~/.kube/config`).
         namespace: of the steps.
         service_account: as which steps run.
+        run_as_user: number of the user and group as which pods run; never root, as Pod Security "restricted" wants it.
         image: of the steps, in the region's own registry.
         image_pull_policy: as Kubernetes spells it.
         image_pull_secrets: names.
@@ -125,6 +126,7 @@ class Cluster:
     kubeconfig_file: str = ""
     namespace: str = "sinet"
     service_account: str = "sinet-step"
+    run_as_user: int = 10_001
     image: str = "sinet/pipelines:0.1.0"
     image_pull_policy: str = "IfNotPresent"
     image_pull_secrets: tuple[str, ...] = ()
@@ -151,5 +153,7 @@ class Cluster:
                 raise RegistryError(
                     f"a cluster without a priority class for {', '.join(sorted(missing))}; name one each"
                 )
+        if not 1 <= self.run_as_user < 2**31:
+            raise RegistryError(f"pods run as user {self.run_as_user}; give a number from 1 to 2147483647, 0 is root")
         if min(self.node_cpu_millicores, self.node_memory_mib) < 1:
             raise RegistryError("a cluster whose largest node has no cores or no memory; give millicores and MiB")

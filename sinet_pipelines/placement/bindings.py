@@ -18,6 +18,10 @@ KEPT_S = 24 * 3600  # a day: whoever looks at what failed in the night still fin
 GRACE_S = 30  # on top of a checkpoint: to report it
 SPOT_WEIGHT = 100  # of 100: nothing else pulls a step that may be taken away to other nodes
 LABEL = "sinet.ai"
+HOME, HOME_PATH = (
+    "home",
+    "/home/sinet",
+)  # a pod's own folder for caches: its user is a number that the image need not know
 INSTANCE, INSTANCE_FILE = "dagster-instance", "dagster.yaml"  # the volume and the file that say where events go
 
 
@@ -102,6 +106,27 @@ def step_config(
     }
 
 
+def pod_security(user: int) -> dict[str, Any]:
+    """The part of a pod that Pod Security "restricted" wants of it.
+
+    Args:
+        user: number of its user and group; volumes are made over to the group where their kind allows it.
+    """
+    return {
+        "run_as_non_root": True,
+        "run_as_user": user,
+        "run_as_group": user,
+        "fs_group": user,
+        "fs_group_change_policy": "OnRootMismatch",  # a file system of millions of files is not walked at each start
+        "seccomp_profile": {"type": "RuntimeDefault"},
+    }
+
+
+def container_security() -> dict[str, Any]:
+    """The part of a container that Pod Security "restricted" wants of it."""
+    return {"allow_privilege_escalation": False, "capabilities": {"drop": ["ALL"]}}
+
+
 def _labels(region: Region, hardware: Hardware, needs: Needs) -> dict[str, str]:
     """By which a region's bill is told apart."""
     return {
@@ -128,6 +153,7 @@ def _container(
     devices = {} if hardware.is_cpu else {hardware.resource_name: str(max(needs.count, 1))}
     amounts = {"cpu": f"{needs.cpu_millicores}m", "memory": f"{memory_mib}Mi", **devices}
     mounts = [{"name": tier.kind.value, "mount_path": tier.mount_path} for tier in tiers if tier.mount_path]
+    mounts.append({"name": HOME, "mount_path": HOME_PATH})
     if region.cluster.step_instance_config_map:
         place = f"{region.cluster.dagster_home}/{INSTANCE_FILE}"
         mounts.append({"name": INSTANCE, "mount_path": place, "sub_path": INSTANCE_FILE})
@@ -136,11 +162,12 @@ def _container(
         "resources": {"requests": dict(amounts), "limits": dict(amounts)},
         "env": [
             {"name": "SINET_REGION", "value": region.name},
+            {"name": "HOME", "value": HOME_PATH},
             *({"name": "AWS_ENDPOINT_URL", "value": tier.where} for tier in objects),
         ],
+        "volume_mounts": mounts,
+        "security_context": container_security(),
     }
-    if mounts:
-        config["volume_mounts"] = mounts
     if objects:
         config["env_from"] = [{"secret_ref": {"name": tier.secret}} for tier in objects if tier.secret]
     return config
@@ -152,6 +179,7 @@ def _pod(region: Region, hardware: Hardware, needs: Needs, *, tiers: list[Storag
         "node_selector": {**cluster.node_labels, **hardware.node_labels},
         "priority_class_name": cluster.priority_classes[needs.priority],
         "termination_grace_period_seconds": needs.checkpoint_seconds + GRACE_S,
+        "security_context": pod_security(cluster.run_as_user),
         "automount_service_account_token": False,  # a step asks nothing of the cluster's API
     }
     tolerated = [hardware.taint] if hardware.taint else []
@@ -163,10 +191,10 @@ def _pod(region: Region, hardware: Hardware, needs: Needs, *, tiers: list[Storag
     if hardware.runtime_class:
         config["runtime_class_name"] = hardware.runtime_class
     volumes = [_volume(tier, needs) for tier in tiers if tier.mount_path]
+    volumes.append({"name": HOME, "empty_dir": {}})
     if cluster.step_instance_config_map:
         volumes.append({"name": INSTANCE, "config_map": {"name": cluster.step_instance_config_map}})
-    if volumes:
-        config["volumes"] = volumes
+    config["volumes"] = volumes
     return config
 
 

@@ -16,6 +16,7 @@ from sinet_pipelines.placement.bindings import step_config
 from sinet_pipelines.placement.needs import Needs
 from sinet_pipelines.regions import REGIONS, get_region
 from tests.conftest import CHECKOUT
+from tests.pod_security import violations
 
 KUBERNETES = "1.36"  # of the clusters on which all this was seen
 HERE = """
@@ -49,6 +50,20 @@ def test_every_asset_and_every_check_becomes_a_job_that_the_schema_accepts(here)
     assert set(jobs) == steps
     for job in jobs.values():
         kubernetes_validate.validate(job, KUBERNETES, strict=True)
+        assert violations(job["spec"]["template"]["spec"]) == []
+
+
+def test_a_pod_that_says_nothing_of_its_security_is_not_admitted(here):
+    job = rendered(*all_assets_job(), step_keys=["predictive_maintenance__training_set"])
+    pod = job["predictive_maintenance__training_set"]["spec"]["template"]["spec"]
+    assert pod["securityContext"]["runAsUser"] == 10_001
+    del pod["securityContext"], pod["containers"][0]["securityContext"]
+    assert violations(pod) == [
+        "dagster does not forbid allowPrivilegeEscalation",
+        "dagster does not drop ALL capabilities",
+        "dagster may run as root",
+        "dagster has no seccomp profile",
+    ]
 
 
 def test_a_job_is_in_its_assets_region_and_on_its_hardware(here):
@@ -89,6 +104,7 @@ defs = dg.Definitions(assets=[make(region, hardware) for region in REGIONS for h
     assert len(jobs) == sum(len(region.hardware) for region in REGIONS)
     for job in jobs.values():
         kubernetes_validate.validate(job, KUBERNETES, strict=True)
+        assert violations(job["spec"]["template"]["spec"]) == []
     limits = [job["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"] for job in jobs.values()]
     counted = {name for one in limits for name in one} - {"cpu", "memory"}
     assert counted == {row.resource_name for row in HARDWARE if row.resource_name}

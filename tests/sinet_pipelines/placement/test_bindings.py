@@ -87,15 +87,21 @@ def test_the_tiers_that_it_reads_are_mounted_or_told():
     said = config()
     mounts = {one["name"]: one["mount_path"] for one in said["container_config"]["volume_mounts"]}
     instance = "/opt/dagster/dagster_home/dagster.yaml"
-    assert mounts == {"parallel-file-system": "/mnt/sinet", "local-nvme": "/scratch", "dagster-instance": instance}
-    files, scratch, settings = said["pod_spec_config"]["volumes"]
+    own = {"home": "/home/sinet", "dagster-instance": instance}
+    assert mounts == {"parallel-file-system": "/mnt/sinet", "local-nvme": "/scratch", **own}
+    files, scratch, home, settings = said["pod_spec_config"]["volumes"]
     assert settings == {"name": "dagster-instance", "config_map": {"name": "dagster-step-instance"}}
     assert said["pod_spec_config"]["automount_service_account_token"] is False
     assert files == {"name": "parallel-file-system", "persistent_volume_claim": {"claim_name": "sinet-files"}}
     claim = scratch["ephemeral"]["volume_claim_template"]["spec"]
     assert claim["resources"] == {"requests": {"storage": "100Gi"}}
     told = {one["name"]: one["value"] for one in said["container_config"]["env"]}
-    assert told == {"SINET_REGION": "EAST", "AWS_ENDPOINT_URL": "https://objects.east.sinet.internal"}
+    assert home == {"name": "home", "empty_dir": {}}
+    assert told == {
+        "SINET_REGION": "EAST",
+        "HOME": "/home/sinet",
+        "AWS_ENDPOINT_URL": "https://objects.east.sinet.internal",
+    }
     assert said["container_config"]["env_from"] == [{"secret_ref": {"name": "sinet-objects"}}]
 
 
