@@ -156,7 +156,7 @@ _SHIPPED: tuple[Region, ...] = (
         "primary training hub, master registry, experiment tracking",
         ("nvidia-h100", "nvidia-a100", "amd-mi250", "tpu-v4", "cerebras-cs2", "cpu"),
         _AGREEMENTS,
-        cluster=Cluster("east", node_labels={"topology.kubernetes.io/region": "east"}),
+        cluster=Cluster("east", runs_dagster=True, node_labels={"topology.kubernetes.io/region": "east"}),
         sites=("east-1", "east-2"),
         storage=_tiers("east", files_gib_per_s=8, nvme_gib_per_s=6),
         links=(_link("WEST", 0.02, 10, 65), _link("NULL_ISLAND", 0.05, 2, 95)),

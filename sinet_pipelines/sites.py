@@ -103,6 +103,8 @@ class Cluster:
         service_account: as which steps run.
         run_as_user: number of the user and group as which pods run; never root, as Pod Security "restricted" wants it.
         image: of the steps, in the region's own registry.
+        run_service_account: as which runs, webserver and daemon are, and whoever starts runs in this cluster.
+        runs_dagster: Dagster itself stands here; one region's alone.
         image_pull_policy: as Kubernetes spells it.
         image_pull_secrets: names.
         env_secrets: secrets whose entries are variables of a step.
@@ -118,6 +120,12 @@ class Cluster:
         node_labels: of all nodes of the region.
         node_cpu_millicores: of the largest node.
         node_memory_mib: of the largest node.
+        nodes: how many nodes of each kind of hardware there are, for Kueue's quotas; one of a kind that is not named.
+        quota: a ResourceQuota of the namespace, `requests.cpu: "64"`; empty for none.
+        default_limits: of a container that has none, `memory: 1Gi`; empty for none.
+        files_gib: size of the claim of the parallel file system.
+        files_storage_class: its storage class; empty for the cluster's default. It must be one that many nodes mount.
+        egress_ports: TCP ports that pods may reach anywhere: object stores, APIs of the clusters, the database.
         capacity_label: the label that says whether a node is reserved or spot.
         spot_taint: the key of the taint of spot nodes.
     """
@@ -126,6 +134,8 @@ class Cluster:
     kubeconfig_file: str = ""
     namespace: str = "sinet"
     service_account: str = "sinet-step"
+    run_service_account: str = "sinet-run"
+    runs_dagster: bool = False
     run_as_user: int = 10_001
     image: str = "sinet/pipelines:0.1.0"
     image_pull_policy: str = "IfNotPresent"
@@ -142,6 +152,12 @@ class Cluster:
     node_labels: Mapping[str, str] = field(default_factory=dict, hash=False)
     node_cpu_millicores: int = 64_000
     node_memory_mib: int = 512 * 1024
+    nodes: Mapping[str, int] = field(default_factory=dict, hash=False)
+    quota: Mapping[str, str] = field(default_factory=dict, hash=False)
+    default_limits: Mapping[str, str] = field(default_factory=dict, hash=False)
+    files_gib: int = 500
+    files_storage_class: str = ""
+    egress_ports: tuple[int, ...] = (443, 5432, 6443)
     capacity_label: str = "sinet.ai/capacity"
     spot_taint: str = "sinet.ai/spot"
 
@@ -155,5 +171,9 @@ class Cluster:
                 )
         if not 1 <= self.run_as_user < 2**31:
             raise RegistryError(f"pods run as user {self.run_as_user}; give a number from 1 to 2147483647, 0 is root")
+        if not all(1 <= port <= 65_535 for port in self.egress_ports):
+            raise RegistryError(f"egress_ports are {self.egress_ports}; give ports from 1 to 65535")
+        if min(self.files_gib, *self.nodes.values(), 1) < 1:
+            raise RegistryError("a cluster with files_gib or nodes below 1; give whole numbers of 1 or more")
         if min(self.node_cpu_millicores, self.node_memory_mib) < 1:
             raise RegistryError("a cluster whose largest node has no cores or no memory; give millicores and MiB")

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from sinet_pipelines.errors import SinetError
+from sinet_pipelines.errors import SinetError, UsageError
 from sinet_pipelines.escaping import for_terminal
 
 try:
@@ -114,14 +114,27 @@ def stop(
 
 @app.command()
 def render(
-    asset: Annotated[str, typer.Argument(help="EAST/predictive_maintenance/raw_telemetry, or KEY:check_name")],
+    asset: Annotated[
+        str | None, typer.Argument(help="EAST/predictive_maintenance/raw_telemetry, or KEY:check_name")
+    ] = None,
+    all_jobs: Annotated[bool, typer.Option("--all", help="the Job of every asset and check")] = False,
+    deploy: Annotated[
+        Path | None, typer.Option("--deploy", help="write what each region's cluster is set up with into this folder")
+    ] = None,
     project: Project = None,
     as_json: Json = False,
 ) -> None:
-    """Print the Kubernetes Job that an asset becomes in its region, as YAML."""
-    from sinet_pipelines.cli.render import show_job
+    """Print the Kubernetes Job that an asset becomes in its region, as YAML, or write what clusters are set up with."""
+    from sinet_pipelines.cli import render as work
 
-    show_job(asset, project=project, as_json=as_json)
+    if sum((asset is not None, all_jobs, deploy is not None)) != 1 or (deploy and as_json):
+        raise UsageError("give one of: an asset, --all, --deploy DIR (which writes YAML alone)")
+    if asset is not None:
+        work.show_job(asset, project=project, as_json=as_json)
+    elif deploy is not None:
+        work.write_deployment(deploy, project=project)
+    else:
+        work.show_all(project=project, as_json=as_json)
 
 
 @app.command()

@@ -49,6 +49,53 @@ def show_job(asset: str, *, project: Path | None, as_json: bool) -> None:
         sys.stdout.write(yaml.safe_dump(job, sort_keys=False, width=120))
 
 
+def show_all(*, project: Path | None, as_json: bool) -> None:
+    """Prints the Job of every asset and check, in the order of a run.
+
+    Args:
+        project: as of `show_job`.
+        as_json: one list as JSON in the place of documents of YAML.
+    """
+    import yaml
+
+    from sinet_pipelines.cli.home import find_project
+    from sinet_pipelines.cli.orchestrator import all_assets_job, be_in
+
+    be_in(project or find_project())
+    jobs = list(rendered(*all_assets_job()).values())
+    if as_json:
+        json.dump(jobs, sys.stdout, indent=2)
+        sys.stdout.write("\n")
+    else:
+        yaml.safe_dump_all(jobs, sys.stdout, sort_keys=False, width=120)
+
+
+def write_deployment(target: Path, *, project: Path | None) -> None:
+    """Writes what every cluster of the inventory is set up with, and says which files changed.
+
+    Args:
+        target: the folder.
+        project: as of `show_job`.
+
+    Raises:
+        UsageError: the folder has files that were changed by hand.
+        RegistryError: a row from which no cluster can be set up.
+    """
+    import yaml
+
+    from sinet_pipelines.cli.home import find_project
+    from sinet_pipelines.cli.orchestrator import be_in
+    from sinet_pipelines.manifests import deployment, folder
+    from sinet_pipelines.regions import REGIONS
+
+    root = project or find_project()
+    be_in(root)
+    instance = yaml.safe_load((root / "deploy" / "dagster.yaml").read_text())
+    step_instance = (root / "deploy" / "dagster-step.yaml").read_text()
+    changed = folder.write(deployment.files(REGIONS, instance=instance, step_instance=step_instance), target)
+    sys.stdout.write("".join(f"wrote {name}\n" for name in changed) or f"{target} is as it was\n")
+
+
 def step_of(graph: "AssetGraph", asset: str) -> str:
     """The key of the step that makes an asset, or that a check is part of.
 

@@ -6,10 +6,12 @@ import kubernetes_validate
 import pytest
 import yaml
 from dagster._core.definitions.reconstruct import ReconstructableRepository
+from typer.testing import CliRunner
 
 from resources.placement import JOB_TAG, NEEDS_TAG
+from sinet_pipelines.cli.main import app
 from sinet_pipelines.cli.orchestrator import all_assets_job
-from sinet_pipelines.cli.render import rendered, show_job, step_of
+from sinet_pipelines.cli.render import rendered, show_all, show_job, step_of, write_deployment
 from sinet_pipelines.errors import UsageError
 from sinet_pipelines.hardware import HARDWARE, get_hardware
 from sinet_pipelines.placement.bindings import step_config
@@ -156,6 +158,29 @@ def test_the_command_prints_one_job_as_yaml_or_json(here, capsys):
     assert (
         json.loads(capsys.readouterr().out)["metadata"]["labels"]["dagster/op"] == "predictive_maintenance__evaluation"
     )
+
+
+def test_all_jobs_are_printed_at_once(here, capsys):
+    show_all(project=CHECKOUT, as_json=True)
+    jobs = json.loads(capsys.readouterr().out)
+    variables = [job["spec"]["template"]["spec"]["containers"][0]["env"] for job in jobs]
+    steps = {one["value"] for env in variables for one in env if one["name"] == "DAGSTER_RUN_STEP_KEY"}
+    assert steps == set(rendered(*all_assets_job()))
+
+
+def test_a_deployment_is_written_and_nothing_is_said_to_change_twice(here, capsys, tmp_path):
+    write_deployment(tmp_path / "out", project=CHECKOUT)
+    said = capsys.readouterr().out.splitlines()
+    assert {"wrote east/dagster.yaml", "wrote null_island/kustomization.yaml", "wrote kubeconfig.sh"} <= set(said)
+    write_deployment(tmp_path / "out", project=CHECKOUT)
+    assert capsys.readouterr().out == f"{tmp_path / 'out'} is as it was\n"
+
+
+@pytest.mark.parametrize("arguments", [[], ["training_set", "--all"], ["--all", "--deploy", "x"]])
+def test_the_command_does_one_thing_at_a_time(arguments):
+    ended = CliRunner().invoke(app, ["render", *arguments])
+    assert isinstance(ended.exception, UsageError)
+    assert "give one of: an asset, --all, --deploy DIR" in str(ended.exception)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,73 @@
+"""Kubernetes objects as plain values, and their text as YAML: the same rows give the same bytes."""
+
+import re
+from typing import Any
+
+import yaml
+
+from sinet_pipelines.errors import RegistryError
+
+Object = dict[str, Any]
+PART = "app.kubernetes.io/component"
+MANAGED = {"app.kubernetes.io/part-of": "sinet", "app.kubernetes.io/managed-by": "sinet-render"}
+_DNS_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
+
+
+def made(api: str, kind: str, name: str, *, namespace: str = "", labels: Object | None = None, **rest: Any) -> Object:
+    """An object.
+
+    Args:
+        api: its `apiVersion`.
+        kind: its kind.
+        name: its name.
+        namespace: empty for an object of the whole cluster.
+        labels: beside those of everything that is rendered here.
+        rest: its other parts (`spec`, `data`, `rules`), in Kubernetes' spelling.
+
+    Raises:
+        RegistryError: a name that Kubernetes does not take.
+    """
+    for what in filter(None, (name, namespace)):
+        if not _DNS_NAME.fullmatch(what):
+            allowed = "small letters, digits, '-' and '.', at most 253"
+            raise RegistryError(f"a {kind} would be called {what[:80]!r}; a row's names for clusters have {allowed}")
+    metadata: Object = {"name": name, **({"namespace": namespace} if namespace else {})}
+    annotations = rest.pop("annotations", None)
+    metadata["labels"] = {**MANAGED, **(labels or {})}
+    if annotations:
+        metadata["annotations"] = annotations
+    return {"apiVersion": api, "kind": kind, "metadata": metadata, **rest}
+
+
+def camel_case(value: Any) -> Any:
+    """The parts of a pod that `placement/bindings.py` spells for the client, as a manifest spells them.
+
+    >>> camel_case({"run_as_user": 1, "seccomp_profile": {"type": "RuntimeDefault"}})
+    {'runAsUser': 1, 'seccompProfile': {'type': 'RuntimeDefault'}}
+    """
+    if isinstance(value, dict):
+        return {
+            re.sub("_([a-z])", lambda found: found[1].upper(), name): camel_case(one) for name, one in value.items()
+        }
+    if isinstance(value, list):
+        return [camel_case(one) for one in value]
+    return value
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes text of several lines as such, and nothing as a reference to elsewhere."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
+
+
+_Dumper.add_representer(str, _text)
+
+
+def as_yaml(*objects: Object) -> str:
+    """The objects as documents of one file."""
+    return yaml.dump_all(objects, Dumper=_Dumper, sort_keys=False, width=120, allow_unicode=True)

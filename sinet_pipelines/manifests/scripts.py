@@ -1,0 +1,104 @@
+"""Scripts that fill the secrets of the clusters; they hold none, and hand none over on a command line."""
+
+import shlex
+from collections.abc import Sequence
+
+from sinet_pipelines.manifests.control import KUBECONFIG_KEY, KUBECONFIG_SECRET
+from sinet_pipelines.regions import Region
+
+SCHEME = "postgresql+psycopg2://"
+DATABASE_KEY = "SINET_POSTGRES_URL"
+_HEAD = """\
+#!/bin/bash
+{what}
+# Written by `sinet render --deploy`. It may be run again at any time.
+set -euo pipefail
+umask 077
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+"""
+_TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - where a pod finds its own, no secret
+
+
+def secrets(regions: Sequence[Region]) -> str:
+    """The script that gives every region the database's URL."""
+    lines = [
+        _HEAD.format(
+            what=f"# secrets.sh FILE: makes {DATABASE_KEY} of each region's secret from the file, which holds\n"
+            f"# {SCHEME}USER:PASSWORD@HOST:5432/DATABASE, an address that all regions reach."
+        ),
+        f"file=${{1:?name a file that holds the URL of the database, {SCHEME}...}}",
+        'printf %s "$(<"$file")" > "$work/url"  # without the end of its line',
+        f'if [ "$(head -c {len(SCHEME)} "$work/url")" != {shlex.quote(SCHEME)} ]; then',
+        f'  echo "$file does not begin with {SCHEME}; Dagster takes no other scheme" >&2',
+        "  exit 2",
+        "fi",
+    ]
+    for region in regions:
+        kubectl = _kubectl(region)
+        for name in region.cluster.env_secrets[:1]:
+            made = f'{kubectl} create secret generic {name} --from-file={DATABASE_KEY}="$work/url"'
+            lines.append(f"{made} --dry-run=client -o yaml \\\n  | {kubectl} apply --server-side -f -")
+    return "\n".join(lines) + "\n"
+
+
+def kubeconfig(regions: Sequence[Region], hub: Region) -> str:
+    """The script that makes the kubeconfig by which runs reach every region, and puts it where they read it."""
+    at, name = _kubectl(hub), KUBECONFIG_SECRET
+    lines = [
+        _HEAD.format(
+            what=f"# kubeconfig.sh: makes secret {name}, key `{KUBECONFIG_KEY}`, of {hub.name}, a context a region.\n"
+            "# Where Dagster's cluster reaches another region's API by another address than you do, set it:\n"
+            "# " + " ".join(f"{_variable(one)}=https://HOST:6443" for one in regions if one is not hub)
+        ),
+        'part() { printf \'%s\\n\' "$1" >> "$work/$2"; }',
+    ]
+    for region in regions:
+        lines += _own(region) if region is hub else _other(region)
+    lines += [
+        f'{{ printf "apiVersion: v1\\nkind: Config\\ncurrent-context: {hub.cluster.kubeconfig_context}\\nclusters:\\n"',
+        '  cat "$work/clusters"',
+        '  printf "users:\\n"; cat "$work/users"; printf "contexts:\\n"; cat "$work/contexts"; } > "$work/config"',
+        f'{at} create secret generic {name} --from-file={KUBECONFIG_KEY}="$work/config" --dry-run=client -o yaml \\',
+        f"  | {at} apply --server-side -f -",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _own(region: Region) -> list[str]:
+    """The context of Dagster's own cluster: its pods have a token that is renewed."""
+    context = region.cluster.kubeconfig_context
+    cluster = f"server: https://kubernetes.default.svc, certificate-authority: {_TOKEN}/ca.crt"
+    return [
+        f"part {shlex.quote(f'- {{name: {context}, cluster: {{{cluster}}}}}')} clusters",
+        f"part {shlex.quote(f'- {{name: {context}, user: {{tokenFile: {_TOKEN}/token}}}}')} users",
+        _context(region),
+    ]
+
+
+def _other(region: Region) -> list[str]:
+    """The context of another region: the token of its account for runs, which stands in a secret there."""
+    kubectl, context = _kubectl(region), region.cluster.kubeconfig_context
+    secret = f"{kubectl} get secret {region.cluster.run_service_account}-token"
+    look = f"kubectl config view --minify --context {shlex.quote(context)}"
+    return [
+        f"server=${{{_variable(region)}:-$({look} -o jsonpath='{{.clusters[0].cluster.server}}')}}",
+        f"token=$({secret} -o go-template='{{{{.data.token | base64decode}}}}')",
+        f"authority=$({secret} -o go-template='{{{{index .data \"ca.crt\"}}}}')",
+        f'part "- {{name: {context}, cluster: {{server: $server, certificate-authority-data: $authority}}}}" clusters',
+        f'part "- {{name: {context}, user: {{token: $token}}}}" users',
+        _context(region),
+    ]
+
+
+def _context(region: Region) -> str:
+    context, at = region.cluster.kubeconfig_context, region.cluster.namespace
+    return f"part '- {{name: {context}, context: {{cluster: {context}, user: {context}, namespace: {at}}}}}' contexts"
+
+
+def _variable(region: Region) -> str:
+    return f"SERVER_{region.name}"
+
+
+def _kubectl(region: Region) -> str:
+    return f"kubectl --context {shlex.quote(region.cluster.kubeconfig_context)} -n {region.cluster.namespace}"
