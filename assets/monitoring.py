@@ -92,7 +92,7 @@ def input_drift(region: Region) -> dg.AssetsDefinition:
         reference = fleet_reference(usual, first_day=first_day)
         seen = tables.read(INPUT_DRIFT, columns=["event_date", "psi", "psi_limit", "drifted"])
         featured = [day for day in days.landed if day in versions]
-        gaps = dict.fromkeys(set(days.landed).difference(featured), NO_FEATURES)
+        gaps = dict.fromkeys([day for day in days.landed if day not in versions], NO_FEATURES)
         yield from record_gaps(context, region, gaps, tables=[INPUT_DRIFT])
         for chunk in in_batches(place.landing, region.name, featured):
             features = tables.read(WINDOW_FEATURES, days=(chunk[0], chunk[-1]), columns=COLUMNS)

@@ -14,6 +14,7 @@ from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
+from dagster._core.storage.event_log.base import AssetEntry
 
 from resources.placement import REGION_TAG
 from resources.residency import TABLE
@@ -72,12 +73,19 @@ class Kept:
 
     def newest(self, key: dg.AssetKey) -> dg.EventLogEntry | None:
         """The newest materialisation of an asset, whether or not storage holds it; one query for all assets."""
-        return self._newest.get(key)
+        entry = self._newest.get(key)
+        return None if entry is None else entry.last_materialization
+
+    def last_run(self, key: dg.AssetKey) -> str | None:
+        """The id of the last run that made an asset without days or was going to; None where no run ever was."""
+        entry = self._newest.get(key)
+        return None if entry is None else entry.last_run_id
 
     @cached_property
-    def _newest(self) -> Mapping[dg.AssetKey, dg.EventLogEntry | None]:
+    def _newest(self) -> Mapping[dg.AssetKey, AssetEntry]:
         keys = [key for key in self.graph.toposorted_asset_keys if self.graph.get(key).is_executable]
-        return self.instance.event_log_storage.get_latest_materialization_events(keys)
+        records = self.instance.get_asset_records(keys)
+        return {record.asset_entry.asset_key: record.asset_entry for record in records}
 
     def faults(self, key: dg.AssetKey) -> Mapping[StorageFault, list[date]]:
         """What storage lost of an asset; under each fault its days, none for an asset without days.

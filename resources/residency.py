@@ -102,7 +102,7 @@ def _edge(reader: Place, parent: Place, target: str, purpose: str) -> Edge:
 def _checks(asset: Asset, places: Mapping[dg.AssetKey, Place]) -> Iterator[Place]:
     """Checks that are steps of their own, each as what reads its asset and whatever that was made from."""
     if isinstance(asset, dg.AssetChecksDefinition) and REGION_TAG in asset.op.tags:
-        for key in {check.asset_key for check in asset.check_keys}.intersection(places):
+        for key in sorted({check.asset_key for check in asset.check_keys}.intersection(places)):
             place = places[key]
             yield replace(place, region=asset.op.tags[REGION_TAG], parents=(key, *place.parents), moves=())
 

@@ -1,12 +1,14 @@
 """What the event log says of assets now: made, partly made, missing, failed or running, by day and by check."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from functools import cache, partial
 from pathlib import Path
 
 import dagster as dg
 from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
+from dagster._core.events import DagsterEventType
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from resources.placement import HARDWARE_TAG, REGION_TAG
@@ -16,7 +18,14 @@ from sinet_pipelines.escaping import from_markdown
 from sinet_pipelines.ingestion.landing import LandingZone
 from sinet_pipelines.storage.locks import RUN_LOCK, is_held
 
-GOING_ON = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
+#: Of a step: the first begins or goes on with it, the others end it or leave it for later.
+_STEP_BEGINS = (DagsterEventType.STEP_START, DagsterEventType.STEP_RESTARTED)
+_STEP_RESTS = (
+    DagsterEventType.STEP_SUCCESS,
+    DagsterEventType.STEP_FAILURE,
+    DagsterEventType.STEP_SKIPPED,
+    DagsterEventType.STEP_UP_FOR_RETRY,
+)
 
 
 @dataclass(frozen=True)
@@ -28,7 +37,8 @@ class AssetState:
         group: its stage.
         region: where it is bound.
         hardware: the kind it is bound to.
-        state: missing, partial, done, failed or running.
+        state: missing, partial, done, failed or running; running is what a step is at work on now, and not what waits
+            for its turn in a run.
         done: landed days that are made.
         failed: landed days that are not made and whose newest check failed.
         missing: landed days that are neither.
@@ -103,10 +113,11 @@ class _Days:
 
 def states(instance: dg.DagsterInstance, graph: BaseAssetGraph, home: Path) -> list[AssetState]:
     """The state of every executable asset, in the order of the walk."""
-    running = _running(instance)
+    running = _running_steps(instance)
     books = Books(instance, graph, home)
+    landed = cache(partial(_landed, LandingZone(home / "landing")))
     keys = [key for key in graph.toposorted_asset_keys if graph.get(key).is_executable]
-    return [_state_of(books, key, is_running=key in running) for key in keys]
+    return [_state_of(books, key, landed=landed, is_running=key.to_python_identifier() in running) for key in keys]
 
 
 def is_walked(home: Path) -> bool:
@@ -114,8 +125,19 @@ def is_walked(home: Path) -> bool:
     return is_held(home / RUN_LOCK)
 
 
-def _state_of(books: Books, key: dg.AssetKey, *, is_running: bool) -> AssetState:
-    instance, graph, home = books.instance, books.graph, books.home
+def _landed(zone: LandingZone, region: str, partitions: dg.PartitionsDefinition[str]) -> frozenset[date]:
+    """The days on which something landed in a region and that are partitions."""
+    return frozenset(day for day in zone.days(region) if partitions.has_partition_key(str(day)))
+
+
+def _state_of(
+    books: Books,
+    key: dg.AssetKey,
+    *,
+    landed: Callable[[str, dg.PartitionsDefinition[str]], frozenset[date]],
+    is_running: bool,
+) -> AssetState:
+    instance, graph = books.instance, books.graph
     node = graph.get(key)
     checks = graph.get_check_keys_for_assets({key})
     said = {
@@ -125,7 +147,7 @@ def _state_of(books: Books, key: dg.AssetKey, *, is_running: bool) -> AssetState
         "hardware": node.tags.get(HARDWARE_TAG, ""),
         "made_at": _made_at(books, key),
     }
-    if not node.is_partitioned:
+    if node.partitions_def is None:
         outcomes = {check.name: _newest_check(instance, check) for check in checks}
         passed = {name: outcome.passed for name, outcome in outcomes.items() if outcome is not None}
         failures = [
@@ -135,9 +157,7 @@ def _state_of(books: Books, key: dg.AssetKey, *, is_running: bool) -> AssetState
         ]
         state = "running" if is_running else _state_without_days(books, key)
         return AssetState(**said, state=state, checks=passed, failures=failures, faults=_faults(books, key))
-    found = LandingZone(home / "landing").days(key.path[0])
-    landed = frozenset(day for day in found if node.partitions_def and node.partitions_def.has_partition_key(str(day)))
-    days = _days(books, key, landed=landed, checks=sorted(c.name for c in checks))
+    days = _days(books, key, landed=landed(key.path[0], node.partitions_def), checks=sorted(c.name for c in checks))
     return AssetState(
         **said,
         state="running" if is_running else days.state,
@@ -171,8 +191,9 @@ def _days(books: Books, key: dg.AssetKey, *, landed: frozenset[date], checks: Se
 def _state_without_days(books: Books, key: dg.AssetKey) -> str:
     """Failed only while the failure matters: what is what its inputs say is done, whatever was tried since."""
     instance = books.instance
-    event = books.kept.newest(key)
-    planned = instance.event_log_storage.get_latest_planned_materialization_info(key)
+    event, last_run = books.kept.newest(key), books.kept.last_run(key)
+    is_of_last_run = event is not None and event.run_id == last_run
+    planned = None if is_of_last_run else instance.event_log_storage.get_latest_planned_materialization_info(key)
     if planned is not None and (event is None or event.run_id != planned.run_id):
         run = instance.get_run_by_id(planned.run_id)
         has_failed = run is not None and run.status == dg.DagsterRunStatus.FAILURE
@@ -195,6 +216,13 @@ def _newest_check(instance: dg.DagsterInstance, check: dg.AssetCheckKey) -> dg.A
     return None
 
 
-def _running(instance: dg.DagsterInstance) -> set[dg.AssetKey]:
-    runs = instance.get_runs(dg.RunsFilter(statuses=GOING_ON))
-    return {key for run in runs for key in run.asset_selection or ()}
+def _running_steps(instance: dg.DagsterInstance) -> set[str]:
+    """The keys of the steps that runs are at work on now."""
+    running = set[str]()
+    for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
+        begun: dict[str, bool] = {}
+        for entry in instance.all_logs(run.run_id, of_type={*_STEP_BEGINS, *_STEP_RESTS}):
+            if entry.step_key is not None:
+                begun[entry.step_key] = entry.dagster_event_type in _STEP_BEGINS
+        running |= {step for step, is_begun in begun.items() if is_begun}
+    return running

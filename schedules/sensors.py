@@ -8,6 +8,7 @@ import dagster as dg
 from dagster._core.storage.tags import SENSOR_NAME_TAG
 
 from resources.keys import CONTRACT_CHECK, DRIFT_CHECK, regional_key
+from resources.killed_runs import end_killed_runs
 from resources.placement import REGION_TAG
 from resources.settings import settings
 from resources.stale import Books
@@ -47,6 +48,7 @@ def landing(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.
     if is_walked(home):
         yield dg.SkipReason(f"`sinet run` is at work in {home}; what it leaves is looked at next")
         return
+    end_killed_runs(context.instance, home)  # they would fill the queue's places, and no run would start again
     seen = glance(context, home)
     if seen.reason:
         yield dg.SkipReason(seen.reason)

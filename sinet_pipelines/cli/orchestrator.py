@@ -7,12 +7,11 @@ command knows when it was killed.
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psutil
 import yaml
 
 from sinet_pipelines.errors import StorageError, UsageError
@@ -24,10 +23,6 @@ if TYPE_CHECKING:
     import dagster as dg
     from dagster import DagsterInstance, DagsterRun
 
-RUN_TAG = "sinet/run"
-PID_TAG = ".dagster/sinet_pid"  # a tag with this prefix is not shown among a run's
-STARTED_TAG = ".dagster/sinet_process_started"
-HOME_TAG = ".dagster/sinet_home"  # a copied home has the runs of the original, whose process is none of its own
 CURRENT_HOME = ".sinet/current"  # in the root's dagster.yaml: the home that was last run
 FULL_BYTES = 1 << 20  # SQLite calls a full disk an I/O error; a database that grows asks for less than this at once
 
@@ -121,42 +116,12 @@ def load_definitions() -> "dg.Definitions":
 
 
 def end_killed_runs(instance: "DagsterInstance") -> list[str]:
-    """Marks runs of earlier commands whose process is gone as failed, so that nothing waits for them."""
-    from dagster import DagsterRunStatus, RunsFilter
+    """Ends runs of the entered home whose process is gone, and gives back what ended runs hold of pools; their ids."""
+    from resources.killed_runs import end_killed_runs, free_slots_of_ended_runs
 
-    unfinished = [DagsterRunStatus.NOT_STARTED, DagsterRunStatus.STARTING, DagsterRunStatus.STARTED]
-    ended = []
-    for run in instance.get_runs(RunsFilter(statuses=unfinished, tags={RUN_TAG: "true"})):
-        ours = (
-            run.parent_run_id is None
-        )  # a run executed again from the page has this one's tags, but no process of ours
-        if ours and not _is_alive(run.tags):
-            instance.report_run_failed(run, "its process was killed; the next `sinet run` goes on where it was")
-            ended.append(run.run_id)
-    _free_slots_of_ended_runs(instance)
+    ended = end_killed_runs(instance, Path(os.environ["SINET_HOME"]))
+    free_slots_of_ended_runs(instance)
     return ended
-
-
-def _free_slots_of_ended_runs(instance: "DagsterInstance") -> None:
-    """Gives back what ended runs hold of pools: a killed one gives nothing back, and the next would wait for it."""
-    storage = instance.event_log_storage
-    pools = [storage.get_concurrency_info(pool) for pool in storage.get_concurrency_keys()]
-    holders = {slot.run_id for pool in pools for slot in pool.claimed_slots}
-    for run_id in holders | storage.get_concurrency_run_ids():
-        run = instance.get_run_by_id(run_id)
-        if run is None or run.is_finished:
-            storage.free_concurrency_slots_for_run(run_id)
-
-
-def _is_alive(tags: Mapping[str, str]) -> bool:
-    home = os.environ.get("SINET_HOME", "")
-    if tags.get(HOME_TAG, home) != home:
-        return False
-    try:
-        process = psutil.Process(int(tags[PID_TAG]))
-        return f"{process.create_time():.2f}" == tags[STARTED_TAG] and process.status() != psutil.STATUS_ZOMBIE
-    except (psutil.NoSuchProcess, KeyError):
-        return False
 
 
 def all_assets_job() -> tuple[Any, Any]:
@@ -175,17 +140,12 @@ def all_assets_job() -> tuple[Any, Any]:
 
 def create_run(instance: "DagsterInstance", planned: Any) -> "tuple[DagsterRun, Any]":
     """A run of the planned assets, not yet executed, and what executes it."""
+    from resources.killed_runs import process_tags
+
     job, job_origin = all_assets_job()
     keys = planned.keys
     subset = job.get_subset(asset_selection=keys)
-    process = psutil.Process()
-    tags = {
-        RUN_TAG: "true",
-        PID_TAG: str(process.pid),
-        STARTED_TAG: f"{process.create_time():.2f}",
-        HOME_TAG: os.environ.get("SINET_HOME", ""),
-        **planned.tags,
-    }
+    tags = {**process_tags(os.environ["SINET_HOME"]), **planned.tags}
     run = instance.create_run_for_job(
         subset.get_definition(),
         asset_selection=keys,

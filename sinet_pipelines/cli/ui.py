@@ -40,10 +40,12 @@ def open_pages(*, home: Path | None, project: Path | None, port: int, mlflow_por
     _require_closed(folder)
     for wanted, name in ((port, "--port"), (mlflow_port, "--mlflow-port")):
         _require_free(wanted, name)
-    from sinet_pipelines.cli.orchestrator import enter
+    from sinet_pipelines.cli.orchestrator import end_killed_runs, enter, opened_instance
     from sinet_pipelines.registry.tracking import tracking_of
 
     enter(root, folder)
+    with opened_instance() as instance:
+        end_killed_runs(instance)  # a reboot leaves them STARTED: they would fill the queue's places
     # makes MLflow's tables whole before its server looks
     tracking_of(folder).client.search_experiments(max_results=1)
     tracking_url = f"http://{LOOPBACK}:{mlflow_port}"

@@ -134,7 +134,8 @@ def _spread_within_regimes(parts: Sequence[pl.DataFrame]) -> float:
     """Standard deviation of the drifting sensor at one operating point, the mean over all points."""
     seen = pl.concat([rows.select("altitude_kft", "throttle_angle_pct", DRIFT_COLUMN) for rows in parts])
     point = (pl.col("altitude_kft").round(0), pl.col("throttle_angle_pct").round(0))
-    return float(seen.group_by(point).agg(pl.col(DRIFT_COLUMN).std())[DRIFT_COLUMN].mean())  # type: ignore[arg-type]
+    spreads = seen.group_by(point, maintain_order=True).agg(pl.col(DRIFT_COLUMN).std())[DRIFT_COLUMN]
+    return float(spreads.mean())  # type: ignore[arg-type]
 
 
 def _copies(by_place: _Places, fleet: Fleet) -> list[tuple[DayRows, PlantedFault]]:

@@ -54,7 +54,7 @@ def registry_faults(home: Path, versions: Mapping[str, str]) -> Iterator[Storage
         if named is None or named["sha256"] != sha256[:16]:
             yield StorageFault(path, f"version {name} with SHA-256 {sha256[:16]} is not registered", CURE)
             continue
-        places = list(mlflow_artifacts(home).glob(f"*/{run_id}/artifacts/{version_folder(sha256)}"))
+        places = sorted(mlflow_artifacts(home).glob(f"*/{run_id}/artifacts/{version_folder(sha256)}"))
         models = [file for place in places for file in place.iterdir() if file.suffix in MODEL_SUFFIXES]
         if not any(file.stat().st_size > 0 for file in models):
             place = places[0] if places else mlflow_artifacts(home) / "*" / run_id / version_folder(sha256)

@@ -41,7 +41,7 @@ def relocate(home: Path) -> bool:
         if not _other_roots(database, root):
             return False
         with held(home / "mlflow.lock"), closing(sqlite3.connect(database, timeout=_BUSY_S)) as connection, connection:
-            for old in _other_roots(database, root):
+            for old in sorted(_other_roots(database, root)):
                 for table, column in _PLACES:
                     connection.execute(
                         f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?",  # noqa: S608

@@ -159,7 +159,7 @@ def list_versions(tracking: Tracking, name: str | None = None) -> list[Version]:
     """All versions of one model, or of all models, by name and number."""
     condition = "" if name is None else f"name = '{name}'"
     found = _all_pages(tracking.client, condition)
-    aliases = {model: _aliases(tracking.client, model) for model in {version.name for version in found}}
+    aliases = {model: _aliases(tracking.client, model) for model in sorted({version.name for version in found})}
     versions = [_read(version, aliases[version.name]) for version in found]
     return sorted(versions, key=lambda version: (version.name, version.version))
 

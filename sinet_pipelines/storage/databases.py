@@ -28,7 +28,7 @@ def database_fault(
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_BUSY_S)) as connection:
             there = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-            for table in there.intersection(tables):
+            for table in sorted(there.intersection(tables)):
                 connection.execute(f'SELECT * FROM "{table}" LIMIT 1').fetchone()  # noqa: S608
             faults = connection.execute("PRAGMA quick_check(1)").fetchone()[0] if thorough else "ok"
             pages, size = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))

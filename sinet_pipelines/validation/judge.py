@@ -258,7 +258,7 @@ def named_medians(rows: pl.DataFrame, column: str, files: FileNames) -> dict[str
         column: its name.
         files: names of the files.
     """
-    medians = rows.group_by("drop_id").agg(pl.col(column).median())
+    medians = rows.group_by("drop_id").agg(pl.col(column).median()).sort("drop_id")
     return {files[drop]: median for drop, median in medians.iter_rows() if drop in files}
 
 

@@ -7,6 +7,7 @@ from functools import cache
 import dagster as dg
 import pytest
 from dagster._core.events import DagsterEvent, DagsterEventType
+from dagster._core.execution.plan.objects import StepSuccessData
 
 from resources.placement import bind
 from resources.state import Failure, is_walked, states
@@ -61,6 +62,13 @@ def begin(instance, keys):
     """A run of some of the assets that has started."""
     job = toy().resolve_implicit_global_asset_job_def()
     return instance.create_run_for_job(job, asset_selection=frozenset(keys), status=dg.DagsterRunStatus.STARTED)
+
+
+def step(instance, run, key, kind):
+    """Records that a step of a run begins or ends."""
+    data = StepSuccessData(duration_ms=1.0) if kind == DagsterEventType.STEP_SUCCESS else None
+    event = DagsterEvent(kind.value, run.job_name, step_key=key.to_python_identifier(), event_specific_data=data)
+    instance.report_dagster_event(event, run.run_id)
 
 
 def make(instance, key, *days):
@@ -138,11 +146,21 @@ def test_an_asset_whose_newest_attempt_failed_is_failed_though_it_was_made_befor
     assert look()[1].state == "failed"
 
 
-def test_what_a_run_is_at_work_on_is_running(look, instance):
-    run = begin(instance, [ROWS])
+def test_what_a_step_is_at_work_on_is_running_and_what_waits_in_the_same_run_is_not(look, instance):
+    run = begin(instance, [ROWS, MODEL])
+    assert [state.state for state in look()] == ["missing", "missing"]
+    step(instance, run, ROWS, DagsterEventType.STEP_START)
     assert [state.state for state in look()] == ["running", "missing"]
-    instance.report_run_failed(run)
+    step(instance, run, ROWS, DagsterEventType.STEP_UP_FOR_RETRY)
     assert look()[0].state == "missing"
+    step(instance, run, ROWS, DagsterEventType.STEP_RESTARTED)
+    assert look()[0].state == "running"
+    make(instance, ROWS, *DAYS)
+    step(instance, run, ROWS, DagsterEventType.STEP_SUCCESS)
+    step(instance, run, MODEL, DagsterEventType.STEP_START)
+    assert [state.state for state in look()] == ["done", "running"]
+    instance.report_run_failed(run)
+    assert [state.state for state in look()] == ["done", "failed"]
 
 
 def test_a_home_is_walked_while_its_lock_is_held(tmp_path):
