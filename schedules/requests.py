@@ -13,6 +13,8 @@ from itertools import takewhile
 import dagster as dg
 from dagster._core.storage.tags import SENSOR_NAME_TAG
 
+from sinet_pipelines.words import counted
+
 TARGET_TAG = "sinet/request"  # what a run was requested for: a region and its days, or a table of events
 CONTENT_TAG = "sinet/request_content"  # the fingerprint of what was there when it was requested
 FIRST_WAIT = timedelta(seconds=30)  # a full disk or a lost lock is rarely mended sooner
@@ -74,9 +76,11 @@ def turn_of(
         wait = min(first_wait * 2 ** (tries - 1), longest_wait)
         since = datetime.now(UTC) - _ended(same[0])
         if timedelta(0) <= since < wait:  # an end in the future: the clock was set back
-            what = f"{failed} runs of it failed" if failed else f"{len(same)} runs of it changed nothing"
+            runs, what = counted(failed or len(same), "run"), "failed" if failed else "changed nothing"
             at = datetime.now(UTC) + wait - since
-            return Turn(None, tags, f"{target} waits: {what}, the next one is requested at {at:%H:%M:%S} UTC")
+            return Turn(
+                None, tags, f"{target} waits: {runs} of it {what}, the next one is requested at {at:%H:%M:%S} UTC"
+            )
     last_run = before[0].dagster_run.run_id if before else "none"
     return Turn(f"{target}-{content}-after-{last_run}-{_last_made(instance, keys)}", tags)
 

@@ -10,6 +10,7 @@ from sinet_pipelines.cli.home import current_home, find_project, held, state_fol
 from sinet_pipelines.cli.terminal import Terminal
 from sinet_pipelines.errors import BusyError
 from sinet_pipelines.storage.backup import read_manifest, restore_backup, write_backup
+from sinet_pipelines.words import counted
 
 
 def back_up(target: Path, *, home: Path | None, as_json: bool) -> None:
@@ -26,7 +27,7 @@ def back_up(target: Path, *, home: Path | None, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(json.dumps({"archive": str(path), **asdict(found)}) + "\n")
     else:
-        Terminal().print(f"{path}: {len(found.files)} files, {found.size / 1e6:.1f} MB of {folder}")
+        Terminal().print(f"{path}: {counted(len(found.files), 'file')}, {found.size / 1e6:.1f} MB of {folder}")
 
 
 def restore(archive: Path, *, home: Path | None, as_json: bool) -> None:
@@ -41,7 +42,7 @@ def restore(archive: Path, *, home: Path | None, as_json: bool) -> None:
         sys.stdout.write(json.dumps({"home": str(folder), **asdict(found)}) + "\n")
     else:
         Terminal().print(
-            f"{folder}: {len(found.files)} files as of {found.created_at}; "
+            f"{folder}: {counted(len(found.files), 'file')} as of {found.created_at}; "
             f"`sinet run --home {shlex.quote(str(folder))}` starts its endpoint"
         )
 

@@ -57,7 +57,7 @@ def examine(*, home: Path | None, as_json: bool, clusters: bool = False, deep: b
             lambda: _endpoint(home),
         )
     ]
-    findings += _storage(home, deep=deep)
+    findings = [finding.at(home) for finding in (*findings, *_storage(home, deep=deep))]
     if clusters or os.environ.get("SINET_EXECUTOR") == "regions":
         be_in(find_project())  # the router, which knows how a cluster is reached, is part of the checkout
         findings += [finding for region in REGIONS for finding in cluster_findings(region)]

@@ -1,6 +1,8 @@
 """One thing that `sinet doctor` looked at."""
 
-from dataclasses import dataclass
+import shlex
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -11,3 +13,12 @@ class Finding:
     ok: bool
     found: str
     cure: str = ""
+
+    def at(self, home: Path | None) -> "Finding":
+        """The finding with commands that name the home that was named; without one they mean the one last run."""
+        if home is None:
+            return self
+        named = f"`sinet run --home {shlex.quote(str(home))}`"
+        return replace(
+            self, found=self.found.replace("`sinet run`", named), cure=self.cure.replace("`sinet run`", named)
+        )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from sinet_pipelines.errors import SourceError
+from sinet_pipelines.words import counted
 
 if TYPE_CHECKING:
     from sinet_pipelines.ingestion.delivery import LandReport
@@ -40,7 +41,10 @@ def command(
     home: Home = None,
     as_json: Json = False,
 ) -> None:
-    """Put a folder of real data into the landing zones as dated drops: history, live engines, then the truth."""
+    """Put a folder of real data into the landing zones.
+
+    As dated drops: history, live engines, then the truth.
+    """
     from sinet_pipelines.cli.home import held, home_of, make_home
 
     if form not in FORMATS:
@@ -144,6 +148,6 @@ def _print(report: "LandReport") -> None:
     console = Terminal()
     kind = " (simulated)" if report.simulated else ""
     console.print(f"fleet {report.fleet}{kind} in {report.home}: {', '.join(report.subsets)}", soft_wrap=True)
-    console.print(f"{report.rows:,} rows in {report.drops} drops, {report.new_drops} of them new")
+    console.print(f"{counted(report.rows, 'row')} in {counted(report.drops, 'drop')}, {report.new_drops} of them new")
     console.print(f"{report.first_day} to {report.last_day} in {', '.join(report.regions)}")
     console.print(f"{report.failures} failures, truth about {report.truth} live engines")

@@ -73,7 +73,10 @@ def run(
     first_day: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="pin the fleet's first day")] = None,
     as_json: Json = False,
 ) -> None:
-    """Walk from rows to a served model: land a fleet if there is none, make what is missing, serve, predict."""
+    """Make a served model from rows, and what is missing on the way.
+
+    Lands a fleet if there is none, makes what is missing, serves and predicts.
+    """
     from sinet_pipelines.cli.run import run_walk
 
     sys.exit(run_walk(data=data, home=home, project=project, first_day=first_day and first_day.date(), as_json=as_json))
@@ -81,7 +84,10 @@ def run(
 
 @app.command()
 def status(home: Home = None, project: Project = None, as_json: Json = False) -> None:
-    """Show the last state of every asset, check, day, model and endpoint, and the account of the rows."""
+    """Show the state of assets, checks, days, models and endpoints.
+
+    With the account of the rows, the files that are not used, and what storage lost.
+    """
     from sinet_pipelines.cli.status import show_status
 
     show_status(home=home, project=project, as_json=as_json)
@@ -94,7 +100,10 @@ def ui(
     port: Annotated[int, typer.Option(help="of Dagster's pages")] = 3000,
     mlflow_port: Annotated[int, typer.Option(help="of MLflow's pages")] = 5000,
 ) -> None:
-    """Open Dagster's UI and daemon and MLflow's UI on the home's state, on 127.0.0.1, until stopped."""
+    """Open Dagster's UI, its daemon and MLflow's UI until stopped.
+
+    On 127.0.0.1, on the state of the home.
+    """
     from sinet_pipelines.cli.ui import open_pages
 
     open_pages(home=home, project=project, port=port, mlflow_port=mlflow_port)
@@ -124,7 +133,10 @@ def render(
     project: Project = None,
     as_json: Json = False,
 ) -> None:
-    """Print the Kubernetes Job that an asset becomes in its region, as YAML, or write what clusters are set up with."""
+    """Print the Kubernetes Job of an asset in its region, as YAML.
+
+    Or all of them, or write what clusters are set up with.
+    """
     from sinet_pipelines.cli import render as work
 
     if sum((asset is not None, all_jobs, deploy is not None)) != 1 or (deploy and as_json):
@@ -143,7 +155,10 @@ def backup(
     home: Home = None,
     as_json: Json = False,
 ) -> None:
-    """Write a home as one archive with checksums; refused while a run is at work in it."""
+    """Write a home as one archive with checksums.
+
+    Refused while a run is at work in it.
+    """
     from sinet_pipelines.cli.backup import back_up
 
     back_up(target, home=home, as_json=as_json)
@@ -157,7 +172,10 @@ def restore(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Make a home of an archive, every file compared with its checksum; an existing home is never overwritten."""
+    """Make a home of an archive that `sinet backup` wrote.
+
+    Every file is compared with its checksum; an existing home is never overwritten.
+    """
     from sinet_pipelines.cli.backup import restore as restore_home
 
     restore_home(archive, home=home, as_json=as_json)
@@ -170,7 +188,10 @@ def doctor(
     deep: Annotated[bool, typer.Option("--deep", help="read all of the home's storage and compare it")] = False,
     as_json: Json = False,
 ) -> None:
-    """Say what is missing on this machine, in the regions' clusters where steps run there, and the cure."""
+    """Show what this machine or a cluster lacks, and the cure.
+
+    Clusters are looked at with --clusters, and where steps run there.
+    """
     from sinet_pipelines.cli.doctor import examine
 
     sys.exit(examine(home=home, as_json=as_json, clusters=clusters, deep=deep))

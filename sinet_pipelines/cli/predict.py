@@ -13,6 +13,7 @@ from sinet_pipelines.cli.home import current_home
 from sinet_pipelines.errors import ServingError, SourceError, UsageError
 from sinet_pipelines.escaping import for_terminal
 from sinet_pipelines.regions import REGIONS
+from sinet_pipelines.words import counted
 
 if TYPE_CHECKING:
     from sinet_pipelines.deployment.client import Answer
@@ -35,7 +36,10 @@ Json = Annotated[bool, typer.Option("--json", help="print JSON alone")]
 def command(
     *, unit: Units = None, window: Window = None, url: Url = None, home: Home = None, as_json: Json = False
 ) -> None:
-    """Predict how many cycles each live engine, or each engine of a file of your own, has left."""
+    """Predict how many cycles engines have left.
+
+    Those that are live, or those of a file of your own.
+    """
     sequences = read_windows(window) if window is not None else live_sequences(current_home(home))
     whole, refused = complete(choose(sequences, unit or ()))
     if refused and (window is not None or not len(whole)):
@@ -104,7 +108,8 @@ def read_windows(path: Path) -> "Sequences":
 
     found = read_telemetry_file(path)
     if found.copies:
-        print(for_terminal(f"sinet: {path}: {found.copies} copies of rows are left out"), file=sys.stderr)
+        copies = counted(found.copies, "copy of a row is", "copies of rows are")
+        print(for_terminal(f"sinet: {path}: {copies} left out"), file=sys.stderr)
     return latest_sequences(found.rows)
 
 

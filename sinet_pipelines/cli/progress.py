@@ -15,6 +15,7 @@ from rich.live import Live
 from rich.table import Table
 
 from sinet_pipelines.cli.terminal import Terminal, coloured
+from sinet_pipelines.words import counted
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
@@ -61,7 +62,7 @@ class RunProgress:
 
     def line(self, asset: AssetProgress) -> str:
         """One finished asset as a line of text."""
-        checks = f", {asset.failed_checks} failed checks" if asset.failed_checks else ""
+        checks = f", {counted(asset.failed_checks, 'failed check')}" if asset.failed_checks else ""
         days = f"{asset.days} days, " if asset.days > 1 else ""
         return f"{asset.state:8} {asset.name} ({days}{asset.seconds:.1f} s{checks})"
 

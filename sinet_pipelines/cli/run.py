@@ -17,6 +17,7 @@ from sinet_pipelines.errors import FailedError, UsageError
 from sinet_pipelines.escaping import for_terminal
 from sinet_pipelines.ingestion.cmapss import find_subsets
 from sinet_pipelines.storage.logs import rotate
+from sinet_pipelines.words import counted
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
@@ -96,7 +97,8 @@ def _land(home: Path, data: Path | None, first_day: date | None) -> str:
         return f"goes on with fleet {fleet.name}, landed from {fleet.first_day}"
     kind = " (simulated)" if report.simulated else ""
     news = f"{report.new_drops} of them new" if report.new_drops else "all of them landed before"
-    return f"fleet {report.fleet}{kind} as laid out: {report.rows:,} rows in {report.drops} drops, {news}"
+    laid_out = f"{counted(report.rows, 'row')} in {counted(report.drops, 'drop')}"
+    return f"fleet {report.fleet}{kind} as laid out: {laid_out}, {news}"
 
 
 def _walk(home: Path, console: Console) -> Walk:

@@ -33,7 +33,10 @@ def command(
     home: Home = None,
     as_json: Json = False,
 ) -> None:
-    """Serve a model over HTTP and gRPC until `sinet stop`: the champion at its endpoint, another version beside it."""
+    """Serve a model over HTTP and gRPC until `sinet stop`.
+
+    The champion at its endpoint, another version beside it.
+    """
     from sinet_pipelines.deployment.endpoint import endpoint_folder, models_folder, side_name
     from sinet_pipelines.deployment.process import describe, ensure_server
     from sinet_pipelines.deployment.repository import aliases, find_version

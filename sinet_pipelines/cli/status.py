@@ -14,6 +14,7 @@ from rich.text import Text
 from sinet_pipelines.cli.home import CACHE, current_home, find_project
 from sinet_pipelines.cli.terminal import Terminal, coloured
 from sinet_pipelines.errors import UsageError
+from sinet_pipelines.words import counted
 
 if TYPE_CHECKING:
     from sinet_pipelines.monitoring.row_account import RowAccount
@@ -213,8 +214,8 @@ def _print_failures(console: Terminal, assets: list[dict[str, Any]]) -> None:
                 reason = failure["reason"] or "no reason was recorded; the check's page shows its figures"
                 console.print(Text(f"failed: {asset['asset']} {check}{day}: {reason}", "red"))
             if len(failures) > SHOWN_DAYS:
-                more = len(failures) - SHOWN_DAYS
-                console.print(Text(f"failed: {asset['asset']} {check} on {more} earlier days: `--json` lists all"))
+                more = counted(len(failures) - SHOWN_DAYS, "earlier day")
+                console.print(Text(f"failed: {asset['asset']} {check} on {more}: `--json` lists all"))
 
 
 def _unused_table(files: list[dict[str, str]]) -> Table:

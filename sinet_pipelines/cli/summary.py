@@ -16,6 +16,7 @@ from sinet_pipelines.cli.status import COLOURS, print_following, read_status, sh
 from sinet_pipelines.cli.terminal import Terminal, coloured
 from sinet_pipelines.errors import FailedError
 from sinet_pipelines.escaping import for_terminal, from_markdown
+from sinet_pipelines.words import counted
 
 if TYPE_CHECKING:
     from sinet_pipelines.cli.run import Walk
@@ -66,7 +67,7 @@ def report(home: Path, walk: "Walk", *, seconds: float, as_json: bool) -> int:
     _print_judgement(console, facts, figures)
     if facts["unused_files"]:
         console.print(f"files not used: {len(facts['unused_files'])} (`sinet status` lists them)")
-    console.print(f"{len(walk.seconds)} assets in {walk.runs} runs, {seconds:.1f} s")
+    console.print(f"{counted(len(walk.seconds), 'asset')} in {counted(walk.runs, 'run')}, {seconds:.1f} s")
     return code
 
 

@@ -18,6 +18,7 @@ from sinet_pipelines.cli.pruning import prune
 from sinet_pipelines.errors import BusyError, FailedError
 from sinet_pipelines.escaping import for_terminal
 from sinet_pipelines.storage.logs import rotate
+from sinet_pipelines.words import counted
 
 LOOPBACK = "127.0.0.1"
 GUARDED = "sinet_pipelines.cli.dagster_pages"
@@ -85,9 +86,9 @@ def stop_all(*, home: Path | None, as_json: bool, pages_only: bool = False) -> N
         json.dump({"home": str(folder), "pages": pages, "servers": servers}, sys.stdout)
         sys.stdout.write("\n")
     elif pages_only:
-        print(for_terminal(f"ended {pages} page servers of {folder}; its model servers go on"))
+        print(for_terminal(f"ended {counted(pages, 'page server')} of {folder}; its model servers go on"))
     else:
-        print(for_terminal(f"ended {pages} page servers and {servers} model servers of {folder}"))
+        print(for_terminal(f"ended {counted(pages, 'page server')} and {counted(servers, 'model server')} of {folder}"))
         for other in _other_homes_at_work(folder):
             print(
                 for_terminal(

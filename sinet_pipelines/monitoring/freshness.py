@@ -11,6 +11,7 @@ import polars as pl
 from sinet_pipelines.monitoring.input_drift import reference_span
 from sinet_pipelines.schemas.monitoring import ROWS_BY_DAY
 from sinet_pipelines.storage.tables import DAY_COLUMN
+from sinet_pipelines.words import counted
 
 THIN_SHARE = 0.25  # of the reference's rows: less is an outage; mixes of engines alone halve or treble a day
 
@@ -43,7 +44,7 @@ class Freshness:
             return f"{self.region} sent no row on {self.expected}; {since}"
         if self.share_of_reference is not None and self.share_of_reference < THIN_SHARE:
             share = f"{self.share_of_reference:.0%} of the reference days' (allowed: {THIN_SHARE:.0%} or more)"
-            return f"{self.region} sent {self.rows} rows on {self.expected}, {share}"
+            return f"{self.region} sent {counted(self.rows, 'row')} on {self.expected}, {share}"
         return ""
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from sinet_pipelines.words import counted
+
 # MLflow's own words where it has them: its pages show the first two
 COMMIT_TAG = "mlflow.source.git.commit"
 USER_TAG = "mlflow.user"
@@ -54,7 +56,7 @@ def origin_of(project: Path) -> Origin:
     if known is None or commit is None or changed is None:
         return Origin(UNKNOWN, UNKNOWN, UNKNOWN, _user())
     count = len(changed.splitlines())
-    tree = "clean" if not count else f"{count} files differ from the commit"
+    tree = "clean" if not count else f"{counted(count, 'file')} {'differs' if count == 1 else 'differ'} from the commit"
     return Origin(commit, tree, _git(folder, "log", "-1", "--format=%an") or UNKNOWN, _user())
 
 

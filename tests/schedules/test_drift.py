@@ -87,7 +87,7 @@ def test_a_training_that_failed_is_requested_again_after_a_while_under_another_k
         definitions.resolve_implicit_global_asset_job_def(), tags={"dagster/sensor_name": DRIFT_NAME, **first.tags}
     )
     instance.report_run_failed(run)
-    assert "1 runs of it failed" in ask(instance, definitions).skip_message
+    assert "1 run of it failed" in ask(instance, definitions).skip_message
     monkeypatch.setattr("schedules.requests._ended", lambda record: record.update_timestamp - timedelta(hours=1))
     assert ask(instance, definitions).run_key not in (None, first.run_key)
 

@@ -33,6 +33,12 @@ def test_help_names_every_command():
     assert [name for name in COMMANDS if name not in said.stdout] == []
 
 
+def test_help_says_of_each_command_what_it_does_in_a_whole_sentence():
+    listed = sinet("--help").stdout.partition("Commands:")[2]
+    assert "..." not in listed
+    assert all(line.rstrip().endswith(".") for line in listed.strip().splitlines())
+
+
 def test_help_brings_no_heavy_framework():
     code = f"import sys, sinet_pipelines.cli.main; print([name for name in {HEAVY!r} if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300).stdout == "[]\n"

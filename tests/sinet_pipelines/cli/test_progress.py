@@ -24,7 +24,7 @@ def test_a_failed_check_is_told_on_the_assets_line():
     seen.take("STEP_START", "EAST__validated", 0.0, None)
     seen.take("ASSET_CHECK_EVALUATION", "EAST__validated", 0.5, "EAST/validated", passed=False)
     seen.take("STEP_SUCCESS", "EAST__validated", 1.0, None)
-    assert "1 failed checks" in seen.lines[0]
+    assert "1 failed check)" in seen.lines[0]
 
 
 def test_a_step_that_never_started_is_skipped_in_no_time():
