@@ -42,12 +42,13 @@ SHOWN_UNITS = 5  # names of engines in an entry
             description="The server in WEST is ready and answers a sane window with a number in the target's range.",
         )
     ],
-    **bind(WEST, data_class=DataClass.MODEL, reads=[EAST], uses=["registry", "serving"], kinds={"onnx"}),
+    **bind(WEST, data_class=DataClass.MODEL, reads=[EAST], uses=["registry", "serving"], kinds={"onnx"}, deploys=True),
 )
 def endpoint(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-    """A model server (Open Inference Protocol v2, HTTP and gRPC, loopback) that answers with the champion.
+    """A model server (Open Inference Protocol v2, HTTP and gRPC) that answers with the champion.
 
-    A running server of the same bytes is kept; else a new one is started and asked before the old one ends.
+    On one machine it is a process on loopback, with clusters what the region's row says: a Deployment and a Service, or
+    an InferenceService. A server of the same bytes is kept; else a new one is asked before the old one ends.
     """
     serving, regimes = context.resources.serving, newest_regimes(here(context, EAST))
     champion, graph = _champion(context)
@@ -61,7 +62,7 @@ def endpoint(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
             "url": dg.MetadataValue.url(served.url),
             "grpc": served.grpc,
             "ask_it": shown(code("sinet predict")),
-            "pid": served.pid,
+            **serving.whereabouts(served),
         },
         checks=[
             dg.AssetCheckResult(

@@ -12,6 +12,7 @@ from sinet_pipelines.placement.bindings import check_needs, hardware_for, step_c
 from sinet_pipelines.placement.needs import Needs
 from sinet_pipelines.regions import Region, get_region
 from sinet_pipelines.schemas.contract import DataClass
+from sinet_pipelines.sites import ServingTarget
 
 OWNERS = ["team:predictive-maintenance"]
 REGION_TAG = "sinet/region"
@@ -32,6 +33,7 @@ def bind(
     kinds: Iterable[str] = (),
     needs: Needs | None = None,
     purpose: str = "",
+    deploys: bool = False,
 ) -> dict[str, Any]:
     """The arguments of `@dg.asset` that bind an asset to a region and a kind of hardware.
 
@@ -44,12 +46,16 @@ def bind(
         kinds: one or two words more for the page (`deltalake`, `mlflow`).
         needs: cores, memory, devices, hours and what the step can put up with; a core and 2 GiB for an hour if none.
         purpose: what it reads sequences of other regions for; what its stage is for, if empty.
+        deploys: it applies objects to its region's cluster, unless the row says that nothing is served there.
 
     Raises:
         UnknownHardwareError: the region does not have this hardware on site.
         NeedsError: no node of the region can satisfy the needs.
     """
-    place = place_tags(region, hardware, needs or Needs())
+    needs = needs or Needs()
+    if deploys and region.cluster.serving.target is not ServingTarget.PROCESS:
+        needs = replace(needs, deploys=True)
+    place = place_tags(region, hardware, needs)
     told = {REGION_TAG: region.name, HARDWARE_TAG: place[HARDWARE_TAG], CLASS_TAG: str(data_class)}
     return {
         "kinds": {region.key, place[HARDWARE_TAG], *kinds},
@@ -58,7 +64,7 @@ def bind(
         "op_tags": place,
         "pool": f"{region.key}-{place[HARDWARE_TAG]}",
         "required_resource_keys": {region.key, *(other.key for other in reads), *uses},
-        "retry_policy": _retries(needs or Needs()),
+        "retry_policy": _retries(needs),
     }
 
 

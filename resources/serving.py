@@ -1,7 +1,8 @@
-"""The model server of a home: published, started or re-used, and asked over its protocol."""
+"""The endpoint of a home, a process of this machine or of its region's cluster: served, and asked over its protocol."""
 
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,10 +10,17 @@ from typing import TYPE_CHECKING
 import dagster as dg
 import polars as pl
 
+from resources.keys import global_key
 from resources.reads import this_step
+from resources.settings import settings
+from sinet_pipelines.errors import ServingError
+from sinet_pipelines.sites import ServingTarget
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from sinet_pipelines.deployment.client import Answer
+    from sinet_pipelines.deployment.cluster.record import ClusterEndpoint
     from sinet_pipelines.deployment.endpoint import Endpoint
     from sinet_pipelines.features.regimes import OperatingRegimes
     from sinet_pipelines.features.sequences import Sequences
@@ -46,8 +54,12 @@ class ServingResource(dg.ConfigurableResource):
 
     home: str
 
-    def serve(self, version: "Version", graph: bytes, *, region: "Region", regimes: "OperatingRegimes") -> "Endpoint":
+    def serve(
+        self, version: "Version", graph: bytes, *, region: "Region", regimes: "OperatingRegimes"
+    ) -> "Endpoint | ClusterEndpoint":
         """A ready server of this version in the region: the running one if it serves just that, else a new one.
+
+        Where steps run in clusters it is the region's cluster that serves, as the region's row says.
 
         Args:
             version: of the registry, whose name and number it is served under.
@@ -57,7 +69,9 @@ class ServingResource(dg.ConfigurableResource):
 
         Raises:
             ServingError: the new server does not start; the old one goes on.
+            ClusterError: the region's cluster refuses what is applied, or does not answer.
         """
+        from sinet_pipelines.deployment.cluster.record import forget
         from sinet_pipelines.deployment.endpoint import endpoint_folder, models_folder
         from sinet_pipelines.deployment.process import ensure_server
         from sinet_pipelines.deployment.publish import clear_damaged, publish_model
@@ -65,7 +79,7 @@ class ServingResource(dg.ConfigurableResource):
         from sinet_pipelines.quantization.session import feed
         from sinet_pipelines.storage.blobs import BlobStore
 
-        repository = models_folder(Path(self.home))
+        repository, sample = models_folder(Path(self.home)), feed(mean_engine(regimes))
         blobs = BlobStore(Path(self.home) / "blobs" / region.name)
         clear_damaged(repository, version.name, version=str(version.version), sha256=version.sha256)
         publish_model(
@@ -73,11 +87,15 @@ class ServingResource(dg.ConfigurableResource):
             version.name,
             version=str(version.version),
             onnx=blobs.path(blobs.put(graph)),
-            sample=feed(mean_engine(regimes)),
+            sample=sample,
             alias="champion",
         )
+        if is_served_in_cluster(region):
+            return self._serve_in_cluster(version, graph, region=region, sample=sample)
+        folder = endpoint_folder(Path(self.home), region=region.name, name=version.name)
+        forget(folder)
         return ensure_server(
-            endpoint_folder(Path(self.home), region=region.name, name=version.name),
+            folder,
             name=version.name,
             region=region.name,
             repository=repository,
@@ -85,6 +103,29 @@ class ServingResource(dg.ConfigurableResource):
             version=str(version.version),
             sha256=version.sha256,
         )
+
+    def _serve_in_cluster(
+        self, version: "Version", graph: bytes, *, region: "Region", sample: "Mapping[str, NDArray]"
+    ) -> "ClusterEndpoint":
+        from sinet_pipelines.deployment.cluster.serving import serve_in_cluster
+
+        return serve_in_cluster(
+            Path(self.home),
+            region,
+            model=version.name,
+            version=str(version.version),
+            graph=graph,
+            sample=sample,
+            own_region=settings().region,
+        )
+
+    def whereabouts(self, served: "Endpoint | ClusterEndpoint") -> dict[str, int | str]:
+        """Entries that say what serves: a process's number, or the cluster's object."""
+        from sinet_pipelines.deployment.endpoint import Endpoint
+
+        if isinstance(served, Endpoint):
+            return {"pid": served.pid}
+        return {"served_by": f"{served.kind} {served.namespace}/{served.object} in {served.region}"}
 
     def ask_sample(self, model: str, *, region: "Region", regimes: "OperatingRegimes") -> SampleAnswer:
         """What the endpoint says about an engine that shows its regime's mean."""
@@ -135,10 +176,40 @@ class ServingResource(dg.ConfigurableResource):
 
     def _ask(self, model: str, sequences: "Sequences", *, region: "Region") -> "Answer":
         from sinet_pipelines.deployment.client import ask_at
+        from sinet_pipelines.deployment.cluster.asking import ask_service
+        from sinet_pipelines.deployment.cluster.record import read_record
         from sinet_pipelines.deployment.endpoint import endpoint_folder
         from sinet_pipelines.quantization.session import feed
 
-        return ask_at(endpoint_folder(Path(self.home), region=region.name, name=model), feed(sequences))
+        folder = endpoint_folder(Path(self.home), region=region.name, name=model)
+        if not is_served_in_cluster(region):
+            return ask_at(folder, feed(sequences))
+        record = read_record(folder)
+        if record is not None and settings().region in (None, region.name):
+            return ask_service(record.url, model, feed(sequences), region=region, version=record.version)
+        url = _materialised_url() or (record.url if record else None)
+        if url is None:
+            raise ServingError(f"no endpoint of {model} was made in {region.name}; materialise the asset `endpoint`")
+        return ask_service(url, model, feed(sequences), region=region)
+
+
+def is_served_in_cluster(region: "Region") -> bool:
+    """Whether the region's cluster serves its models; on one machine a process does."""
+    return settings().executor == "regions" and region.cluster.serving.target is not ServingTarget.PROCESS
+
+
+def _materialised_url() -> str | None:
+    """The address in the newest materialisation of the endpoint, which all regions' steps read; None outside a step.
+
+    The home of another region may be another file system, and what a mirror has of it may be of yesterday.
+    """
+    try:
+        instance = dg.OpExecutionContext.get().instance
+    except dg.DagsterInvariantViolationError:
+        return None
+    event = instance.get_latest_materialization_event(global_key("endpoint"))
+    entry = event.asset_materialization.metadata.get("url") if event and event.asset_materialization else None
+    return str(entry.value) if entry is not None else None
 
 
 def _column(answer: "Answer", name: str) -> "list[float | None]":

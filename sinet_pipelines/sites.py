@@ -1,5 +1,6 @@
 """What a region is made of: its agreements, storage tiers, links to other regions, and its cluster."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -88,6 +89,69 @@ class Link:
     latency_ms: Figure
 
 
+class ServingTarget(StrEnum):
+    """What a model server of a region is."""
+
+    PROCESS = "process"  # of the machine that starts it, as without clusters
+    DEPLOYMENT = "deployment"  # a Deployment and a Service
+    KSERVE = "kserve"  # an InferenceService, which KServe turns into these
+
+
+SERVICE_TYPES = ("ClusterIP", "LoadBalancer")
+
+
+@dataclass(frozen=True)
+class Serving:
+    """How a region's cluster serves models, where steps run in clusters; on one machine a server is a process.
+
+    Attributes:
+        target: what a server is there.
+        address: root under which all regions reach the endpoint, `https://models.west.example`; empty for the address
+            of the load balancer, or the Service's own name, which only its own cluster resolves.
+        service_type: `ClusterIP`, or `LoadBalancer` for an address of its own.
+        http_port: of the Service and the servers.
+        grpc_port: likewise.
+        replicas: servers at once.
+        cpu_millicores: that a server asks for.
+        cpu_limit_millicores: that it gets at most.
+        memory_mib: that it asks for and gets at most.
+        service_account: as which the step runs that applies it; no other step has rights of the API.
+        progress_s: a rollout that makes no progress for so long has failed.
+    """
+
+    target: ServingTarget = ServingTarget.PROCESS
+    address: str = ""
+    service_type: str = "ClusterIP"
+    http_port: int = 8000
+    grpc_port: int = 8001
+    replicas: int = 1
+    cpu_millicores: int = 250
+    cpu_limit_millicores: int = 2000
+    memory_mib: int = 512
+    service_account: str = "sinet-deploy"
+    progress_s: int = 600
+
+    def __post_init__(self) -> None:
+        if self.address and not _ROOT.fullmatch(self.address):
+            raise RegistryError(f"serving.address is {self.address!r}; give a root like https://models.west.example")
+        if self.service_type not in SERVICE_TYPES:
+            raise RegistryError(f"service_type is {self.service_type!r}; allowed are {', '.join(SERVICE_TYPES)}")
+        ports = (self.http_port, self.grpc_port)
+        if not all(1024 <= port <= 65535 for port in ports) or ports[0] == ports[1]:
+            raise RegistryError(f"http_port and grpc_port are {ports}; give two different ones from 1024 to 65535")
+        if min(self.replicas, self.cpu_millicores, self.memory_mib, self.progress_s) < 1:
+            raise RegistryError("serving with no replica, core, memory or time; give whole numbers of 1 or more")
+        if self.cpu_limit_millicores < self.cpu_millicores:
+            found = f"cpu_limit_millicores is {self.cpu_limit_millicores}, below the {self.cpu_millicores} asked for"
+            raise RegistryError(f"{found}; raise it")
+        if not self.service_account:
+            raise RegistryError("serving without service_account; name the one that may apply Deployments and Services")
+
+
+_ROOT = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?/?", re.IGNORECASE)
+_SERVING = Serving()
+
+
 def _by_priority() -> dict[str, str]:
     return {priority: f"sinet-{priority}" for priority in PRIORITIES}
 
@@ -128,6 +192,7 @@ class Cluster:
         egress_ports: TCP ports that pods may reach anywhere: object stores, APIs of the clusters, the database.
         capacity_label: the label that says whether a node is reserved or spot.
         spot_taint: the key of the taint of spot nodes.
+        serving: how models are served in it.
     """
 
     kubeconfig_context: str
@@ -160,6 +225,7 @@ class Cluster:
     egress_ports: tuple[int, ...] = (443, 5432, 6443)
     capacity_label: str = "sinet.ai/capacity"
     spot_taint: str = "sinet.ai/spot"
+    serving: Serving = _SERVING
 
     def __post_init__(self) -> None:
         if not self.kubeconfig_context or not self.namespace:

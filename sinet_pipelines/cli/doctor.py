@@ -117,7 +117,7 @@ def _home(home: Path | None) -> Finding:
 
 
 def _endpoint(home: Path | None) -> Finding:
-    from sinet_pipelines.deployment.process import endpoints
+    from sinet_pipelines.deployment.endpoints import endpoints
 
     try:
         found = endpoints(current_home(home))

@@ -160,7 +160,7 @@ def dead_endpoints(home: Path) -> "list[dg.AssetKey]":
     """The champion's endpoint, if its server does not answer: it was never started, or its process is gone."""
     from dagster import AssetKey
 
-    from sinet_pipelines.deployment.process import endpoints
+    from sinet_pipelines.deployment.endpoints import endpoints
 
     champions = [one for one in endpoints(home) if one["name"] == one["model"]]
     return [] if any(one["ready"] for one in champions) else [AssetKey(["predictive_maintenance", "endpoint"])]

@@ -165,16 +165,21 @@ def _ask_url(url: str, inputs: Mapping[str, Any]) -> "Answer":
 
 def _ask_champion(home: Path, inputs: Mapping[str, Any]) -> "Answer":
     from sinet_pipelines.deployment.client import ask_at
+    from sinet_pipelines.deployment.cluster.asking import ask_recorded
+    from sinet_pipelines.deployment.cluster.record import recorded
     from sinet_pipelines.deployment.endpoint import endpoint_folders, read_current, side_name
 
+    in_clusters = recorded(home)
     found = {folder: read_current(folder) for folder in endpoint_folders(home)}
-    champions = [folder for folder, e in found.items() if e is not None and e.name != side_name(e.model, e.version)]
+    processes = {folder for folder, e in found.items() if e is not None and e.name != side_name(e.model, e.version)}
+    champions = sorted(processes | set(in_clusters))
     if not champions:
         raise ServingError(f"no model server was started in {home}; start one with `sinet run` or `sinet serve`")
     if len(champions) > 1:
         names = ", ".join(folder.name for folder in champions)
         raise UsageError(f"{len(champions)} endpoints are there ({names}; allowed: one); name one by its --url")
-    return ask_at(champions[0], inputs)
+    (champion,) = champions
+    return ask_recorded(in_clusters[champion], inputs) if champion in in_clusters else ask_at(champion, inputs)
 
 
 def _number(value: float) -> float | None:

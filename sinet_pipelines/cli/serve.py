@@ -37,6 +37,7 @@ def command(
 
     The champion at its endpoint, another version beside it.
     """
+    from sinet_pipelines.deployment.cluster.record import read_record
     from sinet_pipelines.deployment.endpoint import endpoint_folder, models_folder, side_name
     from sinet_pipelines.deployment.process import describe, ensure_server
     from sinet_pipelines.deployment.repository import aliases, find_version
@@ -45,7 +46,8 @@ def command(
     place = current_home(home)
     repository = models_folder(place)
     wanted = find_version(repository, model, version=version, alias=alias)
-    is_champion = aliases(repository, model).get("champion") == wanted.version
+    is_of_cluster = read_record(endpoint_folder(place, region=WEST.name, name=model)) is not None  # it has the name
+    is_champion = aliases(repository, model).get("champion") == wanted.version and not is_of_cluster
     name = model if is_champion else side_name(model, wanted.version)
     endpoint = ensure_server(
         endpoint_folder(place, region=WEST.name, name=name),

@@ -51,11 +51,18 @@ def show_status(*, home: Path | None, project: Path | None, as_json: bool) -> No
     for model in facts["models"]:
         console.print(_model_line(model))
     for endpoint in facts["endpoints"]:
-        ready = "ready" if endpoint["ready"] else "not answering"
-        console.print(f"endpoint {endpoint['name']} in {endpoint['region']} at {endpoint['url']}: {ready}")
+        console.print(endpoint_line(endpoint), highlight=False, markup=False)
     print_following(console, Path(facts["home"]))
     if not facts["endpoints"]:
         console.print("endpoint: no server runs; `sinet run` starts the champion's")
+
+
+def endpoint_line(endpoint: dict[str, Any]) -> str:
+    """How an endpoint stands; of one that a cluster serves also the version, and what is not as it was applied."""
+    ready = "ready" if endpoint["ready"] else "not answering" if endpoint.get("known", True) else "not known"
+    served = f", version {endpoint['version']}, {endpoint['target']} of its cluster" if "target" in endpoint else ""
+    line = f"endpoint {endpoint['name']} in {endpoint['region']} at {endpoint['url']}: {ready}{served}"
+    return f"{line}; {endpoint['reason']}" if endpoint.get("reason") else line
 
 
 def print_following(console: Console, home: Path) -> None:
@@ -74,7 +81,7 @@ def read_status(home: Path, project: Path) -> dict[str, Any]:
 
     enter(project, home)
     from resources.state import states
-    from sinet_pipelines.deployment.process import endpoints
+    from sinet_pipelines.deployment.endpoints import endpoints
     from sinet_pipelines.ingestion.fleet import read_fleet
     from sinet_pipelines.ingestion.inspection import remembered
     from sinet_pipelines.monitoring.row_account import total

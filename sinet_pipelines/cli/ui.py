@@ -83,18 +83,37 @@ def stop_all(*, home: Path | None, as_json: bool, pages_only: bool = False) -> N
     pages = _end_recorded(folder)
     servers = 0 if pages_only else sum(stop_servers(endpoint) for endpoint in endpoint_folders(folder))
     if as_json:
-        json.dump({"home": str(folder), "pages": pages, "servers": servers}, sys.stdout)
+        facts: dict[str, Any] = {"home": str(folder), "pages": pages, "servers": servers}
+        if left := _left_in_clusters(folder):
+            facts["left_in_clusters"] = left
+        json.dump(facts, sys.stdout)
         sys.stdout.write("\n")
     elif pages_only:
         print(for_terminal(f"ended {counted(pages, 'page server')} of {folder}; its model servers go on"))
     else:
         print(for_terminal(f"ended {counted(pages, 'page server')} and {counted(servers, 'model server')} of {folder}"))
+        for sentence in _left_in_clusters(folder):
+            print(for_terminal(sentence))
         for other in _other_homes_at_work(folder):
             print(
                 for_terminal(
                     f"a model server of another home still runs; `sinet stop --home {shlex.quote(str(other))}` ends it"
                 )
             )
+
+
+def _left_in_clusters(home: Path) -> list[str]:
+    """The endpoints that clusters serve, which outlive this machine, with the command that deletes each."""
+    from sinet_pipelines.deployment.cluster.record import recorded
+    from sinet_pipelines.regions import get_region
+
+    said = []
+    for record in recorded(home).values():
+        context = get_region(record.region).cluster.kubeconfig_context
+        kinds = "deployment,service,poddisruptionbudget" if record.kind == "Deployment" else "inferenceservice"
+        delete = f"kubectl --context {context} -n {record.namespace} delete {kinds} {record.object} --ignore-not-found"
+        said.append(f"the endpoint {record.name} goes on in {record.region}'s cluster; `{delete}` deletes it")
+    return said
 
 
 def _other_homes_at_work(home: Path) -> list[Path]:

@@ -2,10 +2,16 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from sinet_pipelines.deployment.cluster.record import ClusterEndpoint, recorded
 from sinet_pipelines.deployment.endpoint import current, endpoint_folders
+from sinet_pipelines.deployment.environment import own_region
 from sinet_pipelines.registry.alias import named_by
 from sinet_pipelines.registry.location import relocate
+
+if TYPE_CHECKING:
+    from sinet_pipelines.deployment.cluster.standing import Standing
 
 
 @dataclass(frozen=True)
@@ -32,20 +38,45 @@ def follow(home: Path) -> list[Following]:
         StorageError: MLflow's database cannot be read.
     """
     relocate(home)
+    return [*_processes(home), *_in_clusters(home)]
+
+
+def _processes(home: Path) -> list[Following]:
     found = []
     for folder in endpoint_folders(home):
         served = current(folder)
         if served is None or served.name != served.model:
             continue
-        named = named_by(home, served.model)
-        content = f"{served.model}-{served.token}-{named.version}-{named.sha256}"
-        agrees = str(named.version) == served.version and served.sha256.startswith(named.sha256)
-        if named.reason:
-            reason = f"{served.model}: version {served.version} is served on, although {named.reason}"
-            found.append(Following(content, is_behind=False, reason="" if agrees and named.sha256 else reason))
-        elif agrees:
-            found.append(Following(content, is_behind=False, reason=""))
-        else:
-            moved = f"the alias champion names version {named.version}, served is version {served.version}"
-            found.append(Following(content, is_behind=True, reason=f"{served.model}: {moved}"))
+        found.append(_held(home, served.model, served.version, served.sha256, served.token))
     return found
+
+
+def _in_clusters(home: Path) -> list[Following]:
+    """Those of clusters that answer; a rollout that failed leaves the former version, which is behind."""
+    found = []
+    for record in recorded(home).values():
+        standing = _standing(record)
+        if standing.is_ready:
+            word = f"{record.object}-{record.generation}-{standing.version}"
+            found.append(_held(home, record.model, standing.version, standing.sha256, word))
+    return found
+
+
+def _standing(record: ClusterEndpoint) -> "Standing":
+    from sinet_pipelines.deployment.cluster.standing import standing_of
+
+    return standing_of(record, own_region=own_region())
+
+
+def _held(home: Path, model: str, version: str, sha256: str, word: str) -> Following:
+    """What is served held against the alias; `word` is another with each change of what is served."""
+    named = named_by(home, model)
+    content = f"{model}-{word}-{named.version}-{named.sha256}"
+    agrees = str(named.version) == version and (sha256.startswith(named.sha256) or not sha256)
+    if named.reason:
+        reason = f"{model}: version {version} is served on, although {named.reason}"
+        return Following(content, is_behind=False, reason="" if agrees and named.sha256 else reason)
+    if agrees:
+        return Following(content, is_behind=False, reason="")
+    moved = f"the alias champion names version {named.version}, served is version {version}"
+    return Following(content, is_behind=True, reason=f"{model}: {moved}")

@@ -36,6 +36,7 @@ class Needs:
         checkpoint_seconds: what it needs to save its state when it is told to end.
         storage: the tiers that it reads and writes.
         scratch_gib: of the node's own disk, where it reads that.
+        deploys: it applies objects to its region's cluster, so its pod has a token of an account that may.
     """
 
     cpu_millicores: int = 1000
@@ -55,6 +56,7 @@ class Needs:
     checkpoint_seconds: int = 30
     storage: tuple[str, ...] = (TierKind.PARALLEL_FILES.value,)
     scratch_gib: int = 0
+    deploys: bool = False
 
     def __post_init__(self) -> None:
         for name in _COUNTS:
@@ -62,7 +64,7 @@ class Needs:
         for name in _NUMBERS:
             value = getattr(self, name)
             self._must(type(value) in (int, float) and 0 <= value < float("inf"), name, "a number of 0 or more")
-        for name in ("is_preemptible", "is_cheap"):
+        for name in ("is_preemptible", "is_cheap", "deploys"):
             self._must(type(getattr(self, name)) is bool, name, "True or False")
         for name in ("team", "cost_centre"):
             self._must(bool(_LABEL.fullmatch(str(getattr(self, name)))), name, "at most 63 letters, digits, . _ or -")

@@ -1,0 +1,50 @@
+"""The other target: a KServe InferenceService, of which KServe's controller makes Deployment, Service and routes.
+
+The predictor is the very pod of `pods.py`. KServe's raw mode is asked for by its older word, which newer releases read
+as well: it rolls out as a Deployment does, and its pods may have init containers of their own.
+"""
+
+from typing import Any
+
+from sinet_pipelines.deployment.cluster.pods import pod_spec
+from sinet_pipelines.deployment.cluster.wanted import Wanted, annotations, host_names, labels, object_name
+from sinet_pipelines.regions import Region
+
+SERVER = "kserve-container"  # KServe looks for the container of this name
+
+
+def inference_service(region: Region, wanted: Wanted, *, attempt: int = 1) -> dict[str, Any]:
+    """The InferenceService of an endpoint.
+
+    Raises:
+        ServingError: the region has no storage that a pod can mount.
+    """
+    serving = region.cluster.serving
+    hosts = host_names(region, wanted.model, address=serving.address)
+    spec = pod_spec(region, wanted, hosts=hosts, server=SERVER)
+    (server,) = spec["containers"]
+    # KServe routes to the first port, and refuses a second one in some of its modes
+    spec["containers"] = [{**server, "ports": server["ports"][:1]}]
+    return {
+        "apiVersion": "serving.kserve.io/v1beta1",
+        "kind": "InferenceService",
+        "metadata": {
+            "name": object_name(wanted.model),
+            "namespace": region.cluster.namespace,
+            "labels": labels(region, wanted),
+            "annotations": {**annotations(wanted), "serving.kserve.io/deploymentMode": "RawDeployment"},
+        },
+        "spec": {
+            "predictor": {
+                **spec,
+                "labels": labels(region, wanted),
+                "annotations": annotations(wanted, attempt=attempt),
+                "minReplicas": serving.replicas,
+                "maxReplicas": serving.replicas,
+                "deploymentStrategy": {
+                    "type": "RollingUpdate",
+                    "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1},
+                },
+            }
+        },
+    }

@@ -1,0 +1,189 @@
+"""The pods of an endpoint: an init container that stages the model, and a server that sees nothing else.
+
+They satisfy Pod Security "restricted". All are pure functions: equal arguments give equal bytes, so that an endpoint
+that is applied again is not rolled out again.
+"""
+
+from typing import Any
+
+from sinet_pipelines.deployment.cluster.wanted import Wanted, annotations, labels, selector
+from sinet_pipelines.deployment.endpoint import ServerOptions
+from sinet_pipelines.deployment.environment import SERVER_VARIABLES
+from sinet_pipelines.deployment.stage import StageOptions
+from sinet_pipelines.errors import ServingError
+from sinet_pipelines.hardware import get_hardware
+from sinet_pipelines.regions import Region
+from sinet_pipelines.sites import StorageTier, TierKind
+
+SERVED = "served"  # the volume with the staged model repository, and where it is mounted
+FOLDER = f"/{SERVED}"
+SERVER, STAGE = "server", "stage"
+STAGE_MEMORY_MIB = 1024  # ONNX Runtime checks the graph; it ends before the server begins, so nothing is added
+LEAVE_S = 5  # before a server is told to end: until no Service and no proxy sends new connections to it
+GRACE_S = 30  # `LEAVE_S`, the 3 s in which open connections are ended and the 10 s for requests under way, and more
+START_S = 120  # a graph loads in half a second; a full node is slow
+_PROBED = {"timeoutSeconds": 5, "periodSeconds": 2}
+
+
+def pod_template(region: Region, wanted: Wanted, *, hosts: str, attempt: int = 1) -> dict[str, Any]:
+    """The template of an endpoint's pods.
+
+    Args:
+        region: where it serves.
+        wanted: what it serves.
+        hosts: names under which the server may be asked, separated by commas.
+        attempt: at this version.
+
+    Raises:
+        ServingError: the region has no storage that a pod can mount.
+    """
+    return {
+        "metadata": {"labels": labels(region, wanted), "annotations": annotations(wanted, attempt=attempt)},
+        "spec": pod_spec(region, wanted, hosts=hosts),
+    }
+
+
+def pod_spec(region: Region, wanted: Wanted, *, hosts: str, server: str = SERVER) -> dict[str, Any]:
+    """What stands in a pod of an endpoint; `server` is the name of the server's container."""
+    cluster, cpu = region.cluster, get_hardware("cpu")
+    tier = _files(region)
+    spec: dict[str, Any] = {
+        "serviceAccountName": cluster.service_account,
+        "automountServiceAccountToken": False,  # a server asks nothing of the cluster's API
+        "enableServiceLinks": False,
+        "priorityClassName": cluster.priority_classes["high"],  # a batch step waits, a request does not
+        "terminationGracePeriodSeconds": GRACE_S,
+        "nodeSelector": {**cluster.node_labels, **cpu.node_labels},
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": cluster.run_as_user,  # as steps run, whose files it reads
+            "runAsGroup": cluster.run_as_user,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "initContainers": [_stage(region, wanted, tier)],
+        "containers": [_server(region, wanted, hosts=hosts, name=server)],
+        "volumes": [
+            {"name": SERVED, "emptyDir": {"sizeLimit": "2Gi"}},
+            {"name": tier.kind.value, "persistentVolumeClaim": {"claimName": tier.where}},
+        ],
+    }
+    if cluster.image_pull_secrets:
+        spec["imagePullSecrets"] = [{"name": name} for name in cluster.image_pull_secrets]
+    if cluster.serving.replicas > 1:
+        spec["topologySpreadConstraints"] = [_spread(wanted)]
+    return spec
+
+
+def _files(region: Region) -> StorageTier:
+    tier = region.tier(TierKind.PARALLEL_FILES)
+    if tier is None:
+        has = ", ".join(one.kind for one in region.storage) or "none"
+        raise ServingError(
+            f"{region.name} has no storage that an endpoint's pod can stage its model from (needed: "
+            f"{TierKind.PARALLEL_FILES}, there is: {has}); add one to its row, or serve as target: process"
+        )
+    return tier
+
+
+def _stage(region: Region, wanted: Wanted, tier: StorageTier) -> dict[str, Any]:
+    options = StageOptions(
+        home=wanted.home,
+        region=region.name,
+        model=wanted.model,
+        version=wanted.version,
+        sha256=wanted.sha256,
+        sample=wanted.sample,
+        to=FOLDER,
+    )
+    return {
+        **_container(region, STAGE, "sinet_pipelines.deployment.stage", options.arguments()),
+        "env": [*_variables(), {"name": "TMPDIR", "value": FOLDER}],
+        "resources": _resources("100m", "1", STAGE_MEMORY_MIB),
+        "volumeMounts": [
+            {"name": SERVED, "mountPath": FOLDER},
+            {"name": tier.kind.value, "mountPath": tier.mount_path, "readOnly": True},
+        ],
+    }
+
+
+def _server(region: Region, wanted: Wanted, *, hosts: str, name: str) -> dict[str, Any]:
+    serving = region.cluster.serving
+    options = ServerOptions(
+        repository=FOLDER,
+        model=wanted.model,
+        version=wanted.version,
+        sha256=wanted.sha256,
+        host="0.0.0.0",  # noqa: S104 - of a pod, whose address is its own
+        port=serving.http_port,
+        grpc_port=serving.grpc_port,
+        name=wanted.model,
+        region=region.name,
+        hosts=hosts,
+    )
+    ready = f"/v2/models/{wanted.model}/versions/{wanted.version}/ready"
+    return {
+        **_container(region, name, "sinet_pipelines.deployment.server", options.arguments()),
+        "env": _variables(),
+        "resources": _resources(
+            _cores(serving.cpu_millicores), _cores(serving.cpu_limit_millicores), serving.memory_mib
+        ),
+        "ports": [
+            {"name": "http", "containerPort": serving.http_port, "protocol": "TCP"},
+            {"name": "grpc", "containerPort": serving.grpc_port, "protocol": "TCP"},
+        ],
+        "volumeMounts": [{"name": SERVED, "mountPath": FOLDER, "readOnly": True}],
+        "startupProbe": {**_asks(ready), **_PROBED, "failureThreshold": START_S // _PROBED["periodSeconds"]},
+        "readinessProbe": {**_asks(ready), **_PROBED, "failureThreshold": 3},
+        "livenessProbe": {**_asks("/v2/health/live"), "timeoutSeconds": 5, "periodSeconds": 10, "failureThreshold": 3},
+        "lifecycle": {"preStop": {"sleep": {"seconds": LEAVE_S}}},
+    }
+
+
+def _container(region: Region, name: str, module: str, arguments: list[str]) -> dict[str, Any]:
+    cluster = region.cluster
+    return {
+        "name": name,
+        "image": cluster.image,
+        "imagePullPolicy": cluster.image_pull_policy,
+        "command": ["python", "-P", "-m", module],
+        "args": arguments,
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "terminationMessagePolicy": "FallbackToLogsOnError",  # the pod's status then says why, without its log
+    }
+
+
+def _variables() -> list[dict[str, str]]:
+    more = {"HOME": FOLDER, "PYTHONDONTWRITEBYTECODE": "1"}  # nothing else can be written
+    return [{"name": name, "value": value} for name, value in sorted({**SERVER_VARIABLES, **more}.items())]
+
+
+def _asks(path: str) -> dict[str, Any]:
+    """A request of the kubelet, which asks by the pod's address: under a name that every server has."""
+    return {"httpGet": {"path": path, "port": "http", "httpHeaders": [{"name": "Host", "value": "localhost"}]}}
+
+
+def _resources(cpu: str, cpu_limit: str, memory_mib: int) -> dict[str, Any]:
+    memory = f"{memory_mib}Mi"
+    return {"requests": {"cpu": cpu, "memory": memory}, "limits": {"cpu": cpu_limit, "memory": memory}}
+
+
+def _cores(millicores: int) -> str:
+    """As the API server writes it: another spelling of the same amount would look like an edit.
+
+    >>> _cores(250), _cores(2000)
+    ('250m', '2')
+    """
+    return str(millicores // 1000) if millicores % 1000 == 0 else f"{millicores}m"
+
+
+def _spread(wanted: Wanted) -> dict[str, Any]:
+    return {
+        "maxSkew": 1,
+        "topologyKey": "kubernetes.io/hostname",
+        "whenUnsatisfiable": "ScheduleAnyway",
+        "labelSelector": {"matchLabels": selector(wanted.model)},
+    }

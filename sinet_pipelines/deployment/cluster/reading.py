@@ -1,0 +1,129 @@
+"""What the API's objects say of an endpoint: how far a rollout is, which versions answer, and why a pod does not."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sinet_pipelines.deployment.cluster.api import MANAGER
+from sinet_pipelines.deployment.cluster.wanted import VERSION
+
+Seen = Mapping[str, Any]
+
+STARTING = frozenset({"ContainerCreating", "PodInitializing"})  # what a container waits for when all goes well
+CONTROLLERS = frozenset({MANAGER, "kube-controller-manager", "manager"})  # `manager` is KServe's
+HOPELESS = frozenset({"InvalidImageName", "ErrImageNeverPull"})  # waiting changes nothing
+RESTARTS = 3  # of one container: it failed thrice at the same start
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a rollout is.
+
+    Attributes:
+        is_done: every pod is of the applied template, and available; no older one is left.
+        failure: why it will not be; empty where it may.
+        words: how it stands, in a few words.
+    """
+
+    is_done: bool
+    failure: str
+    words: str
+
+
+def deployment_progress(seen: Seen) -> Progress:
+    """How far a Deployment's rollout is."""
+    status, wanted = seen.get("status", {}), int(seen["spec"].get("replicas", 1))
+    if status.get("observedGeneration", 0) < seen["metadata"]["generation"]:
+        return Progress(False, "", "the controller has not seen it yet")
+    conditions = {one["type"]: one for one in status.get("conditions", [])}
+    progressing, refused = conditions.get("Progressing", {}), conditions.get("ReplicaFailure", {})
+    updated, replicas = status.get("updatedReplicas", 0), status.get("replicas", 0)
+    available = status.get("availableReplicas", 0)
+    words = f"{updated} of {wanted} pods are of this version, {available} are available, {replicas - updated} are older"
+    if updated == wanted == replicas and available >= wanted:
+        return Progress(True, "", words)
+    if progressing.get("status") == "False":
+        return Progress(False, f"{progressing.get('reason')}: {progressing.get('message')}", words)
+    if refused.get("status") == "True":
+        words = f"{refused.get('reason')}: {refused.get('message')}"
+    return Progress(False, "", words)
+
+
+def kserve_progress(seen: Seen) -> Progress:
+    """How far an InferenceService is: its condition Ready, of the generation that was applied."""
+    status = seen.get("status", {})
+    if status.get("observedGeneration", 0) < seen["metadata"]["generation"]:
+        return Progress(False, "", "KServe's controller has not seen it yet")
+    conditions = {one["type"]: one for one in status.get("conditions", [])}
+    ready = conditions.get("Ready", {})
+    words = ready.get("message") or ready.get("reason") or "not Ready"
+    return Progress(ready.get("status") == "True", "", words)
+
+
+def is_pod_ready(pod: Seen) -> bool:
+    """Whether a Service sends requests to the pod."""
+    conditions = {one["type"]: one["status"] for one in pod.get("status", {}).get("conditions", [])}
+    return conditions.get("Ready") == "True" and "deletionTimestamp" not in pod["metadata"]
+
+
+def ready_versions(pods: Iterable[Seen]) -> tuple[str, ...]:
+    """Versions that answer, in the order of their numbers."""
+    found = {pod["metadata"].get("labels", {}).get(VERSION, "") for pod in pods if is_pod_ready(pod)}
+    return tuple(sorted(found - {""}, key=lambda version: (len(version), version)))
+
+
+def trouble_of(pod: Seen) -> str:
+    """Why a pod does not answer, in the cluster's words; empty where it does, or is on its way."""
+    status = pod.get("status", {})
+    for condition in status.get("conditions", []):
+        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            return f"{condition.get('reason')}: {condition.get('message')}"
+    for container in _containers(status):
+        ended = _last_end(container)
+        waiting = container.get("state", {}).get("waiting", {})
+        reason = waiting.get("reason", "")
+        if reason and reason not in STARTING:
+            words = ended or waiting.get("message", "")
+            return f"{container['name']} is in {reason}" + (f" ({words})" if words else "")
+        if ended and not container.get("ready"):
+            return f"{container['name']} ended ({ended})"
+    return f"{status['reason']}: {status.get('message', '')}" if status.get("reason") else ""
+
+
+def is_hopeless(pod: Seen) -> bool:
+    """Whether a pod that does not answer will not do so by waiting: it failed thrice alike, or has no such image."""
+    containers = _containers(pod.get("status", {}))
+    reasons = {one.get("state", {}).get("waiting", {}).get("reason", "") for one in containers}
+    return bool(reasons & HOPELESS) or any(
+        one.get("restartCount", 0) >= RESTARTS and not one.get("ready") for one in containers
+    )
+
+
+def edited_by(seen: Seen) -> tuple[str, ...]:
+    """Who, beside us and the controllers, owns something of an object's spec: somebody changed it by hand."""
+    return tuple(
+        sorted(
+            {
+                str(entry["manager"])
+                for entry in seen["metadata"].get("managedFields", [])
+                if entry["manager"] not in CONTROLLERS
+                and entry.get("subresource", "") != "status"
+                and "f:spec" in entry.get("fieldsV1", {})
+            }
+        )
+    )
+
+
+def _containers(status: Seen) -> list[Seen]:
+    return [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
+
+
+def _last_end(container: Seen) -> str:
+    """How a container last failed: its code and its last line."""
+    ends = [container.get(when, {}).get("terminated", {}) for when in ("state", "lastState")]
+    ended = next((end for end in ends if end.get("exitCode")), None)
+    if ended is None:
+        return ""
+    lines = [line.strip() for line in str(ended.get("message", "")).splitlines() if line.strip()]
+    why = lines[-1] if lines else ended.get("reason", "")
+    return f"code {ended['exitCode']}: {why}"[:500]

@@ -1,0 +1,247 @@
+"""Applies an endpoint to its region's cluster and watches until it answers; idempotent, and never without a server.
+
+The servers that answer now go on until the new ones are ready, so a rollout that fails leaves the former version
+serving. To go back is to apply the former version: its ReplicaSet is still there, and its pods begin at once.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from sinet_pipelines.deployment.cluster import kserve, objects, reading
+from sinet_pipelines.deployment.cluster.api import ClusterApi
+from sinet_pipelines.deployment.cluster.record import ClusterEndpoint, write_record
+from sinet_pipelines.deployment.cluster.wanted import (
+    ATTEMPT,
+    VERSION,
+    Wanted,
+    host_names,
+    object_name,
+    selector,
+    service_host,
+)
+from sinet_pipelines.deployment.endpoint import LOCK_FILE
+from sinet_pipelines.errors import ClusterError, ServingError
+from sinet_pipelines.sites import ServingTarget
+from sinet_pipelines.storage.locks import held
+
+ProgressOf = Callable[[Mapping[str, Any]], reading.Progress]
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long is waited for what, in seconds.
+
+    Attributes:
+        poll_s: between two looks.
+        settle_s: for a pod in trouble to come out of it by itself: an image that a registry gives a minute later.
+        address_s: for a load balancer to get its address.
+        unreachable_s: for an API that does not answer while a rollout is under way.
+        slack_s: after the deadline that the cluster itself keeps.
+    """
+
+    poll_s: float = 1.0
+    settle_s: float = 120.0
+    address_s: float = 300.0
+    unreachable_s: float = 120.0
+    slack_s: float = 60.0
+
+
+PATIENCE = Patience()
+
+
+def ensure_endpoint(folder: Path, api: ClusterApi, wanted: Wanted, *, patience: Patience = PATIENCE) -> ClusterEndpoint:
+    """The endpoint as its cluster serves it, once every server of the wanted version is ready.
+
+    Args:
+        folder: the endpoint's folder in the home, made if need be; whoever applies holds its lock.
+        api: of the region's cluster.
+        wanted: what to serve.
+        patience: how long is waited.
+
+    Raises:
+        ServingError: the rollout fails; the message says why, and which version is served on.
+        ClusterError: the API refuses what it is asked, or does not answer.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    serving = api.region.cluster.serving
+    with held(folder / LOCK_FILE, wait_s=serving.progress_s + patience.slack_s):
+        if serving.target is ServingTarget.KSERVE:
+            attempt = _attempt(api, wanted, "InferenceService", reading.kserve_progress)
+            applied = _apply(api, kserve.inference_service(api.region, wanted, attempt=attempt))
+            seen = _await(api, wanted, applied, reading.kserve_progress, patience)
+            root = serving.address or _kserve_root(api, wanted, seen)
+        else:
+            root, applied = _apply_deployment(api, wanted, patience)
+            seen = _await(api, wanted, applied, reading.deployment_progress, patience)
+        endpoint = _described(api, wanted, root.rstrip("/"), generation=seen["metadata"]["generation"])
+        write_record(folder, endpoint)
+    return endpoint
+
+
+def _apply_deployment(api: ClusterApi, wanted: Wanted, patience: Patience) -> tuple[str, dict[str, Any]]:
+    """The root of the Service and the Deployment, both applied; the Service first: a server must know its name."""
+    region = api.region
+    _apply(api, objects.service(region, wanted))
+    root = _service_root(api, wanted, patience)
+    if region.cluster.serving.replicas > 1:
+        _apply(api, objects.disruption_budget(region, wanted))
+    hosts = host_names(region, wanted.model, address=root)
+    attempt = _attempt(api, wanted, "Deployment", reading.deployment_progress)
+    return root, _apply(api, objects.deployment(region, wanted, hosts=hosts, attempt=attempt))
+
+
+def _attempt(api: ClusterApi, wanted: Wanted, kind: str, progress_of: ProgressOf) -> int:
+    """Which attempt at this version it is: that of the cluster, or the next, where that one has failed.
+
+    What a failed rollout waited for may have been mended since; its pods would begin again only minutes later.
+    """
+    live = api.get(kind, object_name(wanted.model))
+    if live is None or live["metadata"].get("labels", {}).get(VERSION) != wanted.version:
+        return 1
+    spec = live["spec"]
+    told = spec["predictor"] if kind == "InferenceService" else spec["template"]["metadata"]
+    attempt = str(told.get("annotations", {}).get(ATTEMPT, "1"))
+    number = int(attempt) if attempt.isdigit() else 1
+    progress = progress_of(live)
+    if progress.is_done:
+        return number
+    pods = api.pods({**selector(wanted.model), VERSION: wanted.version})
+    has_failed = bool(progress.failure) or any(reading.trouble_of(pod) for pod in pods)
+    return number + 1 if has_failed else number
+
+
+def _apply(api: ClusterApi, said: Mapping[str, Any]) -> dict[str, Any]:
+    """The applied object.
+
+    Raises:
+        ClusterError: with the cure, where it is one that a person has to see to.
+    """
+    try:
+        return api.apply(said)
+    except ClusterError as error:
+        cluster, kind, name = api.region.cluster, said["kind"], said["metadata"]["name"]
+        at = f"kubectl --context {cluster.kubeconfig_context}"
+        look = f"{at} -n {cluster.namespace} get {kind.lower()} {name} -o yaml"
+        cures = {
+            403: f"give service account {cluster.serving.service_account} in {cluster.namespace} its Role "
+            "(`sinet render --deploy`)",
+            404: f"see that the namespace is there (`{at} create namespace {cluster.namespace}`)"
+            + (" and that KServe is installed" if kind == "InferenceService" else ""),
+            422: f"see what differs (`{look}`), or delete the object: the next run applies it anew",
+        }
+        cure = cures.get(error.status, "materialise the endpoint again once it answers")
+        raise ClusterError(
+            f"{kind} {name} of {api.region.name} could not be applied: {error}; {cure}",
+            status=error.status,
+            is_final=error.is_final,
+        ) from error
+
+
+def _service_root(api: ClusterApi, wanted: Wanted, patience: Patience) -> str:
+    """The root that all regions ask: of the row, of the load balancer, or the Service's own name."""
+    serving, name = api.region.cluster.serving, object_name(wanted.model)
+    if serving.address:
+        return serving.address
+    if serving.service_type != "LoadBalancer":
+        return f"http://{service_host(api.region, wanted.model)}:{serving.http_port}"
+    give_up_at = time.monotonic() + patience.address_s
+    while True:
+        seen = api.get("Service", name) or {}
+        for ingress in seen.get("status", {}).get("loadBalancer", {}).get("ingress", []):
+            host = ingress.get("hostname") or ingress["ip"]
+            return f"http://{f'[{host}]' if ':' in host else host}:{serving.http_port}"
+        if time.monotonic() > give_up_at:
+            why = api.warning("Service", name) or "no event says why"
+            raise ServingError(
+                f"Service {name} of {api.region.name} got no address of a load balancer within "
+                f"{patience.address_s:.0f} s ({why}); see to the load balancer, or give serving.address in the row"
+            )
+        time.sleep(patience.poll_s)
+
+
+def _kserve_root(api: ClusterApi, wanted: Wanted, seen: Mapping[str, Any]) -> str:
+    status = seen["status"]
+    root = status.get("url") or status.get("address", {}).get("url")
+    return root or f"http://{service_host(api.region, wanted.model)}"
+
+
+def _await(
+    api: ClusterApi,
+    wanted: Wanted,
+    applied: Mapping[str, Any],
+    progress_of: ProgressOf,
+    patience: Patience,
+) -> dict[str, Any]:
+    """The object once its rollout is done."""
+    kind, name = applied["kind"], applied["metadata"]["name"]
+    deadline = time.monotonic() + api.region.cluster.serving.progress_s + patience.slack_s
+    silent_since: float | None = None
+    troubled_since: float | None = None
+    while True:
+        now = time.monotonic()
+        try:
+            seen = api.get(kind, name)
+            pods = api.pods({**selector(wanted.model), VERSION: wanted.version})
+        except ClusterError as error:
+            silent_since = now if silent_since is None else silent_since
+            if error.is_final or now - silent_since > patience.unreachable_s:
+                raise
+            time.sleep(patience.poll_s)
+            continue
+        silent_since = None
+        if seen is None:
+            raise ServingError(f"{kind} {name} of {api.region.name} was deleted while it was rolled out; run it again")
+        progress = progress_of(seen)
+        if progress.is_done:
+            return seen
+        trouble = next((pod for pod in pods if reading.trouble_of(pod)), None)
+        hopeless = any(reading.is_hopeless(pod) for pod in pods)
+        troubled_since = now if trouble and troubled_since is None else troubled_since if trouble else None
+        is_stuck = troubled_since is not None and now - troubled_since > patience.settle_s
+        if progress.failure or hopeless or is_stuck or now > deadline:
+            raise _failed(api, wanted, progress, trouble, kind=kind)
+        time.sleep(patience.poll_s)
+
+
+def _failed(
+    api: ClusterApi, wanted: Wanted, progress: reading.Progress, pod: Mapping[str, Any] | None, *, kind: str
+) -> ServingError:
+    """What a rollout failed with: the cluster's words, what is served on, and where to look."""
+    region, name = api.region, object_name(wanted.model)
+    words = [progress.failure or progress.words]
+    if pod is not None:
+        pod_name = pod["metadata"]["name"]
+        words.append(f"pod {pod_name}: {reading.trouble_of(pod)}")
+        words.append(api.warning("Pod", pod_name))
+    else:
+        words.append(api.warning(kind, name))
+    served = reading.ready_versions(api.pods(selector(wanted.model)))
+    still = f"version {', '.join(served)} is served on" if served else "no version is served"
+    at = f"kubectl --context {region.cluster.kubeconfig_context} -n {region.cluster.namespace}"
+    return ServingError(
+        f"{kind} {name} of {region.name} did not come up with version {wanted.version} "
+        f"({'; '.join(filter(None, words))}); {still}; mend that and materialise the endpoint again (look with "
+        f"`{at} describe pods -l app.kubernetes.io/instance={name}`)"
+    )
+
+
+def _described(api: ClusterApi, wanted: Wanted, root: str, *, generation: int) -> ClusterEndpoint:
+    region, target = api.region, api.region.cluster.serving.target
+    grpc = "" if target is ServingTarget.KSERVE else f"{urlsplit(root).hostname}:{region.cluster.serving.grpc_port}"
+    return ClusterEndpoint(
+        name=wanted.model,
+        region=region.name,
+        target=target.value,
+        namespace=region.cluster.namespace,
+        object=object_name(wanted.model),
+        url=root,
+        grpc=grpc,
+        model=wanted.model,
+        version=wanted.version,
+        sha256=wanted.sha256,
+        generation=generation,
+    )

@@ -1,0 +1,63 @@
+"""The sane row that every server of a version answers before it is ready, kept as a blob beside the graph's."""
+
+import base64
+import json
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sinet_pipelines.errors import StorageError
+from sinet_pipelines.storage.blobs import BlobStore
+
+_REF = "endpoint_samples/of_{sha256}"
+
+
+def keep_sample(blobs: BlobStore, sample: Mapping[str, NDArray], *, sha256: str) -> str:
+    """The name of the blob with the sample of a graph; the first sample of a graph stays its sample.
+
+    A new one would be another pod template, and so a rollout in which nothing changes for those who ask.
+
+    Args:
+        blobs: of the region that serves.
+        sample: input name -> (1, ...) array.
+        sha256: of the graph.
+    """
+    ref = _REF.format(sha256=sha256)
+    kept = blobs.resolve(ref)
+    if kept is not None and _is_sound(blobs, kept):
+        return kept
+    name = blobs.put(_encoded(sample))
+    blobs.point(ref, name)
+    return name
+
+
+def read_sample(content: bytes) -> dict[str, NDArray]:
+    """Input name -> (1, ...) array, as `keep_sample` wrote it.
+
+    Raises:
+        StorageError: the bytes are no sample.
+    """
+    try:
+        return {
+            name: np.frombuffer(base64.b64decode(one["data"]), dtype=np.dtype(one["dtype"])).reshape(one["shape"])
+            for name, one in json.loads(content).items()
+        }
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StorageError(f"the blob is no sample of an endpoint ({error}); materialise the endpoint again") from error
+
+
+def _encoded(sample: Mapping[str, NDArray]) -> bytes:
+    said = {
+        name: {"dtype": values.dtype.str, "shape": values.shape, "data": base64.b64encode(values.tobytes()).decode()}
+        for name, values in sample.items()
+    }
+    return json.dumps(said, sort_keys=True).encode()
+
+
+def _is_sound(blobs: BlobStore, name: str) -> bool:
+    try:
+        read_sample(blobs.get(name))
+    except StorageError:
+        return False
+    return True

@@ -1,0 +1,118 @@
+"""The endpoint where steps run in clusters: its cluster serves, and all regions ask the address that was recorded."""
+
+import dagster as dg
+import pytest
+
+from resources.keys import global_key
+from resources.serving import ServingResource
+from resources.settings import settings
+from sinet_pipelines.deployment.cluster.record import read_record
+from sinet_pipelines.deployment.process import stop_servers
+from sinet_pipelines.errors import ServingError
+from sinet_pipelines.features.sample import mean_engine
+from sinet_pipelines.sites import ServingTarget
+from tests.resources.test_serving import REGIMES, answer_of, version_of
+from tests.sinet_pipelines.deployment.cluster import conftest
+from tests.sinet_pipelines.deployment.conftest import ensure_rul
+from tests.sinet_pipelines.deployment.served import publish_rul, rul_graph
+
+answers, region = conftest.answers, conftest.region
+GRAPH = rul_graph(50.0).SerializeToString()
+
+
+@pytest.fixture
+def on_clusters(tmp_path, monkeypatch):
+    """Makes this process one of a deployment that has clusters; `on_clusters("EAST")` as a pod of a region."""
+
+    def set_up(name=""):
+        monkeypatch.setenv("SINET_EXECUTOR", "regions")
+        monkeypatch.setenv("SINET_HOME", str(tmp_path))
+        monkeypatch.setenv("SINET_REGION", name)
+        settings.cache_clear()
+
+    set_up()
+    yield set_up
+    settings.cache_clear()
+
+
+@pytest.fixture
+def address(tmp_path):
+    """Where a server of version 1 answers, as a Service would lead there."""
+    publish_rul(tmp_path / "elsewhere" / "models", "1", bias=50.0)
+    folder = tmp_path / "elsewhere" / "WEST" / "rul"
+    yield ensure_rul(folder, tmp_path / "elsewhere" / "models", "1").url
+    stop_servers(folder)
+
+
+def test_the_cluster_serves_and_a_sane_row_is_asked_through_the_address(
+    tmp_path, on_clusters, answers, region, address
+):
+    answers.on_get = answers.roll_out
+    west, serving = region(address=address), ServingResource(home=str(tmp_path))
+    served = serving.serve(version_of(GRAPH), GRAPH, region=west, regimes=REGIMES)
+    assert served.url == address
+    assert serving.whereabouts(served) == {"served_by": "Deployment sinet/endpoint-rul in WEST"}
+    assert read_record(tmp_path / "serving" / "WEST" / "rul") == served
+    said = serving.ask_sample("rul", region=west, regimes=REGIMES)
+    assert said.is_sane
+    assert said.rul_cycles == pytest.approx(answer_of(50.0, float(mean_engine(REGIMES).cycle_B[0])), abs=1e-3)
+    (stage,) = answers.objects[("deployments", "endpoint-rul")]["spec"]["template"]["spec"]["initContainers"]
+    assert f"--home={tmp_path}" in stage["args"]
+    again = serving.serve(version_of(GRAPH), GRAPH, region=west, regimes=REGIMES)
+    assert again == served
+
+
+def test_a_row_that_says_process_and_one_machine_serve_by_a_process(tmp_path, on_clusters, region, monkeypatch):
+    west, serving = region(target=ServingTarget.PROCESS), ServingResource(home=str(tmp_path))
+    served = serving.serve(version_of(GRAPH), GRAPH, region=west, regimes=REGIMES)
+    try:
+        assert serving.whereabouts(served) == {"pid": served.pid}
+        monkeypatch.setenv("SINET_EXECUTOR", "in_process")
+        settings.cache_clear()
+        assert serving.serve(version_of(GRAPH), GRAPH, region=region(), regimes=REGIMES) == served
+    finally:
+        stop_servers(tmp_path / "serving" / "WEST" / "rul")
+
+
+def test_a_region_with_a_home_of_its_own_asks_the_address_of_the_newest_materialisation(
+    tmp_path, on_clusters, region, address
+):
+    on_clusters("EAST")
+    west, home = region(), str(tmp_path / "home of EAST")
+
+    @dg.op
+    def step(context):
+        return ServingResource(home=home)._ask("rul", mean_engine(REGIMES), region=west).version
+
+    @dg.job
+    def job():
+        step()
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        with pytest.raises(ServingError, match="no endpoint of rul was made in WEST"):
+            job.execute_in_process(instance=instance)
+        entry = {"url": dg.MetadataValue.url(address)}
+        instance.report_runless_asset_event(dg.AssetMaterialization(global_key("endpoint"), metadata=entry))
+        assert job.execute_in_process(instance=instance).output_for_node("step") == "1"
+
+
+def test_an_address_that_nobody_answers_at_is_told_with_what_to_do(tmp_path, on_clusters, answers, region, monkeypatch):
+    monkeypatch.setattr("sinet_pipelines.deployment.cluster.asking.SWITCH_S", 0.0)
+    answers.on_get = answers.roll_out
+    west, serving = region(address=""), ServingResource(home=str(tmp_path))
+    serving.serve(version_of(GRAPH), GRAPH, region=west, regimes=REGIMES)
+    with pytest.raises(ServingError) as caught:
+        serving.ask_sample("rul", region=west, regimes=REGIMES)
+    said = str(caught.value)
+    assert "the endpoint of WEST does not answer at http://endpoint-rul.sinet.svc:8000" in said
+    assert "give serving.address in its row" in said
+    assert "kubectl --context west -n sinet port-forward service/endpoint-rul 8000" in said
+
+
+def test_another_version_behind_the_address_is_named(tmp_path, on_clusters, answers, region, address, monkeypatch):
+    monkeypatch.setattr("sinet_pipelines.deployment.cluster.asking.SWITCH_S", 0.0)
+    answers.on_get = answers.roll_out
+    west, serving = region(address=address), ServingResource(home=str(tmp_path))
+    serving.serve(version_of(GRAPH, 2), GRAPH, region=west, regimes=REGIMES)
+    with pytest.raises(ServingError, match="answers with version 1 of rul .applied: 2."):
+        serving.ask_sample("rul", region=west, regimes=REGIMES)

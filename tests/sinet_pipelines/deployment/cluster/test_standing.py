@@ -1,0 +1,99 @@
+"""How an endpoint stands after hands were at it: each thing that a person can do in a cluster has its words."""
+
+from dataclasses import replace
+
+import pytest
+
+from sinet_pipelines.deployment.cluster import standing
+from sinet_pipelines.deployment.cluster.api import connect
+from sinet_pipelines.deployment.cluster.rollout import ensure_endpoint
+from sinet_pipelines.deployment.cluster.standing import look, standing_of
+from sinet_pipelines.errors import ClusterError
+from sinet_pipelines.regions import WEST
+from tests.sinet_pipelines.deployment.cluster.answers import status, waiting_pod
+from tests.sinet_pipelines.deployment.cluster.conftest import wanted
+
+DEPLOYMENT, SERVICE = ("deployments", "endpoint-rul"), ("services", "endpoint-rul")
+
+
+@pytest.fixture
+def record(answers, api, tmp_path):
+    """Version 1, served."""
+    answers.on_get = answers.roll_out
+    made = ensure_endpoint(tmp_path, api, wanted())
+    answers.on_get = lambda: None
+    return made
+
+
+def test_one_that_is_as_it_was_applied_has_no_reason(api, record):
+    found = look(api, record)
+    assert (found.is_ready, found.is_known, found.version, found.reason) == (True, True, "1", "")
+    assert found.sha256 == "a" * 64
+
+
+def test_a_deleted_deployment_is_gone_and_not_ready(answers, api, record):
+    del answers.objects[DEPLOYMENT]
+    found = look(api, record)
+    assert not found.is_ready
+    assert found.reason == (
+        "Deployment endpoint-rul in namespace sinet of WEST is gone: it, or its namespace, was deleted"
+    )
+
+
+def test_one_that_was_scaled_to_0_is_named(answers, api, record):
+    answers.objects[DEPLOYMENT]["spec"]["replicas"] = 0
+    answers.pods = []
+    found = look(api, record)
+    assert (found.is_ready, found.reason) == (False, "Deployment endpoint-rul was scaled to 0")
+
+
+def test_a_deleted_service_leaves_nobody_who_can_ask(answers, api, record):
+    del answers.objects[SERVICE]
+    found = look(api, record)
+    assert (found.is_ready, found.reason) == (False, "Service endpoint-rul in namespace sinet of WEST is gone")
+
+
+def test_an_edit_by_hand_is_named_with_its_author_and_controllers_are_not(answers, api, record):
+    answers.objects[DEPLOYMENT]["metadata"]["managedFields"] = [
+        {"manager": "sinet", "operation": "Apply", "fieldsV1": {"f:spec": {}}},
+        {"manager": "kube-controller-manager", "operation": "Update", "fieldsV1": {"f:spec": {}}},
+        {"manager": "kubectl-edit", "operation": "Update", "fieldsV1": {"f:spec": {"f:template": {}}}},
+        {"manager": "labels", "operation": "Update", "fieldsV1": {"f:metadata": {}}},
+    ]
+    found = look(api, record)
+    assert (found.is_ready, found.reason) == (True, "Deployment endpoint-rul was edited by kubectl-edit")
+
+
+def test_a_failed_rollout_leaves_the_version_that_answers_and_says_why(answers, api, record):
+    body = answers.objects[DEPLOYMENT]
+    body["metadata"]["labels"]["sinet.ai/version"] = "2"
+    body["status"] = status(body, updated=1, replicas=2, available=1)
+    template = body["spec"]["template"]
+    answers.pods.append(waiting_pod(template, "new", reason="ImagePullBackOff", message="no such image"))
+    found = look(api, record)
+    assert (found.is_ready, found.version) == (True, "1")
+    assert "pod new: stage is in ImagePullBackOff (no such image)" in found.reason
+    assert "is of version 2, applied last was 1" in found.reason
+
+
+def test_where_the_cluster_may_not_be_asked_the_endpoint_itself_is(answers, api, record, shared, monkeypatch):
+    answers.refusals["deployments"] = 403
+    with pytest.raises(ClusterError, match="answers 403"):
+        look(api, record)
+    monkeypatch.setattr(standing, "connect", lambda *_, **__: api)
+    found = standing_of(replace(record, url=shared.url))
+    assert (found.is_ready, found.is_known, found.version) == (True, True, "1")
+    assert found.reason.startswith("not asked of it: WEST's API answers 403")
+
+
+def test_a_cluster_that_is_not_to_be_had_is_no_dead_endpoint(record, monkeypatch, tmp_path):
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    found = standing_of(record)
+    assert (found.is_ready, found.is_known, found.version) == (False, False, "1")
+    assert "has no usable context 'west'" in found.reason
+
+
+def test_a_kubeconfig_without_the_context_is_told_with_what_to_do(monkeypatch, tmp_path):
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    with pytest.raises(ClusterError, match=r"no usable context 'west' .* this is no pod of WEST .* add the context"):
+        connect(WEST, own_region="EAST")
