@@ -179,12 +179,8 @@ def _pod(region: Region, hardware: Hardware, needs: Needs, *, tiers: list[Storag
         "node_selector": {**cluster.node_labels, **hardware.node_labels},
         "priority_class_name": cluster.priority_classes[needs.priority],
         "termination_grace_period_seconds": needs.checkpoint_seconds + GRACE_S,
-<<<<<<< HEAD
         "security_context": pod_security(cluster.run_as_user),
-        "automount_service_account_token": False,  # a step asks nothing of the cluster's API
-=======
         "automount_service_account_token": needs.deploys,  # other steps ask nothing of the cluster's API
->>>>>>> 11c6707 (The endpoint as Deployment and Service, or InferenceService, of its region's cluster)
     }
     if needs.deploys:
         config["service_account_name"] = cluster.serving.service_account

@@ -14,10 +14,10 @@ from sinet_pipelines.deployment.server import parse_options
 from sinet_pipelines.errors import RegistryError, ServingError
 from sinet_pipelines.regions import REGIONS, WEST
 from sinet_pipelines.sites import Serving, ServingTarget
+from tests.pod_security import violations
 from tests.sinet_pipelines.deployment.cluster.conftest import wanted
 
 KUBERNETES = "1.36"
-VOLUMES = {"emptyDir", "persistentVolumeClaim"}  # of those that "restricted" allows
 OF_KSERVE = {"labels", "annotations", "minReplicas", "maxReplicas", "deploymentStrategy"}  # else PodSpec is inlined
 
 
@@ -36,18 +36,10 @@ def test_every_object_is_one_that_the_schema_accepts(region):
         kubernetes_validate.validate(said, KUBERNETES, strict=True)
 
 
-def test_a_pod_satisfies_pod_security_restricted():
+def test_a_pod_satisfies_pod_security_restricted_and_runs_as_steps_do():
     spec = pod_spec(WEST, wanted(), hosts="")
-    assert spec["securityContext"]["runAsNonRoot"] is True
-    assert spec["securityContext"]["runAsUser"] > 0
-    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-    assert not {"hostNetwork", "hostPID", "hostIPC"} & set(spec)
-    assert {kind for volume in spec["volumes"] for kind in volume if kind != "name"} <= VOLUMES
-    for container in (*spec["initContainers"], *spec["containers"]):
-        context = container["securityContext"]
-        assert context["allowPrivilegeEscalation"] is False
-        assert context["capabilities"] == {"drop": ["ALL"]}
-        assert not any("hostPort" in port for port in container.get("ports", []))
+    assert violations(spec) == []
+    assert spec["securityContext"]["runAsUser"] == WEST.cluster.run_as_user
 
 
 def test_the_server_sees_the_staged_model_alone_and_no_secret():

@@ -72,7 +72,7 @@ def test_a_deleted_deployment_is_dead_and_requested_again_with_its_reason(home, 
     assert "is gone: it, or its namespace, was deleted" in endpoint_line(found)
     assert dead_endpoints(home) == [KEY]
     with dg.DagsterInstance.ephemeral() as instance:
-        (request,) = endpoint_lives(dg.build_sensor_context(instance=instance))
+        request = endpoint_lives(dg.build_sensor_context(instance=instance))
     assert request.asset_selection == [KEY]
     assert "Deployment endpoint-rul in namespace sinet of WEST is gone" in request.tags["sinet/reason"]
 
@@ -81,7 +81,7 @@ def test_a_cluster_that_cannot_be_asked_requests_nothing(home, answers, monkeypa
     monkeypatch.setenv("KUBECONFIG", str(home / "none"))
     assert "not known" in endpoint_line(endpoints(home)[0])
     with dg.DagsterInstance.ephemeral() as instance:
-        (tick,) = endpoint_lives(dg.build_sensor_context(instance=instance))
+        tick = endpoint_lives(dg.build_sensor_context(instance=instance))
     assert "how the endpoint stands is not to be had" in tick.skip_message
 
 
@@ -94,7 +94,7 @@ def test_a_moved_alias_is_behind_and_requested_and_one_that_agrees_is_not(home):
     assert behind.reason == "rul: the alias champion names version 2, served is version 1"
     assert endpoints_behind(home) == [KEY]
     with dg.DagsterInstance.ephemeral() as instance:
-        (request,) = alias(dg.build_sensor_context(instance=instance))
+        request = alias(dg.build_sensor_context(instance=instance))
     assert request.asset_selection == [KEY]
 
 
