@@ -34,7 +34,7 @@ NEEDED = (
 
 
 def examine(*, home: Path | None, as_json: bool, clusters: bool = False, deep: bool = False) -> int:
-    """Prints the findings; 0 when all are as they should be, else 1.
+    """Prints the findings; 1 when something is not as it should be, else 0: what cannot be seen from here is no fault.
 
     Args:
         home: whose endpoint is looked at.
@@ -57,7 +57,7 @@ def examine(*, home: Path | None, as_json: bool, clusters: bool = False, deep: b
             lambda: _endpoint(home),
         )
     ]
-    findings = [finding.at(home) for finding in (*findings, *_storage(home, deep=deep))]
+    findings = [finding.at(home) for finding in (*findings, *_storage(home, deep=deep), *_database())]
     if clusters or os.environ.get("SINET_EXECUTOR") == "regions":
         be_in(find_project())  # the router, which knows how a cluster is reached, is part of the checkout
         findings += [finding for region in REGIONS for finding in cluster_findings(region)]
@@ -66,10 +66,11 @@ def examine(*, home: Path | None, as_json: bool, clusters: bool = False, deep: b
         sys.stdout.write("\n")
     else:
         console = Terminal()
+        marks = {True: coloured("ok   ", "green"), False: coloured("lacks", "red"), None: "?    "}
         for finding in findings:
-            mark = coloured("ok   ", "green") if finding.ok else coloured("lacks", "red")
+            mark = marks[finding.ok]
             console.print(mark, f"{finding.name}: {finding.found}{'; ' + finding.cure if finding.cure else ''}")
-    return 0 if all(finding.ok for finding in findings) else 1
+    return 1 if any(finding.ok is False for finding in findings) else 0
 
 
 def _python() -> Finding:
@@ -137,6 +138,19 @@ def _storage(home: Path | None, *, deep: bool) -> list[Finding]:
         return []
     except SinetError as error:
         return [Finding("storage", False, str(error))]
+
+
+def _database() -> list[Finding]:
+    """The scheme of production's database, where this process has its URL; no other part of it is shown."""
+    from sinet_pipelines.cli.doctor_objects import scheme_fault
+    from sinet_pipelines.manifests.scripts import DATABASE_KEY, SCHEME
+
+    url = os.environ.get(DATABASE_KEY)
+    if url is None:
+        return []
+    fault = scheme_fault(url)
+    cure = f"begin it with {SCHEME}, which Dagster's storage takes" if fault else ""
+    return [Finding("database", not fault, f"{DATABASE_KEY} {fault or 'begins as it should'}", cure)]
 
 
 def _try(name: str, look: Callable[[], str]) -> Finding:

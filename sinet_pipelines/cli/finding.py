@@ -7,10 +7,17 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Finding:
-    """Whether it is as it should be, what was found, and what to do where it is not."""
+    """Whether it is as it should be, what was found, and what to do where it is not.
+
+    Attributes:
+        name: what was looked at.
+        ok: whether it is as it should be; None where that cannot be seen from here, which is no fault.
+        found: what is there.
+        cure: what to do; empty where nothing is to be done.
+    """
 
     name: str
-    ok: bool
+    ok: bool | None
     found: str
     cure: str = ""
 

@@ -1,0 +1,194 @@
+"""What `sinet doctor` looks for in a region's cluster: the objects that pods name, and whether their content will do.
+
+The list is that of `sinet render --deploy`, and a test sets a cluster up with what that writes.
+"""
+
+import base64
+from collections.abc import Iterator
+from typing import Any
+
+from sinet_pipelines.cli.doctor_api import DoctorApi
+from sinet_pipelines.cli.finding import Finding
+from sinet_pipelines.manifests.base import runtime_classes
+from sinet_pipelines.manifests.control import KUBECONFIG_KEY, KUBECONFIG_SECRET
+from sinet_pipelines.manifests.queues import API as KUEUE
+from sinet_pipelines.manifests.scripts import DATABASE_KEY, SCHEME
+from sinet_pipelines.placement.bindings import INSTANCE_FILE
+from sinet_pipelines.sites import TierKind
+
+PULLS = "kubernetes.io/dockerconfigjson"
+ENFORCES = "pod-security.kubernetes.io/enforce"
+NEEDS_A_TOKEN = ("run_launcher", "run_monitoring")
+
+
+def object_findings(api: DoctorApi) -> Iterator[Finding]:
+    """One finding for each object that a pod of the region names."""
+    yield _namespace(api)
+    yield from _accounts(api)
+    yield from _config_maps(api)
+    yield from _secrets(api)
+    yield from _storage(api)
+    yield from _classes(api)
+    if api.region.cluster.queue:
+        yield _queue(api)
+
+
+def _apply(api: DoctorApi) -> str:
+    return f"{api.kubectl} apply -k DIR/{api.region.key} (`sinet render --deploy DIR` writes it)"
+
+
+def _inside(api: DoctorApi, kind: str, name: str) -> str:
+    return f"/api/v1/namespaces/{api.region.cluster.namespace}/{kind}/{name}"
+
+
+def _namespace(api: DoctorApi) -> Finding:
+    at = api.region.cluster.namespace
+
+    def judge(found: dict[str, Any]) -> Finding:
+        level = (found["metadata"].get("labels") or {}).get(ENFORCES)
+        admits = f"enforces Pod Security {level!r}" if level else "enforces no level of Pod Security"
+        return Finding("", True, f"{at}, {admits}; pods satisfy all of them")
+
+    return api.there("namespace", f"/api/v1/namespaces/{at}", f"{api.kubectl} create namespace {at}", judge=judge)
+
+
+def _accounts(api: DoctorApi) -> Iterator[Finding]:
+    cluster = api.region.cluster
+    names = [cluster.service_account, *([cluster.run_service_account] if cluster.runs_dagster else [])]
+    for name in names:
+        cure = f"{api.kubectl} -n {cluster.namespace} create serviceaccount {name}, or {_apply(api)}"
+        yield api.there(f"service account {name}", _inside(api, "serviceaccounts", name), cure)
+
+
+def _config_maps(api: DoctorApi) -> Iterator[Finding]:
+    cluster = api.region.cluster
+    for name in cluster.env_config_maps:
+        yield api.there(f"config map {name}", _inside(api, "configmaps", name), _apply(api))
+    if name := cluster.step_instance_config_map:
+        yield api.there(f"config map {name}", _inside(api, "configmaps", name), _apply(api), judge=_of_steps)
+    if cluster.runs_dagster and (name := cluster.instance_config_map):
+        yield api.there(f"config map {name}", _inside(api, "configmaps", name), _apply(api), judge=_has_instance)
+
+
+def _has_instance(found: dict[str, Any]) -> Finding | None:
+    keys = sorted(found.get("data") or {})
+    if INSTANCE_FILE in keys:
+        return None
+    return Finding("", False, f"has no key {INSTANCE_FILE} (it has: {', '.join(keys) or 'none'})", "name its key so")
+
+
+def _of_steps(found: dict[str, Any]) -> Finding | None:
+    """Steps have no token, and an instance that wants one ends them before they begin."""
+    import yaml
+
+    if missing := _has_instance(found):
+        return missing
+    said = yaml.safe_load(found["data"][INSTANCE_FILE])
+    named = [part for part in NEEDS_A_TOKEN if isinstance(said, dict) and said.get(part)]
+    if not named:
+        return None
+    cure = "use deploy/dagster-step.yaml: a step's pod has no token, and this one wants it"
+    return Finding("", False, f"has {', '.join(named)}", cure)
+
+
+def _secrets(api: DoctorApi) -> Iterator[Finding]:
+    cluster, at = api.region.cluster, api.region.cluster.namespace
+    for place, name in enumerate(cluster.env_secrets):
+        judge = _has_database if place == 0 else None
+        yield api.there(f"secret {name}", _inside(api, "secrets", name), "DIR/secrets.sh FILE fills it", judge=judge)
+    if cluster.runs_dagster:
+        path = _inside(api, "secrets", KUBECONFIG_SECRET)
+        yield api.there(f"secret {KUBECONFIG_SECRET}", path, "DIR/kubeconfig.sh makes it", judge=_has_kubeconfig)
+    for name in cluster.image_pull_secrets:
+        made = f"{api.kubectl} -n {at} create secret docker-registry {name} --from-file=.dockerconfigjson=FILE"
+        yield api.there(f"secret {name}", _inside(api, "secrets", name), made, judge=_pulls(made))
+
+
+def _has_database(found: dict[str, Any]) -> Finding | None:
+    """Looks at the scheme alone; no part of the URL is shown."""
+    keys = found.get("data") or {}
+    if DATABASE_KEY not in keys:
+        has = f"has no key {DATABASE_KEY} (it has: {', '.join(sorted(keys)) or 'none'})"
+        return Finding("", False, has, "DIR/secrets.sh FILE fills it")
+    fault = scheme_fault(base64.b64decode(keys[DATABASE_KEY]).decode(errors="replace"))
+    cure = f"begin the URL with {SCHEME}, which Dagster's storage takes"
+    return Finding("", False, f"{DATABASE_KEY} {fault}", cure) if fault else None
+
+
+def scheme_fault(url: str) -> str:
+    """What is wrong with the scheme of the database's URL, without any other part of it; empty where it is right.
+
+    >>> scheme_fault("postgres://sinet:secret@db/dagster")
+    'begins with postgres://'
+    """
+    scheme, parted, _ = url.partition("://")
+    if f"{scheme}{parted}" == SCHEME:
+        return ""
+    return f"begins with {scheme}://" if parted and scheme.replace("+", "").isalnum() else "has no scheme"
+
+
+def _has_kubeconfig(found: dict[str, Any]) -> Finding | None:
+    keys = sorted(found.get("data") or {})
+    if KUBECONFIG_KEY in keys:
+        return None
+    return Finding(
+        "", False, f"has no key {KUBECONFIG_KEY} (it has: {', '.join(keys) or 'none'})", "run DIR/kubeconfig.sh"
+    )
+
+
+def _pulls(cure: str) -> Any:
+    def judge(found: dict[str, Any]) -> Finding | None:
+        kind = found.get("type", "Opaque")
+        return None if kind == PULLS else Finding("", False, f"is of type {kind}, and pulls want {PULLS}", cure)
+
+    return judge
+
+
+def _storage(api: DoctorApi) -> Iterator[Finding]:
+    files, scratch = (api.region.tier(kind) for kind in (TierKind.PARALLEL_FILES, TierKind.LOCAL_NVME))
+    if files is not None:
+        path = _inside(api, "persistentvolumeclaims", files.where)
+        yield api.there(f"claim {files.where}", path, _apply(api), judge=_can_be_mounted)
+    names = [api.region.cluster.files_storage_class, scratch.where if scratch else ""]
+    for name in dict.fromkeys(filter(None, names)):
+        cure = f"install what provides it, or name another in the storage of {api.region.name}'s row"
+        yield api.there(f"storage class {name}", f"/apis/storage.k8s.io/v1/storageclasses/{name}", cure)
+
+
+def _can_be_mounted(found: dict[str, Any]) -> Finding | None:
+    modes, phase = found.get("spec", {}).get("accessModes", []), found.get("status", {}).get("phase", "Pending")
+    if "ReadWriteMany" not in modes:
+        cure = "make it of a storage class that many nodes may mount (ReadWriteMany)"
+        return Finding("", False, f"may be mounted as {', '.join(modes) or 'nothing'} alone", cure)
+    if phase == "Pending":
+        return Finding("", None, "unknown: Pending, until a pod mounts it or a volume is provided")
+    return (
+        None if phase == "Bound" else Finding("", False, f"is {phase}", "its volume is gone: restore it, or remove it")
+    )
+
+
+def _classes(api: DoctorApi) -> Iterator[Finding]:
+    for name in sorted(set(api.region.cluster.priority_classes.values())):
+        path = f"/apis/scheduling.k8s.io/v1/priorityclasses/{name}"
+        yield api.there(f"priority class {name}", path, f"{api.kubectl} create priorityclass {name} --value=...")
+    for name in runtime_classes(api.region):
+        path = f"/apis/node.k8s.io/v1/runtimeclasses/{name}"
+        cure = "install the operator of the devices, or set `runtime_class: ''` of the hardware"
+        yield api.there(f"runtime class {name}", path, cure)
+
+
+def _queue(api: DoctorApi) -> Finding:
+    """The LocalQueue; a cluster without Kueue has none, and its steps start without one."""
+    from kubernetes.client import ApiException
+
+    cluster = api.region.cluster
+    what, group = f"local queue {cluster.queue}", KUEUE.split("/")[0]
+    try:
+        version = api.get(f"/apis/{group}")["preferredVersion"]["version"]
+    except ApiException as error:
+        if error.status == 404:
+            found = "no Kueue in this cluster: steps start without a queue"
+            return Finding(f"{api.region.name} {what}", True, found)
+        version = KUEUE.split("/")[1]
+    path = f"/apis/{group}/{version}/namespaces/{cluster.namespace}/localqueues/{cluster.queue}"
+    return api.there(what, path, f"{api.kubectl} apply -k DIR/{api.region.key}/kueue, which makes the LocalQueue")
