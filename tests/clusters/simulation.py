@@ -43,8 +43,10 @@ from resources.router.clock import Clock, Patience
 from resources.router.endings import REASONS
 from resources.router.executor import RegionExecutor
 from resources.router.handler import RegionStepHandler
+from sinet_pipelines.regions import get_region
 from tests.clusters import hooks
 from tests.clusters.cluster import Cluster, Job, Pod
+from tests.clusters.furnish import RUNNER_TOKEN, furnish
 from tests.clusters.server import ApiServer, Trouble, write_kubeconfig
 
 REGIONS = ("EAST", "WEST", "NULL_ISLAND")
@@ -329,6 +331,7 @@ class Simulation:
             for region in REGIONS
         }
         for region, server in self.servers.items():
+            furnish(self.clusters[region], get_region(region))
             year = self.haste.randint(2016, 2036)  # no two clocks agree: nobody may go by a server's
             self.clusters[region].stamp = f"{year}-06-01T00:00:00Z"
             server.cluster = self.clusters[region]
@@ -641,8 +644,6 @@ class Simulation:
         self.at(f"{region} has {resource}", lambda: cluster.without.discard(resource), after_s=300 + lasts_s)
 
     def _plan_no_image(self) -> None:
-        from sinet_pipelines.regions import get_region
-
         region = self.rng.choice(REGIONS)
         cluster, image = self.clusters[region], get_region(region).cluster.image
         self.at(f"{region} cannot pull", lambda: cluster.unpullable.add(image))
@@ -730,8 +731,6 @@ def bench(folder: Path) -> Bench:
     """Three servers, their kubeconfig, and an instance in memory."""
     from dagster._core.definitions.reconstruct import ReconstructableRepository
 
-    from sinet_pipelines.regions import get_region
-
     nowhere = Cluster("nowhere", now=lambda: 0.0, start=lambda name, pod: None)  # type: ignore[arg-type,return-value]
     servers = {region: ApiServer(nowhere) for region in REGIONS}
     contexts = {get_region(name).cluster.kubeconfig_context: server.url for name, server in servers.items()}
@@ -750,4 +749,4 @@ def bench(folder: Path) -> Bench:
     job = ReconstructableRepository.for_file(file, "defs", str(Path(__file__).parents[2])).get_reconstructable_job(
         "__ASSET_JOB"
     )
-    return Bench(servers, write_kubeconfig(folder / "kubeconfig", contexts), instance, job)
+    return Bench(servers, write_kubeconfig(folder / "kubeconfig", contexts, token=RUNNER_TOKEN), instance, job)

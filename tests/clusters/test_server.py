@@ -11,14 +11,27 @@ from tests.waiting import until
 
 
 def job_of(name, *command, grace_s=30, **spec):
-    container = {"name": "dagster", "image": "x", "args": list(command), "resources": {"limits": {"memory": "64Mi"}}}
+    container = {"name": "dagster", "image": "x", "command": list(command), "resources": {"limits": {"memory": "64Mi"}}}
     pod = {"restartPolicy": "Never", "terminationGracePeriodSeconds": grace_s, "containers": [container]}
     template = {"metadata": {"labels": {}}, "spec": pod}
     return {"metadata": {"name": name}, "spec": {"backoffLimit": 0, "template": template, **spec}}
 
 
+OBEDIENT = ("sh", "-c", "trap 'exit 0' TERM; echo ready; while :; do sleep 0.05; done")  # the first process of a pod
+# is not ended by a signal that it does not handle
+
+
+def log_of(core, job):
+    """What the pod of a Job has written; nothing before it runs."""
+    pods = core.list_namespaced_pod("sinet", label_selector=f"job-name={job}").items
+    if not pods or pods[0].status.phase == "Pending":
+        return ""
+    return core.read_namespaced_pod_log(pods[0].metadata.name, "sinet")
+
+
 @pytest.fixture
 def batch(clusters):
+    clusters.kubeconfig = clusters.of_operator()
     client = kubernetes.config.new_client_from_config(str(clusters.kubeconfig), EAST.cluster.kubeconfig_context)
     yield kubernetes.client.BatchV1Api(client)
     client.close()
@@ -46,8 +59,8 @@ def test_a_command_that_fails_fails_its_job(batch, core):
 
 
 def test_a_job_deleted_in_the_foreground_goes_after_its_pods(batch, core):
-    batch.create_namespaced_job("sinet", job_of("long", "sleep", "600", grace_s=600))
-    until(lambda: core.list_namespaced_pod("sinet", label_selector="job-name=long").items)
+    batch.create_namespaced_job("sinet", job_of("long", *OBEDIENT, grace_s=600))
+    until(lambda: "ready" in log_of(core, "long"))
     batch.delete_namespaced_job("long", "sinet", propagation_policy="Foreground")
     until(lambda: not core.list_namespaced_pod("sinet", label_selector="job-name=long").items)
 
@@ -65,9 +78,8 @@ def ignored_sigterm():
 
 
 def test_a_pod_obeys_sigterm_whoever_started_the_tests(ignored_sigterm, batch, core):
-    batch.create_namespaced_job("sinet", job_of("long", "sleep", "600", grace_s=600))
-    until(lambda: core.list_namespaced_pod("sinet", label_selector="job-name=long").items)
-    until(lambda: core.list_namespaced_pod("sinet", label_selector="job-name=long").items[0].status.phase == "Running")
+    batch.create_namespaced_job("sinet", job_of("long", *OBEDIENT, grace_s=600))
+    until(lambda: "ready" in log_of(core, "long"))
     batch.delete_namespaced_job("long", "sinet", propagation_policy="Foreground")
     until(lambda: not batch.list_namespaced_job("sinet").items)
 

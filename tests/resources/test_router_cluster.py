@@ -226,11 +226,11 @@ def test_the_log_of_a_pod_with_a_proxy_is_its_workers(site):
 
 
 def test_the_newest_event_is_a_warning_until_things_go_on(site):
-    site.model.warnings.append((NAMESPACE, "Job", "one", "FailedCreate", "exceeded quota: small"))
-    site.model.warnings.append((NAMESPACE, "Job", "two", "FailedCreate", "another Job's"))
+    site.model.events.tell(NAMESPACE, "Job", "one", "FailedCreate", "exceeded quota: small", is_warning=True)
+    site.model.events.tell(NAMESPACE, "Job", "two", "FailedCreate", "another Job's", is_warning=True)
     assert site.cluster.warned_of(NAMESPACE, "Job", "one") == ("FailedCreate", "exceeded quota: small")
     assert site.cluster.warned_of(NAMESPACE, "Pod", "one") is None
-    site.model.normal.append((NAMESPACE, "Job", "one", "SuccessfulCreate", "Created pod: one-x"))
+    site.model.events.tell(NAMESPACE, "Job", "one", "SuccessfulCreate", "Created pod: one-x")
     assert site.cluster.warned_of(NAMESPACE, "Job", "one") is None
 
 
