@@ -36,7 +36,7 @@ class Kubelet:
         if not pod.node and pod.phase == "Pending" and not pod.is_deleted:
             self._schedule(pod)
         node = self.cluster.nodes.get(pod.node)
-        if node is not None and node.is_lost:
+        if pod.node and (node is None or node.is_lost):
             if pod.process is not None:
                 pod.process.poll()
             return
