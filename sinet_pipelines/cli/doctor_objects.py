@@ -14,7 +14,7 @@ from sinet_pipelines.manifests.control import KUBECONFIG_KEY, KUBECONFIG_SECRET
 from sinet_pipelines.manifests.queues import API as KUEUE
 from sinet_pipelines.manifests.scripts import DATABASE_KEY, SCHEME
 from sinet_pipelines.placement.bindings import INSTANCE_FILE
-from sinet_pipelines.sites import TierKind
+from sinet_pipelines.sites import ServingTarget, TierKind
 
 PULLS = "kubernetes.io/dockerconfigjson"
 ENFORCES = "pod-security.kubernetes.io/enforce"
@@ -55,6 +55,8 @@ def _namespace(api: DoctorApi) -> Finding:
 def _accounts(api: DoctorApi) -> Iterator[Finding]:
     cluster = api.region.cluster
     names = [cluster.service_account, *([cluster.run_service_account] if cluster.runs_dagster else [])]
+    if cluster.serving.target is not ServingTarget.PROCESS:
+        names.append(cluster.serving.service_account)
     for name in names:
         cure = f"{api.kubectl} -n {cluster.namespace} create serviceaccount {name}, or {_apply(api)}"
         yield api.there(f"service account {name}", _inside(api, "serviceaccounts", name), cure)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import dagster as dg
     from dagster import DagsterInstance, DagsterRun
 
+OWN_INSTANCE = "SINET_OWN_INSTANCE"  # the $DAGSTER_HOME that `enter` set, in this process or the one that started it
 CURRENT_HOME = ".sinet/current"  # in the root's dagster.yaml: the home that was last run
 FULL_BYTES = 1 << 20  # SQLite calls a full disk an I/O error; a database that grows asks for less than this at once
 
@@ -35,9 +36,20 @@ def enter(project: Path, home: Path) -> None:
     """
     be_in(project)
     os.environ["SINET_HOME"] = str(home)
-    os.environ["DAGSTER_HOME"] = str(home / "dagster")
-    write_instance_file(project, home)
+    if not _has_instance_of_clusters():
+        os.environ["DAGSTER_HOME"] = os.environ[OWN_INSTANCE] = str(home / "dagster")
+        write_instance_file(project, home)
     relocate(home)
+
+
+def _has_instance_of_clusters() -> bool:
+    """Whether this process was started with the instance of a deployment, as a pod of Dagster's cluster is.
+
+    Steps in other clusters write their events into that one's database; SQLite in a home is no place for them.
+    """
+    given = os.environ.get("DAGSTER_HOME", "")
+    is_given = given not in ("", os.environ.get(OWN_INSTANCE)) and (Path(given) / "dagster.yaml").is_file()
+    return is_given and os.environ.get("SINET_EXECUTOR") == "regions"
 
 
 def be_in(project: Path) -> None:

@@ -2,12 +2,13 @@
 
 from typing import Any
 
+from sinet_pipelines.deployment.cluster.rights import rules as rights_of_endpoints
 from sinet_pipelines.hardware import get_hardware
 from sinet_pipelines.manifests.objects import Object, made
 from sinet_pipelines.manifests.rights import LAUNCHES, RUNS, Rule
 from sinet_pipelines.placement.bindings import INSTANCE_FILE
 from sinet_pipelines.regions import Region
-from sinet_pipelines.sites import TierKind
+from sinet_pipelines.sites import ServingTarget, TierKind
 
 RBAC = "rbac.authorization.k8s.io"
 PRIORITY_VALUES = {"low": 1_000, "normal": 10_000, "high": 100_000}  # far below what the system itself runs with
@@ -28,16 +29,27 @@ def accounts(region: Region) -> list[Object]:
     """The service accounts of steps, of runs and of the endpoint's step, with exactly what each may do."""
     cluster = region.cluster
     at = cluster.namespace
-    may_run = [*RUNS, *(LAUNCHES if cluster.runs_dagster else ())]
+    looks = [rule for rule in rights_of_endpoints(cluster.serving, only_looks=True) if rule not in RUNS]
+    may_run = [*RUNS, *(LAUNCHES if cluster.runs_dagster else ()), *looks]
     token = f"{cluster.run_service_account}-token"
     owner = {"kubernetes.io/service-account.name": cluster.run_service_account}
     return [
         made("v1", "ServiceAccount", cluster.service_account, namespace=at, automountServiceAccountToken=False),
         made("v1", "ServiceAccount", cluster.run_service_account, namespace=at, automountServiceAccountToken=False),
         *_role(at, cluster.run_service_account, may_run),
+        *_deployer(region),
         # the cluster fills it with the token that kubeconfig.sh hands to Dagster's cluster; to revoke it, delete it
         made("v1", "Secret", token, namespace=at, annotations=owner, type="kubernetes.io/service-account-token"),
     ]
+
+
+def _deployer(region: Region) -> list[Object]:
+    """The account of the one step that applies an endpoint; none where servers are processes."""
+    serving, at = region.cluster.serving, region.cluster.namespace
+    if serving.target is ServingTarget.PROCESS:
+        return []
+    account = made("v1", "ServiceAccount", serving.service_account, namespace=at, automountServiceAccountToken=False)
+    return [account, *_role(at, serving.service_account, rights_of_endpoints(serving))]
 
 
 def _role(at: str, name: str, rules: "list[Rule]") -> list[Object]:
@@ -147,7 +159,7 @@ def _policy(region: Region, name: str, selects: dict[str, str], **spec: Any) -> 
 
 
 def _serving_ports(region: Region) -> tuple[int, ...]:
-    return (8000, 8001)
+    return (region.cluster.serving.http_port, region.cluster.serving.grpc_port)
 
 
 def runtime_classes(region: Region) -> list[str]:

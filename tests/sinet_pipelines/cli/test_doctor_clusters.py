@@ -15,6 +15,7 @@ from sinet_pipelines.cli.doctor_clusters import cluster_findings
 from sinet_pipelines.hardware import get_hardware
 from sinet_pipelines.manifests import deployment
 from sinet_pipelines.regions import EAST, REGIONS, WEST
+from sinet_pipelines.sites import ServingTarget
 from tests.clusters.server import write_kubeconfig
 from tests.conftest import CHECKOUT
 from tests.standing import Standing
@@ -179,6 +180,13 @@ def test_what_is_not_set_up_is_named_with_its_cure(patient, kind, name, finding,
     ((what, (found, said)),) = lacks(look()).items()
     assert (what, found) == (f"EAST {finding}", "is not there")
     assert cure in said
+
+
+def test_where_a_cluster_serves_models_the_account_that_applies_endpoints_is_looked_for(patient):
+    _, look = patient
+    serving = replace(EAST.cluster.serving, target=ServingTarget.DEPLOYMENT)
+    found = lacks(look(replace(EAST, cluster=replace(EAST.cluster, serving=serving))))
+    assert list(found) == ["EAST service account sinet-deploy"]
 
 
 def test_a_cluster_without_kueue_starts_steps_without_a_queue(patient):

@@ -9,10 +9,12 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from sinet_pipelines.deployment.cluster import rights
 from sinet_pipelines.errors import RegistryError
 from sinet_pipelines.manifests import deployment
 from sinet_pipelines.manifests.rights import LAUNCHES, RUNS
 from sinet_pipelines.regions import EAST, NULL_ISLAND, REGIONS, WEST
+from sinet_pipelines.sites import ServingTarget
 from tests.conftest import CHECKOUT
 from tests.pod_security import violations
 
@@ -90,6 +92,17 @@ def test_steps_have_no_rights_and_runs_exactly_the_documented_ones(files, east):
     assert west["Role", "sinet-run"]["rules"][: len(RUNS)] == list(RUNS)
     assert "pods" not in [rule["resources"] for rule in west["Role", "sinet-run"]["rules"] if "delete" in rule["verbs"]]
     assert not [kind for kind, _ in [*east, *west] if kind.startswith("Cluster") and kind != "ClusterQueue"]
+
+
+def test_the_endpoints_step_alone_may_apply_what_its_row_serves_with(east):
+    assert ("ServiceAccount", "sinet-deploy") not in east  # its servers are processes
+    cluster = replace(EAST.cluster, serving=replace(EAST.cluster.serving, target=ServingTarget.DEPLOYMENT))
+    serves = objects_of(files_of(replace(EAST, cluster=cluster), WEST, NULL_ISLAND), "east")
+    rules = serves["Role", "sinet-deploy"]["rules"]
+    assert rules == rights.rules(cluster.serving)
+    assert {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get", "create", "patch"]} in rules
+    applies = [rule for rule in serves["Role", "sinet-run"]["rules"] if "deployments" in rule["resources"]]
+    assert [rule["verbs"] for rule in applies] == [["get"]]  # whoever starts runs looks at endpoints
 
 
 def test_dagster_is_in_one_cluster_alone_and_knows_its_image(files, east):
