@@ -151,9 +151,11 @@ def _storage(api: DoctorApi) -> Iterator[Finding]:
     if files is not None:
         path = _inside(api, "persistentvolumeclaims", files.where)
         yield api.there(f"claim {files.where}", path, _apply(api), judge=_can_be_mounted)
-    names = [api.region.cluster.files_storage_class, scratch.where if scratch else ""]
-    for name in dict.fromkeys(filter(None, names)):
-        cure = f"install what provides it, or name another in the storage of {api.region.name}'s row"
+    if scratch is not None:  # that of the files need not be there: a volume that is made by hand has its name alone
+        name, cure = (
+            scratch.where,
+            f"install what provides it, or name another in the storage of {api.region.name}'s row",
+        )
         yield api.there(f"storage class {name}", f"/apis/storage.k8s.io/v1/storageclasses/{name}", cure)
 
 

@@ -85,6 +85,7 @@ def _readme(regions: Sequence[Region], hub: Region) -> str:
     for region in regions:
         lines.append(f"    kubectl --context {region.cluster.kubeconfig_context} apply -k {region.key}")
     lines += ["    ./secrets.sh FILE        # FILE holds the database's URL", "    ./kubeconfig.sh", ""]
+    lines += ["Pods that name a secret wait until the scripts have made it, and then start by themselves.", ""]
     for region in regions:
         lines += _notes(region)
     at = f"kubectl --context {hub.cluster.kubeconfig_context} -n {hub.cluster.namespace}"
