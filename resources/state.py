@@ -139,7 +139,7 @@ def _state_of(
 ) -> AssetState:
     instance, graph = books.instance, books.graph
     node = graph.get(key)
-    checks = graph.get_check_keys_for_assets({key})
+    checks = sorted(graph.get_check_keys_for_assets({key}), key=lambda check: check.name)
     said = {
         "key": key.to_user_string(),
         "group": node.group_name or "",
@@ -157,7 +157,7 @@ def _state_of(
         ]
         state = "running" if is_running else _state_without_days(books, key)
         return AssetState(**said, state=state, checks=passed, failures=failures, faults=_faults(books, key))
-    days = _days(books, key, landed=landed(key.path[0], node.partitions_def), checks=sorted(c.name for c in checks))
+    days = _days(books, key, landed=landed(key.path[0], node.partitions_def), checks=[check.name for check in checks])
     return AssetState(
         **said,
         state="running" if is_running else days.state,

@@ -9,8 +9,6 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +16,8 @@ from typing import Any
 
 import dagster as dg
 from dagster._core.scheduler.instigation import TickStatus
+
+from sinet_pipelines.storage.listing import listing
 
 SEEN = "seen"  # in the cursor: what was there when nothing was to be done, and why
 FULL_LOOK_S = 300
@@ -76,34 +76,6 @@ def purge_fruitless_ticks(instance: dg.DagsterInstance) -> None:
 def _print_of(instance: dg.DagsterInstance, home: Path) -> str:
     newest = instance.event_log_storage.get_maximum_record_id()
     digest = hashlib.sha256(f"{os.getpid()} {datetime.now(UTC).date()} {newest}".encode())
-    for line in sorted(_files(str(home / "landing"), is_zone=True)):
+    for line in sorted(listing(str(home / "landing"), is_zone=True)):
         digest.update(line)
     return digest.hexdigest()
-
-
-def _files(folder: str, *, is_zone: bool = False) -> Iterator[bytes]:
-    """A line for everything below a folder that has landed: its name, its kind, its size and its age.
-
-    Only a region's own folder may be a link, to another disk.
-    """
-    try:
-        with os.scandir(folder) as found:
-            entries = [entry for entry in found if not entry.name.startswith(".")]
-    except OSError as error:  # gone a moment ago, or not to be read: that, too, is something that may change
-        yield os.fsencode(f"{folder} {error.errno}")
-        return
-    for entry in entries:
-        try:
-            state = entry.stat(follow_symlinks=False)
-        except OSError:
-            continue
-        if entry.is_dir(follow_symlinks=is_zone):
-            yield from _files(entry.path)
-        yield os.fsencode(entry.path) + _age(state)
-        if entry.is_symlink():  # what it leads to may be a file that no folder here lists
-            with suppress(OSError):
-                yield os.fsencode(f"{entry.path}/->") + _age(entry.stat())
-
-
-def _age(state: os.stat_result) -> bytes:
-    return repr((state.st_mode, state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino)).encode()

@@ -34,7 +34,17 @@ def enter(project: Path, home: Path) -> None:
     Raises:
         UsageError: the project has another `registry.yaml` than the one that this process's regions were read with.
     """
-    be_in(project)
+    go_to(project, home)
+    _expect_beta()
+
+
+def go_to(project: Path, home: Path) -> None:
+    """As `enter`, for what may end without Dagster: it is not imported.
+
+    Raises:
+        UsageError: as of `enter`.
+    """
+    _go_to_project(project)
     os.environ["SINET_HOME"] = str(home)
     if not _has_instance_of_clusters():
         os.environ["DAGSTER_HOME"] = os.environ[OWN_INSTANCE] = str(home / "dagster")
@@ -58,6 +68,11 @@ def be_in(project: Path) -> None:
     Raises:
         UsageError: as of `enter`.
     """
+    _go_to_project(project)
+    _expect_beta()
+
+
+def _go_to_project(project: Path) -> None:
     os.environ["SINET_PROJECT"] = str(project)
     if (wanted := registry_path()) != READ_FROM:
         raise UsageError(
@@ -66,7 +81,6 @@ def be_in(project: Path) -> None:
         )
     if str(project) not in sys.path:
         sys.path.insert(0, str(project))
-    _expect_beta()
 
 
 def _expect_beta() -> None:

@@ -3,7 +3,7 @@
 import json
 import sys
 from collections import ChainMap
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,45 +75,64 @@ def print_following(console: Console, home: Path) -> None:
 
 
 def read_status(home: Path, project: Path) -> dict[str, Any]:
-    """The facts of `sinet status --json`."""
-    from sinet_pipelines.cli.orchestrator import end_killed_runs, enter, load_definitions, opened_instance
-    from sinet_pipelines.cli.state_health import require_state
+    """The facts of `sinet status --json`.
 
-    enter(project, home)
-    from resources.state import states
+    What comes from the log and from storage is read again only where one of them changed; models and servers are
+    looked at each time.
+    """
+    from sinet_pipelines.cli.orchestrator import go_to
+    from sinet_pipelines.cli.snapshot import keep_snapshot, read_snapshot, signature_of
+    from sinet_pipelines.cli.state_health import require_state
     from sinet_pipelines.deployment.endpoints import endpoints
+    from sinet_pipelines.registry.catalogue import list_models
+    from sinet_pipelines.registry.health import database_faults
+
+    go_to(project, home)
+    require_state(home)
+    before = signature_of(project, home)
+    facts = read_snapshot(home, before)
+    if facts is None:
+        facts = _read_state(home, project)
+        if (after := signature_of(project, home)) and after == before:
+            keep_snapshot(home, after, facts)
+    served = endpoints(home)
+    return {
+        "home": str(home),
+        **facts,
+        "assets": [_with_server(asset, served) for asset in facts["assets"]],
+        "models": [] if any(database_faults(home)) else list_models(home),
+        "endpoints": served,
+    }
+
+
+def _read_state(home: Path, project: Path) -> dict[str, Any]:
+    """What Dagster's log and the home's storage show, in Dagster's own time: seconds."""
+    from sinet_pipelines.cli.orchestrator import end_killed_runs, enter, load_definitions, opened_instance
     from sinet_pipelines.ingestion.fleet import read_fleet
     from sinet_pipelines.ingestion.inspection import remembered
     from sinet_pipelines.monitoring.row_account import total
     from sinet_pipelines.regions import REGIONS
-    from sinet_pipelines.registry.catalogue import list_models
-    from sinet_pipelines.registry.health import database_faults
 
     fleet = read_fleet(home)
     if fleet is None:
         raise UsageError(f"no fleet in {home}; `sinet run` lands one")
+    enter(project, home)
+    from resources.state import states
+
     known = {region.name for region in REGIONS}
-    require_state(home)
     with remembered(home / CACHE / "drops.json"), opened_instance() as instance:
         end_killed_runs(instance)
-        graph = load_definitions().resolve_asset_graph()
-        found = states(instance, graph, home)
-        faults = list(dict.fromkeys(sentence for state in found for sentence in state.faults))
-        registry_is_lost = any(database_faults(home))
+        found = states(instance, load_definitions().resolve_asset_graph(), home)
         failed = {state.region: state.failed_days for state in found if state.key.endswith("/validated_telemetry")}
         accounts = read_accounts(home, failed)
-        served = endpoints(home)
         return {
-            "home": str(home),
             "fleet": fleet.name,
             "simulated": fleet.simulated,
-            "assets": [_asset(_with_server(state, served)) for state in found],
+            "assets": [_asset(state) for state in found],
             "rows": asdict(total(accounts.values())),
             "unknown_regions": {name: asdict(rows) for name, rows in accounts.items() if name not in known},
             "unused_files": read_unused(home),
-            "storage_faults": faults,
-            "models": [] if registry_is_lost else list_models(home),
-            "endpoints": served,
+            "storage_faults": list(dict.fromkeys(sentence for state in found for sentence in state.faults)),
         }
 
 
@@ -156,12 +175,12 @@ def read_unused(home: Path) -> list[dict[str, str]]:
     return [asdict(one) for one in zone.unused(first_day=fleet.first_day if fleet else None)]
 
 
-def _with_server(state: Any, endpoints: list[dict[str, Any]]) -> Any:
+def _with_server(asset: dict[str, Any], endpoints: list[dict[str, Any]]) -> dict[str, Any]:
     """The state of the champion's endpoint is failed, and so are its checks, while its server does not answer."""
     champions = [one for one in endpoints if one["name"] == one["model"]]
-    if not state.key.endswith("/endpoint") or not champions or any(one["ready"] for one in champions):
-        return state
-    return replace(state, state="failed", checks=dict.fromkeys(state.checks, False))
+    if not asset["asset"].endswith("/endpoint") or not champions or any(one["ready"] for one in champions):
+        return asset
+    return {**asset, "state": "failed", "checks": [{**check, "passed": False} for check in asset["checks"]]}
 
 
 def _asset(state: Any) -> dict[str, Any]:

@@ -52,6 +52,21 @@ def test_a_run_makes_only_what_is_missing_and_its_stdout_is_json_alone(served):
     assert [endpoint["ready"] for endpoint in facts["endpoints"]] == [True]
 
 
+def test_while_nothing_changes_status_is_the_same_and_needs_no_dagster(served, walk_project):
+    home, _ = served
+    code = "import json, sys; from pathlib import Path; from sinet_pipelines.cli.status import read_status; "
+    code += "facts = read_status(Path(sys.argv[1]), Path(sys.argv[2])); "
+    code += "print(json.dumps([facts, sorted({'dagster', 'polars', 'mlflow'} & {*sys.modules})]))"
+    command = [sys.executable, "-c", code, str(home), str(walk_project)]
+    shown = []
+    for _ in range(2):
+        said = subprocess.run(command, env=environment_of(walk_project), capture_output=True, text=True, check=True)
+        shown.append(json.loads(said.stdout))
+    (first, _), (second, imported) = shown
+    assert first == second
+    assert imported == []
+
+
 def test_a_second_run_makes_nothing_and_says_so(served, desk):
     home, _ = served
     before, pids = made_days(home), [server.pid for server in servers_of(home)]

@@ -5,7 +5,6 @@ import re
 import pytest
 from rich.console import Console
 
-from resources.state import AssetState
 from sinet_pipelines.cli.status import SHOWN_FILES, _unused_table, _with_server, read_accounts, read_unused
 from sinet_pipelines.ingestion.landing import LandingZone
 from sinet_pipelines.monitoring.row_account import total
@@ -34,10 +33,10 @@ SERVED = {"name": "rul", "model": "rul", "ready": True}
     ],
 )
 def test_the_endpoint_is_failed_with_its_checks_while_its_server_does_not_answer(endpoints, expected):
-    state = AssetState("fleet/endpoint", "deployment", "WEST", "cpu", "done", checks={"answers": True})
-    found = _with_server(state, endpoints)
-    assert (found.state, found.checks) == (expected, {"answers": expected == "done"})
-    other = AssetState("fleet/evaluation", "evaluation", "EAST", "cpu", "done", checks={"answers": True})
+    checks = [{"name": "answers", "passed": True}]
+    found = _with_server({"asset": "fleet/endpoint", "state": "done", "checks": checks}, endpoints)
+    assert (found["state"], found["checks"]) == (expected, [{"name": "answers", "passed": expected == "done"}])
+    other = {"asset": "fleet/evaluation", "state": "done", "checks": checks}
     assert _with_server(other, endpoints) == other
 
 
