@@ -2,6 +2,8 @@
 
 import json
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -24,7 +26,7 @@ def command(data: Data, subset: Subsets = None, seeds: Seeds = 3, home: Home = N
     figures = _run(data, subsets=list(dict.fromkeys(subset or find_subsets(data))), seeds=seeds)
     text = json.dumps(figures, indent=2, allow_nan=False)
     if home is not None:
-        _keep(text, home / "benchmarks" / "rul.json")
+        keep_figures(text, home / "benchmarks" / "rul.json")
     if as_json:
         sys.stdout.write(text + "\n")
     else:
@@ -33,21 +35,26 @@ def command(data: Data, subset: Subsets = None, seeds: Seeds = 3, home: Home = N
 
 def _run(data: Path, *, subsets: list[str], seeds: int) -> dict[str, Any]:
     """The benchmark with a bar on stderr."""
-    from rich.console import Console
-    from rich.progress import Progress
-
     from sinet_pipelines.applications.rul_benchmark import benchmark_rul, n_fits
 
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        bar = progress.add_task("reading", total=n_fits(subsets=len(subsets), seeds=seeds))
-
-        def report(said: str) -> None:
-            progress.update(bar, advance=1, description=said)
-
+    with progress_bar(total=n_fits(subsets=len(subsets), seeds=seeds)) as report:
         return benchmark_rul(data, subsets=subsets, seeds=seeds, report=report)
 
 
-def _keep(text: str, path: Path) -> None:
+@contextmanager
+def progress_bar(*, total: int) -> Iterator[Callable[[str], None]]:
+    """A bar on stderr; the function in the body moves it by one of `total` steps and names what was just done."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    # without a terminal nothing would be seen of the bar but an empty line at its end
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        bar = progress.add_task("reading", total=total)
+        yield lambda said: progress.update(bar, advance=1, description=said)
+
+
+def keep_figures(text: str, path: Path) -> None:
     """Writes the figures whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(".draft")

@@ -13,7 +13,7 @@ from sinet_pipelines.errors import SinetError, UsageError
 from sinet_pipelines.escaping import for_terminal
 
 try:
-    from sinet_pipelines.cli import benchmark, land, predict, serve
+    from sinet_pipelines.cli import benchmark, benchmark_failure, land, predict, serve
 except SinetError as error:  # a registry.yaml that cannot be read: regions are rows from the first import on
     print(for_terminal(f"sinet: {error}"), file=sys.stderr)
     sys.exit(error.exit_code)
@@ -30,6 +30,7 @@ app = typer.Typer(
 
 benchmarks = typer.Typer(help="Measure by a published protocol.", no_args_is_help=True)
 benchmarks.command("rul")(benchmark.command)
+benchmarks.command("failure")(benchmark_failure.command)
 app.add_typer(benchmarks, name="benchmark")
 app.command("land")(land.command)
 app.command("serve")(serve.command)
