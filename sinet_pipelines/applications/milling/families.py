@@ -1,7 +1,7 @@
 """Families of failure models: gradient-boosted trees, a random forest, and logistic regression as the baseline.
 
 A family is fitted to examples and returns a score for each product; `training.py` makes probabilities of scores. The
-settings were chosen on simulated tables (`simulator.py`), never on rows of AI4I 2020 (docs/decisions/0026).
+settings were chosen on simulated tables (`simulator.py`), never on rows of AI4I 2020 (docs/decisions/0030).
 """
 
 from collections.abc import Callable, Mapping
@@ -77,8 +77,8 @@ class RandomForest:
         rows_in_leaf: fewest rows of a leaf: a leaf's share of failures is a probability, not a vote.
     """
 
-    trees: int = 100
-    rows_in_leaf: int = 5
+    trees: int = 50
+    rows_in_leaf: int = 10
 
     def fit(self, examples: Examples, *, seed: int) -> Score:
         """A forest; the score is the mean share of failures in the leaves."""
