@@ -152,6 +152,9 @@ _ROOT = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?/?", re.
 _SERVING = Serving()
 
 
+_QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?")
+
+
 def _by_priority() -> dict[str, str]:
     return {priority: f"sinet-{priority}" for priority in PRIORITIES}
 
@@ -237,6 +240,9 @@ class Cluster:
                 )
         if not 1 <= self.run_as_user < 2**31:
             raise RegistryError(f"pods run as user {self.run_as_user}; give a number from 1 to 2147483647, 0 is root")
+        for amounts in (self.quota, self.default_limits):
+            if wrong := [f"{name}: {said}" for name, said in amounts.items() if not _QUANTITY.fullmatch(said)]:
+                raise RegistryError(f"{', '.join(wrong)} is no amount; give one as Kubernetes spells it: 500m, 64, 1Gi")
         if not all(1 <= port <= 65_535 for port in self.egress_ports):
             raise RegistryError(f"egress_ports are {self.egress_ports}; give ports from 1 to 65535")
         if min(self.files_gib, *self.nodes.values(), 1) < 1:
