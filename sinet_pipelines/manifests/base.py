@@ -111,7 +111,6 @@ def priorities(region: Region) -> list[Object]:
             "PriorityClass",
             name,
             value=PRIORITY_VALUES[priority],
-            globalDefault=False,
             description=f"SINet: pods of {priority} priority",
         )
         for priority, name in region.cluster.priority_classes.items()
@@ -125,7 +124,10 @@ def limits(region: Region) -> list[Object]:
         spec = {"hard": dict(cluster.quota)}
         found.append(made("v1", "ResourceQuota", "sinet", namespace=cluster.namespace, spec=spec))
     if cluster.default_limits:
-        limit = {"type": "Container", "default": dict(cluster.default_limits)}
+        amounts = (
+            cluster.default_limits
+        )  # requests as well: a server writes them in, and each apply would take them out
+        limit = {"type": "Container", "default": dict(amounts), "defaultRequest": dict(amounts)}
         found.append(made("v1", "LimitRange", "sinet", namespace=cluster.namespace, spec={"limits": [limit]}))
     return found
 

@@ -124,7 +124,7 @@ def _deployment(
     pod: Object = {
         "serviceAccountName": cluster.run_service_account,
         "automountServiceAccountToken": True,  # the run launcher asks its own cluster
-        "imagePullSecrets": [{"name": one} for one in cluster.image_pull_secrets],
+        **({"imagePullSecrets": pulls} if (pulls := [{"name": one} for one in cluster.image_pull_secrets]) else {}),
         "securityContext": camel_case(pod_security(cluster.run_as_user)),
         "containers": [container],
         "volumes": _volumes(region),

@@ -61,6 +61,20 @@ def test_the_same_rows_give_the_same_bytes(files):
     assert not any(word in text for text in files.values() for word in ("password:", "token: e", "&id"))
 
 
+def test_nothing_is_said_that_a_server_drops_since_each_apply_would_then_change_it(files):
+    objects = [one for region in REGIONS for one in objects_of(files, region.key).values()]
+    assert {name for one in objects for name in said_for_nothing(one)} <= {"emptyDir", "podSelector", "apiGroups"}
+
+
+def said_for_nothing(value, name=""):
+    if isinstance(value, dict) and value:
+        return [found for key, one in value.items() for found in said_for_nothing(one, key)]
+    if isinstance(value, list) and value:
+        return [found for one in value for found in said_for_nothing(one, name)]
+    is_default = value in ([], {}, None, "") or (value is False and name == "globalDefault")
+    return [name] if is_default else []
+
+
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
 @pytest.mark.parametrize("folder", ["east", "west", "null_island", "east/kueue"])
 def test_kustomize_builds_each_folder(files, tmp_path, folder):
@@ -162,7 +176,8 @@ def test_a_quota_is_made_where_a_row_has_one(east):
     )
     objects = objects_of(files_of(replace(EAST, cluster=cluster), WEST, NULL_ISLAND), "east")
     assert objects["ResourceQuota", "sinet"]["spec"] == {"hard": {"requests.cpu": "64"}}
-    assert objects["LimitRange", "sinet"]["spec"]["limits"][0]["default"] == {"memory": "1Gi"}
+    (limit,) = objects["LimitRange", "sinet"]["spec"]["limits"]
+    assert limit["default"] == limit["defaultRequest"] == {"memory": "1Gi"}
     assert objects["PersistentVolumeClaim", "sinet-files"]["spec"]["storageClassName"] == "nfs"
 
 
