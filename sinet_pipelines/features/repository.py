@@ -22,6 +22,7 @@ import yaml
 
 from sinet_pipelines.errors import StorageError, UsageError
 from sinet_pipelines.storage.aside import set_aside
+from sinet_pipelines.storage.commits import before_commit
 from sinet_pipelines.storage.files import write_whole
 from sinet_pipelines.storage.layout import relative_uri
 from sinet_pipelines.storage.locks import held
@@ -93,6 +94,7 @@ class FeatureRepository:
         """
         with self._alone():  # of two writers at once, the one who read first must not write last
             newest = self._newest()
+            before_commit()
             if newest.num_rows:
                 self.store.write_to_online_store(VIEW, df=newest.to_pandas())
             self._keep_only(newest[ENTITY].to_pylist())

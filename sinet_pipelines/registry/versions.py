@@ -19,6 +19,7 @@ from sinet_pipelines.registry.alias import CHAMPION, SOURCE
 from sinet_pipelines.registry.runs import keep_files, live_run
 from sinet_pipelines.registry.stock import MLMODEL, stock_files
 from sinet_pipelines.registry.tracking import Tracking
+from sinet_pipelines.storage.commits import before_commit
 from sinet_pipelines.storage.files import write_whole
 
 if TYPE_CHECKING:
@@ -104,6 +105,7 @@ def register(
     """
     sha256 = hashlib.sha256(content).hexdigest()
     with tracking.alone() as client:
+        before_commit()
         _ensure_model(client, name)
         run_id = live_run(client, run_id, root=tracking.artifact_root)
         versions = _all_pages(client, f"name = '{name}'")
@@ -135,6 +137,7 @@ def set_alias(tracking: Tracking, name: str, version: int, *, alias: str = CHAMP
         ModelNotFoundError: no such model or version.
     """
     with tracking.alone() as client:
+        before_commit()
         _get(client, name, version)
         _give_alias(client, name, version, alias=alias)
         return _get(client, name, version)

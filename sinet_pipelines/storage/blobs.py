@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sinet_pipelines.errors import StorageError
+from sinet_pipelines.storage.commits import before_commit
 from sinet_pipelines.storage.files import write_whole
 
 _NAME = re.compile(r"[0-9a-f]{64}")
@@ -43,6 +44,7 @@ class BlobStore:
 
     def point(self, ref: str, name: str) -> None:
         """Makes the ref point at the blob of this name; whoever reads it sees the old blob or the new one."""
+        before_commit()
         write_whole(self._ref(ref), self.path(name).name.encode())
 
     def resolve(self, ref: str) -> str | None:

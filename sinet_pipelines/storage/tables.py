@@ -23,6 +23,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 from sinet_pipelines.errors import SinetError, StorageError, first_line
 from sinet_pipelines.schemas.contract import Contract
 from sinet_pipelines.storage.aside import set_aside
+from sinet_pipelines.storage.commits import before_commit
 from sinet_pipelines.storage.content import ContentHash
 from sinet_pipelines.storage.content import content_hash as content_hash
 from sinet_pipelines.storage.delta import open_table, scan_table
@@ -346,6 +347,7 @@ class TableStore:
             Path(self.root).mkdir(parents=True, exist_ok=True)
         met: CommitFailedError | None = None
         for wait_s in _waits():
+            before_commit()
             exists, schema_mode = self._prepared(contract, predicate)
             rows = payload()
             is_stream = isinstance(rows, pa.RecordBatchReader)
