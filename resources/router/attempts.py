@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from dagster import DagsterEvent, DagsterEventType, DagsterInstance, MetadataValue
-from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.events import EngineEventData
 from dagster._core.execution.context.system import IStepContext
 from dagster._core.executor.step_delegating import StepHandlerContext
@@ -42,8 +41,7 @@ class Attempt:
         ending: how it ended.
         is_told: that is in the log.
         disturbed: what the cluster was seen to do to it; the pod that shows it may be gone when it ends.
-        is_gone: its Job was not there at the last look.
-        is_interrupted: its worker ended on being asked to, and knows no more.
+        is_interrupted: its worker ended on being told to, and will write no more.
     """
 
     step_key: str
@@ -63,7 +61,6 @@ class Attempt:
     ending: Ending | None = None
     is_told: bool = False
     disturbed: Ending | None = None
-    is_gone: bool = False
     is_interrupted: bool = False
 
     @property
@@ -163,16 +160,3 @@ def noted(instance: DagsterInstance, run_id: str) -> list[Attempt]:
             attempt.namespace, attempt.name = said["namespace"], said["job"]
             found.append(attempt)
     return found
-
-
-def is_interruption(event: DagsterEvent) -> bool:
-    """Whether a step's last word is that its worker was asked to end."""
-    if event.event_type is DagsterEventType.STEP_FAILURE:
-        error = event.step_failure_data.error
-    elif event.event_type is DagsterEventType.STEP_UP_FOR_RETRY:
-        error = event.step_retry_data.error
-    else:
-        return False
-    while error is not None and error.cls_name != DagsterExecutionInterruptedError.__name__:
-        error = error.cause  # a retry wraps what it is for
-    return error is not None

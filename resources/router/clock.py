@@ -28,6 +28,7 @@ class Patience:
         unschedulable_s: a pod without a node, before a step that may move moves.
         pending_s: a pod without a node or a Job in a queue, before the attempt is given up.
         lost_s: a region that does not answer, before what runs there counts as lost.
+        overdue_s: a pod that was told to end, beyond its grace period, before it counts as lost with its node.
         farewell_s: a step that said its last word, before its Job is deleted rather than waited for.
         cleanup_s: deleting what is left when the run ends.
     """
@@ -42,5 +43,6 @@ class Patience:
     unschedulable_s: float = 600
     pending_s: float = 24 * 3600
     lost_s: float = 900
+    overdue_s: float = 60
     farewell_s: float = 15
     cleanup_s: float = 120

@@ -76,6 +76,9 @@ NO_CONFIG = Reason(
     "create the config map or secret that is named (`sinet doctor --clusters`), or take it from the region's row",
     is_retried=False,
 )
+RUNS_AS_ROOT = Reason(
+    "RunsAsRoot", "give the image a numeric user that is not root, or set `run_as_user` of the region", is_retried=False
+)
 NO_CONTAINER = Reason("NoContainer", "see the node's container runtime, and that the image can be started", moves=True)
 NOT_STARTED = Reason(
     "NotStarted", "see the pod's events (`kubectl describe pod`) for its node, network and volumes", moves=True
@@ -108,6 +111,7 @@ REASONS = {
         NO_POD,
         NO_VOLUME,
         NO_CONFIG,
+        RUNS_AS_ROOT,
         NO_CONTAINER,
         NOT_STARTED,
         REFUSED,

@@ -36,17 +36,26 @@ class RegionExecutor(StepDelegatingExecutor):
         self._under_way: set[str] = set()
 
     def execute(self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan) -> Iterator[DagsterEvent]:
-        """Executes the plan; however it ends, no Job of it is left that could be deleted."""
+        """Executes the plan; however it ends, no Job of it is left that could be deleted.
+
+        Steps go on where another run pod will take the run over; but not those of a run that was canceled, which the
+        stock executor leaves as well as soon as runs may be resumed.
+        """
         self._plan, self._is_taking_over = plan_context, plan_context.resume_from_failure
         try:
             yield from super().execute(plan_context, execution_plan)
         finally:
+            run = plan_context.instance.get_run_by_id(plan_context.run_id)
+            if run is None or run.is_finished or run.status is dg.DagsterRunStatus.CANCELING:
+                self._regions.withdraw(plan_context)
             self._regions.finish(plan_context)
 
     def _pop_events(self, instance: DagsterInstance, run_id: str, seen_storage_ids: set[int]) -> Sequence[DagsterEvent]:
         """The new events, without last words that come twice: the stock loop breaks off the run at the second one."""
         kept = []
         for event in self._new_events(instance, run_id, seen_storage_ids):
+            if event.event_type is DagsterEventType.ENGINE_EVENT and event.step_key is not None:
+                self._regions.note_event(event)
             if event.event_type is DagsterEventType.STEP_WORKER_STARTING:
                 self._under_way.add(cast(str, event.step_key))
             if event.event_type in TERMINAL and event.step_key is not None:

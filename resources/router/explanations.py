@@ -1,5 +1,7 @@
 """Why attempts ended: what clusters were seen to do to them, which their workers do not know, told to the log."""
 
+from dataclasses import replace
+
 from resources.router.attempts import Attempt, tell_ending
 from resources.router.cluster import RegionClusters
 from resources.router.endings import ERROR, JOB_LOST, KILLED, POD_LOST, Ending
@@ -7,6 +9,7 @@ from resources.router.reading import EVENTS, why_disturbed
 from resources.router.seen import SeenJob, SeenPod
 from sinet_pipelines.errors import ClusterError
 
+GONE = (POD_LOST, JOB_LOST)  # what happened to it, but not why
 VAGUE = (POD_LOST, JOB_LOST, KILLED, ERROR)  # what a Job or pod shows that is half gone
 
 
@@ -28,11 +31,11 @@ class Explanations:
             ClusterError: the API does not say.
         """
         seen = self._clusters.get(attempt.region).look(attempt.namespace, attempt.name)
-        attempt.is_gone = seen is None
         found = why_disturbed(seen) if seen else None
         if seen and seen.is_suspended and not (seen.pods or attempt.is_interrupted):
             found = None  # it waits in its queue and has not begun: that is no word about how it will end
-        if seen and found and (attempt.disturbed is None or attempt.disturbed.reason is POD_LOST is not found[0]):
+        known = attempt.disturbed.reason if attempt.disturbed else None
+        if seen and found and (known is None or (known in GONE and found[0] not in GONE)):
             attempt.disturbed = Ending(*found, self.last_lines(attempt, seen))
         return seen
 
@@ -55,15 +58,17 @@ class Explanations:
         """The ending as the cluster's own words explain it, where a Job or pod that is gone explains little."""
         if ending.reason not in VAGUE:
             return ending
-        if attempt.disturbed is not None and attempt.disturbed.reason is not POD_LOST:
+        if attempt.disturbed is not None and attempt.disturbed.reason not in GONE:
             return attempt.disturbed
         try:
             told = self._clusters.get(attempt.region).told_of(attempt.namespace, attempt.name)
         except ClusterError:
             told = None  # then what is known has to do
+        lines = attempt.disturbed.log if attempt.disturbed else ending.log
+        if told is None and ending.reason is JOB_LOST:  # its pod was seen to go, since it goes with its Job
+            return replace(ending, log=lines)
         if told is None:
             return attempt.disturbed or ending
-        lines = attempt.disturbed.log if attempt.disturbed else ending.log
         return Ending(EVENTS[told[0]], told[1], lines)
 
     def note(self, attempt: Attempt, ending: Ending) -> None:
@@ -71,25 +76,3 @@ class Explanations:
         attempt.ending, attempt.is_told = ending, True
         self.endings.setdefault(attempt.step_key, []).append(ending)
         tell_ending(attempt, ending)
-
-    def explain(self, attempt: Attempt) -> None:
-        """Says what the cluster did to a worker that ended on being asked to, if the cluster shows it."""
-        try:
-            self.look(attempt)
-        except ClusterError:
-            return  # it is tried again, until the Job is left to itself
-        self.explain_as_seen(attempt)
-
-    def explain_as_seen(self, attempt: Attempt) -> None:
-        """The same, by what was seen already."""
-        is_open = attempt.is_interrupted and not attempt.is_told
-        if is_open and attempt.disturbed is not None and attempt.disturbed.reason is not POD_LOST:
-            self.note(attempt, attempt.disturbed)
-
-    def explain_at_last(self, attempt: Attempt) -> None:
-        """The same, when there will be no other look at its Job."""
-        if attempt.is_interrupted and not attempt.is_told:
-            ending = Ending(KILLED, "its worker was asked to end, and its cluster does not say why")
-            if attempt.is_gone:
-                ending = Ending(JOB_LOST, f"Job {attempt.name} was deleted while its worker was at work")
-            self.note(attempt, self.better(attempt, ending))

@@ -10,7 +10,8 @@ from typing import Any, cast
 
 from dagster import DagsterEvent, DagsterEventType, MetadataValue
 from dagster._core.events import EngineEventData
-from dagster._core.execution.context.system import PlanOrchestrationContext
+from dagster._core.execution.context.system import IStepContext, PlanOrchestrationContext
+from dagster._core.execution.plan.step import ExecutionStep
 from dagster._core.executor.step_delegating import CheckStepHealthResult, StepHandler, StepHandlerContext
 
 from resources.placement import NEEDS_TAG, REGION_TAG
@@ -18,7 +19,6 @@ from resources.router.attempts import (
     Attempt,
     attempt_of,
     home_of,
-    is_interruption,
     metadata_of,
     noted,
     recalled,
@@ -27,30 +27,23 @@ from resources.router.attempts import (
 from resources.router.clock import Clock, Patience
 from resources.router.cluster import RegionClusters
 from resources.router.endings import (
-    JOB_LOST,
-    NO_POD,
-    NO_VERDICT,
-    NO_VOLUME,
-    NOT_STARTED,
-    PREEMPTED,
     REFUSED,
     REGION_LOST,
     UNBOUND,
     UNREACHABLE,
-    UNSCHEDULABLE,
     Ending,
 )
 from resources.router.explanations import Explanations
+from resources.router.fence import TOLD_TO_END, WITHDRAWN
 from resources.router.jobs import RegionJobs
 from resources.router.leftovers import Condemned, Leftovers
 from resources.router.local import LocalSteps
 from resources.router.places import Place, after, days_of, next_place
-from resources.router.reading import why_ended, why_failed, why_not_started, why_refused, why_waits
-from resources.router.seen import SeenJob, SeenPod
 from resources.router.verdicts import Verdict, verdict
+from resources.router.weighing import NoNode, Weighing
 from sinet_pipelines.errors import ClusterError, UsageError
 from sinet_pipelines.hardware import get_hardware
-from sinet_pipelines.placement.bindings import step_config
+from sinet_pipelines.placement.bindings import grace_s, step_config
 from sinet_pipelines.placement.needs import Needs
 from sinet_pipelines.regions import get_region
 
@@ -72,6 +65,7 @@ class RegionStepHandler(StepHandler):
         self._clusters = RegionClusters(kubeconfig=kubeconfig, clock=self._clock, patience=self._patience)
         self._explanations = Explanations(self._clusters)
         self._leftovers = Leftovers(self._clusters, self._explanations, clock=self._clock, patience=self._patience)
+        self._weighing = Weighing(self._explanations, patience=self._patience)
         self._jobs: dict[str, RegionJobs] = {}
         self._local = LocalSteps()
         self._attempts: dict[str, Attempt] = {}
@@ -121,15 +115,8 @@ class RegionStepHandler(StepHandler):
     def terminate_step(self, step_handler_context: StepHandlerContext) -> Iterator[DagsterEvent]:
         """Asks for the step's Job to go, pending or running; `finish` sees to it that it went."""
         attempt = self._known(step_handler_context)
-        if attempt is None:
-            return
-        del self._attempts[attempt.step_key]
-        if attempt.is_local:
-            self._local.end(attempt.step_key)
-        elif attempt.place is not None:
-            message = f"Deleting Job {attempt.name} in {attempt.region}"
-            yield DagsterEvent.engine_event(attempt.step, message, EngineEventData())
-            self._leftovers.condemn(attempt)
+        if attempt is not None:
+            yield from self._end(attempt, step_handler_context.get_step_context(attempt.step_key))
 
     # what the region executor asks beside that
 
@@ -143,30 +130,43 @@ class RegionStepHandler(StepHandler):
         attempt = self._attempts[step_key]
         return metadata_of(attempt, cast(Ending, attempt.ending))
 
+    def note_event(self, event: DagsterEvent) -> None:
+        """The log has an event about a step that is no last word: its worker may have ended on being told to."""
+        attempt = self._attempts.get(event.step_key or "")
+        told = event.engine_event_data.metadata.get(TOLD_TO_END)
+        if attempt is not None and told is not None and told.value == attempt.number:
+            attempt.is_interrupted = True
+
     def ended(self, event: DagsterEvent) -> None:
-        """The log has the last word of an attempt: explains what the worker could not, lets its Job go."""
+        """The log has the last word of an attempt: lets its Job go."""
         attempt = self._attempts.pop(cast(str, event.step_key), None)
         if attempt is None:
             return
         if attempt.is_local:
             self._local.leave(attempt.step_key)
+        elif attempt.place is not None and event.event_type is DagsterEventType.STEP_UP_FOR_RETRY:
+            self._leftovers.condemn(attempt)
         elif attempt.place is not None:
-            attempt.is_interrupted = attempt.ending is None and is_interruption(event)
-            if attempt.is_interrupted:
-                self._explanations.explain(attempt)
-            if event.event_type is DagsterEventType.STEP_UP_FOR_RETRY:
-                self._explanations.explain_at_last(attempt)
-                self._leftovers.condemn(attempt)
-            else:
-                self._leftovers.leave(attempt)
+            self._leftovers.leave(attempt)
+
+    def withdraw(self, plan: PlanOrchestrationContext) -> None:
+        """The run was canceled, or is over: every attempt that has not ended ends, wherever it was launched from."""
+        left = list(self._attempts.values())
+        known = {attempt.name for attempt in left}
+        if plan.resume_from_failure:  # an earlier run pod's Jobs are known by the log alone
+            earlier = (attempt for attempt in noted(plan.instance, plan.run_id) if attempt.name not in known)
+            left += [attempt for attempt in earlier if not self._has_ended(plan, attempt)]
+        steps = plan.plan_data.execution_plan
+        for attempt in left:
+            step = cast(ExecutionStep, steps.get_step_by_key(attempt.step_key))
+            list(self._end(attempt, plan.for_step(step)))
 
     def finish(self, plan: PlanOrchestrationContext) -> None:
         """Waits until nothing of this run is left to clean up, or names what is."""
         self._local.finish()
-        if plan.resume_from_failure:  # an earlier run pod's Jobs are known by the log alone
-            at_work = {attempt.name for attempt in self._attempts.values()}
+        if plan.resume_from_failure:
             for attempt in noted(plan.instance, plan.run_id):
-                if attempt.name not in at_work:
+                if self._has_ended(plan, attempt):  # else it is at work, for the next run pod
                     self._leftovers.leave(attempt)
         self._leftovers.finish(plan)
 
@@ -211,14 +211,20 @@ class RegionStepHandler(StepHandler):
     def _may_pass(self, attempt: Attempt, before: list[Condemned]) -> bool:
         """Whether the step may start though an earlier Job of it is not gone yet.
 
-        A Job of an earlier attempt has said its last word, and its pod would be refused at its start; it is waited for,
-        for it holds hardware, but not where its region does not answer. A Job that this attempt moved from has said
-        nothing yet, so it must be gone.
+        A Job of an earlier attempt may commit no more; it is waited for, for it holds hardware, but not where its
+        region does not answer, nor longer than its pod takes to end on a node that is well. A Job that this attempt
+        moved from is waiting for a node, so it is soon gone.
         """
         if any(one.attempt is attempt for one in before):
             return False
-        is_down = all(self._clusters.get(one.region).down_since is not None for one in before)
-        return is_down or self._lasted(attempt, "predecessor", self._patience.launch_s)
+        if all(self._clusters.get(one.region).down_since is not None for one in before):
+            return True
+        if not self._lasted(attempt, "predecessor", grace_s(cast(Needs, attempt.needs)) + self._patience.overdue_s):
+            return False
+        names = ", ".join(one.name for one in before)
+        message = f"Attempt {attempt.number + 1} starts though {names} is not gone: a worker of it may commit no more"
+        DagsterEvent.engine_event(attempt.step, message, EngineEventData())
+        return True
 
     def _judge(self, context: StepHandlerContext, attempt: Attempt) -> Ending | None:
         """How the attempt ended, by what the cluster shows; None while something may still come of it."""
@@ -241,92 +247,18 @@ class RegionStepHandler(StepHandler):
                 return None
             reason = REGION_LOST if self._verdict(context, attempt).has_begun else UNREACHABLE
             return Ending(reason, f"no sense from it for {self._patience.lost_s:g} s: {error}")
-        return self._weigh(context, attempt, seen, before)
 
-    def _weigh(
-        self, context: StepHandlerContext, attempt: Attempt, seen: SeenJob | None, before: dict[str, float]
-    ) -> Ending | None:
         def lasted(what: str, limit_s: float) -> bool:
             attempt.since[what] = before.get(what, self._clock.now())
             return self._clock.now() - attempt.since[what] >= limit_s
 
-        patience = self._patience
-        if seen is None:
-            if not lasted("gone", patience.verdict_s):
-                return None
-            return self._explanations.better(attempt, Ending(JOB_LOST, f"Job {attempt.name} is not there"))
-        if seen.is_failed:
-            failed = Ending(*why_failed(seen), self._explanations.last_lines(attempt, seen))
-            return self._explanations.better(attempt, failed)
-        if seen.is_complete:
-            silent = lasted("silent", patience.verdict_s)
-            message = f"Job {attempt.name} is complete"
-            return Ending(NO_VERDICT, message, self._explanations.last_lines(attempt, seen)) if silent else None
-        if not seen.has_live_pods:
-            return self._weigh_podless(context, attempt, seen, lasted)
-        return self._weigh_pod(context, attempt, next(pod for pod in seen.pods if pod.is_live), lasted)
-
-    def _weigh_podless(
-        self, context: StepHandlerContext, attempt: Attempt, seen: SeenJob, lasted: Any
-    ) -> Ending | None:
-        if seen.is_suspended and self._verdict(context, attempt).has_begun:
-            taken = lasted("suspended", self._patience.verdict_s)
-            return Ending(PREEMPTED, "its queue suspended the Job after it had begun") if taken else None
-        if seen.is_suspended:
-            message = f"Job {attempt.name} waits in its queue for {self._patience.pending_s:g} s"
-            return Ending(UNSCHEDULABLE, message) if lasted("queued", self._patience.pending_s) else None
-        if seen.pods:  # they have ended, and nobody has written that into the Job
-            ended = lasted("ended", self._patience.podless_s)
-            return Ending(*why_failed(seen), self._explanations.last_lines(attempt, seen)) if ended else None
-        refusal = self._explanations.obstacle(attempt) if lasted("podless", self._patience.image_s) else None
-        if refusal is not None:
-            return Ending(why_refused(refusal[1]), f"{refusal[0]}: {refusal[1]}")
-        if lasted("podless", self._patience.podless_s):
-            message = f"Job {attempt.name} has no pod for {self._patience.podless_s:g} s, and no event says why"
-            return Ending(NO_POD, message)
-        return None
-
-    def _weigh_pod(self, context: StepHandlerContext, attempt: Attempt, pod: SeenPod, lasted: Any) -> Ending | None:
-        patience = self._patience
-        if pod.exit_code is not None:  # its worker has ended, and a container beside it keeps the pod alive
-            found = why_ended(pod) if lasted("silent", patience.verdict_s) else None
-            return Ending(*found, self._explanations.last_lines(attempt, SeenJob.of(pod))) if found else None
-        if pod.phase != "Pending" or pod.is_at_work:
+        found = self._weighing.outcome(
+            attempt, seen, lasted=lasted, has_begun=lambda: self._verdict(context, attempt).has_begun
+        )
+        if isinstance(found, NoNode):
+            self._move(context, attempt, found.message)
             return None
-        if pod.unschedulable:
-            return self._weigh_unscheduled(context, attempt, pod, lasted)
-        if pod.waiting:
-            return self._weigh_waiting(attempt, pod, lasted)
-        message = f"pod {pod.name} is pending for {patience.pending_s:g} s, and nothing says why"
-        return Ending(UNSCHEDULABLE, message) if lasted("pending", patience.pending_s) else None
-
-    def _weigh_unscheduled(
-        self, context: StepHandlerContext, attempt: Attempt, pod: SeenPod, lasted: Any
-    ) -> Ending | None:
-        patience = self._patience
-        if "persistentvolumeclaim" in pod.unschedulable and "not found" in pod.unschedulable:  # no node will cure that
-            return Ending(NO_VOLUME, pod.unschedulable) if lasted("claimless", patience.image_s) else None
-        has_tried = attempt.move * patience.unschedulable_s >= patience.pending_s
-        may_move = cast(Needs, attempt.needs).may_move_to and not has_tried
-        if may_move and lasted("unschedulable", patience.unschedulable_s):
-            self._move(context, attempt, pod.unschedulable)
-            return None
-        return Ending(UNSCHEDULABLE, pod.unschedulable) if lasted("pending", patience.pending_s) else None
-
-    def _weigh_waiting(self, attempt: Attempt, pod: SeenPod, lasted: Any) -> Ending | None:
-        """A pod on a node whose worker does not start: slow for a while, then hindered, by the kubelet's words."""
-        if not lasted("container", self._patience.image_s):
-            return None
-        reason = why_waits(pod.waiting)
-        warning = self._explanations.obstacle(attempt, pod)
-        said = f" ({warning[0]}: {warning[1]})" if warning else ""
-        if reason is not None:
-            return Ending(reason, f"{pod.waiting}{said}")
-        if warning is not None:
-            return Ending(why_not_started(warning[0]), f"{warning[0]}: {warning[1]}")
-        if lasted("container", self._patience.container_s):
-            return Ending(NOT_STARTED, f"{pod.waiting} for {self._patience.container_s:g} s, and no event says why")
-        return None
+        return found
 
     def _move(self, context: StepHandlerContext, attempt: Attempt, why: str) -> None:
         """Sends an attempt that found no node to the next place, without a retry: it has not begun."""
@@ -340,7 +272,21 @@ class RegionStepHandler(StepHandler):
         DagsterEvent.engine_event(attempt.step, message, EngineEventData())
         self._settle(context, attempt, Place(region, hardware, old.memory_factor), move=attempt.move + 1)
 
+    def _end(self, attempt: Attempt, step: IStepContext) -> Iterator[DagsterEvent]:
+        """Notes that the attempt is withdrawn, by which its worker knows that it may write no more; then ends it."""
+        self._attempts.pop(attempt.step_key, None)
+        what = f"Deleting Job {attempt.name} in {attempt.region}" if attempt.place else "Ending its process"
+        metadata = {WITHDRAWN: MetadataValue.int(attempt.number)}
+        yield DagsterEvent.engine_event(step, what, EngineEventData(metadata=metadata))
+        if attempt.is_local:
+            self._local.end(attempt.step_key)
+        elif attempt.place is not None:
+            self._leftovers.condemn(attempt)
+
     # what is known
+
+    def _has_ended(self, plan: PlanOrchestrationContext, attempt: Attempt) -> bool:
+        return verdict(plan.instance, plan.run_id, attempt.step_key, attempt=attempt.number).has_ended
 
     def _known(self, context: StepHandlerContext) -> Attempt | None:
         """The attempt, by memory or, after another run pod, by the log."""

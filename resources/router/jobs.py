@@ -15,7 +15,9 @@ from dagster_k8s.container_context import K8sContainerContext
 from dagster_k8s.executor import K8sStepHandler
 from dagster_k8s.job import DagsterK8sJobConfig, UserDefinedDagsterK8sConfig, get_user_defined_k8s_config
 from dagster_shared.record import replace as copied
+from kubernetes.client import V1EnvVar
 
+from resources.router.fence import JOB_VARIABLE
 from resources.router.seen import WORKER
 from resources.router.worker import ENTRY
 from sinet_pipelines.regions import Region
@@ -84,6 +86,7 @@ class RegionJobs(K8sStepHandler):
         job = cast(_Kept, self._api_client).job
         container = next(one for one in job.spec.template.spec.containers if one.name == WORKER)
         container.args = worker_command("python", container.args)
+        container.env = [*container.env, V1EnvVar(name=JOB_VARIABLE, value=job.metadata.name)]
         return job
 
     def _without_launcher(self, context: StepHandlerContext) -> StepHandlerContext:

@@ -14,6 +14,7 @@ from sinet_pipelines.errors import ClusterError
 from sinet_pipelines.regions import get_region
 
 CLEAN_EVERY_S = 2
+SUCCESS_KEPT_S = 600  # long enough to look at its output; the log has its end
 
 
 @dataclass
@@ -38,6 +39,7 @@ class Leftovers:
         self._clock, self._patience = clock, patience
         self._condemned: dict[tuple[str, str, str], Condemned] = {}
         self._leaving: list[tuple[Attempt, float]] = []
+        self._done: list[Attempt] = []
         self._cleaned_at = float("-inf")
 
     def condemn(self, attempt: Attempt) -> None:
@@ -63,6 +65,7 @@ class Leftovers:
         self._cleaned_at = self._clock.now()
         leaving, self._leaving = self._leaving, []
         self._leaving += [(attempt, since) for attempt, since in leaving if self._stays(attempt, since)]
+        self._done = [attempt for attempt in self._done if not self._is_shortened(attempt)]
         for key, one in list(self._condemned.items()):
             try:
                 gone = self._clusters.get(one.region).delete(one.namespace, one.name)
@@ -81,11 +84,21 @@ class Leftovers:
                 break
             self._clock.sleep(1.0)
         for left in self._condemned.values():
-            context = get_region(left.region).cluster.kubeconfig_context
-            command = f"kubectl --context {context} -n {left.namespace} delete job {left.name}"
-            why = left.trouble or "it goes slowly"
+            kubectl = f"kubectl --context {get_region(left.region).cluster.kubeconfig_context} -n {left.namespace}"
+            command = f"{kubectl} delete job {left.name}"
+            if not left.trouble:
+                command += f"; where its node is lost: {kubectl} delete pod -l job-name={left.name} --force"
+            why = left.trouble or "its pod does not end"
             message = f"Job {left.name} may be left in {left.region} ({why}); delete it: {command}"
             DagsterEvent.engine_event(plan, message, EngineEventData(metadata={"left behind": left.name}))
+
+    def _is_shortened(self, attempt: Attempt) -> bool:
+        """Whether a Job whose step has succeeded is on its way out; where that is not allowed it stays for a day."""
+        try:
+            self._clusters.get(attempt.region).shorten(attempt.namespace, attempt.name, kept_s=SUCCESS_KEPT_S)
+        except ClusterError as error:
+            return error.is_final
+        return True
 
     def _stays(self, attempt: Attempt, since: float) -> bool:
         """Whether a Job whose step said its last word has still to be seen to its end."""
@@ -95,16 +108,15 @@ class Leftovers:
             seen, answers = self._explanations.look(attempt), True
         except ClusterError:
             seen, answers = None, False
-        self._explanations.explain_as_seen(attempt)
         if answers and (seen is None or seen.is_finished):
-            self._explanations.explain_at_last(attempt)
+            if seen and seen.is_complete:
+                self._done.append(attempt)
             return False
         if self._clock.now() - since < self._patience.farewell_s and not (seen and seen.is_suspended):
             return True
         return self._give_up(attempt)
 
     def _give_up(self, attempt: Attempt) -> bool:
-        self._explanations.explain_at_last(attempt)
         if attempt.is_created or attempt.may_appear_until:
             key = (attempt.region, attempt.namespace, attempt.name)
             self._condemned[key] = Condemned(attempt, *key, until=attempt.may_appear_until)

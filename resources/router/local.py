@@ -15,6 +15,7 @@ from dagster._core.executor.step_delegating import StepHandlerContext
 
 from resources.router.endings import ERROR, KILLED, LOG_LINES, NO_VERDICT, Ending
 from resources.router.jobs import worker_command
+from resources.router.reading import KILL_CODES
 
 ROOT = Path(__file__).parents[2]
 GRACE_S = 20  # for a step to end on being asked to
@@ -58,7 +59,7 @@ class LocalSteps:
         code = worker.process.poll()
         if code is None:
             return None
-        reason = NO_VERDICT if code == 0 else KILLED if code < 0 else ERROR
+        reason = NO_VERDICT if code == 0 else KILLED if code < 0 or code in KILL_CODES else ERROR
         return Ending(reason, f"its process beside the run ended with code {code}", _last_lines(worker.log))
 
     def end(self, step_key: str) -> None:

@@ -5,6 +5,7 @@ from resources.router.endings import (
     ERROR,
     EVICTED,
     IMAGE_PULL,
+    JOB_LOST,
     KILLED,
     NO_CONFIG,
     NO_CONTAINER,
@@ -20,6 +21,7 @@ from resources.router.endings import (
     POD_SECURITY,
     PREEMPTED,
     QUOTA_EXCEEDED,
+    RUNS_AS_ROOT,
     Reason,
 )
 from resources.router.seen import SeenJob, SeenPod
@@ -64,6 +66,7 @@ POD_REASONS = {
     "Shutdown": PREEMPTED,
     "DeadlineExceeded": DEADLINE_EXCEEDED,
 }
+NEVER_STARTED = ("StartError", "ContainerCannotRun")  # what a runtime says in the place of the worker's end
 KILL_CODES = (137, 143)  # 128 + SIGKILL, 128 + SIGTERM
 
 
@@ -83,8 +86,12 @@ def why_waits(waiting: str) -> Reason | None:
 
     >>> why_waits('CreateContainerConfigError: configmap "settings" not found').name
     'NoConfig'
+    >>> why_waits("CreateContainerConfigError: container has runAsNonRoot and image will run as root").name
+    'RunsAsRoot'
     >>> why_waits("ContainerCreating: ")
     """
+    if "runAsNonRoot" in waiting:
+        return RUNS_AS_ROOT
     return WAITING.get(waiting.split(":")[0])
 
 
@@ -115,9 +122,10 @@ def why_disturbed(seen: SeenJob) -> tuple[Reason, str] | None:
     for pod in seen.pods:
         if pod.disruption:
             return DISRUPTIONS.get(pod.disruption.split(":")[0], EVICTED), pod.disruption
-        if pod.is_going:
-            return POD_LOST, f"somebody deleted pod {pod.name}"
-    return None
+    if seen.is_going:
+        return JOB_LOST, "somebody deleted its Job"
+    going = next((pod for pod in seen.pods if pod.is_going), None)
+    return (POD_LOST, f"somebody deleted pod {going.name}") if going else None
 
 
 def why_ended(pod: SeenPod) -> tuple[Reason, str] | None:
@@ -125,6 +133,8 @@ def why_ended(pod: SeenPod) -> tuple[Reason, str] | None:
     container = f"container {pod.container} of pod {pod.name}"
     if pod.exit_reason == "OOMKilled":
         return OOM_KILLED, f"{container} went over its memory limit"
+    if pod.exit_reason in NEVER_STARTED:
+        return NO_CONTAINER, f"{container} did not start: {pod.exit_message or pod.exit_reason}"
     if pod.reason in POD_REASONS:
         return POD_REASONS[pod.reason], pod.message or f"pod {pod.name}: {pod.reason}"
     if pod.disruption:

@@ -18,6 +18,7 @@ class SeenPod:
         disruption: why the cluster takes it away.
         exit_code: of the worker; of an init container that failed before it; None while neither has ended.
         exit_reason: beside the code, such as OOMKilled.
+        exit_message: the runtime's words for it, where it has any.
         waiting: why the worker does not start: reason and message of the container that is waited for.
         unschedulable: why it gets no node.
         is_going: somebody asked for its deletion.
@@ -39,6 +40,7 @@ class SeenPod:
     container: str = WORKER
     is_at_work: bool = False
     others: str = ""
+    exit_message: str = ""
 
     @property
     def is_live(self) -> bool:
@@ -56,6 +58,7 @@ class SeenJob:
     reason: str
     message: str
     pods: tuple[SeenPod, ...]
+    is_going: bool = False  # somebody asked for its deletion
 
     @classmethod
     def of(cls, pod: SeenPod) -> "SeenJob":
@@ -85,6 +88,7 @@ def seen_job(job: Any, pods: tuple[SeenPod, ...]) -> SeenJob:
         reason=(why.reason or "") if why else "",
         message=(why.message or "") if why else "",
         pods=pods,
+        is_going=job.metadata.deletion_timestamp is not None,
     )
 
 
@@ -108,6 +112,7 @@ def seen_pod(pod: Any) -> SeenPod:
         disruption=f"{disrupted.reason}: {disrupted.message or ''}" if disrupted and disrupted.status == "True" else "",
         exit_code=_ended(ended).exit_code if ended else None,
         exit_reason=(_ended(ended).reason or "") if ended else "",
+        exit_message=(_ended(ended).message or "") if ended else "",
         waiting=f"{_waits(waited_for[0]).reason}: {_waits(waited_for[0]).message or ''}" if waited_for else "",
         unschedulable=(scheduled.message or scheduled.reason or "")
         if scheduled and scheduled.status == "False"

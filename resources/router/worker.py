@@ -1,14 +1,15 @@
 """The entry of a step's process: `python -m resources.router.worker api execute_step`, in a pod or beside the run.
 
 It executes the step as `dagster api execute_step` does, with its arguments, output and exit codes. What is particular
-to a step that a router launched belongs here. Dagster is imported late: a process that is told to end while it still
-imports has begun nothing, and goes at once.
+to a step that a router launched is in `execution.py`. Dagster is imported late: a process that is told to end while it
+still imports has begun nothing, and goes at once.
 """
 
+import contextlib
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType
 
 COMMAND = ("api", "execute_step")
@@ -26,14 +27,32 @@ def main(arguments: Sequence[str]) -> None:
     if tuple(arguments[:2]) != COMMAND:
         sys.stderr.write(f"found {' '.join(arguments[:2]) or 'no command'!r} (allowed: {' '.join(COMMAND)!r})\n")
         sys.exit(USAGE)
-    from dagster._cli.api import execute_step_command
+    is_told_to_end = _watch_for_sigterm()
+    from resources.router.execution import execute_step
 
-    execute_step_command.main(args=list(arguments[2:]), prog_name=" ".join(COMMAND))
+    sys.exit(execute_step(arguments[2:], is_told_to_end=is_told_to_end))
 
 
 def _go(number: int, _: FrameType | None) -> None:
     """Ends a process that has begun nothing, with the code of its signal."""
     os._exit(128 + number)
+
+
+def _watch_for_sigterm() -> Callable[[], bool]:
+    """What says whether SIGTERM came, whoever has set a handler for it since; not to processes forked from this one."""
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    os.register_at_fork(after_in_child=lambda: signal.set_wakeup_fd(-1))
+    came = bytearray()
+
+    def is_told_to_end() -> bool:
+        with contextlib.suppress(BlockingIOError):  # nothing came
+            came.extend(os.read(reader, 4096))
+        return signal.SIGTERM in came
+
+    return is_told_to_end
 
 
 if __name__ == "__main__":

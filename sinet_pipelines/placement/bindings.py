@@ -178,9 +178,9 @@ def _pod(region: Region, hardware: Hardware, needs: Needs, *, tiers: list[Storag
     config: dict[str, Any] = {
         "node_selector": {**cluster.node_labels, **hardware.node_labels},
         "priority_class_name": cluster.priority_classes[needs.priority],
-        "termination_grace_period_seconds": needs.checkpoint_seconds + GRACE_S,
         "security_context": pod_security(cluster.run_as_user),
         "automount_service_account_token": needs.deploys,  # other steps ask nothing of the cluster's API
+        "termination_grace_period_seconds": grace_s(needs),
     }
     if needs.deploys:
         config["service_account_name"] = cluster.serving.service_account
@@ -198,6 +198,11 @@ def _pod(region: Region, hardware: Hardware, needs: Needs, *, tiers: list[Storag
         volumes.append({"name": INSTANCE, "config_map": {"name": cluster.step_instance_config_map}})
     config["volumes"] = volumes
     return config
+
+
+def grace_s(needs: Needs) -> int:
+    """Seconds that a pod has between being told to end and being killed."""
+    return needs.checkpoint_seconds + GRACE_S
 
 
 def _prefers_spot(label: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from tests.clusters.nodes import Node
 RUNNER, DEPLOYER, STEP_INSTANCE = "sinet-run", "sinet-deploy", "dagster-step-instance"
 RUNNER_TOKEN = "of whoever starts runs"  # noqa: S105 - in tests
 RULES = (  # what docs/clusters.md says that whoever starts runs may do
-    {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create", "get", "list", "delete"]},
+    {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create", "get", "list", "patch", "delete"]},
     {"apiGroups": [""], "resources": ["pods", "pods/log", "events"], "verbs": ["get", "list"]},
 )
 DEPLOYER_RULES = (

@@ -41,9 +41,12 @@ from dagster._time import datetime_from_timestamp
 
 from resources.router.clock import Clock, Patience
 from resources.router.endings import REASONS
+from resources.router.execution import TOLD_TO_END
 from resources.router.executor import RegionExecutor
+from resources.router.fence import Fence, fenced
 from resources.router.handler import RegionStepHandler
 from sinet_pipelines.regions import get_region
+from sinet_pipelines.storage.commits import before_commit
 from tests.clusters import hooks
 from tests.clusters.cluster import Cluster, Job, Pod
 from tests.clusters.furnish import RUNNER_TOKEN, furnish
@@ -128,6 +131,15 @@ class StepProcess:
         self.has_begun = False
         self._code: int | None = None
         self._is_interrupted = False
+        number = self.args.known_state.get_retry_state().get_attempt_count(self.step_key)
+        self._fence = Fence(
+            simulation.instance,
+            self.args.run_id,
+            self.step_key,
+            number,
+            job=pod.job,
+            is_told_to_end=lambda: self._is_interrupted,
+        )
 
     def poll(self) -> int | None:
         now = self._simulation.now()
@@ -163,11 +175,15 @@ class StepProcess:
         """What the asset's code does."""
         if self._is_interrupted:
             raise DagsterExecutionInterruptedError()
+        before_commit()
         self._simulation.done[self.step_key] += 1
 
     def _begin(self) -> None:
-        """Writes what a worker writes first, and looks whether it may go on (as `dagster api execute_step` does)."""
+        """Writes what a worker writes first, and looks whether it may go on, as `execution.py` does."""
         instance, run = self._simulation.instance, self._run()
+        if self._fence.ask():
+            self._code = 0
+            return
         log = create_context_free_log_manager(instance, run)
         DagsterEvent.step_worker_started(log, run.job_name, message="started", metadata={}, step_key=self.step_key)
         retries = self.args.known_state.get_retry_state()
@@ -189,14 +205,13 @@ class StepProcess:
             job, run_config=run.run_config, step_keys_to_execute=[self.step_key], known_state=self.args.known_state
         )
         hooks.worker = self
+        instance, how = self._simulation.instance, {"run_config": run.run_config, "retry_mode": self.args.retry_mode}
         try:
-            for _ in execute_plan_iterator(
-                plan, job, run, self._simulation.instance, run_config=run.run_config, retry_mode=self.args.retry_mode
-            ):
-                pass
-            self._code = 0
+            with fenced(self._fence):
+                list(execute_plan_iterator(plan, job, run, instance, **how))
+            self._code = TOLD_TO_END if self._fence.is_interrupted else 0
         except DagsterExecutionInterruptedError:
-            self._code = 1
+            self._code = TOLD_TO_END
         finally:
             hooks.worker = None
 
@@ -256,6 +271,7 @@ class Ended:
     faults: list[str]
     places: dict[str, list[str]]
     done: Counter[str]
+    late: list[str]  # words of steps after the end of their run, or after a step's own last word
 
     def complaints(self) -> list[str]:
         """What is not as it was promised."""
@@ -280,6 +296,8 @@ class Ended:
             said.append("canceled by nobody")
         if self.status not in ("SUCCESS", "FAILURE", "CANCELED"):
             said.append(f"lost: it is {self.status}")
+        if self.late:
+            said.append(f"written too late: {self.late}")
         if self.took_s > LIMIT_S:
             said.append(f"took {self.took_s:.0f} s")
         return said
@@ -315,9 +333,12 @@ class Simulation:
     due: list[tuple[float, str, Callable[[], None]]] = field(default_factory=list)
     afflicted: set[tuple[str, str]] = field(default_factory=set)
     dies_after_s: float | None = None  # when the run's own pod is killed; another one takes over
+    drained_after_s: float | None = None  # when the run's own pod is told to end by its cluster; the same
+    may_resume: bool = False  # run monitoring replaces run pods
     takes_s: float = 0.0  # each step's work; 0: drawn
     is_over: bool = False
     is_canceled: bool = False
+    is_drained: bool = False
 
     def __post_init__(self) -> None:
         self.rng, self.haste = random.Random(self.seed), random.Random(f"haste {self.seed}")
@@ -402,9 +423,10 @@ class Simulation:
             patch.setattr(loop, "time", clock)
             patch.setattr(loop, "get_current_datetime", lambda: datetime_from_timestamp(self.time_s))
             patch.setattr(active, "time", clock)
-            patch.setattr(active, "pop_captured_interrupt", lambda: self.is_canceled)
-            if self.dies_after_s is not None:
-                self._execute_until_killed(run)
+            patch.setattr(active, "pop_captured_interrupt", lambda: self.is_canceled or self.is_drained)
+            patch.setattr(DagsterInstance, "run_will_resume", lambda *_: self.may_resume or self.is_drained)
+            if self.dies_after_s is not None or self.drained_after_s is not None:
+                self._execute_until_killed(run) if self.drained_after_s is None else self._execute_until_drained(run)
                 left = self.instance.get_run_by_id(self.run_id)
                 if left is not None and not left.is_finished:
                     for _ in execute_run_iterator(self.job, left, self.instance, resume_from_failure=True):
@@ -428,6 +450,16 @@ class Simulation:
 
             self.at("the run's pod is killed", die, after_s=self.dies_after_s)
             execute_run(self.job, run, self.instance, raise_on_error=False)
+
+    def _execute_until_drained(self, run: dg.DagsterRun) -> None:
+        """What a run pod does that is told to end, though nobody canceled its run."""
+
+        def drain() -> None:
+            self.is_drained = True
+
+        self.at("the run's pod is drained", drain, after_s=self.drained_after_s)
+        execute_run(self.job, run, self.instance, raise_on_error=False)
+        self.is_drained = False
 
     def _recover(self) -> None:
         self.is_over = True
@@ -454,10 +486,18 @@ class Simulation:
         causes: dict[str, list[str]] = {}
         places: dict[str, list[str]] = {}
         left: list[str] = []
+        late: list[str] = []
+        ended: set[str | None] = set()
         for entry in self.instance.all_logs(run_id):
             event = entry.dagster_event
             if event is None:
                 continue
+            if event.is_step_event and not event.is_engine_event and ended & {event.step_key, None}:
+                late.append(f"{event.event_type_value} of {event.step_key}")
+            if event.event_type in (DagsterEventType.STEP_SUCCESS, DagsterEventType.STEP_FAILURE):
+                ended.add(event.step_key)
+            elif event.event_type is DagsterEventType.PIPELINE_CANCELED:
+                ended.add(None)
             if event.event_type is DagsterEventType.ASSET_MATERIALIZATION:
                 materialized[str(event.step_key)] += 1
             elif event.event_type is DagsterEventType.STEP_SUCCESS:
@@ -489,6 +529,7 @@ class Simulation:
             list(self.faults or ()),
             places,
             self.done,
+            late,
         )
 
     # the requests

@@ -10,6 +10,7 @@ import pytest
 from dagster import AssetKey, DagsterEventType, DagsterInstance, DagsterRunStatus
 from dagster._core.execution.api import execute_run
 
+from sinet_pipelines.regions import EAST
 from tests.clusters.processes import carry_out, create
 from tests.clusters.server import Trouble
 from tests.waiting import until
@@ -121,7 +122,60 @@ def test_a_pod_that_is_killed_for_memory_gets_more_the_next_time(clusters, insta
         if "memory_factor" in (metadata := entry.dagster_event.engine_event_data.metadata)
     ]
     assert memory == [1.0, 2.0]
-    assert len(cluster.deleted) == 1  # the first attempt's Job
+    first, second = cluster.made
+    assert cluster.deleted == [first]
+    (left,) = cluster.jobs.values()
+    assert (left.name, left.body["spec"]["ttlSecondsAfterFinished"]) == (second, 600)  # the log has its success
+
+
+def test_a_pod_of_a_step_without_retries_that_is_drained_gets_another_attempt(clusters, instance, monkeypatch):
+    monkeypatch.setitem(clusters.env, "STEP_S", "60")
+    cluster = clusters.clusters["NULL_ISLAND"]
+
+    def drain():
+        until(lambda: any(event.is_step_start for event in events(instance)))
+        with cluster.lock:
+            monkeypatch.setitem(clusters.env, "STEP_S", "0")
+            (pod,) = cluster.pods.values()
+            cluster.disrupt(pod, "EvictionByEvictionAPI")
+
+    thread = threading.Thread(target=drain)
+    thread.start()
+    run = carry_out(clusters, instance, "report")
+    thread.join()
+    assert run.status is DagsterRunStatus.SUCCESS
+    assert any("ended. Evicted: EvictionByEvictionAPI" in said for said in told(instance, run))
+    assert len(cluster.made) == 2
+
+
+def events(instance):
+    """What stands in the log of the newest run, of its steps."""
+    runs = instance.get_runs(limit=1)
+    return [entry.dagster_event for run in runs for entry in instance.all_logs(run.run_id) if entry.dagster_event]
+
+
+@pytest.fixture
+def resuming(tmp_path, clusters, monkeypatch):
+    """An instance whose lost run pods are replaced, as production's; its launcher's cluster is the one of EAST."""
+    monkeypatch.setenv("DAGSTER_STEP_DELEGATING_EXECUTOR_SLEEP_SECONDS", "0.2")
+    config = {"service_account_name": "sinet-run", "instance_config_map": "a", "dagster_home": str(tmp_path)}
+    own = tmp_path / "kubeconfig-of-runs"
+    context = EAST.cluster.kubeconfig_context
+    own.write_text(f"{clusters.kubeconfig.read_text()}current-context: {context}\n")
+    config |= {"load_incluster_config": False, "kubeconfig_file": str(own)}
+    launcher = {"module": "dagster_k8s", "class": "K8sRunLauncher", "config": config}
+    (tmp_path / "instance").mkdir()
+    overrides = {"run_launcher": launcher, "run_monitoring": {"enabled": True, "max_resume_run_attempts": 3}}
+    with DagsterInstance.local_temp(str(tmp_path / "instance"), overrides=overrides) as made:
+        yield made
+
+
+def test_a_canceled_run_whose_run_pods_are_replaced_leaves_no_job(clusters, resuming, monkeypatch):
+    assert resuming.run_will_resume("any run")
+    test_a_canceled_run_leaves_no_job_pending_or_running(clusters, resuming, monkeypatch)
+    (run,) = resuming.get_runs()
+    (ended,) = [entry.timestamp for entry in resuming.all_logs(run.run_id, of_type=DagsterEventType.PIPELINE_CANCELED)]
+    assert all(entry.timestamp <= ended or entry.step_key is None for entry in resuming.all_logs(run.run_id))
 
 
 def test_a_canceled_run_leaves_no_job_pending_or_running(clusters, instance, monkeypatch):

@@ -1,15 +1,18 @@
 """What a look at a Job tells of an attempt: a Job that waits in its queue was not preempted, one that had begun was."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
-from resources.router import explanations
 from resources.router.attempts import Attempt
-from resources.router.endings import JOB_LOST, PREEMPTED
+from resources.router.clock import Patience
+from resources.router.endings import JOB_LOST, NODE_LOST, PREEMPTED
 from resources.router.explanations import Explanations
 from resources.router.places import Place
 from resources.router.seen import SeenJob
+from resources.router.weighing import Weighing
+from sinet_pipelines.placement.needs import Needs
 
 
 def looked_at(job, **how):
@@ -28,18 +31,66 @@ def test_a_job_that_waits_in_its_queue_was_taken_nothing_away():
     assert looked_at(job(is_suspended=True)).disturbed is None
 
 
-def test_an_interrupted_worker_whose_job_is_gone_was_ended_with_its_job(monkeypatch):
-    told = []
-    monkeypatch.setattr(explanations, "tell_ending", lambda attempt, ending: told.append(ending))
-    cluster = SimpleNamespace(look=lambda namespace, name: None, told_of=lambda namespace, name: None)
-    attempt = Attempt(
-        "step", 0, step=None, run_id="run", place=Place("EAST", "cpu", 1.0), is_interrupted=True, name="a"
+def weighed(*looks, is_interrupted=True, told=None):
+    """How an attempt ended whose Job was seen like that, one look after the other, and at last not at all."""
+    shown = [*looks, None]
+    cluster = SimpleNamespace(
+        look=lambda namespace, name: shown.pop(0),
+        told_of=lambda namespace, name: told,
+        last_lines=lambda namespace, pod, container: ("at work",),
     )
-    looking = Explanations(SimpleNamespace(get=lambda region: cluster))
-    looking.look(attempt)
-    looking.explain_at_last(attempt)
-    assert [ending.reason for ending in told] == [JOB_LOST]
-    assert "Job a was deleted" in told[0].message
+    attempt = Attempt("step", 0, step=None, run_id="run", place=Place("EAST", "cpu", 1.0), name="a", needs=Needs())
+    attempt.is_interrupted = is_interrupted
+    explanations = Explanations(SimpleNamespace(get=lambda region: cluster))
+    weighing = Weighing(explanations, patience=Patience())
+    for _ in (*looks, None):
+        found = weighing.outcome(
+            attempt, explanations.look(attempt), lasted=lambda what, limit_s: limit_s == 0, has_begun=lambda: True
+        )
+    return found
+
+
+GOING = SimpleNamespace(
+    name="a-1", is_live=True, is_going=True, container="dagster", disruption="", exit_code=None, phase="Running"
+)
+
+
+def test_an_interrupted_worker_whose_job_is_gone_was_ended_with_its_job_and_nobody_waits_for_its_word():
+    ended = weighed(replace(job(is_suspended=False, pods=(GOING,)), is_going=True))
+    assert (ended.reason, ended.log) == (JOB_LOST, ("at work",))
+    assert "Job a is not there" in ended.message
+
+
+def test_a_job_that_went_with_its_node_was_not_deleted_by_somebody():
+    ended = weighed(job(is_suspended=False, pods=(GOING,)), told=("TaintManagerEviction", "the node is not ready"))
+    assert (ended.reason, ended.message) == (NODE_LOST, "the node is not ready")
+
+
+def test_a_worker_that_may_still_write_is_waited_for_though_its_job_is_gone():
+    assert weighed(is_interrupted=False) is None
+
+
+def test_a_pod_that_does_not_end_after_its_grace_period_is_lost_with_its_node():
+    lost = replace_pod(disruption="DeletionByTaintManager: the node is not ready")
+    explanations = Explanations(SimpleNamespace(get=lambda region: SimpleNamespace(last_lines=lambda *_, **__: ())))
+    attempt = Attempt(
+        "step", 0, step=None, run_id="run", place=Place("EAST", "cpu", 1.0), needs=Needs(checkpoint_seconds=30)
+    )
+    found = {
+        waited_s: Weighing(explanations, patience=Patience()).outcome(
+            attempt,
+            job(is_suspended=False, pods=(lost,)),
+            lasted=lambda what, limit_s, waited_s=waited_s: waited_s >= limit_s,
+            has_begun=lambda: True,
+        )
+        for waited_s in (119, 120)
+    }
+    assert found[119] is None
+    assert found[120].reason is NODE_LOST
+
+
+def replace_pod(**how):
+    return SimpleNamespace(**{**vars(GOING), **how})
 
 
 @pytest.mark.parametrize("how", [{"is_interrupted": True}, {}])

@@ -135,3 +135,11 @@ def test_what_a_backoff_limit_is_about_to_end_is_explained_by_its_pod():
     )
     assert why_disturbed(seen) is None
     assert reason_of(seen.pods[0]) == "OOMKilled"
+
+
+def test_a_container_that_the_runtime_could_not_start_is_no_crash_of_its_worker():
+    why = V1ContainerStateTerminated(exit_code=128, reason="StartError", message='exec: "/no": no such file')
+    seen = pod(container("dagster", terminated=why))
+    reason, words = why_failed(SeenJob(False, True, False, "BackoffLimitExceeded", "", (seen,)))
+    assert reason.name == "NoContainer"
+    assert 'exec: "/no": no such file' in words

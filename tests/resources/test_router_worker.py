@@ -1,8 +1,24 @@
 """The entry of a step's process: it takes Dagster's arguments, and ends at once while it has begun nothing."""
 
-import pytest
+import time
 
+import pytest
+from dagster import DagsterInstance, job, op
+from dagster._utils.interrupts import capture_interrupts, check_captured_interrupt
+
+from resources.router import execution
+from resources.router.fence import Fence
 from resources.router.worker import USAGE, main
+
+
+@op
+def work():
+    """Never runs."""
+
+
+@job
+def some_job():
+    work()
 
 
 @pytest.fixture(autouse=True)
@@ -20,3 +36,17 @@ def test_another_command_is_refused_in_one_sentence(arguments, capsys):
         main(arguments)
     assert ended.value.code == USAGE
     assert "(allowed: 'api execute_step')" in capsys.readouterr().err
+
+
+def test_a_worker_that_its_run_wants_no_more_is_told_to_end(monkeypatch):
+    monkeypatch.setattr(execution, "WATCH_S", 0.02)
+    with DagsterInstance.ephemeral() as instance:
+        run = instance.create_run_for_job(some_job)
+        fence = Fence(instance, run.run_id, "work", 0)
+        with capture_interrupts(), execution._watched(fence):
+            instance.report_run_canceling(run)
+            deadline = time.monotonic() + 60
+            while not check_captured_interrupt():
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+    assert fence.closed == "its run is CANCELING"

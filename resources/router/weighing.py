@@ -1,0 +1,145 @@
+"""What a look at an attempt's Job means: it ended, it may still come to something, or its step may move on."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
+from resources.router.attempts import Attempt
+from resources.router.clock import Patience
+from resources.router.endings import (
+    JOB_LOST,
+    NO_POD,
+    NO_VERDICT,
+    NO_VOLUME,
+    NOT_STARTED,
+    POD_LOST,
+    PREEMPTED,
+    UNSCHEDULABLE,
+    Ending,
+)
+from resources.router.explanations import Explanations
+from resources.router.reading import why_disturbed, why_ended, why_failed, why_not_started, why_refused, why_waits
+from resources.router.seen import SeenJob, SeenPod
+from sinet_pipelines.placement.bindings import grace_s
+from sinet_pipelines.placement.needs import Needs
+
+
+@dataclass(frozen=True)
+class NoNode:
+    """No node has taken the pod for so long that a step that may move does.
+
+    Attributes:
+        message: why, in the scheduler's words.
+    """
+
+    message: str
+
+
+Lasted = Callable[[str, float], bool]  # whether what is named has lasted, look after look, for so many seconds
+
+
+class Weighing:
+    """Decides by what a cluster shows of a Job, and for how long it has shown it."""
+
+    def __init__(self, explanations: Explanations, *, patience: Patience) -> None:
+        self._explanations, self._patience = explanations, patience
+
+    def outcome(
+        self, attempt: Attempt, seen: SeenJob | None, *, lasted: Lasted, has_begun: Callable[[], bool]
+    ) -> Ending | NoNode | None:
+        """How the attempt ended; that its step may move; None while something may still come of it.
+
+        Args:
+            attempt: whose Job it is.
+            seen: the Job; None where there is none.
+            lasted: what knows for how long something was seen.
+            has_begun: whether the log has a word of the attempt's worker.
+        """
+        silent_s = 0.0 if attempt.is_interrupted else self._patience.verdict_s  # its worker will say nothing more
+        if seen is None:
+            if not lasted("gone", silent_s):
+                return None
+            return self._explanations.better(attempt, Ending(JOB_LOST, f"Job {attempt.name} is not there"))
+        if seen.is_failed:
+            failed = Ending(*why_failed(seen), self._explanations.last_lines(attempt, seen))
+            return self._explanations.better(attempt, failed)
+        if seen.is_complete:
+            silent = lasted("silent", silent_s)
+            message = f"Job {attempt.name} is complete"
+            return Ending(NO_VERDICT, message, self._explanations.last_lines(attempt, seen)) if silent else None
+        if not seen.has_live_pods:
+            return self._podless(attempt, seen, lasted=lasted, has_begun=has_begun, silent_s=silent_s)
+        pod = next(pod for pod in seen.pods if pod.is_live)
+        if pod.is_going or seen.is_going:
+            return self._going(attempt, seen, pod, lasted=lasted)
+        return self._with_pod(attempt, pod, lasted=lasted)
+
+    def _podless(
+        self, attempt: Attempt, seen: SeenJob, *, lasted: Lasted, has_begun: Callable[[], bool], silent_s: float
+    ) -> Ending | None:
+        if seen.is_suspended and has_begun():
+            taken = lasted("suspended", silent_s)
+            return Ending(PREEMPTED, "its queue suspended the Job after it had begun") if taken else None
+        if seen.is_suspended:
+            message = f"Job {attempt.name} waits in its queue for {self._patience.pending_s:g} s"
+            return Ending(UNSCHEDULABLE, message) if lasted("queued", self._patience.pending_s) else None
+        if seen.pods:  # they have ended, and nobody has written that into the Job
+            ended = lasted("ended", self._patience.podless_s)
+            return Ending(*why_failed(seen), self._explanations.last_lines(attempt, seen)) if ended else None
+        if attempt.is_interrupted:  # its pod went with its worker, and the Job's controller is late
+            gone = Ending(POD_LOST, f"the pod of Job {attempt.name} is gone")
+            return self._explanations.better(attempt, gone)
+        refusal = self._explanations.obstacle(attempt) if lasted("podless", self._patience.image_s) else None
+        if refusal is not None:
+            return Ending(why_refused(refusal[1]), f"{refusal[0]}: {refusal[1]}")
+        if lasted("podless", self._patience.podless_s):
+            message = f"Job {attempt.name} has no pod for {self._patience.podless_s:g} s, and no event says why"
+            return Ending(NO_POD, message)
+        return None
+
+    def _going(self, attempt: Attempt, seen: SeenJob, pod: SeenPod, *, lasted: Lasted) -> Ending | None:
+        """A pod that was told to end: given up when it is there long after its grace period, as on a lost node."""
+        if not lasted("going", grace_s(cast(Needs, attempt.needs)) + self._patience.overdue_s):
+            return None
+        reason, message = why_disturbed(seen) or (POD_LOST, f"somebody deleted pod {pod.name}")
+        ending = Ending(reason, f"{message}; the pod has not ended since, its node may be lost")
+        return self._explanations.better(attempt, ending)
+
+    def _with_pod(self, attempt: Attempt, pod: SeenPod, *, lasted: Lasted) -> Ending | NoNode | None:
+        patience = self._patience
+        if pod.exit_code is not None:  # its worker has ended, and a container beside it keeps the pod alive
+            found = why_ended(pod) if lasted("silent", patience.verdict_s) else None
+            return Ending(*found, self._explanations.last_lines(attempt, SeenJob.of(pod))) if found else None
+        if pod.phase != "Pending" or pod.is_at_work:
+            return None
+        if pod.unschedulable:
+            return self._unscheduled(attempt, pod, lasted=lasted)
+        if pod.waiting:
+            return self._waiting(attempt, pod, lasted=lasted)
+        message = f"pod {pod.name} is pending for {patience.pending_s:g} s, and nothing says why"
+        return Ending(UNSCHEDULABLE, message) if lasted("pending", patience.pending_s) else None
+
+    def _unscheduled(self, attempt: Attempt, pod: SeenPod, *, lasted: Lasted) -> Ending | NoNode | None:
+        patience = self._patience
+        if "persistentvolumeclaim" in pod.unschedulable and "not found" in pod.unschedulable:  # no node will cure that
+            return Ending(NO_VOLUME, pod.unschedulable) if lasted("claimless", patience.image_s) else None
+        has_tried = attempt.move * patience.unschedulable_s >= patience.pending_s
+        may_move = cast(Needs, attempt.needs).may_move_to and not has_tried
+        if may_move and lasted("unschedulable", patience.unschedulable_s):
+            return NoNode(pod.unschedulable)
+        return Ending(UNSCHEDULABLE, pod.unschedulable) if lasted("pending", patience.pending_s) else None
+
+    def _waiting(self, attempt: Attempt, pod: SeenPod, *, lasted: Lasted) -> Ending | None:
+        """A pod on a node whose worker does not start: slow for a while, then hindered, by the kubelet's words."""
+        if not lasted("container", self._patience.image_s):
+            return None
+        reason = why_waits(pod.waiting)
+        warning = self._explanations.obstacle(attempt, pod)
+        said = f" ({warning[0]}: {warning[1]})" if warning else ""
+        if reason is not None:
+            return Ending(reason, f"{pod.waiting}{said}")
+        if warning is not None:
+            return Ending(why_not_started(warning[0]), f"{warning[0]}: {warning[1]}")
+        if lasted("container", self._patience.container_s):
+            return Ending(NOT_STARTED, f"{pod.waiting} for {self._patience.container_s:g} s, and no event says why")
+        return None
