@@ -28,6 +28,7 @@ def run(records):
 
 def test_a_table_gives_the_figures_of_each_seed(records, write_table):
     said = []
+    records = records.head(600)
     found = benchmark_failure(write_table(records), seeds=2, report=said.append)
     assert [(row["subset"], row["seed"]) for row in found["results"]] == [("ai4i2020", 0), ("ai4i2020", 1)]
     assert set(found["results"][0]) >= set(FIGURES)
