@@ -108,12 +108,17 @@ def test_steps_have_no_rights_and_runs_exactly_the_documented_ones(files, east):
     assert not [kind for kind, _ in [*east, *west] if kind.startswith("Cluster") and kind != "ClusterQueue"]
 
 
-def test_the_endpoints_step_alone_may_apply_what_its_row_serves_with(east):
-    assert ("ServiceAccount", "sinet-deploy") not in east  # its servers are processes
-    cluster = replace(EAST.cluster, serving=replace(EAST.cluster.serving, target=ServingTarget.DEPLOYMENT))
-    serves = objects_of(files_of(replace(EAST, cluster=cluster), WEST, NULL_ISLAND), "east")
+def serving_by(target):
+    """EAST's objects where its row serves so."""
+    cluster = replace(EAST.cluster, serving=replace(EAST.cluster.serving, target=target))
+    return objects_of(files_of(replace(EAST, cluster=cluster), WEST, NULL_ISLAND), "east")
+
+
+def test_the_endpoints_step_alone_may_apply_what_its_row_serves_with():
+    assert ("ServiceAccount", "sinet-deploy") not in serving_by(ServingTarget.PROCESS)
+    serves = serving_by(ServingTarget.DEPLOYMENT)
     rules = serves["Role", "sinet-deploy"]["rules"]
-    assert rules == rights.rules(cluster.serving)
+    assert rules == rights.rules(replace(EAST.cluster.serving, target=ServingTarget.DEPLOYMENT))
     assert {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get", "create", "patch"]} in rules
     applies = [rule for rule in serves["Role", "sinet-run"]["rules"] if "deployments" in rule["resources"]]
     assert [rule["verbs"] for rule in applies] == [["get"]]  # whoever starts runs looks at endpoints
