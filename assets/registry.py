@@ -1,5 +1,6 @@
 """Registry: graphs that agree in, versions out, the champion's alias with one if the gate said yes; class `model`."""
 
+import hashlib
 import json
 from dataclasses import replace
 
@@ -15,10 +16,15 @@ from resources.markdown import shown
 from resources.placement import bind
 from resources.settings import settings
 from sinet_pipelines.regions import EAST, REGIONS, WEST
+from sinet_pipelines.registry.versions import Version
 from sinet_pipelines.schemas.contract import DataClass
 from sinet_pipelines.storage.files import write_whole
 from sinet_pipelines.storage.fingerprint import fingerprint
 
+TAKEN_AWAY = (
+    "no version has the alias champion: it was taken away by hand, and the same graph does not get it back; give it to "
+    "a version on MLflow's page, or train a model that wins"
+)
 CARD_PAGES = "/cards"  # on the address of Dagster's pages, as `sinet ui` opens them
 
 
@@ -40,8 +46,10 @@ def registered_model(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     table = sorted(
         json.loads(west.get_ref(CHOICE)), key=lambda row: row["chosen"]
     )  # the challenger's number is highest
-    # a registry that was lost has no champion: what was chosen serves again, as a first model does
-    may_serve = verdict["passed"] or context.resources.registry.champion(MODEL) is None
+    registry = context.resources.registry
+    chosen = next(hashlib.sha256(west.get_ref(graph_ref(row["name"]))).hexdigest() for row in table if row["chosen"])
+    champion, last = registry.champion(MODEL), registry.last_promoted(MODEL)
+    may_serve = may_be_promoted(chosen, champion=champion, last_promoted=last, has_passed=verdict["passed"])
     versions = [
         context.resources.registry.register(
             MODEL,
@@ -58,7 +66,7 @@ def registered_model(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         context,
         f"{version.sha256[:16]}-{'champion' if 'champion' in version.aliases else 'challenger'}",
         entries={
-            "decision": verdict["reason"],
+            "decision": verdict["reason"] if may_serve or champion is not None else TAKEN_AWAY,
             "version": version.version,
             "family": version.family,
             "aliases": ", ".join(version.aliases) or "none",
@@ -66,6 +74,23 @@ def registered_model(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
             "sha256": version.sha256,
         },
     )
+
+
+def may_be_promoted(chosen: str, *, champion: Version | None, last_promoted: Version | None, has_passed: bool) -> bool:
+    """Whether the chosen graph gets the alias.
+
+    A person who takes the alias away wants this model not to serve: the same graph does not get it back. A registry
+    that was lost knows no promotion: what was chosen serves again, as a first model does.
+
+    Args:
+        chosen: SHA-256 of the graph.
+        champion: the version that has the alias.
+        last_promoted: the version that got it last, whether or not it still has it.
+        has_passed: what the gate decided.
+    """
+    if champion is not None:
+        return has_passed
+    return last_promoted is None or (has_passed and last_promoted.sha256 != chosen)
 
 
 @dg.asset(

@@ -78,6 +78,10 @@ class RegistryResource(dg.ConfigurableResource):
         """The version that serves, None where none does."""
         return versions.get_champion(self.tracking, name)
 
+    def last_promoted(self, name: str) -> Version | None:
+        """The version that was promoted last, whether or not it has the alias now; None where none ever was."""
+        return versions.last_promoted(self.tracking, name)
+
     def why_not(self, name: str) -> str:
         """Why the version that the champion's alias names cannot be served; empty where it can."""
         database = sqlite_path(self.tracking_uri)

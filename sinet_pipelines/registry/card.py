@@ -86,8 +86,9 @@ def _glance(card: ModelCard) -> list[Block]:
     if card.decision is None:
         blocks.append(Words("The gate was not asked yet.", emphasis=True))
     else:
-        word = "Serves" if card.decision.promoted else "Does not serve"
+        word = "Promoted" if card.decision.promoted else "Not promoted"
         blocks.append(Words(f"{word}: {card.decision.reason}", emphasis=True, good=card.decision.promoted))
+        blocks.append(Words("So when this card was made; an alias may move: `sinet status` shows what serves now."))
     if card.data.simulated:
         blocks.append(Words("Simulated: no row is of a real engine, and no figure here holds for one.", emphasis=True))
     return [*blocks, Figures(_key_figures(card))]

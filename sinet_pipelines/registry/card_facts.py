@@ -190,7 +190,7 @@ class Decision:
     """What the gate said.
 
     Attributes:
-        promoted: whether this version serves.
+        promoted: whether this version had the alias `champion` when the card was made; an alias may move since.
         reason: one sentence.
     """
 

@@ -31,6 +31,7 @@ SHA_TAG = "sha256"
 FAMILY_TAG = "family"
 FILE_TAG = "file"
 PROMOTED_TAG = "{alias}.promoted_at"  # on a version: the instant it last got the alias, UTC
+GIVEN_TAG = "{alias}.given"  # on a version: that the promotion was not killed before the alias was there
 REPLACED_TAG = "{alias}.replaced"  # on a version: the version that had the alias before, empty for none
 
 
@@ -182,6 +183,12 @@ def promotions(tracking: Tracking, name: str, *, alias: str = CHAMPION) -> list[
     return sorted(found, key=lambda promotion: promotion.promoted_at)
 
 
+def last_promoted(tracking: Tracking, name: str, *, alias: str = CHAMPION) -> Version | None:
+    """The version that got the alias last and had it, whether or not it still has; None where none ever did."""
+    had = [get_version(tracking, name, promotion.version) for promotion in promotions(tracking, name, alias=alias)]
+    return next((version for version in reversed(had) if GIVEN_TAG.format(alias=alias) in version.tags), None)
+
+
 def load_artifact(tracking: Tracking, version: Version) -> bytes:
     """The version's file, checked against the hash that names its folder: tags and runs may be edited on MLflow's page.
 
@@ -298,12 +305,12 @@ def _ensure_model(client: "MlflowClient", name: str) -> None:
 def _give_alias(client: "MlflowClient", name: str, version: int, *, alias: str) -> None:
     """Says when and after whom, then does it: killed in between, it is said again by whoever does it again."""
     holder = _aliases(client, name).get(alias)
-    if holder == version:
-        return
-    at = datetime.now(UTC).isoformat(timespec="milliseconds")
-    client.set_model_version_tag(name, str(version), PROMOTED_TAG.format(alias=alias), at)
-    client.set_model_version_tag(name, str(version), REPLACED_TAG.format(alias=alias), str(holder or ""))
-    client.set_registered_model_alias(name, alias, str(version))
+    if holder != version:
+        at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        client.set_model_version_tag(name, str(version), PROMOTED_TAG.format(alias=alias), at)
+        client.set_model_version_tag(name, str(version), REPLACED_TAG.format(alias=alias), str(holder or ""))
+        client.set_registered_model_alias(name, alias, str(version))
+    client.set_model_version_tag(name, str(version), GIVEN_TAG.format(alias=alias), "true")
 
 
 def _aliases(client: "MlflowClient", name: str) -> dict[str, int]:

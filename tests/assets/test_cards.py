@@ -30,7 +30,7 @@ def test_its_rows_and_engines_are_those_of_the_tables(walked, page):
 def test_the_first_champion_serves_and_the_experiment_has_an_error_and_is_barred(walked, page):
     _, instance = walked
     said = page["card"].value
-    assert "**Serves: " in said
+    assert "**Promoted: " in said
     verdict = instance.get_latest_materialization_event(global_key("spiking_verdict")).asset_materialization.metadata
     error = verdict["rmse_capped_cycles"].value
     assert f"| spiking | NULL\\_ISLAND | {error:.2f} | barred | may not be promoted: " in said

@@ -82,9 +82,9 @@ def test_a_region_without_truth_neither_keeps_nor_breaks_its_promise(card):
 
 
 def test_the_decision_comes_first_in_words_and_not_by_colour_alone(card):
-    assert '<p class="good">Serves: not worse' in card_html(card)
+    assert '<p class="good">Promoted: not worse' in card_html(card)
     refused = replace(card, decision=replace(card.decision, promoted=False, reason="clearly worse"))
-    assert '<p class="bad">Does not serve: clearly worse' in card_html(refused)
+    assert '<p class="bad">Not promoted: clearly worse' in card_html(refused)
     assert "**The gate was not asked yet.**" in card_markdown(replace(card, decision=None))
 
 

@@ -15,6 +15,7 @@ from sinet_pipelines.registry.runs import RunRecord, log_run
 from sinet_pipelines.registry.versions import (
     get_champion,
     get_version,
+    last_promoted,
     list_versions,
     load_artifact,
     promotions,
@@ -80,6 +81,15 @@ def test_an_alias_moves_and_the_versions_remember(tracking, run_id, name):
     assert back.aliases == ("champion",)
     assert get_version(tracking, name, 2).aliases == ()
     assert [(p.version, p.replaced) for p in promotions(tracking, name)] == [(2, 1), (1, 2)]
+
+
+def test_what_was_promoted_last_is_known_after_a_person_took_the_alias_away(tracking, run_id, name):
+    register(tracking, name, b"one", family="cnn", run_id=run_id)
+    assert last_promoted(tracking, name) is None
+    register(tracking, name, b"two", family="cnn", run_id=run_id, alias="champion")
+    tracking.client.delete_registered_model_alias(name, "champion")
+    assert get_champion(tracking, name) is None
+    assert last_promoted(tracking, name).version == 2
 
 
 def test_giving_the_alias_again_changes_nothing(tracking, run_id, name):
