@@ -4,10 +4,6 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-import dagster as dg
-
-from resources.router.retries import RETRIES
-from resources.settings import settings
 from sinet_pipelines.placement.bindings import check_needs, hardware_for, step_config
 from sinet_pipelines.placement.needs import Needs
 from sinet_pipelines.regions import Region, get_region
@@ -64,7 +60,6 @@ def bind(
         "op_tags": place,
         "pool": f"{region.key}-{place[HARDWARE_TAG]}",
         "required_resource_keys": {region.key, *(other.key for other in reads), *uses},
-        "retry_policy": _retries(needs),
     }
 
 
@@ -84,16 +79,7 @@ def bind_check(
         "op_tags": place,
         "pool": f"{region.key}-{place[HARDWARE_TAG]}",
         "required_resource_keys": {region.key, *(other.key for other in reads)},
-        "retry_policy": _retries(needs or Needs()),
     }
-
-
-def _retries(needs: Needs) -> dg.RetryPolicy | None:
-    """How often a step is tried that may be taken away, which happens in clusters alone; its worker must know it, too.
-
-    Other steps get another attempt from the router where their cluster, not their code, was the cause.
-    """
-    return RETRIES if needs.is_preemptible and settings().executor == "regions" else None
 
 
 def place_tags(region: Region, hardware: str, needs: Needs) -> dict[str, Any]:

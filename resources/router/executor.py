@@ -5,6 +5,7 @@ from typing import Any, cast
 
 import dagster as dg
 from dagster import DagsterEvent, DagsterEventType, DagsterInstance
+from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.events import EngineEventData
 from dagster._core.execution.context.system import IStepContext, PlanOrchestrationContext
 from dagster._core.execution.plan.objects import StepFailureData, StepRetryData, UserFailureData
@@ -18,6 +19,7 @@ from resources.router.handler import RegionStepHandler
 from resources.router.retries import RETRIES
 
 NO_RETRIES = dg.RetryPolicy(max_retries=0)  # a worker that crashes by itself crashes again
+ASK_EVERY_S = 15  # whether the run was ended from outside
 TERMINAL = (
     DagsterEventType.STEP_SUCCESS,
     DagsterEventType.STEP_FAILURE,
@@ -34,6 +36,7 @@ class RegionExecutor(StepDelegatingExecutor):
         self._plan: PlanOrchestrationContext | None = None
         self._is_taking_over = False
         self._under_way: set[str] = set()
+        self._asked_at = float("-inf")
 
     def execute(self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan) -> Iterator[DagsterEvent]:
         """Executes the plan; however it ends, no Job of it is left that could be deleted.
@@ -52,6 +55,7 @@ class RegionExecutor(StepDelegatingExecutor):
 
     def _pop_events(self, instance: DagsterInstance, run_id: str, seen_storage_ids: set[int]) -> Sequence[DagsterEvent]:
         """The new events, without last words that come twice: the stock loop breaks off the run at the second one."""
+        self._require_wanted(instance, run_id)
         kept = []
         for event in self._new_events(instance, run_id, seen_storage_ids):
             if event.event_type is DagsterEventType.ENGINE_EVENT and event.step_key is not None:
@@ -66,6 +70,20 @@ class RegionExecutor(StepDelegatingExecutor):
                 self._regions.ended(event)
             kept.append(event)
         return kept
+
+    def _require_wanted(self, instance: DagsterInstance, run_id: str) -> None:
+        """Nothing, while the run goes on; asked now and then.
+
+        Raises:
+            DagsterExecutionInterruptedError: somebody, or run monitoring, has ended the run from outside.
+        """
+        now = self._regions.clock.now()
+        if now - self._asked_at < ASK_EVERY_S:
+            return
+        self._asked_at = now
+        run = instance.get_run_by_id(run_id)
+        if run is None or run.is_finished:
+            raise DagsterExecutionInterruptedError(f"run {run_id} was ended from outside: its steps end as well")
 
     def _new_events(self, instance: DagsterInstance, run_id: str, seen_storage_ids: set[int]) -> list[DagsterEvent]:
         """What is new; all of it when a run pod takes over, where the stock loop takes a thousand events for all."""

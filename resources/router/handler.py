@@ -61,10 +61,10 @@ class RegionStepHandler(StepHandler):
     ) -> None:
         super().__init__()
         self._per_step = per_step
-        self._clock, self._patience = clock or Clock(), patience or Patience()
-        self._clusters = RegionClusters(kubeconfig=kubeconfig, clock=self._clock, patience=self._patience)
+        self.clock, self._patience = clock or Clock(), patience or Patience()
+        self._clusters = RegionClusters(kubeconfig=kubeconfig, clock=self.clock, patience=self._patience)
         self._explanations = Explanations(self._clusters)
-        self._leftovers = Leftovers(self._clusters, self._explanations, clock=self._clock, patience=self._patience)
+        self._leftovers = Leftovers(self._clusters, self._explanations, clock=self.clock, patience=self._patience)
         self._weighing = Weighing(self._explanations, patience=self._patience)
         self._jobs: dict[str, RegionJobs] = {}
         self._local = LocalSteps()
@@ -202,7 +202,7 @@ class RegionStepHandler(StepHandler):
             if error.is_final:
                 return Ending(REFUSED, str(error))
             if not error.is_untouched:
-                attempt.may_appear_until = self._clock.now() + self._patience.applied_s
+                attempt.may_appear_until = self.clock.now() + self._patience.applied_s
             given_up = self._lasted(attempt, "launch", self._patience.launch_s)
             return Ending(UNREACHABLE, str(error)) if given_up else None
         attempt.is_created = True
@@ -249,8 +249,8 @@ class RegionStepHandler(StepHandler):
             return Ending(reason, f"no sense from it for {self._patience.lost_s:g} s: {error}")
 
         def lasted(what: str, limit_s: float) -> bool:
-            attempt.since[what] = before.get(what, self._clock.now())
-            return self._clock.now() - attempt.since[what] >= limit_s
+            attempt.since[what] = before.get(what, self.clock.now())
+            return self.clock.now() - attempt.since[what] >= limit_s
 
         found = self._weighing.outcome(
             attempt, seen, lasted=lasted, has_begun=lambda: self._verdict(context, attempt).has_begun
@@ -300,7 +300,7 @@ class RegionStepHandler(StepHandler):
         return self._attempts[step_key]
 
     def _lasted(self, attempt: Attempt, what: str, limit_s: float) -> bool:
-        return self._clock.now() - attempt.since.setdefault(what, self._clock.now()) >= limit_s
+        return self.clock.now() - attempt.since.setdefault(what, self.clock.now()) >= limit_s
 
     def _verdict(self, context: StepHandlerContext, attempt: Attempt) -> Verdict:
         return verdict(context.instance, attempt.run_id, attempt.step_key, attempt=attempt.number)

@@ -83,7 +83,9 @@ def seen_job(job: Any, pods: tuple[SeenPod, ...]) -> SeenJob:
     why = failed or conditions.get("FailureTarget")  # the reason is set before the pods end, `Failed` after them
     return SeenJob(
         is_complete="Complete" in conditions or bool(job.status.succeeded),
-        is_failed=failed is not None or bool(job.status.failed and not job.status.active),
+        # a pod that was told to end counts as failed at once, and may still save its state
+        is_failed=failed is not None
+        or bool(job.status.failed and not job.status.active and not job.status.terminating),
         is_suspended=bool(job.spec.suspend),
         reason=(why.reason or "") if why else "",
         message=(why.message or "") if why else "",

@@ -34,22 +34,3 @@ def test_the_executor_is_chosen_by_the_environment_and_its_kubernetes_client_is_
         timeout=300,
     )
     assert json.loads(said.stdout) == [name, []]
-
-
-@pytest.mark.parametrize(("chosen", "is_retried"), [("in_process", False), ("regions", True)])
-def test_what_may_be_taken_away_is_tried_again_in_clusters_alone(tmp_path, monkeypatch, chosen, is_retried):
-    from resources.placement import bind
-    from resources.settings import settings
-    from sinet_pipelines.placement.needs import Needs
-    from sinet_pipelines.regions import EAST
-    from sinet_pipelines.schemas.contract import DataClass
-
-    monkeypatch.setenv("SINET_EXECUTOR", chosen)
-    monkeypatch.setenv("SINET_HOME", str(tmp_path))
-    settings.cache_clear()
-    try:
-        spot = bind(EAST, data_class=DataClass.MODEL, needs=Needs(is_preemptible=True))
-        kept = bind(EAST, data_class=DataClass.MODEL)
-    finally:
-        settings.cache_clear()
-    assert (spot["retry_policy"] is not None, kept["retry_policy"]) == (is_retried, None)

@@ -46,6 +46,16 @@ def test_a_run_pod_that_is_drained_leaves_its_steps_at_work_for_the_next_one(sim
     assert sum(len(cluster.made) for cluster in simulation.clusters.values()) == 5
 
 
+def test_a_run_that_is_ended_from_outside_ends_its_steps_and_tries_none_again(simulations):
+    simulation = simulations.simulation(44_000, faults=())
+    simulation.takes_s = 300
+    fail = lambda: simulation.instance.report_run_failed(simulation.instance.get_run_by_id(simulation.run_id))  # noqa: E731
+    simulation.at("failed by run monitoring", fail, after_s=100)
+    ended = simulation.run()
+    assert (ended.status, ended.causes, ended.took_s < 200) == ("FAILURE", {}, True)
+    assert unfinished(simulation) == []
+
+
 def canceled(simulations, seed, *, after_s, may_resume, faults=()):
     """A simulation of a run that somebody cancels so many seconds after its begin."""
     simulation = simulations.simulation(seed, faults=(*faults, "cancel"))

@@ -143,3 +143,11 @@ def test_a_container_that_the_runtime_could_not_start_is_no_crash_of_its_worker(
     reason, words = why_failed(SeenJob(False, True, False, "BackoffLimitExceeded", "", (seen,)))
     assert reason.name == "NoContainer"
     assert 'exec: "/no": no such file' in words
+
+
+@pytest.mark.parametrize(("terminating", "is_failed"), [(1, False), (None, True)])
+def test_a_pod_that_was_told_to_end_may_save_its_state_before_its_job_has_failed(terminating, is_failed):
+    target = V1JobCondition(type="FailureTarget", status="True", reason="BackoffLimitExceeded")
+    status = V1JobStatus(conditions=[target], failed=1, terminating=terminating)
+    job = V1Job(metadata=V1ObjectMeta(name="a"), spec=V1JobSpec(template=V1PodTemplateSpec()), status=status)
+    assert seen_job(job, ()).is_failed is is_failed
