@@ -14,7 +14,7 @@ from sinet_pipelines.figures import Figure, Hourly, assumed
 from sinet_pipelines.hardware import Hardware, read_hardware
 from sinet_pipelines.registry_file import registry_path, told_in, with_entries
 from sinet_pipelines.schemas.contract import DataClass
-from sinet_pipelines.sites import Agreement, Cluster, Link, StorageTier, TierKind
+from sinet_pipelines.sites import Agreement, Cluster, Link, Serving, ServingTarget, StorageTier, TierKind
 
 _NAME = re.compile("[A-Z_][A-Z0-9_]{0,39}")  # a name is part of keys, folders, labels and resources
 _NEVER_LEAVE = (DataClass.RAW, DataClass.PERSONAL)
@@ -169,7 +169,11 @@ _SHIPPED: tuple[Region, ...] = (
         "inference, quantization and pruning, edge and OTA; backup training and disaster recovery for EAST",
         ("nvidia-t4", "nvidia-a10", "tpu-v4", "nvidia-a100", "cpu"),
         _AGREEMENTS,
-        cluster=Cluster("west", node_labels={"topology.kubernetes.io/region": "west"}),
+        cluster=Cluster(
+            "west",
+            node_labels={"topology.kubernetes.io/region": "west"},
+            serving=Serving(target=ServingTarget.DEPLOYMENT),
+        ),
         sites=("west-1",),
         storage=_tiers("west", files_gib_per_s=4, nvme_gib_per_s=3),
         links=(_link("EAST", 0.02, 10, 65), _link("NULL_ISLAND", 0.06, 1, 150)),

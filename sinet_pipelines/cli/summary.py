@@ -125,7 +125,8 @@ def _print_judgement(console: Console, facts: dict[str, Any], figures: dict[str,
         f"{rows['pending']} pending",
     )
     for endpoint in facts["endpoints"]:
-        state = "ready" if endpoint["ready"] else "NOT ready"
+        why = f"; {endpoint['reason']}" if endpoint.get("reason") else ""
+        state = f"ready{why}" if endpoint["ready"] else f"NOT ready{why}"
         console.print(
             f"endpoint: {endpoint['model']} version {endpoint['version']} in {endpoint['region']} "
             f"at {endpoint['url']}, {state}",

@@ -121,6 +121,7 @@ class Cluster:
         every = {**((template.get("metadata") or {}).get("labels") or {}), **labels}
         spec = defaulted(self.objects, namespace, template["spec"])
         pod = Pod(namespace, name, owner, every, spec, self.now(), owner_kind, beside=dict(self.beside))
+        pod.annotations = dict((template.get("metadata") or {}).get("annotations") or {})
         self.pods[(namespace, name)] = pod
         self.events.tell(namespace, owner_kind, owner, "SuccessfulCreate", f"Created pod: {name}")
         return pod

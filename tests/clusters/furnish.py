@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from sinet_pipelines.deployment.cluster.rights import rules
 from sinet_pipelines.hardware import get_hardware
 from sinet_pipelines.regions import Region
 from sinet_pipelines.sites import TierKind
@@ -13,13 +14,6 @@ RUNNER, DEPLOYER, STEP_INSTANCE = "sinet-run", "sinet-deploy", "dagster-step-ins
 RUNNER_TOKEN = "of whoever starts runs"  # noqa: S105 - in tests
 RULES = (  # what docs/clusters.md says that whoever starts runs may do
     {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create", "get", "list", "patch", "delete"]},
-    {"apiGroups": [""], "resources": ["pods", "pods/log", "events"], "verbs": ["get", "list"]},
-)
-DEPLOYER_RULES = (
-    {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get", "list", "create", "patch"]},
-    {"apiGroups": [""], "resources": ["services"], "verbs": ["get", "list", "create", "patch"]},
-    {"apiGroups": ["policy"], "resources": ["poddisruptionbudgets"], "verbs": ["get", "create", "patch"]},
-    {"apiGroups": ["serving.kserve.io"], "resources": ["inferenceservices"], "verbs": ["get", "create", "patch"]},
     {"apiGroups": [""], "resources": ["pods", "pods/log", "events"], "verbs": ["get", "list"]},
 )
 
@@ -38,8 +32,8 @@ def furnish(cluster: Cluster, region: Region, *, settings: dict[str, str] | None
     objects.put("namespaces", "", namespace, objects.get("namespaces", "", namespace))
     for account in (row.service_account, RUNNER, DEPLOYER):
         objects.put("serviceaccounts", namespace, account)
-    grant(cluster, namespace, RUNNER, RULES)
-    grant(cluster, namespace, DEPLOYER, DEPLOYER_RULES)
+    grant(cluster, namespace, RUNNER, (*RULES, *rules(row.serving, only_looks=True)))
+    grant(cluster, namespace, DEPLOYER, rules(row.serving))
     cluster.access.admit(RUNNER_TOKEN, service_account(namespace, RUNNER))
     for name in row.env_config_maps:
         objects.put("configmaps", namespace, name, {"data": dict(settings or {})})

@@ -40,7 +40,7 @@ class Kubelet:
             if pod.process is not None:
                 pod.process.poll()
             return
-        if pod.is_ending_since is not None and pod.told_at is None:
+        if pod.is_ending_since is not None and pod.told_at is None and self._has_left(pod, pod.is_ending_since):
             self._tell(pod)
         if pod.is_live and pod.node and pod.process is None and pod.told_at is None:
             self._start(pod)
@@ -125,7 +125,7 @@ class Kubelet:
                 pod.waiting = words
                 self._event(pod, "Failed", f"Error: {words.partition(': ')[2]}", is_warning=True)
             return False
-        if cluster.slots is not None and sum(one.phase == "Running" for one in cluster.pods.values()) >= cluster.slots:
+        if pod.owner_kind == "Job" and cluster.slots is not None and self._taken() >= cluster.slots:
             pod.waiting = "ContainerCreating"
             return False
         if cluster.now() - pod.created_at < cluster.start_delay_s:
@@ -135,6 +135,10 @@ class Kubelet:
             policy = "already present on machine and can be accessed by the pod"
             self._event(pod, "Pulled", f'Container image "{container["image"]}" {policy}')
         return True
+
+    def _taken(self) -> int:
+        """Pods of Jobs that run; those of a Deployment are small, and there all the time."""
+        return sum(one.phase == "Running" and one.owner_kind == "Job" for one in self.cluster.pods.values())
 
     def _pull_in_vain(self, pod: Pod, image: str) -> None:
         cause = f'failed to pull and unpack image "{image}": failed to resolve reference "{image}": {image}: not found'
@@ -203,15 +207,16 @@ class Kubelet:
         if probe is None or pod.looked_at is None or now - pod.looked_at < probe.get("periodSeconds", 10):
             return
         pod.looked_at = now
-        was_ready, pod.is_ready = pod.is_ready, self.probe(pod, probe)
+        was_ready, pod.is_ready = pod.is_ready, self.probe(pod, probe) and pod.is_ending_since is None
         if was_ready and not pod.is_ready:
             self._event(pod, "Unhealthy", "Readiness probe failed", is_warning=True)
 
     def _end_init(self, pod: Pod, process: Any, code: int) -> None:
-        pod.log, pod.process = process.log(), None
+        pod.log, pod.process, pod.last_code = process.log(), None, code
         if code and pod.spec.get("restartPolicy", "Always") != "Never" and pod.told_at is None:
             self._restart_later(pod)
             return
+        pod.restarts, pod.last_code = 0, None
         pod.init_codes.append(code)
         if code or pod.told_at is not None:
             pod.phase = "Failed"
@@ -220,7 +225,7 @@ class Kubelet:
         pod.exit_code, pod.exit_reason, pod.log, pod.is_ready = code, process.reason, process.log(), False
         policy = pod.spec.get("restartPolicy", "Always")
         if pod.told_at is None and (policy == "Always" or (policy == "OnFailure" and code)):
-            pod.process = None
+            pod.process, pod.last_code = None, code
             self._restart_later(pod)
             return
         if pod.told_at is not None:
@@ -238,6 +243,13 @@ class Kubelet:
         pod.waiting = f"CrashLoopBackOff: {again}"
         pod.exit_code = None
         self._event(pod, "BackOff", f"Back-off restarting failed container {name} in pod {where}", is_warning=True)
+
+    def _has_left(self, pod: Pod, since: float) -> bool:
+        """Whether `preStop` is over: until then the pod goes on, and no Service sends anything new to it."""
+        pod.is_ready = False
+        hook = (pod.container.get("lifecycle") or {}).get("preStop") or {}
+        wait_s = (hook.get("sleep") or {}).get("seconds", 0) if pod.process is not None else 0
+        return self.cluster.now() - since >= wait_s
 
     def _tell(self, pod: Pod) -> None:
         """Tells a pod's process to end; it is killed after its grace period."""

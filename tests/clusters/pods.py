@@ -1,5 +1,6 @@
 """A pod of a cluster in memory: what the API shows of it, and the process that its container runs as."""
 
+import secrets
 import uuid
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -71,6 +72,9 @@ class Pod:
     is_ready: bool = False
     is_silent: bool = False  # its node is not heard of
     restarts: int = 0
+    last_code: int | None = None  # how its container ended before it was started again
+    annotations: dict[str, str] = field(default_factory=dict)
+    ip: str = field(default_factory=lambda: _address())
     restarts_at: float | None = None
     looked_at: float | None = None  # when its readiness was asked for
     beside: dict[str, int | None] = field(default_factory=dict)
@@ -120,6 +124,8 @@ class Pod:
         """The pod as the API shows it."""
         metadata: dict[str, Any] = {"name": self.name, "namespace": self.namespace, "labels": self.labels}
         metadata |= {"uid": self.uid, "creationTimestamp": stamp}
+        if self.annotations:
+            metadata["annotations"] = self.annotations
         owner = {"apiVersion": "batch/v1" if self.owner_kind == "Job" else "apps/v1", "kind": self.owner_kind}
         metadata["ownerReferences"] = [{**owner, "name": self.job, "uid": self.job, "controller": True}]
         if self.owner_kind == "Job" and not self.is_counted:
@@ -128,7 +134,7 @@ class Pod:
             metadata |= {"deletionTimestamp": stamp, "deletionGracePeriodSeconds": int(self.grace_s)}
         status: dict[str, Any] = {"phase": self.phase, "conditions": self._conditions(stamp)}
         if self.node:
-            status |= {"hostIP": "127.0.0.1", "podIP": "127.0.0.1", "startTime": stamp}
+            status |= {"hostIP": "127.0.0.1", "podIP": self.ip, "startTime": stamp}
             status["containerStatuses"] = self._statuses(stamp)
             if self.init_containers:
                 status["initContainerStatuses"] = self._init_statuses(stamp)
@@ -175,6 +181,8 @@ class Pod:
                 reason, message = "PodInitializing", ""
             state = {"waiting": {"reason": reason, **({"message": message} if message else {})}}
         found = [_status(main, state, is_ready=self.is_ready, restarts=self.restarts)]
+        if self.is_initialized and self.last_code is not None:
+            found[0]["lastState"] = _terminated(self.last_code, "", stamp, log=self.log)
         for name, code in self.beside.items():
             ended = {"running": {"startedAt": stamp}} if code is None else _terminated(code, "", stamp)
             found.append(_status({"name": name, "image": "x"}, ended, is_ready=code is None))
@@ -185,18 +193,28 @@ class Pod:
         for at, container in enumerate(self.init_containers):
             if at < len(self.init_codes):
                 state = _terminated(self.init_codes[at], "", stamp)
-            elif at < self.started:
+            elif at < self.started and self.process is not None:
                 state = {"running": {"startedAt": stamp}}
             else:
                 reason, _, message = (self.waiting or "PodInitializing").partition(": ")
                 state = {"waiting": {"reason": reason, **({"message": message} if message else {})}}
-            found.append(_status(container, state, is_ready=state.get("terminated", {}).get("exitCode") == 0))
+            is_ready = state.get("terminated", {}).get("exitCode") == 0
+            is_current = at == len(self.init_codes)
+            found.append(_status(container, state, is_ready=is_ready, restarts=self.restarts if is_current else 0))
+            if is_current and self.last_code is not None:
+                found[-1]["lastState"] = _terminated(self.last_code, "", stamp, log=self.log)
         return found
 
 
-def _terminated(code: int, reason: str, stamp: str) -> dict[str, Any]:
+def _address() -> str:
+    """A loopback address of its own: all of 127.0.0.0/8 is this machine."""
+    return f"127.{secrets.randbelow(200) + 20}.{secrets.randbelow(256)}.{secrets.randbelow(254) + 1}"
+
+
+def _terminated(code: int, reason: str, stamp: str, *, log: str = "") -> dict[str, Any]:
     why = reason or ("Error" if code else "Completed")
-    return {"terminated": {"exitCode": code, "reason": why, "startedAt": stamp, "finishedAt": stamp}}
+    said = {"message": log[-2000:]} if code and log else {}  # FallbackToLogsOnError
+    return {"terminated": {"exitCode": code, "reason": why, "startedAt": stamp, "finishedAt": stamp, **said}}
 
 
 def _status(container: dict[str, Any], state: dict[str, Any], *, is_ready: bool, restarts: int = 0) -> dict[str, Any]:

@@ -15,10 +15,11 @@ from typing import Any
 import yaml
 from dagster import AssetKey, DagsterInstance, DagsterRun
 
-from sinet_pipelines.regions import REGIONS
+from sinet_pipelines.regions import REGIONS, Region
 from tests.clusters.access import OPERATOR_TOKEN
 from tests.clusters.certificates import certificate_of, self_signed
 from tests.clusters.cluster import Cluster, Pod
+from tests.clusters.deployments import Deployments
 from tests.clusters.environment import expanded, variables
 from tests.clusters.furnish import RUNNER_TOKEN, STEP_INSTANCE, furnish
 from tests.clusters.server import ApiServer, write_kubeconfig
@@ -176,6 +177,7 @@ class Clusters:
         for region in REGIONS:
             furnish(self.clusters[region.name], region, settings={"SINET_EXECUTOR": "regions"})
             self.clusters[region.name].kubelet.probe = probed
+            self.clusters[region.name].controllers.append(Deployments())
         self._certificate = certificate_of(self.authority, folder / "ca.crt")
         self.kubeconfig = self._kubeconfig("kubeconfig", RUNNER_TOKEN)
         self._over = threading.Event()
@@ -184,6 +186,11 @@ class Clusters:
     def _kubeconfig(self, name: str, token: str) -> Path:
         contexts = {region.cluster.kubeconfig_context: self.servers[region.name].url for region in REGIONS}
         return write_kubeconfig(self.folder / name, contexts, token=token, authority=self._certificate)
+
+    def of(self, region: Region, account: str) -> Path:
+        """A kubeconfig of a service account of one region's cluster."""
+        token = self.clusters[region.name].access.issue(region.cluster.namespace, account)
+        return self._kubeconfig(f"{region.name}-{account}", token)
 
     def of_operator(self) -> Path:
         """A kubeconfig of one who may do everything."""
@@ -222,6 +229,8 @@ class Clusters:
         env = {**self.env, "HOSTNAME": pod.name[:63], **service, **said}
         words = [*(container.get("command") or []), *(container.get("args") or [])]
         command = [expanded(word, {**service, **said}) for word in words]
+        # a pod has a network of its own, in which every address is its own; here it has an address
+        command = [f"--host={pod.ip}" if word == "--host=0.0.0.0" else word for word in command]
         return PodProcess(pod, command=command, env=env, mounts=[one.to_json() for one in mounts], folder=folder)
 
     def _live(self) -> None:
@@ -255,9 +264,10 @@ def probed(pod: Pod, probe: dict[str, Any]) -> bool:
     if isinstance(port, str):
         ports = pod.container.get("ports") or []
         port = next(one["containerPort"] for one in ports if one.get("name") == port)
-    url = f"http://127.0.0.1:{port}{wanted.get('path', '/')}"
+    headers = {one["name"]: one["value"] for one in wanted.get("httpHeaders") or []}
+    request = urllib.request.Request(f"http://{pod.ip}:{port}{wanted.get('path', '/')}", headers=headers)  # noqa: S310
     try:
-        with urllib.request.urlopen(url, timeout=probe.get("timeoutSeconds", 1)) as answer:  # noqa: S310 - loopback
+        with urllib.request.urlopen(request, timeout=probe.get("timeoutSeconds", 1)) as answer:  # noqa: S310 - loopback
             return bool(200 <= answer.status < 400)
     except (urllib.error.URLError, OSError):
         return False

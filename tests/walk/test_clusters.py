@@ -5,12 +5,18 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 
+from assets.evaluation import MODEL
 from sinet_pipelines.cli.orchestrator import CURRENT_HOME
-from sinet_pipelines.regions import REGIONS
+from sinet_pipelines.deployment.client import ready_models
+from sinet_pipelines.deployment.cluster.wanted import object_name
+from sinet_pipelines.regions import REGIONS, WEST
+from tests.clusters.deployments import ServiceProxy
 from tests.clusters.furnish import STEP_INSTANCE
 from tests.clusters.processes import Clusters
 from tests.conftest import CHECKOUT
+from tests.loopback import free_port
 from tests.walk.conftest import TRACED, environment_of
 
 pytestmark = pytest.mark.slow
@@ -22,9 +28,16 @@ def walked_in_clusters(small_cmapss, walk_project, tmp_path_factory):
     """The clusters after a walk of the small fleet, and what `sinet run` said."""
     folder = tmp_path_factory.mktemp("clusters")
     home = folder / "home"
-    with Clusters(folder) as clusters:
-        more = {"SINET_EXECUTOR": "regions", "KUBECONFIG": str(clusters.kubeconfig)}
-        clusters.env |= {"SINET_PROJECT": str(walk_project), **TRACED}
+    with (
+        Clusters(folder) as clusters,
+        ServiceProxy(clusters.clusters["WEST"], WEST.cluster.namespace, object_name(MODEL)) as proxy,
+    ):
+        serving = {"address": proxy.url, "http_port": free_port(), "grpc_port": free_port()}
+        rows = {"regions": [{"name": "WEST", "cluster": {"serving": serving}}]}
+        (folder / "registry.yaml").write_text(yaml.safe_dump(rows))
+        registry = {"SINET_REGISTRY": str(folder / "registry.yaml")}
+        more = {"SINET_EXECUTOR": "regions", "KUBECONFIG": str(clusters.kubeconfig), **registry}
+        clusters.env |= {"SINET_PROJECT": str(walk_project), **TRACED, **registry}
         clusters.settings(SINET_HOME=str(home))
         instance = (walk_project / "dagster.yaml").read_text().replace(CURRENT_HOME, str(home))
         clusters.instance(instance, name=STEP_INSTANCE)
@@ -43,13 +56,22 @@ def walked_in_clusters(small_cmapss, walk_project, tmp_path_factory):
         subprocess.run([*command, "stop", "--home", str(home)], env=environment_of(walk_project), check=False)
 
 
-@pytest.mark.xfail(strict=True, reason="the endpoint is a process of its step and ends with its pod")
 def test_the_walk_ends_green(walked_in_clusters):
     _, said = walked_in_clusters
     assert said.returncode == 0, said.stderr[-5000:]
     facts = json.loads(said.stdout)
     assert not facts["failed"]
     assert [endpoint["ready"] for endpoint in facts["endpoints"]] == [True]
+
+
+def test_the_endpoint_answers_after_the_pod_of_its_step_is_gone(walked_in_clusters):
+    clusters, said = walked_in_clusters
+    west = clusters.clusters["WEST"]
+    live = [pod for pod in west.pods.values() if pod.is_live]
+    assert [pod.owner_kind for pod in live] == ["ReplicaSet"]
+    (endpoint,) = json.loads(said.stdout)["endpoints"]
+    assert (endpoint["target"], endpoint["reason"], endpoint["known"]) == ("deployment", "", True)
+    assert ready_models(endpoint["url"]) == (MODEL,)
 
 
 def test_each_region_ran_its_own_steps_and_no_other(walked_in_clusters):

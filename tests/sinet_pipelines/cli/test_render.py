@@ -78,8 +78,11 @@ def test_a_job_is_in_its_assets_region_and_on_its_hardware(here):
         assert job["metadata"]["labels"]["sinet.ai/region"] == region.name
         assert pod["nodeSelector"] == {**region.cluster.node_labels, **get_hardware(hardware).node_labels}
         assert pod["containers"][0]["image"] == region.cluster.image
-        assert pod["serviceAccountName"] == region.cluster.service_account
         needs = Needs.from_json(node.assets_def.op.tags[NEEDS_TAG])
+        assert needs.deploys == (key.path[-1] == "endpoint")  # the one step with rights in its cluster
+        assert pod["automountServiceAccountToken"] is needs.deploys
+        row = region.cluster
+        assert pod["serviceAccountName"] == (row.serving.service_account if needs.deploys else row.service_account)
         assert pod["containers"][0]["resources"]["limits"]["memory"] == f"{needs.memory_mib}Mi"
         assert job["spec"]["backoffLimit"] == 0
         # the router asks for a first attempt by region, hardware and needs; what is shown is by the asset's own tag

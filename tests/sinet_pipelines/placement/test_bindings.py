@@ -156,3 +156,9 @@ def test_every_kind_on_site_has_a_job(region):
 def test_no_label_is_longer_than_a_cluster_takes():
     for kind in HARDWARE:
         assert all(len(value) <= 63 for value in kind.node_labels.values())
+
+
+def test_a_step_that_deploys_alone_has_a_token_of_an_account_of_its_own():
+    pod = config(hardware="cpu", needs=Needs(deploys=True))["pod_spec_config"]
+    assert (pod["automount_service_account_token"], pod["service_account_name"]) == (True, "sinet-deploy")
+    assert "service_account_name" not in config()["pod_spec_config"]  # that of all other steps
