@@ -14,7 +14,7 @@ $(shell rm -f $(VENV)/.walk $(VENV)/.test $(VENV)/.bench)
 endif
 endif
 
-.PHONY: run test test-all ui stop lint format bench clean help
+.PHONY: run test test-all soak ui stop lint format bench clean help
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -33,6 +33,9 @@ test: $(VENV)/.test ## the test suite but what is marked slow
 
 test-all: $(VENV)/.test ## the whole test suite
 	$(BIN)/python -m pytest
+
+soak: $(VENV)/.test ## simulated runs on clusters under faults; SEEDS=<how many>, 500 by default
+	@$(BIN)/python -W ignore -m tests.clusters.soak
 
 lint: $(VENV)/.test ## style, types and the one-way arrows
 	$(BIN)/ruff check .

@@ -54,7 +54,7 @@ def small_model(context) -> None:
     work(context)
 
 
-@dg.asset(deps=[features, model], **bound("NULL_ISLAND", "cpu"))
+@dg.asset(deps=[features, model], **bound("NULL_ISLAND", "cpu", storage=("parallel-file-system",)))
 def report(context) -> None:
     work(context)
 

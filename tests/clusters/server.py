@@ -74,6 +74,7 @@ class ApiServer:
         self.gate = gate or (lambda method, path: None)
         self.token: str | None = None  # the only one that it takes; None: those that the cluster knows
         self.requests: list[tuple[str, str]] = []
+        self.certificate = certificate
         self._http = _Quick(("127.0.0.1", 0), _handler(self))
         self.port = int(self._http.server_address[1])
         if certificate is not None:
@@ -90,7 +91,10 @@ class ApiServer:
         return self.cluster.site
 
     def present(self, certificate: Path) -> None:
-        """Shows another certificate to whoever connects from now on."""
+        """Shows another certificate from now on; who is connected has to connect anew."""
+        if certificate == self.certificate:
+            return
+        self.certificate = certificate
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate)
         self._http.tls = context
@@ -164,6 +168,7 @@ def _handler(server: ApiServer) -> type[BaseHTTPRequestHandler]:
         wbufsize = -1
 
         def setup(self) -> None:
+            self._certificate = server.certificate
             self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             super().setup()
 
@@ -173,6 +178,9 @@ def _handler(server: ApiServer) -> type[BaseHTTPRequestHandler]:
         def _serve(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
             self._content = self.rfile.read(length) if length else b""
+            if self._certificate != server.certificate:
+                self.close_connection = True
+                return
             path = self.path.partition("?")[0]
             server.requests.append((self.command, path))
             trouble = server.gate(self.command, path)

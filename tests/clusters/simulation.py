@@ -10,7 +10,6 @@ import zlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -40,7 +39,6 @@ from dagster._serdes import deserialize_value
 from dagster._time import datetime_from_timestamp
 
 from resources.router.clock import Clock, Patience
-from resources.router.endings import REASONS
 from resources.router.execution import TOLD_TO_END
 from resources.router.executor import RegionExecutor
 from resources.router.fence import Fence, fenced
@@ -48,11 +46,14 @@ from resources.router.handler import RegionStepHandler
 from sinet_pipelines.regions import get_region
 from sinet_pipelines.storage.commits import before_commit
 from tests.clusters import hooks
-from tests.clusters.cluster import Cluster, Job, Pod
-from tests.clusters.furnish import RUNNER_TOKEN, furnish
+from tests.clusters.certificates import certificate_of, self_signed
+from tests.clusters.cluster import Cluster, Pod
+from tests.clusters.ended import LIMIT_S, Ended
+from tests.clusters.faults import PLANS, Outage, drawn_faults
+from tests.clusters.furnish import RUNNER_TOKEN, enforce_restricted, furnish
 from tests.clusters.server import ApiServer, Trouble, write_kubeconfig
+from tests.clusters.site_faults import REGIONS
 
-REGIONS = ("EAST", "WEST", "NULL_ISLAND")
 PATIENCE = Patience(
     request_s=20,  # of real time, on a busy machine: a hang is a closed connection here
     launch_s=120,
@@ -65,44 +66,11 @@ PATIENCE = Patience(
     lost_s=300,
 )
 LOOK_EVERY_S = 10
+LONG_S = 3600  # longer than the deadline of any Job here
 SLEEP_S = 5.0
 STEP_S = 2.5
-LIMIT_S = 4 * 3600  # a run that takes longer hangs
 AFTER_S = 900  # what could still happen happens within this, once the clusters are well again
-FAULTS = (
-    "api_error",
-    "hang",
-    "region_lost",
-    "region_dark",
-    "preemption",
-    "suspension",
-    "oom",
-    "eviction",
-    "lost_pod",
-    "lost_job",
-    "no_nodes",
-    "no_image",
-    "slow_watch",
-    "silent_worker",
-    "hung_worker",
-    "drain",
-    "lost_node",
-    "replaced_pod",
-    "lost_run_pod",
-    "cancel",
-    "refused_pods",
-    "unmountable",
-    "stuck_container",
-    "proxies",
-)
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-STATUSES = (401, 403, 409, 410, 429, 429, 500, 500, 503)
-
-
-def drawn_faults(seed: int) -> tuple[str, ...]:
-    """One to four kinds of faults; what comes of them does not depend on whether they were drawn or named."""
-    rng = random.Random(f"faults {seed}")
-    return tuple(rng.sample(FAULTS, rng.randint(1, 4)))
 
 
 class KilledError(BaseException):
@@ -123,6 +91,8 @@ class StepProcess:
         self._begins_at = simulation.now() + rng.uniform(2, 12)
         drawn_s = rng.uniform(5, rng.choice([30, 90, 400]))
         self._ends_at = self._begins_at + (simulation.takes_s or drawn_s)
+        if simulation.takes(self.step_key, "long_worker"):
+            self._ends_at += LONG_S
         limit_mib = int(pod.spec["containers"][0]["resources"]["limits"]["memory"].removesuffix("Mi"))
         self._is_starved = simulation.memory_mib.get(self.step_key, 0) > limit_mib
         self._ignores_term = rng.random() < 0.2
@@ -245,70 +215,6 @@ class Log(InMemoryEventLogStorage):
 
 
 @dataclass
-class Outage:
-    """A window in which a region's API misbehaves."""
-
-    begins_at: float
-    ends_at: float
-    kind: str
-    share: float
-    status: int = 0
-
-
-@dataclass
-class Ended:
-    """How a run ended, and what became of its clusters."""
-
-    seed: int
-    status: str
-    materialized: Counter[str]
-    succeeded: Counter[str]
-    failures: dict[str, str]
-    causes: dict[str, list[str]]
-    left: list[str]
-    dangling: list[str]
-    took_s: float
-    faults: list[str]
-    places: dict[str, list[str]]
-    done: Counter[str]
-    late: list[str]  # words of steps after the end of their run, or after a step's own last word
-
-    def complaints(self) -> list[str]:
-        """What is not as it was promised."""
-        said = []
-        if twice := [step for step, times in self.succeeded.items() if times > 1]:
-            said.append(f"run to success twice: {twice}")
-        if twice := [step for step, times in self.materialized.items() if times > 1]:
-            said.append(f"materialised twice: {twice}")
-        if unnamed := [job for job in self.dangling if job not in self.left]:
-            said.append(f"dangling: {unnamed}")
-        if self.status == "SUCCESS" and len(self.materialized) != 5:
-            said.append(f"success with {sorted(self.materialized)} alone")
-        if self.status == "FAILURE":
-            if not self.failures:
-                said.append("failed without a failed step")
-            said += [
-                f"{step} failed without a name: {how}"
-                for step, how in self.failures.items()
-                if not self._named(step, how)
-            ]
-        if self.status == "CANCELED" and "cancel" not in self.faults:
-            said.append("canceled by nobody")
-        if self.status not in ("SUCCESS", "FAILURE", "CANCELED"):
-            said.append(f"lost: it is {self.status}")
-        if self.late:
-            said.append(f"written too late: {self.late}")
-        if self.took_s > LIMIT_S:
-            said.append(f"took {self.took_s:.0f} s")
-        return said
-
-    def _named(self, step: str, how: str) -> bool:
-        return any(f"{name}:" in how for name in REASONS) or bool(
-            self.causes.get(step)
-        )  # the reason beside it, in the log
-
-
-@dataclass
 class Simulation:
     """One run under faults.
 
@@ -324,6 +230,7 @@ class Simulation:
     kubeconfig: Path
     instance: DagsterInstance
     job: Any
+    certificates: tuple[Path, Path]  # the one that clients trust, and another
     faults: tuple[str, ...] | None = None
     time_s: float = 1_000_000.0
     done: Counter[str] = field(default_factory=Counter)
@@ -335,6 +242,7 @@ class Simulation:
     dies_after_s: float | None = None  # when the run's own pod is killed; another one takes over
     drained_after_s: float | None = None  # when the run's own pod is told to end by its cluster; the same
     may_resume: bool = False  # run monitoring replaces run pods
+    mended: list[Callable[[], None]] = field(default_factory=list)  # what undoes each fault
     takes_s: float = 0.0  # each step's work; 0: drawn
     is_over: bool = False
     is_canceled: bool = False
@@ -353,6 +261,8 @@ class Simulation:
         }
         for region, server in self.servers.items():
             furnish(self.clusters[region], get_region(region))
+            enforce_restricted(self.clusters[region], get_region(region).cluster.namespace)
+            self.present(region, is_trusted=True)
             year = self.haste.randint(2016, 2036)  # no two clocks agree: nobody may go by a server's
             self.clusters[region].stamp = f"{year}-06-01T00:00:00Z"
             server.cluster = self.clusters[region]
@@ -361,7 +271,7 @@ class Simulation:
             self.outages[region] = []
         self.faults = drawn_faults(self.seed) if self.faults is None else self.faults
         for fault in self.faults:
-            getattr(self, f"_plan_{fault}")()
+            PLANS[fault](self)
 
     @property
     def run_id(self) -> str:
@@ -464,6 +374,8 @@ class Simulation:
     def _recover(self) -> None:
         self.is_over = True
         self.due.clear()
+        for mend in self.mended:
+            mend()
         for cluster in self.clusters.values():
             cluster.is_dark, cluster.lag_s = False, 0.0
             cluster.without.clear()
@@ -559,185 +471,10 @@ class Simulation:
             return Trouble(is_done=True)
         return Trouble(after_s=self.rng.uniform(1, 55))
 
-    # the faults
-
     def at(self, what: str, happen: Callable[[], None], *, after_s: float | None = None) -> None:
         """Lets something happen once, so much later than now."""
         when = self.time_s + (self.rng.uniform(0, 300) if after_s is None else after_s)
         self.due.append((when, what, happen))
-
-    def _window(self, kind: str, *, share: float, status: int = 0, longest_s: float = 240) -> None:
-        region, begins = self.rng.choice(REGIONS), self.time_s + self.rng.uniform(0, 250)
-        ends = begins + self.rng.uniform(10, longest_s)
-        self.outages[region].append(Outage(begins, ends, kind, share, status))
-        self.trace.append(f"{begins - 1e6:.0f}-{ends - 1e6:.0f} {region} {kind} {status or ''}")
-
-    def _plan_api_error(self) -> None:
-        for _ in range(self.rng.randint(1, 3)):
-            self._window("status", share=self.rng.choice([0.3, 0.7, 1.0]), status=self.rng.choice(STATUSES))
-
-    def _plan_hang(self) -> None:
-        for _ in range(self.rng.randint(1, 3)):
-            self._window("hang", share=self.rng.choice([0.3, 0.7, 1.0]))
-
-    def _plan_region_lost(self) -> None:
-        """The API is gone; what runs there may live or die."""
-        self._window("lost", share=1.0, longest_s=self.rng.choice([200, 2000, 20000]))
-
-    def _plan_region_dark(self) -> None:
-        """The whole region is gone, and comes back or not: what ran there is dead."""
-        region, begins_s = self.rng.choice(REGIONS), self.rng.uniform(0, 250)
-        lasts_s = self.rng.choice([120, 900, 20000])
-        self.outages[region].append(Outage(self.time_s + begins_s, self.time_s + begins_s + lasts_s, "lost", 1.0))
-
-        def darken() -> None:
-            cluster = self.clusters[region]
-            for pod in cluster.pods.values():
-                cluster.kill(pod)
-            cluster.is_dark = True
-
-        def lighten() -> None:
-            self.clusters[region].is_dark = False
-
-        self.at(f"{region} dark", darken, after_s=begins_s)
-        self.at(f"{region} light", lighten, after_s=begins_s + lasts_s)
-
-    def _some_pod(self) -> tuple[Cluster, Pod] | None:
-        running = [
-            (cluster, pod)
-            for cluster in self.clusters.values()
-            for pod in cluster.pods.values()
-            if pod.is_live and not cluster.is_dark
-        ]
-        return self.rng.choice(running) if running else None
-
-    def _disrupt(self, reason: str, *, times: int) -> None:
-        def happen() -> None:
-            if found := self._some_pod():
-                found[0].disrupt(found[1], reason, is_hard=self.rng.random() < 0.3)
-
-        for _ in range(self.rng.randint(1, times)):
-            self.at(f"pod: {reason or 'lost'}", happen)
-
-    def _plan_preemption(self) -> None:
-        self._disrupt("PreemptionByScheduler", times=4)
-
-    def _plan_drain(self) -> None:
-        self._disrupt("EvictionByEvictionAPI", times=2)
-
-    def _plan_eviction(self) -> None:
-        self._disrupt("Evicted", times=2)
-
-    def _plan_lost_pod(self) -> None:
-        self._disrupt("", times=2)
-
-    def _plan_lost_node(self) -> None:
-        self._disrupt("DeletionByTaintManager", times=2)
-
-    def _plan_replaced_pod(self) -> None:
-        def happen() -> None:
-            if found := self._some_pod():
-                found[0].replace(found[1])
-
-        self.at("pod replaced", happen)
-
-    def _plan_lost_run_pod(self) -> None:
-        if "cancel" not in (self.faults or ()):  # nobody takes over a run that is being canceled
-            self.dies_after_s = self.rng.uniform(0, 300)
-
-    def _plan_lost_job(self) -> None:
-        def happen() -> None:
-            if found := self._some_pod():
-                found[0].delete(found[1].namespace, found[1].job)
-
-        self.at("job deleted by somebody", happen)
-
-    def _plan_suspension(self) -> None:
-        def happen() -> None:
-            found = self._some_pod()
-            if found is None:
-                return
-            cluster, job = found[0], found[0].jobs.get((found[1].namespace, found[1].job))
-            if job is None:
-                return
-            cluster.suspend(job, is_suspended=True, is_hard=self.rng.random() < 0.4)
-            self.at("resumed", lambda: self._resume(cluster, job), after_s=self.rng.choice([5, 40, 400, 4000]))
-
-        for _ in range(self.rng.randint(1, 3)):
-            self.at("suspended", happen)
-
-    def _resume(self, cluster: Cluster, job: Job) -> None:
-        if not job.is_finished:
-            cluster.suspend(job, is_suspended=False)
-
-    def _plan_oom(self) -> None:
-        step = self.rng.choice(["readings", "features", "model", "small_model", "report"])
-        self.memory_mib[step] = self.rng.choice([3000, 7000, 30000, 500000])
-        self.trace.append(f"{step} wants {self.memory_mib[step]} MiB")
-
-    def _plan_no_nodes(self) -> None:
-        region, resource = self.rng.choice(
-            [("EAST", "nvidia.com/gpu"), ("WEST", "nvidia.com/gpu"), ("NULL_ISLAND", "cpu")]
-        )
-        cluster = self.clusters[region]
-        self.at(f"{region} has no {resource}", lambda: cluster.without.add(resource))
-        lasts_s = self.rng.choice([60, 400, 4000])
-        self.at(f"{region} has {resource}", lambda: cluster.without.discard(resource), after_s=300 + lasts_s)
-
-    def _plan_no_image(self) -> None:
-        region = self.rng.choice(REGIONS)
-        cluster, image = self.clusters[region], get_region(region).cluster.image
-        self.at(f"{region} cannot pull", lambda: cluster.unpullable.add(image))
-        self.at(
-            f"{region} can pull", lambda: cluster.unpullable.discard(image), after_s=300 + self.rng.choice([20, 400])
-        )
-
-    def _hinder(self, what: str, *words: str) -> None:
-        """Lets a cluster have an obstacle for a while, or for good."""
-        cluster = self.clusters[self.rng.choice(REGIONS)]
-        begins_s, lasts_s = self.rng.uniform(0, 250), self.rng.choice([30, 400, 20000])
-        self.at(f"{cluster.name} {what}", partial(setattr, cluster, what, self.rng.choice(words)), after_s=begins_s)
-        self.at(f"{cluster.name} {what} no more", partial(setattr, cluster, what, ""), after_s=begins_s + lasts_s)
-
-    def _plan_refused_pods(self) -> None:
-        self._hinder(
-            "refuses_pods",
-            'Error creating: pods "step-" is forbidden: error looking up service account sinet/step: '
-            'serviceaccount "step" not found',
-            'Error creating: pods "step-" is forbidden: exceeded quota: small, requested: cpu=2, used: cpu=8',
-            'Error creating: pods "step-" is forbidden: violates PodSecurity "restricted:latest"',
-            'Error creating: pods "step-" is forbidden: no PriorityClass with name batch was found',
-        )
-
-    def _plan_unmountable(self) -> None:
-        self._hinder("mount", 'MountVolume.SetUp failed for volume "settings" : configmap "settings" not found')
-
-    def _plan_stuck_container(self) -> None:
-        self._hinder(
-            "stuck",
-            'CreateContainerConfigError: secret "token" not found',
-            "CreateContainerError: failed to create containerd task",
-            "RunContainerError: no such device",
-        )
-
-    def _plan_proxies(self) -> None:
-        """A service mesh puts a proxy beside each worker: it ends after the worker, by itself or not at all."""
-        self.clusters[self.rng.choice(REGIONS)].beside = {"istio-proxy": self.rng.choice([None, 0, 143])}
-
-    def _plan_slow_watch(self) -> None:
-        for cluster in self.clusters.values():
-            cluster.lag_s = self.rng.uniform(1, 25)
-
-    def _plan_silent_worker(self) -> None:
-        self.afflicted.add(
-            (self.rng.choice(["readings", "features", "model", "small_model", "report"]), "silent_worker")
-        )
-
-    def _plan_hung_worker(self) -> None:
-        self.afflicted.add((self.rng.choice(["readings", "features", "model", "small_model", "report"]), "hung_worker"))
-
-    def _plan_cancel(self) -> None:
-        self.at("canceled", self.cancel)
 
     def cancel(self) -> None:
         """What somebody does on the run's page."""
@@ -745,6 +482,10 @@ class Simulation:
         run = self.instance.get_run_by_id(self.run_id)
         assert run is not None
         self.instance.report_run_canceling(run)
+
+    def present(self, region: str, *, is_trusted: bool) -> None:
+        """Lets a region's API show the certificate that its clients trust, or another one."""
+        self.servers[region].present(self.certificates[0 if is_trusted else 1])
 
     def disturb(self, region: str, kind: str, *, lasts_s: float) -> None:
         """Lets every request to a region be lost in one way from now on."""
@@ -759,9 +500,11 @@ class Bench:
     kubeconfig: Path
     instance: DagsterInstance
     job: Any
+    certificates: tuple[Path, Path]
 
     def simulation(self, seed: int, *, faults: tuple[str, ...] | None = None) -> Simulation:
-        return Simulation(seed, self.servers, self.kubeconfig, self.instance, self.job, faults=faults)
+        shared = (self.servers, self.kubeconfig, self.instance, self.job, self.certificates)
+        return Simulation(seed, *shared, faults=faults)
 
     def close(self) -> None:
         for server in self.servers.values():
@@ -773,7 +516,9 @@ def bench(folder: Path) -> Bench:
     from dagster._core.definitions.reconstruct import ReconstructableRepository
 
     nowhere = Cluster("nowhere", now=lambda: 0.0, start=lambda name, pod: None)  # type: ignore[arg-type,return-value]
-    servers = {region: ApiServer(nowhere) for region in REGIONS}
+    certificates = (self_signed(folder / "trusted.pem"), self_signed(folder / "other.pem"))
+    authority = certificate_of(certificates[0], folder / "ca.crt")
+    servers = {region: ApiServer(nowhere, certificate=certificates[0]) for region in REGIONS}
     contexts = {get_region(name).cluster.kubeconfig_context: server.url for name, server in servers.items()}
     # workers here share the instance's memory, but their arguments want it to have a name
     instance = DagsterInstance(
@@ -790,4 +535,5 @@ def bench(folder: Path) -> Bench:
     job = ReconstructableRepository.for_file(file, "defs", str(Path(__file__).parents[2])).get_reconstructable_job(
         "__ASSET_JOB"
     )
-    return Bench(servers, write_kubeconfig(folder / "kubeconfig", contexts, token=RUNNER_TOKEN), instance, job)
+    kubeconfig = write_kubeconfig(folder / "kubeconfig", contexts, token=RUNNER_TOKEN, authority=authority)
+    return Bench(servers, kubeconfig, instance, job, certificates)
