@@ -44,7 +44,8 @@ def show_status(*, home: Path | None, project: Path | None, as_json: bool) -> No
                 "them; what to do stands beside its files below"
             )
     if facts["unused_files"]:
-        console.print(f"files of the landing zone that are not used: {len(facts['unused_files'])}")
+        unused = counted(len(facts["unused_files"]), "file")
+        console.print(f"{unused} of the landing zone not used; `sent` counts only what is in a folder of a day")
         console.print(_unused_table(facts["unused_files"]))
     for sentence in facts["storage_faults"][:SHOWN_FILES]:
         console.print(Text(f"storage: {sentence}", "red"))

@@ -2,6 +2,7 @@
 
 import re
 
+import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
@@ -48,6 +49,20 @@ def test_unused_files_of_a_home_are_listed_with_path_reason_cure_and_region(home
     assert (found["path"], found["region"]) == ("EAST/1970-01-01/a.parquet", "EAST")
     assert found["reason"].startswith("1970-01-01 is before the first day of this fleet")
     assert found["cure"].startswith("set first_day in fleet.json to 1970-01-01")
+
+
+@pytest.mark.parametrize(("folder", "is_sent"), [("east/2026-03-01", True), ("EAST/27-11-2026", False)])
+def test_rows_of_a_misplaced_file_are_sent_where_it_is_in_a_day_and_the_file_is_listed(home, folder, is_sent):
+    before = total(read_accounts(home, {}).values())
+    drop = next(path for path in sorted((home / "landing" / "EAST").glob("*/*.parquet")))
+    (home / "landing" / folder).mkdir(parents=True)
+    (home / "landing" / folder / "rows.parquet").write_bytes(drop.read_bytes())
+    after = total(read_accounts(home, {}).values())
+    assert before.closes
+    assert after.closes
+    rows = pq.read_metadata(drop).num_rows if is_sent else 0
+    assert (after.sent - before.sent, after.pending - before.pending) == (rows, rows)
+    assert f"{folder}/rows.parquet" in [one["path"] for one in read_unused(home)]
 
 
 def test_rows_of_a_region_that_left_the_registry_stay_in_the_account_and_its_files_are_named(home):
