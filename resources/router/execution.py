@@ -38,7 +38,7 @@ def execute_step(arguments: Sequence[str], *, is_told_to_end: Callable[[], bool]
         try:
             return run_step(args, fence)
         except DagsterExecutionInterruptedError:
-            return TOLD_TO_END
+            return 0 if fence.closed else TOLD_TO_END  # the watch ends a worker that its run wants no more
 
 
 def run_step(args: ExecuteStepArgs, fence: Fence) -> int:
