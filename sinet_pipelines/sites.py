@@ -10,6 +10,7 @@ from sinet_pipelines.errors import RegistryError
 from sinet_pipelines.figures import Figure
 
 PRIORITIES = ("low", "normal", "high")
+LONGEST_LINGER_S = 300  # a pod that waits holds what it asked for
 
 
 @dataclass(frozen=True)
@@ -196,6 +197,10 @@ class Cluster:
         capacity_label: the label that says whether a node is reserved or spot.
         spot_taint: the key of the taint of spot nodes.
         serving: how models are served in it.
+        linger_s: how many seconds the worker of a small step waits for another one to execute; 0: a pod for each step.
+        small_hours: what a small step takes at most, by its needs; it runs on `cpu`.
+        small_cpu_millicores: what it needs at most.
+        small_memory_mib: what it needs at most.
     """
 
     kubeconfig_context: str
@@ -229,6 +234,10 @@ class Cluster:
     capacity_label: str = "sinet.ai/capacity"
     spot_taint: str = "sinet.ai/spot"
     serving: Serving = _SERVING
+    linger_s: float = 20.0  # about what a new pod costs: so waiting costs at most twice what knowing would
+    small_hours: float = 1.0
+    small_cpu_millicores: int = 2000
+    small_memory_mib: int = 4096
 
     def __post_init__(self) -> None:
         if not self.kubeconfig_context or not self.namespace:
@@ -249,3 +258,7 @@ class Cluster:
             raise RegistryError("a cluster with files_gib or nodes below 1; give whole numbers of 1 or more")
         if min(self.node_cpu_millicores, self.node_memory_mib) < 1:
             raise RegistryError("a cluster whose largest node has no cores or no memory; give millicores and MiB")
+        if not 0 <= self.linger_s <= LONGEST_LINGER_S:
+            raise RegistryError(
+                f"linger_s of a cluster is {self.linger_s:g}; allowed is 0 (a pod for each step) to {LONGEST_LINGER_S}"
+            )

@@ -42,6 +42,7 @@ class Attempt:
         is_told: that is in the log.
         disturbed: what the cluster was seen to do to it; the pod that shows it may be gone when it ends.
         is_interrupted: its worker ended on being told to, and will write no more.
+        hand_over: by which it was offered to a worker at work already; empty where its Job is made for it.
     """
 
     step_key: str
@@ -62,6 +63,7 @@ class Attempt:
     is_told: bool = False
     disturbed: Ending | None = None
     is_interrupted: bool = False
+    hand_over: str = ""
 
     @property
     def region(self) -> str:
@@ -89,7 +91,13 @@ def tell_place(attempt: Attempt) -> None:
     place = cast(Place, attempt.place)
     more = f", memory x{place.memory_factor:g}" if place.memory_factor != 1 else ""
     message = f"Attempt {attempt.number + 1} goes to {place.region} on {place.hardware}{more}: Job {attempt.name}"
-    metadata = {
+    DagsterEvent.engine_event(attempt.step, message, EngineEventData(metadata=place_metadata(attempt)))
+
+
+def place_metadata(attempt: Attempt) -> dict[str, MetadataValue]:
+    """Where an attempt goes, as `recalled` and `noted` read it."""
+    place = cast(Place, attempt.place)
+    return {
         "region": MetadataValue.text(place.region),
         "hardware": MetadataValue.text(place.hardware),
         "memory_factor": MetadataValue.float(float(place.memory_factor)),
@@ -98,7 +106,6 @@ def tell_place(attempt: Attempt) -> None:
         "attempt": MetadataValue.int(attempt.number),
         "move": MetadataValue.int(attempt.move),
     }
-    DagsterEvent.engine_event(attempt.step, message, EngineEventData(metadata=metadata))
 
 
 def tell_ending(attempt: Attempt, ending: Ending) -> None:
@@ -139,6 +146,7 @@ def recalled(context: StepHandlerContext) -> tuple[Attempt | None, list[Ending]]
         if "job" in said and said["attempt"] == attempt.number:
             attempt.place = Place(said["region"], said["hardware"], said["memory_factor"])
             attempt.namespace, attempt.name, attempt.move = said["namespace"], said["job"], said["move"]
+            attempt.hand_over = said.get("hand_over", "")
             attempt.is_created = found = True
     if not found:
         return None, endings

@@ -31,6 +31,9 @@ class Patience:
         overdue_s: a pod that was told to end, beyond its grace period, before it counts as lost with its node.
         farewell_s: a step that said its last word, before its Job is deleted rather than waited for.
         cleanup_s: deleting what is left when the run ends.
+        taken_s: a step that is offered to a worker at work already, since that last came forward.
+        group_start_s: the same, to a worker whose pod has not begun.
+        group_s: how long a worker takes further steps.
     """
 
     request_s: float = 10
@@ -46,3 +49,6 @@ class Patience:
     overdue_s: float = 60
     farewell_s: float = 15
     cleanup_s: float = 120
+    taken_s: float = 15
+    group_start_s: float = 60
+    group_s: float = 3600

@@ -3,6 +3,7 @@
 Every process that loads the code location imports this module, step pods among them, which need no Kubernetes client.
 """
 
+import os
 from typing import TYPE_CHECKING, Any, cast
 
 import dagster as dg
@@ -12,6 +13,8 @@ from dagster._core.executor.init import InitExecutorContext
 
 if TYPE_CHECKING:
     from resources.router.executor import RegionExecutor
+
+LOOK_S = 0.5  # between two looks at the log (Dagster's default is 1): what a step waits for that before it
 
 
 @dg.executor(
@@ -56,6 +59,7 @@ def region_router(init_context: InitExecutorContext) -> "RegionExecutor":
     )
     return RegionExecutor(
         handler,
+        sleep_seconds=float(os.environ.get("DAGSTER_STEP_DELEGATING_EXECUTOR_SLEEP_SECONDS", LOOK_S)),
         retries=RetryMode.from_config(config["retries"]),
         max_concurrent=config["max_concurrent"],
         check_step_health_interval_seconds=config["look_every_s"],

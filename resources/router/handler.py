@@ -35,6 +35,7 @@ from resources.router.endings import (
 )
 from resources.router.explanations import Explanations
 from resources.router.fence import TOLD_TO_END, WITHDRAWN
+from resources.router.groups import Groups
 from resources.router.jobs import RegionJobs
 from resources.router.leftovers import Condemned, Leftovers
 from resources.router.local import LocalSteps
@@ -65,6 +66,9 @@ class RegionStepHandler(StepHandler):
         self._clusters = RegionClusters(kubeconfig=kubeconfig, clock=self.clock, patience=self._patience)
         self._explanations = Explanations(self._clusters)
         self._leftovers = Leftovers(self._clusters, self._explanations, clock=self.clock, patience=self._patience)
+        self._groups = Groups(
+            self._explanations, self._leftovers, per_step=per_step, clock=self.clock, patience=self._patience
+        )
         self._weighing = Weighing(self._explanations, patience=self._patience)
         self._jobs: dict[str, RegionJobs] = {}
         self._local = LocalSteps()
@@ -95,7 +99,10 @@ class RegionStepHandler(StepHandler):
             return
         endings = self._explanations.endings.get(step_key, [])
         days = days_of(context.dagster_run.tags)
-        self._settle(context, attempt, next_place(home_of(context, step_key), attempt.needs, endings, days=days))
+        place = next_place(home_of(context, step_key), attempt.needs, endings, days=days)
+        if self._groups.join(context, attempt, place):
+            return
+        self._settle(context, attempt, place)
         if attempt.ending is None:
             self._create(attempt)
 
@@ -105,6 +112,7 @@ class RegionStepHandler(StepHandler):
         attempt = self._known(context)
         if attempt is None:
             return CheckStepHealthResult.unhealthy("no Job of this step is noted in the log")
+        self._groups.clean()
         self._leftovers.clean()
         ending = None if attempt.is_told else self._judge(context, attempt)
         if ending is None or self._verdict(context, attempt).has_ended:
@@ -144,6 +152,8 @@ class RegionStepHandler(StepHandler):
             return
         if attempt.is_local:
             self._local.leave(attempt.step_key)
+        elif attempt.place is not None and self._groups.ended(attempt, event):
+            return  # its Job executes another step, or waits for one
         elif attempt.place is not None and event.event_type is DagsterEventType.STEP_UP_FOR_RETRY:
             self._leftovers.condemn(attempt)
         elif attempt.place is not None:
@@ -164,9 +174,12 @@ class RegionStepHandler(StepHandler):
     def finish(self, plan: PlanOrchestrationContext) -> None:
         """Waits until nothing of this run is left to clean up, or names what is."""
         self._local.finish()
+        self._groups.finish(plan)
         if plan.resume_from_failure:
-            for attempt in noted(plan.instance, plan.run_id):
-                if self._has_ended(plan, attempt):  # else it is at work, for the next run pod
+            known = noted(plan.instance, plan.run_id)
+            at_work = {attempt.name for attempt in known if not self._has_ended(plan, attempt)}  # for the next run pod
+            for attempt in known:
+                if attempt.name not in at_work:
                     self._leftovers.leave(attempt)
         self._leftovers.finish(plan)
 
@@ -186,6 +199,7 @@ class RegionStepHandler(StepHandler):
         attempt.job = jobs.job(context, config=config, move=move)
         attempt.namespace, attempt.name = region.cluster.namespace, attempt.job.metadata.name
         attempt.since, attempt.may_appear_until = {}, 0.0
+        self._groups.found(attempt, config)
         tell_place(attempt)
 
     def _create(self, attempt: Attempt) -> Ending | None:
@@ -232,6 +246,14 @@ class RegionStepHandler(StepHandler):
             return attempt.ending
         if attempt.is_local:
             return self._local.ending(attempt.step_key)
+        offer = self._groups.awaits(context, attempt)
+        if offer == "waiting":
+            return None
+        if offer == "withdrawn":
+            self._settle(context, attempt, cast(Place, attempt.place))
+            return attempt.ending or self._create(attempt)
+        if (late := self._groups.overdue(context, attempt)) is not None:
+            return late
         if not attempt.is_created:
             ending = self._create(attempt)
             if ending is None or not self._verdict(context, attempt).has_begun:
@@ -264,6 +286,7 @@ class RegionStepHandler(StepHandler):
         """Sends an attempt that found no node to the next place, without a retry: it has not begun."""
         if self._verdict(context, attempt).has_begun:
             return
+        self._groups.close(attempt)
         self._leftovers.condemn(attempt)
         home = home_of(context, attempt.step_key)
         old = cast(Place, attempt.place)
@@ -281,6 +304,7 @@ class RegionStepHandler(StepHandler):
         if attempt.is_local:
             self._local.end(attempt.step_key)
         elif attempt.place is not None:
+            self._groups.close(attempt)
             self._leftovers.condemn(attempt)
 
     # what is known
@@ -297,6 +321,7 @@ class RegionStepHandler(StepHandler):
             if attempt is None:
                 return None
             self._attempts[step_key] = attempt
+            self._groups.recall(attempt)
         return self._attempts[step_key]
 
     def _lasted(self, attempt: Attempt, what: str, limit_s: float) -> bool:

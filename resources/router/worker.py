@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 
 COMMAND = ("api", "execute_step")
+LINGER = "linger"  # before the command, with the Job's name and seconds: the worker takes further steps
 USAGE = 2  # the exit code of a wrong command line
 ENTRY = ("-m", "resources.router.worker")  # what an interpreter is given, before the command and its arguments
 
@@ -21,13 +22,17 @@ def main(arguments: Sequence[str]) -> None:
     """Executes the step that the arguments, or Dagster's variable for them, describe; ends the process.
 
     Args:
-        arguments: `api execute_step` and what Dagster's command of that name takes.
+        arguments: `api execute_step` and what Dagster's command of that name takes; `linger JOB SECONDS` before it.
     """
     signal.signal(signal.SIGTERM, _go)
+    if arguments[:1] == [LINGER] and tuple(arguments[3:5]) == COMMAND:
+        from resources.router.lingering import linger
+
+        sys.exit(linger(arguments[5:], job=arguments[1], linger_s=float(arguments[2])))
     if tuple(arguments[:2]) != COMMAND:
         sys.stderr.write(f"found {' '.join(arguments[:2]) or 'no command'!r} (allowed: {' '.join(COMMAND)!r})\n")
         sys.exit(USAGE)
-    is_told_to_end = _watch_for_sigterm()
+    is_told_to_end = watch_for_sigterm()
     from resources.router.execution import execute_step
 
     sys.exit(execute_step(arguments[2:], is_told_to_end=is_told_to_end))
@@ -38,7 +43,7 @@ def _go(number: int, _: FrameType | None) -> None:
     os._exit(128 + number)
 
 
-def _watch_for_sigterm() -> Callable[[], bool]:
+def watch_for_sigterm() -> Callable[[], bool]:
     """What says whether SIGTERM came, whoever has set a handler for it since; not to processes forked from this one."""
     reader, writer = os.pipe()
     os.set_blocking(reader, False)

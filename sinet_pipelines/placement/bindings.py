@@ -99,7 +99,7 @@ def step_config(
         "pod_template_spec_metadata": {"labels": labels},
         "job_spec_config": {
             "backoff_limit": 0,  # a replaced pod is refused as a duplicate start; the retry policy begins anew
-            "active_deadline_seconds": max(math.ceil(needs.hours * 3600 * DEADLINE), SHORTEST_DEADLINE_S),
+            "active_deadline_seconds": deadline_s(needs),
             "ttl_seconds_after_finished": KEPT_S,
         },
         "job_metadata": {"labels": {**labels, **_queue_labels(region, needs)}},
@@ -125,6 +125,15 @@ def pod_security(user: int) -> dict[str, Any]:
 def container_security() -> dict[str, Any]:
     """The part of a container that Pod Security "restricted" wants of it."""
     return {"allow_privilege_escalation": False, "capabilities": {"drop": ["ALL"]}}
+
+
+def deadline_s(needs: Needs) -> int:
+    """After how many seconds a step is ended.
+
+    >>> deadline_s(Needs(hours=0.5))
+    3600
+    """
+    return max(math.ceil(needs.hours * 3600 * DEADLINE), SHORTEST_DEADLINE_S)
 
 
 def _labels(region: Region, hardware: Hardware, needs: Needs) -> dict[str, str]:

@@ -14,6 +14,14 @@ def simulations(tmp_path_factory):
     shared.close()
 
 
+@pytest.fixture(scope="session")
+def small_steps(tmp_path_factory):
+    """The same for the graph of small steps, of which one pod may execute several."""
+    shared = bench(tmp_path_factory.mktemp("small-steps"), "small_steps.py")
+    yield shared
+    shared.close()
+
+
 @pytest.fixture
 def clusters(tmp_path):
     """Three clusters whose pods are processes of this machine, an API server before each, and their kubeconfig."""

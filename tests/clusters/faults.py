@@ -17,7 +17,6 @@ from tests.clusters.site_faults import REGIONS, some_pod
 if TYPE_CHECKING:
     from tests.clusters.simulation import Simulation
 
-STEPS = ("readings", "features", "model", "small_model", "report")
 STATUSES = (401, 403, 409, 410, 429, 429, 500, 500, 503)
 
 
@@ -146,7 +145,7 @@ def _resume(run: "Simulation", cluster: Cluster, job: Job) -> None:
 
 
 def _oom(run: "Simulation") -> None:
-    step = run.rng.choice(STEPS)
+    step = run.rng.choice(run.steps)
     run.memory_mib[step] = run.rng.choice([3000, 7000, 30000, 500000])
     run.trace.append(f"{step} wants {run.memory_mib[step]} MiB")
 
@@ -211,11 +210,11 @@ def _slow_watch(run: "Simulation") -> None:
 
 
 def _silent_worker(run: "Simulation") -> None:
-    run.afflicted.add((run.rng.choice(STEPS), "silent_worker"))
+    run.afflicted.add((run.rng.choice(run.steps), "silent_worker"))
 
 
 def _hung_worker(run: "Simulation") -> None:
-    run.afflicted.add((run.rng.choice(STEPS), "hung_worker"))
+    run.afflicted.add((run.rng.choice(run.steps), "hung_worker"))
 
 
 # what befalls workers and the run
@@ -223,7 +222,7 @@ def _hung_worker(run: "Simulation") -> None:
 
 def _long_worker(run: "Simulation") -> None:
     """A step takes longer than its Job's deadline."""
-    run.afflicted.add((run.rng.choice(STEPS), "long_worker"))
+    run.afflicted.add((run.rng.choice(run.steps), "long_worker"))
 
 
 def _cancel(run: "Simulation") -> None:

@@ -125,6 +125,11 @@ class PodProcess:
         self._pid = int(first) if first else None
         self._code: int | None = None
 
+    @property
+    def pid(self) -> int | None:
+        """Of the container's first process, as this machine counts; None where it did not begin."""
+        return self._pid
+
     def poll(self) -> int | None:
         """The exit code of the container; None while it runs."""
         code = self._process.poll()

@@ -10,6 +10,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -43,6 +44,7 @@ from resources.router.execution import TOLD_TO_END
 from resources.router.executor import RegionExecutor
 from resources.router.fence import Fence, fenced
 from resources.router.handler import RegionStepHandler
+from resources.router.worker import LINGER
 from sinet_pipelines.regions import get_region
 from sinet_pipelines.storage.commits import before_commit
 from tests.clusters import hooks
@@ -51,9 +53,11 @@ from tests.clusters.cluster import Cluster, Pod
 from tests.clusters.ended import LIMIT_S, Ended
 from tests.clusters.faults import PLANS, Outage, drawn_faults
 from tests.clusters.furnish import RUNNER_TOKEN, enforce_restricted, furnish
+from tests.clusters.lingering import LingeringProcess
 from tests.clusters.server import ApiServer, Trouble, write_kubeconfig
 from tests.clusters.site_faults import REGIONS
 
+STEPS = ("readings", "features", "model", "small_model", "report")  # of `graph.py`, in the order that seeds draw by
 PATIENCE = Patience(
     request_s=20,  # of real time, on a busy machine: a hang is a closed connection here
     launch_s=120,
@@ -80,12 +84,12 @@ class KilledError(BaseException):
 class StepProcess:
     """A step's worker in a pod: begins, takes its time, writes its events; it may be asked to end, killed, starved."""
 
-    def __init__(self, simulation: "Simulation", region: str, pod: Pod) -> None:
+    def __init__(self, simulation: "Simulation", region: str, pod: Pod, args: ExecuteStepArgs | None = None) -> None:
         self.reason = ""
         self._simulation, self._region, self._pod = simulation, region, pod
         env = {one["name"]: one.get("value", "") for one in pod.spec["containers"][0]["env"]}
         packed = env["DAGSTER_COMPRESSED_EXECUTE_STEP_ARGS"]
-        self.args = deserialize_value(zlib.decompress(base64.b64decode(packed)).decode(), ExecuteStepArgs)
+        self.args = args or deserialize_value(zlib.decompress(base64.b64decode(packed)).decode(), ExecuteStepArgs)
         (self.step_key,) = self.args.step_keys_to_execute
         rng = simulation.rng_of(f"{pod.job}")
         self._begins_at = simulation.now() + rng.uniform(2, 12)
@@ -254,7 +258,7 @@ class Simulation:
             region: Cluster(
                 region,
                 now=self.now,
-                start=lambda name, pod: StepProcess(self, name, pod),
+                start=self._start,
                 start_delay_s=self.rng.uniform(0, 8),
             )
             for region in REGIONS
@@ -272,6 +276,17 @@ class Simulation:
         self.faults = drawn_faults(self.seed) if self.faults is None else self.faults
         for fault in self.faults:
             PLANS[fault](self)
+
+    def _start(self, region: str, pod: Pod) -> Any:
+        arguments = pod.spec["containers"][0]["args"]
+        step = partial(StepProcess, self, region, pod)
+        return LingeringProcess(self, arguments, step) if LINGER in arguments else step()
+
+    @property
+    def steps(self) -> list[str]:
+        """All steps of the graph."""
+        found = sorted(key.to_user_string() for key in self.job.get_definition().asset_layer.executable_asset_keys)
+        return list(STEPS) if found == sorted(STEPS) else found
 
     @property
     def run_id(self) -> str:
@@ -442,6 +457,7 @@ class Simulation:
             places,
             self.done,
             late,
+            len(self.steps),
         )
 
     # the requests
@@ -511,8 +527,8 @@ class Bench:
             server.close()
 
 
-def bench(folder: Path) -> Bench:
-    """Three servers, their kubeconfig, and an instance in memory."""
+def bench(folder: Path, graph: str = "graph.py") -> Bench:
+    """Three servers, their kubeconfig, an instance in memory, and the graph of a file beside this one."""
     from dagster._core.definitions.reconstruct import ReconstructableRepository
 
     nowhere = Cluster("nowhere", now=lambda: 0.0, start=lambda name, pod: None)  # type: ignore[arg-type,return-value]
@@ -531,7 +547,7 @@ def bench(folder: Path) -> Bench:
         run_launcher=SyncInMemoryRunLauncher(),
         ref=InstanceRef.from_dir(str(folder)),
     )
-    file = str(Path(__file__).with_name("graph.py"))
+    file = str(Path(__file__).with_name(graph))
     job = ReconstructableRepository.for_file(file, "defs", str(Path(__file__).parents[2])).get_reconstructable_job(
         "__ASSET_JOB"
     )

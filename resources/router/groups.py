@@ -1,0 +1,312 @@
+"""Step groups: a pod that executes several small steps of its run, one after another, since a pod costs seconds.
+
+The worker of a small step's Job stays for a while (`resources/router/lingering.py`); a small step that is ready and
+fits into the pod is offered to it. An offer that is not taken in time is withdrawn, and the step gets a Job of its own.
+A pod whose step failed, moved or was given up gets no further step.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from dagster import DagsterEvent, DagsterEventType, DagsterInstance, MetadataValue
+from dagster._core.execution.context.system import PlanOrchestrationContext
+from dagster._core.executor.step_delegating import StepHandlerContext
+
+from resources.router import hand_overs
+from resources.router.attempts import Attempt
+from resources.router.clock import Clock, Patience
+from resources.router.endings import DEADLINE_EXCEEDED, Ending
+from resources.router.explanations import Explanations
+from resources.router.hand_overs import State
+from resources.router.leftovers import Leftovers
+from resources.router.places import Place
+from resources.router.seen import WORKER
+from resources.router.verdicts import verdict
+from resources.router.worker import COMMAND, LINGER
+from sinet_pipelines.errors import ClusterError, UsageError
+from sinet_pipelines.hardware import get_hardware
+from sinet_pipelines.placement.bindings import deadline_s, step_config
+from sinet_pipelines.placement.needs import Needs
+from sinet_pipelines.regions import get_region
+
+IN_DOUBT_S = 5.0  # before the end of its wait a worker may be gone: the log shows the end of its step late
+AT_MOST_WAITING = 3  # steps that wait for one worker: the next ready step begins sooner in a pod of its own
+
+
+@dataclass
+class Group:
+    """A Job whose worker takes several steps.
+
+    Attributes:
+        founder: the attempt that the Job was made for.
+        shape: what a pod of another step must have in common with it.
+        cpu_millicores: of the pod.
+        memory_mib: of the pod.
+        ends_at: when its Job ends at the latest.
+        linger_s: how long its worker stays without a step.
+        members: steps that it executes or that wait for it, the oldest first.
+        moved_at: when it last came forward: it began, or a step ended.
+        has_begun: its worker was seen at work.
+        idle_since: since when it has no step; None while it has.
+        is_closed: it gets no further step.
+        is_left: its Job was left to end, or is to be deleted.
+        begun_at: since when each of its steps is known to be at work.
+    """
+
+    founder: Attempt
+    shape: str
+    cpu_millicores: int
+    memory_mib: int
+    ends_at: float
+    linger_s: float
+    members: list[str] = field(default_factory=list)
+    moved_at: float = 0.0
+    has_begun: bool = False
+    idle_since: float | None = None
+    is_closed: bool = False
+    is_left: bool = False
+    begun_at: dict[str, float] = field(default_factory=dict)
+
+    def lose(self, step_key: str, now: float) -> None:
+        """A step is no member any more."""
+        if step_key in self.members:
+            self.members.remove(step_key)
+        self.begun_at.pop(step_key, None)
+        if not self.members:
+            self.idle_since = now
+
+
+class Groups:
+    """The step groups of one run."""
+
+    def __init__(
+        self,
+        explanations: Explanations,
+        leftovers: Leftovers,
+        *,
+        per_step: Mapping[str, Any] | None,
+        clock: Clock,
+        patience: Patience,
+    ) -> None:
+        self._explanations, self._leftovers = explanations, leftovers
+        self._per_step, self._clock, self._patience = per_step or {}, clock, patience
+        self._groups: dict[tuple[str, str], Group] = {}
+
+    # what makes a group, and a step a member
+
+    def found(self, attempt: Attempt, config: Mapping[str, Any]) -> None:
+        """Lets the worker of an attempt's Job stay after its step, if that is a small one."""
+        needs, cluster = cast(Needs, attempt.needs), get_region(attempt.region).cluster
+        if not self._is_small(attempt, needs):
+            return
+        spec = attempt.job.spec
+        arguments = next(one for one in spec.template.spec.containers if one.name == WORKER).args
+        at = len(arguments) - len(COMMAND)
+        arguments[at:at] = [LINGER, attempt.name, f"{cluster.linger_s:g}"]
+        lasts_s = spec.active_deadline_seconds + self._patience.group_s
+        spec.active_deadline_seconds = round(lasts_s)
+        memory_mib = _memory_mib(config)
+        self._groups[attempt.region, attempt.name] = Group(
+            attempt,
+            _shape(config),
+            needs.cpu_millicores,
+            memory_mib,
+            self._clock.now() + lasts_s,
+            cluster.linger_s,
+            [attempt.step_key],
+            self._clock.now(),
+        )
+
+    def join(self, context: StepHandlerContext, attempt: Attempt, place: Place) -> bool:
+        """Offers an attempt to a worker that is there, if one fits; whether it did."""
+        needs = cast(Needs, attempt.needs)
+        attempt.place = place
+        if attempt.number or attempt.move or not self._is_small(attempt, needs):
+            return False
+        try:
+            config = step_config(
+                get_region(place.region),
+                get_hardware(place.hardware),
+                needs,
+                attempt_memory_factor=place.memory_factor,
+            )
+        except UsageError:
+            return False  # said when a Job is to be made of it
+        fitting = [one for one in self._groups.values() if self._fits(one, attempt, config)]
+        if not fitting:
+            return False
+        group = min(fitting, key=lambda one: len(one.members))
+        founder = group.founder
+        attempt.namespace, attempt.name, attempt.is_created = founder.namespace, founder.name, True
+        DagsterEvent.step_worker_starting(
+            attempt.step,
+            message=f'Step "{attempt.step_key}" is offered to the worker of Job {attempt.name}.',
+            metadata={"Kubernetes Job name": MetadataValue.text(attempt.name)},
+        )
+        after = f"after {', '.join(group.members)}" if group.members else "which has no step at present"
+        hand_overs.offer(attempt, context.execute_step_args.known_state, after=after)
+        if not group.members:
+            group.moved_at = self._clock.now()
+        group.members.append(attempt.step_key)
+        group.idle_since = None
+        return True
+
+    def _is_small(self, attempt: Attempt, needs: Needs) -> bool:
+        place = cast(Place, attempt.place)
+        cluster = get_region(place.region).cluster
+        return (
+            cluster.linger_s > 0
+            and get_hardware(place.hardware).is_cpu
+            and needs.hours <= cluster.small_hours
+            and needs.cpu_millicores <= cluster.small_cpu_millicores
+            and needs.memory_mib * place.memory_factor <= cluster.small_memory_mib
+            and attempt.step.step.op_name not in self._per_step
+        )
+
+    def _fits(self, group: Group, attempt: Attempt, config: Mapping[str, Any]) -> bool:
+        needs, place, now = cast(Needs, attempt.needs), cast(Place, attempt.place), self._clock.now()
+        is_there = not group.is_closed and group.founder.place is not None and group.founder.region == place.region
+        if not is_there or group.founder.place.hardware != place.hardware or group.shape != _shape(config):  # type: ignore[union-attr]
+            return False
+        if group.idle_since is not None and now - group.idle_since > max(
+            group.linger_s - IN_DOUBT_S, group.linger_s / 2
+        ):
+            return False
+        return (
+            len(group.members) <= AT_MOST_WAITING
+            and needs.cpu_millicores <= group.cpu_millicores
+            and _memory_mib(config) <= group.memory_mib
+            and now + config["job_spec_config"]["active_deadline_seconds"] <= group.ends_at
+        )
+
+    # what becomes of it
+
+    def awaits(self, context: StepHandlerContext, attempt: Attempt) -> str:
+        """How an offer stands: "taken", "waiting", or "withdrawn": then the step gets a Job of its own."""
+        if not attempt.hand_over:
+            return "taken"
+        instance, run_id = context.instance, attempt.run_id
+        said = hand_overs.states_of(instance, run_id, attempt.hand_over)
+        if State.GIVEN_BACK in said:
+            return self._let_go(attempt)
+        if State.TAKEN in said:
+            if State.WITHDRAWN not in said or self._has_begun(instance, attempt):
+                return "taken"
+            return self._let_go(attempt) if self._is_job_over(attempt) else "waiting"  # it is about to give it back
+        if State.WITHDRAWN in said:
+            return self._let_go(attempt)
+        why = self._why_withdrawn(instance, attempt)
+        if not why:
+            return "waiting"
+        hand_overs.withdraw(attempt, why)
+        said = hand_overs.states_of(instance, run_id, attempt.hand_over)
+        return "waiting" if State.TAKEN in said and State.GIVEN_BACK not in said else self._let_go(attempt)
+
+    def _let_go(self, attempt: Attempt) -> str:
+        group = self._groups.get((attempt.region, attempt.name))
+        if group is not None:
+            group.lose(attempt.step_key, self._clock.now())
+        attempt.hand_over, attempt.is_created, attempt.since = "", False, {}
+        return "withdrawn"
+
+    def _why_withdrawn(self, instance: DagsterInstance, attempt: Attempt) -> str:
+        """Why an offer that nobody took is to be withdrawn; empty while it may still be taken."""
+        group = self._groups.get((attempt.region, attempt.name))
+        now = self._clock.now()
+        if group is None:  # an earlier run pod made the offer
+            since = attempt.since.setdefault("offered", now)
+            return "nobody took it" if now - since >= self._patience.taken_s else ""
+        if group.is_closed:
+            return "the pod takes no further step"
+        if not group.has_begun and self._has_begun(instance, group.founder):
+            group.has_begun, group.moved_at = True, now
+        waits_s = now - max(group.moved_at, attempt.since.setdefault("offered", now))
+        if waits_s < (self._patience.taken_s if group.has_begun else self._patience.group_start_s):
+            if self._is_job_over(attempt):
+                group.is_closed = True
+                return "the pod has ended"
+            return ""
+        if group.members[0] == attempt.step_key:
+            group.is_closed = True
+            return f"its worker did not take it within {self._patience.taken_s:g} s"
+        return f"the steps before it take long ({waits_s:.0f} s)"
+
+    def _has_begun(self, instance: DagsterInstance, attempt: Attempt) -> bool:
+        return verdict(instance, attempt.run_id, attempt.step_key, attempt=attempt.number).has_begun
+
+    def _is_job_over(self, attempt: Attempt) -> bool:
+        try:
+            seen = self._explanations.look(attempt)
+        except ClusterError:
+            return False
+        finally:
+            attempt.disturbed = None  # that is no word about a step which has not begun
+        return seen is None or seen.is_finished
+
+    def overdue(self, context: StepHandlerContext, attempt: Attempt) -> Ending | None:
+        """The end of a step that takes longer than its own Job would have let it; the group's Job lasts longer."""
+        group = self._groups.get((attempt.region, attempt.name))
+        if group is None or not self._has_begun(context.instance, attempt):
+            return None
+        since = group.begun_at.setdefault(attempt.step_key, self._clock.now())
+        limit_s = deadline_s(cast(Needs, attempt.needs))
+        if self._clock.now() - since < limit_s:
+            return None
+        return Ending(DEADLINE_EXCEEDED, f"it has been at work in Job {attempt.name} for {limit_s} s")
+
+    def ended(self, attempt: Attempt, event: DagsterEvent) -> bool:
+        """The log has the last word of an attempt; whether its Job stays, for other steps or for a while."""
+        group = self._groups.get((attempt.region, attempt.name))
+        if group is None or attempt.step_key not in group.members:
+            return False
+        now = self._clock.now()
+        group.lose(attempt.step_key, now)
+        group.moved_at, group.has_begun = now, True
+        if event.event_type is DagsterEventType.STEP_SUCCESS and (group.members or not group.is_closed):
+            return True
+        group.is_closed = group.is_left = True
+        return False
+
+    def close(self, attempt: Attempt) -> None:
+        """Lets the pod of an attempt, which is to be deleted, get no further step."""
+        group = self._groups.get((attempt.region, attempt.name))
+        if group is not None:
+            group.is_closed = group.is_left = True
+            group.lose(attempt.step_key, self._clock.now())
+
+    def recall(self, attempt: Attempt) -> None:
+        """Takes over an attempt of an earlier run pod; its Job gets no new steps, and may have others at work."""
+        key = (attempt.region, attempt.name)
+        group = self._groups.setdefault(
+            key, Group(attempt, "", 0, 0, 0.0, 0.0, moved_at=self._clock.now(), has_begun=True, is_closed=True)
+        )
+        group.members.append(attempt.step_key)
+
+    def clean(self, *, now: bool = False) -> None:
+        """Lets Jobs end by themselves whose workers have waited long enough."""
+        for key, group in list(self._groups.items()):
+            if group.idle_since is None:
+                continue
+            if now or group.is_closed or self._clock.now() - group.idle_since >= group.linger_s:
+                del self._groups[key]
+                if not group.is_left:
+                    self._leftovers.leave(group.founder)
+
+    def finish(self, plan: PlanOrchestrationContext) -> None:
+        """Tells the workers that wait for a step that there are no more."""
+        if plan.resume_from_failure or any(group.idle_since is not None for group in self._groups.values()):
+            hand_overs.end_groups(plan)
+        self.clean(now=True)
+
+
+def _shape(config: Mapping[str, Any]) -> str:
+    """What two pods must have in common: all but amounts and deadline, which are compared by themselves."""
+    container = {name: value for name, value in config["container_config"].items() if name != "resources"}
+    rest = {name: value for name, value in config.items() if name not in ("container_config", "job_spec_config")}
+    return json.dumps({**rest, "container_config": container}, sort_keys=True, default=str)
+
+
+def _memory_mib(config: Mapping[str, Any]) -> int:
+    return int(config["container_config"]["resources"]["limits"]["memory"].removesuffix("Mi"))
