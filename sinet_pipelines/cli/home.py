@@ -12,6 +12,7 @@ from sinet_pipelines.storage import locks
 from sinet_pipelines.storage.layout import home_name, require_readable
 from sinet_pipelines.storage.locks import RUN_LOCK, holder
 
+OWN_INSTANCE = "SINET_OWN_INSTANCE"  # the $DAGSTER_HOME that a command set, in this process or the one that started it
 STATE = ".sinet"  # beside workspace.yaml: one folder a fleet, and `current`, a link to the one last run
 CURRENT = "current"
 CACHE = "cache"  # a folder of a home that may be removed at any time
@@ -36,6 +37,22 @@ def find_project(start: Path | None = None) -> Path:
     raise UsageError(f"no workspace.yaml in {here} or above it; go to a checkout or name one with --project")
 
 
+def has_instance_of_clusters() -> bool:
+    """Whether this process was started with the instance of a deployment, as a pod of Dagster's cluster is.
+
+    Steps in other clusters write their events into that one's database; SQLite in a home is no place for them.
+    """
+    given = os.environ.get("DAGSTER_HOME", "")
+    is_given = given not in ("", os.environ.get(OWN_INSTANCE)) and (Path(given) / "dagster.yaml").is_file()
+    return is_given and os.environ.get("SINET_EXECUTOR") == "regions"
+
+
+def _home_of_clusters() -> Path | None:
+    """The one home of a deployment, which its pods are told; None on a machine with homes of its own."""
+    told = os.environ.get("SINET_HOME")
+    return Path(told) if told and has_instance_of_clusters() else None
+
+
 def state_folder() -> Path:
     """Where homes are kept: beside the checkout's workspace.yaml, or in the present folder without a checkout."""
     try:
@@ -46,7 +63,7 @@ def state_folder() -> Path:
 
 def home_of(data: Path | None) -> Path:
     """The home of a data folder, or of the simulated fleet without one: every command that is given data uses it."""
-    return state_folder() / home_name(data)
+    return _home_of_clusters() or state_folder() / home_name(data)
 
 
 def current_home(named: Path | None = None) -> Path:
@@ -55,7 +72,7 @@ def current_home(named: Path | None = None) -> Path:
     Raises:
         UsageError: none was ever run.
     """
-    home = (named or state_folder() / CURRENT).resolve()
+    home = (named or _home_of_clusters() or state_folder() / CURRENT).resolve()
     if not has_fleet(home):
         known = f"no fleet in {home}" if named else "no fleet was run here yet"
         raise UsageError(f"{known}; `sinet run` walks a simulated one, `sinet run --data DIR` a real one")
@@ -63,7 +80,9 @@ def current_home(named: Path | None = None) -> Path:
 
 
 def make_current(home: Path) -> None:
-    """Makes this home the one that other commands and a bare `dagster dev` are about."""
+    """Makes this home the one that other commands and a bare `dagster dev` are about; a deployment has one alone."""
+    if has_instance_of_clusters():
+        return  # and its checkout is the image's, where a pod writes nothing
     state = state_folder()
     state.mkdir(parents=True, exist_ok=True)
     link = state / CURRENT

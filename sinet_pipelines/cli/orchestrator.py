@@ -7,13 +7,15 @@ command knows when it was killed.
 import os
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import yaml
 
+from sinet_pipelines.cli.home import OWN_INSTANCE, has_instance_of_clusters
 from sinet_pipelines.errors import StorageError, UsageError
 from sinet_pipelines.regions import READ_FROM
 from sinet_pipelines.registry.location import relocate
@@ -23,8 +25,8 @@ if TYPE_CHECKING:
     import dagster as dg
     from dagster import DagsterInstance, DagsterRun
 
-OWN_INSTANCE = "SINET_OWN_INSTANCE"  # the $DAGSTER_HOME that `enter` set, in this process or the one that started it
 CURRENT_HOME = ".sinet/current"  # in the root's dagster.yaml: the home that was last run
+LOOK_EVERY_S = 1.0  # at a run that a launcher has started
 FULL_BYTES = 1 << 20  # SQLite calls a full disk an I/O error; a database that grows asks for less than this at once
 
 
@@ -46,20 +48,10 @@ def go_to(project: Path, home: Path) -> None:
     """
     _go_to_project(project)
     os.environ["SINET_HOME"] = str(home)
-    if not _has_instance_of_clusters():
+    if not has_instance_of_clusters():
         os.environ["DAGSTER_HOME"] = os.environ[OWN_INSTANCE] = str(home / "dagster")
         write_instance_file(project, home)
     relocate(home)
-
-
-def _has_instance_of_clusters() -> bool:
-    """Whether this process was started with the instance of a deployment, as a pod of Dagster's cluster is.
-
-    Steps in other clusters write their events into that one's database; SQLite in a home is no place for them.
-    """
-    given = os.environ.get("DAGSTER_HOME", "")
-    is_given = given not in ("", os.environ.get(OWN_INSTANCE)) and (Path(given) / "dagster.yaml").is_file()
-    return is_given and os.environ.get("SINET_EXECUTOR") == "regions"
 
 
 def be_in(project: Path) -> None:
@@ -171,7 +163,9 @@ def create_run(instance: "DagsterInstance", planned: Any) -> "tuple[DagsterRun, 
     job, job_origin = all_assets_job()
     keys = planned.keys
     subset = job.get_subset(asset_selection=keys)
-    tags = {**process_tags(os.environ["SINET_HOME"]), **planned.tags}
+    # a run that a launcher starts has no process here, by which it could be found killed
+    own = {} if has_instance_of_clusters() else process_tags(os.environ["SINET_HOME"])
+    tags = {**own, **planned.tags}
     run = instance.create_run_for_job(
         subset.get_definition(),
         asset_selection=keys,
@@ -180,6 +174,33 @@ def create_run(instance: "DagsterInstance", planned: Any) -> "tuple[DagsterRun, 
         job_code_origin=job.get_python_origin(),
     )
     return run, subset
+
+
+def execute(instance: "DagsterInstance", run: "DagsterRun", job: Any) -> None:
+    """Executes a run: in this process, or, with the instance of a deployment, by its launcher, whose run is waited for.
+
+    Run monitoring looks for the worker that the launcher made of a run. One that this process executes has none there:
+    a second worker would be made of it, and execute it as well.
+    """
+    from dagster._core.execution.api import execute_run
+
+    if not (has_instance_of_clusters() and instance.run_launcher.supports_check_run_worker_health):
+        execute_run(job, run, instance)
+        return
+    instance.launch_run(run.run_id, cast(Any, None))  # such a launcher reads the run alone, and no workspace
+    try:
+        _wait_for(instance, run.run_id)
+    except KeyboardInterrupt:  # as a run of this process would end
+        instance.run_launcher.terminate(run.run_id)
+        raise
+
+
+def _wait_for(instance: "DagsterInstance", run_id: str) -> None:
+    while True:
+        run = instance.get_run_by_id(run_id)
+        if run is None or run.is_finished:
+            return
+        time.sleep(LOOK_EVERY_S)
 
 
 def dead_endpoints(home: Path) -> "list[dg.AssetKey]":

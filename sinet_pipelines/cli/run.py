@@ -158,14 +158,12 @@ def _plan(instance: "DagsterInstance", graph: Any, home: Path) -> list[Any]:
 
 def _execute(instance: "DagsterInstance", planned: Any, console: Console) -> tuple[RunProgress, list[AssetFailure]]:
     """Executes one run; how far its assets came, and which of them failed."""
-    from dagster._core.execution.api import execute_run
-
-    from sinet_pipelines.cli.orchestrator import create_run
+    from sinet_pipelines.cli.orchestrator import create_run, execute
 
     run, job = create_run(instance, planned)
     names = {key.to_user_string(): AssetProgress(key.to_user_string()) for key in sorted(planned.keys)}
     steps = {key.to_python_identifier(): key.to_user_string() for key in planned.keys}
     progress = RunProgress(names, steps)
     with watched(instance, run.run_id, progress, console):
-        execute_run(job, run, instance)
+        execute(instance, run, job)
     return progress, failures_of(instance, run.run_id, steps)

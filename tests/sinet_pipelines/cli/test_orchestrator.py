@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from sinet_pipelines.cli.home import make_home
-from sinet_pipelines.cli.orchestrator import OWN_INSTANCE, enter
+from sinet_pipelines.cli.home import OWN_INSTANCE, make_home
+from sinet_pipelines.cli.orchestrator import enter
 from tests.conftest import CHECKOUT
 
 
