@@ -49,7 +49,7 @@ class RunProgress:
         asset = self.assets.get(name or self.step_names.get(step, ""))
         if asset is None:
             return
-        if kind == "STEP_START":
+        if kind in ("STEP_START", "STEP_RESTARTED"):
             asset.state, asset.started = "running", at
         elif kind == "ASSET_MATERIALIZATION":
             asset.days += 1

@@ -19,6 +19,14 @@ def test_a_step_is_running_then_done_with_its_days_and_seconds():
     assert seen.lines == ["done     EAST/raw (3 days, 2.5 s)"]
 
 
+def test_a_step_that_is_tried_again_has_the_seconds_of_its_last_attempt():
+    seen = progress("model")
+    seen.take("STEP_RESTARTED", "model", 40.0, None)
+    assert seen.assets["model"].state == "running"
+    seen.take("STEP_SUCCESS", "model", 42.5, None)
+    assert seen.lines == ["done     model (2.5 s)"]
+
+
 def test_a_failed_check_is_told_on_the_assets_line():
     seen = progress("EAST/validated")
     seen.take("STEP_START", "EAST__validated", 0.0, None)
