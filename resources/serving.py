@@ -133,7 +133,7 @@ class ServingResource(dg.ConfigurableResource):
         from sinet_pipelines.schemas.features import MAX_RUL_CYCLES
 
         sample = mean_engine(regimes)
-        self._ask(model, sample, region=region)
+        self._ask(model, sample, region=region, is_new=True)
         started = time.perf_counter()
         answers = self._ask(model, sample, region=region).outputs
         latency_ms = round(1000 * (time.perf_counter() - started), 3)
@@ -174,9 +174,9 @@ class ServingResource(dg.ConfigurableResource):
         ]
         return asked.with_columns(*columns, model=pl.lit(answer.model), version=pl.lit(answer.version))
 
-    def _ask(self, model: str, sequences: "Sequences", *, region: "Region") -> "Answer":
+    def _ask(self, model: str, sequences: "Sequences", *, region: "Region", is_new: bool = False) -> "Answer":
         from sinet_pipelines.deployment.client import ask_at
-        from sinet_pipelines.deployment.cluster.asking import ask_service
+        from sinet_pipelines.deployment.cluster.asking import ROLLOUT_S, ask_service
         from sinet_pipelines.deployment.cluster.record import read_record
         from sinet_pipelines.deployment.endpoint import endpoint_folder
         from sinet_pipelines.quantization.session import feed
@@ -186,7 +186,9 @@ class ServingResource(dg.ConfigurableResource):
             return ask_at(folder, feed(sequences))
         record = read_record(folder)
         if record is not None and settings().region in (None, region.name):
-            return ask_service(record.url, model, feed(sequences), region=region, version=record.version)
+            patience_s = ROLLOUT_S if is_new else None
+            inputs = feed(sequences)
+            return ask_service(record.url, model, inputs, region=region, version=record.version, patience_s=patience_s)
         url = _materialised_url() or (record.url if record else None)
         if url is None:
             raise ServingError(f"no endpoint of {model} was made in {region.name}; materialise the asset `endpoint`")

@@ -1,5 +1,10 @@
 """The endpoint where steps run in clusters: its cluster serves, and all regions ask the address that was recorded."""
 
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import ClassVar
+from urllib.request import Request, urlopen
+
 import dagster as dg
 import pytest
 
@@ -97,7 +102,7 @@ def test_a_region_with_a_home_of_its_own_asks_the_address_of_the_newest_material
 
 
 def test_an_address_that_nobody_answers_at_is_told_with_what_to_do(tmp_path, on_clusters, answers, region, monkeypatch):
-    monkeypatch.setattr("sinet_pipelines.deployment.cluster.asking.SWITCH_S", 0.0)
+    monkeypatch.setattr("sinet_pipelines.deployment.cluster.asking.ROLLOUT_S", 0.0)
     answers.on_get = answers.roll_out
     west, serving = region(address=""), ServingResource(home=str(tmp_path))
     serving.serve(version_of(GRAPH), GRAPH, region=west, regimes=REGIMES)
@@ -109,8 +114,54 @@ def test_an_address_that_nobody_answers_at_is_told_with_what_to_do(tmp_path, on_
     assert "kubectl --context west -n sinet port-forward service/endpoint-rul 8000" in said
 
 
+class _Gateway(BaseHTTPRequestHandler):
+    """Knows no server yet for its first requests, as a gateway just after a rollout; then it hands them on."""
+
+    early: ClassVar[list[int]] = []
+    server_url = ""
+
+    def log_message(self, *_):
+        """Says nothing."""
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.early:
+            self._say(self.early.pop(0), {}, b"default backend - 404")
+            return
+        sent = {name: value for name, value in self.headers.items() if name != "Host"}
+        with urlopen(Request(self.server_url + self.path, body, sent)) as answer:
+            self._say(answer.status, dict(answer.headers), answer.read())
+
+    def _say(self, status, headers, content):
+        self.send_response(status)
+        for name, value in {**headers, "content-length": str(len(content))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
+
+
+def test_a_gateway_that_does_not_know_the_new_server_yet_is_asked_again(
+    tmp_path, on_clusters, answers, region, address
+):
+    answers.on_get = answers.roll_out
+    _Gateway.early, _Gateway.server_url = [404, 503, 404], address
+    gateway = ThreadingHTTPServer(("127.0.0.1", 0), _Gateway)
+    thread = threading.Thread(target=gateway.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        west = region(address=f"http://127.0.0.1:{gateway.server_address[1]}")
+        serving = ServingResource(home=str(tmp_path))
+        serving.serve(version_of(GRAPH), GRAPH, region=west, regimes=REGIMES)
+        assert serving.ask_sample("rul", region=west, regimes=REGIMES).is_sane
+        assert _Gateway.early == []
+    finally:
+        gateway.shutdown()
+        gateway.server_close()
+        thread.join()
+
+
 def test_another_version_behind_the_address_is_named(tmp_path, on_clusters, answers, region, address, monkeypatch):
-    monkeypatch.setattr("sinet_pipelines.deployment.cluster.asking.SWITCH_S", 0.0)
+    monkeypatch.setattr("sinet_pipelines.deployment.cluster.asking.ROLLOUT_S", 0.0)
     answers.on_get = answers.roll_out
     west, serving = region(address=address), ServingResource(home=str(tmp_path))
     serving.serve(version_of(GRAPH, 2), GRAPH, region=west, regimes=REGIMES)

@@ -14,6 +14,7 @@ from sinet_pipelines.errors import ServingError
 from sinet_pipelines.regions import Region, get_region
 
 PAUSE_S = 0.2
+ROLLOUT_S = 60.0  # until gateways and load balancers send requests to a server that has just become ready
 
 
 def ask_service(
@@ -23,10 +24,12 @@ def ask_service(
     *,
     region: Region,
     version: str = "",
+    patience_s: float | None = None,
 ) -> Answer:
     """What the endpoint answers, by whichever version is served now.
 
-    A connection that ends before its answer is made again, to another server: to ask twice changes nothing.
+    A connection that ends before its answer is made again, to another server: to ask twice changes nothing. So is one
+    that a gateway answers by itself, with a 404, 502 or 503 of its own, while it knows no server yet.
 
     Args:
         url: root of the endpoint.
@@ -34,18 +37,22 @@ def ask_service(
         inputs: as `client.infer` takes them.
         region: where it serves, for what a message advises.
         version: that must answer; any, if empty. For a moment after a switch the one before may.
+        patience_s: how long the endpoint is asked until it answers; None: as long as a switch takes.
 
     Raises:
         UsageError: the server refused what was sent.
         ServingError: no server answers at this address, or another version does.
     """
-    give_up_at = time.monotonic() + SWITCH_S
+    give_up_at = time.monotonic() + (SWITCH_S if patience_s is None else patience_s)
     while True:
         try:
             answer = ask(url, model, inputs)
         except UnreachableError as error:
             if time.monotonic() > give_up_at:
                 raise ServingError(_unreachable(url, model, region, error)) from error
+        except ServingError:  # foreign words, or a server's fault; what the server refuses is a UsageError
+            if time.monotonic() > give_up_at:
+                raise
         else:
             if version in ("", answer.version):
                 return answer
