@@ -40,6 +40,7 @@ from sinet_pipelines.deployment.endpoint import (
 from sinet_pipelines.deployment.environment import server_environment
 from sinet_pipelines.deployment.supervisor import supervise
 from sinet_pipelines.errors import BusyError, ServingError
+from sinet_pipelines.storage.commits import before_commit
 from sinet_pipelines.storage.locks import held
 
 START_S = 60.0  # a start takes half a second; a machine that swaps is given this
@@ -98,6 +99,7 @@ def ensure_server(
                 name=name,
                 region=region,
             )
+            before_commit()
             running = _start(folder, options, old=running)
             write_wanted(folder, options)
             write_current(folder, running)

@@ -27,6 +27,7 @@ from sinet_pipelines.deployment.tensors import TensorSpec, to_raw
 from sinet_pipelines.deployment.triton_config import CONFIG_FILE, WARMUP_FOLDER, config_text
 from sinet_pipelines.errors import ModelNotFoundError, ServingError, StorageError, UsageError
 from sinet_pipelines.storage.aside import set_aside
+from sinet_pipelines.storage.commits import before_commit
 from sinet_pipelines.storage.files import write_whole
 
 
@@ -74,6 +75,7 @@ def clear_damaged(repository: Path, model: str, *, version: str, sha256: str) ->
         try:
             aliases(repository, model)
         except ServingError:
+            before_commit()
             set_aside(folder, ALIASES_FILE, why="damaged")
         if not (folder / version).exists():
             return
@@ -83,6 +85,7 @@ def clear_damaged(repository: Path, model: str, *, version: str, sha256: str) ->
         except (ServingError, ModelNotFoundError):
             is_whole = False
         if not is_whole:
+            before_commit()
             set_aside(folder, version, why="damaged")
 
 
@@ -100,6 +103,7 @@ def name_version(repository: Path, model: str, *, version: str, alias: str) -> N
     """
     read_manifest(repository, model, version)
     with _storing(repository / model):
+        before_commit()
         write_whole(repository / model / ALIASES_FILE, _dump(aliases(repository, model) | {alias: version}))
 
 
@@ -126,6 +130,7 @@ def _publish_settings(folder: Path, content: bytes, sample: Mapping[str, NDArray
     """Configuration and sample; the layout has one of each for all versions, so the newest signature stands."""
     graph = open_graph(content, folder.name)
     _check_sample(graph.inputs, sample)
+    before_commit()
     (folder / WARMUP_FOLDER).mkdir(parents=True, exist_ok=True)
     for spec in graph.inputs:
         write_whole(folder / WARMUP_FOLDER / spec.name, to_raw(sample[spec.name], spec.datatype))
@@ -146,6 +151,7 @@ def _publish_version(folder: Path, content: bytes, manifest: Manifest) -> None:
     try:
         write_whole(unfinished / MODEL_FILE, content)
         write_whole(unfinished / MANIFEST_FILE, _dump(vars(manifest)))
+        before_commit()
         _put_in_place(unfinished, folder)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)

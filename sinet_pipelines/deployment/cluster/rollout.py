@@ -26,6 +26,7 @@ from sinet_pipelines.deployment.cluster.wanted import (
 from sinet_pipelines.deployment.endpoint import LOCK_FILE
 from sinet_pipelines.errors import ClusterError, ServingError
 from sinet_pipelines.sites import ServingTarget
+from sinet_pipelines.storage.commits import before_commit
 from sinet_pipelines.storage.locks import held
 
 ProgressOf = Callable[[Mapping[str, Any]], reading.Progress]
@@ -78,6 +79,7 @@ def ensure_endpoint(folder: Path, api: ClusterApi, wanted: Wanted, *, patience: 
             root, applied = _apply_deployment(api, wanted, patience)
             seen = _await(api, wanted, applied, reading.deployment_progress, patience)
         endpoint = _described(api, wanted, root.rstrip("/"), generation=seen["metadata"]["generation"])
+        before_commit()
         write_record(folder, endpoint)
     return endpoint
 
@@ -120,6 +122,7 @@ def _apply(api: ClusterApi, said: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ClusterError: with the cure, where it is one that a person has to see to.
     """
+    before_commit()
     try:
         return api.apply(said)
     except ClusterError as error:

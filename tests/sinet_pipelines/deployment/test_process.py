@@ -19,6 +19,7 @@ from sinet_pipelines.deployment.endpoint import current, endpoint_folders, is_al
 from sinet_pipelines.deployment.process import endpoints, ensure_server, is_ready, stop_all, stop_servers
 from sinet_pipelines.deployment.repository import read_manifest
 from sinet_pipelines.errors import BusyError, ModelNotFoundError, ServingError
+from sinet_pipelines.storage.commits import CommitRefusedError, commits_checked
 from tests.sinet_pipelines.deployment.served import expected_rul, publish_rul, run_script, sane_inputs
 from tests.waiting import until
 
@@ -56,6 +57,18 @@ def _command_line(process):
 
 def test_a_healthy_server_of_the_same_version_is_used_again(start):
     assert start("1") == start("1")
+
+
+def test_a_process_that_may_not_commit_starts_no_server_and_leaves_the_running_one(start, folder):
+    running = start("1")
+
+    def refuse():
+        raise CommitRefusedError("a newer attempt is at work")
+
+    with commits_checked(refuse), pytest.raises(CommitRefusedError):
+        start("2")
+    assert current(folder) == running
+    assert len(servers_of(folder)) == 1
 
 
 def test_four_starters_at_once_make_one_server(folder, repository):

@@ -6,11 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from sinet_pipelines.deployment.publish import name_version, publish_model
+from sinet_pipelines.deployment.publish import clear_damaged, name_version, publish_model
 from sinet_pipelines.deployment.repository import aliases, find_version, models, read_model, versions
 from sinet_pipelines.deployment.triton_config import read_config, read_sample
 from sinet_pipelines.errors import ModelNotFoundError, ServingError, StorageError, UsageError
 from sinet_pipelines.schemas.telemetry import CHANNELS
+from sinet_pipelines.storage.commits import CommitRefusedError, commits_checked
 from tests.sinet_pipelines.deployment.served import publish_rul, rul_graph, sane_inputs, save
 
 
@@ -56,6 +57,24 @@ def test_a_version_never_changes(repository):
     with pytest.raises(StorageError, match="a version never changes"):
         publish_rul(repository, "1", bias=1.0)
     assert read_model(repository, "rul", "1")[1] == find_version(repository, "rul", version="1")
+
+
+def refuse():
+    """As a fenced worker's check: another attempt of its step is newer."""
+    raise CommitRefusedError("a newer attempt is at work")
+
+
+def test_a_process_that_may_not_commit_publishes_names_and_clears_nothing(repository):
+    before = {path: path.read_bytes() for path in repository.rglob("*") if path.is_file()}
+    with commits_checked(refuse):
+        for change in (
+            lambda: publish_rul(repository, "3", bias=1.0),
+            lambda: name_version(repository, "rul", version="1", alias="champion"),
+            lambda: clear_damaged(repository, "rul", version="1", sha256="0" * 64),
+        ):
+            with pytest.raises(CommitRefusedError, match="a newer attempt"):
+                change()
+    assert {path: path.read_bytes() for path in repository.rglob("*") if path.is_file()} == before
 
 
 def test_many_publishers_of_one_version_leave_one_whole_version(tmp_path):

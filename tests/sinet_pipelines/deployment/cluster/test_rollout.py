@@ -8,6 +8,7 @@ from sinet_pipelines.deployment.cluster.record import read_record
 from sinet_pipelines.deployment.cluster.rollout import Patience, ensure_endpoint
 from sinet_pipelines.errors import ClusterError, ServingError
 from sinet_pipelines.sites import ServingTarget
+from sinet_pipelines.storage.commits import CommitRefusedError, commits_checked
 from tests.sinet_pipelines.deployment.cluster.answers import ready_pod, status, waiting_pod
 from tests.sinet_pipelines.deployment.cluster.conftest import wanted
 
@@ -37,6 +38,27 @@ def test_service_and_deployment_are_applied_as_ours_and_recorded_once_all_server
     assert (endpoint.url, endpoint.grpc) == ("http://models.west.test", "models.west.test:8001")
     assert (endpoint.version, endpoint.generation, endpoint.target) == ("1", 1, "deployment")
     assert read_record(tmp_path) == endpoint
+
+
+def refuse():
+    """As a fenced worker's check: another attempt of its step is newer."""
+    raise CommitRefusedError("a newer attempt is at work")
+
+
+def test_a_process_that_may_not_commit_applies_and_records_nothing(answers, api, tmp_path):
+    with commits_checked(refuse), pytest.raises(CommitRefusedError, match="a newer attempt"):
+        ensure(tmp_path, api)
+    assert (answers.objects, read_record(tmp_path)) == ({}, None)
+
+
+def test_a_process_that_may_not_commit_by_the_time_of_the_deployment_leaves_its_version(answers, api, tmp_path):
+    answers.on_get = answers.roll_out
+    ensure(tmp_path, api)
+    checks = iter([lambda: None, refuse])  # the Service's, the Deployment's
+    with commits_checked(lambda: next(checks)()), pytest.raises(CommitRefusedError):
+        ensure(tmp_path, api, wanted("2", "c"))
+    assert answers.objects[NAME]["spec"]["template"]["metadata"]["labels"]["sinet.ai/version"] == "1"
+    assert read_record(tmp_path).version == "1"
 
 
 def test_the_same_bytes_again_change_nothing_and_another_version_is_a_rollout(answers, api, tmp_path):
