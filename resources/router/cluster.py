@@ -19,6 +19,7 @@ from kubernetes.client.rest import ApiException
 from resources.router.clock import Clock, Patience
 from resources.router.endings import LOG_LINES
 from resources.router.seen import WORKER, SeenJob, SeenPod, seen_job, seen_pod
+from sinet_pipelines.deployment.cluster.proxies import go_by_proxy
 from sinet_pipelines.errors import ClusterError, first_line
 from sinet_pipelines.regions import Region, get_region
 
@@ -308,6 +309,7 @@ def client_configuration(region: Region, *, kubeconfig: str | None) -> Any:
         raise ClusterError(
             f"{where} has no usable context {context!r} ({first_line(error)}); {cure}", is_final=True
         ) from error
+    go_by_proxy(configuration, file=kubeconfig, context=context)
     configuration.retries = False
     return configuration
 

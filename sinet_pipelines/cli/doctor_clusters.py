@@ -116,8 +116,10 @@ def _labels(region: Region, own: list[Any], nodes: list[Any]) -> Finding:
 
 
 def _devices(region: Region, kind: Hardware, nodes: list[Any]) -> Finding:
+    from kubernetes.utils.quantity import parse_quantity
+
     count = sum(
-        int((node.status.allocatable or {}).get(kind.resource_name, "0"))
+        int(parse_quantity((node.status.allocatable or {}).get(kind.resource_name, "0")))  # a thousand is "1k"
         for node in nodes
         if _carries(node, kind.node_labels)
     )

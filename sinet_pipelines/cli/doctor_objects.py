@@ -9,6 +9,7 @@ from typing import Any
 
 from sinet_pipelines.cli.doctor_api import DoctorApi
 from sinet_pipelines.cli.finding import Finding
+from sinet_pipelines.errors import first_line
 from sinet_pipelines.manifests.base import runtime_classes
 from sinet_pipelines.manifests.control import KUBECONFIG_KEY, KUBECONFIG_SECRET
 from sinet_pipelines.manifests.queues import API as KUEUE
@@ -45,6 +46,9 @@ def _namespace(api: DoctorApi) -> Finding:
     at = api.region.cluster.namespace
 
     def judge(found: dict[str, Any]) -> Finding:
+        if found.get("status", {}).get("phase") == "Terminating":
+            cure = f"{api.kubectl} get namespace {at} -o yaml says what it waits for; once it is gone, {_apply(api)}"
+            return Finding("", False, f"{at} is being deleted, and takes nothing new", cure)
         level = (found["metadata"].get("labels") or {}).get(ENFORCES)
         admits = f"enforces Pod Security {level!r}" if level else "enforces no level of Pod Security"
         return Finding("", True, f"{at}, {admits}; pods satisfy all of them")
@@ -85,7 +89,10 @@ def _of_steps(found: dict[str, Any]) -> Finding | None:
 
     if missing := _has_instance(found):
         return missing
-    said = yaml.safe_load(found["data"][INSTANCE_FILE])
+    try:
+        said = yaml.safe_load(found["data"][INSTANCE_FILE])
+    except yaml.YAMLError as error:
+        return Finding("", False, f"{INSTANCE_FILE} is no YAML: {first_line(error)}", "use deploy/dagster-step.yaml")
     named = [part for part in NEEDS_A_TOKEN if isinstance(said, dict) and said.get(part)]
     if not named:
         return None

@@ -33,10 +33,9 @@ def show_job(asset: str, *, project: Path | None, as_json: bool) -> None:
     Raises:
         UsageError: there is no such asset or check, or nothing runs for it.
     """
-    import yaml
-
     from sinet_pipelines.cli.home import find_project
     from sinet_pipelines.cli.orchestrator import all_assets_job, be_in, load_definitions
+    from sinet_pipelines.manifests.objects import as_yaml
 
     be_in(project or find_project())
     graph = load_definitions().resolve_asset_graph()
@@ -46,7 +45,7 @@ def show_job(asset: str, *, project: Path | None, as_json: bool) -> None:
         json.dump(job, sys.stdout, indent=2)
         sys.stdout.write("\n")
     else:
-        sys.stdout.write(yaml.safe_dump(job, sort_keys=False, width=120))
+        sys.stdout.write(as_yaml(job))
 
 
 def show_all(*, project: Path | None, as_json: bool) -> None:
@@ -56,10 +55,9 @@ def show_all(*, project: Path | None, as_json: bool) -> None:
         project: as of `show_job`.
         as_json: one list as JSON in the place of documents of YAML.
     """
-    import yaml
-
     from sinet_pipelines.cli.home import find_project
     from sinet_pipelines.cli.orchestrator import all_assets_job, be_in
+    from sinet_pipelines.manifests.objects import as_yaml
 
     be_in(project or find_project())
     jobs = list(rendered(*all_assets_job()).values())
@@ -67,7 +65,7 @@ def show_all(*, project: Path | None, as_json: bool) -> None:
         json.dump(jobs, sys.stdout, indent=2)
         sys.stdout.write("\n")
     else:
-        yaml.safe_dump_all(jobs, sys.stdout, sort_keys=False, width=120)
+        sys.stdout.write(as_yaml(*jobs))
 
 
 def write_deployment(target: Path, *, project: Path | None) -> None:
@@ -86,14 +84,22 @@ def write_deployment(target: Path, *, project: Path | None) -> None:
     from sinet_pipelines.cli.home import find_project
     from sinet_pipelines.cli.orchestrator import be_in
     from sinet_pipelines.manifests import deployment, folder
+    from sinet_pipelines.manifests.objects import left_behind
     from sinet_pipelines.regions import REGIONS
 
     root = project or find_project()
     be_in(root)
     instance = yaml.safe_load((root / "deploy" / "dagster.yaml").read_text())
     step_instance = (root / "deploy" / "dagster-step.yaml").read_text()
-    changed = folder.write(deployment.files(REGIONS, instance=instance, step_instance=step_instance), target)
-    sys.stdout.write("".join(f"wrote {name}\n" for name in changed) or f"{target} is as it was\n")
+    before = folder.rendered(target)
+    files = deployment.files(REGIONS, instance=instance, step_instance=step_instance)
+    changed = folder.write(files, target)
+    said = [f"{'wrote' if name in files else 'removed'} {name}\n" for name in changed]
+    said += [
+        f"{one} is rendered no more; where it was applied it stays until you delete it\n"
+        for one in left_behind(before, files)
+    ]
+    sys.stdout.write("".join(said) or f"{target} is as it was\n")
 
 
 def step_of(graph: "AssetGraph", asset: str) -> str:

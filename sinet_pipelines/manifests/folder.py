@@ -45,6 +45,12 @@ def write(files: Mapping[str, str], target: Path) -> list[str]:
     return sorted([*changed, *removed])
 
 
+def rendered(target: Path) -> dict[str, str]:
+    """Text by name of the files of the last rendering that are still there."""
+    texts = {name: _read(target / name) for name in _index(target)}
+    return {name: text for name, text in texts.items() if text is not None}
+
+
 def _require_inside(name: str, target: Path) -> None:
     parts = PurePosixPath(name).parts
     if not parts or PurePosixPath(name).is_absolute() or ".." in parts or name == INDEX:

@@ -1,6 +1,7 @@
 """Kubernetes objects as plain values, and their text as YAML: the same rows give the same bytes."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
@@ -10,6 +11,8 @@ from sinet_pipelines.errors import RegistryError
 Object = dict[str, Any]
 PART = "app.kubernetes.io/component"
 MANAGED = {"app.kubernetes.io/part-of": "sinet", "app.kubernetes.io/managed-by": "sinet-render"}
+# what Kubernetes' tools read as a number and our parser as text, which it writes without quotes: 1e3, 0o17, 08
+_NUMBER_ELSEWHERE = re.compile(r"[-+]?(0o[0-7_]+|[0-9][0-9_]*(\.[0-9_]*)?([eE][-+]?[0-9]+)?)|[yYnN]")
 _DNS_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 
 
@@ -55,14 +58,15 @@ def camel_case(value: Any) -> Any:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes text of several lines as such, and nothing as a reference to elsewhere."""
+    """Writes text of several lines as such, nothing as a reference to elsewhere, and text as text to any parser."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
 
 
 def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
+    style = "|" if "\n" in value else "'" if _NUMBER_ELSEWHERE.fullmatch(value) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
 
 _Dumper.add_representer(str, _text)
@@ -71,3 +75,24 @@ _Dumper.add_representer(str, _text)
 def as_yaml(*objects: Object) -> str:
     """The objects as documents of one file."""
     return yaml.dump_all(objects, Dumper=_Dumper, sort_keys=False, width=120, allow_unicode=True)
+
+
+def left_behind(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """Objects of the files of before that the files of now have no more, in words, by the folder of their region.
+
+    `kubectl apply` takes none of them away: a quota that is no more in its row goes on refusing pods.
+
+    Args:
+        before: text by name, `east/limits.yaml`.
+        now: likewise.
+    """
+    return sorted(_objects_of(before) - _objects_of(now))
+
+
+def _objects_of(files: Mapping[str, str]) -> set[str]:
+    found = set()
+    for name, text in files.items():
+        if name.endswith(".yaml") and "/" in name:
+            objects = [one for one in yaml.safe_load_all(text) if one["kind"] != "Kustomization"]
+            found |= {f"{name.split('/')[0]}: {one['kind']} {one['metadata']['name']}" for one in objects}
+    return found

@@ -28,7 +28,7 @@ def secrets(regions: Sequence[Region]) -> str:
             f"# {SCHEME}USER:PASSWORD@HOST:5432/DATABASE, an address that all regions reach."
         ),
         f"file=${{1:?name a file that holds the URL of the database, {SCHEME}...}}",
-        'printf %s "$(<"$file")" > "$work/url"  # without the end of its line',
+        'printf %s "$(<"$file")" | tr -d "\\r" > "$work/url"  # without the end of its line, of Windows as well',
         f'if [ "$(head -c {len(SCHEME)} "$work/url")" != {shlex.quote(SCHEME)} ]; then',
         f'  echo "$file does not begin with {SCHEME}; Dagster takes no other scheme" >&2',
         "  exit 2",
@@ -56,7 +56,7 @@ def kubeconfig(regions: Sequence[Region], hub: Region) -> str:
     for region in regions:
         lines += _own(region) if region is hub else _other(region)
     lines += [
-        f'{{ printf "apiVersion: v1\\nkind: Config\\ncurrent-context: {hub.cluster.kubeconfig_context}\\nclusters:\\n"',
+        f'{{ printf "apiVersion: v1\\nkind: Config\\ncurrent-context: {_quoted(hub)}\\nclusters:\\n"',
         '  cat "$work/clusters"',
         '  printf "users:\\n"; cat "$work/users"; printf "contexts:\\n"; cat "$work/contexts"; } > "$work/config"',
         f'{at} create secret generic {name} --from-file={KUBECONFIG_KEY}="$work/config" --dry-run=client -o yaml \\',
@@ -67,33 +67,39 @@ def kubeconfig(regions: Sequence[Region], hub: Region) -> str:
 
 def _own(region: Region) -> list[str]:
     """The context of Dagster's own cluster: its pods have a token that is renewed."""
-    context = region.cluster.kubeconfig_context
+    name = _quoted(region)
     cluster = f"server: https://kubernetes.default.svc, certificate-authority: {_TOKEN}/ca.crt"
     return [
-        f"part {shlex.quote(f'- {{name: {context}, cluster: {{{cluster}}}}}')} clusters",
-        f"part {shlex.quote(f'- {{name: {context}, user: {{tokenFile: {_TOKEN}/token}}}}')} users",
+        f'part "- {{name: {name}, cluster: {{{cluster}}}}}" clusters',
+        f'part "- {{name: {name}, user: {{tokenFile: {_TOKEN}/token}}}}" users',
         _context(region),
     ]
 
 
 def _other(region: Region) -> list[str]:
     """The context of another region: the token of its account for runs, which stands in a secret there."""
-    kubectl, context = _kubectl(region), region.cluster.kubeconfig_context
+    kubectl, context, name = _kubectl(region), region.cluster.kubeconfig_context, _quoted(region)
     secret = f"{kubectl} get secret {region.cluster.run_service_account}-token"
     look = f"kubectl config view --minify --context {shlex.quote(context)}"
+    at = "server: '$server', certificate-authority-data: '$authority'"  # an address of IPv6 has brackets
     return [
         f"server=${{{_variable(region)}:-$({look} -o jsonpath='{{.clusters[0].cluster.server}}')}}",
         f"token=$({secret} -o go-template='{{{{.data.token | base64decode}}}}')",
         f"authority=$({secret} -o go-template='{{{{index .data \"ca.crt\"}}}}')",
-        f'part "- {{name: {context}, cluster: {{server: $server, certificate-authority-data: $authority}}}}" clusters',
-        f'part "- {{name: {context}, user: {{token: $token}}}}" users',
+        f'part "- {{name: {name}, cluster: {{{at}}}}}" clusters',
+        f"part \"- {{name: {name}, user: {{token: '$token'}}}}\" users",
         _context(region),
     ]
 
 
 def _context(region: Region) -> str:
-    context, at = region.cluster.kubeconfig_context, region.cluster.namespace
-    return f"part '- {{name: {context}, context: {{cluster: {context}, user: {context}, namespace: {at}}}}}' contexts"
+    name, at = _quoted(region), f"'{region.cluster.namespace}'"
+    return f'part "- {{name: {name}, context: {{cluster: {name}, user: {name}, namespace: {at}}}}}" contexts'
+
+
+def _quoted(region: Region) -> str:
+    """The context as YAML has text: `007` or `on` is a name, too. `deployment.files` admits no quote in it."""
+    return f"'{region.cluster.kubeconfig_context}'"
 
 
 def _variable(region: Region) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sinet_pipelines.deployment.cluster.proxies import go_by_proxy
 from sinet_pipelines.errors import ClusterError, first_line
 from sinet_pipelines.regions import Region
 
@@ -167,6 +168,8 @@ def connect(region: Region, *, own_region: str | None) -> ClusterApi:
                 is_final=True,
             ) from error
         kubernetes.config.load_incluster_config(client_configuration=configuration)
+    else:
+        go_by_proxy(configuration, file=file, context=context)
     configuration.retries = False
     return ClusterApi(region, ApiClient(configuration))
 

@@ -340,3 +340,29 @@ def library_of(folder):
     (folder / "installed").mkdir()
     (folder / "installed" / "sinet_pipelines").symlink_to(CHECKOUT / "sinet_pipelines")
     return folder / "installed"
+
+
+def test_a_thousand_devices_are_counted_though_a_server_spells_them_1k(patient):
+    server, look = patient
+    for one in server.nodes:
+        allocatable = one["status"]["allocatable"]
+        one["status"]["allocatable"] = {name: "1k" if count == "4" else count for name, count in allocatable.items()}
+    findings = look()
+    assert lacks(findings) == {}
+    assert findings["EAST nvidia-h100"].found.startswith("1000 of nvidia.com/gpu on nodes with")
+
+
+def test_a_namespace_that_is_being_deleted_is_not_taken_for_one_that_is_there(patient):
+    server, look = patient
+    server.named("Namespace", "sinet")["status"] = {"phase": "Terminating"}
+    found, cure = lacks(look())["EAST namespace"]
+    assert found == "sinet is being deleted, and takes nothing new"
+    assert cure.startswith("kubectl --context east get namespace sinet -o yaml says what it waits for")
+
+
+def test_an_instance_file_of_steps_that_is_no_yaml_is_named(patient):
+    server, look = patient
+    server.named("ConfigMap", "dagster-step-instance")["data"]["dagster.yaml"] = "storage: [\n"
+    found, cure = lacks(look())["EAST config map dagster-step-instance"]
+    assert found.startswith("dagster.yaml is no YAML: ")
+    assert cure == "use deploy/dagster-step.yaml"

@@ -1,6 +1,7 @@
 """The Job of every asset and check, by the real step handler, is one that a cluster's schema accepts word for word."""
 
 import json
+from dataclasses import replace
 
 import kubernetes_validate
 import pytest
@@ -16,7 +17,7 @@ from sinet_pipelines.errors import UsageError
 from sinet_pipelines.hardware import HARDWARE, get_hardware
 from sinet_pipelines.placement.bindings import step_config
 from sinet_pipelines.placement.needs import Needs
-from sinet_pipelines.regions import REGIONS, get_region
+from sinet_pipelines.regions import EAST, REGIONS, WEST, get_region
 from tests.conftest import CHECKOUT
 from tests.pod_security import violations
 
@@ -179,6 +180,22 @@ def test_a_deployment_is_written_and_nothing_is_said_to_change_twice(here, capsy
     assert {"wrote east/dagster.yaml", "wrote null_island/kustomization.yaml", "wrote kubeconfig.sh"} <= set(said)
     write_deployment(tmp_path / "out", project=CHECKOUT)
     assert capsys.readouterr().out == f"{tmp_path / 'out'} is as it was\n"
+
+
+def test_what_the_rows_have_no_more_is_removed_and_named_since_no_apply_takes_it_away(capsys, monkeypatch, tmp_path):
+    limited = replace(EAST, cluster=replace(EAST.cluster, quota={"pods": "9"}, default_limits={"memory": "1Gi"}))
+    monkeypatch.setattr("sinet_pipelines.regions.REGIONS", (limited, WEST))
+    write_deployment(tmp_path / "a b", project=CHECKOUT)
+    capsys.readouterr()
+    unlimited = replace(limited, cluster=replace(limited.cluster, quota={}))
+    monkeypatch.setattr("sinet_pipelines.regions.REGIONS", (unlimited,))
+    write_deployment(tmp_path / "a b", project=CHECKOUT)
+    said = capsys.readouterr().out.splitlines()
+    assert {"wrote east/limits.yaml", "removed west/kustomization.yaml"} <= set(said)
+    stays = "is rendered no more; where it was applied it stays until you delete it"
+    assert {f"east: ResourceQuota sinet {stays}", f"west: Namespace sinet {stays}"} <= set(said)
+    assert f"east: LimitRange sinet {stays}" not in said
+    assert not (tmp_path / "a b" / "west" / "accounts.yaml").exists()
 
 
 @pytest.mark.parametrize("arguments", [[], ["training_set", "--all"], ["--all", "--deploy", "x"]])

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from dataclasses import replace
 
 import kubernetes.config
 import pytest
@@ -50,6 +51,13 @@ def test_each_region_gets_the_url_of_the_database_without_its_end_of_line(carrie
     assert arguments.count("apply --server-side") == len(REGIONS)  # a client's apply keeps a copy in an annotation
 
 
+def test_a_url_with_the_end_of_line_of_windows_is_the_url(carried_out, tmp_path):
+    (tmp_path / "url").write_bytes(URL.encode() + b"\r\n")
+    ended, noted = carried_out(scripts.secrets(REGIONS), str(tmp_path / "url"))
+    assert ended.returncode == 0, ended.stderr
+    assert (noted / "made-east").read_text() == URL
+
+
 @pytest.mark.parametrize("text", ["postgresql://sinet@db/dagster", "postgres://sinet@db/dagster", ""])
 def test_another_scheme_is_refused_before_anything_is_done(carried_out, tmp_path, text):
     (tmp_path / "url").write_text(text)
@@ -70,6 +78,24 @@ def test_the_kubeconfig_has_a_usable_context_for_each_region(carried_out):
     assert list(client.configuration.api_key.values()) == ["Bearer s3cret-token"]
     assert "tokenFile: /var/run/secrets/kubernetes.io/serviceaccount/token" in made.read_text()
     assert "s3cret" not in (noted / "arguments").read_text() + ended.stdout + ended.stderr
+
+
+def test_an_address_of_ipv6_and_contexts_that_look_like_numbers_are_read_as_they_are(carried_out, monkeypatch):
+    monkeypatch.setenv("SERVER_WEST", "https://[fd00::1]:6443")
+    named = {"EAST": "007", "WEST": "1e3", "NULL_ISLAND": "on"}
+    regions = [
+        replace(one, cluster=replace(one.cluster, kubeconfig_context=named[one.name], namespace="123"))
+        for one in REGIONS
+    ]
+    ended, noted = carried_out(scripts.kubeconfig(regions, regions[0]))
+    assert ended.returncode == 0, ended.stderr
+    contexts, active = kubernetes.config.list_kube_config_contexts(str(noted / "made-007"))
+    assert [one["name"] for one in contexts] == ["007", "1e3", "on"]
+    assert active["name"] == "007"
+    assert {one["context"]["namespace"] for one in contexts} == {"123"}
+    client = kubernetes.config.new_client_from_config(str(noted / "made-007"), "1e3")
+    assert client.configuration.host == "https://[fd00::1]:6443"
+    assert list(client.configuration.api_key.values()) == ["Bearer s3cret-token"]
 
 
 def test_an_api_may_have_another_address_for_dagsters_cluster(carried_out, monkeypatch):
