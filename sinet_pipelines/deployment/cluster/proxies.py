@@ -1,4 +1,4 @@
-"""The way to a cluster's API that a kubeconfig names: `proxy-url`, which `kubectl` takes and the Python client does not.
+"""The way to a cluster's API that a kubeconfig names: `proxy-url`, which `kubectl` takes and the client does not.
 
 Without it a call would go straight to the API: it fails where only the proxy leads there, or passes a firewall by.
 """
