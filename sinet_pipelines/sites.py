@@ -153,6 +153,8 @@ _ROOT = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?/?", re.
 _SERVING = Serving()
 
 
+_LABEL = re.compile("[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_NAME = re.compile("[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 _QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?")
 
 
@@ -242,6 +244,7 @@ class Cluster:
     def __post_init__(self) -> None:
         if not self.kubeconfig_context or not self.namespace:
             raise RegistryError("a cluster without kubeconfig_context or namespace; steps would go to whichever is set")
+        self._require_names()
         for classes in (self.priority_classes, self.workload_priority_classes):
             if missing := set(PRIORITIES).difference(classes):
                 raise RegistryError(
@@ -262,3 +265,27 @@ class Cluster:
             raise RegistryError(
                 f"linger_s of a cluster is {self.linger_s:g}; allowed is 0 (a pod for each step) to {LONGEST_LINGER_S}"
             )
+
+    def _require_names(self) -> None:
+        """Refuses names that Kubernetes does not take: objects, scripts and printed commands have them as they are."""
+        if not _LABEL.fullmatch(self.namespace):
+            allowed = "small letters, digits and '-', at most 63"
+            raise RegistryError(f"the namespace of a cluster is {self.namespace[:80]!r}; allowed are {allowed}")
+        fields = {
+            "service_account": (self.service_account,),
+            "run_service_account": (self.run_service_account,),
+            "image_pull_secrets": self.image_pull_secrets,
+            "env_secrets": self.env_secrets,
+            "env_config_maps": self.env_config_maps,
+            "instance_config_map": (self.instance_config_map,),
+            "step_instance_config_map": (self.step_instance_config_map,),
+            "queue": (self.queue,),
+            "priority_classes": tuple(self.priority_classes.values()),
+            "workload_priority_classes": tuple(self.workload_priority_classes.values()),
+            "files_storage_class": (self.files_storage_class,),
+            "serving.service_account": (self.serving.service_account,),
+        }
+        for field_name, names in fields.items():
+            if wrong := [name for name in names if name and not _NAME.fullmatch(name)]:
+                allowed = "small letters, digits, '-' and '.', at most 253"
+                raise RegistryError(f"{field_name} of a cluster has {wrong[0][:80]!r}; allowed are {allowed}")

@@ -159,10 +159,8 @@ def _storage(api: DoctorApi) -> Iterator[Finding]:
         path = _inside(api, "persistentvolumeclaims", files.where)
         yield api.there(f"claim {files.where}", path, _apply(api), judge=_can_be_mounted)
     if scratch is not None:  # that of the files need not be there: a volume that is made by hand has its name alone
-        name, cure = (
-            scratch.where,
-            f"install what provides it, or name another in the storage of {api.region.name}'s row",
-        )
+        name = scratch.where
+        cure = f"install what provides it, or name another in the storage of {api.region.name}'s row"
         yield api.there(f"storage class {name}", f"/apis/storage.k8s.io/v1/storageclasses/{name}", cure)
 
 
@@ -173,9 +171,9 @@ def _can_be_mounted(found: dict[str, Any]) -> Finding | None:
         return Finding("", False, f"may be mounted as {', '.join(modes) or 'nothing'} alone", cure)
     if phase == "Pending":
         return Finding("", None, "unknown: Pending, until a pod mounts it or a volume is provided")
-    return (
-        None if phase == "Bound" else Finding("", False, f"is {phase}", "its volume is gone: restore it, or remove it")
-    )
+    if phase == "Bound":
+        return None
+    return Finding("", False, f"is {phase}", "its volume is gone: restore it, or remove it")
 
 
 def _classes(api: DoctorApi) -> Iterator[Finding]:

@@ -124,9 +124,8 @@ def limits(region: Region) -> list[Object]:
         spec = {"hard": dict(cluster.quota)}
         found.append(made("v1", "ResourceQuota", "sinet", namespace=cluster.namespace, spec=spec))
     if cluster.default_limits:
-        amounts = (
-            cluster.default_limits
-        )  # requests as well: a server writes them in, and each apply would take them out
+        amounts = cluster.default_limits
+        # requests as well: a server writes them in, and each apply would take them out
         limit = {"type": "Container", "default": dict(amounts), "defaultRequest": dict(amounts)}
         found.append(made("v1", "LimitRange", "sinet", namespace=cluster.namespace, spec={"limits": [limit]}))
     return found

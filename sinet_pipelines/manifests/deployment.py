@@ -9,6 +9,7 @@ from sinet_pipelines.manifests import base, queues, scripts
 from sinet_pipelines.manifests.control import control
 from sinet_pipelines.manifests.objects import Object, as_yaml
 from sinet_pipelines.regions import Region
+from sinet_pipelines.words import counted
 
 HEAD = "# Written by `sinet render --deploy`; put changes into registry.yaml or an overlay of your own.\n"
 _CONTEXT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/@-]*")  # what stands in scripts and YAML as it is
@@ -80,8 +81,7 @@ def _folder(name: str, parts: Mapping[str, Sequence[Object]]) -> dict[str, str]:
 
 def _readme(regions: Sequence[Region], hub: Region) -> str:
     """The commands, in their order."""
-    lines = ["# Three empty clusters, and what to apply", "", HEAD[2:].strip(), ""]
-    lines[0] = f"# {len(regions)} clusters, and what to apply"
+    lines = [f"# {counted(len(regions), 'cluster')}, and what to apply", "", HEAD[2:].strip(), ""]
     for region in regions:
         lines.append(f"    kubectl --context {region.cluster.kubeconfig_context} apply -k {region.key}")
     lines += ["    ./secrets.sh FILE        # FILE holds the database's URL", "    ./kubeconfig.sh", ""]

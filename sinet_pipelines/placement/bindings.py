@@ -18,10 +18,8 @@ KEPT_S = 24 * 3600  # a day: whoever looks at what failed in the night still fin
 GRACE_S = 30  # on top of a checkpoint: to report it
 SPOT_WEIGHT = 100  # of 100: nothing else pulls a step that may be taken away to other nodes
 LABEL = "sinet.ai"
-HOME, HOME_PATH = (
-    "home",
-    "/home/sinet",
-)  # a pod's own folder for caches: its user is a number that the image need not know
+# a pod's own folder for caches: its user is a number that the image need not know
+HOME, HOME_PATH = "home", "/home/sinet"
 INSTANCE, INSTANCE_FILE = "dagster-instance", "dagster.yaml"  # the volume and the file that say where events go
 
 

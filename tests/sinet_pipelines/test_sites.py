@@ -18,6 +18,10 @@ from sinet_pipelines.regions import EAST
         ({"egress_ports": (443, 0)}, r"egress_ports are \(443, 0\); give ports from 1 to 65535"),
         ({"files_gib": 0}, "files_gib or nodes below 1"),
         ({"nodes": {"cpu": 0}}, "files_gib or nodes below 1"),
+        ({"namespace": "../etc"}, "the namespace of a cluster is '../etc'; allowed are small letters, digits and '-'"),
+        ({"env_secrets": ("a; rm -rf ~",)}, "env_secrets of a cluster has 'a; rm -rf ~'; allowed are small letters"),
+        ({"image_pull_secrets": ("$(id)",)}, r"image_pull_secrets of a cluster has '\$\(id\)'"),
+        ({"run_service_account": "Sinet"}, "run_service_account of a cluster has 'Sinet'"),
     ],
 )
 def test_a_row_that_no_cluster_could_have_is_refused(change, words):

@@ -222,14 +222,21 @@ def _failed(
         words.append(api.warning("Pod", pod_name))
     else:
         words.append(api.warning(kind, name))
-    served = reading.ready_versions(api.pods(selector(wanted.model)))
-    still = f"version {', '.join(served)} is served on" if served else "no version is served"
     at = f"kubectl --context {region.cluster.kubeconfig_context} -n {region.cluster.namespace}"
     return ServingError(
         f"{kind} {name} of {region.name} did not come up with version {wanted.version} "
-        f"({'; '.join(filter(None, words))}); {still}; mend that and materialise the endpoint again (look with "
-        f"`{at} describe pods -l app.kubernetes.io/instance={name}`)"
+        f"({'; '.join(filter(None, words))}); {_served_on(api, wanted)}; mend that and materialise the "
+        f"endpoint again (look with `{at} describe pods -l app.kubernetes.io/instance={name}`)"
     )
+
+
+def _served_on(api: ClusterApi, wanted: Wanted) -> str:
+    """Which version answers while the new one does not, in words."""
+    try:
+        served = reading.ready_versions(api.pods(selector(wanted.model)))
+    except ClusterError as error:  # the rollout's own failure is known, and must not be lost for this
+        return f"which version is served is not known ({error})"
+    return f"version {', '.join(served)} is served on" if served else "no version is served"
 
 
 def _described(api: ClusterApi, wanted: Wanted, root: str, *, generation: int) -> ClusterEndpoint:

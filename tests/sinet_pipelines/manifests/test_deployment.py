@@ -207,7 +207,7 @@ def test_kueue_has_a_flavor_a_kind_and_the_quota_of_its_nodes():
     ("change", "words"),
     [
         ({"runs_dagster": False}, "no region runs Dagster; set .*runs_dagster: true"),
-        ({"namespace": "../etc"}, "a Namespace would be called '../etc'"),
+        ({"namespace": "../etc"}, "the namespace of a cluster is '../etc'"),
         ({"kubeconfig_context": "a; rm -rf ~"}, "EAST: the context 'a; rm -rf ~' has more than"),
     ],
 )

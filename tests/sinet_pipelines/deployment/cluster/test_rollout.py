@@ -159,6 +159,25 @@ def test_the_clusters_own_deadline_and_a_refused_pod_are_named(answers, api, tmp
         ensure(tmp_path, api, wanted("2", "c"))
 
 
+def test_a_failure_is_named_where_the_api_does_not_say_what_is_served(answers, api, tmp_path):
+    def how(body, template):
+        late = ("False", "ProgressDeadlineExceeded", "it has timed out progressing.")
+        body["status"] = status(body, updated=0, replicas=1, available=1, Progressing=late)
+
+    fail(answers, how)
+    ensure(tmp_path, api)
+    answer = answers.answer
+
+    def answers_no_more_after_the_events(method, plural, name, body):
+        if plural == "events":
+            answers.refusals["pods"] = 503
+        return answer(method, plural, name, body)
+
+    answers.answer = answers_no_more_after_the_events
+    with pytest.raises(ServingError, match="ProgressDeadlineExceeded.*which version is served is not known .*503"):
+        ensure(tmp_path, api, wanted("2", "c"))
+
+
 def test_the_next_try_after_a_failure_has_new_pods_and_one_under_way_is_only_watched(answers, api, tmp_path):
     def how(body, template):
         body["status"] = status(body, updated=1, replicas=2, available=1)
