@@ -16,6 +16,7 @@ from dagster._utils.error import SerializableErrorInfo
 
 from resources.router.endings import ERROR
 from resources.router.handler import RegionStepHandler
+from resources.router.pools import make_pools
 from resources.router.retries import RETRIES
 
 NO_RETRIES = dg.RetryPolicy(max_retries=0)  # a worker that crashes by itself crashes again
@@ -44,6 +45,7 @@ class RegionExecutor(StepDelegatingExecutor):
         Steps go on where another run pod will take the run over; but not those of a run that was canceled, which the
         stock executor leaves as well as soon as runs may be resumed.
         """
+        make_pools(plan_context.instance, [step.pool for step in execution_plan.steps if step.pool])
         self._plan, self._is_taking_over = plan_context, plan_context.resume_from_failure
         try:
             yield from super().execute(plan_context, execution_plan)
