@@ -201,6 +201,17 @@ class RegionCluster:
             return None
         return newest.reason or "", newest.message or newest.reason or ""
 
+    def unprovisioned(self, namespace: str, pod: str) -> str | None:
+        """The newest words for which a claim that was made for a pod gets no volume; None without any.
+
+        Raises:
+            ClusterError: the API does not say.
+        """
+        found = self._events(namespace, "involvedObject.kind=PersistentVolumeClaim,reason=ProvisioningFailed")
+        ours = [one for one in found if one.involved_object.name.startswith(f"{pod}-")]  # <pod>-<volume>
+        newest = max(ours, key=_when, default=None)
+        return f"{newest.involved_object.name}: {newest.message}" if newest else None
+
     def _events(self, namespace: str, selector: str) -> list[Any]:
         found = self._call(
             lambda: self.core.list_namespaced_event(

@@ -68,7 +68,7 @@ POD_REFUSED = Reason(
 NO_POD = Reason("NoPod", "see that the Job controller of the region's cluster is well")
 NO_VOLUME = Reason(
     "NoVolume",
-    "create the claim, config map or secret that is named, or see that its volume may be mounted there",
+    "create the claim, storage class, config map or secret that is named, or see that its volume may be mounted there",
     is_retried=False,
 )
 NO_CONFIG = Reason(

@@ -54,6 +54,13 @@ class Explanations:
         except ClusterError:
             return None  # events may not be read by everybody, and are gone after an hour
 
+    def unprovisioned(self, attempt: Attempt, pod: SeenPod) -> str | None:
+        """Why a volume that is made for a pod does not come, in the provisioner's words; None where nobody says so."""
+        try:
+            return self._clusters.get(attempt.region).unprovisioned(attempt.namespace, pod.name)
+        except ClusterError:
+            return None
+
     def better(self, attempt: Attempt, ending: Ending) -> Ending:
         """The ending as the cluster's own words explain it, where a Job or pod that is gone explains little."""
         if ending.reason not in VAGUE:

@@ -23,6 +23,8 @@ from resources.router.seen import SeenJob, SeenPod
 from sinet_pipelines.placement.bindings import grace_s
 from sinet_pipelines.placement.needs import Needs
 
+UNBOUND_CLAIMS = "unbound immediate PersistentVolumeClaims"  # the scheduler's words; the claim's events say why
+
 
 @dataclass(frozen=True)
 class NoNode:
@@ -123,6 +125,10 @@ class Weighing:
         patience = self._patience
         if "persistentvolumeclaim" in pod.unschedulable and "not found" in pod.unschedulable:  # no node will cure that
             return Ending(NO_VOLUME, pod.unschedulable) if lasted("claimless", patience.image_s) else None
+        if UNBOUND_CLAIMS in pod.unschedulable and lasted("volumeless", patience.image_s):
+            why = self._explanations.unprovisioned(attempt, pod)
+            if why is not None:
+                return Ending(NO_VOLUME, f"{pod.unschedulable} ({why})")
         has_tried = attempt.move * patience.unschedulable_s >= patience.pending_s
         may_move = cast(Needs, attempt.needs).may_move_to and not has_tried
         if may_move and lasted("unschedulable", patience.unschedulable_s):

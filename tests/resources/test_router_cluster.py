@@ -234,6 +234,18 @@ def test_the_newest_event_is_a_warning_until_things_go_on(site):
     assert site.cluster.warned_of(NAMESPACE, "Job", "one") is None
 
 
+def test_why_a_pod_gets_no_volume_is_in_the_event_of_its_claim(site):
+    def tell(claim, reason, words):
+        site.model.events.tell(NAMESPACE, "PersistentVolumeClaim", claim, reason, words, is_warning=True)
+
+    tell("two-x-scratch", "ProvisioningFailed", "another pod's")
+    tell("one-x-scratch", "FailedBinding", "another matter")
+    assert site.cluster.unprovisioned(NAMESPACE, "one-x") is None
+    tell("one-x-scratch", "ProvisioningFailed", 'storageclass.storage.k8s.io "absent" not found')
+    words = 'one-x-scratch: storageclass.storage.k8s.io "absent" not found'
+    assert site.cluster.unprovisioned(NAMESPACE, "one-x") == words
+
+
 def test_a_kubeconfig_without_the_context_is_named_with_its_cure(site, tmp_path):
     other = write_kubeconfig(tmp_path / "other", {"elsewhere": site.server.url})
     context = EAST.cluster.kubeconfig_context

@@ -97,3 +97,24 @@ def replace_pod(**how):
 def test_a_job_that_its_queue_suspends_at_work_is_preempted(how):
     pods = () if how else (SimpleNamespace(name="step-x", is_live=True, container="dagster"),)
     assert looked_at(job(is_suspended=True, pods=pods), **how).disturbed.reason is PREEMPTED
+
+
+UNBOUND = "0/2 nodes are available: pod has unbound immediate PersistentVolumeClaims. not found"
+WHY = 'step-x-local-ssd: storageclass.storage.k8s.io "absent" not found'
+
+
+@pytest.mark.parametrize(
+    ("waited_s", "why", "found"),
+    [(299, WHY, None), (300, WHY, f"NoVolume: {UNBOUND} ({WHY})"), (300, None, None)],
+)
+def test_a_pod_whose_volume_nobody_provides_is_given_up_with_the_provisioners_words(waited_s, why, found):
+    cluster = SimpleNamespace(unprovisioned=lambda namespace, pod: why)
+    pod = replace_pod(name="step-x", phase="Pending", is_going=False, is_at_work=False, unschedulable=UNBOUND)
+    attempt = Attempt("step", 0, step=None, run_id="run", place=Place("EAST", "cpu", 1.0), needs=Needs())
+    ending = Weighing(Explanations(SimpleNamespace(get=lambda region: cluster)), patience=Patience()).outcome(
+        attempt,
+        job(is_suspended=False, pods=(pod,)),
+        lasted=lambda what, limit_s: waited_s >= limit_s,
+        has_begun=lambda: False,
+    )
+    assert (ending and f"{ending.reason.name}: {ending.message}") == found
