@@ -74,7 +74,7 @@ class Task:
 
 
 def benchmark_rul(folder: Path, *, subsets: list[str], seeds: int, report: Report = lambda _: None) -> dict[str, Any]:
-    """The figures of every subset and seed (DESIGN.md, `benchmark`).
+    """The figures of every subset and seed, as `sinet benchmark rul --json` prints them.
 
     Args:
         folder: in C-MAPSS format.

@@ -4,6 +4,7 @@ from typing import Any
 
 from sinet_pipelines.deployment.cluster.rights import rules
 from sinet_pipelines.hardware import get_hardware
+from sinet_pipelines.manifests.rights import RUNS
 from sinet_pipelines.regions import Region
 from sinet_pipelines.sites import TierKind
 from tests.clusters.access import service_account
@@ -12,10 +13,6 @@ from tests.clusters.nodes import Node
 
 RUNNER, DEPLOYER, STEP_INSTANCE = "sinet-run", "sinet-deploy", "dagster-step-instance"
 RUNNER_TOKEN = "of whoever starts runs"  # noqa: S105 - in tests
-RULES = (  # what docs/clusters.md says that whoever starts runs may do
-    {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create", "get", "list", "patch", "delete"]},
-    {"apiGroups": [""], "resources": ["pods", "pods/log", "events"], "verbs": ["get", "list"]},
-)
 
 
 def furnish(cluster: Cluster, region: Region, *, settings: dict[str, str] | None = None, instance: str = "") -> None:
@@ -32,7 +29,7 @@ def furnish(cluster: Cluster, region: Region, *, settings: dict[str, str] | None
     objects.put("namespaces", "", namespace, objects.get("namespaces", "", namespace))
     for account in (row.service_account, RUNNER, DEPLOYER):
         objects.put("serviceaccounts", namespace, account)
-    grant(cluster, namespace, RUNNER, (*RULES, *rules(row.serving, only_looks=True)))
+    grant(cluster, namespace, RUNNER, (*RUNS, *rules(row.serving, only_looks=True)))
     grant(cluster, namespace, DEPLOYER, rules(row.serving))
     cluster.access.admit(RUNNER_TOKEN, service_account(namespace, RUNNER))
     for name in row.env_config_maps:

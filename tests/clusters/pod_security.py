@@ -26,6 +26,7 @@ SYSCTLS = frozenset(
     )
 )
 PROFILES = ("RuntimeDefault", "Localhost")
+PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
 
 
 def violations(spec: dict[str, Any]) -> str:
@@ -34,7 +35,8 @@ def violations(spec: dict[str, Any]) -> str:
 
 
 def _found(spec: dict[str, Any]) -> Iterator[str]:
-    containers = [one for kind in ("initContainers", "containers") for one in spec.get(kind) or []]
+    kinds = ("initContainers", "containers", "ephemeralContainers")
+    containers = [one for kind in kinds for one in spec.get(kind) or []]
     yield from _host(spec, containers)
     if bad := _those(containers, lambda context: context.get("allowPrivilegeEscalation") is not False):
         yield (f"allowPrivilegeEscalation != false ({bad} must set securityContext.allowPrivilegeEscalation=false)")
@@ -43,6 +45,7 @@ def _found(spec: dict[str, Any]) -> Iterator[str]:
         yield f"restricted volume types ({kinds})"
     yield from _identity(spec, containers)
     yield from _seccomp(spec, containers)
+    yield from _rarer(spec, containers)
 
 
 def _host(spec: dict[str, Any], containers: list[dict[str, Any]]) -> Iterator[str]:
@@ -112,6 +115,24 @@ def _seccomp(spec: dict[str, Any], containers: list[dict[str, Any]]) -> Iterator
             f"seccompProfile (pod or {bad} must set securityContext.seccompProfile.type to "
             '"RuntimeDefault" or "Localhost")'
         )
+
+
+def _rarer(spec: dict[str, Any], containers: list[dict[str, Any]]) -> Iterator[str]:
+    """Probes of other hosts, unmasked /proc and AppArmor profiles."""
+    of_pod = ((spec.get("securityContext") or {}).get("appArmorProfile") or {}).get("type", PROFILES[0])
+    if bad := _named([one for one in containers if any((_probe(one, name).get("host")) for name in PROBES)]):
+        yield f"probe or lifecycle host ({bad} must not set a host)"
+    if bad := _those(containers, lambda context: context.get("procMount", "Default") != "Default"):
+        yield f"procMount ({bad} must not set securityContext.procMount)"
+    if bad := _those(
+        containers, lambda context: (context.get("appArmorProfile") or {}).get("type", of_pod) not in PROFILES
+    ):
+        yield f"forbidden AppArmor profile ({bad} must set RuntimeDefault or Localhost)"
+
+
+def _probe(container: dict[str, Any], name: str) -> dict[str, Any]:
+    probe = container.get(name) or {}
+    return probe.get("httpGet") or probe.get("tcpSocket") or {}
 
 
 def _those(containers: list[dict[str, Any]], is_bad: Any) -> str:

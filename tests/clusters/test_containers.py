@@ -17,14 +17,15 @@ from tests.waiting import until
 
 NAMESPACE = EAST.cluster.namespace
 LEAVES_A_SERVER = """
-import os, sys, time
-if os.fork() == 0:
+import os, time
+child = os.fork()
+if child == 0:
     os.setsid()
     if os.fork() == 0:
-        print(os.stat("/proc/self/ns/pid").st_ino, flush=True)
         time.sleep(600)
     os._exit(0)
-time.sleep(0.3)
+os.waitpid(child, 0)  # the server is there by now
+print(os.stat("/proc/self/ns/pid").st_ino)
 """
 
 

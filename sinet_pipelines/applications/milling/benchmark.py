@@ -18,7 +18,7 @@ from sinet_pipelines.applications.milling.calibration import calibration_table
 from sinet_pipelines.applications.milling.families import AVERAGE, BASELINES, CANDIDATES, Family
 from sinet_pipelines.applications.milling.features import Examples, examples
 from sinet_pipelines.applications.milling.folds import FOLDS, require_both_classes, stratified_folds
-from sinet_pipelines.applications.milling.reader import SOURCE, SUBSET, read_records
+from sinet_pipelines.applications.milling.reader import LICENCE, SOURCE, SUBSET, read_records
 from sinet_pipelines.applications.milling.schemas import FEATURE_NAMES, MODE_NAMES, PRODUCT_TYPES
 from sinet_pipelines.applications.milling.training import (
     FITS,
@@ -36,7 +36,7 @@ Report = Callable[[str], None]
 
 
 def benchmark_failure(folder: Path, *, seeds: int, report: Report = lambda _: None) -> dict[str, Any]:
-    """The figures of every seed (DESIGN.md, `benchmark`).
+    """The figures of every seed, as `sinet benchmark failure --json` prints them.
 
     Args:
         folder: with the AI4I 2020 table.
@@ -157,6 +157,7 @@ def protocol(known: Examples, *, seeds: int, digest: str) -> dict[str, Any]:
     """How the figures were made, in words and numbers."""
     return {
         "source": SOURCE,
+        "licence": LICENCE,
         "sha256": digest,
         "folds": f"stratified {FOLDS}-fold by label, shuffled by the seed; all records of a product in one fold",
         "predictions": "pooled out-of-fold predictions of all products",

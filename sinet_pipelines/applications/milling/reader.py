@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 import pyarrow as pa
 
-from sinet_pipelines.applications.milling.schemas import MACHINE_FAILURE, PROCESS_RECORDS
+from sinet_pipelines.applications.milling.schemas import PROCESS_RECORDS
 from sinet_pipelines.errors import SourceError
 from sinet_pipelines.ingestion.casting import UNPARSED, cast_table
 from sinet_pipelines.ingestion.text_tables import MAX_BYTES, decode, read_csv
@@ -179,9 +179,3 @@ def _no_value(rows: pl.DataFrame, name: str) -> SourceError:
         f"row {rows['row'][0]} has no {_HEADER_OF[name]} ({rows.height} such rows; allowed: a value in every row); "
         "fill or remove the row"
     )
-
-
-def count_classes(rows: pl.DataFrame) -> dict[str, int]:
-    """How many products failed and how many did not."""
-    failed = int(rows[MACHINE_FAILURE.name].sum())
-    return {"failed": failed, "sound": rows.height - failed}

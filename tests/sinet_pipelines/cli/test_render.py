@@ -18,8 +18,8 @@ from sinet_pipelines.hardware import HARDWARE, get_hardware
 from sinet_pipelines.placement.bindings import step_config
 from sinet_pipelines.placement.needs import Needs
 from sinet_pipelines.regions import EAST, REGIONS, WEST, get_region
+from tests.clusters.pod_security import violations
 from tests.conftest import CHECKOUT
-from tests.pod_security import violations
 
 KUBERNETES = "1.36"  # of the clusters on which all this was seen
 HERE = """
@@ -53,7 +53,7 @@ def test_every_asset_and_every_check_becomes_a_job_that_the_schema_accepts(here)
     assert set(jobs) == steps
     for job in jobs.values():
         kubernetes_validate.validate(job, KUBERNETES, strict=True)
-        assert violations(job["spec"]["template"]["spec"]) == []
+        assert violations(job["spec"]["template"]["spec"]) == ""
 
 
 def test_a_pod_that_says_nothing_of_its_security_is_not_admitted(here):
@@ -61,12 +61,14 @@ def test_a_pod_that_says_nothing_of_its_security_is_not_admitted(here):
     pod = job["predictive_maintenance__training_set"]["spec"]["template"]["spec"]
     assert pod["securityContext"]["runAsUser"] == 10_001
     del pod["securityContext"], pod["containers"][0]["securityContext"]
-    assert violations(pod) == [
-        "dagster does not forbid allowPrivilegeEscalation",
-        "dagster does not drop ALL capabilities",
-        "dagster may run as root",
-        "dagster has no seccomp profile",
-    ]
+    assert violations(pod) == (
+        'allowPrivilegeEscalation != false (container "dagster" must set '
+        "securityContext.allowPrivilegeEscalation=false), "
+        'unrestricted capabilities (container "dagster" must set securityContext.capabilities.drop=["ALL"]), '
+        'runAsNonRoot != true (pod or container "dagster" must set securityContext.runAsNonRoot=true), '
+        'seccompProfile (pod or container "dagster" must set securityContext.seccompProfile.type to '
+        '"RuntimeDefault" or "Localhost")'
+    )
 
 
 def test_a_job_is_in_its_assets_region_and_on_its_hardware(here):
@@ -110,7 +112,7 @@ defs = dg.Definitions(assets=[make(region, hardware) for region in REGIONS for h
     assert len(jobs) == sum(len(region.hardware) for region in REGIONS)
     for job in jobs.values():
         kubernetes_validate.validate(job, KUBERNETES, strict=True)
-        assert violations(job["spec"]["template"]["spec"]) == []
+        assert violations(job["spec"]["template"]["spec"]) == ""
     limits = [job["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"] for job in jobs.values()]
     counted = {name for one in limits for name in one} - {"cpu", "memory"}
     assert counted == {row.resource_name for row in HARDWARE if row.resource_name}

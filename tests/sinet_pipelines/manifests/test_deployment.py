@@ -15,8 +15,8 @@ from sinet_pipelines.manifests import deployment
 from sinet_pipelines.manifests.rights import LAUNCHES, RUNS
 from sinet_pipelines.regions import EAST, NULL_ISLAND, REGIONS, WEST
 from sinet_pipelines.sites import ServingTarget
+from tests.clusters.pod_security import violations
 from tests.conftest import CHECKOUT
-from tests.pod_security import violations
 
 KUBERNETES = "1.36"
 FOREIGN = ("kueue.x-k8s.io", "kustomize.config.k8s.io")  # of no schema that is here
@@ -53,7 +53,7 @@ def test_every_object_is_one_that_the_schema_accepts_and_every_pod_is_admitted(f
         if not one["apiVersion"].startswith(FOREIGN):
             kubernetes_validate.validate(one, KUBERNETES, strict=True)
         if one["kind"] == "Deployment":
-            assert violations(one["spec"]["template"]["spec"]) == []
+            assert violations(one["spec"]["template"]["spec"]) == ""
 
 
 def test_the_same_rows_give_the_same_bytes(files):
@@ -161,7 +161,7 @@ def test_a_run_pod_mounts_what_it_is_told_and_is_admitted(east):
     plain = ApiClient().sanitize_for_serialization(job)
     kubernetes_validate.validate(plain, KUBERNETES, strict=True)
     pod = plain["spec"]["template"]["spec"]
-    assert violations(pod) == []
+    assert violations(pod) == ""
     assert pod["automountServiceAccountToken"] is True
     mounts = {one["name"]: one["mountPath"] for one in pod["containers"][0]["volumeMounts"]}
     assert {"kubeconfig": "/etc/sinet", "files": "/mnt/sinet", "home": "/home/sinet"}.items() <= mounts.items()

@@ -34,5 +34,7 @@ def test_too_few_of_a_class_are_refused_in_one_sentence(failed, said):
 
 
 def test_ten_of_each_are_enough():
-    require_both_classes(np.arange(20) < 10)
-    stratified_folds(np.arange(20) < 10, PRODUCTS[:20], seed=0)
+    failed = np.arange(20) < 10
+    require_both_classes(failed)
+    fold = stratified_folds(failed, PRODUCTS[:20], seed=0)
+    assert [int(failed[fold == one].sum()) for one in range(FOLDS)] == [2] * FOLDS
