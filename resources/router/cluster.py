@@ -227,8 +227,6 @@ class RegionCluster:
             answer = self._with_valid_credentials(ask)
         except ApiException as error:
             raise self._refused(error) from error
-        except ClusterError as error:  # the configuration could not be read again: a file that is being replaced
-            raise self._closed(f"answers 401, and {error}", status=401, is_untouched=True) from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
             never_sent = isinstance(error, urllib3.exceptions.NewConnectionError | ConnectionRefusedError)
             raise self._closed(f"does not answer ({first_line(error)})", is_untouched=never_sent) from error
@@ -236,16 +234,22 @@ class RegionCluster:
         return answer
 
     def _with_valid_credentials(self, ask: Callable[[], T]) -> T:
-        """The answer; on 401 the configuration is read anew and the API asked once more.
+        """The answer; where the API takes no credentials, or its certificate is not trusted, it is asked once more.
 
-        A kubelet renews the token of a run pod's service account within the hour, the client reads its file once.
+        The configuration is read anew before that: a kubelet renews the token of a run pod's service account within
+        the hour, and a kubeconfig with another authority reaches a mounted secret a minute after it was put right.
         """
         try:
             return answered(ask)
         except ApiException as error:
-            if error.status != 401 or self.renew is None:
+            status = int(error.status or 0)
+            if status not in (0, 401) or self.renew is None:
                 raise
-        self.batch, self.core = self.renew()
+        try:
+            self.batch, self.core = self.renew()
+        except ClusterError as error:  # the configuration could not be read again: a file that is being replaced
+            said = f"answers {status}" if status else "has a certificate that is not trusted"
+            raise self._closed(f"{said}, and {error}", status=status, is_untouched=True) from error
         return answered(ask)
 
     def _refused(self, error: ApiException) -> ClusterError:

@@ -11,6 +11,7 @@ from resources.router.clock import Clock, Patience
 from resources.router.cluster import connect
 from sinet_pipelines.errors import ClusterError
 from sinet_pipelines.regions import EAST
+from tests.clusters.certificates import certificate_of, self_signed
 from tests.clusters.cluster import Cluster, Pod
 from tests.clusters.server import ApiServer, Trouble, write_kubeconfig
 
@@ -205,6 +206,22 @@ def test_a_certificate_that_is_not_trusted_closes_the_door_of_its_region_alone(s
             cluster.create(NAMESPACE, job())
         assert (refused.value.is_final, refused.value.is_untouched) == (False, True)
         assert cluster.down_since is not None
+
+
+def test_an_authority_that_was_put_right_is_read_without_another_run_pod(site, tmp_path):
+    own = self_signed(tmp_path / "own.pem")
+    with ApiServer(site.model, certificate=own) as server:
+        kubeconfig = write_kubeconfig(tmp_path / "kubeconfig", {EAST.cluster.kubeconfig_context: server.url})
+        cluster = connect(EAST, kubeconfig=str(kubeconfig), clock=site.hand.clock(), patience=Patience())
+        with pytest.raises(ClusterError, match="(?i:certificate)"):
+            cluster.create(NAMESPACE, job())
+        settings = yaml.safe_load(kubeconfig.read_text())
+        settings["clusters"][0]["cluster"]["certificate-authority"] = str(certificate_of(own, tmp_path / "ca.crt"))
+        kubeconfig.write_text(yaml.safe_dump(settings))
+        site.hand.time_s += 5
+        cluster.create(NAMESPACE, job())
+        assert site.model.made == ["one"]
+        assert cluster.down_since is None
 
 
 @pytest.mark.parametrize(
