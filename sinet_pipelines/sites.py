@@ -1,6 +1,7 @@
 """What a region is made of: its agreements, storage tiers, links to other regions, and its cluster."""
 
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -265,6 +266,18 @@ class Cluster:
             raise RegistryError(
                 f"linger_s of a cluster is {self.linger_s:g}; allowed is 0 (a pod for each step) to {LONGEST_LINGER_S}"
             )
+
+    def kubectl(self, *, namespace: str = "") -> str:
+        """How a command for this cluster begins, as a shell takes it.
+
+        Args:
+            namespace: that the command is about; empty for the whole cluster.
+
+        >>> Cluster("prod east").kubectl(namespace="sinet")
+        "kubectl --context 'prod east' -n sinet"
+        """
+        inside = f" -n {shlex.quote(namespace)}" if namespace else ""
+        return f"kubectl --context {shlex.quote(self.kubeconfig_context)}{inside}"
 
     def _require_names(self) -> None:
         """Refuses names that Kubernetes does not take: objects, scripts and printed commands have them as they are."""

@@ -84,7 +84,7 @@ class Leftovers:
                 break
             self._clock.sleep(1.0)
         for left in self._condemned.values():
-            kubectl = f"kubectl --context {get_region(left.region).cluster.kubeconfig_context} -n {left.namespace}"
+            kubectl = get_region(left.region).cluster.kubectl(namespace=left.namespace)
             command = f"{kubectl} delete job {left.name}"
             if not left.trouble:
                 command += f"; where its node is lost: {kubectl} delete pod -l job-name={left.name} --force"

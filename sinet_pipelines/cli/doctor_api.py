@@ -22,7 +22,7 @@ class DoctorApi:
 
     def __init__(self, region: Region, client: Any) -> None:
         self.region, self.client = region, client
-        self.kubectl = f"kubectl --context {region.cluster.kubeconfig_context}"
+        self.kubectl = region.cluster.kubectl()
 
     def get(self, path: str) -> dict[str, Any]:
         """The object at a path, as JSON has it.

@@ -110,7 +110,7 @@ def _labels(region: Region, own: list[Any], nodes: list[Any]) -> Finding:
     """Steps choose nodes by the region's labels; without one that carries them all, every step waits for ever."""
     wanted = ", ".join(f"{name}={value}" for name, value in region.cluster.node_labels.items()) or "no label"
     label = " ".join(f"{name}={value}" for name, value in region.cluster.node_labels.items())
-    cure = f"kubectl --context {region.cluster.kubeconfig_context} label nodes --all {label}"
+    cure = f"{region.cluster.kubectl()} label nodes --all {label}"
     found = f"{len(own)} of {len(nodes)} nodes carry {wanted}"
     return Finding(f"{region.name} node labels", bool(own), found, "" if own else cure)
 

@@ -109,9 +109,9 @@ def _left_in_clusters(home: Path) -> list[str]:
 
     said = []
     for record in recorded(home).values():
-        context = get_region(record.region).cluster.kubeconfig_context
+        kubectl = get_region(record.region).cluster.kubectl(namespace=record.namespace)
         kinds = "deployment,service,poddisruptionbudget" if record.kind == "Deployment" else "inferenceservice"
-        delete = f"kubectl --context {context} -n {record.namespace} delete {kinds} {record.object} --ignore-not-found"
+        delete = f"{kubectl} delete {kinds} {record.object} --ignore-not-found"
         said.append(f"the endpoint {record.name} goes on in {record.region}'s cluster; `{delete}` deletes it")
     return said
 

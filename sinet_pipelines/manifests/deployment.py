@@ -83,19 +83,19 @@ def _readme(regions: Sequence[Region], hub: Region) -> str:
     """The commands, in their order."""
     lines = [f"# {counted(len(regions), 'cluster')}, and what to apply", "", HEAD[2:].strip(), ""]
     for region in regions:
-        lines.append(f"    kubectl --context {region.cluster.kubeconfig_context} apply -k {region.key}")
+        lines.append(f"    {region.cluster.kubectl()} apply -k {region.key}")
     lines += ["    ./secrets.sh FILE        # FILE holds the database's URL", "    ./kubeconfig.sh", ""]
     lines += ["Pods that name a secret wait until the scripts have made it, and then start by themselves.", ""]
     for region in regions:
         lines += _notes(region)
-    at = f"kubectl --context {hub.cluster.kubeconfig_context} -n {hub.cluster.namespace}"
+    at = hub.cluster.kubectl(namespace=hub.cluster.namespace)
     lines += ["", f"The pages: `{at} port-forward service/sinet-webserver 3000`, then http://127.0.0.1:3000.", ""]
     return "\n".join(lines)
 
 
 def _notes(region: Region) -> list[str]:
     cluster = region.cluster
-    kubectl = f"kubectl --context {cluster.kubeconfig_context}"
+    kubectl = cluster.kubectl()
     notes = [f"nodes carry {', '.join(f'`{name}={value}`' for name, value in cluster.node_labels.items())}"]
     if classes := base.runtime_classes(region):
         notes.append(f"runtime classes {', '.join(classes)} come with the operator of the devices")

@@ -107,4 +107,4 @@ def _variable(region: Region) -> str:
 
 
 def _kubectl(region: Region) -> str:
-    return f"kubectl --context {shlex.quote(region.cluster.kubeconfig_context)} -n {region.cluster.namespace}"
+    return region.cluster.kubectl(namespace=region.cluster.namespace)

@@ -75,7 +75,7 @@ def _unreachable(url: str, model: str, region: Region, error: UnreachableError) 
     is_own_name = (urlsplit(url).hostname or "").endswith(".svc")
     cure = f"`sinet status` says how it stands in {region.name}"
     if is_own_name:
-        forward = f"kubectl --context {cluster.kubeconfig_context} -n {cluster.namespace} port-forward"
+        forward = f"{cluster.kubectl(namespace=cluster.namespace)} port-forward"
         cure += (
             f"; only {region.name}'s own cluster knows this name: give serving.address in its row for other regions, "
             f"or on this machine `{forward} service/{object_name(model)} {port}` and --url http://127.0.0.1:{port}"

@@ -127,7 +127,7 @@ def _apply(api: ClusterApi, said: Mapping[str, Any]) -> dict[str, Any]:
         return api.apply(said)
     except ClusterError as error:
         cluster, kind, name = api.region.cluster, said["kind"], said["metadata"]["name"]
-        at = f"kubectl --context {cluster.kubeconfig_context}"
+        at = cluster.kubectl()
         look = f"{at} -n {cluster.namespace} get {kind.lower()} {name} -o yaml"
         cures = {
             403: f"give service account {cluster.serving.service_account} in {cluster.namespace} its Role "
@@ -222,7 +222,7 @@ def _failed(
         words.append(api.warning("Pod", pod_name))
     else:
         words.append(api.warning(kind, name))
-    at = f"kubectl --context {region.cluster.kubeconfig_context} -n {region.cluster.namespace}"
+    at = region.cluster.kubectl(namespace=region.cluster.namespace)
     return ServingError(
         f"{kind} {name} of {region.name} did not come up with version {wanted.version} "
         f"({'; '.join(filter(None, words))}); {_served_on(api, wanted)}; mend that and materialise the "

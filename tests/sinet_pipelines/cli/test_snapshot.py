@@ -21,14 +21,7 @@ FACTS = {"assets": [], "rows": {"sent": 3}}
 def home(tmp_path):
     """A home with a file of each kind of storage, and a log of Dagster."""
     found = tmp_path / "home"
-    for name in (
-        "landing/EAST/2026-03-01/a.parquet",
-        "tables/EAST/rows/_delta_log/0.json",
-        "tables/EAST/rows/1.parquet",
-    ):
-        (found / name).parent.mkdir(parents=True, exist_ok=True)
-        (found / name).write_bytes(b"one")
-    for name in ("blobs/EAST/ab/abc", "feast/online.db", "mlflow.db", "fleet.json", "serving/models/rul/1/model.onnx"):
+    for name in FILES:
         (found / name).parent.mkdir(parents=True, exist_ok=True)
         (found / name).write_bytes(b"one")
     return found
