@@ -26,6 +26,7 @@ from resources.settings import settings
 from resources.tracking import tracking_resource
 from schedules.automation import with_condition
 from schedules.calendar import nightly_repair, weekly_training
+from schedules.clusters import clusters_in_order
 from schedules.following import alias
 from schedules.sensors import drift, landing
 from schedules.serving import endpoint_lives
@@ -81,6 +82,7 @@ defs = dg.Definitions(
         drift,
         alias,
         endpoint_lives,
+        *([clusters_in_order] if settings().executor == "regions" else []),
         dg.AutomationConditionSensorDefinition(
             "what_follows",
             target=dg.AssetSelection.all(),

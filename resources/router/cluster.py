@@ -126,6 +126,26 @@ class RegionCluster:
         )
         return tuple(seen_pod(pod) for pod in found.items)
 
+    def unfinished(self, namespace: str, selector: str) -> list[tuple[str, str, bool]]:
+        """Jobs that have not ended: name, run, and whether they are being deleted.
+
+        Raises:
+            ClusterError: the API does not say.
+        """
+        timeout = self.patience.request_s
+        found = self._call(
+            lambda: self.batch.list_namespaced_job(namespace, label_selector=selector, _request_timeout=timeout)
+        )
+        return [
+            (
+                job.metadata.name,
+                (job.metadata.labels or {}).get(RUN_LABEL, ""),
+                job.metadata.deletion_timestamp is not None,
+            )
+            for job in found.items
+            if not seen_job(job, ()).is_finished
+        ]
+
     def delete(self, namespace: str, name: str) -> bool:
         """Asks for the Job and its pods to go; True once they are gone (the Job outlives its pods).
 

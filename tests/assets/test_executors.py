@@ -13,7 +13,8 @@ SCRIPT = """
 import json, sys
 import assets.definitions as page
 loaded = page.defs.executor.name, sorted({"kubernetes", "dagster_k8s", "grpc"}.intersection(sys.modules))
-print(json.dumps(loaded))
+kept_in_order = "clusters_in_order" in {sensor.name for sensor in page.defs.sensors}
+print(json.dumps([*loaded, kept_in_order]))
 """
 
 
@@ -33,4 +34,4 @@ def test_the_executor_is_chosen_by_the_environment_and_its_kubernetes_client_is_
         check=True,
         timeout=300,
     )
-    assert json.loads(said.stdout) == [name, []]
+    assert json.loads(said.stdout) == [name, [], chosen == "regions"]
