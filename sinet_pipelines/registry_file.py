@@ -17,6 +17,7 @@ What may be said is what the classes `Region` and `Hardware` have; there is no s
 import dataclasses
 import math
 import os
+import re
 import types
 import typing
 from collections.abc import Iterator, Mapping
@@ -36,6 +37,7 @@ SECTIONS = ("regions", "hardware")
 MAX_BYTES = 1024 * 1024  # 200 regions, each with all that may be said, are a quarter of it
 MAX_DEPTH = 20  # lists and mappings in each other; a storage tier's figure is at 6
 MAX_ENTRIES = 200  # of a section: the graph of assets grows with the regions, some 40 assets each
+_OTHER_BASE = re.compile(r"[-+]?0[0-7_]+|.*:.*")  # 0644 is 420 and 10:30 is 630 to some readers of YAML, not to others
 MAX_WHOLE = 2**63  # numbers are sizes, counts and prices
 _WORDS = {
     "str": "text",
@@ -269,6 +271,9 @@ class _Reader:
             ) from error
         if type(said) is int and hint in (int, float) and abs(said) >= MAX_WHOLE:
             raise _wrong(self.path, node, f"{of}found a number of {len(node.value)} digits", "give one below 2^63")
+        if type(said) in (int, float) and _OTHER_BASE.fullmatch(node.value):
+            found = f"{of}found {_short(node.value)}, which may be of base 8 or 60"
+            raise _wrong(self.path, node, found, f"{wanted} is wanted, in usual digits and no 0 before them")
         if hint is float and type(said) is int:
             said = float(said)
         if hint is float and type(said) is float and not math.isfinite(said):

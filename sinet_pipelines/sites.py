@@ -156,6 +156,10 @@ _SERVING = Serving()
 
 _LABEL = re.compile("[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _NAME = re.compile("[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
+_LABEL_VALUE = re.compile(r"([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?")
+_LABEL_NAME = re.compile(r"([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
+_VARIABLE = re.compile(r"[A-Za-z_.-][A-Za-z0-9_.-]*")
+_PULL_POLICIES = ("IfNotPresent", "Always", "Never")
 _QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?")
 
 
@@ -246,6 +250,7 @@ class Cluster:
         if not self.kubeconfig_context or not self.namespace:
             raise RegistryError("a cluster without kubeconfig_context or namespace; steps would go to whichever is set")
         self._require_names()
+        self._require_spelling()
         for classes in (self.priority_classes, self.workload_priority_classes):
             if missing := set(PRIORITIES).difference(classes):
                 raise RegistryError(
@@ -302,3 +307,21 @@ class Cluster:
             if wrong := [name for name in names if name and not _NAME.fullmatch(name)]:
                 allowed = "small letters, digits, '-' and '.', at most 253"
                 raise RegistryError(f"{field_name} of a cluster has {wrong[0][:80]!r}; allowed are {allowed}")
+
+    def _require_spelling(self) -> None:
+        """Refuses an image, labels and variables that Kubernetes would refuse at each step anew."""
+        if self.image_pull_policy not in _PULL_POLICIES:
+            allowed = ", ".join(_PULL_POLICIES)
+            raise RegistryError(f"image_pull_policy is {self.image_pull_policy!r}; allowed are {allowed}")
+        if not self.image or any(mark.isspace() for mark in self.image):
+            raise RegistryError(f"image is {self.image!r}; name one without blanks, registry.example/sinet:0.1.0")
+        if not _LABEL_VALUE.fullmatch(self.queue):
+            raise RegistryError(
+                f"queue is {self.queue[:80]!r}; it is a label of each Job, so give at most 63 characters"
+            )
+        for name, value in self.node_labels.items():
+            if not _LABEL_NAME.fullmatch(name) or not _LABEL_VALUE.fullmatch(value):
+                allowed = "at most 63 letters, digits, . _ and -, the name with an optional prefix/"
+                raise RegistryError(f"node_labels has {name[:80]!r}: {value[:80]!r}; allowed are {allowed}")
+        if wrong := [name[:80] for name in self.env if not _VARIABLE.fullmatch(name)]:
+            raise RegistryError(f"env has {wrong[0]!r}; a variable has letters, digits, _ . and -, no digit first")

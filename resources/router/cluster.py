@@ -19,6 +19,7 @@ from kubernetes.client.rest import ApiException
 from resources.router.clock import Clock, Patience
 from resources.router.endings import LOG_LINES
 from resources.router.seen import WORKER, SeenJob, SeenPod, seen_job, seen_pod
+from sinet_pipelines.deployment.cluster.api import is_of_an_api_server
 from sinet_pipelines.deployment.cluster.proxies import go_by_proxy
 from sinet_pipelines.errors import ClusterError, first_line
 from sinet_pipelines.regions import Region, get_region
@@ -27,6 +28,7 @@ T = TypeVar("T")
 
 FINAL = frozenset({400, 403, 404, 405, 415, 422})  # what a server says to a request that it will never take
 UNTOUCHED = frozenset({401, 403, 409, 410, 429})  # what it says before it does anything
+OVER_QUOTA = "exceeded quota"  # beside 403: what is refused now may be taken later
 BACKOFF_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 TAKEN_AWAY = (
     "Preempted",
@@ -277,6 +279,12 @@ class RegionCluster:
         if status == 0:  # no connection was made: the certificate of the one or the other is not trusted
             return self._closed(f"does not answer ({' '.join(_words(error).split())})", is_untouched=True)
         said = f"answers {status} ({_words(error)})"
+        if status in FINAL and not is_of_an_api_server(
+            error.body
+        ):  # a gateway before it, which knows nothing of the Job
+            return self._closed(said, status=503, is_untouched=False)
+        if status == 403 and OVER_QUOTA in said:  # of Jobs: they go some time after their end
+            return ClusterError(f"{self.name}'s API {said}", status=status, is_untouched=True)
         if status in FINAL:
             self.down_since, self._failures = None, 0
             return ClusterError(f"{self.name}'s API {said}", status=status, is_final=True, is_untouched=True)

@@ -25,8 +25,9 @@ from resources.router.attempts import (
     tell_place,
 )
 from resources.router.clock import Clock, Patience
-from resources.router.cluster import RegionClusters
+from resources.router.cluster import OVER_QUOTA, RegionClusters
 from resources.router.endings import (
+    QUOTA_EXCEEDED,
     REFUSED,
     REGION_LOST,
     UNBOUND,
@@ -218,7 +219,9 @@ class RegionStepHandler(StepHandler):
             if not error.is_untouched:
                 attempt.may_appear_until = self.clock.now() + self._patience.applied_s
             given_up = self._lasted(attempt, "launch", self._patience.launch_s)
-            return Ending(UNREACHABLE, str(error)) if given_up else None
+            if not given_up:
+                return None
+            return Ending(QUOTA_EXCEEDED if OVER_QUOTA in str(error) else UNREACHABLE, str(error))
         attempt.is_created = True
         return None
 

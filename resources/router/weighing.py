@@ -12,6 +12,7 @@ from resources.router.endings import (
     NO_VERDICT,
     NO_VOLUME,
     NOT_STARTED,
+    OOM_KILLED,
     POD_LOST,
     PREEMPTED,
     UNSCHEDULABLE,
@@ -68,7 +69,10 @@ class Weighing:
         if seen.is_complete:
             silent = lasted("silent", silent_s)
             message = f"Job {attempt.name} is complete"
-            return Ending(NO_VERDICT, message, self._explanations.last_lines(attempt, seen)) if silent else None
+            if not silent:
+                return None
+            found = next((found for pod in seen.pods if (found := why_ended(pod)) and found[0] is OOM_KILLED), None)
+            return Ending(*(found or (NO_VERDICT, message)), self._explanations.last_lines(attempt, seen))
         if not seen.has_live_pods:
             return self._podless(attempt, seen, lasted=lasted, has_begun=has_begun, silent_s=silent_s)
         pod = next(pod for pod in seen.pods if pod.is_live)

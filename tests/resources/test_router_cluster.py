@@ -13,7 +13,7 @@ from sinet_pipelines.errors import ClusterError
 from sinet_pipelines.regions import EAST
 from tests.clusters.certificates import certificate_of, self_signed
 from tests.clusters.cluster import Cluster, Pod
-from tests.clusters.server import ApiServer, Trouble, write_kubeconfig
+from tests.clusters.server import WORDS, ApiServer, Trouble, write_kubeconfig
 
 NAMESPACE = "sinet"
 
@@ -61,6 +61,30 @@ def test_what_a_server_will_never_take_is_final_and_says_where_to_look(site, sta
         site.cluster.create(NAMESPACE, job())
     assert refused.value.is_final
     assert site.cluster.down_since is None
+
+
+def test_a_quota_of_jobs_is_no_right_that_lacks_and_may_pass(site, monkeypatch):
+    words = 'jobs.batch "one" is forbidden: exceeded quota: small, requested: count/jobs.batch=1, limited: 9'
+    monkeypatch.setitem(WORDS, 403, ("Forbidden", words))
+    refuse(site, 403)
+    with pytest.raises(ClusterError, match="exceeded quota: small") as refused:
+        site.cluster.create(NAMESPACE, job())
+    assert (refused.value.is_final, refused.value.is_untouched) == (False, True)
+    site.cluster.create(NAMESPACE, job())
+    assert site.model.made == ["one"]
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_page_of_a_gateway_says_nothing_of_a_job(site, status, monkeypatch):
+    site.cluster.create(NAMESPACE, job())
+    monkeypatch.setattr("tests.clusters.server.refused", lambda *_, **__: "default backend - 404")
+    refuse(site, status)
+    with pytest.raises(ClusterError, match=str(status)) as refused:
+        site.cluster.look(NAMESPACE, "one")
+    assert (refused.value.is_final, refused.value.is_untouched) == (False, False)
+    assert site.cluster.down_since is not None
+    site.hand.time_s += 5
+    assert site.cluster.look(NAMESPACE, "one") is not None
 
 
 @pytest.mark.parametrize("status", [401, 410, 429, 500, 503])

@@ -4,13 +4,21 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+from kubernetes.client import (
+    V1ContainerState,
+    V1ContainerStateTerminated,
+    V1ContainerStatus,
+    V1ObjectMeta,
+    V1Pod,
+    V1PodStatus,
+)
 
 from resources.router.attempts import Attempt
 from resources.router.clock import Patience
-from resources.router.endings import JOB_LOST, NODE_LOST, PREEMPTED
+from resources.router.endings import JOB_LOST, NO_VERDICT, NODE_LOST, OOM_KILLED, PREEMPTED
 from resources.router.explanations import Explanations
 from resources.router.places import Place
-from resources.router.seen import SeenJob
+from resources.router.seen import SeenJob, seen_pod
 from resources.router.weighing import Weighing
 from sinet_pipelines.placement.needs import Needs
 
@@ -118,3 +126,22 @@ def test_a_pod_whose_volume_nobody_provides_is_given_up_with_the_provisioners_wo
         has_begun=lambda: False,
     )
     assert (ending and f"{ending.reason.name}: {ending.message}") == found
+
+
+@pytest.mark.parametrize(("exit_reason", "expected"), [("OOMKilled", OOM_KILLED), ("Completed", NO_VERDICT)])
+def test_a_worker_that_ran_out_of_memory_gets_more_though_it_ended_with_code_0(exit_reason, expected):
+    ended = seen_pod(pod_that_ended(exit_reason))
+    whole = SeenJob(is_complete=True, is_failed=False, is_suspended=False, reason="", message="", pods=(ended,))
+    cluster = SimpleNamespace(last_lines=lambda namespace, pod, container: ("last",))
+    attempt = Attempt("step", 0, step=None, run_id="run", place=Place("EAST", "cpu", 1.0), name="a", needs=Needs())
+    weighing = Weighing(Explanations(SimpleNamespace(get=lambda region: cluster)), patience=Patience())
+    found = weighing.outcome(attempt, whole, lasted=lambda what, limit_s: True, has_begun=lambda: True)
+    assert (found.reason, found.log) == (expected, ("last",))
+    assert weighing.outcome(attempt, whole, lasted=lambda what, limit_s: False, has_begun=lambda: True) is None
+
+
+def pod_that_ended(exit_reason):
+    state = V1ContainerState(terminated=V1ContainerStateTerminated(exit_code=0, reason=exit_reason))
+    worker = V1ContainerStatus(name="dagster", image="x", image_id="x", ready=False, restart_count=0, state=state)
+    status = V1PodStatus(phase="Succeeded", container_statuses=[worker])
+    return V1Pod(metadata=V1ObjectMeta(name="a-x"), status=status)

@@ -361,3 +361,10 @@ def test_the_files_that_the_pages_show_are_read(written):
         found = by_name(written(textwrap.dedent(block)))
         assert found["NORTH"].cluster.kubeconfig_context.endswith("north")
         assert found["EAST"].cluster.namespace.startswith("ml")
+
+
+@pytest.mark.parametrize("said", ["01000", "10:01", "0_7"])
+def test_a_number_that_readers_of_yaml_read_each_in_its_way_is_refused(written, said):
+    path = written(f"regions:\n  - name: EAST\n    cluster: {{run_as_user: {said}}}\n")
+    with pytest.raises(RegistryError, match=f"line 3: run_as_user: found '{said}', which may be of base 8 or 60"):
+        read_registry(path)

@@ -128,7 +128,24 @@ class ClusterApi:
         status = int(error.status or 0)
         words = " ".join(_words(error).split())
         said = f"answers {status} ({words})" if status else f"does not answer ({words})"
-        return ClusterError(f"{self.region.name}'s API {said}", status=status, is_final=400 <= status < 429)
+        if not is_of_an_api_server(error.body):
+            return ClusterError(f"{self.region.name}'s API {said}, by no API server: a gateway before it?", status=503)
+        is_final = 400 <= status < 429 and status != 409  # a conflict with another writer passes
+        return ClusterError(f"{self.region.name}'s API {said}", status=status, is_final=is_final)
+
+
+def is_of_an_api_server(body: str | bytes | None) -> bool:
+    """Whether an API server refused, and not a gateway before it, which knows nothing of what was asked for.
+
+    An API server says so by a Status object, a gateway by a page; where there is no body, nothing speaks against it.
+    """
+    if not body:
+        return True
+    try:
+        said = json.loads(body)
+    except ValueError:
+        return False
+    return isinstance(said, dict) and said.get("kind") == "Status"
 
 
 def connect(region: Region, *, own_region: str | None) -> ClusterApi:

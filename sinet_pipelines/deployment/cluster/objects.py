@@ -25,7 +25,9 @@ def service(region: Region, wanted: Wanted) -> dict[str, Any]:
     }
 
 
-def deployment(region: Region, wanted: Wanted, *, hosts: str, attempt: int = 1) -> dict[str, Any]:
+def deployment(
+    region: Region, wanted: Wanted, *, hosts: str, attempt: int = 1, is_autoscaled: bool = False
+) -> dict[str, Any]:
     """The servers of an endpoint: a new version's is ready before one of the old version's ends.
 
     Args:
@@ -33,6 +35,7 @@ def deployment(region: Region, wanted: Wanted, *, hosts: str, attempt: int = 1) 
         wanted: what it serves.
         hosts: names under which a server may be asked, separated by commas.
         attempt: at this version; a higher one than the cluster's is a rollout of its own, with new pods.
+        is_autoscaled: an autoscaler has set how many servers there are, and nothing is said of it.
 
     Raises:
         ServingError: the region has no storage that a pod can mount.
@@ -43,7 +46,7 @@ def deployment(region: Region, wanted: Wanted, *, hosts: str, attempt: int = 1) 
         "kind": "Deployment",
         "metadata": _metadata(region, wanted),
         "spec": {
-            "replicas": serving.replicas,
+            **({} if is_autoscaled else {"replicas": serving.replicas}),
             "paused": False,  # said, so that a rollout that a hand has paused goes on
             "revisionHistoryLimit": KEPT_REPLICA_SETS,
             "progressDeadlineSeconds": serving.progress_s,

@@ -60,6 +60,16 @@ def kserve_progress(seen: Seen) -> Progress:
     return Progress(ready.get("status") == "True", "", words)
 
 
+def is_autoscaled(seen: Seen) -> bool:
+    """Whether the autoscaler owns how many servers there are: it sets that by `scale`; a hand has another name."""
+    return any(
+        entry.get("manager") == "kube-controller-manager"
+        and entry.get("subresource") == "scale"
+        and "f:replicas" in entry.get("fieldsV1", {}).get("f:spec", {})
+        for entry in seen["metadata"].get("managedFields", [])
+    )
+
+
 def is_pod_ready(pod: Seen) -> bool:
     """Whether a Service sends requests to the pod."""
     conditions = {one["type"]: one["status"] for one in pod.get("status", {}).get("conditions", [])}

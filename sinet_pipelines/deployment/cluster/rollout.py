@@ -72,7 +72,7 @@ def ensure_endpoint(folder: Path, api: ClusterApi, wanted: Wanted, *, patience: 
     with held(folder / LOCK_FILE, wait_s=serving.progress_s + patience.slack_s):
         if serving.target is ServingTarget.KSERVE:
             attempt = _attempt(api, wanted, "InferenceService", reading.kserve_progress)
-            applied = _apply(api, kserve.inference_service(api.region, wanted, attempt=attempt))
+            applied = _apply(api, kserve.inference_service(api.region, wanted, attempt=attempt), patience)
             seen = _await(api, wanted, applied, reading.kserve_progress, patience)
             root = serving.address or _kserve_root(api, wanted, seen)
         else:
@@ -87,13 +87,16 @@ def ensure_endpoint(folder: Path, api: ClusterApi, wanted: Wanted, *, patience: 
 def _apply_deployment(api: ClusterApi, wanted: Wanted, patience: Patience) -> tuple[str, dict[str, Any]]:
     """The root of the Service and the Deployment, both applied; the Service first: a server must know its name."""
     region = api.region
-    _apply(api, objects.service(region, wanted))
+    _apply(api, objects.service(region, wanted), patience)
     root = _service_root(api, wanted, patience)
     if region.cluster.serving.replicas > 1:
-        _apply(api, objects.disruption_budget(region, wanted))
+        _apply(api, objects.disruption_budget(region, wanted), patience)
     hosts = host_names(region, wanted.model, address=root)
     attempt = _attempt(api, wanted, "Deployment", reading.deployment_progress)
-    return root, _apply(api, objects.deployment(region, wanted, hosts=hosts, attempt=attempt))
+    live = api.get("Deployment", object_name(wanted.model))
+    scaled = live is not None and reading.is_autoscaled(live)
+    said = objects.deployment(region, wanted, hosts=hosts, attempt=attempt, is_autoscaled=scaled)
+    return root, _apply(api, said, patience)
 
 
 def _attempt(api: ClusterApi, wanted: Wanted, kind: str, progress_of: ProgressOf) -> int:
@@ -116,32 +119,46 @@ def _attempt(api: ClusterApi, wanted: Wanted, kind: str, progress_of: ProgressOf
     return number + 1 if has_failed else number
 
 
-def _apply(api: ClusterApi, said: Mapping[str, Any]) -> dict[str, Any]:
-    """The applied object.
+def _apply(api: ClusterApi, said: Mapping[str, Any], patience: Patience = PATIENCE) -> dict[str, Any]:
+    """The applied object; what passes, as a conflict with another writer, is tried again, since it changes nothing.
 
     Raises:
         ClusterError: with the cure, where it is one that a person has to see to.
     """
-    before_commit()
-    try:
-        return api.apply(said)
-    except ClusterError as error:
-        cluster, kind, name = api.region.cluster, said["kind"], said["metadata"]["name"]
-        at = cluster.kubectl()
-        look = f"{at} -n {cluster.namespace} get {kind.lower()} {name} -o yaml"
-        cures = {
-            403: f"give service account {cluster.serving.service_account} in {cluster.namespace} its Role "
-            "(`sinet render --deploy`)",
-            404: f"see that the namespace is there (`{at} create namespace {cluster.namespace}`)"
-            + (" and that KServe is installed" if kind == "InferenceService" else ""),
-            422: f"see what differs (`{look}`), or delete the object: the next run applies it anew",
-        }
-        cure = cures.get(error.status, "materialise the endpoint again once it answers")
-        raise ClusterError(
-            f"{kind} {name} of {api.region.name} could not be applied: {error}; {cure}",
-            status=error.status,
-            is_final=error.is_final,
-        ) from error
+    give_up_at = time.monotonic() + patience.unreachable_s
+    while True:
+        before_commit()
+        try:
+            return api.apply(said)
+        except ClusterError as error:
+            if not error.is_final and time.monotonic() < give_up_at:
+                time.sleep(patience.poll_s)
+                continue
+            raise ClusterError(
+                f"{said['kind']} {said['metadata']['name']} of {api.region.name} could not be applied: {error}; "
+                f"{_cure(api, said, error)}",
+                status=error.status,
+                is_final=error.is_final,
+            ) from error
+
+
+def _cure(api: ClusterApi, said: Mapping[str, Any], error: ClusterError) -> str:
+    """What a person can do about an object that was not applied, by the number and the words of the refusal."""
+    cluster, kind, name = api.region.cluster, said["kind"], said["metadata"]["name"]
+    at = cluster.kubectl()
+    look = f"{at} -n {cluster.namespace} get {kind.lower()} {name} -o yaml"
+    if "exceeded quota" in str(error):
+        return f"raise the ResourceQuota of {cluster.namespace}, or remove what is not needed there"
+    if "being terminated" in str(error):
+        return f"wait until namespace {cluster.namespace} is gone, and apply the rendered manifests again"
+    cures = {
+        403: f"give service account {cluster.serving.service_account} in {cluster.namespace} its Role "
+        "(`sinet render --deploy`)",
+        404: f"see that the namespace is there (`{at} create namespace {cluster.namespace}`)"
+        + (" and that KServe is installed" if kind == "InferenceService" else ""),
+        422: f"see what differs (`{look}`), or delete the object: the next run applies it anew",
+    }
+    return cures.get(error.status, "materialise the endpoint again once it answers")
 
 
 def _service_root(api: ClusterApi, wanted: Wanted, patience: Patience) -> str:

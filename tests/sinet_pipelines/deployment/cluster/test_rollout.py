@@ -215,10 +215,67 @@ def test_a_deployment_that_is_deleted_while_it_is_rolled_out_is_named(answers, a
 def test_what_the_api_refuses_is_told_with_its_words_and_its_cure(answers, api, code, cure):
     answers.refusals["deployments"], answers.words = code, "not so"
     with pytest.raises(ClusterError) as caught:
-        rollout._apply(api, {"kind": "Deployment", "metadata": {"name": "endpoint-rul"}})
+        rollout._apply(api, {"kind": "Deployment", "metadata": {"name": "endpoint-rul"}}, QUICK)
     assert "WEST's API answers" in str(caught.value)
     assert "not so" in str(caught.value)
     assert cure in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("words", "cure"),
+    [
+        ('deployments "endpoint-rul" is forbidden: exceeded quota: small', "raise the ResourceQuota of sinet"),
+        (
+            "unable to create new content in namespace sinet because it is being terminated",
+            "wait until namespace sinet",
+        ),
+    ],
+)
+def test_a_quota_and_a_namespace_that_goes_are_not_taken_for_a_missing_right(answers, api, words, cure):
+    answers.refusals["deployments"], answers.words = 403, words
+    with pytest.raises(ClusterError) as caught:
+        rollout._apply(api, {"kind": "Deployment", "metadata": {"name": "endpoint-rul"}}, QUICK)
+    assert cure in str(caught.value)
+    assert "Role" not in str(caught.value)
+
+
+@pytest.mark.parametrize("code", [409, 429, 503])
+def test_a_refusal_that_passes_is_tried_again(answers, api, tmp_path, code):
+    answers.on_get = answers.roll_out
+    left = [2]
+    serves = answers.answer
+
+    def answer(method, plural, name, body):
+        if (method, plural) == ("PATCH", "deployments") and left[0]:
+            left[0] -= 1
+            return code, {"kind": "Status", "message": "Operation cannot be fulfilled on resourcequotas: try again"}
+        return serves(method, plural, name, body)
+
+    answers.answer = answer
+    assert ensure(tmp_path, api, unreachable_s=30).version == "1"
+
+
+def test_what_an_autoscaler_has_set_is_not_set_back_by_the_next_version(answers, api, tmp_path):
+    answers.on_get = answers.roll_out
+    ensure(tmp_path, api)
+    body, _ = seen(answers)
+    assert body["spec"]["replicas"] == 1
+    owned = {"f:spec": {"f:replicas": {}}}
+    by_hand = {"manager": "kubectl", "subresource": "scale", "fieldsV1": owned}
+    body["metadata"]["managedFields"] = [by_hand]
+    ensure(tmp_path, api)
+    assert seen(answers)[0]["spec"]["replicas"] == 1
+    seen(answers)[0]["metadata"]["managedFields"] = [{**by_hand, "manager": "kube-controller-manager"}]
+    answers.on_get = lambda: seen(answers)[0]["spec"].setdefault("replicas", 5) and answers.roll_out()
+    assert ensure(tmp_path, api, wanted("2", "c")).version == "2"
+    assert seen(answers)[0]["spec"]["replicas"] == 5
+
+
+def test_a_page_of_a_gateway_is_no_word_that_an_object_is_gone(answers, api):
+    answers.answer = lambda *_: (404, {"message": "default backend - 404"})
+    with pytest.raises(ClusterError, match="by no API server: a gateway before it") as refused:
+        api.get("Deployment", "endpoint-rul")
+    assert (refused.value.is_final, refused.value.status) == (False, 503)
 
 
 def test_a_load_balancers_address_is_waited_for_and_recorded(answers, region, tmp_path):
