@@ -9,6 +9,7 @@ import contextlib
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from types import FrameType
 
@@ -25,6 +26,7 @@ def main(arguments: Sequence[str]) -> None:
         arguments: `api execute_step` and what Dagster's command of that name takes; `linger JOB SECONDS` before it.
     """
     signal.signal(signal.SIGTERM, _go)
+    expect_beta()
     if arguments[:1] == [LINGER] and tuple(arguments[3:5]) == COMMAND:
         from resources.router.lingering import linger
 
@@ -36,6 +38,14 @@ def main(arguments: Sequence[str]) -> None:
     from resources.router.execution import execute_step
 
     sys.exit(execute_step(arguments[2:], is_told_to_end=is_told_to_end))
+
+
+def expect_beta() -> None:
+    """Keeps quiet about the beta parts of Dagster that this house is pinned to.
+
+    A failure shows the last lines of its pod's log, and these were nothing but such warnings.
+    """
+    warnings.filterwarnings("ignore", message=".* is currently in beta")  # by its words: Dagster is not imported yet
 
 
 def _go(number: int, _: FrameType | None) -> None:

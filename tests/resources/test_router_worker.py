@@ -1,14 +1,15 @@
 """The entry of a step's process: it takes Dagster's arguments, and ends at once while it has begun nothing."""
 
 import time
+import warnings
 
 import pytest
-from dagster import DagsterInstance, job, op
+from dagster import BackfillPolicy, DagsterInstance, asset, job, op
 from dagster._utils.interrupts import capture_interrupts, check_captured_interrupt
 
 from resources.router import execution
 from resources.router.fence import Fence
-from resources.router.worker import USAGE, main
+from resources.router.worker import USAGE, expect_beta, main
 
 
 @op
@@ -50,3 +51,20 @@ def test_a_worker_that_its_run_wants_no_more_is_told_to_end(monkeypatch):
                 assert time.monotonic() < deadline
                 time.sleep(0.01)
     assert fence.closed == "its run is CANCELING"
+
+
+def test_the_last_lines_of_a_pods_log_are_no_warnings_of_beta_parts():
+    def declared():
+        @asset(backfill_policy=BackfillPolicy.single_run())
+        def one():
+            pass
+
+    with warnings.catch_warnings(record=True) as before:
+        warnings.simplefilter("always")
+        declared()
+    assert "is currently in beta" in str(before[0].message)
+    with warnings.catch_warnings(record=True) as after:
+        warnings.simplefilter("always")
+        expect_beta()
+        declared()
+    assert after == []
