@@ -3,6 +3,7 @@
 A seed that fails here is replayed by `simulations.simulation(seed).run()`.
 """
 
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -11,6 +12,7 @@ from dagster._core.execution.plan.objects import StepRetryData
 from dagster._utils.error import SerializableErrorInfo
 
 from tests.clusters.faults import FAULTS
+from tests.clusters.server import WORDS, Trouble
 
 FAST = range(10)
 KNOWN = [  # each of these fails when the part of the router that it is about is taken out
@@ -88,7 +90,24 @@ def test_a_last_word_that_comes_twice_does_not_break_off_the_run(simulations):
     late = partial(simulations.instance.report_dagster_event, retry, simulation.run_id)
     simulation.at("a word of a worker that was given up", late, after_s=100)  # readings has ended by then
     ended = simulation.run()
-    assert (ended.status, ended.complaints()) == ("SUCCESS", [])
+    assert (ended.status, ended.late) == ("SUCCESS", ["STEP_UP_FOR_RETRY of readings"])  # written by this test alone
+    assert replace(ended, late=[]).complaints() == []
+
+
+@pytest.mark.slow
+def test_a_quota_of_jobs_is_waited_for_and_named_as_a_quota(simulations, monkeypatch):
+    words = 'jobs.batch "step" is forbidden: exceeded quota: small, requested: count/jobs.batch=1, limited: 9'
+    monkeypatch.setitem(WORDS, 403, ("Forbidden", words))
+    simulation = simulations.simulation(20_006, faults=())
+
+    def gate(region, method, path):
+        return Trouble(status=403) if (region, method) == ("NULL_ISLAND", "POST") else None
+
+    monkeypatch.setattr(simulation, "_gate", gate)
+    ended = simulation.run()
+    assert (ended.status, set(ended.causes["report"])) == ("FAILURE", {"QuotaExceeded"})
+    assert "exceeded quota: small" in ended.failures["report"]
+    assert len(ended.materialized) == 4  # its neighbours went on
 
 
 def test_a_region_that_is_lost_before_its_step_began_is_left_for_another(simulations):
