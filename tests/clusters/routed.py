@@ -6,6 +6,7 @@ import sys
 import dagster as dg
 
 from resources.router.definition import region_router
+from tests.clusters.gated import table
 from tests.clusters.graph import ASSETS, bound
 
 
@@ -36,4 +37,4 @@ def crashing() -> None:
     os._exit(4)
 
 
-defs = dg.Definitions(assets=[*ASSETS, tidy, untidy, unbound, crashing], executor=region_router)
+defs = dg.Definitions(assets=[*ASSETS, tidy, untidy, unbound, crashing, table], executor=region_router)
