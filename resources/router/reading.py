@@ -90,7 +90,7 @@ def why_waits(waiting: str) -> Reason | None:
     'RunsAsRoot'
     >>> why_waits("ContainerCreating: ")
     """
-    if "runAsNonRoot" in waiting:
+    if "runAsNonRoot" in waiting or "non-root policy" in waiting:
         return RUNS_AS_ROOT
     return WAITING.get(waiting.split(":")[0])
 

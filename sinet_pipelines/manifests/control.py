@@ -15,6 +15,8 @@ CODE, WEB, DAEMON, WORKSPACE = "sinet-code", "sinet-webserver", "sinet-daemon", 
 PROJECT = "/opt/sinet"  # where the image has the checkout
 KUBECONFIG_SECRET, KUBECONFIG_KEY, KUBECONFIG_FOLDER = "sinet-kubeconfig", "config", "/etc/sinet"
 WORKSPACE_FOLDER = "/etc/dagster"
+GUARD = ["python", "-m", "resources.pod_guard", "--"]  # ends what a cluster has replaced: `resources/pod_guard.py`
+LOST_S = 120  # a pod on a node that is lost is replaced so much later; the guard has ended the old one before
 
 
 def instance_of_runs(shipped: Mapping[str, Any], region: Region) -> dict[str, Any]:
@@ -81,8 +83,25 @@ def control(region: Region, *, instance: Mapping[str, Any]) -> list[Object]:
         _service(region, CODE, CODE_PORT),
         _deployment(region, WEB, web, port=WEB_PORT, health=web_health, memory=("1Gi", "2Gi")),
         _service(region, WEB, WEB_PORT),
-        _deployment(region, DAEMON, ["dagster-daemon", "run", *in_workspace], memory=("1Gi", "2Gi")),
+        _guarded(_deployment(region, DAEMON, ["dagster-daemon", "run", *in_workspace], memory=("1Gi", "2Gi"))),
     ]
+
+
+def _guarded(deployment: Object) -> Object:
+    """The deployment, of whose pods one alone may work: `Recreate` replaces it, and on a lost node it ends itself."""
+    pod = deployment["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    container["command"] = [*GUARD, *container["command"]]
+    container["env"] += [
+        {"name": name, "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": f"metadata.{field}"}}}
+        for name, field in (("POD_NAME", "name"), ("POD_NAMESPACE", "namespace"), ("POD_UID", "uid"))
+    ]
+    container["terminationMessagePolicy"] = "FallbackToLogsOnError"  # `kubectl describe pod` has the guard's words
+    pod["tolerations"] = [
+        {"key": f"node.kubernetes.io/{key}", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": LOST_S}
+        for key in ("not-ready", "unreachable")
+    ]
+    return deployment
 
 
 def _service(region: Region, name: str, port: int) -> Object:

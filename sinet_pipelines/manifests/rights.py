@@ -1,7 +1,7 @@
 """What may be asked of a cluster's API by whom: rules of Roles in the region's namespace, and nothing beyond it.
 
-Steps have no rights. `RUNS` is for whoever starts runs: the router in the run's pod. `LAUNCHES` is what Dagster's run
-launcher asks beside that, in its own cluster alone.
+Steps have no rights. `RUNS` is for whoever starts runs: the router in the run's pod, and the daemon, which looks at its
+own pod by them. `LAUNCHES` is what Dagster's run launcher asks beside that, in its own cluster alone.
 """
 
 from typing import Any

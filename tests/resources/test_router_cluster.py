@@ -275,6 +275,16 @@ def test_the_newest_event_is_a_warning_until_things_go_on(site):
     assert site.cluster.warned_of(NAMESPACE, "Job", "one") is None
 
 
+def test_a_deletion_that_was_called_off_is_no_word_about_an_end(site):
+    site.model.events.tell(
+        NAMESPACE, "Pod", "one-x", "TaintManagerEviction", f"Cancelling deletion of Pod {NAMESPACE}/one-x"
+    )
+    assert site.cluster.told_of(NAMESPACE, "one") is None
+    words = f"Marking for deletion Pod {NAMESPACE}/one-x"
+    site.model.events.tell(NAMESPACE, "Pod", "one-x", "TaintManagerEviction", words)
+    assert site.cluster.told_of(NAMESPACE, "one") == ("TaintManagerEviction", words)
+
+
 def test_why_a_pod_gets_no_volume_is_in_the_event_of_its_claim(site):
     def tell(claim, reason, words):
         site.model.events.tell(NAMESPACE, "PersistentVolumeClaim", claim, reason, words, is_warning=True)

@@ -100,6 +100,21 @@ def test_a_container_that_cannot_start_has_a_reason_of_its_own(state, expected):
 
 
 @pytest.mark.parametrize(
+    "words",  # https://github.com/kubernetes/kubernetes/blob/master/pkg/kubelet/kuberuntime/security_context_others.go
+    [
+        'container has runAsNonRoot and image will run as root (pod: "a", container: dagster)',
+        "container has runAsNonRoot and image has non-numeric user (sinet), cannot verify user is non-root",
+        'container\'s runAsUser breaks non-root policy (pod: "a", container: dagster)',
+    ],
+)
+def test_a_container_that_would_be_root_is_told_how_not_to_be(words):
+    reason = why_waits(f"CreateContainerConfigError: {words}")
+    assert reason.name == "RunsAsRoot"
+    assert not reason.is_retried
+    assert "run_as_user" in reason.cure
+
+
+@pytest.mark.parametrize(
     ("words", "expected"),
     [
         (

@@ -9,10 +9,11 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from resources import pod_guard
 from sinet_pipelines.deployment.cluster import rights
 from sinet_pipelines.errors import RegistryError
 from sinet_pipelines.manifests import deployment
-from sinet_pipelines.manifests.rights import LAUNCHES, RUNS
+from sinet_pipelines.manifests.rights import LAUNCHES, RUNS, asked
 from sinet_pipelines.regions import EAST, NULL_ISLAND, REGIONS, WEST
 from sinet_pipelines.sites import ServingTarget
 from tests.clusters.pod_security import violations
@@ -129,8 +130,27 @@ def test_dagster_is_in_one_cluster_alone_and_knows_its_image(files, east):
     assert not [kind for kind, _ in objects_of(files, "west") if kind == "Deployment"]
     for name in ("sinet-code", "sinet-webserver", "sinet-daemon"):
         (container,) = east["Deployment", name]["spec"]["template"]["spec"]["containers"]
-        variables = {one["name"]: one["value"] for one in container["env"]}
+        variables = {one["name"]: one.get("value") for one in container["env"]}
         assert variables["DAGSTER_CURRENT_IMAGE"] == container["image"] == EAST.cluster.image
+
+
+def test_one_daemon_alone_is_at_work_and_ends_itself_before_a_lost_node_is_given_up(east):
+    spec = east["Deployment", "sinet-daemon"]["spec"]
+    assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
+    pod = spec["template"]["spec"]
+    (container,) = pod["containers"]
+    assert container["command"][:4] == ["python", "-m", pod_guard.__spec__.name, "--"]
+    assert container["command"][4:6] == ["dagster-daemon", "run"]
+    fields = {one["name"]: one["valueFrom"]["fieldRef"]["fieldPath"] for one in container["env"] if "valueFrom" in one}
+    assert fields == {"POD_NAME": "metadata.name", "POD_NAMESPACE": "metadata.namespace", "POD_UID": "metadata.uid"}
+    assert pod["automountServiceAccountToken"] is True
+    assert ("get", "", "pods", "") in asked(tuple(east["Role", pod["serviceAccountName"]]["rules"]))
+    node_is_lost_s = 40 - 10  # the node controller's grace, of which the last heartbeat is 10 s old at most
+    for key in ("not-ready", "unreachable"):
+        (one,) = (one for one in pod["tolerations"] if one["key"] == f"node.kubernetes.io/{key}")
+        assert node_is_lost_s + one["tolerationSeconds"] > pod_guard.SILENCE_S + pod_guard.STOP_S + pod_guard.EVERY_S
+    for name in ("sinet-code", "sinet-webserver"):
+        assert "tolerations" not in east["Deployment", name]["spec"]["template"]["spec"]
 
 
 def test_steps_and_runs_find_their_own_instance(files, east):
