@@ -43,6 +43,7 @@ class Attempt:
         disturbed: what the cluster was seen to do to it; the pod that shows it may be gone when it ends.
         is_interrupted: its worker ended on being told to, and will write no more.
         hand_over: by which it was offered to a worker at work already; empty where its Job is made for it.
+        offer_id: the number in the log of the event that offers it; 0 until it was found.
     """
 
     step_key: str
@@ -64,6 +65,7 @@ class Attempt:
     disturbed: Ending | None = None
     is_interrupted: bool = False
     hand_over: str = ""
+    offer_id: int = 0
 
     @property
     def region(self) -> str:

@@ -26,8 +26,8 @@ from sinet_pipelines.storage.commits import CommitRefusedError, commits_checked
 JOB_VARIABLE = "SINET_STEP_JOB"  # of a pod: the name of its Job
 TOLD_TO_END, WITHDRAWN = "told to end", "withdrawn"  # entries of engine events: the number of an attempt
 FRESH_S = 0.2  # a ranged step writes many materialisations one after the other
-OVERLAP = 100  # a database hands out numbers of events in another order than it shows them
-PAGE = 1000
+OVERLAP = 100  # events read again: PostgreSQL may show an event later than one with a higher number
+PAGE = 1000  # of the log, at a time
 SAID_OF_DATA = frozenset(
     {
         DagsterEventType.ASSET_MATERIALIZATION,

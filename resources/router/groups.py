@@ -167,8 +167,9 @@ class Groups:
 
     def _fits(self, group: Group, attempt: Attempt, config: Mapping[str, Any]) -> bool:
         needs, place, now = cast(Needs, attempt.needs), cast(Place, attempt.place), self._clock.now()
-        is_there = not group.is_closed and group.founder.place is not None and group.founder.region == place.region
-        if not is_there or group.founder.place.hardware != place.hardware or group.shape != _shape(config):  # type: ignore[union-attr]
+        its = cast(Place, group.founder.place)
+        is_there = not group.is_closed and (its.region, its.hardware) == (place.region, place.hardware)
+        if not is_there or group.shape != _shape(config):
             return False
         if group.idle_since is not None and now - group.idle_since > max(
             group.linger_s - IN_DOUBT_S, group.linger_s / 2
@@ -187,8 +188,8 @@ class Groups:
         """How an offer stands: "taken", "waiting", or "withdrawn": then the step gets a Job of its own."""
         if not attempt.hand_over:
             return "taken"
-        instance, run_id = context.instance, attempt.run_id
-        said = hand_overs.states_of(instance, run_id, attempt.hand_over)
+        instance = context.instance
+        said = hand_overs.states_of(instance, attempt)
         if State.GIVEN_BACK in said:
             return self._let_go(attempt)
         if State.TAKEN in said:
@@ -201,7 +202,7 @@ class Groups:
         if not why:
             return "waiting"
         hand_overs.withdraw(attempt, why)
-        said = hand_overs.states_of(instance, run_id, attempt.hand_over)
+        said = hand_overs.states_of(instance, attempt)
         return "waiting" if State.TAKEN in said and State.GIVEN_BACK not in said else self._let_go(attempt)
 
     def _let_go(self, attempt: Attempt) -> str:

@@ -21,10 +21,9 @@ from dagster._core.execution.plan.state import KnownExecutionState
 from dagster._serdes import deserialize_value, serialize_value
 
 from resources.router.attempts import Attempt, place_metadata
+from resources.router.fence import OVERLAP, PAGE
 
 ID, STATE, TO, KNOWN, OVER = "hand_over", "hand_over_state", "to_job", "known_state", "no_more_steps"
-PAGE = 1000  # of the log, at a time
-OVERLAP = 50  # events read again: in PostgreSQL an event may be seen later than one with a higher number
 
 
 class State(StrEnum):
@@ -68,7 +67,7 @@ def offer(attempt: Attempt, known_state: KnownExecutionState | None, *, after: s
         known_state: of the run.
         after: what the worker does before, in words.
     """
-    attempt.hand_over = uuid.uuid4().hex[:16]
+    attempt.hand_over, attempt.offer_id = uuid.uuid4().hex[:16], 0
     packed = b64encode(zlib.compress(serialize_value(known_state or KnownExecutionState()).encode())).decode()
     message = f"Attempt {attempt.number + 1} is offered to the worker of Job {attempt.name} in {attempt.region} {after}"
     said = {ID: attempt.hand_over, STATE: State.OFFERED.value, TO: attempt.name, KNOWN: packed}
@@ -88,10 +87,14 @@ def end_groups(plan: PlanOrchestrationContext) -> None:
     DagsterEvent.engine_event(plan, "No more steps are offered", EngineEventData(metadata=metadata))
 
 
-def states_of(instance: DagsterInstance, run_id: str, hand_over: str) -> set[State]:
-    """All that was said of a hand-over."""
-    told = (said for _, said, _ in _told(instance, run_id, None))
-    return {State(said[STATE]) for said in told if said.get(ID) == hand_over}
+def states_of(instance: DagsterInstance, attempt: Attempt) -> set[State]:
+    """All that was said of an attempt's hand-over; the log is read from its offer on, once that was found."""
+    states = set()
+    for storage_id, said, _ in _told(instance, attempt.run_id, attempt.offer_id - 1 if attempt.offer_id else None):
+        if said.get(ID) == attempt.hand_over:
+            attempt.offer_id = attempt.offer_id or storage_id
+            states.add(State(said[STATE]))
+    return states
 
 
 def _tell(attempt: Attempt, message: str, state: State) -> None:

@@ -29,7 +29,9 @@ def table(context: dg.AssetExecutionContext) -> None:
     folder = Path(os.environ["GATE"])
     (folder / f"at-work-{context.retry_number}").touch()
     deadline = time.monotonic() + LIMIT_S
-    while not (folder / "open").exists() and time.monotonic() < deadline:
+    while not (folder / "open").exists():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"nobody opened the gate in {folder} within {LIMIT_S} s")
         time.sleep(0.05)
     TableStore(str(folder / "tables")).replace(ATTEMPTS, pl.DataFrame({"attempt": [context.retry_number]}))
 
