@@ -169,16 +169,7 @@ class Guard:
         threading.Thread(target=self._keep_asking, daemon=True).start()
         known_at, doubt, is_told_to_end = time.monotonic(), "", False
         while True:
-            try:
-                news = self._news.get(timeout=max(0.0, known_at + self._silence_s - time.monotonic()))
-            except queue.Empty:
-                if is_told_to_end:
-                    return self._end(f"it has not ended {self._silence_s:g} s after a signal to end")
-                why = f"no answer has said so for {self._silence_s:g} s; the last try: {doubt or 'it hangs'}"
-                if self._child is not None:
-                    return self._end(why)
-                say(f"{self._command[0]} waits until pod {self._name} is wanted by its cluster: {why}")
-                known_at = time.monotonic()
+            news = self._next(within_s=known_at + self._silence_s - time.monotonic())
             if isinstance(news, Ended):
                 return exit_code(news.code)
             if isinstance(news, signal.Signals):
@@ -187,6 +178,14 @@ class Guard:
                 self._child.send_signal(news)
                 if news in TO_END and not is_told_to_end:  # from now on its kubelet looks after its end
                     known_at, is_told_to_end = time.monotonic(), True
+            elif news is None and is_told_to_end:
+                return self._end(f"it has not ended {self._silence_s:g} s after a signal to end")
+            elif news is None:
+                why = f"no answer has said so for {self._silence_s:g} s; the last try: {doubt or 'it hangs'}"
+                if self._child is not None:
+                    return self._end(why)
+                say(f"{self._command[0]} waits until pod {self._name} is wanted by its cluster: {why}")
+                known_at = time.monotonic()
             elif is_told_to_end or news.is_wanted is None:
                 doubt = news.words
             elif not news.is_wanted:
@@ -194,6 +193,13 @@ class Guard:
             else:
                 known_at, doubt = news.asked_at, ""
                 self._start()
+
+    def _next(self, *, within_s: float) -> "Answer | Ended | signal.Signals | None":
+        """What happens next; None where nothing does in time."""
+        try:
+            return self._news.get(timeout=max(0.0, within_s))
+        except queue.Empty:
+            return None
 
     def _heard(self, number: int, _: FrameType | None) -> None:
         self._news.put(signal.Signals(number))
@@ -227,12 +233,10 @@ class Guard:
     def _has_ended(self) -> bool:
         """Whether the command ends within the time that it may take."""
         deadline = time.monotonic() + self._stop_s
-        while True:
-            try:
-                if isinstance(self._news.get(timeout=max(0.0, deadline - time.monotonic())), Ended):
-                    return True
-            except queue.Empty:
-                return False
+        while (news := self._next(within_s=deadline - time.monotonic())) is not None:
+            if isinstance(news, Ended):
+                return True
+        return False
 
 
 def say(words: str) -> None:

@@ -3,11 +3,12 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from resources.pod_guard import NOT_WANTED
+from resources.pod_guard import NOT_WANTED, Pod
 from sinet_pipelines.manifests.base import accounts
 from sinet_pipelines.regions import EAST
 from tests.clusters.certificates import certificate_of, self_signed
@@ -122,6 +123,15 @@ def test_a_pod_that_is_not_wanted_ends_what_it_runs(site, befall, words):
     assert said == f"{sys.executable} {why}: {words}\n"
 
 
+@pytest.mark.parametrize(
+    ("status", "content"),
+    [(404, b"<html>"), (401, b""), (200, b"<html>"), (200, b"[]"), (200, b'{"kind": "Status"}'), (404, b'{"a": 1}')],
+)
+def test_a_page_of_something_between_says_nothing_of_a_pod(status, content):
+    pod = Pod("127.0.0.1", 443, NAMESPACE, "daemon-1", "a", Path("/"))
+    assert pod.judge(status, content) == (None, f"the API server answers {status}")
+
+
 def test_what_does_not_end_by_itself_is_killed(site):
     guard = begun(site.start(STUBBORN, "--stop-s", "0.2"))
     delete(site)
@@ -159,9 +169,10 @@ def test_a_cluster_that_is_silent_for_less_changes_nothing(site):
     assert guard.returncode == 0
 
 
-def test_nothing_begins_before_the_cluster_says_that_the_pod_is_wanted(site, tmp_path):
+@pytest.mark.parametrize("trouble", [Trouble(status=503), Trouble(hang_s=2.5)], ids=["503", "hangs"])
+def test_nothing_begins_before_the_cluster_says_that_the_pod_is_wanted(site, tmp_path, trouble):
     is_open = tmp_path / "open"
-    site.server.gate = lambda method, path: Trouble(status=503)
+    site.server.gate = lambda method, path: trouble
     guard = site.start(WATCHFUL.format(path=str(is_open)), "--silence-s", "2")
     assert "waits until pod sinet-daemon-00001 is wanted" in guard.stderr.readline()
     is_open.touch()
