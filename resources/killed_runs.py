@@ -17,6 +17,7 @@ from dagster._core.events import DagsterEventType
 from dagster._core.storage.tags import GRPC_INFO_TAG
 
 from resources.settings import settings
+from sinet_pipelines.processes import environment_of
 
 RUN_TAG = "sinet/run"
 PID_TAG = ".dagster/sinet_pid"  # a tag with this prefix is not shown among a run's
@@ -146,7 +147,7 @@ def _is_at_work(pid: int, at: float, home: Path) -> bool:
         process = psutil.Process(pid)
         if process.create_time() > at + CLOCK_S or process.status() == psutil.STATUS_ZOMBIE:
             return False
-        served = Path(process.environ().get("SINET_HOME", home))
+        served = Path(environment_of(process).get("SINET_HOME", home))
     except psutil.NoSuchProcess:
         return False
     except psutil.AccessDenied:

@@ -17,6 +17,7 @@ from sinet_pipelines.cli.home import current_home, find_project, state_folder
 from sinet_pipelines.cli.pruning import prune
 from sinet_pipelines.errors import BusyError, FailedError
 from sinet_pipelines.escaping import for_terminal
+from sinet_pipelines.processes import environment_of
 from sinet_pipelines.storage.logs import rotate
 from sinet_pipelines.words import counted
 
@@ -233,7 +234,7 @@ def _same_process(recorded: dict[str, Any], home: Path) -> psutil.Process | None
     """The recorded process, if it lives and serves this home: a copied home has the record of the original's pages."""
     try:
         process = psutil.Process(recorded["pid"])
-        served = Path(process.environ().get("SINET_HOME", home))
+        served = Path(environment_of(process).get("SINET_HOME", home))
         is_of_another = served != home and served.exists()  # the old place of a moved home is gone
         is_same = abs(process.create_time() - recorded["started"]) < 2 and not is_of_another
         return process if is_same else None
