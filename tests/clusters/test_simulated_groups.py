@@ -12,7 +12,7 @@ from resources.router.hand_overs import STATE, State
 from sinet_pipelines.regions import get_region
 
 FAST = range(4)
-ALL = range(4, 124)
+ALL = range(4, 44)
 CHUNK = 20
 
 
