@@ -41,6 +41,7 @@ from resources.router.jobs import RegionJobs
 from resources.router.leftovers import Condemned, Leftovers
 from resources.router.local import LocalSteps
 from resources.router.places import Place, after, days_of, next_place
+from resources.router.seen import SeenJob
 from resources.router.verdicts import Verdict, verdict
 from resources.router.weighing import NoNode, Weighing
 from sinet_pipelines.errors import ClusterError, UsageError
@@ -272,6 +273,12 @@ class RegionStepHandler(StepHandler):
                 return None
             reason = REGION_LOST if self._verdict(context, attempt).has_begun else UNREACHABLE
             return Ending(reason, f"no sense from it for {self._patience.lost_s:g} s: {error}")
+        return self._weigh(context, attempt, seen, before)
+
+    def _weigh(
+        self, context: StepHandlerContext, attempt: Attempt, seen: SeenJob | None, before: dict[str, float]
+    ) -> Ending | None:
+        """What the look means, where `before` says since when what was seen before."""
 
         def lasted(what: str, limit_s: float) -> bool:
             attempt.since[what] = before.get(what, self.clock.now())
