@@ -108,11 +108,13 @@ class Leftovers:
             seen, answers = self._explanations.look(attempt), True
         except ClusterError:
             seen, answers = None, False
+        if seen is not None and seen.is_suspended:  # its queue may resume it, and a pod would begin for nothing
+            return self._give_up(attempt)
         if answers and (seen is None or seen.is_finished):
             if seen and seen.is_complete:
                 self._done.append(attempt)
             return False
-        if self._clock.now() - since < self._patience.farewell_s and not (seen and seen.is_suspended):
+        if self._clock.now() - since < self._patience.farewell_s:
             return True
         return self._give_up(attempt)
 

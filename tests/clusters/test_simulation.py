@@ -43,6 +43,12 @@ def test_a_run_under_faults_ends_as_it_should(simulations, seed):
     assert ended.complaints() == []
 
 
+def test_a_job_that_was_suspended_as_its_step_ended_is_deleted(simulations):
+    ended = simulations.simulation(131).run()
+    assert "suspension" in ended.faults  # the queue suspends the Job of a step whose success is in the log
+    assert ended.complaints() == []
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("first", range(SAMPLE.start, SAMPLE.stop, CHUNK))
 def test_forty_more_runs_end_as_they_should(simulations, first):
