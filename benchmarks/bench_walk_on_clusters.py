@@ -16,6 +16,7 @@ import tempfile
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import measure
 
@@ -61,15 +62,25 @@ def walk_here(folder: Path, said: argparse.Namespace) -> Walked:
 
 def walk_on_clusters(folder: Path, said: argparse.Namespace) -> Walked:
     """The same by the router: each step in the cluster of its region."""
+    from assets.evaluation import MODEL
     from sinet_pipelines.cli.orchestrator import CURRENT_HOME
+    from sinet_pipelines.deployment.cluster.wanted import object_name
+    from sinet_pipelines.regions import WEST
+    from tests.clusters.deployments import ServiceProxy
     from tests.clusters.furnish import STEP_INSTANCE
     from tests.clusters.processes import Clusters
 
-    with Clusters(folder) as clusters:
-        more = {"SINET_EXECUTOR": "regions", "KUBECONFIG": str(clusters.kubeconfig)}
-        if said.linger is not None:
-            more["SINET_REGISTRY"] = str(write_registry(folder, said.linger))
-        clusters.env |= {"SINET_PROJECT": str(folder / "project"), **more}
+    with (
+        Clusters(folder) as clusters,
+        ServiceProxy(clusters.clusters["WEST"], WEST.cluster.namespace, object_name(MODEL)) as proxy,
+    ):
+        registry = str(write_registry(folder, said.linger, address=proxy.url))
+        more = {"SINET_EXECUTOR": "regions", "KUBECONFIG": str(clusters.kubeconfig), "SINET_REGISTRY": registry}
+        clusters.env |= {
+            "SINET_PROJECT": str(folder / "project"),
+            "SINET_REGISTRY": registry,
+            "SINET_EXECUTOR": "regions",
+        }
         clusters.settings(SINET_HOME=str(folder / "home"))
         instance = (measure.ROOT / "dagster.yaml").read_text().replace(CURRENT_HOME, str(folder / "home"))
         clusters.instance(instance, name=STEP_INSTANCE)
@@ -78,11 +89,18 @@ def walk_on_clusters(folder: Path, said: argparse.Namespace) -> Walked:
     return replace(walked, pods=pods)
 
 
-def write_registry(folder: Path, linger_s: float) -> Path:
-    """A registry whose regions' workers wait so long."""
+def write_registry(folder: Path, linger_s: float | None, *, address: str) -> Path:
+    """A registry whose regions' workers wait so long, and whose endpoint is reached by this address."""
     from sinet_pipelines.regions import REGIONS
+    from tests.loopback import free_port
 
-    rows = [{"name": one.name, "cluster": {"linger_s": linger_s}} for one in REGIONS]
+    serving = {"address": address, "http_port": free_port(), "grpc_port": free_port()}
+    rows = []
+    for region in REGIONS:
+        cluster: dict[str, Any] = {} if linger_s is None else {"linger_s": linger_s}
+        rows.append(
+            {"name": region.name, "cluster": {**cluster, **({"serving": serving} if region.name == "WEST" else {})}}
+        )
     file = folder / "registry.yaml"
     file.write_text(json.dumps({"regions": rows}))  # JSON is YAML
     return file
