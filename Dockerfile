@@ -19,10 +19,11 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
 
 WORKDIR /opt/sinet
 
-# The CPU build of torch has a local version (2.13.0+cpu), which pip prefers to the same one with four times the size.
-ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+# PyTorch's index of CPU builds, given by `--build-arg TORCH_INDEX=...`: its 2.13.0+cpu is preferred by pip to the default
+# index's build, which is four times the size.
+ARG TORCH_INDEX=
 COPY constraints.txt pyproject.toml README.md ./
-RUN pip install -c constraints.txt --extra-index-url "$TORCH_INDEX" torch
+RUN pip install -c constraints.txt ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} torch
 # the dependencies alone, in a layer that a change of the code leaves as it is
 RUN mkdir sinet_pipelines \
     && touch sinet_pipelines/__init__.py \
