@@ -12,14 +12,13 @@ from typing import Any, TypeVar
 import kubernetes.client
 import kubernetes.config
 import urllib3.exceptions
-import yaml
 from dagster_k8s.client import PatchedApiClient
 from kubernetes.client.rest import ApiException
 
 from resources.router.clock import Clock, Patience
 from resources.router.endings import LOG_LINES
 from resources.router.seen import WORKER, SeenJob, SeenPod, seen_job, seen_pod
-from sinet_pipelines.deployment.cluster.api import is_of_an_api_server
+from sinet_pipelines.deployment.cluster.api import is_of_an_api_server, kubeconfig_errors
 from sinet_pipelines.deployment.cluster.proxies import go_by_proxy
 from sinet_pipelines.errors import ClusterError, first_line
 from sinet_pipelines.regions import Region, get_region
@@ -37,16 +36,6 @@ TAKEN_AWAY = (
 )  # events that outlive, for an hour, the pod they are about
 TAKEN_BACK = "Cancelling deletion"  # the node came back in time
 RUN_LABEL = "dagster/run-id"
-# what the client's loader raises of a kubeconfig that is missing, no YAML, no base64, or of another shape
-UNREADABLE = (
-    kubernetes.config.ConfigException,
-    OSError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    KeyError,
-    yaml.YAMLError,
-)
 
 
 @dataclass
@@ -346,7 +335,7 @@ def client_configuration(region: Region, *, kubeconfig: str | None) -> Any:
     kubeconfig = region.cluster.kubeconfig_file or kubeconfig
     try:
         configuration = kubernetes.config.new_client_from_config(config_file=kubeconfig, context=context).configuration
-    except UNREADABLE as error:
+    except kubeconfig_errors() as error:
         where = kubeconfig or "the default kubeconfig"
         cure = f"add the context to it, or change `kubeconfig_context` of {region.name}"
         raise ClusterError(

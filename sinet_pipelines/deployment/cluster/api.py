@@ -31,6 +31,15 @@ _PATHS = {
 }
 
 
+def kubeconfig_errors() -> tuple[type[Exception], ...]:
+    """What the client's loader raises of a kubeconfig that is missing, no YAML, no base64, or of another shape."""
+    import kubernetes.config
+    import yaml
+
+    config = kubernetes.config.ConfigException
+    return config, OSError, ValueError, TypeError, AttributeError, KeyError, yaml.YAMLError
+
+
 @dataclass
 class ClusterApi:
     """The objects of one region's namespace.
@@ -159,7 +168,6 @@ def connect(region: Region, *, own_region: str | None) -> ClusterApi:
         ClusterError: there is neither.
     """
     import kubernetes.config
-    import yaml
     from kubernetes.client import ApiClient, Configuration
 
     # the client's own default is the variable as it was when the client was imported
@@ -168,15 +176,7 @@ def connect(region: Region, *, own_region: str | None) -> ClusterApi:
     configuration = Configuration()
     try:
         kubernetes.config.load_kube_config(config_file=file, context=context, client_configuration=configuration)
-    except (
-        kubernetes.config.ConfigException,
-        OSError,
-        ValueError,
-        TypeError,
-        AttributeError,
-        KeyError,
-        yaml.YAMLError,
-    ) as error:
+    except kubeconfig_errors() as error:
         if own_region != region.name or not TOKEN.is_file() or "KUBERNETES_SERVICE_HOST" not in os.environ:
             where = file or "the default kubeconfig"
             raise ClusterError(
