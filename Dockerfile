@@ -1,6 +1,6 @@
 # The image of every pod: web server, daemon, code location, runs, steps and model servers.
 #   docker build -t registry.east.example/sinet:0.1.0 .      (podman and buildah read it, too)
-# A registry.yaml beside this file goes into it, so that all pods have the same rows.
+# A inventory.yaml beside this file goes into it, so that all pods have the same rows.
 FROM python:3.11-slim-bookworm
 
 # LightGBM's OpenMP; nothing else is compiled or linked here
@@ -30,7 +30,7 @@ RUN mkdir sinet_pipelines \
     && pip install -c constraints.txt ".[walk,clusters]" \
     && pip uninstall --yes sinet-pipelines
 
-COPY workspace.yaml dagster.yaml registry.yam[l] ./
+COPY workspace.yaml dagster.yaml inventory.yam[l] ./
 COPY deploy deploy
 COPY sinet_pipelines sinet_pipelines
 COPY resources resources

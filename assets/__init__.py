@@ -1,1 +1,1 @@
-"""What exists: the assets of SINet, one file a stage of the walk."""
+"""What exists: the assets of SINet, one file for each stage of the pipeline."""

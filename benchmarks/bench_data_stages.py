@@ -1,9 +1,9 @@
-"""The data stages under Dagster against the same library calls in a plain script: what the bookkeeping costs.
+"""Compares the data stages under Dagster with the same library calls in a plain script: the cost of orchestration.
 
-Three regions, 20 days, three assets (raw, validated with its check, window features). `dagster` is what `sinet run`
-executes, on SQLite as dagster.yaml says, its progress thread included; `stock` is the same on Dagster's own SQLite
-event log; `plain` reads, judges, computes and writes with the same library calls in the same chunks and records
-nothing. Imports are made before the clock starts.
+Three regions, 20 days, three assets (raw, validated with its check, window features). `dagster` executes the same as
+`sinet run`, on SQLite according to dagster.yaml, including its progress thread; `stock` is the same on Dagster's own
+SQLite event log; `plain` reads, validates, computes and writes with the same library calls in the same chunks and
+records nothing. Imports are made before the clock starts.
 
     python benchmarks/bench_data_stages.py [--rows 100000] [--repeats 3] [--stock]
 """
@@ -19,68 +19,73 @@ from typing import Any
 
 import measure
 
+from sinet_pipelines.applications.turbofan.landed import TELEMETRY
+from sinet_pipelines.storage.layout import blobs_root
+
 STAGES = ("raw_telemetry", "validated_telemetry", "window_features")
 REGIONS_DAYS_STAGES = 3 * 20 * 3
 
 
 def prepare(home: Path, rows: int) -> int:
-    """Lands the fleet and finds its regimes, which both variants are given."""
+    """Lands the fleet and finds its regimes, the input of both variants."""
     from fleet_rows import land_rows
 
-    from sinet_pipelines.features.regimes import find_regimes, setting_cells
+    from sinet_pipelines.applications.turbofan.features.regimes import find_regimes, setting_cells
     from sinet_pipelines.ingestion.landing import LandingZone
     from sinet_pipelines.storage.blobs import BlobStore
 
     landed = land_rows(home, rows)
-    zone = LandingZone(home / "landing")
+    zone = LandingZone(home, TELEMETRY, ("EAST",))
     some = zone.read_day("EAST", zone.days("EAST")[0]).rows
-    blobs = BlobStore(home / "blobs" / "EAST")
+    blobs = BlobStore(blobs_root(home, "EAST"), "turbofan")
     blobs.point("operating_regimes", blobs.put(find_regimes(setting_cells(some)).to_json().encode()))
     return landed
 
 
 def _fresh(home: str) -> Path:
-    """A home that shares drops and blobs with the prepared one and has neither tables nor runs."""
+    """A home with the drops and blobs of the prepared one, without tables and runs."""
     fresh = Path(tempfile.mkdtemp(prefix="run-", dir=Path(home).parent))
-    for name in ("landing", "blobs"):
-        (fresh / name).symlink_to(Path(home) / name)
+    for region in ("EAST", "WEST", "NULL_ISLAND"):
+        (fresh / region).mkdir()
+        for name in ("landing", "blobs"):
+            (fresh / region / name).symlink_to(Path(home) / region / name)
     return fresh
 
 
-def plain(said: argparse.Namespace) -> Mapping[str, float]:
+def plain(args: argparse.Namespace) -> Mapping[str, float]:
     """The stages as a script."""
     import plain_stages as stages
 
-    from sinet_pipelines.regions import REGIONS
+    from sinet_pipelines.inventory.regions import this_inventory
 
-    home = _fresh(said.home)
+    home = _fresh(args.home)
     stages.warm()
     clock = measure.Clock()
     for stage in (stages.ingest, stages.validate, stages.describe):
-        for region in REGIONS:
+        for region in this_inventory().regions:
             stage(home, region.name)
     figures = clock.read()
     shutil.rmtree(home)
     return figures
 
 
-def dagster(said: argparse.Namespace) -> Mapping[str, float]:
-    """The stages as one run of nine assets, as `sinet run` starts it."""
-    return _as_a_run(said, stock=False)
+def dagster(args: argparse.Namespace) -> Mapping[str, float]:
+    """The stages as one run of nine assets, like in `sinet run`."""
+    return _as_a_run(args, stock=False)
 
 
-def stock(said: argparse.Namespace) -> Mapping[str, float]:
+def stock(args: argparse.Namespace) -> Mapping[str, float]:
     """The same on Dagster's own SQLite storage."""
-    return _as_a_run(said, stock=True)
+    return _as_a_run(args, stock=True)
 
 
-def _as_a_run(said: argparse.Namespace, *, stock: bool) -> Mapping[str, float]:
+def _as_a_run(args: argparse.Namespace, *, stock: bool) -> Mapping[str, float]:
     from sinet_pipelines.cli.home import make_home
     from sinet_pipelines.cli.orchestrator import enter, load_definitions, opened_instance
 
-    home = make_home(_fresh(said.home))
+    home = make_home(_fresh(args.home))
     enter(measure.ROOT, home)
-    from plain_stages import warm  # the assets read the home as they are imported: entered first
+    from plain_stages import warm  # entered first, because the assets read the home at import
 
     if stock:
         _with_stock_storage(home)
@@ -96,8 +101,8 @@ def _with_stock_storage(home: Path) -> None:
     import yaml
 
     file = home / "dagster" / "dagster.yaml"
-    said = yaml.safe_load(file.read_text())
-    file.write_text(yaml.safe_dump({**said, "storage": {"sqlite": {"base_dir": str(home / "dagster")}}}))
+    settings = yaml.safe_load(file.read_text())
+    file.write_text(yaml.safe_dump({**settings, "storage": {"sqlite": {"base_dir": str(home / "dagster")}}}))
 
 
 def _execute(instance: Any, graph: Any) -> Mapping[str, float]:
@@ -122,18 +127,18 @@ def _execute(instance: Any, graph: Any) -> Mapping[str, float]:
     return {**figures, "events": len(instance.all_logs(run.run_id))}
 
 
-def compare(said: argparse.Namespace) -> None:
+def compare(args: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory(prefix="sinet-bench-") as folder:
         home = Path(folder) / "prepared"
-        rows = prepare(home, said.rows)
-        variants = ["plain", "dagster", *(["stock"] if said.stock else [])]
-        found = measure.rounds(__file__, variants, repeats=said.repeats, arguments=["--home", str(home)])
+        rows = prepare(home, args.rows)
+        variants = ["plain", "dagster", *(["stock"] if args.stock else [])]
+        found = measure.rounds(__file__, variants, repeats=args.repeats, arguments=["--home", str(home)])
     table = measure.Table(f"data stages: {rows:,} rows, 3 regions x 20 days x 3 assets")
     for variant in variants:
         table.add(f"{variant}: wall", found[variant]["wall_s"], unit="s")
         table.add(f"{variant}: CPU", found[variant]["cpu_s"], unit="s")
         table.add(f"{variant}: peak memory", found[variant]["peak_mib"], unit="MiB")
-    large = said.rows >= 10_000_000
+    large = args.rows >= 10_000_000
     for variant in variants[1:]:
         mine, peer = found[variant], found["plain"]
         for kind in ("wall_s", "cpu_s"):

@@ -1,9 +1,9 @@
-"""Drift of 100,000 rows x 10 features, PSI and Kolmogorov-Smirnov together, against PSI alone in plain numpy.
+"""Compares drift of 100,000 rows x 10 features, PSI and Kolmogorov-Smirnov together, with only PSI in plain numpy.
 
-`ours` sorts reference and sample once and takes both measures from that; `engines` does the same with rows of engines
-in age bands, as fleets are watched; `scipy` is PSI in plain numpy with `scipy.stats.ks_2samp`. Evidently's drift report
-stands beside them when an interpreter of an environment of its own is named. One feature is shifted, and every variant
-must find it and nothing else.
+`ours` sorts reference and sample once and computes both measures from that; `engines` does the same with rows of
+engines in age bands, as in the monitoring of fleets; `scipy` is PSI in plain numpy with `scipy.stats.ks_2samp`. With
+the interpreter of a separate environment, Evidently's drift report is measured, too. One feature is shifted, and every
+variant must find only that feature.
 
     python benchmarks/bench_drift.py [--rows 100000] [--repeats 5] [--evidently PATH/TO/python]
 """
@@ -52,7 +52,7 @@ def tables(rows: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def plain_psi(usual: np.ndarray, sample: np.ndarray) -> np.ndarray:
-    """The textbook's index: deciles by quantile, shares by histogram."""
+    """The textbook index: deciles by quantile, shares by histogram."""
     found = np.empty(usual.shape[1])
     for f in range(usual.shape[1]):
         edges = np.concatenate([[-np.inf], np.quantile(usual[:, f], np.arange(1, 10) / 10), [np.inf]])
@@ -63,7 +63,7 @@ def plain_psi(usual: np.ndarray, sample: np.ndarray) -> np.ndarray:
 
 
 def best_of(repeats: int, work: Callable[[], np.ndarray]) -> Mapping[str, float]:
-    """The shortest time in ms and what memory the work added; the shifted feature must be the one found."""
+    """The shortest time in ms and the added memory; the work must find the shifted feature."""
     before, best = measure.peak_mib(), float("inf")
     for _ in range(repeats):
         started = time.perf_counter()
@@ -74,65 +74,65 @@ def best_of(repeats: int, work: Callable[[], np.ndarray]) -> Mapping[str, float]
     return {"best_ms": 1000 * best, "added_mib": measure.peak_mib() - before}
 
 
-def plain(said: argparse.Namespace) -> Mapping[str, float]:
-    """PSI alone in plain numpy."""
-    usual, sample = tables(said.rows)
-    return best_of(said.repeats, lambda: plain_psi(usual, sample))
+def plain(args: argparse.Namespace) -> Mapping[str, float]:
+    """Only PSI, in plain numpy."""
+    usual, sample = tables(args.rows)
+    return best_of(args.repeats, lambda: plain_psi(usual, sample))
 
 
-def ours(said: argparse.Namespace) -> Mapping[str, float]:
-    """PSI, KS, limits and p-values, the reference made anew each time."""
+def ours(args: argparse.Namespace) -> Mapping[str, float]:
+    """PSI, KS, limits and p-values, with a new reference each time."""
     from sinet_pipelines.monitoring.drift import compare as held_against
     from sinet_pipelines.monitoring.drift import reference_of
 
-    usual, sample = tables(said.rows)
-    return best_of(said.repeats, lambda: held_against(reference_of(usual), sample).psi)
+    usual, sample = tables(args.rows)
+    return best_of(args.repeats, lambda: held_against(reference_of(usual), sample).psi)
 
 
-def engines(said: argparse.Namespace) -> Mapping[str, float]:
+def engines(args: argparse.Namespace) -> Mapping[str, float]:
     """The same with rows of engines in age bands."""
     from sinet_pipelines.monitoring.drift import compare as held_against
     from sinet_pipelines.monitoring.drift import reference_of
 
-    usual, sample = tables(said.rows)
-    group, stratum = np.arange(said.rows) // ENGINE_ROWS, np.arange(said.rows) % ENGINE_ROWS * BANDS // ENGINE_ROWS
+    usual, sample = tables(args.rows)
+    group, stratum = np.arange(args.rows) // ENGINE_ROWS, np.arange(args.rows) % ENGINE_ROWS * BANDS // ENGINE_ROWS
 
     def work() -> np.ndarray:
         reference = reference_of(usual, stratum=stratum, group=group, strata=BANDS)
         return held_against(reference, sample, stratum=stratum, group=group).psi
 
-    return best_of(said.repeats, work)
+    return best_of(args.repeats, work)
 
 
-def scipy(said: argparse.Namespace) -> Mapping[str, float]:
+def scipy(args: argparse.Namespace) -> Mapping[str, float]:
     """Plain PSI and scipy's test."""
     from scipy.stats import ks_2samp
 
-    usual, sample = tables(said.rows)
+    usual, sample = tables(args.rows)
 
     def work() -> np.ndarray:
         for f in range(FEATURES):
             ks_2samp(sample[:, f], usual[:, f], method="asymp")
         return plain_psi(usual, sample)
 
-    return best_of(said.repeats, work)
+    return best_of(args.repeats, work)
 
 
-def evidently(said: argparse.Namespace, method: str) -> list[float]:
-    """Milliseconds of Evidently's report by one method, in its own environment."""
-    numbers = [str(one) for one in (said.rows, FEATURES, SHIFTED, said.repeats)]
-    command = [said.evidently, "-c", EVIDENTLY, *numbers, method]
+def evidently(args: argparse.Namespace, method: str) -> list[float]:
+    """Milliseconds of Evidently's report with one method, in its own environment."""
+    numbers = [str(one) for one in (args.rows, FEATURES, SHIFTED, args.repeats)]
+    command = [args.evidently, "-c", EVIDENTLY, *numbers, method]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
-        sys.exit(f"evidently by {said.evidently} failed:\n{done.stderr[-2000:]}")
+        sys.exit(f"evidently by {args.evidently} failed:\n{done.stderr[-2000:]}")
     return [1000 * json.loads(done.stdout.splitlines()[-1])]
 
 
-def compare(said: argparse.Namespace) -> None:
+def compare(args: argparse.Namespace) -> None:
     variants = ["plain", "ours", "engines", "scipy"]
-    arguments = ["--rows", str(said.rows), "--repeats", str(said.repeats)]
-    found = measure.rounds(__file__, variants, repeats=said.rounds, arguments=arguments)
-    table = measure.Table(f"drift: {said.rows:,} rows x {FEATURES} features against as many")
+    arguments = ["--rows", str(args.rows), "--repeats", str(args.repeats)]
+    found = measure.rounds(__file__, variants, repeats=args.rounds, arguments=arguments)
+    table = measure.Table(f"drift: {args.rows:,} rows x {FEATURES} features against as many")
     notes = {
         "plain": "PSI alone",
         "ours": "PSI and KS",
@@ -146,9 +146,9 @@ def compare(said: argparse.Namespace) -> None:
         ratio = measure.ratios(found[variant]["best_ms"], found["plain"]["best_ms"])
         aim = f"<= {AIM}" if variant in ("ours", "engines") else ""
         table.add(f"{variant} / plain", ratio, unit="x", aim=aim, note=notes[variant])
-    if said.evidently:
+    if args.evidently:
         for method in ("psi", "ks"):
-            taken = evidently(said, method)
+            taken = evidently(args, method)
             table.add(f"evidently {method} / plain", [taken[0] / min(found["plain"]["best_ms"])], unit="x")
     table.print()
 

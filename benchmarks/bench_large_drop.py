@@ -1,6 +1,6 @@
-"""One drop of two million rows: landing, validation and features, each in a process of its own; time and peak memory.
+"""Measures time and peak memory of one drop of two million rows: landing, validation and features in own processes.
 
-The file holds one row group, engines of 200 cycles and readings that compress well, and columns that no contract knows.
+The file has one row group, engines of 200 cycles, readings that compress well, and columns that no contract has.
 
     python benchmarks/bench_large_drop.py [--rows 2000000] [--engine-cycles 200] [--keep FOLDER]
 """
@@ -18,6 +18,8 @@ from pathlib import Path
 
 import measure
 
+from sinet_pipelines.storage.layout import blobs_root, landing_root, record_file
+
 DAY = date(2026, 1, 5)
 REGION = "EAST"
 STEPS = ("raw_telemetry", "validated_telemetry", "window_features")
@@ -31,19 +33,19 @@ def main() -> None:
     parser.add_argument("--engine-cycles", type=int, default=200)
     parser.add_argument("--keep", type=Path, help="a folder for the home, which stays")
     parser.add_argument("--step", choices=(LAND, *STEPS), help="(of the benchmark itself) one step, in this process")
-    said = parser.parse_args()
-    if said.step:
-        is_land = said.step == LAND
+    args = parser.parse_args()
+    if args.step:
+        is_land = args.step == LAND
         home = Path(os.environ["SINET_HOME"])
-        found = land(home, rows=said.rows, cycles=said.engine_cycles) if is_land else _step(said.step)
+        found = land(home, rows=args.rows, cycles=args.engine_cycles) if is_land else _step(args.step)
         print(measure.REPORTED + json.dumps(found))
         return
-    home = said.keep or Path(tempfile.mkdtemp(prefix="sinet-large-"))
+    home = args.keep or Path(tempfile.mkdtemp(prefix="sinet-large-"))
     try:
-        # in a process of its own: a process begins with the peak of the one that started it
-        size = _in_process(home, LAND, "--rows", str(said.rows), "--engine-cycles", str(said.engine_cycles))
+        # in a separate process: the peak of a process begins with that of its parent
+        size = _in_process(home, LAND, "--rows", str(args.rows), "--engine-cycles", str(args.engine_cycles))
         print(
-            f"one drop of {said.rows:,} rows, {size['bytes'] / 1e6:.1f} MB, one row group, "
+            f"one drop of {args.rows:,} rows, {size['bytes'] / 1e6:.1f} MB, one row group, "
             f"{EXTRA_COLUMNS} unknown columns"
         )
         for step in STEPS:
@@ -52,21 +54,22 @@ def main() -> None:
                 f"{step:22} {found['wall_s']:7.1f} s {found['cpu_s']:7.1f} s of CPU, peak {found['peak_mib']:6.0f} MiB"
             )
     finally:
-        if not said.keep:
+        if not args.keep:
             shutil.rmtree(home)
 
 
 def land(home: Path, *, rows: int, cycles: int) -> dict[str, float]:
-    """Puts the drop into the landing zone; its bytes."""
+    """Writes the drop into the landing zone; returns its size in bytes."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from sinet_pipelines.schemas.telemetry import SENSORS, SETTINGS
+    from sinet_pipelines.applications.turbofan.schemas.telemetry import SENSORS, SETTINGS
 
-    folder = home / "landing" / REGION / DAY.isoformat()
+    folder = landing_root(home, REGION, "turbofan") / DAY.isoformat()
     folder.mkdir(parents=True, exist_ok=True)
-    (home / "landing" / "fleet.json").write_text(
+    record_file(home, "turbofan").parent.mkdir(exist_ok=True)
+    record_file(home, "turbofan").write_text(
         json.dumps({"name": "large", "simulated": True, "first_day": DAY.isoformat()})
     )
     number = np.arange(rows)
@@ -95,26 +98,26 @@ def _in_process(home: Path, step: str, *options: str) -> Mapping[str, float]:
 
 
 def _step(name: str) -> dict[str, float]:
-    """Executes one asset over the day, as a run does; the regimes that features need are found beforehand."""
+    """Executes one asset for the day, like a run; the regimes for features exist already."""
     import dagster as dg
 
-    from assets.definitions import defs
-    from resources.keys import regional_key
+    from assets.definitions import build_defs
+    from assets.turbofan.keys import regional_key
+    from resources.deployment import this_deployment
     from resources.regions import region_resources
-    from resources.settings import settings
     from schedules.backfills import PlannedRun
-    from sinet_pipelines.regions import get_region
+    from sinet_pipelines.inventory.regions import this_inventory
 
-    home = settings().home
+    deployment = this_deployment()
     if name == "window_features":
-        _find_regimes(home)
-    key = regional_key(get_region(REGION), name)
+        _find_regimes(deployment.home)
+    key = regional_key(this_inventory().region(REGION), name)
     with dg.DagsterInstance.ephemeral() as instance:
         clock = measure.Clock()
         result = dg.materialize(
-            [asset for asset in defs.assets if key in getattr(asset, "keys", ())],
+            [asset for asset in build_defs(deployment).assets if key in getattr(asset, "keys", ())],
             selection=[key],
-            resources=region_resources(home),
+            resources={"deployment": deployment, **region_resources(deployment)},
             instance=instance,
             tags=PlannedRun(frozenset([key]), (DAY, DAY)).tags,
         )
@@ -123,18 +126,17 @@ def _step(name: str) -> dict[str, float]:
 
 
 def _find_regimes(home: Path) -> None:
-    """Regimes of one row for each cell of a small fleet: they are not what is measured."""
+    """Finds regimes from one row for each cell of a small fleet; this is not measured."""
     import polars as pl
 
-    from resources.keys import REGIMES
-    from sinet_pipelines.features.regimes import find_regimes, setting_cells
-    from sinet_pipelines.schemas.telemetry import VALIDATED_TELEMETRY
+    from sinet_pipelines.applications.turbofan.features.regimes import REGIMES, find_regimes, setting_cells
+    from sinet_pipelines.applications.turbofan.schemas.telemetry import VALIDATED_TELEMETRY
     from sinet_pipelines.storage.blobs import BlobStore
-    from sinet_pipelines.storage.tables import TableStore
+    from sinet_pipelines.storage.tables import tables_of
 
-    tables = TableStore(str(home / "tables" / REGION))
+    tables = tables_of(home, REGION, "turbofan")
     rows: pl.DataFrame = next(iter(tables.read_in_batches(VALIDATED_TELEMETRY, day=DAY, rows=10_000)))
-    blobs = BlobStore(home / "blobs" / REGION)
+    blobs = BlobStore(blobs_root(home, REGION), "turbofan")
     blobs.point(REGIMES, blobs.put(find_regimes(setting_cells(rows)).to_json().encode()))
 
 

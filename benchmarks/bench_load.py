@@ -1,8 +1,8 @@
-"""How long one waits before anything happens: the code location's load, `sinet --help`, a finished home's commands.
+"""Measures start-up times: loading of the code location, `sinet --help`, and the commands of a finished home.
 
-Each command runs in a fresh process, start of the interpreter included; its peers are the bare interpreter and a bare
-`import dagster`. With `--home` (one that `sinet run` has finished) also `sinet status` and a second `sinet run`, which
-finds nothing to do; the link to the current home is left alone.
+Each command runs in a new process, including the start of the interpreter; it is compared with the interpreter alone
+and with `import dagster`. With `--home` (after a complete `sinet run`), it also measures `sinet status` and a second
+`sinet run` without any work; the link to the current home does not change.
 
     python benchmarks/bench_load.py [--repeats 5] [--home DIR]
 """
@@ -24,7 +24,7 @@ LINKED = ("assets", "resources", "schedules", "sinet_pipelines", "dagster.yaml",
 
 @dataclass(frozen=True)
 class Ran:
-    """One command in a process of its own: seconds by the wall and by the processor, peak memory in MiB."""
+    """One command in a separate process: wall and CPU seconds, peak memory in MiB."""
 
     wall_s: float
     cpu_s: float
@@ -32,21 +32,21 @@ class Ran:
 
 
 def run(command: Sequence[str], environment: Mapping[str, str]) -> Ran:
-    """Runs a command to its end; one that fails ends the benchmark."""
+    """Runs a command to its end; a failed command ends the benchmark."""
     started = time.perf_counter()
-    with tempfile.TemporaryFile("w+") as said:
-        process = subprocess.Popen(command, env=environment, cwd=environment["HERE"], stdout=said, stderr=said)
+    with tempfile.TemporaryFile("w+") as output:
+        process = subprocess.Popen(command, env=environment, cwd=environment["HERE"], stdout=output, stderr=output)
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         wall = time.perf_counter() - started
         if process.returncode:
-            said.seek(0)
-            sys.exit(f"{' '.join(command)} ended with {process.returncode}:\n{said.read()[-3000:]}")
+            output.seek(0)
+            sys.exit(f"{' '.join(command)} ended with {process.returncode}:\n{output.read()[-3000:]}")
     return Ran(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 
 def commands(project: Path, home: Path | None) -> dict[str, list[str]]:
-    """What is timed, by name; peers first."""
+    """The timed commands by name; those for comparison first."""
     python, tools = sys.executable, Path(sys.executable).parent
     timed = {
         "python": [python, "-c", "pass"],
@@ -64,18 +64,18 @@ def commands(project: Path, home: Path | None) -> dict[str, list[str]]:
     return timed
 
 
-def compare(said: argparse.Namespace) -> None:
+def compare(args: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory(prefix="sinet-bench-") as folder:
-        project = Path(folder) / "project"  # so that the checkout's own link to its current home stays
+        project = Path(folder) / "project"  # keeps the checkout's own link to its current home
         project.mkdir()
         for name in LINKED:
             (project / name).symlink_to(measure.ROOT / name)
         environment = _environment(project, Path(folder) / "home")
-        timed = commands(project, Path(said.home).resolve() if said.home else None)
+        timed = commands(project, Path(args.home).resolve() if args.home else None)
         for command in timed.values():
-            run(command, environment)  # writes bytecode and fills the disk's cache
+            run(command, environment)  # writes bytecode and fills the disk cache
         found = {name: [] for name in timed}
-        for _ in range(said.repeats):
+        for _ in range(args.repeats):
             for name, command in timed.items():
                 found[name].append(run(command, environment))
     _table(found).print()
@@ -83,8 +83,8 @@ def compare(said: argparse.Namespace) -> None:
 
 def _environment(project: Path, home: Path) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    said = {"SINET_PROJECT": str(project), "SINET_HOME": str(home), "PYTHONPATH": str(project), "HERE": str(project)}
-    return {**kept, **said, "PYTHONWARNINGS": "ignore"}
+    added = {"SINET_PROJECT": str(project), "SINET_HOME": str(home), "PYTHONPATH": str(project), "HERE": str(project)}
+    return {**kept, **added, "PYTHONWARNINGS": "ignore"}
 
 
 def _table(found: Mapping[str, list[Ran]]) -> measure.Table:

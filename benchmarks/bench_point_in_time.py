@@ -1,8 +1,8 @@
-"""The point-in-time join of a training set against a bare `polars.join_asof`, one million feature rows, 100k entities.
+"""Compares the point-in-time join of a training set with `polars.join_asof`, one million feature rows, 100k entities.
 
-The bare peer is given frames that are sorted already and does nothing but its join; `sorted` adds the sort it demands.
-Ours takes the rows as they stand, settles ties, and answers in the order of the entities. Rows stand as the table of
-features has them, day by day and engine by engine; `--shuffled` is the worst order for ours.
+The bare variant has sorted frames and only joins; `sorted` adds the necessary sort. Our join accepts rows in any order,
+resolves ties, and returns rows in the order of the entities. Rows have the order of the table of features, by day and
+engine; `--shuffled` is the worst order for our join.
 
     python benchmarks/bench_point_in_time.py [--rows 1000000] [--entities 100000] [--features 24] [--shuffled]
 """
@@ -15,32 +15,32 @@ from typing import Any
 
 import measure
 
-INNER = 3  # joins a process makes; the middle one counts, the first also pays for what polars sets up
+INNER = 3  # joins in one process; the median is used, since the first includes the setup of polars
 
 
-def frames(said: argparse.Namespace) -> tuple[Any, Any, list[str]]:
-    """Features of engines at random instants of 25 days, and entities at others."""
+def frames(args: argparse.Namespace) -> tuple[Any, Any, list[str]]:
+    """Features of engines at random instants of 25 days, and entities at other instants."""
     import numpy as np
     import polars as pl
 
     rng = np.random.default_rng(0)
-    engines = max(1, said.rows // 200)
-    unit = rng.integers(0, engines, said.rows)
+    engines = max(1, args.rows // 200)
+    unit = rng.integers(0, engines, args.rows)
     start = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp() * 1e6)
     instants = pl.Datetime("us", "UTC")
-    width = [f"f{n}" for n in range(said.features)]
+    width = [f"f{n}" for n in range(args.features)]
     features = pl.DataFrame(
         {
             "unit": pl.Series(unit).cast(pl.String).str.zfill(6),
-            "recorded_at": pl.Series(start + rng.integers(0, 25 * 86_400_000, said.rows) * 1000).cast(instants),
-            **{name: rng.normal(size=said.rows).astype("f4") for name in width},
+            "recorded_at": pl.Series(start + rng.integers(0, 25 * 86_400_000, args.rows) * 1000).cast(instants),
+            **{name: rng.normal(size=args.rows).astype("f4") for name in width},
         }
     )
-    asked = pl.Series(rng.integers(0, engines, said.entities)).cast(pl.String).str.zfill(6)
-    at = pl.Series(start + rng.integers(0, 25 * 86_400_000, said.entities) * 1000).cast(instants)
-    if not said.shuffled:
+    wanted = pl.Series(rng.integers(0, engines, args.entities)).cast(pl.String).str.zfill(6)
+    at = pl.Series(start + rng.integers(0, 25 * 86_400_000, args.entities) * 1000).cast(instants)
+    if not args.shuffled:
         features = features.sort(pl.col("recorded_at").dt.date(), "unit", "recorded_at")
-    return pl.DataFrame({"unit": asked, "event_timestamp": at}), features, width
+    return pl.DataFrame({"unit": wanted, "event_timestamp": at}), features, width
 
 
 def _times(join: Callable[[], object]) -> Mapping[str, float]:
@@ -52,24 +52,24 @@ def _times(join: Callable[[], object]) -> Mapping[str, float]:
     return {name: statistics.median(one[name] for one in took) for name in took[0]}
 
 
-def ours(said: argparse.Namespace) -> Mapping[str, float]:
-    """Our join on rows in any order."""
+def ours(args: argparse.Namespace) -> Mapping[str, float]:
+    """Our join of rows in any order."""
     from sinet_pipelines.features.point_in_time import point_in_time_join
 
-    entities, features, width = frames(said)
+    entities, features, width = frames(args)
     return _times(lambda: point_in_time_join(entities, features, columns=width))
 
 
-def bare(said: argparse.Namespace) -> Mapping[str, float]:
-    """`join_asof` on frames sorted before the clock starts."""
-    entities, features, _ = frames(said)
+def bare(args: argparse.Namespace) -> Mapping[str, float]:
+    """`join_asof` of frames that are sorted before the clock starts."""
+    entities, features, _ = frames(args)
     left, right = entities.sort("event_timestamp"), features.sort("recorded_at")
     return _times(lambda: _join(left, right))
 
 
-def with_sort(said: argparse.Namespace) -> Mapping[str, float]:
-    """`join_asof` and the sorts it demands."""
-    entities, features, _ = frames(said)
+def with_sort(args: argparse.Namespace) -> Mapping[str, float]:
+    """`join_asof` and its necessary sorts."""
+    entities, features, _ = frames(args)
     return _times(lambda: _join(entities.sort("event_timestamp"), features.sort("recorded_at")))
 
 
@@ -77,16 +77,16 @@ def _join(left: Any, right: Any) -> object:
     import warnings
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it cannot check that groups are sorted
+        warnings.simplefilter("ignore")  # polars warns that it cannot check the order within groups
         return left.join_asof(right, left_on="event_timestamp", right_on="recorded_at", by="unit")
 
 
-def compare(said: argparse.Namespace) -> None:
-    options = [f"--{name}={getattr(said, name)}" for name in ("rows", "entities", "features")]
-    options += ["--shuffled"] if said.shuffled else []
-    found = measure.rounds(__file__, ["ours", "bare", "sorted"], repeats=said.repeats, arguments=options)
+def compare(args: argparse.Namespace) -> None:
+    options = [f"--{name}={getattr(args, name)}" for name in ("rows", "entities", "features")]
+    options += ["--shuffled"] if args.shuffled else []
+    found = measure.rounds(__file__, ["ours", "bare", "sorted"], repeats=args.repeats, arguments=options)
     table = measure.Table(
-        f"point in time: {said.entities:,} entities against {said.rows:,} rows of {said.features} features"
+        f"point in time: {args.entities:,} entities against {args.rows:,} rows of {args.features} features"
     )
     for variant, figures in found.items():
         table.add(f"{variant}: wall", [1000 * s for s in figures["wall_s"]], unit="ms")

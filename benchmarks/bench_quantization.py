@@ -1,10 +1,10 @@
-"""INT8 of the reference CNN against its FP32 self: bytes, time of an answer, error; the house's own network beside it.
+"""Compares INT8 and FP32 of the reference CNN and of the platform's network: size, time of a prediction, error.
 
-Every network is learnt from one simulated fleet of six regimes, calibrated on its engines and judged by others. `alone`
-is the bare reference CNN (`reference_cnn.py`), standardised window in, cycles out; `served` is the same behind what
-makes its window of raw rows, in float64 in both forms. `walk` and `walk, 128 channels` are temporal convolutions as the
-house serves them. FP32 and INT8 take turns of 20 calls on one thread; memory is what a graph, opened and asked about
-every row, adds to a process of its own.
+Every network is trained and calibrated on engines of one simulated fleet of six regimes and evaluated on others.
+`alone` is the reference CNN (`reference_cnn.py`), from a standardised window to cycles; `served` is the same after the
+pre-processing of raw rows, in float64 in both forms. `platform` and `platform, 128 channels` are the temporal
+convolutions that the platform serves. FP32 and INT8 alternate every 20 calls on one thread; memory is the increase in a
+separate process after a graph is opened and predicts every row.
 
     python benchmarks/bench_quantization.py [--calls 1000] [--repeats 3]
 """
@@ -14,7 +14,7 @@ import gc
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,18 +23,18 @@ import numpy as np
 
 FORMS = ("fp32", "int8")
 TURN_CALLS = 20
-EPOCHS = 10  # of the house's network
+EPOCHS = 10  # of the platform's network
 MAX_SIZE, MAX_TIME, MAX_TIME_VNNI, MAX_GROWTH = 0.3, 0.55, 0.35, 0.01
 
 
 @dataclass(frozen=True)
 class Pair:
-    """One network in both forms, and what it is asked.
+    """One network in both forms, and its inputs.
 
     Attributes:
         graphs: ONNX by form.
-        tensors: inputs of the asked rows by name.
-        true_B: cycles left at each, capped.
+        tensors: inputs of the predicted rows by name.
+        true_B: remaining cycles of each, capped.
     """
 
     graphs: Mapping[str, bytes]
@@ -43,48 +43,56 @@ class Pair:
 
 
 def pairs() -> dict[str, Pair]:
-    """Learns, exports and quantizes every network."""
+    """Trains, exports and quantizes every network."""
     import reference_cnn
 
-    from sinet_pipelines.features.scaled import scaled_windows
-    from sinet_pipelines.quantization.calibration import calibration_rows
+    from sinet_pipelines.applications.turbofan.features.scaled import scaled_windows
+    from sinet_pipelines.applications.turbofan.graph.calibration_rows import calibration_rows
+    from sinet_pipelines.applications.turbofan.graph.served import WindowPreparation, graph_rows_of, quantize_by_regime
     from sinet_pipelines.quantization.export import export
-    from sinet_pipelines.quantization.int8 import quantize, quantize_layers
-    from sinet_pipelines.quantization.session import feed
+    from sinet_pipelines.quantization.int8 import quantize_layers
 
     fleet = reference_cnn.simulated_fleet()
     reference = reference_cnn.train(fleet)
     alone = reference_cnn.write_alone(reference)
-    calibration = scaled_windows(calibration_rows(fleet.taught, fleet.regimes), fleet.regimes).windows()
-    asked = {"z": scaled_windows(fleet.asked, fleet.regimes).windows()}
+    calibration = scaled_windows(calibration_rows(fleet.training, fleet.regimes), fleet.regimes).windows()
+    tensors = {"z": scaled_windows(fleet.tested, fleet.regimes).windows()}
     forms = dict(zip(FORMS, (alone, quantize_layers(alone, {"z": calibration})), strict=True))
-    found = {"alone": Pair(forms, asked, fleet.asked_rul_B)}
-    models = {"served": reference, "walk, 128 channels": house(fleet, channels=128), "walk": house(fleet, channels=16)}
+    found = {"alone": Pair(forms, tensors, fleet.tested_rul_B)}
+    models = {
+        "served": reference,
+        "platform, 128 channels": platform_network(fleet, channels=128),
+        "platform": platform_network(fleet, channels=16),
+    }
     for name, model in models.items():
-        graph = export(model, regimes=fleet.regimes, family=name)
-        forms = dict(zip(FORMS, (graph, quantize(graph, fleet.taught, regimes=fleet.regimes)), strict=True))
-        found[name] = Pair(forms, feed(fleet.asked), fleet.asked_rul_B)
+        graph = export(model, preparation=WindowPreparation(fleet.regimes), family=name)
+        int8 = quantize_by_regime(graph, fleet.training, regimes=fleet.regimes)
+        forms = dict(zip(FORMS, (graph, int8), strict=True))
+        found[name] = Pair(forms, graph_rows_of(fleet.tested).tensors, fleet.tested_rul_B)
     return found
 
 
-def house(fleet: Any, *, channels: int) -> Any:
-    """The house's own network, learnt from the same rows."""
-    from sinet_pipelines.features.scaled import scaled_windows
-    from sinet_pipelines.features.windows import window_features
+def platform_network(fleet: Any, *, channels: int) -> Any:
+    """The platform's network, trained on the same rows."""
+    from sinet_pipelines.applications.turbofan.families import NETWORK
+    from sinet_pipelines.applications.turbofan.features.scaled import scaled_windows
+    from sinet_pipelines.applications.turbofan.features.windows import window_features
+    from sinet_pipelines.applications.turbofan.schemas.features import FEATURE_NAMES
+    from sinet_pipelines.applications.turbofan.task import RUL
     from sinet_pipelines.models.model import Examples, Inputs
-    from sinet_pipelines.models.temporal_convolution import TemporalConvolution
-    from sinet_pipelines.schemas.features import FEATURE_NAMES
 
-    features = window_features(fleet.taught, fleet.regimes)
-    inputs = Inputs(features, FEATURE_NAMES, scaled_windows(fleet.taught, fleet.regimes))
-    # each row has a stretch of its own, so it is an engine of its own: no matter here, where nothing is compared
-    units = np.array([f"{unit}-{cycle}" for unit, cycle in zip(fleet.taught.unit, fleet.taught.cycle_B, strict=True)])
-    examples = Examples(inputs, units, fleet.taught.cycle_B, fleet.taught_rul_B)
-    return TemporalConvolution(channels=channels, epochs=EPOCHS, engines_in_batch=64).fit(examples, seed=0)
+    features = window_features(fleet.training, fleet.regimes)
+    inputs = Inputs(features, FEATURE_NAMES, scaled_windows(fleet.training, fleet.regimes))
+    # each row has its own places, like a separate engine; this does not matter here, because nothing is compared
+    units = np.array(
+        [f"{unit}-{cycle}" for unit, cycle in zip(fleet.training.unit, fleet.training.cycle_B, strict=True)]
+    )
+    examples = Examples(inputs, units, fleet.training.cycle_B, fleet.training_rul_B, RUL)
+    return replace(NETWORK, channels=channels, epochs=EPOCHS, groups_in_batch=64).fit(examples, seed=0)
 
 
 def keep(folder: Path, found: Mapping[str, Pair]) -> None:
-    """Writes graphs and inputs where the variants' processes find them."""
+    """Writes graphs and inputs for the processes of the variants."""
     for name, pair in found.items():
         np.savez(folder / f"{name}.npz", **pair.tensors)
         for form, graph in pair.graphs.items():
@@ -102,15 +110,15 @@ def errors(pair: Pair, sessions: Mapping[str, Any]) -> dict[str, float]:
     return {form: float(np.sqrt(np.mean((values - pair.true_B) ** 2))) for form, values in answers.items()}
 
 
-def race(said: argparse.Namespace) -> Mapping[str, float]:
-    """p50 in us of every graph, the two forms of a network in turns."""
-    folder, figures = Path(said.graphs), {}
+def race(args: argparse.Namespace) -> Mapping[str, float]:
+    """The median time in us of every graph; the two forms of a network alternate."""
+    folder, figures = Path(args.graphs), {}
     for inputs in sorted(folder.glob("*.npz")):
         name, tensors = inputs.stem, dict(np.load(inputs))
         rows = [{one: values[i : i + 1] for one, values in tensors.items()} for i in range(100)]
         sessions = {form: open_graph(folder / f"{name}.{form}.onnx") for form in FORMS}
         took: dict[str, list[float]] = {form: [] for form in FORMS}
-        for start in range(0, said.calls, TURN_CALLS):
+        for start in range(0, args.calls, TURN_CALLS):
             for form, session in sessions.items():
                 for i in range(start, start + TURN_CALLS):
                     started = time.perf_counter()
@@ -120,11 +128,11 @@ def race(said: argparse.Namespace) -> Mapping[str, float]:
     return figures
 
 
-def memory(said: argparse.Namespace) -> Mapping[str, float]:
-    """MiB that one graph adds; by what is resident, since a process's peak begins with that of its starter."""
-    file = Path(said.graph)
+def memory(args: argparse.Namespace) -> Mapping[str, float]:
+    """MiB that one graph adds to resident memory, since the peak of a process begins with that of its parent."""
+    file = Path(args.graph)
     tensors = dict(np.load(file.with_suffix("").with_suffix(".npz")))
-    open_graph(file)  # and let go: what onnxruntime takes itself is no graph's
+    open_graph(file)  # then released: the memory of onnxruntime itself does not count
     gc.collect()
     before = measure.resident_mib()
     session = open_graph(file)
@@ -134,17 +142,17 @@ def memory(said: argparse.Namespace) -> Mapping[str, float]:
     return {"added_mib": measure.resident_mib() - before}
 
 
-def compare(said: argparse.Namespace) -> None:
+def compare(args: argparse.Namespace) -> None:
     from sinet_pipelines.quantization.footprint import weight_bytes
 
     most = MAX_TIME_VNNI if "vnni" in measure.machine() and "none of" not in measure.machine() else MAX_TIME
     found = pairs()
-    table = measure.Table(f"INT8 against FP32, one thread, {said.calls} calls")
+    table = measure.Table(f"INT8 against FP32, one thread, {args.calls} calls")
     with tempfile.TemporaryDirectory(prefix="sinet-bench-") as name:
         folder = Path(name)
         keep(folder, found)
-        arguments = ["--graphs", name, "--calls", str(said.calls)]
-        timed = measure.rounds(__file__, ["race"], repeats=said.repeats, arguments=arguments)["race"]
+        arguments = ["--graphs", name, "--calls", str(args.calls)]
+        timed = measure.rounds(__file__, ["race"], repeats=args.repeats, arguments=arguments)["race"]
         for which, pair in found.items():
             aims = which == "alone"
             files = {form: folder / f"{which}.{form}.onnx" for form in FORMS}

@@ -1,7 +1,7 @@
-"""Ten times the rows: land, validate and write Delta, against itself; time and peak memory.
+"""Compares landing, validation and Delta writes of ten times the rows with the single amount: time and peak memory.
 
-Three regions and 20 days, so ten times the rows are ten times the rows of each day. Peak memory is a process's own, and
-its growth above what it held before the first row.
+Three regions and 20 days, so ten times the rows are ten times the rows of each day. Peak memory is that of a separate
+process, and its increase since before the first row.
 
     python benchmarks/bench_scaling.py [--rows 50000] [--repeats 2]
 """
@@ -17,21 +17,21 @@ import measure
 TIMES = 10
 
 
-def once(said: argparse.Namespace) -> Mapping[str, float]:
-    """Lands and validates the rows asked for."""
-    return _walk(said.rows)
+def once(args: argparse.Namespace) -> Mapping[str, float]:
+    """Lands and validates the requested number of rows."""
+    return _measure(args.rows)
 
 
-def ten_times(said: argparse.Namespace) -> Mapping[str, float]:
-    """Ten times as many."""
-    return _walk(said.rows * TIMES)
+def ten_times(args: argparse.Namespace) -> Mapping[str, float]:
+    """Lands and validates ten times as many rows."""
+    return _measure(args.rows * TIMES)
 
 
-def _walk(rows: int) -> Mapping[str, float]:
+def _measure(rows: int) -> Mapping[str, float]:
     import plain_stages as stages
     from fleet_rows import land_rows
 
-    from sinet_pipelines.regions import REGIONS
+    from sinet_pipelines.inventory.regions import this_inventory
 
     home = Path(tempfile.mkdtemp(prefix="sinet-bench-"))
     try:
@@ -40,7 +40,7 @@ def _walk(rows: int) -> Mapping[str, float]:
         clock = measure.Clock()
         landed = land_rows(home, rows)
         land_s = clock.read()["wall_s"]
-        for region in REGIONS:
+        for region in this_inventory().regions:
             stages.ingest(home, region.name)
             stages.validate(home, region.name)
         return {**clock.read(), "land_s": land_s, "rows": landed, "grown_mib": measure.peak_mib() - before}
@@ -48,15 +48,15 @@ def _walk(rows: int) -> Mapping[str, float]:
         shutil.rmtree(home)
 
 
-def compare(said: argparse.Namespace) -> None:
-    found = measure.rounds(__file__, ["once", "ten_times"], repeats=said.repeats, arguments=["--rows", str(said.rows)])
+def compare(args: argparse.Namespace) -> None:
+    found = measure.rounds(__file__, ["once", "ten_times"], repeats=args.repeats, arguments=["--rows", str(args.rows)])
     small, large = found["once"], found["ten_times"]
     table = measure.Table(f"scaling: {int(small['rows'][0]):,} and {int(large['rows'][0]):,} rows")
     for name, figures in found.items():
         table.add(f"{name}: wall", figures["wall_s"], unit="s")
         table.add(f"{name}: peak memory", figures["peak_mib"], unit="MiB")
         table.add(f"{name}: memory above the start", figures["grown_mib"], unit="MiB")
-    share = large["rows"][0] / small["rows"][0] / TIMES  # fleets are whole engines: not quite ten times the rows
+    share = large["rows"][0] / small["rows"][0] / TIMES  # fleets have whole engines: not exactly ten times the rows
     per_ten = {kind: [r / share for r in measure.ratios(large[kind], small[kind])] for kind in ("wall_s", "cpu_s")}
     table.add("ten times the rows: wall", per_ten["wall_s"], unit="x", aim="<= 10.5")
     table.add("ten times the rows: CPU", per_ten["cpu_s"], unit="x")

@@ -1,9 +1,9 @@
-"""A request to the model server against a null echo of the same transport plus a bare `session.run`, over HTTP.
+"""Compares an HTTP request to the model server with a null echo of the same transport plus a `session.run`.
 
-The model is a forest of the walk's family (LightGBM, exported with its windows and features inside), the request one
-row of raw tensors. The echo is a server of the same make, uvicorn with httptools and uvloop, that reads the body and
-answers as many bytes. Latency: one connection, the three asked in turn, so that the machine's load meets all of them.
-CPU: what the server process used for 1,000 requests with 32 in flight; the load comes from a process of its own.
+The model is a forest of the served family (LightGBM, exported with its windows and features), the request one row of
+raw tensors. The echo is a server of the same kind, uvicorn with httptools and uvloop, that reads the body and returns
+the same number of bytes. Latency: one connection, the three in turn, so that the machine's load affects all of them.
+CPU: time of the server process for 1,000 requests with 32 in flight; a separate process sends the requests.
 
     python benchmarks/bench_serving.py [--requests 2000] [--repeats 3]
 """
@@ -32,7 +32,7 @@ TREES = 300
 
 @dataclass(frozen=True)
 class Target:
-    """A server to ask: its port, its process, and the bytes of one request."""
+    """A measured server: its port, its process, and the bytes of one request."""
 
     port: int
     pid: int
@@ -40,17 +40,19 @@ class Target:
 
 
 def forest() -> tuple[bytes, dict[str, Any]]:
-    """A graph of the walk's family, and one row to ask it with."""
+    """A graph of the served family, and one row for its requests."""
     import lightgbm
     import numpy as np
     import polars as pl
 
-    from sinet_pipelines.features.regimes import find_regimes, setting_cells
-    from sinet_pipelines.features.sample import mean_engine
-    from sinet_pipelines.ingestion.simulator import simulate_fleet
+    from sinet_pipelines.applications.turbofan.features.regimes import find_regimes, setting_cells
+    from sinet_pipelines.applications.turbofan.features.sample import mean_engine
+    from sinet_pipelines.applications.turbofan.graph.served import WindowPreparation
+    from sinet_pipelines.applications.turbofan.schemas.features import FEATURE_NAMES
+    from sinet_pipelines.applications.turbofan.simulator import simulate_fleet
+    from sinet_pipelines.applications.turbofan.task import RUL
     from sinet_pipelines.models.gradient_boosting import BoostedModel
     from sinet_pipelines.quantization.export import export
-    from sinet_pipelines.schemas.features import FEATURE_NAMES
 
     history = simulate_fleet(history_engines=30, live_engines=1).train.with_columns(role=pl.lit("history"))
     regimes = find_regimes(setting_cells(history))
@@ -61,7 +63,8 @@ def forest() -> tuple[bytes, dict[str, Any]]:
     booster = lightgbm.train(
         {"objective": "regression", "verbose": -1, "num_leaves": 31, "num_threads": 1}, data, TREES
     )
-    graph = export(BoostedModel(FEATURE_NAMES, booster.model_to_string()), regimes=regimes, family="gradient_boosting")
+    model = BoostedModel(FEATURE_NAMES, booster.model_to_string(), RUL)
+    graph = export(model, preparation=WindowPreparation(regimes), family="gradient_boosting")
     engine = mean_engine(regimes)
     row = {
         "window": engine.window_BTC,
@@ -72,7 +75,7 @@ def forest() -> tuple[bytes, dict[str, Any]]:
 
 
 def request_bytes(path: str, row: Mapping[str, Any]) -> bytes:
-    """One whole HTTP request with the row as raw tensors, answered as raw tensors."""
+    """One complete HTTP request with the row as raw tensors, for a response of raw tensors."""
     inputs = [
         {"name": name, "shape": values.shape, "datatype": "FP32", "parameters": {"binary_data_size": values.nbytes}}
         for name, values in row.items()
@@ -88,8 +91,8 @@ def request_bytes(path: str, row: Mapping[str, Any]) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode() + body
 
 
-def ask(connection: socket.socket, request: bytes) -> bytes:
-    """Sends the request and reads its whole response; its body."""
+def exchange(connection: socket.socket, request: bytes) -> bytes:
+    """Sends the request, reads the complete response, and returns its body."""
     connection.sendall(request)
     received = b""
     while b"\r\n\r\n" not in received:
@@ -139,7 +142,7 @@ def serve_echo(port: int, answer_bytes: int) -> None:
 
 @contextmanager
 def servers(folder: Path, graph: bytes, row: Mapping[str, Any]) -> Iterator[dict[str, Target]]:
-    """The model server and the echo, each in a process of its own, ended afterwards."""
+    """The model server and the echo, each in a separate process, ended afterwards."""
     from sinet_pipelines.deployment.process import ensure_server, stop_servers
     from sinet_pipelines.deployment.publish import publish_model
 
@@ -158,7 +161,7 @@ def servers(folder: Path, graph: bytes, row: Mapping[str, Any]) -> Iterator[dict
     )
     port = int(endpoint.url.rpartition(":")[2])
     with socket.create_connection(("127.0.0.1", port)) as connection:
-        answer_bytes = len(ask(connection, request))
+        answer_bytes = len(exchange(connection, request))
     command = [sys.executable, __file__, "--echo", str(answer_bytes)]
     echo = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=measure.ROOT)
     try:
@@ -171,14 +174,14 @@ def servers(folder: Path, graph: bytes, row: Mapping[str, Any]) -> Iterator[dict
 
 
 def latencies(targets: Mapping[str, Target], run: Callable[[], object], *, requests: int) -> dict[str, float]:
-    """p50 in ms of a request to each server and of a bare run, asked in turn."""
+    """The median time in ms of a request to each server and of a run of the graph alone, in turn."""
     took: dict[str, list[float]] = {name: [] for name in (*targets, "run")}
     connections = {name: socket.create_connection(("127.0.0.1", target.port)) for name, target in targets.items()}
     for connection in connections.values():
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     for number in range(requests + 100):
         for name, connection in connections.items():
-            _timed(took[name], lambda c=connection, t=targets[name]: ask(c, t.request), keep=number >= 100)
+            _timed(took[name], lambda c=connection, t=targets[name]: exchange(c, t.request), keep=number >= 100)
         _timed(took["run"], run, keep=number >= 100)
     for connection in connections.values():
         connection.close()
@@ -197,7 +200,7 @@ def cpu_per_1000(target: Target, *, requests: int) -> float:
     import psutil
 
     process = psutil.Process(target.pid)
-    asyncio.run(_load(target, 10 * IN_FLIGHT))  # connections open, code warm
+    asyncio.run(_load(target, 10 * IN_FLIGHT))  # opens connections and warms the code up
     before = process.cpu_times()
     asyncio.run(_load(target, requests))
     after = process.cpu_times()
@@ -205,10 +208,10 @@ def cpu_per_1000(target: Target, *, requests: int) -> float:
 
 
 async def _load(target: Target, requests: int) -> None:
-    await asyncio.gather(*(_ask_many(target, requests // IN_FLIGHT) for _ in range(IN_FLIGHT)))
+    await asyncio.gather(*(_send_many(target, requests // IN_FLIGHT) for _ in range(IN_FLIGHT)))
 
 
-async def _ask_many(target: Target, requests: int) -> None:
+async def _send_many(target: Target, requests: int) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", target.port)
     for _ in range(requests):
         writer.write(target.request)
@@ -218,16 +221,16 @@ async def _ask_many(target: Target, requests: int) -> None:
     await writer.wait_closed()
 
 
-def client(said: argparse.Namespace) -> Mapping[str, float]:
-    """Starts both servers, asks them, and runs the graph bare."""
+def client(args: argparse.Namespace) -> Mapping[str, float]:
+    """Starts both servers, sends requests to them, and runs the graph alone."""
     from sinet_pipelines.deployment.model import open_graph
 
     graph, row = forest()
     session = open_graph(graph, MODEL).session
     with tempfile.TemporaryDirectory(prefix="sinet-bench-") as folder, servers(Path(folder), graph, row) as targets:
-        figures = latencies(targets, lambda: session.run(None, row), requests=said.requests)
+        figures = latencies(targets, lambda: session.run(None, row), requests=args.requests)
         for name, target in targets.items():
-            figures[f"{name}_cpu_s"] = cpu_per_1000(target, requests=said.requests // IN_FLIGHT * IN_FLIGHT)
+            figures[f"{name}_cpu_s"] = cpu_per_1000(target, requests=args.requests // IN_FLIGHT * IN_FLIGHT)
         started = time.process_time()
         for _ in range(1000):
             session.run(None, row)
@@ -240,13 +243,13 @@ def _resident(pid: int) -> float:
     return psutil.Process(pid).memory_info().rss / 2**20
 
 
-def compare(said: argparse.Namespace) -> None:
-    if said.echo:
-        serve_echo(0, said.echo)
+def compare(args: argparse.Namespace) -> None:
+    if args.echo:
+        serve_echo(0, args.echo)
         return
-    arguments = ["--requests", str(said.requests)]
-    found = measure.rounds(__file__, ["client"], repeats=said.repeats, arguments=arguments)["client"]
-    table = measure.Table(f"serving: one row over HTTP, a forest of {TREES} trees, {said.requests} requests")
+    arguments = ["--requests", str(args.requests)]
+    found = measure.rounds(__file__, ["client"], repeats=args.repeats, arguments=arguments)["client"]
+    table = measure.Table(f"serving: one row over HTTP, a forest of {TREES} trees, {args.requests} requests")
     for name in ("server", "echo", "run"):
         table.add(f"{name}: p50", found[f"{name}_ms"], unit="ms")
     parts = zip(found["server_ms"], found["echo_ms"], found["run_ms"], strict=True)

@@ -1,8 +1,8 @@
-"""Measures variants side by side, each in a process of its own, and prints them as a ratio beside its aim.
+"""Measures variants, each in a separate process, and prints their ratio with its aim.
 
-A variant is a function of a benchmark file, run as `python bench_x.py --variant NAME ...`; it gives back its figures,
-and its process's peak memory is put beside them. Rounds go through all variants in turn, so that a change of the
-machine's load meets all of them.
+A variant is a function of a benchmark file, run as `python bench_x.py --variant NAME ...`; it returns its figures, to
+which the peak memory of its process is added. Each round runs all variants in turn, so that a change of the machine's
+load affects all of them.
 """
 
 import argparse
@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-REPORTED = "FIGURES "  # what a variant's process prints its figures behind
-VECTOR_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8")  # those that change what int8 and float cost
+REPORTED = "FIGURES "  # prefix of the printed figures of a variant's process
+VECTOR_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8")  # affect the cost of int8 and float
 
 Variant = Callable[[argparse.Namespace], Mapping[str, float]]
 Figures = dict[str, list[float]]
@@ -29,19 +29,19 @@ Figures = dict[str, list[float]]
 
 @dataclass
 class Table:
-    """Lines of one benchmark: a figure, its peer, their ratio, and the aim."""
+    """Lines of one benchmark: a figure, its comparison, their ratio, and the aim."""
 
     title: str
     rows: list[tuple[str, ...]] = field(default_factory=list)
 
     def add(self, what: str, values: Sequence[float], *, unit: str, aim: str = "", note: str = "") -> None:
-        """One figure with its spread over the rounds."""
+        """Adds one figure with its spread over the rounds."""
         middle = statistics.median(values)
         spread = f"{min(values):.3g} .. {max(values):.3g}" if len(values) > 1 else ""
         self.rows.append((what, f"{middle:.3g} {unit}".strip(), spread, str(len(values)), aim, note))
 
     def print(self) -> None:
-        """The table, with the machine it was measured on."""
+        """Prints the table, with a description of the machine."""
         head = ("what", "median", "min .. max", "n", "aim", "note")
         lines = [head, *self.rows]
         widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
@@ -51,7 +51,7 @@ class Table:
 
 
 def machine() -> str:
-    """The machine in one line: cores, what its vectors can, its load."""
+    """The machine in one line: cores, vector instructions, load."""
     text = Path("/proc/cpuinfo").read_text()
     flags = next((line.split() for line in text.splitlines() if line.startswith("flags")), [])
     model = next((line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name")), "cpu")
@@ -73,18 +73,18 @@ def resident_mib() -> float:
 
 @dataclass
 class Clock:
-    """Wall and CPU seconds since it was made."""
+    """Wall and CPU seconds since its creation."""
 
     wall: float = field(default_factory=time.perf_counter)
     cpu: float = field(default_factory=time.process_time)
 
     def read(self) -> dict[str, float]:
-        """Seconds by the wall and by the processor (all threads of this process)."""
+        """Wall and CPU seconds (all threads of this process)."""
         return {"wall_s": time.perf_counter() - self.wall, "cpu_s": time.process_time() - self.cpu}
 
 
 def rounds(file: str, variants: Sequence[str], *, repeats: int, arguments: Sequence[str] = ()) -> dict[str, Figures]:
-    """Runs every variant `repeats` times, in turn, each in a fresh process; its figures by variant and name."""
+    """Runs every variant `repeats` times, in turn, each in a new process; returns figures by variant and name."""
     found: dict[str, Figures] = {variant: {} for variant in variants}
     for number in range(repeats):
         turned = variants if number % 2 == 0 else list(reversed(variants))
@@ -95,7 +95,7 @@ def rounds(file: str, variants: Sequence[str], *, repeats: int, arguments: Seque
 
 
 def in_process_of_its_own(file: str, variant: str, arguments: Sequence[str]) -> dict[str, float]:
-    """The figures of one variant, measured in a fresh process."""
+    """The figures of one variant, measured in a new process."""
     command = [sys.executable, file, "--variant", variant, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     lines = [line for line in done.stdout.splitlines() if line.startswith(REPORTED)]
@@ -105,7 +105,7 @@ def in_process_of_its_own(file: str, variant: str, arguments: Sequence[str]) -> 
 
 
 def ratios(these: Sequence[float], those: Sequence[float]) -> list[float]:
-    """Each round's ratio: the two of one round met the same load."""
+    """The ratio of each round, since both variants of one round have the same load."""
     return [one / other for one, other in zip(these, those, strict=True)]
 
 
@@ -116,11 +116,11 @@ def main(
     compare: Callable[[argparse.Namespace], None],
     options: Mapping[str, Mapping[str, Any]],
 ) -> None:
-    """A benchmark's command line: compares, or runs one variant for the comparison.
+    """The command line of a benchmark: compares all variants, or runs one variant for the comparison.
 
     Args:
-        description: for the help.
-        variants: by name; each returns its figures.
+        description: description for the help.
+        variants: variants by name; each returns its figures.
         compare: runs `rounds` and prints.
         options: flags with the arguments of `add_argument`.
     """
@@ -128,11 +128,11 @@ def main(
     parser.add_argument("--variant", choices=sorted(variants), help=argparse.SUPPRESS)
     for flag, arguments in options.items():
         parser.add_argument(flag, **arguments)
-    said = parser.parse_args()
+    args = parser.parse_args()
     sys.path.insert(0, str(ROOT))
-    if said.variant is None:
-        compare(said)
+    if args.variant is None:
+        compare(args)
         return
-    figures = dict(variants[said.variant](said))
+    figures = dict(variants[args.variant](args))
     gc.collect()
     print(REPORTED + json.dumps({**figures, "peak_mib": peak_mib()}), flush=True)

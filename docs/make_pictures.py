@@ -22,32 +22,32 @@ LARGEST_BYTES = 250_000
 COLOURS = 128
 
 ROOT = Path(__file__).resolve().parents[1]
-CARD = "cards/remaining_useful_life.html"  # of a home: no page of Dagster's, but the file that the asset wrote
+CARD = "cards/turbofan_remaining_useful_life.html"  # of a home: no page of Dagster's, but the file that the asset wrote
 
 #: Name of a picture: path of the page, width and height in pixels.
 PICTURES = {
-    "lineage": ("/asset-groups", 2500, 1150),  # the stages, collapsed: the walk itself
-    "evaluation": ("/assets/predictive_maintenance/evaluation", 1700, 1780),
-    "graphs": ("/assets/predictive_maintenance/served_graph", 1500, 1000),
-    "checks": ("/assets/WEST/predictive_maintenance/validated_telemetry?view=checks", 1400, 900),
+    "lineage": ("/asset-groups", 2500, 1150),  # the stages, collapsed: the whole pipeline
+    "evaluation": ("/assets/turbofan/evaluation", 1700, 1780),
+    "graphs": ("/assets/turbofan/served_graph", 1500, 1000),
+    "checks": ("/assets/WEST/turbofan/validated_telemetry?view=checks", 1400, 900),
 }
 
 
 def main() -> None:
     """Takes every picture."""
-    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    asked.add_argument("--home", type=Path, help="default: the home last run")
-    asked.add_argument("--out", type=Path, default=Path(__file__).parent / "pictures")
-    given = asked.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--home", type=Path, help="default: the home last run")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "pictures")
+    args = parser.parse_args()
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:
         sys.exit(f"no browser (looked for {', '.join(BROWSERS)}); install chromium")
-    given.out.mkdir(parents=True, exist_ok=True)
-    with pages(given.home) as root:
+    args.out.mkdir(parents=True, exist_ok=True)
+    with pages(args.home) as root:
         for name, (path, width, height) in PICTURES.items():
-            print(take(browser, root + path, given.out / f"{name}.png", width=width, height=height))
-    card = (given.home or ROOT / ".sinet" / "current").resolve() / CARD
-    print(take(browser, card.as_uri(), given.out / "card.png", width=1000, height=1500))
+            print(take(browser, root + path, args.out / f"{name}.png", width=width, height=height))
+    card = (args.home or ROOT / ".sinet" / "current").resolve() / CARD
+    print(take(browser, card.as_uri(), args.out / "card.png", width=1000, height=1500))
 
 
 @contextmanager
@@ -59,7 +59,7 @@ def pages(home: Path | None) -> Iterator[str]:
     try:
         line = process.stdout.readline() if process.stdout else ""
         if "http" not in line:
-            sys.exit("the pages did not open; see what `sinet ui` said above")
+            sys.exit("the pages did not open; see the output of `sinet ui` above")
         yield f"http://127.0.0.1:{port}"
     finally:
         process.send_signal(signal.SIGINT)

@@ -1,1 +1,1 @@
-"""Where it runs: every outside thing as a resource, one file each."""
+"""Where it runs: every external service as a resource, one file each."""

@@ -1,38 +1,45 @@
-"""The code version of each asset, derived: a hash of the code that its function runs and of the contracts it names.
+"""Derives the code version of each asset: a hash of the code that its function runs and of the contracts it names.
 
-Counted is what decides the content of a table or model. Where it runs, how it is stored, reported and drawn does not
-count; nor do descriptions. Contracts count by columns, types, units, bounds and keys.
+The hash includes everything that decides the content of a table or model. It excludes where the asset runs, how it is
+stored, reported and drawn, and descriptions. Contracts count by columns, types, units, bounds and keys.
 """
 
 import sys
-from dataclasses import fields
+from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
-from functools import cache
+from functools import cached_property
 from pathlib import Path
 
 import dagster as dg
 import orjson
 
-from resources.settings import settings
+from sinet_pipelines.applications import NAMES
 from sinet_pipelines.code_hash import SourceTree, from_json, to_json
 from sinet_pipelines.errors import StorageError
-from sinet_pipelines.schemas.contract import Column, Contract
+from sinet_pipelines.ingestion.landed import EventKind, LandedData
+from sinet_pipelines.models.task import Metric, Task
+from sinet_pipelines.schemas.contract import Beside, Column, Contract, Validated
 from sinet_pipelines.storage.files import write_whole
 
 PACKAGES = ("assets", "sinet_pipelines")
 CACHE_FILE = "cache/code_versions.json"  # in a home: analysed modules by the hash of their text
 
-#: What an asset's function refers to and what decides none of its content.
+#: Modules to which an asset's function refers but which do not decide its content.
 EXCLUDED = (
-    # how assets are declared, bound, recorded and shown
-    *(f"assets.{name}" for name in ("binding", "checks", "days", "lineage", "pictures", "regional", "reports")),
-    # where it runs and where things are kept
-    *(f"sinet_pipelines.{name}" for name in ("cli", "deployment", "placement", "regions", "sites", "registry_file")),
-    *(f"sinet_pipelines.{name}" for name in ("hardware", "pictures", "errors")),
-    # how tables and blobs are written; not how their content is hashed, which decides the versions of what they hold
+    # declaration, binding, records and display of assets
+    *(
+        f"assets.framework.{name}"
+        for name in ("binding", "checks", "days", "lineage", "pictures", "regional", "reports")
+    ),
+    *(f"assets.{name}.{module}" for name in NAMES for module in ("keys", "lineage")),
+    # places of execution and storage
+    *(f"sinet_pipelines.{name}" for name in ("cli", "deployment", "placement", "inventory")),
+    *(f"sinet_pipelines.{name}" for name in ("pictures", "errors")),
+    # writing of tables and blobs; not the hashing of their content, which decides versions
     *(f"sinet_pipelines.storage.{name}" for name in ("aside", "blobs", "cache", "databases", "delta", "delta_log")),
     *(f"sinet_pipelines.storage.{name}" for name in ("evolution", "files", "health", "layout", "locks", "tables")),
-    # contracts count by their values
+    *(f"sinet_pipelines.storage.{name}" for name in ("credentials", "roots", "stored_health")),
+    # contracts, which count by their values
     "sinet_pipelines.schemas.contract",
     # runs and versions, which record what was made
     "sinet_pipelines.registry.tracking",
@@ -41,7 +48,7 @@ EXCLUDED = (
     "sinet_pipelines.registry.catalogue",
 )
 
-#: Library code that a step reaches through a resource and that decides what the step reads.
+#: Library code that a step calls through a resource and that decides what the step reads.
 BEHIND = {
     "landing.read_day": "sinet_pipelines.ingestion.landing.LandingZone",
     "landing.read_faults": "sinet_pipelines.ingestion.landing.LandingZone",
@@ -52,65 +59,90 @@ BEHIND = {
 }
 
 
-def with_code_version(asset: dg.AssetsDefinition | dg.AssetSpec) -> dg.AssetsDefinition | dg.AssetSpec:
-    """The asset with its derived code version, where a function makes it."""
-    if not isinstance(asset, dg.AssetsDefinition) or not asset.is_executable:
-        return asset
-    version = _tree(settings().home).hash_of(asset.op.compute_fn.decorated_fn)  # type: ignore[union-attr]
-    return asset.map_asset_specs(lambda spec: spec.replace_attributes(code_version=version))
+COUNTED = (
+    Contract,
+    Column,
+    Beside,
+    Validated,
+    EventKind,
+    LandedData,
+)  # objects to which an asset's function refers and which count by their values
+
+
+@dataclass(frozen=True)
+class CodeVersions:
+    """The code versions of the assets of a deployment.
+
+    Attributes:
+        home: where the analysis of modules is kept for the next process.
+    """
+
+    home: Path
+
+    def version_of(self, asset: dg.AssetsDefinition | dg.AssetSpec) -> str | None:
+        """The asset's derived code version; None where no function makes it."""
+        if not isinstance(asset, dg.AssetsDefinition) or not asset.is_materializable:
+            return None
+        return self._tree.hash_of(asset.op.compute_fn.decorated_fn)  # type: ignore[union-attr]
+
+    def keep(self) -> None:
+        """Keeps the analysis of changed modules for the next process; a home that cannot be written keeps none."""
+        if not self._tree.is_changed or not self.home.is_dir():
+            return
+        try:
+            write_whole(self.home / CACHE_FILE, to_json(self._tree.dump()))
+        except StorageError:
+            return  # on a full disk or in a pod's read-only home, the next process analyses again
+
+    @cached_property
+    def _tree(self) -> SourceTree:
+        """The first-party sources of this process."""
+        kept = self.home / CACHE_FILE
+        return SourceTree(
+            {name: Path(sys.modules[name].__path__[0]) for name in PACKAGES},
+            excluded=EXCLUDED,
+            canonical=canonical,
+            attributes=BEHIND,
+            values=sys.modules,
+            is_behaviour=_is_behaviour,
+            cache=from_json(kept.read_bytes()) if kept.is_file() else {},
+        )
 
 
 def code_of(context: dg.AssetExecutionContext) -> str:
-    """The code version of the asset that is being made."""
+    """The code version of the asset in progress."""
     return context.assets_def.code_versions_by_key[context.asset_key] or ""
 
 
-def keep_analysis(home: Path) -> None:
-    """Keeps the analysis of changed modules for the next process; a home that cannot be written keeps none."""
-    tree = _tree(home)
-    if not tree.is_changed or not home.is_dir():
-        return
-    try:
-        write_whole(home / CACHE_FILE, to_json(tree.dump()))
-    except StorageError:
-        return  # on a full disk or in a pod's read-only home, the next process analyses again
-
-
 def canonical(value: object) -> str | None:
-    """The text of a value that counts by what it is: a contract, a column, a series of these, an enumeration's member.
+    """The text of a value that counts by its value: a contract, a column, a sequence of these, a member of an enum.
 
-    Descriptions do not count. None for everything else.
+    Descriptions do not count. None for every other value.
     """
     plain = _plain(value)
     return None if plain is None else orjson.dumps(plain).decode()
 
 
 def _plain(value: object) -> object:
-    if isinstance(value, Contract | Column):
+    if isinstance(value, COUNTED):
         counted = [one.name for one in fields(value) if one.name != "description"]
         return {name: _part(getattr(value, name)) for name in counted}
     if isinstance(value, Enum):
         return f"{type(value).__name__}.{value.name}"
-    if type(value) in (tuple, list) and value and all(isinstance(one, Contract | Column) for one in value):  # type: ignore[attr-defined]
+    if type(value) in (tuple, list) and value and all(isinstance(one, COUNTED) for one in value):  # type: ignore[attr-defined]
         return [_plain(one) for one in value]  # type: ignore[attr-defined]
     return None
 
 
 def _part(value: object) -> object:
-    """An attribute of a contract or column, as JSON has it."""
+    """An attribute of a contract or column in JSON form."""
     if isinstance(value, tuple):
         return [_part(one) for one in value]
-    if isinstance(value, Contract | Column):
+    if isinstance(value, COUNTED):
         return _plain(value)
     return value if isinstance(value, int | float | str | None) else str(value)
 
 
-@cache
-def _tree(home: Path) -> SourceTree:
-    """The first-party sources of this process."""
-    packages = {name: Path(sys.modules[name].__path__[0]) for name in PACKAGES}
-    kept = home / CACHE_FILE
-    cache = from_json(kept.read_bytes()) if kept.is_file() else {}
-    return SourceTree(
-        packages, excluded=EXCLUDED, canonical=canonical, attributes=BEHIND, values=sys.modules, cache=cache
-    )
+def _is_behaviour(value: object) -> bool:
+    """Whether a value is a task, a metric or a family: these count by their settings and their code."""
+    return isinstance(value, Task | Metric) or (is_dataclass(value) and callable(getattr(value, "fit", None)))

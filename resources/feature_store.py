@@ -6,16 +6,17 @@ from pathlib import Path
 import dagster as dg
 import pyarrow as pa
 
+from resources.reads import this_step
 from sinet_pipelines.features.repository import FeatureRepository
 
 FEATURE_STORE = "feast"  # folder in a home
 
 
 class FeatureStoreResource(dg.ConfigurableResource):
-    """Feast over Delta; Feast itself is imported by the first step that asks it.
+    """Feast over Delta; the first step that uses it imports Feast.
 
     Attributes:
-        folder: where the registry file and the online store are.
+        folder: folder of the registry file and the online store.
     """
 
     folder: str
@@ -24,10 +25,12 @@ class FeatureStoreResource(dg.ConfigurableResource):
         """The feature repository over these tables.
 
         Args:
-            tables: URIs of the Delta tables of `window_features`, one a region.
+            tables: URIs of the Delta tables of `window_features`, one for each region.
             features: the view's features with their types, in order.
         """
-        return FeatureRepository(Path(self.folder), tuple(tables), dict(features))
+        reads = this_step()
+        reader = reads.region if reads is not None else None
+        return FeatureRepository(Path(self.folder), tuple(tables), dict(features), reader=reader)
 
 
 def feature_store_resource(home: Path) -> FeatureStoreResource:

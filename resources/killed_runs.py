@@ -1,9 +1,9 @@
-"""Runs whose process is gone: ended as failed, so that nothing waits for them and their places are free again.
+"""Marks runs as failed whose process no longer exists, so that nothing waits for them and their slots are free again.
 
-Dagster leaves a run STARTED when its process and the daemon end together, as on a reboot; two such runs fill
-`max_concurrent_runs` for ever. A run of `sinet run` has its process among its tags. A run of the daemon on this machine
-has the address of its code server among them, and its process in its log. Runs of clusters are left to Dagster's run
-monitoring, which asks the cluster.
+Dagster leaves a run STARTED when its process and the daemon end together, as in a reboot. Two such runs fill
+`max_concurrent_runs` for ever. A run of `sinet run` has its process id in a tag. A run that the daemon started on this
+machine has the address of its code server in a tag, and its process id in its event log. Runs of clusters are left to
+Dagster's run monitoring, which queries the cluster.
 """
 
 import json
@@ -13,19 +13,17 @@ from pathlib import Path
 
 import dagster as dg
 import psutil
-from dagster._core.events import DagsterEventType
-from dagster._core.storage.tags import GRPC_INFO_TAG
 
-from resources.settings import settings
+from resources.dagster_private import GRPC_INFO_TAG, DagsterEventType
 from sinet_pipelines.processes import environment_of
 
 RUN_TAG = "sinet/run"
-PID_TAG = ".dagster/sinet_pid"  # a tag with this prefix is not shown among a run's
+PID_TAG = ".dagster/sinet_pid"  # the UI hides tags with this prefix
 STARTED_TAG = ".dagster/sinet_process_started"
-HOME_TAG = ".dagster/sinet_home"  # a copied home has the runs of the original, whose process is none of its own
+HOME_TAG = ".dagster/sinet_home"  # a copied home has the runs of the original, whose processes are not its own
 LOCAL = ("localhost", "127.0.0.1")
 STARTED_MESSAGE = "Started process for run (pid: "  # the first event of a run's process; its metadata has the pid
-CLOCK_S = 5.0  # a process that began later than this after its own first event is another one
+CLOCK_S = 5.0  # a process that started later than this after the first event is another one with the same id
 CONNECT_S = 2.0
 #: Statuses of a run that has, or soon has, a process.
 AT_WORK = [
@@ -36,29 +34,30 @@ AT_WORK = [
 ]
 
 
-def end_killed_runs(instance: dg.DagsterInstance, home: Path) -> list[str]:
-    """Ends runs of a home whose process is surely gone; their ids.
+def end_killed_runs(instance: dg.DagsterInstance, home: Path, *, executor: str = "in_process") -> list[str]:
+    """Ends runs of a home whose process is certainly gone; returns their ids.
 
     Args:
-        instance: whose runs are looked at.
-        home: a run whose process works for another home has none here.
+        instance: the instance with the runs.
+        home: a run whose process works for another home is not alive here.
+        executor: of the deployment; with `regions`, only runs that a command started have a process here.
     """
     ended = []
     for run in instance.get_runs(dg.RunsFilter(statuses=AT_WORK)):
-        gone = _what_is_gone(instance, run, home)
+        gone = _what_is_gone(instance, run, home, executor)
         now = instance.get_run_by_id(run.run_id) if gone else None
-        if now is None or now.is_finished:  # it ended by itself in between
+        if now is None or now.is_finished:  # it ended by itself meanwhile
             continue
         if now.status == dg.DagsterRunStatus.CANCELING:
             instance.report_run_canceled(now, f"{gone} before it was cancelled")
         else:
-            instance.report_run_failed(now, f"{gone}; what it left is made by the next run")
+            instance.report_run_failed(now, f"{gone}; the next run makes what is left")
         ended.append(run.run_id)
     return ended
 
 
 def free_slots_of_ended_runs(instance: dg.DagsterInstance) -> None:
-    """Gives back what ended runs hold of pools: a killed one gives nothing back, and the next would wait for it."""
+    """Frees pool slots that ended runs hold: a killed run frees none, and the next run would wait for them."""
     storage = instance.event_log_storage
     pools = [storage.get_concurrency_info(pool) for pool in storage.get_concurrency_keys()]
     holders = {slot.run_id for pool in pools for slot in pool.claimed_slots}
@@ -69,7 +68,7 @@ def free_slots_of_ended_runs(instance: dg.DagsterInstance) -> None:
 
 
 def process_tags(home: str) -> dict[str, str]:
-    """Tags of a run that this process executes, by which a later command finds it killed."""
+    """Tags of a run that this process executes, from which a later command can detect a kill."""
     process = psutil.Process()
     return {
         RUN_TAG: "true",
@@ -79,12 +78,12 @@ def process_tags(home: str) -> dict[str, str]:
     }
 
 
-def _what_is_gone(instance: dg.DagsterInstance, run: dg.DagsterRun, home: Path) -> str:
-    """What a run lost, as the beginning of a sentence; empty while it may still be at work."""
-    is_ours = run.tags.get(RUN_TAG) == "true" and run.parent_run_id is None  # executed again, it is the daemon's
+def _what_is_gone(instance: dg.DagsterInstance, run: dg.DagsterRun, home: Path, executor: str) -> str:
+    """What a run lost, as the first part of a sentence; empty while it may still be in progress."""
+    is_ours = run.tags.get(RUN_TAG) == "true" and run.parent_run_id is None  # a re-execution belongs to the daemon
     if is_ours:
         return "" if _lives(run.tags, home) else "its process was killed"
-    if settings().executor == "regions" or not _is_served_here(run.tags) or _is_served(run.tags):
+    if executor == "regions" or not _is_served_here(run.tags) or _is_served(run.tags):
         return ""
     started = _process_of(instance, run.run_id)
     if started is None:
@@ -112,12 +111,12 @@ def _server_of(tags: Mapping[str, str]) -> dict[str, object]:
 
 
 def _is_served_here(tags: Mapping[str, str]) -> bool:
-    """Whether a code server of this machine was to start the run's process."""
+    """Whether a code server of this machine had to start the run's process."""
     return _server_of(tags).get("host") in LOCAL
 
 
 def _is_served(tags: Mapping[str, str]) -> bool:
-    """Whether that code server still answers: it watches the processes that it started."""
+    """Whether that code server still responds: it monitors the processes that it started."""
     server = _server_of(tags)
     is_named = "socket" in server
     with socket.socket(socket.AF_UNIX if is_named else socket.AF_INET) as probe:
@@ -128,12 +127,12 @@ def _is_served(tags: Mapping[str, str]) -> bool:
         except (FileNotFoundError, ConnectionRefusedError):
             return False
         except OSError:
-            return True  # a full queue, a time-out: somebody is there
+            return True  # a full queue or a time-out: the server exists
     return True
 
 
 def _process_of(instance: dg.DagsterInstance, run_id: str) -> tuple[int, float] | None:
-    """The pid of a run's process, and when it said that it had started (seconds since 1970); None if it never did."""
+    """The pid of a run's process, and the time of its first event (seconds since 1970); None if it has none."""
     for entry in reversed(instance.all_logs(run_id, of_type=DagsterEventType.ENGINE_EVENT)):
         event = entry.dagster_event
         if event is not None and (event.message or "").startswith(STARTED_MESSAGE):
@@ -142,7 +141,7 @@ def _process_of(instance: dg.DagsterInstance, run_id: str) -> tuple[int, float] 
 
 
 def _is_at_work(pid: int, at: float, home: Path) -> bool:
-    """Whether the process lives that had this pid at that time, and works for this home."""
+    """Whether the process that had this pid at that time is alive and works for this home."""
     try:
         process = psutil.Process(pid)
         if process.create_time() > at + CLOCK_S or process.status() == psutil.STATUS_ZOMBIE:
@@ -152,4 +151,4 @@ def _is_at_work(pid: int, at: float, home: Path) -> bool:
         return False
     except psutil.AccessDenied:
         return True
-    return served == home or not served.exists()  # the old place of a moved home is gone
+    return served == home or not served.exists()  # a moved home no longer has its old path

@@ -1,7 +1,7 @@
-"""What a step really reads of other regions and sends there, counted and held against what its edges declare.
+"""Counts what a step reads from other regions and sends there, and rejects what its edges do not declare.
 
-A region's resource hands out its tables, blobs and drops; within a step of another region they count rows and bytes
-here. What no edge of the step declares is refused as it comes in, so nothing is made from it.
+A region's resource returns its tables, blobs and drops. Within a step of another region they count rows and bytes here.
+Data that no edge of the step declares is rejected when it arrives, so nothing is made from it.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,23 +14,23 @@ from weakref import WeakKeyDictionary
 import dagster as dg
 import polars as pl
 
+from resources.deployment import RESOURCE, Deployment
 from resources.markdown import shown
+from resources.materializations.versions import version_of
 from resources.placement import REGION_TAG
 from resources.residency import edges_into, places_in, today
-from resources.settings import settings
-from resources.versions import version_of
 from resources.writes import WRITES_ENTRY, StepWrites
+from sinet_pipelines.applications.application import parse_key
 from sinet_pipelines.errors import ResidencyError
 from sinet_pipelines.ingestion.landing import LandingZone, RawDay
 from sinet_pipelines.ingestion.large_days import LargeDay
 from sinet_pipelines.markdown import table
 from sinet_pipelines.placement.residency import Edge, require_allowed
-from sinet_pipelines.regions import REGIONS
-from sinet_pipelines.schemas.contract import Contract
+from sinet_pipelines.schemas.contract import AnyTable, Contract
 from sinet_pipelines.storage.blobs import BlobStore
 from sinet_pipelines.storage.tables import TableStore
 
-BLOBS = "blobs"  # stands for all of them: models and regimes, which their names do not tell apart
+BLOBS = "blobs"  # stands for all blobs: models and regimes, whose names do not distinguish them
 LANDING = "landing_zone"
 Seen = Callable[[str, int, int], None]
 
@@ -45,17 +45,17 @@ class Amount:
 
 @dataclass
 class StepReads:
-    """What one step reads of other regions.
+    """What one step reads from other regions.
 
     Attributes:
-        step: its assets, as they are spelled.
+        step: the keys of its assets as text.
         region: where it runs.
-        edges: on which it gets what it depends on.
-        own: (region, table) of what it makes, which it may read wherever it was moved.
-        amounts: what came in so far, by (region, table).
-        sent: what went out to a server so far, by the same.
+        edges: edges on which it receives its upstreams.
+        own: (region, table) of the tables it makes, which it may read wherever it was moved.
+        amounts: rows and bytes read so far, by (region, table).
+        sent: rows and bytes sent to a server so far, by (region, table).
         writes: blobs, refs and versions written so far.
-        upstream: the version of what each upstream of its assets without days held when the step began.
+        upstream: version of each upstream of its assets without days at the start of the step.
     """
 
     step: str
@@ -68,7 +68,7 @@ class StepReads:
     upstream: Mapping[dg.AssetKey, str] = field(default_factory=dict)
 
     def seen(self, source: str, table: str, rows: int, size: int) -> None:
-        """Counts what came in.
+        """Counts rows and bytes that were read.
 
         Raises:
             ResidencyError: no edge of the step declares it.
@@ -81,11 +81,24 @@ class StepReads:
             raise ResidencyError(
                 f"{self.step} runs in {self.region} and read {amount.size} bytes ({amount.rows} rows) of {table} from "
                 f"{source}, which none of its edges declares (declared: {', '.join(declared) or 'nothing'}); make it "
-                "depend on the asset of that table, or read none of it"
+                "depend on the asset of that table, or do not read it"
+            )
+
+    def require_edge_from(self, source: str) -> None:
+        """Checks that the step may open the store of a region: its own, or one that an edge comes from.
+
+        Raises:
+            ResidencyError: it may not; it gets no credentials there.
+        """
+        sources = {self.region, *(edge.source for edge in self.edges), *(region for region, _ in self.own)}
+        if source not in sources:
+            raise ResidencyError(
+                f"{self.step} runs in {self.region} and has no credentials at the store of {source}, from which none "
+                f"of its edges comes (they come from: {', '.join(sorted(sources))}); make it depend on an asset there"
             )
 
     def sends(self, target: str, table: str, rows: pl.DataFrame) -> None:
-        """Counts what is about to go to a server.
+        """Counts rows that are about to be sent to a server.
 
         Raises:
             ResidencyError: no edge of the step declares it; nothing was sent.
@@ -97,7 +110,7 @@ class StepReads:
             raise ResidencyError(
                 f"{self.step} runs in {self.region} and would send {amount.size} bytes ({amount.rows} rows) of {table} "
                 f"to {target}, which none of its edges declares; make it depend on the endpoint there and on the asset "
-                "of that table, or send none of it"
+                "of that table, or do not send it"
             )
 
     def _declares(self, source: str, table: str) -> bool:
@@ -110,14 +123,14 @@ _READS: "WeakKeyDictionary[dg.OpExecutionContext, StepReads]" = WeakKeyDictionar
 
 
 def this_step() -> StepReads | None:
-    """What the step that is at work reads; None outside a step, and within one that is bound nowhere.
+    """The reads of the step in progress; None outside a step, and in a step that is bound to no region.
 
-    The first call of a step is before its first read: the edges are held against the policies once more, since an
-    agreement may have run out after the definitions were loaded, and the versions of the upstreams are captured, so
-    that one that changes while the step is at work makes its result stale.
+    The first call in a step comes before its first read. It checks the edges again, since an agreement may have expired
+    after the definitions were loaded. It also captures the versions of the upstreams, so that an upstream that changes
+    during the step makes the result stale.
 
     Raises:
-        ResidencyError: one of the step's edges may not be, today.
+        ResidencyError: one of the step's edges is forbidden today.
     """
     try:
         context = dg.OpExecutionContext.get()
@@ -127,21 +140,32 @@ def this_step() -> StepReads | None:
         tags = context.op_def.tags
         if REGION_TAG not in tags:
             return None
-        region = settings().region or tags[REGION_TAG]
-        _READS[context] = _begin(context, region)
+        _READS[context] = _begin(context, getattr(context.resources, RESOURCE), tags[REGION_TAG])
     return _READS[context]
 
 
-def _begin(context: dg.OpExecutionContext, region: str) -> StepReads:
+def step_application() -> str:
+    """The application of the step in progress; empty outside a step, and in a step of no or several applications."""
+    try:
+        context = dg.OpExecutionContext.get()
+    except dg.DagsterInvariantViolationError:
+        return ""
+    keys = set(context.selected_asset_keys) or {check.asset_key for check in context.selected_asset_check_keys}
+    names = {parse_key(key.path).application for key in keys}
+    return names.pop() if len(names) == 1 else ""
+
+
+def _begin(context: dg.OpExecutionContext, deployment: Deployment, bound_to: str) -> StepReads:
+    region = deployment.settings.region or bound_to
     graph = context.job_def.asset_layer.asset_graph
     checked = {check.asset_key for check in context.selected_asset_check_keys}
     keys = set(context.selected_asset_keys) or checked
     made = places_in(graph, keys)
-    if not context.selected_asset_keys:  # a check of its own reads the asset and what that was made from
+    if not context.selected_asset_keys:  # a check with its own step reads the asset and that asset's upstreams
         made = [replace(place, parents=(place.key, *place.parents)) for place in made]
     parents = {place.key: place for place in places_in(graph, {key for place in made for key in place.parents})}
     edges = tuple(edge for place in made for edge in edges_into(place, parents, at=region))
-    require_allowed(edges, regions={one.name: one for one in REGIONS}, day=today())
+    require_allowed(edges, regions={one.name: one for one in deployment.regions}, day=today())
     name = ", ".join(sorted(key.to_user_string() for key in keys))
     nodes = [graph.get(key) for key in context.selected_asset_keys]
     upstream = {parent for node in nodes if not node.is_partitioned for parent in node.parent_keys}
@@ -155,45 +179,45 @@ def _begin(context: dg.OpExecutionContext, region: str) -> StepReads:
 
 
 def step_writes() -> dict[str, Any]:
-    """An entry for a materialisation: the blobs and versions that the step that is at work wrote; empty where none."""
+    """Metadata of a materialisation: blobs and versions that the step in progress wrote; empty where there are none."""
     reads = this_step()
     wrote = reads.writes.as_json() if reads is not None else {}
     return {WRITES_ENTRY: dg.MetadataValue.json(wrote)} if wrote else {}
 
 
 def travelled() -> dict[str, Any]:
-    """Entries for a page: what the step that is at work read of other regions and sent there; empty where nothing."""
+    """Metadata: what the step in progress read from other regions and sent there; empty where there is nothing."""
     reads = this_step()
     if reads is None:
         return {}
     return {
-        **_told("bytes_from_other_regions", "read_from_other_regions", "from", reads.amounts),
-        **_told("bytes_to_other_regions", "sent_to_other_regions", "to", reads.sent, but=reads.region),
+        **_crossing_entries("bytes_from_other_regions", "read_from_other_regions", "from", reads.amounts),
+        **_crossing_entries("bytes_to_other_regions", "sent_to_other_regions", "to", reads.sent, but=reads.region),
     }
 
 
-def _told(
+def _crossing_entries(
     total: str, shown_as: str, way: str, amounts: Mapping[tuple[str, str], Amount], *, but: str = ""
 ) -> dict[str, Any]:
-    told = sorted((key, amount) for key, amount in amounts.items() if amount.size and key[0] != but)
-    if not told:
+    crossing = sorted((key, amount) for key, amount in amounts.items() if amount.size and key[0] != but)
+    if not crossing:
         return {}
-    rows = ((name, region, amount.rows, amount.size) for (region, name), amount in told)
+    rows = ((name, region, amount.rows, amount.size) for (region, name), amount in crossing)
     return {
-        total: sum(amount.size for _, amount in told),
+        total: sum(amount.size for _, amount in crossing),
         shown_as: shown(table(("table", way, "rows", "bytes"), rows, numeric=(2, 3))),
     }
 
 
 @dataclass(frozen=True)
 class WatchedTables(TableStore):
-    """The tables of another region: what is read of them is counted."""
+    """The tables of another region; reads are counted."""
 
     seen: Seen = field(kw_only=True)
 
     def scan(self, contract: Contract) -> pl.LazyFrame:
-        """The table as a lazy frame that counts the rows and columns that are really fetched."""
-        # filters and columns are pushed below the count, which alters no row: only what is fetched is counted
+        """The table as a lazy frame that counts the rows and columns that are actually fetched."""
+        # filters and columns are pushed below the count, which changes no row: only fetched rows are counted
         return (
             super()
             .scan(contract)
@@ -206,10 +230,10 @@ class WatchedTables(TableStore):
             )
         )
 
-    def uri(self, table: str) -> str:
-        """Where the table is; whoever asks may read all of it, so all of it counts."""
+    def uri(self, table: AnyTable) -> str:
+        """The table's URI; the caller can read the whole table, so the whole table counts."""
         rows, size = self.extent(table)
-        self.seen(table, rows, size)
+        self.seen(table.name, rows, size)
         return super().uri(table)
 
 
@@ -220,7 +244,7 @@ def _counted(table: str, seen: Seen, rows: pl.DataFrame) -> pl.DataFrame:
 
 @dataclass(frozen=True)
 class WatchedBlobs(BlobStore):
-    """The blobs of another region: what is read of them is counted."""
+    """The blobs of another region; reads are counted."""
 
     seen: Seen = field(kw_only=True)
 
@@ -233,7 +257,7 @@ class WatchedBlobs(BlobStore):
 
 @dataclass(frozen=True)
 class WatchedLanding(LandingZone):
-    """The landing zones as a step of one region may read them: rows of the others count, and none is ever declared."""
+    """The landing zones for a step of one region; reads of other regions' rows are counted and never declared."""
 
     reads: StepReads = field(kw_only=True)
 

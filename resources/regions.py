@@ -1,75 +1,147 @@
-"""`east`, `west`, `null_island`: each region's tables, blobs and landing zone as one resource."""
+"""`east`, `west`, `null_island`: each region's tables, blobs and landing zones as one resource."""
 
 from functools import partial
 from pathlib import Path
 
 import dagster as dg
 
-from resources.reads import WatchedBlobs, WatchedLanding, WatchedTables, this_step
+from resources.deployment import RESOURCE, Deployment
+from resources.reads import StepReads, WatchedBlobs, WatchedLanding, WatchedTables, step_application, this_step
 from resources.writes import RecordingBlobs
-from sinet_pipelines.errors import RegistryError
+from sinet_pipelines.applications import load_applications
+from sinet_pipelines.applications.application import by_name
+from sinet_pipelines.errors import ContractError, InventoryError, UsageError
 from sinet_pipelines.ingestion.landing import LandingZone
-from sinet_pipelines.regions import REGIONS
-from sinet_pipelines.storage.blobs import BlobStore
-from sinet_pipelines.storage.tables import TableStore
+from sinet_pipelines.storage.blobs import BlobStore, blobs_of
+from sinet_pipelines.storage.roots import Stores, root_of, settle_roots
+from sinet_pipelines.storage.tables import TableStore, tables_of
 
 
 class RegionResource(dg.ConfigurableResource):
-    """One region and where its things are; a step reads and writes a region only through its resource.
+    """The storage of one region; a step reads and writes a region only through this resource.
 
-    What a step of another region reads of it is counted (`resources/reads.py`).
+    Reads by a step of another region are counted (`resources/reads.py`).
 
     Attributes:
         name: the region.
-        role: what the region is for.
+        role: the region's role, for the resource page.
         hardware: ids of the kinds on site, as text for the resource page.
-        home: the home whose part of this region it is.
+        home: the home of the deployment.
+        regions: names of all regions of the deployment.
+        application: the application whose tables, refs and drops are used; empty for that of the step in progress.
+        own_region: the region of a step's own pod; empty on one machine.
     """
 
     name: str
     role: str
     hardware: str
     home: str
+    regions: list[str]
+    application: str = ""
+    own_region: str = ""
+
+    @property
+    def root(self) -> str:
+        """Where the region keeps its data: a folder, or a prefix of a bucket."""
+        return root_of(Path(self.home), self.name).uri
 
     @property
     def tables(self) -> TableStore:
         """The region's Delta tables."""
-        root, reads = str(Path(self.home) / "tables" / self.name), this_step()
+        reads = this_step()
+        tables = tables_of(Path(self.home), self.name, self._application, reader=self._reader(reads))
         if reads is None or reads.region == self.name:
-            return TableStore(root)
-        return WatchedTables(root, seen=partial(reads.seen, self.name))
+            return tables
+        return WatchedTables(
+            tables.root, tables.application, tables.storage_options, seen=partial(reads.seen, self.name)
+        )
 
     @property
     def blobs(self) -> BlobStore:
         """The region's content-addressed blobs."""
-        root, reads = Path(self.home) / "blobs" / self.name, this_step()
+        reads = this_step()
+        blobs = blobs_of(Path(self.home), self.name, self._application, reader=self._reader(reads))
         if reads is None:
-            return BlobStore(root)
+            return blobs
+        place, objects = (blobs.root, blobs.application), blobs.objects
         if reads.region == self.name:
-            return RecordingBlobs(root, region=self.name, writes=reads.writes)
-        return WatchedBlobs(root, seen=partial(reads.seen, self.name))
+            return RecordingBlobs(*place, objects=objects, region=self.name, writes=reads.writes)
+        return WatchedBlobs(*place, objects=objects, seen=partial(reads.seen, self.name))
 
     @property
     def landing(self) -> LandingZone:
-        """The landing zone; all regions' zones stand beside each other in one folder."""
-        root, reads = Path(self.home) / "landing", this_step()
-        return LandingZone(root) if reads is None else WatchedLanding(root, reads=reads)
+        """The landing zones of the application in all regions of the home."""
+        home, reads = Path(self.home), this_step()
+        applications = by_name(load_applications())
+        if self._application not in applications:
+            raise ContractError(
+                f"no application {self._application!r} (known: {', '.join(applications)}); add it to the list of them"
+            )
+        data, regions = applications[self._application].data, tuple(self.regions)
+        stores = Stores(home, (self.own_region or None) if reads is None else reads.region)
+        if reads is None:
+            return LandingZone(home, data, regions, stores=stores)
+        return WatchedLanding(home, data, regions, stores=stores, reads=reads)
+
+    def of(self, application: str) -> "RegionResource":
+        """The same region with the tables, refs and drops of this application."""
+        return RegionResource(
+            name=self.name,
+            role=self.role,
+            hardware=self.hardware,
+            home=self.home,
+            regions=self.regions,
+            application=application,
+            own_region=self.own_region,
+        )
+
+    def _reader(self, reads: StepReads | None) -> str | None:
+        """The region as which this one's store is opened: that of the step, or of the pod.
+
+        Raises:
+            ResidencyError: the region has a store, and no edge of the step comes from it.
+        """
+        if reads is None:
+            return self.own_region or None
+        if not root_of(Path(self.home), self.name).is_local:
+            reads.require_edge_from(self.name)
+        return reads.region
+
+    @property
+    def _application(self) -> str:
+        """The application whose data are used.
+
+        Raises:
+            UsageError: no step of an application is in progress, and no application was named.
+        """
+        found = self.application or step_application()
+        if not found:
+            raise UsageError(
+                f"no step is in progress, so no application's part of {self.name} is meant; name it by `of(...)`"
+            )
+        return found
 
 
-RESERVED = ("feature_store", "tracking", "registry", "serving")  # keys of other resources
+RESERVED = (RESOURCE, "feature_store", "tracking", "registry", "serving")  # keys of other resources
 
 
-def region_resources(home: Path) -> dict[str, RegionResource]:
-    """One resource a region, made from the regions' rows, under the region's key.
+def region_resources(deployment: Deployment) -> dict[str, RegionResource]:
+    """One resource for each region of the inventory, under the region's key.
 
     Raises:
-        RegistryError: a region is called like another resource.
+        InventoryError: a region has the name of another resource, or two roots overlap.
     """
-    if taken := sorted(region.name for region in REGIONS if region.key in RESERVED):
-        raise RegistryError(f"{', '.join(taken)} is the name of another resource, in small letters; rename the region")
+    if taken := sorted(region.name for region in deployment.regions if region.key in RESERVED):
+        raise InventoryError(f"{', '.join(taken)} is the name of another resource, in small letters; rename the region")
+    settle_roots(deployment.home, deployment.regions)
     return {
         region.key: RegionResource(
-            name=region.name, role=region.role, hardware=", ".join(region.hardware), home=str(home)
+            name=region.name,
+            role=region.role,
+            hardware=", ".join(region.hardware),
+            home=str(deployment.home),
+            regions=list(deployment.inventory.names),
+            own_region=deployment.settings.region or "",
         )
-        for region in REGIONS
+        for region in deployment.regions
     }

@@ -1,7 +1,8 @@
-"""The graph of assets as edges on which data travels, and the rule that none of them may be forbidden.
+"""Derives from the graph of assets the edges on which data travels between regions, and rejects forbidden ones.
 
-An asset reads what it depends on, where it is bound to and wherever it may move. Whoever depends on an endpoint sends
-it what else it depends on. What it is for is what its stage is for, unless its binding says so.
+An asset reads its upstreams in the region that it is bound to and in every region that it may move to. An asset that
+depends on an endpoint sends the endpoint its other upstreams. Its purpose is that of its stage, unless its binding
+declares one.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,15 +11,16 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import dagster as dg
-from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
 
+from resources.dagster_private import BaseAssetGraph
+from resources.keys import ROLE_TAG, Role
 from resources.placement import CLASS_TAG, NEEDS_TAG, PURPOSE_TAG, REGION_TAG
+from sinet_pipelines.inventory.regions import Region
 from sinet_pipelines.placement.needs import Needs
 from sinet_pipelines.placement.residency import Edge, require_allowed
-from sinet_pipelines.regions import REGIONS
 from sinet_pipelines.schemas.contract import DataClass
 
-#: What a stage wants the rows of other regions for, in the words of the agreements.
+#: The purpose for which a stage reads rows of other regions, as agreements spell it.
 PURPOSES: Mapping[str, str] = {
     "training": "training",
     "evaluation": "training",
@@ -26,24 +28,25 @@ PURPOSES: Mapping[str, str] = {
     "deployment": "inference",
     "research": "experiments",
 }
-NO_STAGE = "default"  # Dagster's group of assets that were given none; all of the definitions have one
-ENDPOINT = "endpoint"  # the last word of the key of what answers requests
-TABLE = "dagster/table_name"
+NO_STAGE = "default"  # Dagster's group of assets without a group; every asset of the definitions has a group
+TABLE = "sinet/table"  # the contract's name; `dagster/table_name` also holds region and application
+CLASS_ENTRY = "data_class"  # definition metadata of an asset with a table
 Asset = dg.AssetsDefinition | dg.AssetSpec
 
 
 @dataclass(frozen=True)
 class Place:
-    """One asset of the graph as residency sees it.
+    """One asset of the graph with the facts that decide on residency.
 
     Attributes:
         key: of the asset.
-        region: where it is bound to and its table lies.
-        data_class: of what it makes.
-        table: what others read of it.
-        purpose: what it reads others for.
-        moves: regions to which its step may be moved.
-        parents: what it depends on.
+        region: the region it is bound to, which holds its table.
+        data_class: class of its data.
+        table: name of its table for other assets.
+        purpose: for what it reads data of other regions.
+        moves: regions to which its step may move.
+        parents: its upstreams.
+        answers: whether it is an endpoint: its downstreams then send it their other upstreams.
     """
 
     key: dg.AssetKey
@@ -53,42 +56,44 @@ class Place:
     purpose: str
     moves: tuple[str, ...]
     parents: tuple[dg.AssetKey, ...]
+    answers: bool = False
 
 
-def require_residency(assets: Iterable[Asset], *, day: date | None = None) -> None:
-    """Nothing, where no edge of the graph is forbidden on a day.
+def require_residency(assets: Iterable[Asset], regions: Iterable[Region], *, day: date | None = None) -> None:
+    """Checks that no edge of the graph is forbidden on a day.
 
     Args:
-        assets: of the definitions.
-        day: on which it is asked; None for today (UTC).
+        assets: assets of the definitions.
+        regions: of the deployment.
+        day: the day to check; None for today (UTC).
 
     Raises:
-        ResidencyError: an edge is; the message names the asset, the table, the class and the rule.
+        ResidencyError: an edge is forbidden; the message names the asset, the table, the class and the rule.
     """
     all_assets = list(assets)
     places = {place.key: place for asset in all_assets for place in _places(asset)}
     readers = [*places.values(), *(reader for asset in all_assets for reader in _checks(asset, places))]
     edges = [edge for reader in readers for edge in edges_into(reader, places)]
-    require_allowed(edges, regions={region.name: region for region in REGIONS}, day=day or today())
+    require_allowed(edges, regions={region.name: region for region in regions}, day=day or today())
 
 
 def today() -> date:
-    """The day by which agreements are judged."""
+    """The day for which agreements are checked."""
     return datetime.now(UTC).date()
 
 
 def edges_into(place: Place, places: Mapping[dg.AssetKey, Place], *, at: str | None = None) -> list[Edge]:
-    """The edges on which an asset gets what it depends on.
+    """The edges on which an asset receives its upstreams.
 
     Args:
         place: of the asset.
-        places: of what it depends on; what has no place has no rows either.
-        at: where its step really runs; None for all places where it may.
+        places: of its upstreams; an asset without a place has no rows.
+        at: region where its step runs; None for all regions where it may run.
     """
     targets = (place.region, *place.moves) if at is None else (at,)
     parents = [places[key] for key in place.parents if key in places]
     edges = [_edge(place, parent, target, place.purpose) for parent in parents for target in targets]
-    endpoints = [parent for parent in parents if parent.key.path[-1] == ENDPOINT]
+    endpoints = [parent for parent in parents if parent.answers]
     for endpoint in endpoints:
         sent = [parent for parent in parents if parent not in endpoints]
         edges += [_edge(place, parent, endpoint.region, PURPOSES["deployment"]) for parent in sent]
@@ -100,7 +105,7 @@ def _edge(reader: Place, parent: Place, target: str, purpose: str) -> Edge:
 
 
 def _checks(asset: Asset, places: Mapping[dg.AssetKey, Place]) -> Iterator[Place]:
-    """Checks that are steps of their own, each as what reads its asset and whatever that was made from."""
+    """Checks with steps of their own: each reads its asset and everything that the asset was made from."""
     if isinstance(asset, dg.AssetChecksDefinition) and REGION_TAG in asset.op.tags:
         for key in sorted({check.asset_key for check in asset.check_keys}.intersection(places)):
             place = places[key]
@@ -140,11 +145,12 @@ def _place(
     return Place(
         key=key,
         region=tags[REGION_TAG],
-        data_class=DataClass(tags.get(CLASS_TAG) or _text(metadata.get("data_class", "raw"))),
+        data_class=DataClass(tags.get(CLASS_TAG) or _text(metadata.get(CLASS_ENTRY, "raw"))),
         table=_text(metadata.get(TABLE, key.path[-1])),
         purpose=tags.get(PURPOSE_TAG) or PURPOSES.get(stage or "", stage or ""),
         moves=moves,
         parents=tuple(parents),
+        answers=tags.get(ROLE_TAG) == Role.ENDPOINT,
     )
 
 

@@ -1,44 +1,38 @@
-"""Records which files of the landing zone no table takes rows from: one check of each region's zone.
+"""Records the files of landing zones that no table reads: one check for each region's landing zone.
 
-The check's newest result is the state; it is recorded when the files or their reasons change, by the sensor `landing`,
-by `sinet run` and by the check's own button.
+The newest result of the check is the state. It is recorded when the files or their reasons change: by the sensor
+`landing`, by `sinet run`, and by the check's own button.
 """
 
 import json
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from itertools import groupby
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 import dagster as dg
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
-from resources.keys import UNUSED_CHECK, regional_key
-from resources.settings import settings
+from resources.dagster_private import AssetCheckExecutionRecordStatus
+from resources.deployment import Deployment
+from resources.keys import LANDING_ZONE, UNUSED_CHECK
+from resources.materializations.published import Published
 from sinet_pipelines.escaping import for_markdown
-from sinet_pipelines.ingestion.landing import LandingZone
 from sinet_pipelines.ingestion.scan import UnusedFile
-from sinet_pipelines.regions import REGIONS, Region
 
 SHOWN_FILES = 50  # rows of the table on a page; `sinet status --json` lists all
 NAMED_FILES = 3  # of a folder in one warning
-_DIGEST_ENTRY = "content"  # hash of the list, by which a change of it is known
+_DIGEST_ENTRY = "content"  # hash of the list, by which a change is detected
 _HEADINGS = ("file", "reason", "what to do")
 
 
-def unused_files(zone: LandingZone, region: Region) -> tuple[UnusedFile, ...]:
-    """The unused files of a region, and those that stand in no region's folder."""
-    return (*zone.unused(region.name, first_day=settings().first_day), *zone.nobodys())
-
-
-def evaluation(region: Region, files: Sequence[UnusedFile]) -> dg.AssetCheckEvaluation:
-    """The check's result: passed when every file is used; a warning, since no table is wrong because of it."""
+def evaluation(zone: dg.AssetKey, files: Sequence[UnusedFile]) -> dg.AssetCheckEvaluation:
+    """The check's result: passed when every file is used; else a warning, since no table is wrong because of it."""
     rows = [
         dg.TableRecord(dict(zip(_HEADINGS, (one.path, one.reason, one.cure), strict=True)))
         for one in files[:SHOWN_FILES]
     ]
     return dg.AssetCheckEvaluation(
-        asset_key=regional_key(region, "landing_zone"),
+        asset_key=zone,
         check_name=UNUSED_CHECK,
         passed=not files,
         severity=dg.AssetCheckSeverity.WARN,
@@ -51,27 +45,30 @@ def evaluation(region: Region, files: Sequence[UnusedFile]) -> dg.AssetCheckEval
     )
 
 
-def record_unused(instance: dg.DagsterInstance, home: Path) -> dict[str, tuple[UnusedFile, ...]]:
-    """The unused files by region; a result is recorded for each whose list is another than that of its newest."""
-    zone = LandingZone(home / "landing")
-    files = {region.name: unused_files(zone, region) for region in REGIONS}
-    for region in REGIONS:
-        found = evaluation(region, files[region.name])
-        if _newest_digest(instance, found.asset_check_key) != _digest(files[region.name]):
-            instance.report_runless_asset_event(found)
+def record_unused(instance: dg.DagsterInstance, deployment: Deployment) -> dict[str, tuple[UnusedFile, ...]]:
+    """The unused files by landing zone; records a result for each zone whose list differs from its latest result."""
+    files: dict[str, tuple[UnusedFile, ...]] = {}
+    published = Published(deployment)
+    for application in published.landing:
+        for region in deployment.regions:
+            key = dg.AssetKey(application.key(LANDING_ZONE, region=region.name))
+            files[key.to_user_string()] = listed = published.unused(region.name, application.name)
+            found = evaluation(key, listed)
+            if _newest_digest(instance, found.asset_check_key) != _digest(listed):
+                instance.report_runless_asset_event(found)
     return files
 
 
 def warnings_of(files: Mapping[str, Sequence[UnusedFile]]) -> dict[str, str]:
-    """One sentence for the files of one folder that have one reason, by a hash that changes with them."""
-    said: dict[str, str] = {}
+    """One sentence for each folder and reason, by a hash that changes with the files."""
+    warnings: dict[str, str] = {}
     distinct = sorted({one for found in files.values() for one in found}, key=_order)
     for (folder, reason, cure), group in groupby(distinct, key=_folder_and_reason):
         names = [PurePosixPath(one.path).name for one in group]
         shown = ", ".join(names[:NAMED_FILES]) + (", ..." if len(names) > NAMED_FILES else "")
-        text = f"not used in landing/{folder}: {shown} (files: {len(names)}): {reason}; {cure}"
-        said[blake2b("\n".join([folder, reason, *names]).encode(), digest_size=8).hexdigest()] = text
-    return said
+        text = f"not used in {folder}: {shown} (files: {len(names)}): {reason}; {cure}"
+        warnings[blake2b("\n".join([folder, reason, *names]).encode(), digest_size=8).hexdigest()] = text
+    return warnings
 
 
 def _folder_and_reason(one: UnusedFile) -> tuple[str, str, str]:

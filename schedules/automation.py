@@ -1,23 +1,25 @@
-"""What follows by itself: conditions under which cheap assets are made when what they come from was made.
+"""Automation conditions: when cheap assets are made after their upstreams.
 
-Only what is updated is followed: a day that merely began, or that lacks a neighbour, is no reason to make anything. An
-asset is left alone until what it cannot do without exists (there are no features before the first regimes).
+Only an upstream that was made triggers an asset; a day that only began, or a missing neighbour, does not. An asset is
+not made before every upstream without days exists (there are no features before the first regimes). Tables of events do
+not count as such upstreams, since a region may never have any.
 """
 
 from collections.abc import Mapping
 
 import dagster as dg
 
-from resources.keys import everywhere, global_key
+from resources.keys import CADENCE_TAG, Cadence
 
 Condition = dg.AutomationCondition[dg.AssetKey | dg.AssetCheckKey]
+AT = "0 3 * * *"  # UTC, for daily assets: a day's last drops have arrived
 
 
 def follows(*needs: dg.AssetKey) -> Condition:
-    """Made when an upstream was, as soon as nothing upstream is at work or refused by a blocking check.
+    """Makes an asset after an upstream, once no upstream is in progress or stopped by a blocking check.
 
-    Unlike `AutomationCondition.eager()`: any day counts, not the latest alone; a missing day upstream is news about
-    that day and not about this one; a check that failed in an earlier run still blocks.
+    Differs from `AutomationCondition.eager()`: any day counts, not the latest alone; a missing upstream day concerns
+    that day alone; a check that failed in an earlier run still blocks.
 
     Args:
         needs: upstreams that must exist.
@@ -37,12 +39,12 @@ def follows(*needs: dg.AssetKey) -> Condition:
 
 
 def daily(at: str) -> Condition:
-    """Made once a day by the clock: that nothing came is news which no upstream tells.
+    """Makes an asset once a day at a fixed time, for assets that also report that nothing arrived.
 
-    Where no upstream was ever made there is nothing to be silent: an empty deployment requests nothing.
+    While no upstream was ever made it requests nothing, so an empty deployment has no runs.
 
     Args:
-        at: cron words, UTC.
+        at: cron schedule, UTC.
     """
     ticked: Condition = dg.AutomationCondition.cron_tick_passed(at)
     something = dg.AutomationCondition.any_deps_match(~dg.AutomationCondition.missing())
@@ -50,20 +52,21 @@ def daily(at: str) -> Condition:
     return ticked.since_last_handled() & known & ~dg.AutomationCondition.in_progress()
 
 
-#: The condition of each asset that has one, by the last word of its key; the others wait for the clock or a person.
-CONDITIONS: Mapping[str, Condition] = {
-    "window_features": follows(global_key("operating_regimes")),
-    "online_features": follows(),
-    "live_sequences": follows(),
-    "endpoint": follows(),
-    "fleet_predictions": follows(global_key("endpoint")),
-    "input_drift": follows(),
-    "prediction_quality": follows(*everywhere("fleet_predictions")),
-    "rows_by_day": daily("0 3 * * *"),
-}
+def with_condition(spec: dg.AssetSpec, specs: Mapping[dg.AssetKey, dg.AssetSpec]) -> dg.AssetSpec:
+    """The spec with the automation condition of its cadence, if that has one.
+
+    Args:
+        spec: of the asset.
+        specs: all assets by key, to find its upstreams.
+    """
+    cadence = spec.tags.get(CADENCE_TAG)
+    if cadence == Cadence.DAILY:
+        return spec.replace_attributes(automation_condition=daily(AT))
+    if cadence != Cadence.FOLLOW:
+        return spec
+    needs = [dep.asset_key for dep in spec.deps if _must_exist(specs[dep.asset_key])]
+    return spec.replace_attributes(automation_condition=follows(*needs))
 
 
-def with_condition(spec: dg.AssetSpec) -> dg.AssetSpec:
-    """The spec with its condition, where it has one."""
-    condition = CONDITIONS.get(spec.key.path[-1])
-    return spec.replace_attributes(automation_condition=condition) if condition else spec
+def _must_exist(upstream: dg.AssetSpec) -> bool:
+    return upstream.partitions_def is None and upstream.tags.get(CADENCE_TAG) != Cadence.LANDING

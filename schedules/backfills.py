@@ -1,25 +1,24 @@
-"""What a person starts: the days and assets that are not what their inputs say, as the fewest runs that mend them.
+"""Plans the fewest runs that make stale assets and days again.
 
-What is stale is known to `resources/stale.py`; here it becomes runs, each of some assets and at most one range of days.
+`resources/materializations/staleness.py` finds what is stale. This module turns it into runs, each of some assets and
+at most one range of days.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 
 import dagster as dg
-from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
-from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
-from resources.keys import everywhere, global_key, regional_key
-from resources.settings import settings
-from resources.stale import Books
+from resources.dagster_private import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG, BaseAssetGraph
+from resources.deployment import Deployment
+from resources.keys import Cadence, name_of
+from resources.materializations.staleness import Staleness
+from schedules.jobs import REFITTED
 from sinet_pipelines.errors import UsageError
-from sinet_pipelines.regions import REGIONS
 
-REFITTED = ("regime_cells", "operating_regimes")  # by the training schedule, never because rows came
 Span = tuple[date, date]
+ROWS, FEATURES, WATCH = range(3)  # levels of assets with days
 
 
 @dataclass(frozen=True)
@@ -27,8 +26,8 @@ class PlannedRun:
     """One run to start.
 
     Attributes:
-        keys: what it makes.
-        days: first and last day of its assets with days, None where it has none.
+        keys: the assets it makes.
+        days: first and last day of its assets with days; None where it has none.
     """
 
     keys: frozenset[dg.AssetKey]
@@ -36,55 +35,70 @@ class PlannedRun:
 
     @property
     def tags(self) -> dict[str, str]:
-        """The tags that tell Dagster the range of days."""
+        """The tags that pass the range of days to Dagster."""
         if self.days is None:
             return {}
         first, last = self.days
         return {ASSET_PARTITION_RANGE_START_TAG: first.isoformat(), ASSET_PARTITION_RANGE_END_TAG: last.isoformat()}
 
 
-def open_books(context: dg.SensorEvaluationContext | dg.ScheduleEvaluationContext) -> Books:
-    """The books of the settings' home, as a sensor or a schedule sees them."""
+def staleness_of(
+    context: dg.SensorEvaluationContext | dg.ScheduleEvaluationContext, deployment: Deployment
+) -> Staleness:
+    """The staleness of the deployment's home, for a sensor or a schedule."""
     if context.repository_def is None:
         raise UsageError("the context has no definitions; build it with repository_def=defs.get_repository_def()")
-    return Books(context.instance, context.repository_def.asset_graph, settings().home)
+    return Staleness(context.instance, context.repository_def.asset_graph, deployment)
 
 
 def plan_repair(
     instance: dg.DagsterInstance,
     graph: BaseAssetGraph,
-    home: Path,
+    deployment: Deployment,
     *,
     also: Iterable[dg.AssetKey] = (),
     leave: Collection[str] = REFITTED,
 ) -> list[PlannedRun]:
-    """The fewest runs that make everything what its inputs say, in order; empty where everything is.
+    """The fewest runs that make every stale asset and day again, in order; empty where nothing is stale.
 
     Args:
-        instance: whose event log says what was made.
+        instance: its event log records what was made.
         graph: of the assets.
-        home: where the fleet lies.
-        also: assets known to be stale for a reason of their own (an endpoint whose server is gone).
-        leave: assets, by the last word of their keys, that are left as they are once they exist.
+        deployment: home and regions.
+        also: further assets to make (an endpoint whose server is gone).
+        leave: cadences whose assets without days are not made again once they exist.
     """
-    books = Books(instance, graph, home)
-    if books.is_empty:
+    staleness = Staleness(instance, graph, deployment)
+    if not staleness.active:
         return []
-    rows, features, drift = (dict[Span, set[dg.AssetKey]]() for _ in range(3))
-    for region in REGIONS:
-        landed, stale = books.landed(region), books.stale_rows(region)
-        _gather(rows, regional_key(region, "raw_telemetry"), contiguous(stale.raw, landed))
-        _gather(rows, regional_key(region, "validated_telemetry"), contiguous(stale.validated, landed))
-        days = books.stale_features(region, after=stale.validated)
-        _gather(features, regional_key(region, "window_features"), contiguous(days, landed))
-        _gather(drift, regional_key(region, "input_drift"), contiguous(books.stale_drift(region, after=days), landed))
-    with_days = set[dg.AssetKey]().union(*rows.values(), *features.values())
-    rest = books.stale_without_days(with_days, leave=leave, also=frozenset(also))
-    return _watched(_in_order(_runs(rows), _runs(features), rest), _runs(drift))
+    levels: dict[int, dict[Span, set[dg.AssetKey]]] = {}
+    level_of = levels_of(staleness)
+    for key, level in level_of.items():
+        if staleness.is_active(key):
+            _gather(levels.setdefault(level, {}), key, contiguous(staleness.stale(key), staleness.landed(key)))
+    known = {key for key in also if graph.has(key) and staleness.is_active(key)}
+    made_again = {key for level, spans in levels.items() if level < WATCH for keys in spans.values() for key in keys}
+    rest = staleness.stale_without_days(made_again, leave=leave, also=frozenset(known))
+    before = rest & _ancestors(graph, [key for key, level in level_of.items() if level == FEATURES])
+    rows, features, watch = (_runs(levels.get(level, {})) for level in (ROWS, FEATURES, WATCH))
+    return _watched(_in_order(rows, features, rest, before=before), watch)
+
+
+def levels_of(staleness: Staleness) -> dict[dg.AssetKey, int]:
+    """The assets with days in order, each with its level: landed rows, features, monitors of features."""
+    found: dict[dg.AssetKey, int] = {}
+    for key in staleness.keys_with_days():
+        parents = [found[one] for one in staleness.parents_with_days(key) if one in found]
+        found[key] = ROWS if staleness.cadence(key) == Cadence.LANDING else min(1 + max(parents, default=ROWS), WATCH)
+    return found
+
+
+def _ancestors(graph: BaseAssetGraph, keys: Collection[dg.AssetKey]) -> set[dg.AssetKey]:
+    return set(dg.AssetSelection.assets(*keys).upstream().resolve(graph)) - set(keys) if keys else set()
 
 
 def startable(runs: Sequence[PlannedRun], graph: BaseAssetGraph) -> list[PlannedRun]:
-    """Those of the planned runs that need nothing of one planned before them, and so may start at once."""
+    """The planned runs that depend on no earlier planned run, and so may start at once."""
     before, found = set[dg.AssetKey](), []
     for run in runs:
         needs = dg.AssetSelection.assets(*run.keys).upstream().resolve(graph) - run.keys
@@ -95,9 +109,9 @@ def startable(runs: Sequence[PlannedRun], graph: BaseAssetGraph) -> list[Planned
 
 
 def contiguous(days: Collection[date], landed: Iterable[date]) -> Iterator[Span]:
-    """First and last day of each stretch of the given days that has no other landed day between.
+    """First and last day of each range of the passed days without another landed day in between.
 
-    A given day need not have landed: one whose drops were withdrawn is emptied.
+    A passed day need not have landed: a day whose drops were withdrawn is emptied.
 
     >>> first, second, fourth, fifth = (date(2026, 1, day) for day in (1, 2, 4, 5))
     >>> [(a.day, b.day) for a, b in contiguous([first, second, fourth], [first, second, fourth, fifth])]
@@ -116,9 +130,10 @@ def contiguous(days: Collection[date], landed: Iterable[date]) -> Iterator[Span]
         yield stretch[0], stretch[-1]
 
 
-def landed_range(books: Books) -> Span | None:
-    """First and last landed day over all regions."""
-    days = [day for region in REGIONS for day in books.landed(region)]
+def landed_range(staleness: Staleness, application: str | None = None) -> Span | None:
+    """First and last landed day over all regions: of an application, or of all."""
+    keys = [key for key in staleness.keys_with_days(Cadence.LANDING) if application in (None, name_of(key).application)]
+    days = [day for key in keys for day in staleness.landed(key)]
     return (min(days), max(days)) if days else None
 
 
@@ -128,34 +143,42 @@ def _gather(keys_of: dict[Span, set[dg.AssetKey]], key: dg.AssetKey, spans: Iter
 
 
 def _runs(keys_of: Mapping[Span, set[dg.AssetKey]]) -> list[PlannedRun]:
-    """Assets and regions that need the same days share a run."""
+    """Runs in which assets and regions with the same days share a run."""
     return [PlannedRun(frozenset(keys), span) for span, keys in sorted(keys_of.items(), key=lambda item: item[0])]
 
 
 def _in_order(
-    rows: Sequence[PlannedRun], features: Sequence[PlannedRun], rest: frozenset[dg.AssetKey]
+    rows: Sequence[PlannedRun],
+    features: Sequence[PlannedRun],
+    rest: frozenset[dg.AssetKey],
+    *,
+    before: Collection[dg.AssetKey],
 ) -> list[PlannedRun]:
-    """Rows, then features, then what has no days; what may share a run does.
+    """Orders runs: rows, then features, then assets without days; combines runs where possible.
 
-    Regimes that are to be found come before the features that are standardised by them.
+    Args:
+        rows: runs of tables of rows.
+        features: runs of tables computed from rows.
+        rest: assets without days.
+        before: those of `rest` from which features are computed; they come before the features.
     """
     if len(rows) <= 1 and len(features) <= 1 and (not rows or not features or rows[0].days == features[0].days):
         keys = frozenset[dg.AssetKey]().union(*(run.keys for run in (*rows, *features)), rest)
         days = next((run.days for run in (*rows, *features)), None)
         return [PlannedRun(keys, days)] if keys else []
-    regimes = rest.intersection([global_key("operating_regimes"), *everywhere("regime_cells")])
+    first = rest.intersection(before)
     last = features[-1] if features else PlannedRun(frozenset())
     return [
         run
-        for run in (*rows, PlannedRun(regimes), *features[:-1], PlannedRun(last.keys | (rest - regimes), last.days))
+        for run in (*rows, PlannedRun(first), *features[:-1], PlannedRun(last.keys | (rest - first), last.days))
         if run.keys
     ]
 
 
 def _watched(runs: Sequence[PlannedRun], drift: Sequence[PlannedRun]) -> list[PlannedRun]:
-    """The runs with the watch upon the features' days: in the run that makes these very days, else after all of them.
+    """Adds the monitors of the features' days: to the run that makes exactly these days, else after all runs.
 
-    A day is held against earlier ones, and the runs of features are in the order of their days.
+    A day is compared with earlier ones, and the runs of features are in the order of their days.
     """
     last_of = {run.days: number for number, run in enumerate(runs)}
     shared = {last_of[run.days]: run.keys for run in drift if run.days in last_of}

@@ -1,13 +1,14 @@
-"""What the clock starts: a repair every night, a training every week."""
+"""Schedules: a repair every night, a training every week."""
 
 from collections.abc import Iterator
 
 import dagster as dg
 
-from schedules.backfills import PlannedRun, landed_range, open_books, plan_repair, startable
-from schedules.jobs import TRAINING_NAMES, TRAINING_REGIONAL_NAMES, training_keys
+from resources.deployment import Deployment
+from schedules.backfills import PlannedRun, landed_range, plan_repair, staleness_of, startable
+from schedules.jobs import TRAINED, training_keys, training_selection
 
-NIGHTLY = "30 1-4 * * *"  # after the day's last drops; each hour takes what the hour before made ready
+NIGHTLY = "30 1-4 * * *"  # after the day's last drops; each hour makes what became ready in the hour before
 WEEKLY = "0 6 * * 0"  # Sunday, after the night's repair
 
 
@@ -16,36 +17,41 @@ WEEKLY = "0 6 * * 0"  # Sunday, after the night's repair
     cron_schedule=NIGHTLY,
     target=dg.AssetSelection.all(),
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Makes what is missing or not what its inputs say; trains nothing anew. Nothing when all is well.",
+    description="Makes what is missing or stale, without new trainings. Requests nothing when nothing is stale.",
 )
-def nightly_repair(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
-    """One run request for each planned run that need not wait for another; the next hour takes the next.
+def nightly_repair(
+    context: dg.ScheduleEvaluationContext, deployment: dg.ResourceParam[Deployment]
+) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """One run request for each planned run that depends on no other planned run; the next hour requests the rest.
 
-    What a training makes is left to the weekly one as soon as it exists, however many rows came since.
+    Assets of a training are left to the weekly training once they exist, however many rows came since.
     """
-    books = open_books(context)
-    runs = plan_repair(books.instance, books.graph, books.home, leave=(*TRAINING_NAMES, *TRAINING_REGIONAL_NAMES))
+    staleness = staleness_of(context, deployment)
+    runs = plan_repair(staleness.instance, staleness.graph, staleness.deployment, leave=TRAINED)
     if not runs:
-        yield dg.SkipReason("everything is what its inputs say")
+        yield dg.SkipReason("nothing is stale")
     at = context.scheduled_execution_time.isoformat()
-    for number, run in enumerate(startable(runs, books.graph)):
+    for number, run in enumerate(startable(runs, staleness.graph)):
         yield _request(run, run_key=f"{at}-{number}")
 
 
 @dg.schedule(
     name="weekly_training",
     cron_schedule=WEEKLY,
-    target=dg.AssetSelection.assets(*training_keys()),
+    target=training_selection(),
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Refits the regimes, makes all features anew by them, trains, judges and registers a challenger.",
+    description="Trains, evaluates and registers a challenger of each application.",
 )
-def weekly_training(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-    """One run over all landed days."""
-    books = open_books(context)
-    days = landed_range(books)
-    if days is None:
-        return dg.SkipReason(f"nothing has landed in {books.home}; `sinet run` or `sinet land` brings a fleet")
-    return _request(PlannedRun(training_keys(), days), run_key=context.scheduled_execution_time.isoformat())
+def weekly_training(
+    context: dg.ScheduleEvaluationContext, deployment: dg.ResourceParam[Deployment]
+) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """One run for each application, over all of its landed days."""
+    staleness = staleness_of(context, deployment)
+    if not staleness.active:
+        yield dg.SkipReason(f"nothing has landed in {staleness.home}; `sinet run` or `sinet land` lands drops")
+    for name in sorted(staleness.active):
+        planned = PlannedRun(training_keys(staleness.graph, name), landed_range(staleness, name))
+        yield _request(planned, run_key=f"{context.scheduled_execution_time.isoformat()}-{name}")
 
 
 def _request(run: PlannedRun, *, run_key: str) -> dg.RunRequest:

@@ -1,7 +1,8 @@
-"""What is kept in order where steps run in clusters: pools are made, and Jobs that no run has any more are deleted."""
+"""Maintenance where steps run in clusters: creates pools, and deletes Jobs whose run has ended."""
 
 import dagster as dg
 
+from resources.deployment import Deployment
 from resources.router.pools import make_pools
 
 NAME = "clusters_in_order"
@@ -11,13 +12,13 @@ NAME = "clusters_in_order"
     name=NAME,
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Deletes Jobs of steps whose run has ended without its pod, and makes pools before runs need them.",
+    description="Deletes Jobs of steps whose run has ended without its pod, and creates pools before runs need them.",
 )
-def clusters_in_order(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-    """Says what was deleted and what is left; requests nothing.
+def clusters_in_order(context: dg.SensorEvaluationContext, deployment: dg.ResourceParam[Deployment]) -> dg.SkipReason:
+    """Reports what was deleted and what is left; requests no run.
 
-    Only where steps run in clusters is it part of the code location. A region that does not answer delays its own
-    Jobs alone, and the next tick asks it again.
+    It is part of the code location only where steps run in clusters. A region that does not respond delays its own Jobs
+    alone, and the next tick tries again.
     """
     from resources.router.abandoned import delete_abandoned
 
@@ -27,8 +28,8 @@ def clusters_in_order(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         make_pools(
             context.instance, {pool for key in graph.executable_asset_keys for pool in graph.get(key).pools or ()}
         )
-    found = delete_abandoned(context.instance)
+    found = delete_abandoned(context.instance, deployment.inventory)
     for left in found.left:
         context.log.warning(left)
-    said = [f"deleted: {', '.join(found.deleted)}"] if found.deleted else []
-    return dg.SkipReason("; ".join([*said, *found.left]) or "no Job is left of a run that has ended")
+    deleted = [f"deleted: {', '.join(found.deleted)}"] if found.deleted else []
+    return dg.SkipReason("; ".join([*deleted, *found.left]) or "no Job is left of a run that has ended")

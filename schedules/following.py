@@ -1,10 +1,11 @@
-"""What the registry starts: an alias that was moved by hand is followed by the endpoint."""
+"""Makes an endpoint again when a person moves the champion alias in the registry."""
+
+from pathlib import Path
 
 import dagster as dg
 
-from resources.keys import global_key
-from resources.settings import settings
-from schedules.endpoint import Cause, request_endpoint
+from resources.deployment import Deployment
+from schedules.endpoint import Cause, endpoint_selection, request_endpoint
 from sinet_pipelines.deployment.following import follow
 from sinet_pipelines.errors import StorageError
 
@@ -13,26 +14,30 @@ NAME = "alias"
 
 @dg.sensor(
     name=NAME,
-    target=dg.AssetSelection.assets(global_key("endpoint")),
+    target=endpoint_selection(),
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Requests the endpoint when MLflow's alias names another version than the one that it serves.",
+    description="Requests the endpoint when MLflow's alias names another version than the endpoint serves.",
 )
-def alias(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-    """One run request for each move of the alias, a move back among them; one whose run failed is made again later.
+def alias(
+    context: dg.SensorEvaluationContext, deployment: dg.ResourceParam[Deployment]
+) -> dg.RunRequest | dg.SkipReason:
+    """One run request for each move of the alias, also for a move back; after a failed run a later one.
 
-    The tick's reason says why an alias is not followed: its version was deleted, its file is gone, it has no version.
+    Where an alias cannot be followed, the tick's reason names the cause: its version or file is deleted, or missing.
     """
-    return request_endpoint(context, NAME, _moved_alias)
+    return request_endpoint(context, deployment.home, NAME, _moved_alias)
 
 
-def _moved_alias() -> Cause | str:
+def _moved_alias(home: Path) -> Cause | str:
     try:
-        found = follow(settings().home)
+        found = follow(home)
     except StorageError as error:
         return str(error)
     behind = [endpoint for endpoint in found if endpoint.is_behind]
     if not behind:
         reasons = [endpoint.reason for endpoint in found if endpoint.reason]
         return "; ".join(reasons) or "every endpoint serves the version that its alias names"
-    return Cause(" ".join(endpoint.content for endpoint in behind), "; ".join(endpoint.reason for endpoint in behind))
+    content = " ".join(endpoint.content for endpoint in behind)
+    reason = "; ".join(endpoint.reason for endpoint in behind)
+    return Cause(content, reason, tuple(endpoint.model for endpoint in behind))

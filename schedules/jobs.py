@@ -1,35 +1,27 @@
-"""Selections with a name: what schedules start, by the names of the assets."""
+"""Named selections of assets for schedules, from what assets declare."""
 
 import dagster as dg
 
-from resources.keys import everywhere, global_key
-from sinet_pipelines.models.families import CANDIDATE_NAMES
+from resources.dagster_private import BaseAssetGraph
+from resources.keys import CADENCE_TAG, Cadence, name_of
 
-#: Refit, retrain, judge and register: what the weekly training makes anew, the features of all days among it.
-TRAINING_NAMES = (
-    "operating_regimes",
-    "training_set",
-    *CANDIDATE_NAMES,
-    "evaluation_set",
-    "evaluation",
-    "onnx_models",
-    "int8_model",
-    "served_graph",
-    "registered_model",
-    "spiking_challenger",
-    "spiking_verdict",
-    "model_card",
-)
-TRAINING_REGIONAL_NAMES = (
-    "regime_cells",
-    "window_features",
-    "training_sequences",
-    "evaluation_sequences",
-    "calibration_sequences",
-)
+REFITTED = (Cadence.REFIT,)
+TRAINED = (Cadence.TRAINING, Cadence.REFIT)
 
 
-def training_keys() -> frozenset[dg.AssetKey]:
-    """The assets that a training makes anew."""
-    regional = (key for name in TRAINING_REGIONAL_NAMES for key in everywhere(name))
-    return frozenset([*regional, *(global_key(name) for name in TRAINING_NAMES)])
+def training_selection() -> dg.AssetSelection:
+    """The assets of a training: those that declare it, and those between them (features scaled by refitted regimes)."""
+    refit = dg.AssetSelection.tag(CADENCE_TAG, Cadence.REFIT)
+    trained = refit | dg.AssetSelection.tag(CADENCE_TAG, Cadence.TRAINING)
+    return trained | (refit.downstream() & trained.upstream())
+
+
+def training_keys(graph: BaseAssetGraph, application: str | None = None) -> frozenset[dg.AssetKey]:
+    """The keys of the assets of a training.
+
+    Args:
+        graph: of the assets.
+        application: the application; None for all.
+    """
+    keys = training_selection().resolve(graph)
+    return frozenset(key for key in keys if application in (None, name_of(key).application))

@@ -1,8 +1,8 @@
-"""When a sensor may make a request: at once for new content, later and later for content whose runs keep failing.
+"""Decides when a sensor may make a request: at once for new content, after growing delays when its runs keep failing.
 
-Dagster starts one run a run key for ever, whatever became of it. So a key names, beside the content, the run that was
-the last to be requested for the same target, and the last materialisation of what the run makes: content that came
-before, or whose run failed, has another key each time.
+Dagster starts only one run for each run key, whatever its result. So a key consists of the content, the last run that
+was requested for the same target, and the last materialisation of the run's assets. Content that occurred before, or
+whose run failed, so has a new key each time.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,17 +11,17 @@ from datetime import UTC, datetime, timedelta
 from itertools import takewhile
 
 import dagster as dg
-from dagster._core.storage.tags import SENSOR_NAME_TAG
 
+from resources.dagster_private import SENSOR_NAME_TAG
 from sinet_pipelines.words import counted
 
-TARGET_TAG = "sinet/request"  # what a run was requested for: a region and its days, or a table of events
-CONTENT_TAG = "sinet/request_content"  # the fingerprint of what was there when it was requested
-FIRST_WAIT = timedelta(seconds=30)  # a full disk or a lost lock is rarely mended sooner
+TARGET_TAG = "sinet/request"  # the target of a requested run: a region and its days, or a table of events
+CONTENT_TAG = "sinet/request_content"  # the fingerprint of the inputs at the time of the request
+FIRST_WAIT = timedelta(seconds=30)  # a full disk or a lost lock is rarely repaired sooner
 LONGEST_WAIT = timedelta(hours=1)
-MANY_SUCCESSES = 3  # of one content in a row: the request that follows is for a fault of ours, and not for news
-PATIENCE = timedelta(hours=2)  # a run that records nothing for longer was killed with its machine
-LOOK_BACK = 20  # runs; more failures than that wait the longest anyway
+MANY_SUCCESSES = 3  # in sequence for one content: further requests come from a defect, not from new content
+PATIENCE = timedelta(hours=2)  # a run without events for longer was killed with its machine
+LOOK_BACK = 20  # runs; with more failures the delay is the longest anyway
 #: Statuses of a run that has not ended.
 UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
@@ -38,9 +38,9 @@ class Turn:
     """Whether a request may be made now.
 
     Attributes:
-        run_key: of the request, None where it has to wait.
+        run_key: of the request; None where it must wait.
         tags: of the run.
-        why_not: for the page of the sensor's ticks.
+        why_not: reason for the page of the sensor's ticks.
     """
 
     run_key: str | None
@@ -57,15 +57,15 @@ def turn_of(
     first_wait: timedelta = FIRST_WAIT,
     longest_wait: timedelta = LONGEST_WAIT,
 ) -> Turn:
-    """The turn of a request.
+    """Decides on a request.
 
     Args:
-        instance: whose run storage records what was requested before.
+        instance: its run storage has the earlier requests.
         target: what the run would make.
-        content: fingerprint of what it would be made from.
+        content: fingerprint of the run's inputs.
         keys: the assets that the run makes.
-        first_wait: after one failure; doubled for each that follows.
-        longest_wait: at most.
+        first_wait: after one failure; doubled for each further one.
+        longest_wait: upper limit.
     """
     tags = {TARGET_TAG: target, CONTENT_TAG: content}
     before = instance.get_run_records(dg.RunsFilter(tags={TARGET_TAG: target}), limit=LOOK_BACK)
@@ -75,7 +75,7 @@ def turn_of(
     if tries:
         wait = min(first_wait * 2 ** (tries - 1), longest_wait)
         since = datetime.now(UTC) - _ended(same[0])
-        if timedelta(0) <= since < wait:  # an end in the future: the clock was set back
+        if timedelta(0) <= since < wait:  # an end in the future means that the clock was set back
             runs, what = counted(failed or len(same), "run"), "failed" if failed else "changed nothing"
             at = datetime.now(UTC) + wait - since
             return Turn(
@@ -86,14 +86,14 @@ def turn_of(
 
 
 def is_requested(instance: dg.DagsterInstance, sensor: str) -> bool:
-    """Whether a run that a sensor requested has not ended."""
+    """Whether a run that a sensor requested is in progress or waiting."""
     return bool(unfinished_runs(instance, sensor))
 
 
 def unfinished_runs(instance: dg.DagsterInstance, sensor: str) -> list[dg.DagsterRun]:
     """The runs that a sensor requested and that have not ended, without those that were killed with their machine.
 
-    One in the queue records nothing, however long the runs before it take; the queue outlives its machine.
+    A run in the queue writes no events, however long the runs before it take; the queue survives the machine.
     """
     tags, since = {SENSOR_NAME_TAG: sensor}, datetime.now(UTC) - PATIENCE
     queued = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED], tags=tags))
@@ -101,7 +101,7 @@ def unfinished_runs(instance: dg.DagsterInstance, sensor: str) -> list[dg.Dagste
 
 
 def _last_made(instance: dg.DagsterInstance, keys: Sequence[dg.AssetKey]) -> int:
-    """The event id of the newest materialisation of some assets; 0 where none was ever made."""
+    """The event id of the latest materialisation of some assets; 0 where there is none."""
     entries = (record.asset_entry for record in instance.get_asset_records(keys))
     return max((entry.last_materialization_storage_id or 0 for entry in entries), default=0)
 

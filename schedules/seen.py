@@ -1,8 +1,9 @@
-"""Whether anything changed since a sensor last found nothing to do; asked before anything is opened.
+"""Finds whether anything changed since a sensor last found nothing to do, before the sensor opens anything.
 
-Compared are the names, sizes and ages of all files of the landing zone, the newest record of the event log, the day,
-and the process (code that was loaded again). What none of these shows (a table removed by hand, events wiped, a run
-that waited long enough) is found by a full look, which is made every `FULL_LOOK_S` seconds whatever is the same.
+Compares what the regions published (on one machine, the names, sizes and times of all files that landed), the latest
+record of the event log, the day, and the process (code that was reloaded). Some changes appear in none of these: a
+table removed by hand, wiped events, a run that waited long enough. A full evaluation every `FULL_LOOK_S` seconds finds
+them.
 """
 
 import hashlib
@@ -11,35 +12,35 @@ import os
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster._core.scheduler.instigation import TickStatus
 
-from sinet_pipelines.storage.listing import listing
+from resources.dagster_private import TickStatus
+from resources.deployment import Deployment
+from resources.materializations.published import landed_files
 
-SEEN = "seen"  # in the cursor: what was there when nothing was to be done, and why
+SEEN = "seen"  # in the cursor: the state in which nothing had to be done, and the reason
 FULL_LOOK_S = 300
-FRUITLESS_S = 3600  # how long a tick that found nothing is kept
+FRUITLESS_S = 3600  # how long a tick without a request is kept
 
 
 @dataclass(frozen=True)
 class Glance:
-    """What a sensor sees before it opens anything.
+    """What a sensor can compare before it opens anything.
 
     Attributes:
-        print: of all that is compared.
-        reason: why there was nothing to do when all was the same; empty where something changed.
+        print: hash of everything that is compared.
+        reason: why there was nothing to do in the same state; empty where something changed.
     """
 
     print: str
     reason: str
 
 
-def glance(context: dg.SensorEvaluationContext, home: Path) -> Glance:
-    """What is there now, held against what the cursor kept."""
-    now = _print_of(context.instance, home)
+def glance(context: dg.SensorEvaluationContext, deployment: Deployment) -> Glance:
+    """Compares the current state with the one in the cursor."""
+    now = _print_of(context.instance, deployment)
     kept = state_of(context).get(SEEN)
     if not isinstance(kept, dict) or kept.get("print") != now:
         return Glance(now, "")
@@ -49,13 +50,13 @@ def glance(context: dg.SensorEvaluationContext, home: Path) -> Glance:
 
 
 def keep(context: dg.SensorEvaluationContext, seen: Glance, reason: str) -> None:
-    """Keeps in the cursor that with what was seen nothing was to be done."""
+    """Stores in the cursor that nothing had to be done in this state."""
     kept = {"print": seen.print, "at": time.time(), "reason": reason}
     context.update_cursor(json.dumps({**state_of(context), SEEN: kept}))
 
 
 def state_of(context: dg.SensorEvaluationContext) -> dict[str, Any]:
-    """What earlier ticks left in the cursor; nothing where it is none of ours."""
+    """The cursor of earlier ticks as a dictionary; empty where it has another format."""
     try:
         kept = json.loads(context.cursor or "{}")
     except ValueError:
@@ -64,7 +65,7 @@ def state_of(context: dg.SensorEvaluationContext) -> dict[str, Any]:
 
 
 def purge_fruitless_ticks(instance: dg.DagsterInstance) -> None:
-    """Removes ticks that found nothing, of all sensors, once they are an hour old: 13,000 come a day."""
+    """Removes ticks without a request, of all sensors, after an hour: there are 13,000 a day."""
     before = time.time() - FRUITLESS_S
     for sensor in instance.all_instigator_state():
         if sensor.instigator_type.value in ("SENSOR", "AUTO_MATERIALIZE"):
@@ -73,9 +74,9 @@ def purge_fruitless_ticks(instance: dg.DagsterInstance) -> None:
             )
 
 
-def _print_of(instance: dg.DagsterInstance, home: Path) -> str:
+def _print_of(instance: dg.DagsterInstance, deployment: Deployment) -> str:
     newest = instance.event_log_storage.get_maximum_record_id()
     digest = hashlib.sha256(f"{os.getpid()} {datetime.now(UTC).date()} {newest}".encode())
-    for line in sorted(listing(str(home / "landing"), is_zone=True)):
+    for line in sorted(landed_files(deployment)):
         digest.update(line)
     return digest.hexdigest()

@@ -1,34 +1,35 @@
-"""What an event starts: rows and events that landed, inputs that drift."""
+"""Sensors that start runs when rows or events land, or when inputs drift."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
-from dagster._core.storage.tags import SENSOR_NAME_TAG
 
-from resources.keys import CONTRACT_CHECK, DRIFT_CHECK, regional_key
+from resources.dagster_private import SENSOR_NAME_TAG
+from resources.deployment import Deployment
+from resources.keys import APPLICATION_TAG, CONTRACT_CHECK, DRIFT_CHECK, ROLE_TAG, Cadence, Role, name_of, with_tag
 from resources.killed_runs import end_killed_runs
+from resources.materializations.staleness import Staleness
+from resources.materializations.state import is_run_in_progress
+from resources.materializations.versions import days_made, days_refused
 from resources.placement import REGION_TAG
-from resources.settings import settings
-from resources.stale import Books
-from resources.state import is_walked
 from resources.unused import record_unused, warnings_of
-from resources.versions import days_made, days_refused
-from schedules.backfills import PlannedRun, contiguous, landed_range, open_books
-from schedules.jobs import training_keys
+from schedules.backfills import PlannedRun, contiguous, landed_range, staleness_of
+from schedules.jobs import training_keys, training_selection
+from schedules.observations import observations
 from schedules.requests import UNFINISHED, turn_of, unfinished_runs
 from schedules.seen import glance, keep, purge_fruitless_ticks, state_of
+from sinet_pipelines.inventory.regions import Region
 from sinet_pipelines.monitoring.input_drift import drifting_since
-from sinet_pipelines.regions import REGIONS, Region
 from sinet_pipelines.storage.fingerprint import fingerprint
 
 NAME = "landing"
 DRIFT_NAME = "drift"
-COOL_DOWN = timedelta(days=7)  # one training takes in what drifts within a week; the weekly one comes anyway
+COOL_DOWN = timedelta(days=7)  # one training covers the drifts of a week; the weekly training comes anyway
 UNUSED = "unused"  # in the cursor: hashes of the warnings that were logged
 WARNINGS_AT_ONCE = 20  # of one tick
-WITHDRAWN = "withdrawn"  # stands for the content of a day of which no drop is left
+WITHDRAWN = "withdrawn"  # the content of a day without drops
 
 
 @dg.sensor(
@@ -38,60 +39,67 @@ WITHDRAWN = "withdrawn"  # stands for the content of a day of which no drop is l
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Requests raw and validated telemetry for each region's contiguous range of days whose drops changed.",
 )
-def landing(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
-    """One run request for each region and contiguous range of days that are not what landed.
+def landing(
+    context: dg.SensorEvaluationContext, deployment: dg.ResourceParam[Deployment]
+) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """One run request for each region and contiguous range of days whose tables differ from the landed rows.
 
-    A region whose last arrival is still being taken in waits, so that two runs never write the same day. A request
-    whose run failed is made again after a while (`schedules/requests.py`).
+    A region with a run in progress waits, so that two runs never write the same day. A request whose run failed is made
+    again after a delay (`schedules/requests.py`).
     """
-    home = settings().home
-    if is_walked(home):
-        yield dg.SkipReason(f"`sinet run` is at work in {home}; what it leaves is looked at next")
+    home = deployment.home
+    if is_run_in_progress(home):
+        yield dg.SkipReason(f"`sinet run` is in progress in {home}; the sensor continues afterwards")
         return
-    end_killed_runs(context.instance, home)  # they would fill the queue's places, and no run would start again
-    seen = glance(context, home)
+    # they would fill the queue, and no run could start
+    end_killed_runs(context.instance, home, executor=deployment.settings.executor)
+    observed = [] if deployment.is_one_machine else list(observations(staleness_of(context, deployment), NAME))
+    yield from observed
+    seen = glance(context, deployment)
     if seen.reason:
-        yield dg.SkipReason(seen.reason)
+        yield from [] if observed else [dg.SkipReason(seen.reason)]
         return
-    books = open_books(context)
+    staleness = staleness_of(context, deployment)
     busy = _regions_at_work(context.instance)
-    idle = [region for region in REGIONS if region.name not in busy]
-    found = [one for region in idle for one in (*_rows(books, region), *_events(books, region))]
+    idle = [region for region in deployment.regions if region.name not in busy]
+    found = [one for region in idle for one in (*_rows(staleness, region.name), *_events(staleness, region.name))]
     requests = [one for one in found if isinstance(one, dg.RunRequest)]
     waiting = [one for one in found if isinstance(one, str)]
-    unused = _warn_of_unused(context, books)
+    unused = _warn_of_unused(context, deployment)
     yield from requests
     if requests:
         return
-    reason = "; ".join(waiting) or _why_nothing(context.instance, books, unused=unused, busy=busy)
+    reason = "; ".join(waiting) or _why_nothing(context.instance, staleness, idle, unused=unused, busy=busy)
     if not busy and not waiting:
         keep(context, seen, reason)
         purge_fruitless_ticks(context.instance)
-    yield dg.SkipReason(reason)
+    yield from [] if observed else [dg.SkipReason(reason)]
 
 
-def _warn_of_unused(context: dg.SensorEvaluationContext, books: Books) -> int:
-    """How many files no table takes rows from; each is warned of once, and again when its folder changed."""
-    files = record_unused(context.instance, books.home)
+def _warn_of_unused(context: dg.SensorEvaluationContext, deployment: Deployment) -> int:
+    """Warns of each unused file once, and again when its folder changed; returns the number of unused files."""
+    files = record_unused(context.instance, deployment)
     warnings = warnings_of(files)
     known = state_of(context).get(UNUSED, [])
     fresh = [text for key, text in warnings.items() if key not in known]
     for text in fresh[:WARNINGS_AT_ONCE]:
         context.log.warning(text)
     if len(fresh) > WARNINGS_AT_ONCE:
-        context.log.warning(f"and {len(fresh) - WARNINGS_AT_ONCE} folders more with unused files: see `sinet status`")
+        context.log.warning(f"and {len(fresh) - WARNINGS_AT_ONCE} more folders with unused files: see `sinet status`")
     if sorted(warnings) != sorted(known):
         context.update_cursor(json.dumps({**state_of(context), UNUSED: sorted(warnings)}))
     return len({one for found in files.values() for one in found})
 
 
-def _why_nothing(instance: dg.DagsterInstance, books: Books, *, unused: int, busy: set[str]) -> str:
-    """Why nothing is requested: every drop is in the tables only where none is withheld, unused or on its way."""
-    idle = [region for region in REGIONS if region.name not in busy]
+def _why_nothing(
+    instance: dg.DagsterInstance, staleness: Staleness, idle: Sequence[Region], *, unused: int, busy: set[str]
+) -> str:
+    """Why nothing is requested; "every drop is in the tables" only where none is withheld, unused or in progress."""
     withheld = {
-        f"{region.name} {day}"
+        f"{name_of(key)} {day}"
         for region in idle
-        for day in _withheld(instance, region).intersection(books.landed(region))
+        for key in _validated_keys(staleness, region.name)
+        for day in set(days_refused(instance, key, CONTRACT_CHECK)).intersection(staleness.landed(key))
     }
     but = [
         f"{', '.join(sorted(busy))} at work" if busy else "",
@@ -102,8 +110,10 @@ def _why_nothing(instance: dg.DagsterInstance, books: Books, *, unused: int, bus
     return f"no drop has changed; {reasons}" if reasons else "every drop is in the tables"
 
 
-def _withheld(instance: dg.DagsterInstance, region: Region) -> set[date]:
-    return set(days_refused(instance, regional_key(region, "validated_telemetry"), CONTRACT_CHECK))
+def _validated_keys(staleness: Staleness, region: str) -> list[dg.AssetKey]:
+    """The region's assets whose days can fail their contract."""
+    keys = (key.asset_key for key in staleness.graph.asset_check_keys if key.name == CONTRACT_CHECK)
+    return sorted(key for key in keys if name_of(key).region == region)
 
 
 def _some(names: set[str]) -> str:
@@ -111,26 +121,32 @@ def _some(names: set[str]) -> str:
 
 
 def _regions_at_work(instance: dg.DagsterInstance) -> set[str]:
-    """The regions for which a run of this sensor is not finished."""
+    """The regions with an unfinished run of this sensor."""
     return {run.tags[REGION_TAG] for run in unfinished_runs(instance, NAME) if REGION_TAG in run.tags}
 
 
-def _rows(books: Books, region: Region) -> Iterator[dg.RunRequest | str]:
-    """Requests for rows that came or went, or why one waits."""
-    stale = books.stale_rows(region)
-    keys = frozenset(regional_key(region, name) for name in ("raw_telemetry", "validated_telemetry"))
-    for first, last in contiguous(stale.validated, books.landed(region)):
-        days = (day for day in sorted(stale.validated) if first <= day <= last)
-        content = fingerprint(*(stale.content.get(day, WITHDRAWN) for day in days))
-        tags = {**PlannedRun(keys, (first, last)).tags, REGION_TAG: region.name}
-        yield _request(books.instance, f"{region.name}-{first}-{last}", content, keys=sorted(keys), tags=tags)
+def _rows(staleness: Staleness, region: str) -> Iterator[dg.RunRequest | str]:
+    """Requests for rows that were landed or withdrawn in a region, or the reason why one waits."""
+    keys_of: dict[str, list[dg.AssetKey]] = {}
+    for key in staleness.keys_with_days(Cadence.LANDING):
+        if name_of(key).region == region:
+            keys_of.setdefault(name_of(key).application, []).append(key)
+    for application, keys in keys_of.items():
+        stale = frozenset[date]().union(*(staleness.stale(key) for key in keys))
+        landed = staleness.inputs_by_day(keys[0])  # in the order of the graph: the first is made from drops
+        for first, last in contiguous(stale, staleness.landed(keys[0])):
+            days = (day for day in sorted(stale) if first <= day <= last)
+            content = fingerprint(*(landed.get(day, WITHDRAWN) for day in days))
+            tags = {**PlannedRun(frozenset(keys), (first, last)).tags, REGION_TAG: region}
+            target = f"{region}-{application}-{first}-{last}"
+            yield _request(staleness.instance, target, content, keys=sorted(keys), tags=tags)
 
 
-def _events(books: Books, region: Region) -> Iterator[dg.RunRequest | str]:
-    """Requests for events that came or went, or why one waits."""
-    for key, content in books.stale_events(region).items():
-        target = f"{region.name}-{key.path[-1]}"
-        yield _request(books.instance, target, content, keys=[key], tags={REGION_TAG: region.name})
+def _events(staleness: Staleness, region: str) -> Iterator[dg.RunRequest | str]:
+    """Requests for events that were landed or withdrawn in a region, or the reason why one waits."""
+    for key, content in staleness.stale_events(region).items():
+        target = f"{region}-{name_of(key).application}-{name_of(key).name}"
+        yield _request(staleness.instance, target, content, keys=[key], tags={REGION_TAG: region})
 
 
 def _request(
@@ -144,56 +160,74 @@ def _request(
 
 @dg.sensor(
     name=DRIFT_NAME,
-    target=dg.AssetSelection.assets(*training_keys()),
+    target=training_selection(),
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Requests one training for a drift of the inputs that lasts, and no other for a week.",
 )
-def drift(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-    """One run request for the newest drift that lasts; none while a training is fresh or at work.
+def drift(
+    context: dg.SensorEvaluationContext, deployment: dg.ResourceParam[Deployment]
+) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """One run request for the newest lasting drift of each application; none after a recent training or during one.
 
-    A training that failed is requested again after an hour, then later and later.
+    A training that failed is requested again after an hour, then after growing delays.
     """
-    home = settings().home
-    if is_walked(home):
-        return dg.SkipReason(f"`sinet run` is at work in {home}; what it leaves is looked at next")
-    seen = glance(context, home)
+    home = deployment.home
+    if is_run_in_progress(home):
+        yield dg.SkipReason(f"`sinet run` is in progress in {home}; the sensor continues afterwards")
+        return
+    seen = glance(context, deployment)
     if seen.reason:
-        return dg.SkipReason(seen.reason)
-    books = open_books(context)
-    lasting = [(since, region.name) for region in REGIONS if (since := _drifting_since(context.instance, region))]
-    days = landed_range(books)
-    if not lasting or days is None:
+        yield dg.SkipReason(seen.reason)
+        return
+    staleness = staleness_of(context, deployment)
+    lasting: dict[str, list[tuple[date, str]]] = {}
+    for key in with_tag(staleness.graph, ROLE_TAG, Role.DRIFT):
+        if since := _drifting_since(context.instance, key):
+            lasting.setdefault(name_of(key).application, []).append((since, str(name_of(key))))
+    if not lasting:
         keep(context, seen, "no region's newest day has drifted")
-        return dg.SkipReason("no region's newest day has drifted")
-    asked = dg.RunsFilter(
-        tags={SENSOR_NAME_TAG: DRIFT_NAME},
+        yield dg.SkipReason("no region's newest day has drifted")
+        return
+    # the newest drift of an application: older ones were requested when they began
+    found = [_training(context.instance, staleness, name, max(days)) for name, days in sorted(lasting.items())]
+    requests = [one for one in found if isinstance(one, dg.RunRequest)]
+    yield from requests
+    if not requests:  # a tick either requests runs or is skipped
+        yield dg.SkipReason("; ".join(one for one in found if isinstance(one, str)))
+
+
+def _training(
+    instance: dg.DagsterInstance, staleness: Staleness, application: str, drifted: tuple[date, str]
+) -> dg.RunRequest | str:
+    """A request for a training of an application, or the reason why there is none."""
+    since, name = drifted
+    request_filter = dg.RunsFilter(
+        tags={SENSOR_NAME_TAG: DRIFT_NAME, APPLICATION_TAG: application},
         statuses=[*UNFINISHED, dg.DagsterRunStatus.SUCCESS],
         created_after=datetime.now(UTC) - COOL_DOWN,
     )
-    if context.instance.get_runs(asked, limit=1):
-        return dg.SkipReason(
-            f"a training was asked for within {COOL_DOWN.days} days; what still drifts then asks again"
-        )
-    since, name = max(lasting)  # the newest: an older one was asked for when it began
+    if instance.get_runs(request_filter, limit=1):
+        within = f"a training of {application} was requested within {COOL_DOWN.days} days"
+        return f"{within}; inputs that still drift afterwards request another"
     turn = turn_of(
-        context.instance,
-        DRIFT_NAME,
+        instance,
+        f"{DRIFT_NAME}-{application}",
         f"{name}-{since}",
-        keys=(),  # a training makes much that changes without it
+        keys=(),  # runs other than trainings also make these assets
         first_wait=timedelta(hours=1),
         longest_wait=timedelta(days=1),
     )
     if turn.run_key is None:
-        return dg.SkipReason(turn.why_not)
-    reason = {"sinet/reason": f"inputs of {name} drift since {since}"}
+        return turn.why_not
+    trained = training_keys(staleness.graph, application)
+    reason = {"sinet/reason": f"inputs drift since {since}: {name}", APPLICATION_TAG: application}
     return dg.RunRequest(
         run_key=turn.run_key,
-        asset_selection=sorted(training_keys()),
-        tags={**PlannedRun(training_keys(), days).tags, **turn.tags, **reason},
+        asset_selection=sorted(trained),
+        tags={**PlannedRun(trained, landed_range(staleness, application)).tags, **turn.tags, **reason},
     )
 
 
-def _drifting_since(instance: dg.DagsterInstance, region: Region) -> date | None:
-    key = regional_key(region, "input_drift")
+def _drifting_since(instance: dg.DagsterInstance, key: dg.AssetKey) -> date | None:
     return drifting_since(days_made(instance, key), days_refused(instance, key, DRIFT_CHECK))

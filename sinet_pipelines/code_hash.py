@@ -1,22 +1,24 @@
 """Hashes the source code that a function runs: itself and, symbol by symbol, all first-party code that it refers to.
 
-Comments, docstrings, annotations and formatting do not count; imports inside functions do. The hash depends on source
-text alone, so it is the same on every machine. References are found statically and too many rather than too few: a
-name counts wherever it occurs. What is chosen by a text at run time is seen only where that text is a dotted path.
+Comments, docstrings, annotations and formatting do not count; imports inside functions do. The hash depends on the
+source text alone, so it is the same on every machine. References are found statically. The search prefers too many
+references to too few: a name counts wherever it occurs. A reference by text at run time counts only where the text is a
+dotted path.
 """
 
 import ast
 import hashlib
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import orjson
 
-FORM = 2  # of the cache; raised when the analysis changes
+FORM = 2  # format of the cache; raise it when the analysis changes
 _LOCALS = ".<locals>."
 
 Canonical = Callable[[object], str | None]
@@ -24,12 +26,12 @@ Canonical = Callable[[object], str | None]
 
 @dataclass(frozen=True)
 class Statement:
-    """A top-level statement: the hash of its code, and what it refers to.
+    """A top-level statement: the hash of its code and its references.
 
     Attributes:
-        digest: of its normalised syntax tree.
-        names: names it may find in its own module.
-        targets: dotted paths of imported things.
+        digest: hash of its normalised syntax tree.
+        names: names that it may refer to in its own module.
+        targets: dotted paths of imported objects that it refers to.
     """
 
     digest: str
@@ -39,13 +41,13 @@ class Statement:
 
 @dataclass(frozen=True)
 class Module:
-    """A module as the analysis needs it.
+    """The parts of a module that the analysis uses.
 
     Attributes:
         symbols: the statements that bind each name.
         imports: dotted path of each name that is imported at the top.
-        effects: statements that bind no name, as a call that registers something.
-        functions: nested functions by qualified name, with what their enclosing functions compute.
+        effects: statements that bind no name, such as a call that registers something.
+        functions: nested functions by qualified name, with the statements of their enclosing functions.
     """
 
     symbols: Mapping[str, tuple[Statement, ...]]
@@ -54,16 +56,24 @@ class Module:
     functions: Mapping[str, Statement]
 
 
+def _is_plain(value: object) -> bool:
+    """Whether the text of a value is the same in every process."""
+    if isinstance(value, tuple):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, str | int | float)
+
+
 @dataclass
 class SourceTree:
-    """First-party packages on disk.
+    """The first-party packages on disk.
 
     Attributes:
         packages: folder of each top-level package by its name.
-        excluded: modules that do not count, with all below them.
-        canonical: text of a loaded value that counts by what it is and not by how it is written; None for others.
-        attributes: dotted path of what stands behind attributes of objects that come from outside (`landing.read_day`).
+        excluded: modules that do not count, with all modules below them.
+        canonical: text of a loaded value that counts by its value instead of its source; None for other values.
+        attributes: dotted path of the function behind an attribute of an outside object (`landing.read_day`).
         values: loaded modules by name, in which such values are looked up.
+        is_behaviour: whether a dataclass in a closure counts by its fields and the code of its class.
         cache: analysed modules by the hash of their text, as `dump` returned it.
     """
 
@@ -72,20 +82,21 @@ class SourceTree:
     canonical: Canonical = lambda _: None
     attributes: Mapping[str, str] = field(default_factory=dict)
     values: Mapping[str, Any] = field(default_factory=dict)
+    is_behaviour: Callable[[object], bool] = lambda _: False
     cache: dict[str, Any] = field(default_factory=dict)
     _modules: dict[str, Module | None] = field(default_factory=dict)
     _used: dict[str, Any] = field(default_factory=dict)
     _places: dict[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
     _kept: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
-    _values: dict[tuple[str, str], str | None] = field(default_factory=dict)  # each symbol is met by many functions
+    _values: dict[tuple[str, str], str | None] = field(default_factory=dict)  # many functions refer to the same symbol
     _referred: dict[tuple[str, str], tuple[tuple[str, str], ...]] = field(default_factory=dict)
     is_changed: bool = False
 
     def hash_of(self, function: Callable[..., Any]) -> str:
         """16 hex digits: the hash of a function's code and of all first-party code that it refers to.
 
-        A function inside another counts with what that one computes, and with the values it closed over where these
-        are canonical; decorators do not count.
+        A nested function counts with the statements of its enclosing function, and with the values of its closure where
+        these are canonical; decorators do not count.
 
         Raises:
             LookupError: the function's source is in none of the packages.
@@ -97,15 +108,35 @@ class SourceTree:
             raise LookupError(f"{module}.{qualname} is not in the source of {', '.join(self.packages)}")
         cells = [cell.cell_contents for cell in function.__closure__ or () if _is_filled(cell)]
         closed = sorted(filter(None, map(self.canonical, cells)))
-        parts = (found.digest, *self._closures(module, qualname), *closed)
+        given = sorted(text for cell in cells for text in self._given(cell))
+        parts = (found.digest, *self._closures(module, qualname), *closed, *given)
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
     def dump(self) -> dict[str, Any]:
-        """The analysed modules, for the next process."""
+        """The analysed modules, as a cache for the next process."""
         return dict(self._used)
 
+    def _given(self, value: object) -> Iterator[str]:
+        """The parts that count of a value in a closure: a function's code, or a behaviour's fields and code.
+
+        A behaviour is a dataclass that `is_behaviour` selects, such as a family with its settings.
+        """
+        if isinstance(value, FunctionType) and value.__module__.split(".")[0] in self.packages:
+            name = value.__qualname__.split(".")[0]
+            for digest, statement in self._read(value.__module__, name):
+                yield digest
+                yield from self._closure(value.__module__, statement) if statement is not None else ()
+        elif self.is_behaviour(value):
+            kind = type(value)
+            for digest, statement in self._read(kind.__module__, kind.__qualname__):
+                yield digest
+                yield from self._closure(kind.__module__, statement) if statement is not None else ()
+            for one in fields(value):  # type: ignore[arg-type]
+                part = getattr(value, one.name)
+                yield f"{one.name}={part!r}" if _is_plain(part) else f"{one.name}=({' '.join(self._given(part))})"
+
     def _closures(self, module: str, qualname: str) -> tuple[str, ...]:
-        """The closure of a function; kept, since a factory makes the same function once a region."""
+        """The closure of a function; cached, since a factory makes the same function for each region."""
         if (module, qualname) not in self._kept:
             analysed = self._module(module)
             start = analysed.functions[qualname] if analysed is not None else None
@@ -126,7 +157,7 @@ class SourceTree:
         return digests
 
     def _read(self, module: str, name: str) -> Iterator[tuple[str, Statement | None]]:
-        """Digests of a symbol, with the statement to follow; every symbol where the name is `*`."""
+        """Digests of a symbol, with the statement to follow; all symbols of the module where the name is `*`."""
         analysed = self._module(module)
         if analysed is None:
             return
@@ -145,7 +176,7 @@ class SourceTree:
         yield from ((one.digest, one) for one in analysed.effects)
 
     def _references(self, module: str, statement: Statement) -> tuple[tuple[str, str], ...]:
-        key = (module, statement.digest)  # the same code in the same module refers to the same
+        key = (module, statement.digest)  # equal code in one module has equal references
         if key not in self._referred:
             self._referred[key] = tuple(self._referring(module, statement))
         return self._referred[key]
@@ -173,7 +204,7 @@ class SourceTree:
         return self._places[target]
 
     def _resolve(self, target: str) -> Iterator[tuple[str, str]]:
-        """Module and symbol of a dotted path: the longest part of it that is a module, and the word after."""
+        """Module and symbol of a dotted path: the longest prefix that is a module, and the name after it."""
         words = target.split(".")
         if words[0] not in self.packages:
             return
@@ -186,7 +217,7 @@ class SourceTree:
             symbol = words[length] if length < len(words) else "*"
             analysed = self._module(module)
             if analysed is not None and symbol in analysed.imports and symbol not in analysed.symbols:
-                yield from self._resolved(analysed.imports[symbol])  # handed on by a package
+                yield from self._resolved(analysed.imports[symbol])  # re-exported by a package
             else:
                 yield module, symbol
             return
@@ -223,16 +254,16 @@ class SourceTree:
 
 
 def analyse(source: bytes, module: str, *, is_package: bool = False, packages: Collection[str] = ()) -> Module:
-    """A module's statements, imports and functions.
+    """Analyses a module: its statements, imports and functions.
 
     Args:
-        source: its text.
+        source: its source text.
         module: its dotted name.
         is_package: whether it is a package's `__init__`.
-        packages: top-level names whose dotted paths in texts count as references.
+        packages: top-level packages whose dotted paths in strings count as references.
 
     Raises:
-        SyntaxError: the text is no Python.
+        SyntaxError: the text is not Python.
     """
     tree = _normalised(ast.parse(source))
     anchor = module if is_package else module.rpartition(".")[0]
@@ -258,7 +289,7 @@ def analyse(source: bytes, module: str, *, is_package: bool = False, packages: C
 def _functions(
     body: Iterable[ast.stmt], around: tuple[ast.stmt, ...], prefix: str
 ) -> Iterator[tuple[str, list[ast.stmt]]]:
-    """Functions by qualified name: the function without decorators, and what the enclosing ones compute."""
+    """Functions by qualified name: the function without decorators, and the statements of its enclosing functions."""
     for node in body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             bare = ast.FunctionDef(
@@ -295,7 +326,7 @@ def _note(chain: str, local: Mapping[str, str], names: set[str], targets: set[st
 
 
 def _chain(node: ast.Attribute, chained: set[int]) -> str:
-    """`a.b.c` as a text, `().b.c` where it begins with no name; the parts are noted and not looked at again."""
+    """`a.b.c` as text, `().b.c` where the base is not a name; visited nodes are added to `chained`."""
     words: list[str] = []
     parts: list[int] = []
     at: ast.expr = node
@@ -317,7 +348,7 @@ def _imports(nodes: Iterable[ast.stmt], anchor: str, *, into_functions: bool) ->
                 for one in node.names:
                     yield (one.asname, one.name) if one.asname else (one.name.partition(".")[0],) * 2
                     if not one.asname and "." in one.name:
-                        yield f"import {one.name}", one.name  # no name binds it, but it is loaded
+                        yield f"import {one.name}", one.name  # binds no name, but loads the module
             elif isinstance(node, ast.ImportFrom):
                 above = anchor.split(".")[: len(anchor.split(".")) - node.level + 1] if node.level else []
                 source = ".".join(filter(None, [*above, node.module]))
@@ -333,7 +364,7 @@ def _outside_functions(top: ast.AST) -> Iterator[ast.AST]:
 
 
 def _bound(top: ast.stmt) -> list[str]:
-    """Names that a top-level statement binds, or changes the contents of."""
+    """Names that a top-level statement binds, or whose contents it changes."""
     names = []
     for node in _outside_functions(top):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
@@ -349,7 +380,7 @@ def _bound(top: ast.stmt) -> list[str]:
 
 
 class _Normalise(ast.NodeTransformer):
-    """Takes away what does not change what code does: docstrings, annotations of functions, blocks for checkers."""
+    """Removes syntax without effect at run time: docstrings, annotations of functions, blocks for type checkers."""
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:  # noqa: N802
         return self._function(node)
@@ -424,8 +455,8 @@ def to_json(cache: Mapping[str, Any]) -> bytes:
 def from_json(content: bytes) -> dict[str, Any]:
     """The cache that `to_json` wrote; empty for anything else."""
     try:
-        said = orjson.loads(content)
+        stored = orjson.loads(content)
     except orjson.JSONDecodeError:
         return {}
-    is_ours = isinstance(said, dict) and said.get("form") == FORM and isinstance(said.get("modules"), dict)
-    return dict(said["modules"]) if is_ours else {}
+    is_ours = isinstance(stored, dict) and stored.get("form") == FORM and isinstance(stored.get("modules"), dict)
+    return dict(stored["modules"]) if is_ours else {}

@@ -1,75 +1,79 @@
-"""Every error of the house; each message says what was found, what is allowed and what to do.
+"""Every error of the platform; each message states what was found, what is allowed and what to do.
 
 SinetError
-├── UsageError               asked wrongly: exit code 2
-│   ├── UnknownRegionError   a region that regions.py does not list
-│   ├── UnknownHardwareError a kind of hardware that hardware.py does not list
-│   ├── RegistryError        a line of registry.yaml, or a row, that says what cannot be
-│   ├── NeedsError           a need that nothing satisfies, or a quantity that is none
-│   ├── SourceError          a folder or file of rows that cannot be read as what it should be
-│   ├── FleetError           a fleet that does not fit the home, or a layout that cannot be made
-│   └── ModelNotFoundError   a model, version or alias that the registry does not hold
-├── RefusedError             a check said no: exit code 1
-│   ├── ContractError        rows that break the contract of their table
+├── UsageError               wrong usage or input: exit code 2
+│   ├── UnknownRegionError   a region that the inventory does not list
+│   ├── UnknownHardwareError a kind of hardware that the inventory does not list
+│   ├── InventoryError       an invalid entry of inventory.yaml, regions.py or hardware.py
+│   ├── NeedsError           needs that no region or hardware satisfies, or an invalid quantity
+│   ├── SourceError          a folder or file of rows that is missing or not in the expected format
+│   ├── FleetError           a fleet that does not fit the home, or a layout that is not possible
+│   └── ModelNotFoundError   a model, version or alias that is not in the registry
+├── RefusedError             a check failed: exit code 1
+│   ├── ContractError        rows that violate the contract of their table
 │   ├── ResidencyError       data that may not leave its region
-│   ├── DisagreementError    a served graph that does not answer as its source does
-│   └── QuantizationError    a graph that has no INT8 form, or whose INT8 form breaks a limit
-└── FailedError              it failed: exit code 3
-    ├── StorageError         a table or blob that could not be written or read whole
-    ├── BusyError            another process holds what is needed (a home, a port, a lock)
-    ├── ServingError         a model server that does not start or does not answer
-    └── ClusterError         a region's cluster that refuses what it is asked, or does not answer
+│   ├── DisagreementError    a served graph whose predictions differ from those of its source
+│   └── QuantizationError    a graph that has no INT8 form, or whose INT8 form exceeds a limit
+└── FailedError              the command failed: exit code 3
+    ├── StorageError         a table, blob or object that could not be read or written completely
+    │   ├── UnreachableError a store that does not respond in time
+    │   ├── ForbiddenError   a store that rejects the credentials, or a request made with them
+    │   ├── AbsentError      a bucket or an object that does not exist
+    │   └── ConflictError    a conditional write that failed because another writer was first
+    ├── BusyError            a home, port or lock that another process holds
+    ├── ServingError         a model server that does not start or does not respond
+    └── ClusterError         a region's cluster that rejects a request or does not respond
 """
 
 
 class SinetError(Exception):
-    """Whatever went wrong in this house; `exit_code` is what the command line ends with."""
+    """Base class of all errors of the platform; `exit_code` is the exit code of the command line."""
 
     exit_code = 3
 
 
 class UsageError(SinetError):
-    """Asked wrongly: the caller can mend it by asking otherwise."""
+    """Wrong usage or input: the caller can correct it."""
 
     exit_code = 2
 
 
 class UnknownRegionError(UsageError):
-    """A region that regions.py does not list."""
+    """A region that the inventory does not list."""
 
 
 class UnknownHardwareError(UsageError):
-    """A kind of hardware that hardware.py does not list."""
+    """A kind of hardware that the inventory does not list."""
 
 
-class RegistryError(UsageError):
-    """A line of `registry.yaml`, or a row of regions.py or hardware.py, that says what cannot be."""
+class InventoryError(UsageError):
+    """An invalid entry of `inventory.yaml`, or an invalid row of regions.py or hardware.py."""
 
 
 class NeedsError(UsageError):
-    """A need that no place satisfies, or a quantity that is no quantity."""
+    """Needs that no region or hardware satisfies, or an invalid quantity."""
 
 
 class SourceError(UsageError):
-    """A folder or file of rows that is missing or cannot be read as what it should be."""
+    """A folder or file of rows that is missing or not in the expected format."""
 
 
 class FleetError(UsageError):
-    """A fleet that does not fit the home it should go to, or a layout that cannot be made."""
+    """A fleet that does not fit the home it is landed in, or a layout that is not possible."""
 
 
 class ModelNotFoundError(UsageError):
-    """A model, version or alias that the registry does not hold."""
+    """A model, version or alias that is not in the registry."""
 
 
 class RefusedError(SinetError):
-    """A check said no."""
+    """A check failed."""
 
     exit_code = 1
 
 
 class ContractError(RefusedError):
-    """Rows that break the contract of their table."""
+    """Rows that violate the contract of their table."""
 
 
 class ResidencyError(RefusedError):
@@ -77,38 +81,54 @@ class ResidencyError(RefusedError):
 
 
 class DisagreementError(RefusedError):
-    """A served graph that does not answer as its source does."""
+    """A served graph whose predictions differ from those of its source."""
 
 
 class QuantizationError(RefusedError):
-    """A graph that has no INT8 form, or whose INT8 form breaks a limit."""
+    """A graph that has no INT8 form, or whose INT8 form exceeds a limit."""
 
 
 class FailedError(SinetError):
-    """It failed, through nobody's wrong asking: a full disk, a taken port, a killed process."""
+    """The command failed although its usage was correct: a full disk, a port in use, a killed process."""
 
     exit_code = 3
 
 
 class StorageError(FailedError):
-    """A table or blob that could not be written or read whole."""
+    """A table or blob that could not be read or written completely."""
+
+
+class UnreachableError(StorageError):
+    """An object store that does not respond in time; it is unknown whether a write took effect."""
+
+
+class ForbiddenError(StorageError):
+    """An object store that rejects the credentials, or a request made with them."""
+
+
+class AbsentError(StorageError):
+    """A bucket or an object that does not exist."""
+
+
+class ConflictError(StorageError):
+    """A conditional write that failed, because another writer changed the object first."""
 
 
 class BusyError(FailedError):
-    """Another process holds what is needed: a home, a port, a lock."""
+    """A home, port or lock that another process holds."""
 
 
 class ServingError(FailedError):
-    """A model server that does not start or does not answer."""
+    """A model server that does not start or does not respond."""
 
 
 class ClusterError(FailedError):
-    """A region's cluster that refuses what it is asked, or does not answer.
+    """A region's cluster that rejects a request or does not respond.
 
     Attributes:
-        status: the HTTP status it answered with; 0 where it did not answer.
-        is_final: whether asking again changes nothing.
-        is_untouched: whether the request certainly had no effect.
+        status: the HTTP status of the response; 0 where there was none.
+        is_final: whether a repeated request would fail in the same way.
+        is_untouched: whether it is certain that the request had no effect.
     """
 
     def __init__(self, message: str, *, status: int = 0, is_final: bool = False, is_untouched: bool = False) -> None:
@@ -119,7 +139,7 @@ class ClusterError(FailedError):
 
 
 def first_line(error: Exception) -> str:
-    r"""What a foreign error says first, or its class where it says nothing; the rest is of its own insides.
+    r"""The first line of another library's error message, or the error's class where the message is empty.
 
     >>> first_line(OSError("no such file\n  at reader.cc:12")), first_line(KeyError())
     ('no such file', 'KeyError')

@@ -1,6 +1,6 @@
-"""Markdown made of plain text: every builder escapes the text it takes, so that only what is built here is markup.
+"""Builds markdown from plain text: every builder escapes its text, so that only markup made here has an effect.
 
-`Markdown` is text that is markdown already. Where a builder takes text or `Markdown`, text is escaped.
+`Markdown` is text that is markdown already. Builders that accept text or `Markdown` escape text alone.
 """
 
 import re
@@ -10,7 +10,7 @@ from sinet_pipelines.escaping import for_markdown, visible
 
 
 class Markdown(str):
-    """Markdown that was built, never words from outside; only builders (here, `pictures/`) make it."""
+    """Markdown that a builder made, never text from outside; only builders (here and in `pictures/`) make it."""
 
     __slots__ = ()
 
@@ -21,7 +21,7 @@ def words(text: str) -> Markdown:
 
 
 def strong(text: str) -> Markdown:
-    """A line of text that stands out."""
+    """A line of text in bold."""
     return Markdown(f"**{words(text)}**")
 
 
@@ -31,17 +31,17 @@ def heading(text: str, level: int) -> Markdown:
 
 
 def code(text: str) -> Markdown:
-    """A name or command in the letters of a program."""
+    """A name or command in a monospaced font."""
     return words(text) if re.search(r"[`|]", text) or not text.strip() else Markdown(f"`{visible(text)}`")
 
 
 def points(texts: Iterable[str]) -> Markdown:
-    """A list, an item a line."""
+    """A list with one item for each text."""
     return Markdown("\n".join(f"- {words(text)}" for text in texts))
 
 
 def code_block(lines: Iterable[str], language: str = "") -> Markdown:
-    """Lines as they are, in the letters of a program."""
+    """Lines unchanged, in a monospaced font."""
     shown = [visible(line) for line in lines]
     longest = max((len(run) for line in shown for run in re.findall(r"`+", line)), default=0)
     fence = "`" * max(3, longest + 1)
@@ -62,7 +62,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]], *, numeric: Col
 
 
 def together(*parts: str) -> Markdown:
-    """Parts with an empty line between them."""
+    """Joins parts with an empty line between them."""
     return Markdown("\n\n".join(words(part) for part in parts if part))
 
 

@@ -1,4 +1,4 @@
-"""What another process of this machine was started with."""
+"""Reads the environment with which another process of this machine was started."""
 
 import time
 from typing import TYPE_CHECKING
@@ -10,11 +10,11 @@ BEGUN_S = 2.0  # the kernel shows an empty environment between a process's exec 
 
 
 def environment_of(process: "psutil.Process") -> dict[str, str]:
-    """The variables a process was started with; one that begins at this moment is waited for.
+    """The environment variables of a process; waits for a process that is just starting.
 
     Raises:
-        psutil.NoSuchProcess: it is gone.
-        psutil.AccessDenied: it is another user's.
+        psutil.NoSuchProcess: it has ended.
+        psutil.AccessDenied: it belongs to another user.
     """
     deadline = time.monotonic() + BEGUN_S
     while not (found := process.environ()) and time.monotonic() < deadline:

@@ -1,8 +1,8 @@
-"""Switches off the usage reports that libraries send to their makers, before any of these libraries is imported.
+"""Switches off the usage reports that libraries send to their vendors, before these libraries are imported.
 
-`sinet_pipelines/__init__.py` calls this, so a process that imports anything of the library sends nothing, and its child
-processes inherit the environment. ONNX Runtime reads its variable while it is imported: it queues events under
-`~/.cache/Microsoft` from then on, and a later call of `disable_telemetry_events()` does not undo that.
+`sinet_pipelines/__init__.py` calls this, so a process that imports anything of the library sends nothing. Its child
+processes inherit the environment. ONNX Runtime reads its variable during import. Without it, it queues events under
+`~/.cache/Microsoft`, and a later call of `disable_telemetry_events()` does not remove them.
 """
 
 import os
@@ -10,7 +10,7 @@ from collections.abc import MutableMapping
 
 SWITCHES = {
     "DAGSTER_DISABLE_TELEMETRY": "1",
-    "DO_NOT_TRACK": "true",  # a common word for all; MLflow reads it
+    "DO_NOT_TRACK": "true",  # a convention of several libraries; MLflow reads it
     "FEAST_USAGE": "False",
     "FLWR_TELEMETRY_ENABLED": "0",
     "GX_ANALYTICS_ENABLED": "false",
@@ -22,7 +22,7 @@ SWITCHES = {
 
 
 def switch_off_usage_reports(environment: MutableMapping[str, str] = os.environ) -> None:
-    """Sets every switch, also where another value stands: the platform promises that nothing is sent.
+    """Sets every switch and overwrites other values, because the platform guarantees that nothing is sent.
 
     >>> environment = {"GX_ANALYTICS_ENABLED": "true"}
     >>> switch_off_usage_reports(environment)

@@ -2,15 +2,20 @@
 
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 import sinet_pipelines  # noqa: F401  # sets the switches of usage reports before a test imports onnxruntime
+from tests.inventory import NAMES
+from tests.no_sync import preload
+from tests.workers import pytest_collection_modifyitems, pytest_xdist_make_scheduler  # noqa: F401  # hooks
 
 CHECKOUT = Path(__file__).parents[1]
-PROJECT_PARTS = ("assets", "resources", "schedules", "sinet_pipelines", "dagster.yaml", "workspace.yaml")
+PROJECT_PARTS = ("assets", "resources", "schedules", "sinet_pipelines", "dagster.yaml", "workspace.yaml", "dg.toml")
 SMALL_SUBSET = "FD007"
 SMALL_ENGINES = {"history_engines": 18, "live_engines": 9, "regimes": 2, "seed": 5}
 
@@ -20,7 +25,7 @@ SHOWN = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FO
 
 
 def pytest_configure(config):
-    """Whoever starts the tests, they begin alike: no settings of a user, an empty home directory, an ordinary umask.
+    """Tests begin alike whoever starts them: without settings of a user, home of the checkout or files of $HOME.
 
     Beta and preview parts of Dagster are used on purpose: it is pinned, and a test looks at the pin.
     """
@@ -28,17 +33,34 @@ def pytest_configure(config):
         is_ours = name.startswith(OURS) and name != "SINET_DATA"
         if is_ours or name in SHOWN or name.lower().endswith("_proxy"):
             del os.environ[name]
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each process that a test starts compiles all of the product
     os.environ["HOME"] = tempfile.mkdtemp(prefix="sinet-tests-home-")
     config.add_cleanup(lambda: shutil.rmtree(os.environ["HOME"], ignore_errors=True))
+    if not hasattr(config, "workerinput"):  # workers inherit it
+        preload(Path(os.environ["HOME"]))
+    os.environ["SINET_HOME"] = f"{os.environ['HOME']}/no-home"  # and never the one that this checkout last ran
     os.umask(0o022)
+    # a busy machine is no fault of a law: by default an example that takes 200 ms fails its test
+    settings.register_profile("any_machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("any_machine")
     for stage in ("beta", "preview"):
         config.addinivalue_line("filterwarnings", f"ignore:.* is currently in {stage}, and may have breaking changes")
 
 
-def pytest_collection_modifyitems(items):
-    """Tests of one folder share what is built once a session: they stay in one worker where several run them."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(item.path.parent.relative_to(CHECKOUT).as_posix()))
+@pytest.fixture(autouse=True)
+def no_state_of_an_instance_that_is_gone():
+    """Dagster keeps the state storage of the last instance, a dead one too, and reads it when definitions load."""
+    if (state := sys.modules.get("dagster._core.storage.defs_state.base")) is not None:
+        state._current_storage.set(None)
+
+
+@pytest.fixture(scope="session")
+def s3_store():
+    """An S3-compatible store; tests keep apart by buckets of their own."""
+    from tests.stores import running_store
+
+    with running_store() as store:
+        yield store
 
 
 @pytest.fixture(scope="session")
@@ -73,7 +95,7 @@ def project(tmp_path, monkeypatch):
 @pytest.fixture(scope="session")
 def small_cmapss(tmp_path_factory):
     """A folder in NASA's format: 18 history and 9 live engines of one simulated subset, about 4,600 rows."""
-    from sinet_pipelines.ingestion.simulator import simulate_fleet
+    from sinet_pipelines.applications.turbofan.simulator import simulate_fleet
 
     folder = tmp_path_factory.mktemp("data") / "small"
     write_subset(simulate_fleet(name=SMALL_SUBSET, **SMALL_ENGINES), folder)
@@ -81,53 +103,40 @@ def small_cmapss(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def cmapss_folder():
-    """NASA's own files: `$SINET_DATA/cmapss`, or `shared/data/cmapss` beside the checkout."""
-    data = Path(os.environ.get("SINET_DATA") or CHECKOUT.parent / "shared" / "data")
-    if not (data / "cmapss" / "train_FD001.txt").exists():
-        pytest.skip(f"no C-MAPSS in {data}; set SINET_DATA to a folder with cmapss/train_FD001.txt and its fellows")
-    return data / "cmapss"
+def nasa_folder():
+    """NASA's own files of C-MAPSS."""
+    return real_data("cmapss", "train_FD001.txt")
 
 
 @pytest.fixture(scope="session")
 def definitions(tmp_path_factory):
     """The definitions as they load on an empty home: their first day is that of a fleet landed today."""
-    from resources.settings import EMPTY_HOME_DAYS, settings
+    from assets.definitions import build_defs
+    from tests.deployed import deployment_at
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SINET_HOME", str(tmp_path_factory.mktemp("empty")))
-        settings.cache_clear()
-        from assets.days import DAYS
-        from assets.definitions import defs
-    settings.cache_clear()
-    assert len(DAYS.get_partition_keys()) == EMPTY_HOME_DAYS + 1, "another test loaded the definitions on its own home"
-    return defs
+    return build_defs(deployment_at(tmp_path_factory.mktemp("empty")))
 
 
 @pytest.fixture(scope="session")
 def landed(tmp_path_factory):
-    """A landing zone with the small fleet: three regions of 25 days, the last one yesterday."""
-    from sinet_pipelines.cli.land import land_folder
-    from sinet_pipelines.ingestion.simulator import simulate_fleet
+    """A home in which the small fleet has landed and nothing else: three regions of 25 days, the last one yesterday."""
+    from sinet_pipelines.applications.turbofan.simulator import simulate_fleet
+    from sinet_pipelines.applications.turbofan.source import land_folder
 
     folder = tmp_path_factory.mktemp("landed")
     write_subset(simulate_fleet(name=SMALL_SUBSET, **SMALL_ENGINES), folder / "small")
-    land_folder(folder / "small", home=folder / "home")
-    return folder / "home" / "landing"
+    land_folder(folder / "small", home=folder / "home", regions=NAMES)
+    return folder / "home"
 
 
 @pytest.fixture
 def home(landed, definitions, tmp_path, monkeypatch):
     """A home in which the small fleet has landed and nothing was made; the settings of this process name it."""
-    from resources.settings import settings
-
     folder = tmp_path / "home"
-    shutil.copytree(landed, folder / "landing")
+    shutil.copytree(landed, folder, dirs_exist_ok=True)
     monkeypatch.setenv("SINET_HOME", str(folder))
-    settings.cache_clear()
     yield folder
     monkeypatch.undo()
-    settings.cache_clear()
 
 
 @pytest.fixture
@@ -136,24 +145,30 @@ def carry_out(home, definitions):
     return executor_for(home, definitions)
 
 
-def executor_for(home, definitions):
-    """What executes a set of assets over a range of days on a home: `execute(instance, keys, days)`."""
-    import dagster as dg
-
+def resources_of(home):
+    """The resources of a home, as the definitions have them."""
     from resources.feature_store import feature_store_resource
-    from resources.regions import region_resources
     from resources.registry import registry_resource
     from resources.serving import ServingResource
     from resources.tracking import tracking_resource
-    from schedules.backfills import PlannedRun
+    from tests.deployed import resources_at
 
-    resources = {
-        **region_resources(home),
+    return {
+        **resources_at(home),
         "feature_store": feature_store_resource(home),
         "tracking": tracking_resource(home),
         "registry": registry_resource(home),
         "serving": ServingResource(home=str(home)),
     }
+
+
+def executor_for(home, definitions):
+    """What executes a set of assets over a range of days on a home: `execute(instance, keys, days)`."""
+    import dagster as dg
+
+    from schedules.backfills import PlannedRun
+
+    resources = resources_of(home)
 
     def execute(instance, keys, days=None):
         return dg.materialize(
@@ -166,6 +181,17 @@ def executor_for(home, definitions):
         )
 
     return execute
+
+
+def real_data(name, file):
+    """A folder of real data that holds this file: `$SINET_DATA/<name>`, or `shared/data/<name>` beside the checkout.
+
+    Where there is none, the test is skipped.
+    """
+    data = Path(os.environ.get("SINET_DATA") or CHECKOUT.parent / "shared" / "data")
+    if not (data / name / file).exists():
+        pytest.skip(f"no {name} in {data}; set SINET_DATA to a folder with {name}/{file}")
+    return data / name
 
 
 def link_project(folder):

@@ -1,14 +1,24 @@
 """Ports of this machine."""
 
+import random
 import socket
 
 from tests.waiting import until
 
 
 def free_port():
-    """A port that nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
+    """A port that nobody listens on now.
+
+    It is below the ports that systems give to connections on their own (32768 and above), of which one may be taken
+    between this call and its use.
+    """
+    while True:
+        port = random.randrange(10_000, 32_000)
+        try:
+            with socket.create_server(("127.0.0.1", port)):
+                return port
+        except OSError:
+            continue
 
 
 def listens(port):

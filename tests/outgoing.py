@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.no_sync import preloaded
+
 SOURCE = Path(__file__).with_name("outgoing.c")
 LOCAL_NAMES = {"-", "localhost", "localhost.localdomain"}
 
@@ -29,7 +31,7 @@ class Outgoing:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {"LD_PRELOAD": str(self.library), "HOME": str(self.home)}
+        return {"LD_PRELOAD": preloaded(self.library), "HOME": str(self.home)}
 
     def lines(self) -> list[str]:
         """Every record: `lookup NAME PID` or `connect ADDRESS PID`."""

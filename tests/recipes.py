@@ -24,6 +24,7 @@ class Block:
         path = checkout / self.file
         if self.kind != "diff":
             assert not path.exists(), f"{self.file} is there already"
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(self.text)
             return
         lines = self.text.splitlines()

@@ -52,19 +52,31 @@ class Standing:
 
     def may(self, verb, group, resource, subresource=""):
         """Whether the user may do something in the namespace."""
-        what = f"{resource}/{subresource}" if subresource else resource
-        return self.rules is None or any(
-            verb in rule["verbs"] and group in rule["apiGroups"] and what in rule["resources"] for rule in self.rules
-        )
+        requested = {"verb": verb, "group": group, "resource": resource, "subresource": subresource}
+        return self.rules is None or _permits(self.rules, **requested)
+
+    def rules_of(self, user):
+        """The rules of the Roles that are bound to a service account, `system:serviceaccount:<namespace>:<name>`."""
+        *_, namespace, name = user.split(":")
+        subject = {"kind": "ServiceAccount", "name": name, "namespace": namespace}
+        bound = [one for one in self.objects.values() if one["kind"] == "RoleBinding" and subject in one["subjects"]]
+        return [rule for one in bound for rule in self.named("Role", one["roleRef"]["name"])["rules"]]
 
     def answer(self, method, path, body):
         """Status and content of a request."""
         if path.rstrip("/") == "/version":
             return 200, VERSION
         if path.endswith("/selfsubjectaccessreviews"):
-            asked = body["spec"]["resourceAttributes"]
-            allowed = self.may(asked["verb"], asked["group"], asked["resource"], asked.get("subresource", ""))
+            requested = body["spec"]["resourceAttributes"]
+            allowed = self.may(
+                requested["verb"], requested["group"], requested["resource"], requested.get("subresource", "")
+            )
             return 201, {**body, "status": {"allowed": allowed}}
+        if path.endswith("/localsubjectaccessreviews"):
+            if not self.may("create", "authorization.k8s.io", "localsubjectaccessreviews"):
+                return refused(403)
+            requested, who = body["spec"]["resourceAttributes"], body["spec"]["user"]
+            return 201, {**body, "status": {"allowed": _permits(self.rules_of(who), **requested)}}
         parts = path.strip("/").split("/")
         group = parts[1] if parts[0] == "apis" else ""
         if path == "/api/v1/nodes":
@@ -75,6 +87,11 @@ class Standing:
         if not self.may("get", group, parts[-2]):
             return refused(403)
         return (200, self.objects[path]) if path in self.objects else refused(404)
+
+
+def _permits(rules, *, verb, group, resource, subresource="", namespace=""):
+    what = f"{resource}/{subresource}" if subresource else resource
+    return any(verb in rule["verbs"] and group in rule["apiGroups"] and what in rule["resources"] for rule in rules)
 
 
 def refused(status):
@@ -103,8 +120,8 @@ def _handler(server):
             length = int(self.headers.get("Content-Length") or 0)
             body = json.loads(self.rfile.read(length)) if length else {}
             is_known = server.token is None or self.headers.get("Authorization") == f"Bearer {server.token}"
-            status, said = server.answer(self.command, urlsplit(self.path).path, body) if is_known else refused(401)
-            content = json.dumps(said).encode()
+            status, found = server.answer(self.command, urlsplit(self.path).path, body) if is_known else refused(401)
+            content = json.dumps(found).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(content)))

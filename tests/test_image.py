@@ -12,10 +12,10 @@ import pytest
 
 from sinet_pipelines.manifests.control import PROJECT
 from sinet_pipelines.placement.bindings import HOME_PATH
-from sinet_pipelines.regions import REGIONS
 from tests.conftest import CHECKOUT
+from tests.inventory import REGIONS
 
-OPTIONAL = {"registry.yam[l]"}  # in brackets, since a recipe copies nothing that is not there
+OPTIONAL = {"inventory.yam[l]"}  # in brackets, since a recipe copies nothing that is not there
 BUILT = ("*.egg-info", "__pycache__")
 
 
@@ -26,16 +26,16 @@ def instructions():
     return [tuple(line.split(maxsplit=1)) for line in text.splitlines() if line.strip()]
 
 
-def said(instruction):
+def arguments_of(instruction):
     return [rest for name, rest in instructions() if name == instruction]
 
 
 def variables():
-    return dict(pair.split("=", 1) for line in said("ENV") for pair in shlex.split(line))
+    return dict(pair.split("=", 1) for line in arguments_of("ENV") for pair in shlex.split(line))
 
 
 def copied():
-    return [source for line in said("COPY") for source in shlex.split(line)[:-1]]
+    return [source for line in arguments_of("COPY") for source in shlex.split(line)[:-1]]
 
 
 def test_what_is_copied_is_there_and_is_not_ignored():
@@ -51,11 +51,11 @@ def test_nothing_else_is_copied_and_no_secret_can_be():
     kept = {line.removeprefix("!") for line in (CHECKOUT / ".dockerignore").read_text().splitlines() if line[:1] == "!"}
     assert kept == {source.replace("[l]", "l") for source in copied()}
     assert not [line for _, line in instructions() if re.search("passw|secret|token|credential", line, re.IGNORECASE)]
-    assert not said("ADD")
+    assert not arguments_of("ADD")
 
 
 def test_every_package_is_pinned_and_torch_comes_first():
-    installs = [part.strip() for line in said("RUN") for part in line.split("&&") if "pip install" in part]
+    installs = [part.strip() for line in arguments_of("RUN") for part in line.split("&&") if "pip install" in part]
     assert all("-c constraints.txt" in install for install in installs)
     assert installs[0].endswith(" torch")
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
@@ -66,12 +66,12 @@ def test_every_package_is_pinned_and_torch_comes_first():
 
 
 def test_python_is_the_one_that_the_project_wants():
-    (base,) = said("FROM")
+    (base,) = arguments_of("FROM")
     assert base.startswith("python:3.11-slim")
 
 
 def test_it_runs_as_the_numeric_user_of_the_rows():
-    user, group = said("USER")[-1].split(":")
+    user, group = arguments_of("USER")[-1].split(":")
     assert user == group
     assert {region.cluster.run_as_user for region in REGIONS} == {int(user)}
     assert instructions()[-2][0] == "USER"  # nothing after it is done as root, and it starts so
@@ -79,9 +79,9 @@ def test_it_runs_as_the_numeric_user_of_the_rows():
 
 def test_its_paths_are_those_of_the_pods():
     found = variables()
-    assert said("WORKDIR") == [PROJECT] == [found["PYTHONPATH"]] == [found["SINET_PROJECT"]]
+    assert arguments_of("WORKDIR") == [PROJECT] == [found["PYTHONPATH"]] == [found["SINET_PROJECT"]]
     assert found["HOME"] == HOME_PATH
-    made = " ".join(said("RUN"))
+    made = " ".join(arguments_of("RUN"))
     for region in REGIONS:
         assert found["DAGSTER_HOME"] == region.cluster.dagster_home
         assert f"mkdir -p {region.cluster.dagster_home} " in made

@@ -1,6 +1,7 @@
 """README and docs tell the truth: commands, options, make targets, links and paths that they name are there."""
 
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 COMMAND = re.compile(r"(?<![\w/.])(?:\.venv/bin/)?sinet (?P<words>[a-z][a-z ]*)(?P<rest>[^`|\n]*)")
 LARGEST_PICTURE_BYTES = 250_000
 LONGEST_PAGE = 120
+PACKAGES = ("assets", "benchmarks", "resources", "schedules", "sinet_pipelines")
 
 
 def named(page, pattern):
@@ -60,10 +62,10 @@ def test_the_readme_names_every_command(commands):
 
 def test_every_make_target_that_is_named_exists():
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    asked = {match[1] for page in PAGES for match, _ in named(page, r"(?:`|^    )make ([a-z-]+)")}
-    asked |= {match[1] for match, _ in named(ROOT / "README.md", r"(?m)^    make ([a-z-]+)")}
-    assert asked
-    assert asked <= targets
+    requested = {match[1] for page in PAGES for match, _ in named(page, r"(?:`|^    )make ([a-z-]+)")}
+    requested |= {match[1] for match, _ in named(ROOT / "README.md", r"(?m)^    make ([a-z-]+)")}
+    assert requested
+    assert requested <= targets
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -91,3 +93,40 @@ def test_pictures_are_small():
 def test_pages_are_short():
     lengths = {page.name: len(page.read_text().splitlines()) for page in (ROOT / "docs").glob("*.md")}
     assert max(lengths.values()) <= LONGEST_PAGE, lengths
+
+
+def cells(row):
+    return len(re.sub(r"`[^`]*`|\\\|", "", row).strip().strip("|").split("|"))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_table_has_a_header_a_rule_and_rows_of_as_many_cells(page):
+    text = "\n" + page.read_text()
+    for table in re.findall(r"(?<=\n)(?:\|.*\n)+", text + "\n"):
+        header, *rows = table.splitlines()
+        assert re.fullmatch(r"(\|:?-+:?)+\|", rows[0] if rows else ""), f"{page.name}: no rule below {header}"
+        assert {cells(row) for row in rows} == {cells(header)}, f"{page.name}: rows of another length below {header}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_heading_stands_apart_and_no_line_is_there_twice_in_a_row(page):
+    lines = re.sub(r"(?ms)^```.*?^```$", "", page.read_text()).splitlines()
+    for before, line in pairwise(lines):
+        assert not (line and line == before), f"{page.name}: twice {line}"
+        assert not (line.startswith("#") and before), f"{page.name}: no empty line before {line}"
+    assert not page.read_text().startswith("\n")
+
+
+def test_every_file_that_a_module_names_exists():
+    named = re.compile(r"`([\w/.-]+/[\w-]+\.(?:py|md))`")
+    modules = [path for folder in PACKAGES for path in (ROOT / folder).rglob("*.py")]
+    assert len(modules) > 300
+    lost = {
+        f"{module.relative_to(ROOT)}: {match[1]}"
+        for module in modules
+        for match in named.finditer(module.read_text())
+        if not any(
+            (at / match[1]).exists() for at in (ROOT, ROOT / "sinet_pipelines", module.parent, module.parents[1])
+        )
+    }
+    assert not lost

@@ -9,21 +9,32 @@ import polars as pl
 import pytest
 
 from tests.recipes import CHECKOUT, copy_checkout, environment_of, recipes
+from tests.walk.homes import folder_of
 
 RECIPES = recipes()
 SENSOR, FEATURE, FAMILY, REGION = "oil_degr", "oil_degr_z_range_30", "log_ridge", "NORTH"
 HARD_CODED = (  # tests of what depends on the number of sensors, features, families and regions
-    *("features", "models", "quantization", "schemas", "training", "research", "deployment", "validation"),
+    *(
+        "applications/turbofan",
+        "features",
+        "models",
+        "quantization",
+        "training",
+        "research",
+        "deployment",
+        "validation",
+    ),
     *("ingestion", "registry", "evaluation", "monitoring"),
 )
 LOOK = """
 import json
 import assets.definitions as loaded
-from sinet_pipelines.schemas.features import FEATURE_NAMES
-from sinet_pipelines.schemas.telemetry import DROP
-graph = loaded.defs.resolve_asset_graph()
+from sinet_pipelines.applications.turbofan.schemas.features import FEATURE_NAMES
+from sinet_pipelines.applications.turbofan.schemas.telemetry import DROP
+from tests.walk.homes import folder_of
+graph = loaded.defs().resolve_asset_graph()
 keys = {key.to_user_string() for key in graph.get_all_asset_keys()}
-evaluation = next(key for key in graph.get_all_asset_keys() if key.path[-1] == "evaluation")
+evaluation = next(key for key in graph.get_all_asset_keys() if key.path == ["turbofan", "evaluation"])
 print(json.dumps({
     "file": loaded.__file__,
     "drop": [column.name for column in DROP.columns],
@@ -41,9 +52,9 @@ def run(checkout, *command, **more):
 
 
 def loaded(checkout):
-    said = run(checkout, sys.executable, "-W", "ignore", "-c", LOOK, SINET_HOME=str(checkout / "no-home"))
-    assert said.returncode == 0, said.stderr[-3000:]
-    found = json.loads(said.stdout)
+    result = run(checkout, sys.executable, "-W", "ignore", "-c", LOOK, SINET_HOME=str(checkout / "no-home"))
+    assert result.returncode == 0, result.stderr[-3000:]
+    found = json.loads(result.stdout)
     assert found["file"].startswith(str(checkout))
     return found
 
@@ -64,7 +75,14 @@ def found(changed):
 
 
 def test_there_is_a_recipe_for_each_kind_of_change():
-    assert list(RECIPES) == ["Add a sensor", "Add a feature", "Add a model family", "Add a region"]
+    assert list(RECIPES) == [
+        "Add a source",
+        "Add a sensor",
+        "Add a feature",
+        "Add a model family",
+        "Add an application",
+        "Add a region",
+    ]
 
 
 def test_the_readme_leads_to_the_recipes():
@@ -78,8 +96,22 @@ def test_a_recipe_applies_by_itself_and_keeps_the_style(heading, tmp_path):
         block.apply(checkout)
     files = sorted({block.file for block in RECIPES[heading] if block.file.endswith(".py")})
     for command in (["check"], ["format", "--check"]) if files else ():
-        said = run(checkout, sys.executable, "-m", "ruff", *command, "--no-cache", *files)
-        assert said.returncode == 0, said.stdout + said.stderr
+        result = run(checkout, sys.executable, "-m", "ruff", *command, "--no-cache", *files)
+        assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_a_source_lands_the_rows_of_a_file_of_its_format(changed):
+    folder, home = changed / "plant", changed / ".sinet" / "plant"
+    folder.mkdir()
+    rows = [{"sample": i, "load_kw": 1.5, "temperature_c": 46.0, "recorded_at": "2026-03-01T10:00:00Z"} for i in (1, 2)]
+    (folder / "kiln.ndjson").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    command = ("-c", "from sinet_pipelines.cli.main import main; main()", "land", str(folder), "--home", str(home))
+    result = run(changed, sys.executable, "-W", "ignore", *command, "--json")
+    assert result.returncode == 0, result.stderr[-3000:]
+    (report,) = json.loads(result.stdout)
+    assert (report["application"], report["rows"], report["regions"]) == ("kiln", 2, ["EAST"])
+    (drop,) = (home / "EAST" / "landing" / "kiln" / "2026-03-01").glob("*.parquet")
+    assert pl.read_parquet(drop)["sample"].to_list() == [1, 2]
 
 
 def test_a_sensor_is_a_column_of_a_drop_with_features_of_its_own(found):
@@ -95,7 +127,7 @@ def test_a_feature_is_there_for_every_sensor(found):
 
 
 def test_a_family_is_trained_and_judged_with_the_others(found):
-    assert f"predictive_maintenance/{FAMILY}" in found["keys"]
+    assert f"turbofan/{FAMILY}" in found["keys"]
     assert {FAMILY, "gradient_boosting", "temporal_convolution", "average"} <= set(found["judged"])
 
 
@@ -110,15 +142,16 @@ def test_a_region_has_every_asset_that_the_others_have(found):
 @pytest.mark.slow
 def test_the_tests_hold_with_all_of_it(changed):
     """Numbers of sensors and features stand in the contract alone, so that a test that has its own fails here."""
-    (changed / "registry.yaml").rename(changed / "registry.yaml.aside")
+    (changed / "inventory.yaml").rename(changed / "inventory.yaml.aside")
     try:
+        contracts = [f"tests/contracts/test_{name}.py" for name in ("applications", "model_families")]
         folders = [f"tests/sinet_pipelines/{name}" for name in HARD_CODED]
-        command = [sys.executable, "-m", "pytest", "-m", "not slow", "-p", "no:cacheprovider", "tests/contracts"]
-        said = run(changed, *command, *folders)
+        command = [sys.executable, "-m", "pytest", "-m", "not slow", "-p", "no:cacheprovider"]
+        result = run(changed, *command, *contracts, *folders)
     finally:
-        (changed / "registry.yaml.aside").rename(changed / "registry.yaml")
-    failed = re.findall(r"^(?:FAILED|ERROR) (.*)$", said.stdout, re.MULTILINE)
-    assert (failed, said.returncode) == ([], 0), said.stdout[-3000:]
+        (changed / "inventory.yaml.aside").rename(changed / "inventory.yaml")
+    failed = re.findall(r"^(?:FAILED|ERROR) (.*)$", result.stdout, re.MULTILINE)
+    assert (failed, result.returncode) == ([], 0), result.stdout[-3000:] + result.stderr[-1000:]
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +160,7 @@ def walked(changed):
     home, data = changed / ".sinet" / "recipes", changed / "data" / "small"
     script = f"""
 from pathlib import Path
-from sinet_pipelines.ingestion.simulator import simulate_fleet
+from sinet_pipelines.applications.turbofan.simulator import simulate_fleet
 from tests.conftest import write_subset
 folder = Path({str(data)!r})
 folder.parent.mkdir()
@@ -153,19 +186,19 @@ def test_a_walk_with_all_of_it_ends_with_an_endpoint(walked):
 @pytest.mark.slow
 def test_tables_hold_the_sensor_and_the_features(walked):
     home, _, _ = walked
-    validated = pl.read_delta(str(home / "tables" / REGION / "validated_telemetry"))
+    validated = pl.read_delta(str(folder_of(home, REGION, "validated_telemetry")))
     assert validated[SENSOR].is_between(400, 900).all()
     assert validated.height
-    features = pl.read_delta(str(home / "tables" / REGION / "window_features"))
+    features = pl.read_delta(str(folder_of(home, REGION, "window_features")))
     assert features[FEATURE].max() > features[FEATURE].min() >= 0
 
 
 @pytest.mark.slow
 def test_the_family_competes_and_the_region_is_in_the_status(walked):
     home, _, status = walked
-    results = pl.read_delta(str(home / "tables" / "EAST" / "evaluation_results"))
+    results = pl.read_delta(str(folder_of(home, "EAST", "evaluation_results")))
     assert FAMILY in results["predictor"].unique()
     assert any(FAMILY in card.read_text() for card in (home / "cards").rglob("*.html"))
     states = {one["asset"]: one["state"] for one in status["assets"] if one["region"] == REGION}
-    assert f"{REGION}/predictive_maintenance/window_features" in states
+    assert f"{REGION}/turbofan/window_features" in states
     assert set(states.values()) == {"done"}

@@ -1,1 +1,1 @@
-"""The executor that sends each step to the cluster of its region: `region_router`, one Job an attempt."""
+"""The executor that runs each step in the cluster of its region: `region_router`, one Job for each attempt."""

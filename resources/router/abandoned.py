@@ -1,7 +1,8 @@
-"""Jobs of steps whose run has ended without them: their run pod was gone by then, so nobody else deletes them.
+"""Deletes Jobs of steps whose run has ended: their run pod was gone by then, so no router deletes them.
 
-A run's own router deletes what the run leaves. But a run that is cancelled, or ended from outside, while its pod is
-lost and not yet replaced has none; what it launched would wait for a node, or be at work, until its deadline.
+A run's own router deletes the Jobs that the run leaves. A run has no router when it is cancelled, or ended from
+outside, while its pod is lost and not yet replaced. The Jobs of such a run would wait for a node, or run, until their
+deadline.
 """
 
 import time
@@ -12,21 +13,21 @@ from dagster import DagsterInstance
 from resources.router.clock import Clock, Patience
 from resources.router.cluster import RegionClusters
 from sinet_pipelines.errors import ClusterError
-from sinet_pipelines.regions import REGIONS, Region
+from sinet_pipelines.inventory.regions import Inventory, Region
 
-STEPS = "app.kubernetes.io/component=step_worker"  # dagster-k8s gives it to Jobs of steps, not to those of runs
-OVER_S = 180.0  # a run's own router cleans up for two minutes after its end
-LOOK_S = 30.0  # for one look at all regions: a tick of a sensor has a minute
-LOST_S = 900.0  # after the run's end a Job that was told to go and is there has a pod on a lost node
+STEPS = "app.kubernetes.io/component=step_worker"  # dagster-k8s sets it on Jobs of steps, not on those of runs
+OVER_S = 180.0  # a run's own router deletes Jobs for two minutes after the run's end
+LOOK_S = 30.0  # for one pass over all regions: a tick of a sensor has a minute
+LOST_S = 900.0  # a Job that still exists so long after its deletion was requested has a pod on a lost node
 
 
 @dataclass
 class Abandoned:
-    """What one look found.
+    """The result of one pass.
 
     Attributes:
-        deleted: names of Jobs that were asked to go.
-        left: what could not be deleted or does not go, and what a person can do, a sentence each.
+        deleted: names of Jobs whose deletion was requested.
+        left: one sentence for each Job that could not be deleted or does not end, with the cure.
     """
 
     deleted: list[str] = field(default_factory=list)
@@ -34,27 +35,33 @@ class Abandoned:
 
 
 def delete_abandoned(
-    instance: DagsterInstance, *, kubeconfig: str | None = None, clock: Clock | None = None, now: float | None = None
+    instance: DagsterInstance,
+    inventory: Inventory,
+    *,
+    kubeconfig: str | None = None,
+    clock: Clock | None = None,
+    now: float | None = None,
 ) -> Abandoned:
-    """Asks every Job of a step to go whose run has ended some minutes ago.
+    """Requests the deletion of every Job of a step whose run ended some minutes ago.
 
-    A Job of a run that the instance does not know is left: namespaces may be shared with another deployment.
+    A Job of a run that the instance does not have is left: another deployment may share the namespace.
 
     Args:
-        instance: whose runs they are.
-        kubeconfig: with the contexts of all regions; default: as the Kubernetes client finds it.
-        clock: by which a look has its end.
+        instance: the instance with the runs.
+        inventory: the regions whose clusters are read.
+        kubeconfig: file with the contexts of all regions; default: the Kubernetes client's.
+        clock: measures the time of the pass.
         now: seconds since 1970.
     """
     clock, found = clock or Clock(), Abandoned()
-    clusters = RegionClusters(kubeconfig=kubeconfig, clock=clock, patience=Patience(request_s=LOOK_S / 6))
+    clusters = RegionClusters(inventory, kubeconfig=kubeconfig, clock=clock, patience=Patience(request_s=LOOK_S / 6))
     until, at = clock.now() + LOOK_S, time.time() if now is None else now
     over: dict[str, float] = {}
-    for region in REGIONS:
+    for region in inventory.regions:
         try:
             _delete_in(region, clusters, instance, found, over=over, until=until, at=at)
         except ClusterError as error:
-            found.left.append(f"{region.name} does not show its Jobs: {error}")
+            found.left.append(f"the Jobs of {region.name} cannot be read: {error}")
     return found
 
 
@@ -81,7 +88,7 @@ def _delete_in(
                 found.left.append(f"Job {name} in {region.name} does not end; where its node is lost: {command}")
             continue
         if cluster.clock.now() >= until:
-            found.left.append(f"Job {name} in {region.name} is deleted at the next look")
+            found.left.append(f"Job {name} in {region.name} is deleted in the next pass")
             continue
         try:
             cluster.delete(namespace, name)
@@ -92,7 +99,7 @@ def _delete_in(
 
 
 def _over_s(instance: DagsterInstance, run_id: str, at: float) -> float:
-    """For how long a run has been over; 0 where it is not, or is not known here."""
+    """Seconds since a run ended; 0 where it has not ended or is not in the instance."""
     record = instance.get_run_record_by_id(run_id) if run_id else None
     if record is None or not record.dagster_run.is_finished or record.end_time is None:
         return 0.0

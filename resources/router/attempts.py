@@ -1,17 +1,15 @@
-"""One attempt of a step: what the router remembers of it, writes of it into the event log, and reads there again.
+"""One attempt of a step: its state in the router, and how that state is written to the event log and read back.
 
-The log and the cluster are the truth; a run pod that takes over a run begins with the log alone.
+The event log and the cluster are the truth; a run pod that takes over a run starts from the event log alone.
 """
 
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 from dagster import DagsterEvent, DagsterEventType, DagsterInstance, MetadataValue
-from dagster._core.events import EngineEventData
-from dagster._core.execution.context.system import IStepContext
-from dagster._core.executor.step_delegating import StepHandlerContext
 
 from resources import markdown
+from resources.dagster_private import EngineEventData, IStepContext, StepHandlerContext
 from resources.placement import HARDWARE_TAG, NEEDS_TAG, REGION_TAG
 from resources.router.endings import REASONS, Ending
 from resources.router.places import Place
@@ -21,29 +19,29 @@ from sinet_pipelines.placement.needs import Needs
 
 @dataclass
 class Attempt:
-    """One attempt of a step and how far it came.
+    """One attempt of a step and its progress.
 
     Attributes:
         step_key: the step.
         number: 0 is the first.
-        step: to which events are told.
-        run_id: of its run.
-        place: where it goes; None for what goes nowhere.
-        needs: what it needs.
-        job: the Job to be made.
+        step: the context that writes its events.
+        run_id: id of its run.
+        place: region and hardware it goes to; None for a step without a region.
+        needs: the needs of its asset.
+        job: the Job to create.
         namespace: of the Job.
         name: of the Job.
-        move: how often it moved before it began.
-        is_created: the cluster has confirmed the Job.
-        is_local: it is a process beside the run.
-        may_appear_until: a creation without an answer may bring the Job about until then.
-        since: since when what has lasted that is waited for.
+        move: how often it moved to another place before it began.
+        is_created: whether the cluster has confirmed the Job.
+        is_local: whether it is a process beside the run.
+        may_appear_until: time until which an unconfirmed creation may still create the Job.
+        since: for each waiting condition, the time at which it began.
         ending: how it ended.
-        is_told: that is in the log.
-        disturbed: what the cluster was seen to do to it; the pod that shows it may be gone when it ends.
-        is_interrupted: its worker ended on being told to, and will write no more.
-        hand_over: by which it was offered to a worker at work already; empty where its Job is made for it.
-        offer_id: the number in the log of the event that offers it; 0 until it was found.
+        is_recorded: whether the event log has that ending.
+        disturbed: what the cluster did to it; kept, since the pod that shows it may be gone when the attempt ends.
+        is_interrupted: whether its worker ended after SIGTERM; it then writes no more events.
+        hand_over: id of its offer to a running worker; empty where it has a Job of its own.
+        offer_id: storage id of the event of that offer; 0 until it was found.
     """
 
     step_key: str
@@ -61,7 +59,7 @@ class Attempt:
     may_appear_until: float = 0.0
     since: dict[str, float] = field(default_factory=dict)
     ending: Ending | None = None
-    is_told: bool = False
+    is_recorded: bool = False
     disturbed: Ending | None = None
     is_interrupted: bool = False
     hand_over: str = ""
@@ -74,7 +72,7 @@ class Attempt:
 
 
 def attempt_of(context: StepHandlerContext) -> Attempt:
-    """The attempt that the executor is about, as yet without a place."""
+    """The attempt of the executor's context, without a place yet."""
     args = context.execute_step_args
     (step_key,) = cast("list[str]", args.step_keys_to_execute)
     known = args.known_state
@@ -88,8 +86,8 @@ def home_of(context: StepHandlerContext, step_key: str) -> tuple[str, str]:
     return tags[REGION_TAG], tags[HARDWARE_TAG]
 
 
-def tell_place(attempt: Attempt) -> None:
-    """Notes in the log where an attempt goes."""
+def record_place(attempt: Attempt) -> None:
+    """Records in the event log where an attempt goes."""
     place = cast(Place, attempt.place)
     more = f", memory x{place.memory_factor:g}" if place.memory_factor != 1 else ""
     message = f"Attempt {attempt.number + 1} goes to {place.region} on {place.hardware}{more}: Job {attempt.name}"
@@ -97,7 +95,7 @@ def tell_place(attempt: Attempt) -> None:
 
 
 def place_metadata(attempt: Attempt) -> dict[str, MetadataValue]:
-    """Where an attempt goes, as `recalled` and `noted` read it."""
+    """The place of an attempt as metadata, which `recalled` and `noted` read."""
     place = cast(Place, attempt.place)
     return {
         "region": MetadataValue.text(place.region),
@@ -110,15 +108,15 @@ def place_metadata(attempt: Attempt) -> dict[str, MetadataValue]:
     }
 
 
-def tell_ending(attempt: Attempt, ending: Ending) -> None:
-    """Notes in the log how an attempt ended."""
+def record_ending(attempt: Attempt, ending: Ending) -> None:
+    """Records in the event log how an attempt ended."""
     where = f" in {attempt.place.region} on {attempt.place.hardware}" if attempt.place else ""
     message = f"Attempt {attempt.number + 1}{where} ended. {ending}"
     DagsterEvent.engine_event(attempt.step, message, EngineEventData(metadata=metadata_of(attempt, ending)))
 
 
 def metadata_of(attempt: Attempt, ending: Ending) -> dict[str, MetadataValue]:
-    """What a failure's page shows beside its words: the reason, the place, the Job, the last lines."""
+    """Metadata of a failure beside its message: reason, place, Job, last lines of its log."""
     shown: dict[str, Any] = {
         "ending": MetadataValue.text(ending.reason.name),
         "found": MetadataValue.text(ending.message),
@@ -136,19 +134,19 @@ def metadata_of(attempt: Attempt, ending: Ending) -> dict[str, MetadataValue]:
 
 
 def recalled(context: StepHandlerContext) -> tuple[Attempt | None, list[Ending]]:
-    """The attempt as an earlier run pod noted it in the log, if it did, and how the attempts before it ended."""
+    """The attempt as an earlier run pod recorded it in the event log, or None, and the endings of earlier attempts."""
     attempt, endings, found = attempt_of(context), [], False
     for entry in context.instance.all_logs(attempt.run_id, of_type=DagsterEventType.ENGINE_EVENT):
         event = entry.dagster_event
         if event is None or event.step_key != attempt.step_key:
             continue
-        said: dict[str, Any] = {name: one.value for name, one in event.engine_event_data.metadata.items()}
-        if "ending" in said:
-            endings.append(Ending(REASONS[said["ending"]], said["found"]))
-        if "job" in said and said["attempt"] == attempt.number:
-            attempt.place = Place(said["region"], said["hardware"], said["memory_factor"])
-            attempt.namespace, attempt.name, attempt.move = said["namespace"], said["job"], said["move"]
-            attempt.hand_over = said.get("hand_over", "")
+        entries: dict[str, Any] = {name: one.value for name, one in event.engine_event_data.metadata.items()}
+        if "ending" in entries:
+            endings.append(Ending(REASONS[entries["ending"]], entries["found"]))
+        if "job" in entries and entries["attempt"] == attempt.number:
+            attempt.place = Place(entries["region"], entries["hardware"], entries["memory_factor"])
+            attempt.namespace, attempt.name, attempt.move = entries["namespace"], entries["job"], entries["move"]
+            attempt.hand_over = entries.get("hand_over", "")
             attempt.is_created = found = True
     if not found:
         return None, endings
@@ -157,16 +155,18 @@ def recalled(context: StepHandlerContext) -> tuple[Attempt | None, list[Ending]]
 
 
 def noted(instance: DagsterInstance, run_id: str) -> list[Attempt]:
-    """Every Job that the log of a run notes, as an attempt that was created; what an earlier run pod left is there."""
+    """Every Job that the event log of a run records, as a created attempt: what an earlier run pod left."""
     found = []
     for entry in instance.all_logs(run_id, of_type=DagsterEventType.ENGINE_EVENT):
         event = entry.dagster_event
         if event is None or event.step_key is None:
             continue
-        said: dict[str, Any] = {name: one.value for name, one in event.engine_event_data.metadata.items()}
-        if "job" in said:
-            place = Place(said["region"], said["hardware"], said["memory_factor"])
-            attempt = Attempt(event.step_key, said["attempt"], cast(IStepContext, None), run_id, place, is_created=True)
-            attempt.namespace, attempt.name = said["namespace"], said["job"]
+        entries: dict[str, Any] = {name: one.value for name, one in event.engine_event_data.metadata.items()}
+        if "job" in entries:
+            place = Place(entries["region"], entries["hardware"], entries["memory_factor"])
+            attempt = Attempt(
+                event.step_key, entries["attempt"], cast(IStepContext, None), run_id, place, is_created=True
+            )
+            attempt.namespace, attempt.name = entries["namespace"], entries["job"]
             found.append(attempt)
     return found

@@ -1,4 +1,4 @@
-"""The time the router goes by: its own, never a server's, so that a cluster whose clock is wrong changes nothing."""
+"""The router's clock. Times of servers are never used, so a cluster with a wrong clock changes nothing."""
 
 import time
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Clock:
-    """What tells the seconds since some moment, and what waits; a simulation hands in its own."""
+    """Measures seconds and waits; a simulation passes a clock of its own."""
 
     now: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
@@ -15,25 +15,25 @@ class Clock:
 
 @dataclass(frozen=True)
 class Patience:
-    """How long the router waits for what, in seconds.
+    """The router's time limits in seconds.
 
     Attributes:
         request_s: one call of an API.
-        applied_s: a call without an answer may still take effect for this long (an API server gives up after 60 s).
-        launch_s: an API that answers no creation, before the attempt is given up.
-        verdict_s: a Job that ended, or is gone, without a word of its step in the event log.
-        image_s: an image that cannot be pulled, a container that cannot be made.
-        podless_s: a Job that makes no pod, where no event says why; one that says why ends it after `image_s`.
-        container_s: a pod on a node whose container does not start, where no event says why.
-        unschedulable_s: a pod without a node, before a step that may move moves.
-        pending_s: a pod without a node or a Job in a queue, before the attempt is given up.
-        lost_s: a region that does not answer, before what runs there counts as lost.
-        overdue_s: a pod that was told to end, beyond its grace period, before it counts as lost with its node.
-        farewell_s: a step that said its last word, before its Job is deleted rather than waited for.
-        cleanup_s: deleting what is left when the run ends.
-        taken_s: a step that is offered to a worker at work already, since that last came forward.
-        group_start_s: the same, to a worker whose pod has not begun.
-        group_s: how long a worker takes further steps.
+        applied_s: after this time a call without a response can no longer take effect (API servers stop after 60 s).
+        launch_s: an API that does not confirm a creation; then the attempt ends.
+        verdict_s: a Job that ended or is gone, without a final event of its step in the event log.
+        image_s: an image that cannot be pulled, or a container that cannot be created.
+        podless_s: a Job without a pod where no event has a reason; with a reason the limit is `image_s`.
+        container_s: a pod on a node whose container does not start, where no event has a reason.
+        unschedulable_s: a pod without a node; then a step that may move moves.
+        pending_s: a pod without a node, or a Job in a queue; then the attempt ends.
+        lost_s: a region that does not respond; then its running steps count as lost.
+        overdue_s: time beyond its grace period after which a terminating pod counts as lost with its node.
+        farewell_s: a step that wrote its final event; then its Job is deleted although it has not ended.
+        cleanup_s: deletion of Jobs at the end of the run.
+        taken_s: a step that is offered to a running worker, counted from the worker's last progress.
+        group_start_s: the same for a worker whose pod has not started.
+        group_s: time during which a worker accepts further steps.
     """
 
     request_s: float = 10

@@ -1,10 +1,9 @@
-"""One region's cluster as the router sees it: create, look at and delete a Job; every call has an end.
+"""One region's cluster for the router: creates, reads and deletes Jobs; every call has a time limit.
 
-An error is final (asking again changes nothing) or not; one that is not closes the door for a while, so that a region
-that does not answer costs the other regions' steps no time.
+An error is final (a repeated request would fail in the same way) or not. After an error that is not final, calls to the
+region fail at once for a while, so that a region that does not respond does not delay the steps of other regions.
 """
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -18,23 +17,25 @@ from kubernetes.client.rest import ApiException
 from resources.router.clock import Clock, Patience
 from resources.router.endings import LOG_LINES
 from resources.router.seen import WORKER, SeenJob, SeenPod, seen_job, seen_pod
-from sinet_pipelines.deployment.cluster.api import is_of_an_api_server, kubeconfig_errors
+from sinet_pipelines.deployment.cluster import rights
+from sinet_pipelines.deployment.cluster.api import is_of_an_api_server, kubeconfig_errors, words_of
 from sinet_pipelines.deployment.cluster.proxies import go_by_proxy
 from sinet_pipelines.errors import ClusterError, first_line
-from sinet_pipelines.regions import Region, get_region
+from sinet_pipelines.inventory.regions import Inventory, Region
 
 T = TypeVar("T")
 
-FINAL = frozenset({400, 403, 404, 405, 415, 422})  # what a server says to a request that it will never take
-UNTOUCHED = frozenset({401, 403, 409, 410, 429})  # what it says before it does anything
-OVER_QUOTA = "exceeded quota"  # beside 403: what is refused now may be taken later
+FINAL = frozenset({400, 403, 404, 405, 415, 422})  # statuses of a request that will never be accepted
+UNTOUCHED = frozenset({401, 403, 409, 410, 429})  # statuses of a request that had no effect
+OVER_QUOTA = "exceeded quota"  # in a 403 that is not final: the request may be accepted later
+NO_RIGHT = " cannot "  # in a 403: `User "..." cannot create resource "jobs" in API group "batch" ...`
 BACKOFF_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 TAKEN_AWAY = (
     "Preempted",
     "Evicted",
     "TaintManagerEviction",
-)  # events that outlive, for an hour, the pod they are about
-TAKEN_BACK = "Cancelling deletion"  # the node came back in time
+)  # events about a pod, which are kept for an hour after the pod is gone
+TAKEN_BACK = "Cancelling deletion"  # the node returned in time
 RUN_LABEL = "dagster/run-id"
 
 
@@ -44,10 +45,11 @@ class RegionCluster:
 
     Attributes:
         name: the region.
-        batch: its Jobs.
-        core: its pods.
-        renew: reads the configuration anew and returns both, with the credentials that are valid now.
-        down_since: since when it has not answered as it should; None while it does.
+        batch: client of its Jobs.
+        core: client of its pods.
+        renew: reads the configuration again and returns both clients with valid credentials.
+        lacks_right: what to do where the API refuses a request for lack of a right.
+        down_since: time of the first failed request; None while requests succeed.
     """
 
     name: str
@@ -56,16 +58,17 @@ class RegionCluster:
     clock: Clock = field(default_factory=Clock)
     patience: Patience = field(default_factory=Patience)
     renew: Callable[[], tuple[Any, Any]] | None = None
+    lacks_right: str = ""
     down_since: float | None = None
     _closed_until: float = 0.0
     _failures: int = 0
     _last: str = ""
 
     def create(self, namespace: str, job: Any) -> None:
-        """Makes the Job; it is fine if this very Job is there already.
+        """Creates the Job; succeeds also if exactly this Job exists already.
 
         Raises:
-            ClusterError: it could not be made, or (not final, not `is_untouched`) nobody knows.
+            ClusterError: it was not created, or (where neither final nor `is_untouched`) may have been.
         """
         name = job.metadata.name
         try:
@@ -79,7 +82,7 @@ class RegionCluster:
                 raise
 
     def _is_there(self, namespace: str, name: str, *, run_id: str) -> bool:
-        """Whether the Job of this name is this run's and stays."""
+        """Whether the Job of this name belongs to this run and is not being deleted."""
         timeout = self.patience.request_s
         try:
             job = self._call(lambda: self.batch.read_namespaced_job(name, namespace, _request_timeout=timeout))
@@ -90,10 +93,10 @@ class RegionCluster:
         return job.metadata.deletion_timestamp is None and (job.metadata.labels or {}).get(RUN_LABEL) == run_id
 
     def look(self, namespace: str, name: str) -> SeenJob | None:
-        """The Job and its pods; None where there is no such Job.
+        """Reads the Job and its pods; None where there is no such Job.
 
         Raises:
-            ClusterError: the API does not say.
+            ClusterError: the request failed.
         """
         timeout = self.patience.request_s
         try:
@@ -108,7 +111,7 @@ class RegionCluster:
         """The pods of a Job.
 
         Raises:
-            ClusterError: the API does not say.
+            ClusterError: the request failed.
         """
         found = self._call(
             lambda: self.core.list_namespaced_pod(
@@ -121,7 +124,7 @@ class RegionCluster:
         """Jobs that have not ended: name, run, and whether they are being deleted.
 
         Raises:
-            ClusterError: the API does not say.
+            ClusterError: the request failed.
         """
         timeout = self.patience.request_s
         found = self._call(
@@ -138,10 +141,10 @@ class RegionCluster:
         ]
 
     def delete(self, namespace: str, name: str) -> bool:
-        """Asks for the Job and its pods to go; True once they are gone (the Job outlives its pods).
+        """Requests the deletion of the Job and its pods; True once they are gone (the Job outlives its pods).
 
         Raises:
-            ClusterError: the API does not say.
+            ClusterError: the request failed.
         """
         try:
             self._call(
@@ -156,10 +159,10 @@ class RegionCluster:
         return False
 
     def shorten(self, namespace: str, name: str, *, kept_s: int) -> None:
-        """Lets a Job that is complete go so many seconds after its end, with its pod.
+        """Sets a completed Job to be deleted, with its pod, this many seconds after its end.
 
         Raises:
-            ClusterError: the API does not say, or refuses.
+            ClusterError: the request failed or was rejected.
         """
         body, timeout = {"spec": {"ttlSecondsAfterFinished": kept_s}}, self.patience.request_s
         try:
@@ -169,14 +172,14 @@ class RegionCluster:
                 raise
 
     def last_lines(self, namespace: str, pod: str, *, container: str = WORKER) -> tuple[str, ...]:
-        """The end of the log of a pod's container, or one line that says why there is none."""
+        """The last lines of the log of a pod's container, or one line with the reason why there is no log."""
         try:
-            said = self._call(  # the body as well: it may break off or hang
+            response = self._call(  # reading the body is part of the call, since it may break off or hang
                 lambda: (
                     self.core.read_namespaced_pod_log(
                         pod,
                         namespace,
-                        container=container,  # a pod with a proxy has more than one, and the API wants the name
+                        container=container,  # a pod with a sidecar has several, and the API needs the name
                         tail_lines=LOG_LINES,
                         _preload_content=False,
                         _request_timeout=self.patience.request_s,
@@ -185,38 +188,38 @@ class RegionCluster:
             )
         except ClusterError as error:
             return (f"(no log: {error})",)
-        return tuple(said.decode(errors="replace").splitlines()[-LOG_LINES:])
+        return tuple(response.decode(errors="replace").splitlines()[-LOG_LINES:])
 
-    def told_of(self, namespace: str, job: str) -> tuple[str, str] | None:
-        """Reason and words of an event in which the cluster says why it took a Job's pod away; None without one.
+    def removal_event(self, namespace: str, job: str) -> tuple[str, str] | None:
+        """Reason and message of an event by which the cluster explains the removal of a Job's pod; None without one.
 
         Raises:
-            ClusterError: the API does not say.
+            ClusterError: the request failed.
         """
         for reason in TAKEN_AWAY:
             for event in self._events(namespace, f"involvedObject.kind=Pod,reason={reason}"):
-                said = event.message or reason
-                if event.involved_object.name.startswith(f"{job}-") and not said.startswith(TAKEN_BACK):
-                    return reason, said
+                message = event.message or reason
+                if event.involved_object.name.startswith(f"{job}-") and not message.startswith(TAKEN_BACK):
+                    return reason, message
         return None
 
-    def warned_of(self, namespace: str, kind: str, name: str) -> tuple[str, str] | None:
-        """Reason and words of the newest event about a Job or pod, if it is a warning; None where all goes well since.
+    def warning_of(self, namespace: str, kind: str, name: str) -> tuple[str, str] | None:
+        """Reason and message of the newest event of a Job or pod if it is a warning; None if the newest is normal.
 
         Raises:
-            ClusterError: the API does not say.
+            ClusterError: the request failed.
         """
         events = self._events(namespace, f"involvedObject.kind={kind},involvedObject.name={name}")
-        newest = max(events, key=_when, default=None)  # by the server's own clock, which is compared with itself alone
+        newest = max(events, key=_when, default=None)  # times of one server, compared with each other only
         if newest is None or newest.type != "Warning":
             return None
         return newest.reason or "", newest.message or newest.reason or ""
 
     def unprovisioned(self, namespace: str, pod: str) -> str | None:
-        """The newest words for which a claim that was made for a pod gets no volume; None without any.
+        """The newest message on why a volume claim of a pod gets no volume; None without one.
 
         Raises:
-            ClusterError: the API does not say.
+            ClusterError: the request failed.
         """
         found = self._events(namespace, "involvedObject.kind=PersistentVolumeClaim,reason=ProvisioningFailed")
         ours = [one for one in found if one.involved_object.name.startswith(f"{pod}-")]  # <pod>-<volume>
@@ -231,70 +234,71 @@ class RegionCluster:
         )
         return list(found.items)
 
-    def _call(self, ask: Callable[[], T]) -> T:
+    def _call(self, request: Callable[[], T]) -> T:
         if self.clock.now() < self._closed_until:
             raise ClusterError(self._last, is_untouched=True)
         try:
-            answer = self._with_valid_credentials(ask)
+            answer = self._with_valid_credentials(request)
         except ApiException as error:
             raise self._refused(error) from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
             never_sent = isinstance(error, urllib3.exceptions.NewConnectionError | ConnectionRefusedError)
-            raise self._closed(f"does not answer ({first_line(error)})", is_untouched=never_sent) from error
+            raise self._closed(f"does not respond ({first_line(error)})", is_untouched=never_sent) from error
         self.down_since, self._failures = None, 0
         return answer
 
-    def _with_valid_credentials(self, ask: Callable[[], T]) -> T:
-        """The answer; where the API takes no credentials, or its certificate is not trusted, it is asked once more.
+    def _with_valid_credentials(self, request: Callable[[], T]) -> T:
+        """The response of the API; the request is repeated once where credentials or certificate were rejected.
 
-        The configuration is read anew before that: a kubelet renews the token of a run pod's service account within
-        the hour, and a kubeconfig with another authority reaches a mounted secret a minute after it was put right.
+        Before the repetition the configuration is read again. A kubelet renews the token of a run pod's service account
+        within the hour, and a corrected kubeconfig reaches a mounted secret within a minute.
         """
         try:
-            return answered(ask)
+            return answered(request)
         except ApiException as error:
             status = int(error.status or 0)
             if status not in (0, 401) or self.renew is None:
                 raise
         try:
             self.batch, self.core = self.renew()
-        except ClusterError as error:  # the configuration could not be read again: a file that is being replaced
-            said = f"answers {status}" if status else "has a certificate that is not trusted"
-            raise self._closed(f"{said}, and {error}", status=status, is_untouched=True) from error
-        return answered(ask)
+        except ClusterError as error:  # the configuration cannot be read: its file is just being replaced
+            problem = f"returns {status}" if status else "has a certificate that is not trusted"
+            raise self._closed(f"{problem}, and {error}", status=status, is_untouched=True) from error
+        return answered(request)
 
     def _refused(self, error: ApiException) -> ClusterError:
         status = int(error.status or 0)
-        if status == 0:  # no connection was made: the certificate of the one or the other is not trusted
-            return self._closed(f"does not answer ({' '.join(_words(error).split())})", is_untouched=True)
-        said = f"answers {status} ({_words(error)})"
-        if status in FINAL and not is_of_an_api_server(
-            error.body
-        ):  # a gateway before it, which knows nothing of the Job
-            return self._closed(said, status=503, is_untouched=False)
-        if status == 403 and OVER_QUOTA in said:  # of Jobs: they go some time after their end
-            return ClusterError(f"{self.name}'s API {said}", status=status, is_untouched=True)
+        if status == 0:  # no connection: one side does not trust the certificate of the other
+            return self._closed(f"does not respond ({' '.join(words_of(error).split())})", is_untouched=True)
+        problem = f"returns {status} ({words_of(error)})"
+        if status in FINAL and not is_of_an_api_server(error.body):  # the response of a gateway, which has no Jobs
+            return self._closed(problem, status=503, is_untouched=False)
+        if status == 403 and OVER_QUOTA in problem:  # a quota of Jobs: ended Jobs are deleted after some time
+            return ClusterError(f"{self.name}'s API {problem}", status=status, is_untouched=True)
         if status in FINAL:
             self.down_since, self._failures = None, 0
-            return ClusterError(f"{self.name}'s API {said}", status=status, is_final=True, is_untouched=True)
-        if status == 409:  # the object is there, or changed meanwhile: the server is well
-            return ClusterError(f"{self.name}'s API {said}", status=status, is_untouched=True)
+            if status == 403 and NO_RIGHT in problem:
+                problem = f"{problem}; {self.lacks_right}"
+            return ClusterError(f"{self.name}'s API {problem}", status=status, is_final=True, is_untouched=True)
+        if status == 409:  # the object exists, or changed meanwhile: the server works
+            return ClusterError(f"{self.name}'s API {problem}", status=status, is_untouched=True)
         wait_s = _retry_after(error)
-        return self._closed(said, status=status, is_untouched=status in UNTOUCHED, wait_s=wait_s)
+        return self._closed(problem, status=status, is_untouched=status in UNTOUCHED, wait_s=wait_s)
 
-    def _closed(self, said: str, *, status: int = 0, is_untouched: bool, wait_s: float = 0) -> ClusterError:
+    def _closed(self, problem: str, *, status: int = 0, is_untouched: bool, wait_s: float = 0) -> ClusterError:
         now = self.clock.now()
         self.down_since = now if self.down_since is None else self.down_since
         self._closed_until = now + max(wait_s, BACKOFF_S[min(self._failures, len(BACKOFF_S) - 1)])
         self._failures += 1
-        self._last = f"{self.name}'s API {said}"
+        self._last = f"{self.name}'s API {problem}"
         return ClusterError(self._last, status=status, is_untouched=is_untouched)
 
 
 class RegionClusters:
-    """The clusters of the regions by name, each connected when it is first asked for."""
+    """The clusters of the regions by name, each connected on first use."""
 
-    def __init__(self, *, kubeconfig: str | None, clock: Clock, patience: Patience) -> None:
+    def __init__(self, inventory: Inventory, *, kubeconfig: str | None, clock: Clock, patience: Patience) -> None:
+        self._inventory = inventory
         self._kubeconfig, self._clock, self._patience = kubeconfig, clock, patience
         self._clusters: dict[str, RegionCluster] = {}
 
@@ -306,13 +310,13 @@ class RegionClusters:
         """
         if region not in self._clusters:
             self._clusters[region] = connect(
-                get_region(region), kubeconfig=self._kubeconfig, clock=self._clock, patience=self._patience
+                self._inventory.region(region), kubeconfig=self._kubeconfig, clock=self._clock, patience=self._patience
             )
         return self._clusters[region]
 
 
 def connect(region: Region, *, kubeconfig: str | None, clock: Clock, patience: Patience) -> RegionCluster:
-    """The cluster of a region, by the context that the region's row names.
+    """Connects to the cluster of a region, by the kubeconfig context in the region's row.
 
     Raises:
         ClusterError: the kubeconfig has no such context.
@@ -322,11 +326,12 @@ def connect(region: Region, *, kubeconfig: str | None, clock: Clock, patience: P
         client = PatchedApiClient(configuration=client_configuration(region, kubeconfig=kubeconfig))
         return kubernetes.client.BatchV1Api(client), kubernetes.client.CoreV1Api(client)
 
-    return RegionCluster(region.name, *apis(), clock=clock, patience=patience, renew=apis)
+    cure = rights.cure(region, region.cluster.run_service_account)
+    return RegionCluster(region.name, *apis(), clock=clock, patience=patience, renew=apis, lacks_right=cure)
 
 
 def client_configuration(region: Region, *, kubeconfig: str | None) -> Any:
-    """How to reach a region's cluster; a call is sent once, since who sends it again must know of the first.
+    """The client configuration of a region's cluster, without retries: the router itself decides on repetitions.
 
     Raises:
         ClusterError: the kubeconfig has no such context.
@@ -346,14 +351,14 @@ def client_configuration(region: Region, *, kubeconfig: str | None) -> Any:
     return configuration
 
 
-def answered(ask: Callable[[], T]) -> T:
-    """The answer of a call of the client.
+def answered(request: Callable[[], T]) -> T:
+    """The response of a call of the client.
 
     Raises:
-        ApiException: also where the client stumbles over one without a body (kubernetes 36: a TLS error, status 0).
+        ApiException: also where the client itself fails on a response without a body (kubernetes 36: TLS errors).
     """
     try:
-        return ask()
+        return request()
     except AttributeError as error:
         if isinstance(error.__context__, ApiException):
             raise error.__context__ from None
@@ -361,22 +366,13 @@ def answered(ask: Callable[[], T]) -> T:
 
 
 def _when(event: Any) -> float:
-    """When an event was last seen, in the seconds of the server's clock."""
+    """When an event last occurred, in seconds of the server's clock."""
     seen = [event.last_timestamp, event.event_time, event.metadata.creation_timestamp]
     if event.series is not None:
         seen.append(event.series.last_observed_time)
     return max((one.timestamp() for one in seen if one is not None), default=0.0)
 
 
-def _words(error: ApiException) -> str:
-    """What a server says beside its number: the message of its status object, else its reason."""
-    try:
-        said = json.loads(error.body or "")
-    except ValueError:
-        return error.reason or "no word"
-    return (said.get("message") if isinstance(said, dict) else None) or error.reason or "no word"
-
-
 def _retry_after(error: ApiException) -> float:
-    said = (error.headers or {}).get("Retry-After", "")
-    return float(said) if said.isdigit() else 0.0
+    header = (error.headers or {}).get("Retry-After", "")
+    return float(header) if header.isdigit() else 0.0

@@ -1,20 +1,46 @@
-"""`region_router` as the code location declares it; what it is made of is imported when a run executes.
+"""`region_router` as the code location declares it; its parts are imported when a run executes.
 
-Every process that loads the code location imports this module, step pods among them, which need no Kubernetes client.
+Every process that loads the code location imports this module. Among them are step pods, which have no Kubernetes
+client.
 """
 
+import math
 import os
 from typing import TYPE_CHECKING, Any, cast
 
 import dagster as dg
-from dagster._core.definitions.executor_definition import multiple_process_executor_requirements
-from dagster._core.execution.retries import RetryMode, get_retries_config
-from dagster._core.executor.init import InitExecutorContext
+
+from resources.dagster_private import (
+    InitExecutorContext,
+    RetryMode,
+    get_retries_config,
+    multiple_process_executor_requirements,
+)
+from sinet_pipelines.errors import UsageError
 
 if TYPE_CHECKING:
     from resources.router.executor import RegionExecutor
 
-LOOK_S = 0.5  # between two looks at the log (Dagster's default is 1): what a step waits for that before it
+LOOK_VARIABLE = "DAGSTER_STEP_DELEGATING_EXECUTOR_SLEEP_SECONDS"  # Dagster's own name
+LOOK_S = 0.5  # between two reads of the event log (Dagster's default: 1); delays each step after the one before it
+
+
+def look_s(text: str | None) -> float:
+    """Seconds between two reads of the event log: the value of the variable, or the default where it is not set.
+
+    Raises:
+        UsageError: the text is not a number above 0.
+
+    >>> look_s("2"), look_s(None)
+    (2.0, 0.5)
+    """
+    try:
+        seconds = LOOK_S if text is None else float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise UsageError(f"{LOOK_VARIABLE} is {text!r} (allowed: seconds above 0); set it to such a number or unset it")
+    return seconds
 
 
 @dg.executor(
@@ -29,24 +55,24 @@ LOOK_S = 0.5  # between two looks at the log (Dagster's default is 1): what a st
             dg.Noneable(dg.IntSource), default_value=None, description="Steps of one run at once; default: no limit."
         ),
         "look_every_s": dg.Field(
-            dg.IntSource, default_value=5, description="Seconds between two looks at a step's Job."
+            dg.IntSource, default_value=5, description="Seconds between two polls of a step's Job."
         ),
         "retries": get_retries_config(),
         "per_step_k8s_config": dg.Field(
             dg.Map(str, dict, key_label_name="step_name"),
             default_value={},
-            description="What is merged over an asset's own configuration, by op name, for one launch.",
+            description="Configuration by op name, merged over that of the assets for one launch.",
         ),
         "patience": dg.Field(
             dg.Map(str, float, key_label_name="what"),
             default_value={},
-            description="Seconds to wait for what, by the names in resources/router/clock.py (`lost_s`, `pending_s`).",
+            description="Time limits in seconds, by the names in resources/router/clock.py (`lost_s`, `pending_s`).",
         ),
     },
     requirements=multiple_process_executor_requirements(),
 )
 def region_router(init_context: InitExecutorContext) -> "RegionExecutor":
-    """Sends each step to its region's cluster as a Job; cheap steps run beside the run."""
+    """Runs each step in its region's cluster as a Job; cheap steps run as processes beside the run."""
     from resources.router.clock import Patience
     from resources.router.executor import RegionExecutor
     from resources.router.handler import RegionStepHandler
@@ -59,7 +85,7 @@ def region_router(init_context: InitExecutorContext) -> "RegionExecutor":
     )
     return RegionExecutor(
         handler,
-        sleep_seconds=float(os.environ.get("DAGSTER_STEP_DELEGATING_EXECUTOR_SLEEP_SECONDS", LOOK_S)),
+        sleep_seconds=look_s(os.environ.get(LOOK_VARIABLE)),
         retries=RetryMode.from_config(config["retries"]),
         max_concurrent=config["max_concurrent"],
         check_step_health_interval_seconds=config["look_every_s"],

@@ -1,26 +1,32 @@
-"""The executor behind `region_router`: one run, whose steps execute in the clusters of their regions."""
+"""The executor behind `region_router`: executes one run, whose steps run in the clusters of their regions."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 import dagster as dg
 from dagster import DagsterEvent, DagsterEventType, DagsterInstance
-from dagster._core.errors import DagsterExecutionInterruptedError
-from dagster._core.events import EngineEventData
-from dagster._core.execution.context.system import IStepContext, PlanOrchestrationContext
-from dagster._core.execution.plan.objects import StepFailureData, StepRetryData, UserFailureData
-from dagster._core.execution.plan.plan import ExecutionPlan
-from dagster._core.execution.plan.state import KnownExecutionState
-from dagster._core.executor.step_delegating import StepDelegatingExecutor
-from dagster._utils.error import SerializableErrorInfo
 
+from resources.dagster_private import (
+    DagsterExecutionInterruptedError,
+    EngineEventData,
+    ExecutionPlan,
+    IStepContext,
+    KnownExecutionState,
+    PlanOrchestrationContext,
+    SerializableErrorInfo,
+    StepDelegatingExecutor,
+    StepFailureData,
+    StepRetryData,
+    UserFailureData,
+)
+from resources.router.database import wait_for_database
 from resources.router.endings import ERROR
 from resources.router.handler import RegionStepHandler
 from resources.router.pools import make_pools
 from resources.router.retries import RETRIES
 
 NO_RETRIES = dg.RetryPolicy(max_retries=0)  # a worker that crashes by itself crashes again
-ASK_EVERY_S = 15  # whether the run was ended from outside
+CHECK_EVERY_S = 15  # between two checks whether the run was ended from outside
 TERMINAL = (
     DagsterEventType.STEP_SUCCESS,
     DagsterEventType.STEP_FAILURE,
@@ -29,7 +35,7 @@ TERMINAL = (
 
 
 class RegionExecutor(StepDelegatingExecutor):
-    """The stock delegating executor, which also knows why an attempt ended and cleans up when the run ends."""
+    """Dagster's delegating executor, which also finds why an attempt ended and deletes Jobs when the run ends."""
 
     def __init__(self, handler: RegionStepHandler, **options: Any) -> None:
         super().__init__(handler, should_verify_step=True, **options)
@@ -37,14 +43,17 @@ class RegionExecutor(StepDelegatingExecutor):
         self._plan: PlanOrchestrationContext | None = None
         self._is_taking_over = False
         self._under_way: set[str] = set()
-        self._asked_at = float("-inf")
+        self._taken_over: set[str] = set()  # steps that were in progress when this run pod took over
+        self._held: list[DagsterEvent] = []  # final events of steps that this run pod has not launched yet
+        self._checked_at = float("-inf")
 
     def execute(self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan) -> Iterator[DagsterEvent]:
-        """Executes the plan; however it ends, no Job of it is left that could be deleted.
+        """Executes the plan; at the end no Job is left that could be deleted.
 
-        Steps go on where another run pod will take the run over; but not those of a run that was canceled, which the
-        stock executor leaves as well as soon as runs may be resumed.
+        Steps continue where another run pod will take over the run. Steps of a cancelled run do not, although Dagster's
+        executor leaves them running when runs may be resumed.
         """
+        wait_for_database()
         make_pools(plan_context.instance, [step.pool for step in execution_plan.steps if step.pool])
         self._plan, self._is_taking_over = plan_context, plan_context.resume_from_failure
         try:
@@ -56,10 +65,16 @@ class RegionExecutor(StepDelegatingExecutor):
             self._regions.finish(plan_context)
 
     def _pop_events(self, instance: DagsterInstance, run_id: str, seen_storage_ids: set[int]) -> Sequence[DagsterEvent]:
-        """The new events, without last words that come twice: the stock loop breaks off the run at the second one."""
+        """The new events without repeated final events, at the second of which Dagster's loop would abort the run.
+
+        The loop also aborts at the final event of a step that it has not launched. Such an event comes from another run
+        pod of this run, which still runs on a node that its cluster has lost. The event is held until this run pod
+        launches the step too. That creates the same Job, whose worker does not start a step that has ended.
+        """
         self._require_wanted(instance, run_id)
         kept = []
-        for event in self._new_events(instance, run_id, seen_storage_ids):
+        is_replay, held, self._held = self._is_taking_over, self._held, []
+        for event in (*self._new_events(instance, run_id, seen_storage_ids), *held):
             if event.event_type is DagsterEventType.ENGINE_EVENT and event.step_key is not None:
                 self._regions.note_event(event)
             if event.event_type is DagsterEventType.STEP_WORKER_STARTING:
@@ -68,27 +83,33 @@ class RegionExecutor(StepDelegatingExecutor):
                 if event.step_key not in self._under_way:
                     self._drop(event)
                     continue
+                if not (is_replay or event.step_key in self._taken_over or self._regions.has_launched(event.step_key)):
+                    self._held.append(event)
+                    continue
                 self._under_way.discard(event.step_key)
+                self._taken_over.discard(event.step_key)
                 self._regions.ended(event)
             kept.append(event)
+        if is_replay:
+            self._taken_over = set(self._under_way)
         return kept
 
     def _require_wanted(self, instance: DagsterInstance, run_id: str) -> None:
-        """Nothing, while the run goes on; asked now and then.
+        """Checks every `CHECK_EVERY_S` seconds that the run goes on.
 
         Raises:
-            DagsterExecutionInterruptedError: somebody, or run monitoring, has ended the run from outside.
+            DagsterExecutionInterruptedError: a person, or run monitoring, has ended the run from outside.
         """
         now = self._regions.clock.now()
-        if now - self._asked_at < ASK_EVERY_S:
+        if now - self._checked_at < CHECK_EVERY_S:
             return
-        self._asked_at = now
+        self._checked_at = now
         run = instance.get_run_by_id(run_id)
         if run is None or run.is_finished:
             raise DagsterExecutionInterruptedError(f"run {run_id} was ended from outside: its steps end as well")
 
     def _new_events(self, instance: DagsterInstance, run_id: str, seen_storage_ids: set[int]) -> list[DagsterEvent]:
-        """What is new; all of it when a run pod takes over, where the stock loop takes a thousand events for all."""
+        """The new events; all of them when a run pod takes over, where Dagster's loop reads only the first thousand."""
         events = list(super()._pop_events(instance, run_id, seen_storage_ids))
         if self._is_taking_over:
             self._is_taking_over = False
@@ -97,18 +118,18 @@ class RegionExecutor(StepDelegatingExecutor):
         return without_past_waits(events)
 
     def _drop(self, event: DagsterEvent) -> None:
-        message = f"A late {event.event_type_value} of {event.step_key} is passed over: its attempt had ended already"
+        message = f"A late {event.event_type_value} of {event.step_key} is ignored: its attempt had ended already"
         DagsterEvent.engine_event(cast(PlanOrchestrationContext, self._plan), message, EngineEventData())
 
     def log_failure_or_retry_event_after_error(
         self, step_context: IStepContext, err_info: SerializableErrorInfo, known_state: KnownExecutionState
     ) -> DagsterEvent:
-        """Another attempt where one may help, by the asset's own retry policy or the router's; else a named failure."""
+        """A retry where one may help, by the retry policy of the asset or the router; or a failure with its reason."""
         step_key = step_context.step.key
         ending = self._regions.ending_of(step_key)
         if ending is None:
             return super().log_failure_or_retry_event_after_error(step_context, err_info, known_state)
-        if step_key not in self._under_way:  # it ended before it was launched: the log has no start of it yet
+        if step_key not in self._under_way:  # it ended before its launch: the event log has no start of it yet
             self._under_way.add(step_key)
         policy = step_context.op_retry_policy or (NO_RETRIES if ending.reason is ERROR else RETRIES)
         attempts = known_state.get_retry_state().get_attempt_count(step_key)
@@ -120,10 +141,10 @@ class RegionExecutor(StepDelegatingExecutor):
 
 
 def without_past_waits(events: Sequence[DagsterEvent]) -> list[DagsterEvent]:
-    """The events, with no wait left of a retry that was launched since.
+    """The events without the waits of retries that were launched since.
 
-    A run pod that takes over replays its predecessor's events; the stock replay would wait anew for each retry, and
-    break off the run at the next event of the step.
+    A run pod that takes over replays the events of its predecessor. Dagster's replay would wait again for each retry,
+    and abort the run at the next event of the step.
     """
     replayed: list[DagsterEvent] = []
     launched: set[str | None] = set()

@@ -1,20 +1,20 @@
-"""Why attempts ended: what clusters were seen to do to them, which their workers do not know, told to the log."""
+"""Finds why attempts ended, from what clusters did to them, and records the reason in the event log."""
 
 from dataclasses import replace
 
-from resources.router.attempts import Attempt, tell_ending
+from resources.router.attempts import Attempt, record_ending
 from resources.router.cluster import RegionClusters
 from resources.router.endings import ERROR, JOB_LOST, KILLED, POD_LOST, Ending
 from resources.router.reading import EVENTS, why_disturbed
 from resources.router.seen import SeenJob, SeenPod
 from sinet_pipelines.errors import ClusterError
 
-GONE = (POD_LOST, JOB_LOST)  # what happened to it, but not why
-VAGUE = (POD_LOST, JOB_LOST, KILLED, ERROR)  # what a Job or pod shows that is half gone
+GONE = (POD_LOST, JOB_LOST)  # the pod or Job is gone, for an unknown reason
+VAGUE = (POD_LOST, JOB_LOST, KILLED, ERROR)  # reasons that a Job or pod shows while it is being removed
 
 
 class Explanations:
-    """Looks at Jobs, remembers what is being done to them, and tells how attempts ended.
+    """Reads Jobs, remembers what clusters do to them, and records how attempts ended.
 
     Attributes:
         endings: how the attempts of each step ended, the oldest first.
@@ -25,61 +25,61 @@ class Explanations:
         self.endings: dict[str, list[Ending]] = {}
 
     def look(self, attempt: Attempt) -> SeenJob | None:
-        """The attempt's Job; what is being done to it is remembered, since the pod that shows it may soon be gone.
+        """The attempt's Job; remembers what the cluster does to it, since the pod that shows it may soon be gone.
 
         Raises:
-            ClusterError: the API does not say.
+            ClusterError: the request failed.
         """
         seen = self._clusters.get(attempt.region).look(attempt.namespace, attempt.name)
         found = why_disturbed(seen) if seen else None
         if seen and seen.is_suspended and not (seen.pods or attempt.is_interrupted):
-            found = None  # it waits in its queue and has not begun: that is no word about how it will end
+            found = None  # it waits in its queue and has not begun, so this is not a reason for its end
         known = attempt.disturbed.reason if attempt.disturbed else None
         if seen and found and (known is None or (known in GONE and found[0] not in GONE)):
             attempt.disturbed = Ending(*found, self.last_lines(attempt, seen))
         return seen
 
     def last_lines(self, attempt: Attempt, seen: SeenJob) -> tuple[str, ...]:
-        """The end of the log of a Job's last pod."""
+        """The last lines of the log of a Job's last pod."""
         if not seen.pods:
             return ()
         pod = seen.pods[-1]
         return self._clusters.get(attempt.region).last_lines(attempt.namespace, pod.name, container=pod.container)
 
     def obstacle(self, attempt: Attempt, pod: SeenPod | None = None) -> tuple[str, str] | None:
-        """Reason and words of the newest warning about the attempt's Job, or about a pod of it; None without one."""
+        """Reason and message of the newest warning about the attempt's Job or its pod; None without one."""
         kind, name = ("Pod", pod.name) if pod else ("Job", attempt.name)
         try:
-            return self._clusters.get(attempt.region).warned_of(attempt.namespace, kind, name)
+            return self._clusters.get(attempt.region).warning_of(attempt.namespace, kind, name)
         except ClusterError:
-            return None  # events may not be read by everybody, and are gone after an hour
+            return None  # a user may lack the right to read events, and events are kept for an hour only
 
     def unprovisioned(self, attempt: Attempt, pod: SeenPod) -> str | None:
-        """Why a volume that is made for a pod does not come, in the provisioner's words; None where nobody says so."""
+        """Why a volume of a pod is not provisioned, in the provisioner's message; None where there is none."""
         try:
             return self._clusters.get(attempt.region).unprovisioned(attempt.namespace, pod.name)
         except ClusterError:
             return None
 
     def better(self, attempt: Attempt, ending: Ending) -> Ending:
-        """The ending as the cluster's own words explain it, where a Job or pod that is gone explains little."""
+        """The ending with the cluster's explanation, where a Job or pod that is gone shows only that it is gone."""
         if ending.reason not in VAGUE:
             return ending
         if attempt.disturbed is not None and attempt.disturbed.reason not in GONE:
             return attempt.disturbed
         try:
-            told = self._clusters.get(attempt.region).told_of(attempt.namespace, attempt.name)
+            removal = self._clusters.get(attempt.region).removal_event(attempt.namespace, attempt.name)
         except ClusterError:
-            told = None  # then what is known has to do
+            removal = None  # the known reason is used
         lines = attempt.disturbed.log if attempt.disturbed else ending.log
-        if told is None and ending.reason is JOB_LOST:  # its pod was seen to go, since it goes with its Job
+        if removal is None and ending.reason is JOB_LOST:  # the deletion of its pod was seen, which goes with the Job
             return replace(ending, log=lines)
-        if told is None:
+        if removal is None:
             return attempt.disturbed or ending
-        return Ending(EVENTS[told[0]], told[1], lines)
+        return Ending(EVENTS[removal[0]], removal[1], lines)
 
     def note(self, attempt: Attempt, ending: Ending) -> None:
-        """Puts into the log how an attempt ended."""
-        attempt.ending, attempt.is_told = ending, True
+        """Records in the event log how an attempt ended."""
+        attempt.ending, attempt.is_recorded = ending, True
         self.endings.setdefault(attempt.step_key, []).append(ending)
-        tell_ending(attempt, ending)
+        record_ending(attempt, ending)

@@ -1,8 +1,8 @@
-"""Step groups: a pod that executes several small steps of its run, one after another, since a pod costs seconds.
+"""Step groups: one pod executes several small steps of its run in sequence, since starting a pod takes seconds.
 
-The worker of a small step's Job stays for a while (`resources/router/lingering.py`); a small step that is ready and
-fits into the pod is offered to it. An offer that is not taken in time is withdrawn, and the step gets a Job of its own.
-A pod whose step failed, moved or was given up gets no further step.
+The worker of a small step's Job waits for further steps (`resources/router/lingering.py`). A small step that is ready
+and fits into the pod is offered to it. An offer that is not taken in time is withdrawn, and the step gets a Job of its
+own. A pod whose step failed, moved or was given up gets no further step.
 """
 
 import json
@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from dagster import DagsterEvent, DagsterEventType, DagsterInstance, MetadataValue
-from dagster._core.execution.context.system import PlanOrchestrationContext
-from dagster._core.executor.step_delegating import StepHandlerContext
 
+from resources.dagster_private import PlanOrchestrationContext, StepHandlerContext
 from resources.router import hand_overs
 from resources.router.attempts import Attempt
 from resources.router.clock import Clock, Patience
@@ -23,36 +22,37 @@ from resources.router.hand_overs import State
 from resources.router.leftovers import Leftovers
 from resources.router.places import Place
 from resources.router.seen import WORKER
+from resources.router.stores import store_config
 from resources.router.verdicts import verdict
 from resources.router.worker import COMMAND, LINGER
 from sinet_pipelines.errors import ClusterError, UsageError
-from sinet_pipelines.hardware import get_hardware
+from sinet_pipelines.inventory.regions import Inventory
 from sinet_pipelines.placement.bindings import deadline_s, step_config
 from sinet_pipelines.placement.needs import Needs
-from sinet_pipelines.regions import get_region
 
-IN_DOUBT_S = 5.0  # before the end of its wait a worker may be gone: the log shows the end of its step late
-AT_MOST_WAITING = 3  # steps that wait for one worker: the next ready step begins sooner in a pod of its own
+IN_DOUBT_S = 5.0  # a worker may end so long before the end of its wait: the event log shows a step's end late
+STORES = "stores"  # what a step's pod mounts: a worker executes only steps that open the stores of its first step
+AT_MOST_WAITING = 3  # steps that wait for one worker: a further ready step begins sooner in its own pod
 
 
 @dataclass
 class Group:
-    """A Job whose worker takes several steps.
+    """A Job whose worker executes several steps.
 
     Attributes:
-        founder: the attempt that the Job was made for.
-        shape: what a pod of another step must have in common with it.
+        founder: the attempt that the Job was created for.
+        shape: the properties that a pod of another step must share with it.
         cpu_millicores: of the pod.
         memory_mib: of the pod.
-        ends_at: when its Job ends at the latest.
-        linger_s: how long its worker stays without a step.
+        ends_at: the time limit of its Job.
+        linger_s: how long its worker waits without a step.
         members: steps that it executes or that wait for it, the oldest first.
-        moved_at: when it last came forward: it began, or a step ended.
-        has_begun: its worker was seen at work.
-        idle_since: since when it has no step; None while it has.
-        is_closed: it gets no further step.
-        is_left: its Job was left to end, or is to be deleted.
-        begun_at: since when each of its steps is known to be at work.
+        moved_at: time of its last progress: it started, or a step ended.
+        has_begun: whether its worker was seen running.
+        idle_since: since when it has no step; None while it has one.
+        is_closed: whether it gets no further step.
+        is_left: whether its Job ends by itself, or is to be deleted.
+        begun_at: time from which each of its steps is known to run.
     """
 
     founder: Attempt
@@ -70,7 +70,7 @@ class Group:
     begun_at: dict[str, float] = field(default_factory=dict)
 
     def lose(self, step_key: str, now: float) -> None:
-        """A step is no member any more."""
+        """Removes a step from the members."""
         if step_key in self.members:
             self.members.remove(step_key)
         self.begun_at.pop(step_key, None)
@@ -85,55 +85,54 @@ class Groups:
         self,
         explanations: Explanations,
         leftovers: Leftovers,
+        inventory: Inventory,
         *,
         per_step: Mapping[str, Any] | None,
         clock: Clock,
         patience: Patience,
     ) -> None:
-        self._explanations, self._leftovers = explanations, leftovers
+        self._explanations, self._leftovers, self._inventory = explanations, leftovers, inventory
         self._per_step, self._clock, self._patience = per_step or {}, clock, patience
         self._groups: dict[tuple[str, str], Group] = {}
 
-    # what makes a group, and a step a member
+    # creation of a group, and joining of a step
 
     def found(self, attempt: Attempt, config: Mapping[str, Any]) -> None:
-        """Lets the worker of an attempt's Job stay after its step, if that is a small one."""
-        needs, cluster = cast(Needs, attempt.needs), get_region(attempt.region).cluster
+        """Makes a group of an attempt's Job if its step is small: the worker then waits after its step."""
+        needs, region = cast(Needs, attempt.needs), self._inventory.region(attempt.region)
         if not self._is_small(attempt, needs):
             return
         spec = attempt.job.spec
         arguments = next(one for one in spec.template.spec.containers if one.name == WORKER).args
         at = len(arguments) - len(COMMAND)
-        arguments[at:at] = [LINGER, attempt.name, f"{cluster.linger_s:g}"]
+        arguments[at:at] = [LINGER, attempt.name, f"{region.cluster.linger_s:g}"]
         lasts_s = spec.active_deadline_seconds + self._patience.group_s
         spec.active_deadline_seconds = round(lasts_s)
         memory_mib = _memory_mib(config)
         self._groups[attempt.region, attempt.name] = Group(
             attempt,
-            _shape(config),
+            _shape({**config, STORES: store_config(attempt.step, region, self._inventory.regions)}),
             needs.cpu_millicores,
             memory_mib,
             self._clock.now() + lasts_s,
-            cluster.linger_s,
+            region.cluster.linger_s,
             [attempt.step_key],
             self._clock.now(),
         )
 
     def join(self, context: StepHandlerContext, attempt: Attempt, place: Place) -> bool:
-        """Offers an attempt to a worker that is there, if one fits; whether it did."""
+        """Offers an attempt to a worker of a group, if one fits; returns whether it did."""
         needs = cast(Needs, attempt.needs)
         attempt.place = place
         if attempt.number or attempt.move or not self._is_small(attempt, needs):
             return False
         try:
-            config = step_config(
-                get_region(place.region),
-                get_hardware(place.hardware),
-                needs,
-                attempt_memory_factor=place.memory_factor,
-            )
+            region = self._inventory.region(place.region)
+            hardware = region.kind(place.hardware)
+            config = step_config(region, hardware, needs, attempt_memory_factor=place.memory_factor)
+            config[STORES] = store_config(attempt.step, region, self._inventory.regions)
         except UsageError:
-            return False  # said when a Job is to be made of it
+            return False  # reported when a Job is created for it
         fitting = [one for one in self._groups.values() if self._fits(one, attempt, config)]
         if not fitting:
             return False
@@ -155,10 +154,11 @@ class Groups:
 
     def _is_small(self, attempt: Attempt, needs: Needs) -> bool:
         place = cast(Place, attempt.place)
-        cluster = get_region(place.region).cluster
+        region = self._inventory.region(place.region)
+        cluster = region.cluster
         return (
             cluster.linger_s > 0
-            and get_hardware(place.hardware).is_cpu
+            and region.kind(place.hardware).is_cpu
             and needs.hours <= cluster.small_hours
             and needs.cpu_millicores <= cluster.small_cpu_millicores
             and needs.memory_mib * place.memory_factor <= cluster.small_memory_mib
@@ -182,28 +182,28 @@ class Groups:
             and now + config["job_spec_config"]["active_deadline_seconds"] <= group.ends_at
         )
 
-    # what becomes of it
+    # progress of a group
 
     def awaits(self, context: StepHandlerContext, attempt: Attempt) -> str:
-        """How an offer stands: "taken", "waiting", or "withdrawn": then the step gets a Job of its own."""
+        """State of an offer: "taken", "waiting", or "withdrawn", after which the step gets a Job of its own."""
         if not attempt.hand_over:
             return "taken"
         instance = context.instance
-        said = hand_overs.states_of(instance, attempt)
-        if State.GIVEN_BACK in said:
+        states = hand_overs.states_of(instance, attempt)
+        if State.GIVEN_BACK in states:
             return self._let_go(attempt)
-        if State.TAKEN in said:
-            if State.WITHDRAWN not in said or self._has_begun(instance, attempt):
+        if State.TAKEN in states:
+            if State.WITHDRAWN not in states or self._has_begun(instance, attempt):
                 return "taken"
-            return self._let_go(attempt) if self._is_job_over(attempt) else "waiting"  # it is about to give it back
-        if State.WITHDRAWN in said:
+            return self._let_go(attempt) if self._is_job_over(attempt) else "waiting"  # the worker will return it soon
+        if State.WITHDRAWN in states:
             return self._let_go(attempt)
         why = self._why_withdrawn(instance, attempt)
         if not why:
             return "waiting"
         hand_overs.withdraw(attempt, why)
-        said = hand_overs.states_of(instance, attempt)
-        return "waiting" if State.TAKEN in said and State.GIVEN_BACK not in said else self._let_go(attempt)
+        states = hand_overs.states_of(instance, attempt)
+        return "waiting" if State.TAKEN in states and State.GIVEN_BACK not in states else self._let_go(attempt)
 
     def _let_go(self, attempt: Attempt) -> str:
         group = self._groups.get((attempt.region, attempt.name))
@@ -213,14 +213,14 @@ class Groups:
         return "withdrawn"
 
     def _why_withdrawn(self, instance: DagsterInstance, attempt: Attempt) -> str:
-        """Why an offer that nobody took is to be withdrawn; empty while it may still be taken."""
+        """Why an offer without a taker is to be withdrawn; empty while it may still be taken."""
         group = self._groups.get((attempt.region, attempt.name))
         now = self._clock.now()
         if group is None:  # an earlier run pod made the offer
             since = attempt.since.setdefault("offered", now)
-            return "nobody took it" if now - since >= self._patience.taken_s else ""
+            return "no worker took it" if now - since >= self._patience.taken_s else ""
         if group.is_closed:
-            return "the pod takes no further step"
+            return "the pod accepts no further step"
         if not group.has_begun and self._has_begun(instance, group.founder):
             group.has_begun, group.moved_at = True, now
         waits_s = now - max(group.moved_at, attempt.since.setdefault("offered", now))
@@ -243,11 +243,11 @@ class Groups:
         except ClusterError:
             return False
         finally:
-            attempt.disturbed = None  # that is no word about a step which has not begun
+            attempt.disturbed = None  # this concerns the worker, not a step that has not begun
         return seen is None or seen.is_finished
 
     def overdue(self, context: StepHandlerContext, attempt: Attempt) -> Ending | None:
-        """The end of a step that takes longer than its own Job would have let it; the group's Job lasts longer."""
+        """The ending of a step that exceeds the deadline of its own needs; the group's Job has a longer one."""
         group = self._groups.get((attempt.region, attempt.name))
         if group is None or not self._has_begun(context.instance, attempt):
             return None
@@ -255,10 +255,10 @@ class Groups:
         limit_s = deadline_s(cast(Needs, attempt.needs))
         if self._clock.now() - since < limit_s:
             return None
-        return Ending(DEADLINE_EXCEEDED, f"it has been at work in Job {attempt.name} for {limit_s} s")
+        return Ending(DEADLINE_EXCEEDED, f"it has been running in Job {attempt.name} for {limit_s} s")
 
     def ended(self, attempt: Attempt, event: DagsterEvent) -> bool:
-        """The log has the last word of an attempt; whether its Job stays, for other steps or for a while."""
+        """Handles the final event of an attempt; returns whether its Job stays, for other steps or for a while."""
         group = self._groups.get((attempt.region, attempt.name))
         if group is None or attempt.step_key not in group.members:
             return False
@@ -271,14 +271,14 @@ class Groups:
         return False
 
     def close(self, attempt: Attempt) -> None:
-        """Lets the pod of an attempt, which is to be deleted, get no further step."""
+        """Closes the group of an attempt whose pod is to be deleted: it gets no further step."""
         group = self._groups.get((attempt.region, attempt.name))
         if group is not None:
             group.is_closed = group.is_left = True
             group.lose(attempt.step_key, self._clock.now())
 
     def recall(self, attempt: Attempt) -> None:
-        """Takes over an attempt of an earlier run pod; its Job gets no new steps, and may have others at work."""
+        """Takes over an attempt of an earlier run pod; its Job gets no new steps, but may execute others."""
         key = (attempt.region, attempt.name)
         group = self._groups.setdefault(
             key, Group(attempt, "", 0, 0, 0.0, 0.0, moved_at=self._clock.now(), has_begun=True, is_closed=True)
@@ -286,7 +286,7 @@ class Groups:
         group.members.append(attempt.step_key)
 
     def clean(self, *, now: bool = False) -> None:
-        """Lets Jobs end by themselves whose workers have waited long enough."""
+        """Lets Jobs end whose workers have waited long enough."""
         for key, group in list(self._groups.items()):
             if group.idle_since is None:
                 continue
@@ -296,14 +296,14 @@ class Groups:
                     self._leftovers.leave(group.founder)
 
     def finish(self, plan: PlanOrchestrationContext) -> None:
-        """Tells the workers that wait for a step that there are no more."""
+        """Signals the waiting workers that there are no more steps."""
         if plan.resume_from_failure or any(group.idle_since is not None for group in self._groups.values()):
             hand_overs.end_groups(plan)
         self.clean(now=True)
 
 
 def _shape(config: Mapping[str, Any]) -> str:
-    """What two pods must have in common: all but amounts and deadline, which are compared by themselves."""
+    """The properties that two pods must share: all but amounts and deadline, which are compared separately."""
     container = {name: value for name, value in config["container_config"].items() if name != "resources"}
     rest = {name: value for name, value in config.items() if name not in ("container_config", "job_spec_config")}
     return json.dumps({**rest, "container_config": container}, sort_keys=True, default=str)

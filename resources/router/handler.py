@@ -1,19 +1,24 @@
-"""What a region router does with a step: launch it where it belongs, watch its Job, say how it ended.
+"""Handles steps for the region router: launches a step in its region, polls its Job, and reports how it ended.
 
-Nothing here waits inside a call: a Job that could not be created or deleted is tried again at the next look, so that a
-region that does not answer delays its own steps alone. Whether a step ended is decided by the event log, read after the
-cluster was: a worker writes its last word before its pod ends.
+No method waits: a Job that could not be created or deleted is tried again in the next poll, so that a region that does
+not respond delays only its own steps. The event log decides whether a step ended. It is read after the cluster, since a
+worker writes its final event before its pod ends.
 """
 
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 from dagster import DagsterEvent, DagsterEventType, MetadataValue
-from dagster._core.events import EngineEventData
-from dagster._core.execution.context.system import IStepContext, PlanOrchestrationContext
-from dagster._core.execution.plan.step import ExecutionStep
-from dagster._core.executor.step_delegating import CheckStepHealthResult, StepHandler, StepHandlerContext
 
+from resources.dagster_private import (
+    CheckStepHealthResult,
+    EngineEventData,
+    ExecutionStep,
+    IStepContext,
+    PlanOrchestrationContext,
+    StepHandler,
+    StepHandlerContext,
+)
 from resources.placement import NEEDS_TAG, REGION_TAG
 from resources.router.attempts import (
     Attempt,
@@ -22,11 +27,12 @@ from resources.router.attempts import (
     metadata_of,
     noted,
     recalled,
-    tell_place,
+    record_place,
 )
 from resources.router.clock import Clock, Patience
 from resources.router.cluster import OVER_QUOTA, RegionClusters
 from resources.router.endings import (
+    OOM_KILLED,
     QUOTA_EXCEEDED,
     REFUSED,
     REGION_LOST,
@@ -35,7 +41,7 @@ from resources.router.endings import (
     Ending,
 )
 from resources.router.explanations import Explanations
-from resources.router.fence import TOLD_TO_END, WITHDRAWN
+from resources.router.fence import OUT_OF_MEMORY, TERMINATED, WITHDRAWN
 from resources.router.groups import Groups
 from resources.router.jobs import RegionJobs
 from resources.router.leftovers import Condemned, Leftovers
@@ -45,31 +51,43 @@ from resources.router.seen import SeenJob
 from resources.router.verdicts import Verdict, verdict
 from resources.router.weighing import NoNode, Weighing
 from sinet_pipelines.errors import ClusterError, UsageError
-from sinet_pipelines.hardware import get_hardware
+from sinet_pipelines.inventory.regions import Inventory, this_inventory
 from sinet_pipelines.placement.bindings import grace_s, step_config
 from sinet_pipelines.placement.needs import Needs
-from sinet_pipelines.regions import get_region
 
 
 class RegionStepHandler(StepHandler):
-    """Sends each step to the cluster of its region, keyed by the region's name; cheap ones run beside the run."""
+    """Runs each step in the cluster of its region; cheap steps run as processes beside the run.
+
+    Without an inventory it reads the one that the environment of the run's process names.
+    """
 
     def __init__(
         self,
         *,
+        inventory: Inventory | None = None,
         kubeconfig: str | None = None,
         per_step: Mapping[str, Any] | None = None,
         clock: Clock | None = None,
         patience: Patience | None = None,
     ) -> None:
         super().__init__()
-        self._per_step = per_step
+        self._per_step, self._inventory = per_step, inventory or this_inventory()
         self.clock, self._patience = clock or Clock(), patience or Patience()
-        self._clusters = RegionClusters(kubeconfig=kubeconfig, clock=self.clock, patience=self._patience)
+        self._clusters = RegionClusters(
+            self._inventory, kubeconfig=kubeconfig, clock=self.clock, patience=self._patience
+        )
         self._explanations = Explanations(self._clusters)
-        self._leftovers = Leftovers(self._clusters, self._explanations, clock=self.clock, patience=self._patience)
+        self._leftovers = Leftovers(
+            self._clusters, self._explanations, self._inventory, clock=self.clock, patience=self._patience
+        )
         self._groups = Groups(
-            self._explanations, self._leftovers, per_step=per_step, clock=self.clock, patience=self._patience
+            self._explanations,
+            self._leftovers,
+            self._inventory,
+            per_step=per_step,
+            clock=self.clock,
+            patience=self._patience,
         )
         self._weighing = Weighing(self._explanations, patience=self._patience)
         self._jobs: dict[str, RegionJobs] = {}
@@ -78,13 +96,13 @@ class RegionStepHandler(StepHandler):
 
     @property
     def name(self) -> str:
-        """As the executor says it in the log."""
+        """The handler's name in the executor's events."""
         return "RegionStepHandler"
 
-    # what the executor asks
+    # methods that Dagster's executor calls
 
     def launch_step(self, step_handler_context: StepHandlerContext) -> Iterator[DagsterEvent]:
-        """Makes the step's Job in its region, or starts its process; what comes of it is seen at the next look."""
+        """Creates the step's Job in its region, or starts its process; the next poll finds the result."""
         context = step_handler_context
         attempt = attempt_of(context)
         step_key, tags = attempt.step_key, context.step_tags[attempt.step_key]
@@ -109,46 +127,53 @@ class RegionStepHandler(StepHandler):
             self._create(attempt)
 
     def check_step_health(self, step_handler_context: StepHandlerContext) -> CheckStepHealthResult:
-        """Unhealthy once nothing more will come of the attempt; the reason, the cure, the last lines are its words."""
+        """Unhealthy once the attempt can no longer succeed; the message has the reason, the cure and the last lines."""
         context = step_handler_context
         attempt = self._known(context)
         if attempt is None:
-            return CheckStepHealthResult.unhealthy("no Job of this step is noted in the log")
+            return CheckStepHealthResult.unhealthy("the event log has no Job of this step")
         self._groups.clean()
         self._leftovers.clean()
-        ending = None if attempt.is_told else self._judge(context, attempt)
+        ending = None if attempt.is_recorded else self._judge(context, attempt)
         if ending is None or self._verdict(context, attempt).has_ended:
             return CheckStepHealthResult.healthy()
         self._explanations.note(attempt, ending)
         return CheckStepHealthResult.unhealthy(str(ending))
 
     def terminate_step(self, step_handler_context: StepHandlerContext) -> Iterator[DagsterEvent]:
-        """Asks for the step's Job to go, pending or running; `finish` sees to it that it went."""
+        """Requests the deletion of the step's Job, pending or running; `finish` checks that it is gone."""
         attempt = self._known(step_handler_context)
         if attempt is not None:
             yield from self._end(attempt, step_handler_context.get_step_context(attempt.step_key))
 
-    # what the region executor asks beside that
+    # further methods that the region executor calls
 
     def ending_of(self, step_key: str) -> Ending | None:
-        """How the step's present attempt ended, as far as the router found out."""
+        """How the step's current attempt ended, by what the router has seen."""
         attempt = self._attempts.get(step_key)
         return attempt.ending if attempt else None
 
+    def has_launched(self, step_key: str) -> bool:
+        """Whether this run pod has launched or polled an attempt of the step that has not ended."""
+        return step_key in self._attempts
+
     def metadata_of(self, step_key: str) -> dict[str, MetadataValue]:
-        """What a failure's page shows of the step's present attempt beside the failure's words."""
+        """Metadata of the step's current attempt, shown beside a failure's message."""
         attempt = self._attempts[step_key]
         return metadata_of(attempt, cast(Ending, attempt.ending))
 
     def note_event(self, event: DagsterEvent) -> None:
-        """The log has an event about a step that is no last word: its worker may have ended on being told to."""
+        """Handles an event of a step that is not its final one: its worker may have ended after SIGTERM."""
         attempt = self._attempts.get(event.step_key or "")
-        told = event.engine_event_data.metadata.get(TOLD_TO_END)
-        if attempt is not None and told is not None and told.value == attempt.number:
-            attempt.is_interrupted = True
+        metadata = event.engine_event_data.metadata
+        for what in (TERMINATED, OUT_OF_MEMORY):
+            if attempt is not None and what in metadata and metadata[what].value == attempt.number:
+                attempt.is_interrupted = True
+                if what == OUT_OF_MEMORY:
+                    attempt.disturbed = Ending(OOM_KILLED, "the kernel killed a process of the step for memory")
 
     def ended(self, event: DagsterEvent) -> None:
-        """The log has the last word of an attempt: lets its Job go."""
+        """Handles the final event of an attempt: releases its Job."""
         attempt = self._attempts.pop(cast(str, event.step_key), None)
         if attempt is None:
             return
@@ -162,10 +187,10 @@ class RegionStepHandler(StepHandler):
             self._leftovers.leave(attempt)
 
     def withdraw(self, plan: PlanOrchestrationContext) -> None:
-        """The run was canceled, or is over: every attempt that has not ended ends, wherever it was launched from."""
+        """Ends every attempt of a cancelled or ended run that has not ended, whichever run pod launched it."""
         left = list(self._attempts.values())
         known = {attempt.name for attempt in left}
-        if plan.resume_from_failure:  # an earlier run pod's Jobs are known by the log alone
+        if plan.resume_from_failure:  # Jobs of an earlier run pod are known from the event log alone
             earlier = (attempt for attempt in noted(plan.instance, plan.run_id) if attempt.name not in known)
             left += [attempt for attempt in earlier if not self._has_ended(plan, attempt)]
         steps = plan.plan_data.execution_plan
@@ -174,7 +199,7 @@ class RegionStepHandler(StepHandler):
             list(self._end(attempt, plan.for_step(step)))
 
     def finish(self, plan: PlanOrchestrationContext) -> None:
-        """Waits until nothing of this run is left to clean up, or names what is."""
+        """Waits until no Job of this run is left to delete, or records which are."""
         self._local.finish()
         self._groups.finish(plan)
         if plan.resume_from_failure:
@@ -185,16 +210,18 @@ class RegionStepHandler(StepHandler):
                     self._leftovers.leave(attempt)
         self._leftovers.finish(plan)
 
-    # an attempt's way
+    # the life of an attempt
 
     def _settle(self, context: StepHandlerContext, attempt: Attempt, place: Place, *, move: int = 0) -> None:
-        """Gives the attempt a place and the Job for it; not yet created."""
-        region = get_region(place.region)
-        jobs = self._jobs.setdefault(place.region, RegionJobs(region, per_step=self._per_step))
+        """Assigns a place and a Job to the attempt; the Job is not created yet."""
+        region = self._inventory.region(place.region)
+        jobs = self._jobs.setdefault(
+            place.region, RegionJobs(region, regions=self._inventory.regions, per_step=self._per_step)
+        )
         needs = cast(Needs, attempt.needs)
         try:
-            config = step_config(region, get_hardware(place.hardware), needs, attempt_memory_factor=place.memory_factor)
-        except UsageError as error:  # a place named in `may_move_to` that cannot satisfy the needs
+            config = step_config(region, region.kind(place.hardware), needs, attempt_memory_factor=place.memory_factor)
+        except UsageError as error:  # a place in `may_move_to` that cannot satisfy the needs
             attempt.ending = Ending(REFUSED, str(error))
             return
         attempt.place, attempt.move, attempt.is_created = place, move, False
@@ -202,7 +229,7 @@ class RegionStepHandler(StepHandler):
         attempt.namespace, attempt.name = region.cluster.namespace, attempt.job.metadata.name
         attempt.since, attempt.may_appear_until = {}, 0.0
         self._groups.found(attempt, config)
-        tell_place(attempt)
+        record_place(attempt)
 
     def _create(self, attempt: Attempt) -> Ending | None:
         before = self._leftovers.of(attempt.step_key)
@@ -227,11 +254,11 @@ class RegionStepHandler(StepHandler):
         return None
 
     def _may_pass(self, attempt: Attempt, before: list[Condemned]) -> bool:
-        """Whether the step may start though an earlier Job of it is not gone yet.
+        """Whether the step may start although an earlier Job of it still exists.
 
-        A Job of an earlier attempt may commit no more; it is waited for, for it holds hardware, but not where its
-        region does not answer, nor longer than its pod takes to end on a node that is well. A Job that this attempt
-        moved from is waiting for a node, so it is soon gone.
+        A Job of an earlier attempt may no longer commit. It is waited for, since it occupies hardware, but not where
+        its region does not respond, and no longer than a pod takes to end on a working node. A Job that this attempt
+        moved from waits for a node, so it is gone soon.
         """
         if any(one.attempt is attempt for one in before):
             return False
@@ -240,12 +267,12 @@ class RegionStepHandler(StepHandler):
         if not self._lasted(attempt, "predecessor", grace_s(cast(Needs, attempt.needs)) + self._patience.overdue_s):
             return False
         names = ", ".join(one.name for one in before)
-        message = f"Attempt {attempt.number + 1} starts though {names} is not gone: a worker of it may commit no more"
+        message = f"Attempt {attempt.number + 1} starts although {names} still exists: its worker can no longer commit"
         DagsterEvent.engine_event(attempt.step, message, EngineEventData())
         return True
 
     def _judge(self, context: StepHandlerContext, attempt: Attempt) -> Ending | None:
-        """How the attempt ended, by what the cluster shows; None while something may still come of it."""
+        """How the attempt ended, from the state of the cluster; None while it may still succeed."""
         if attempt.ending is not None:
             return attempt.ending
         if attempt.is_local:
@@ -262,7 +289,7 @@ class RegionStepHandler(StepHandler):
             ending = self._create(attempt)
             if ending is None or not self._verdict(context, attempt).has_begun:
                 return ending
-            attempt.is_created, attempt.since = True, {}  # nobody confirmed it, and its worker is at work
+            attempt.is_created, attempt.since = True, {}  # its creation was not confirmed, but its worker runs
         before = dict(attempt.since)
         attempt.since = {}
         try:
@@ -272,13 +299,13 @@ class RegionStepHandler(StepHandler):
             if not self._lasted(attempt, "lost", self._patience.lost_s):
                 return None
             reason = REGION_LOST if self._verdict(context, attempt).has_begun else UNREACHABLE
-            return Ending(reason, f"no sense from it for {self._patience.lost_s:g} s: {error}")
+            return Ending(reason, f"no valid response from it for {self._patience.lost_s:g} s: {error}")
         return self._weigh(context, attempt, seen, before)
 
     def _weigh(
         self, context: StepHandlerContext, attempt: Attempt, seen: SeenJob | None, before: dict[str, float]
     ) -> Ending | None:
-        """What the look means, where `before` says since when what was seen before."""
+        """The result of a poll; `before` has the time since when each condition of the previous poll lasts."""
 
         def lasted(what: str, limit_s: float) -> bool:
             attempt.since[what] = before.get(what, self.clock.now())
@@ -293,7 +320,7 @@ class RegionStepHandler(StepHandler):
         return found
 
     def _move(self, context: StepHandlerContext, attempt: Attempt, why: str) -> None:
-        """Sends an attempt that found no node to the next place, without a retry: it has not begun."""
+        """Moves an attempt that found no node to the next place; this is not a retry, since it has not begun."""
         if self._verdict(context, attempt).has_begun:
             return
         self._groups.close(attempt)
@@ -306,7 +333,7 @@ class RegionStepHandler(StepHandler):
         self._settle(context, attempt, Place(region, hardware, old.memory_factor), move=attempt.move + 1)
 
     def _end(self, attempt: Attempt, step: IStepContext) -> Iterator[DagsterEvent]:
-        """Notes that the attempt is withdrawn, by which its worker knows that it may write no more; then ends it."""
+        """Records that the attempt is withdrawn, so that its worker writes no more, and then ends it."""
         self._attempts.pop(attempt.step_key, None)
         what = f"Deleting Job {attempt.name} in {attempt.region}" if attempt.place else "Ending its process"
         metadata = {WITHDRAWN: MetadataValue.int(attempt.number)}
@@ -317,13 +344,13 @@ class RegionStepHandler(StepHandler):
             self._groups.close(attempt)
             self._leftovers.condemn(attempt)
 
-    # what is known
+    # state of attempts
 
     def _has_ended(self, plan: PlanOrchestrationContext, attempt: Attempt) -> bool:
         return verdict(plan.instance, plan.run_id, attempt.step_key, attempt=attempt.number).has_ended
 
     def _known(self, context: StepHandlerContext) -> Attempt | None:
-        """The attempt, by memory or, after another run pod, by the log."""
+        """The attempt from memory or, after an earlier run pod, from the event log."""
         (step_key,) = cast("list[str]", context.execute_step_args.step_keys_to_execute)
         if step_key not in self._attempts:
             attempt, endings = recalled(context)

@@ -1,8 +1,8 @@
-"""The Job that a step becomes in a region: the stock step handler's, made of the region's row and the asset's tags.
+"""Makes the Job of a step in a region with Dagster's step handler, from the region's row and the asset's tags.
 
-Nothing is taken from the run launcher or the code location: those say how run pods are made in the cluster that Dagster
-itself runs in, and another region has other secrets, accounts and namespaces. So any launcher will do, the default one
-on a laptop too.
+Nothing comes from the run launcher or the code location. These describe run pods in the cluster of Dagster itself, and
+another region has other secrets, accounts and namespaces. So any launcher can be used, also the default one on a
+laptop.
 """
 
 import copy
@@ -10,33 +10,34 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from dagster._core.executor.step_delegating import StepHandler, StepHandlerContext
 from dagster_k8s.container_context import K8sContainerContext
 from dagster_k8s.executor import K8sStepHandler
 from dagster_k8s.job import DagsterK8sJobConfig, UserDefinedDagsterK8sConfig, get_user_defined_k8s_config
 from dagster_shared.record import replace as copied
 from kubernetes.client import V1EnvVar
 
+from resources.dagster_private import StepHandler, StepHandlerContext
 from resources.router.fence import JOB_VARIABLE
 from resources.router.seen import WORKER
+from resources.router.stores import store_config
 from resources.router.worker import ENTRY
-from sinet_pipelines.regions import Region
+from sinet_pipelines.inventory.regions import Region
 
 CONFIG_TAG = "dagster-k8s/config"
 
 
 class RegionContext(K8sContainerContext):
-    """What a step's pod is made of, whichever launcher the instance has; see `RegionJobs`."""
+    """The configuration of a step's pod, independent of the instance's launcher; see `RegionJobs`."""
 
     job_config: DagsterK8sJobConfig | None = None
 
     def get_k8s_job_config(self, job_image: str | None, run_launcher: Any) -> DagsterK8sJobConfig:
-        """The region's image and where the instance's settings are mounted, not the launcher's."""
+        """The region's image and the mount path of the instance's settings, instead of the launcher's."""
         return cast(DagsterK8sJobConfig, self.job_config)
 
 
 class _Kept:
-    """Takes the place of the stock handler's client: keeps the Job that would have been made."""
+    """Replaces the client of Dagster's handler: stores the Job that would have been created."""
 
     def __init__(self) -> None:
         self.job: Any = None
@@ -46,13 +47,13 @@ class _Kept:
 
 
 class RegionJobs(K8sStepHandler):
-    """The stock step handler of one region, used for what it makes of a step: name, labels, command, merge order."""
+    """Dagster's step handler for one region, used to make a step's Job: name, labels, command, merge order."""
 
-    def __init__(self, region: Region, *, per_step: Mapping[str, Any] | None = None) -> None:
-        # the stock constructor loads a kubeconfig into the whole process, which holds one cluster only
+    def __init__(self, region: Region, *, regions: Sequence[Region], per_step: Mapping[str, Any] | None = None) -> None:
+        # Dagster's constructor loads one kubeconfig for the whole process, which can hold one cluster only
         StepHandler.__init__(self)
         cluster = region.cluster
-        self.region = region
+        self.region, self._regions = region, regions
         self._executor_image = cluster.image
         self._executor_container_context = K8sContainerContext(
             namespace=cluster.namespace,
@@ -74,12 +75,12 @@ class RegionJobs(K8sStepHandler):
         self._config: Mapping[str, Any] | None = None
 
     def job(self, context: StepHandlerContext, *, config: Mapping[str, Any] | None = None, move: int = 0) -> Any:
-        """The Job of a step in this region; the event log notes that its worker is starting.
+        """The Job of a step in this region; the event log records that its worker is starting.
 
         Args:
-            context: the step, as the executor hands it on.
-            config: what stands in the place of the asset's own `dagster-k8s/config`.
-            move: how often this attempt has moved; each move has a name of its own.
+            context: the context of the step.
+            config: replaces the asset's own `dagster-k8s/config`.
+            move: how often this attempt has moved; each move has a Job name of its own.
         """
         self._config, self._move, self._api_client = config, move, cast(Any, _Kept())
         list(super().launch_step(self._without_launcher(context)))
@@ -90,17 +91,17 @@ class RegionJobs(K8sStepHandler):
         return job
 
     def _without_launcher(self, context: StepHandlerContext) -> StepHandlerContext:
-        """The step with an instance that needs no rights of the cluster.
+        """The step's context with an instance that needs no rights in the cluster.
 
-        With run monitoring, an instance builds its run launcher when it opens, and that wants the token of a service
-        account, which a step's pod has none of. So the pod reads its region's own file; where the row names none, it
-        opens the instance of its run without run monitoring.
+        With run monitoring, an instance builds its run launcher when it opens. The launcher needs the token of a
+        service account, and a step's pod has none. So the pod reads the instance file of its region; where the row
+        names none, it opens the instance of its run without run monitoring.
         """
         args, ref = context.execute_step_args, context.execute_step_args.instance_ref
         if self.region.cluster.step_instance_config_map:
             ref = None
         elif ref is not None:
-            settings = {name: said for name, said in (ref.settings or {}).items() if name != "run_monitoring"}
+            settings = {name: value for name, value in (ref.settings or {}).items() if name != "run_monitoring"}
             ref = ref._replace(settings=settings)
         handed = copy.copy(context)
         handed._execute_step_args = copied(args, instance_ref=ref)
@@ -115,20 +116,22 @@ class RegionJobs(K8sStepHandler):
         tags = dict(step_handler_context.step_tags[step_key])
         if self._config is not None:
             tags[CONFIG_TAG] = json.dumps(self._config)
-        op_name = step_handler_context.get_step_context(step_key).step.op_name
+        step_context = step_handler_context.get_step_context(step_key)
+        op_name = step_context.step.op_name
         merged = self._executor_container_context
-        for said in (
+        for part in (
             get_user_defined_k8s_config(tags),
             UserDefinedDagsterK8sConfig.from_dict(self._per_step_k8s_config.get(op_name, {})),
+            UserDefinedDagsterK8sConfig.from_dict(store_config(step_context, self.region, self._regions)),
         ):
-            merged = merged.merge(K8sContainerContext(run_k8s_config=said))
+            merged = merged.merge(K8sContainerContext(run_k8s_config=part))
         context = RegionContext(run_k8s_config=merged.run_k8s_config, namespace=merged.namespace)
         context.job_config = self._job_config
         return context
 
 
 def worker_command(python: str, command: Sequence[str]) -> list[str]:
-    """The command of a step's process, for Dagster's own.
+    """The router's command for a step's process, from Dagster's command.
 
     >>> worker_command("python", ["dagster", "api", "execute_step"])
     ['python', '-m', 'resources.router.worker', 'api', 'execute_step']

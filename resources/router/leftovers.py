@@ -1,25 +1,24 @@
-"""Jobs that have to go, and Jobs whose step is through: deleted, or seen to their end, as far as regions answer."""
+"""Jobs to delete, and Jobs whose step has ended: deletes them or waits for their end, where regions respond."""
 
 from dataclasses import dataclass
 
 from dagster import DagsterEvent
-from dagster._core.events import EngineEventData
-from dagster._core.execution.context.system import PlanOrchestrationContext
 
+from resources.dagster_private import EngineEventData, PlanOrchestrationContext
 from resources.router.attempts import Attempt
 from resources.router.clock import Clock, Patience
 from resources.router.cluster import RegionClusters
 from resources.router.explanations import Explanations
 from sinet_pipelines.errors import ClusterError
-from sinet_pipelines.regions import get_region
+from sinet_pipelines.inventory.regions import Inventory
 
 CLEAN_EVERY_S = 2
-SUCCESS_KEPT_S = 600  # long enough to look at its output; the log has its end
+SUCCESS_KEPT_S = 600  # long enough to read its output; the event log has its end
 
 
 @dataclass
 class Condemned:
-    """A Job that has to go, and until when a creation without an answer may still bring it about."""
+    """A Job to delete, and the time until which an unconfirmed creation may still create it."""
 
     attempt: Attempt
     region: str
@@ -30,11 +29,18 @@ class Condemned:
 
 
 class Leftovers:
-    """What attempts leave behind in the clusters."""
+    """The Jobs that attempts leave in the clusters."""
 
     def __init__(
-        self, clusters: RegionClusters, explanations: Explanations, *, clock: Clock, patience: Patience
+        self,
+        clusters: RegionClusters,
+        explanations: Explanations,
+        inventory: Inventory,
+        *,
+        clock: Clock,
+        patience: Patience,
     ) -> None:
+        self._inventory = inventory
         self._clusters, self._explanations = clusters, explanations
         self._clock, self._patience = clock, patience
         self._condemned: dict[tuple[str, str, str], Condemned] = {}
@@ -43,23 +49,23 @@ class Leftovers:
         self._cleaned_at = float("-inf")
 
     def condemn(self, attempt: Attempt) -> None:
-        """Has the attempt's Job deleted, if it is there or may yet come."""
+        """Marks the attempt's Job for deletion, if it exists or may still be created."""
         if not attempt.is_created and not attempt.may_appear_until:
-            return  # it was never asked for, or certainly refused
+            return  # it was never requested, or certainly rejected
         key = (attempt.region, attempt.namespace, attempt.name)
         self._condemned[key] = Condemned(attempt, *key, until=attempt.may_appear_until)
         self.clean(now=True)
 
     def leave(self, attempt: Attempt) -> None:
-        """Lets the Job of a step that is through end by itself, for a while."""
+        """Lets the Job of a step that has ended end by itself, for a while."""
         self._leaving.append((attempt, self._clock.now()))
 
     def of(self, step_key: str) -> list[Condemned]:
-        """The step's Jobs that are not gone yet."""
+        """The step's Jobs that still exist."""
         return [one for one in self._condemned.values() if one.attempt.step_key == step_key]
 
     def clean(self, *, now: bool = False) -> None:
-        """Deletes what has to go; what does not answer is asked again the next time."""
+        """Deletes marked Jobs; a region that does not respond is tried again in the next call."""
         if not now and self._clock.now() - self._cleaned_at < CLEAN_EVERY_S:
             return
         self._cleaned_at = self._clock.now()
@@ -76,7 +82,7 @@ class Leftovers:
                 self._condemned.pop(key, None)
 
     def finish(self, plan: PlanOrchestrationContext) -> None:
-        """Waits until nothing is left; names what could not be deleted, and how to do it."""
+        """Waits until no Job is left; records which could not be deleted, and the command that deletes them."""
         deadline = self._clock.now() + self._patience.cleanup_s
         while True:
             self.clean(now=True)
@@ -84,7 +90,7 @@ class Leftovers:
                 break
             self._clock.sleep(1.0)
         for left in self._condemned.values():
-            kubectl = get_region(left.region).cluster.kubectl(namespace=left.namespace)
+            kubectl = self._inventory.region(left.region).cluster.kubectl(namespace=left.namespace)
             command = f"{kubectl} delete job {left.name}"
             if not left.trouble:
                 command += f"; where its node is lost: {kubectl} delete pod -l job-name={left.name} --force"
@@ -93,7 +99,7 @@ class Leftovers:
             DagsterEvent.engine_event(plan, message, EngineEventData(metadata={"left behind": left.name}))
 
     def _is_shortened(self, attempt: Attempt) -> bool:
-        """Whether a Job whose step has succeeded is on its way out; where that is not allowed it stays for a day."""
+        """Whether the Job of a successful step will be deleted soon; without the right for that, it stays a day."""
         try:
             self._clusters.get(attempt.region).shorten(attempt.namespace, attempt.name, kept_s=SUCCESS_KEPT_S)
         except ClusterError as error:
@@ -101,14 +107,14 @@ class Leftovers:
         return True
 
     def _stays(self, attempt: Attempt, since: float) -> bool:
-        """Whether a Job whose step said its last word has still to be seen to its end."""
+        """Whether a Job whose step wrote its final event must still be watched until it ends."""
         if not attempt.is_created:  # its creation was never confirmed
             return self._give_up(attempt)
         try:
             seen, answers = self._explanations.look(attempt), True
         except ClusterError:
             seen, answers = None, False
-        if seen is not None and seen.is_suspended:  # its queue may resume it, and a pod would begin for nothing
+        if seen is not None and seen.is_suspended:  # its queue could resume it and start a pod for nothing
             return self._give_up(attempt)
         if answers and (seen is None or seen.is_finished):
             if seen and seen.is_complete:

@@ -1,4 +1,4 @@
-"""Cheap steps: a process beside the run instead of a pod, since a pod costs ten seconds before it does anything."""
+"""Cheap steps: run as a process beside the run instead of in a pod, since a pod takes ten seconds to start."""
 
 import os
 import signal
@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import IO
 
 from dagster import DagsterEvent, MetadataValue
-from dagster._core.executor.step_delegating import StepHandlerContext
 
+from resources.dagster_private import StepHandlerContext
 from resources.router.endings import ERROR, KILLED, LOG_LINES, NO_VERDICT, Ending
 from resources.router.jobs import worker_command
 from resources.router.reading import KILL_CODES
 
 ROOT = Path(__file__).parents[2]
-GRACE_S = 20  # for a step to end on being asked to
+GRACE_S = 20  # for a step to end after SIGTERM
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class _Worker:
 
 
 class LocalSteps:
-    """The processes of this run's cheap steps, one a step."""
+    """The processes of this run's cheap steps, one for each step."""
 
     def __init__(self) -> None:
         self._workers: dict[str, _Worker] = {}
@@ -55,7 +55,7 @@ class LocalSteps:
         """How the step's process ended; None while it runs."""
         worker = self._workers.get(step_key)
         if worker is None:
-            return Ending(NO_VERDICT, "its process beside the run went with an earlier run pod")
+            return Ending(NO_VERDICT, "its process beside the run ended with an earlier run pod")
         code = worker.process.poll()
         if code is None:
             return None
@@ -63,20 +63,20 @@ class LocalSteps:
         return Ending(reason, f"its process beside the run ended with code {code}", _last_lines(worker.log))
 
     def end(self, step_key: str) -> None:
-        """Asks the step's process to end, if it still runs."""
+        """Sends SIGTERM to the step's process, if it still runs."""
         worker = self._workers.get(step_key)
         if worker is not None and worker.process.poll() is None:
             worker.process.send_signal(signal.SIGTERM)
         self.leave(step_key)
 
     def leave(self, step_key: str) -> None:
-        """Lets a process go that said its last word, or was asked to end."""
+        """Releases a process whose step wrote its final event, or which received SIGTERM."""
         worker = self._workers.pop(step_key, None)
         if worker is not None:
             self._leaving.append(worker)
 
     def finish(self) -> None:
-        """Waits for the processes that are going, and kills what does not go."""
+        """Waits for processes that are ending, and kills those that do not end."""
         for worker in self._leaving:
             try:
                 worker.process.wait(GRACE_S)
@@ -88,7 +88,7 @@ class LocalSteps:
 
 
 def _environment() -> dict[str, str]:
-    """That of this process, in which the worker's module is found from any folder."""
+    """The environment of this process, extended so that the worker's module is found from any folder."""
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))}
 
 

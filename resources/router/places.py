@@ -1,4 +1,4 @@
-"""Where an attempt of a step goes: its own place first, another flavour or region when the last one was taken away."""
+"""Where an attempt of a step goes: its own place first, another hardware or region after its place was lost."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ RANGE_TAGS = ("dagster/asset_partition_range_start", "dagster/asset_partition_ra
 
 @dataclass(frozen=True)
 class Place:
-    """A region, a kind of hardware there, and how much more memory than its needs an attempt gets.
+    """A region, a kind of hardware there, and the memory of the attempt relative to its needs.
 
     Attributes:
         region: name of the region.
         hardware: id of the kind.
-        memory_factor: 1.0 is what the needs say.
+        memory_factor: 1.0 is the memory of the needs.
     """
 
     region: str
@@ -27,14 +27,14 @@ class Place:
 def next_place(home: tuple[str, str], needs: Needs, endings: Sequence[Ending], *, days: int = 1) -> Place:
     """The place of the attempt after these endings.
 
-    A place that was taken away (preempted, without nodes, unreachable) sends the step to the next of `may_move_to`, and
-    after the last one home again; each out-of-memory kill multiplies the memory by `memory_growth`.
+    After a lost place (preempted, without nodes, unreachable) the step goes to the next one of `may_move_to`, and after
+    the last one back to its own. Each out-of-memory kill multiplies the memory by `memory_growth`.
 
     Args:
-        home: region and hardware that the asset is bound to.
+        home: region and hardware of the asset's binding.
         needs: what the asset needs.
         endings: how the earlier attempts ended, the oldest first.
-        days: days that the step makes at once.
+        days: number of days in the step.
     """
     place = home
     for ending in endings:
@@ -47,7 +47,7 @@ def next_place(home: tuple[str, str], needs: Needs, endings: Sequence[Ending], *
 
 
 def after(place: tuple[str, str], home: tuple[str, str], needs: Needs, *, elsewhere: bool = False) -> tuple[str, str]:
-    """The place to try after this one; one in another region, if asked and if there is any."""
+    """The place to try after this one; with `elsewhere` one in another region, if there is any."""
     options = [home, *needs.may_move_to]
     at = options.index(place)
     turns = options[at + 1 :] + options[: at + 1]
@@ -55,7 +55,7 @@ def after(place: tuple[str, str], home: tuple[str, str], needs: Needs, *, elsewh
 
 
 def days_of(tags: Mapping[str, str]) -> int:
-    """How many days a run's steps make at once, by the tags of its range.
+    """The number of days in a run's steps, from the tags of its range.
 
     >>> days_of(dict(zip(RANGE_TAGS, ("2026-01-01", "2026-01-03"))))
     3

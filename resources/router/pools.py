@@ -1,25 +1,26 @@
-"""Pools of steps, made before anybody asks for a place in one.
+"""Creates pools of steps before a step requests a slot in one.
 
-Dagster makes a pool when a step first asks for a place, and where two runs do that at once on PostgreSQL the later one
-fails: its INSERT violates the key, and the transaction that it then goes on in is aborted. For the same reason a pool
-keeps the default limit that it was made with. Here both are seen to before, each pool in a transaction of its own.
+Dagster creates a pool when a step first requests a slot. Where two runs do so at once on PostgreSQL, the later one
+fails: its INSERT violates the key, and it continues in the aborted transaction. Also, a pool keeps the default limit
+with which it was created. This module prevents both, with a transaction for each pool.
 """
 
 from collections.abc import Iterable
 
 from dagster import DagsterInstance
-from dagster._core.storage.event_log.base import EventLogStorage
 from sqlalchemy.exc import DBAPIError
 
-TRIES = 5  # several processes may give a pool another default at once, and each takes away what the others made
+from resources.dagster_private import EventLogStorage
+
+TRIES = 5  # several processes may change a pool's default at once, and each overwrites the change of the others
 
 
 def make_pools(instance: DagsterInstance, pools: Iterable[str]) -> None:
-    """Each of the pools has a limit after this: the one that a person gave it, else the instance's default of now.
+    """Makes sure that each pool has a limit: the one that a person set, else the current default of the instance.
 
     Args:
-        instance: whose pools they are.
-        pools: names; those that are right cost one query for all.
+        instance: the instance with the pools.
+        pools: names of pools; one query reads all whose limit is right.
 
     Raises:
         sqlalchemy.exc.DBAPIError: the database failed.
@@ -34,13 +35,13 @@ def make_pools(instance: DagsterInstance, pools: Iterable[str]) -> None:
                 storage.initialize_concurrency_limit_to_default(name)
                 break
             except DBAPIError:
-                if name in _right(storage, default):  # another process has made it in between
+                if name in _right(storage, default):  # another process has created it meanwhile
                     break
                 if not left:
                     raise
-                storage.delete_concurrency_limit(name)  # it has an earlier default; who holds a place in it keeps that
+                storage.delete_concurrency_limit(name)  # it has an earlier default; holders of its slots keep them
 
 
 def _right(storage: EventLogStorage, default: int) -> set[str]:
-    """The pools whose limit is a person's, or the default of now."""
+    """The pools whose limit a person set or is the current default."""
     return {pool.name for pool in storage.get_pool_limits() if not pool.from_default or pool.limit == default}

@@ -1,4 +1,4 @@
-"""What a Job and its pods say about how an attempt ended."""
+"""Finds the reason why an attempt ended from its Job and pods."""
 
 from resources.router.endings import (
     DEADLINE_EXCEEDED,
@@ -26,7 +26,7 @@ from resources.router.endings import (
 )
 from resources.router.seen import SeenJob, SeenPod
 
-WAITING = {  # what the kubelet calls a container that cannot start, and tries again for ever
+WAITING = {  # the kubelet's reasons for a container that cannot start and is retried for ever
     "ErrImagePull": IMAGE_PULL,
     "ImagePullBackOff": IMAGE_PULL,
     "InvalidImageName": IMAGE_PULL,
@@ -40,9 +40,9 @@ WAITING = {  # what the kubelet calls a container that cannot start, and tries a
     "PreCreateHookError": NO_CONTAINER,
     "PreStartHookError": NO_CONTAINER,
     "PostStartHookError": NO_CONTAINER,
-    "CrashLoopBackOff": NO_CONTAINER,  # of a sidecar that the worker waits for: the worker itself is never restarted
+    "CrashLoopBackOff": NO_CONTAINER,  # of a sidecar that the worker waits for: the worker itself never restarts
 }
-REFUSALS = (  # of a pod at its creation, by the API server's words in the event FailedCreate
+REFUSALS = (  # of a pod at its creation, by the API server's message in the event FailedCreate
     ("serviceaccount", NO_SERVICE_ACCOUNT),
     ("exceeded quota", QUOTA_EXCEEDED),
     ("violates podsecurity", POD_SECURITY),
@@ -66,12 +66,12 @@ POD_REASONS = {
     "Shutdown": PREEMPTED,
     "DeadlineExceeded": DEADLINE_EXCEEDED,
 }
-NEVER_STARTED = ("StartError", "ContainerCannotRun")  # what a runtime says in the place of the worker's end
+NEVER_STARTED = ("StartError", "ContainerCannotRun")  # a runtime's reasons for a worker that never started
 KILL_CODES = (137, 143)  # 128 + SIGKILL, 128 + SIGTERM
 
 
 def why_failed(seen: SeenJob) -> tuple[Reason, str]:
-    """The reason of a failed Job and the words that Kubernetes has for it; the pod knows better than the Job."""
+    """The reason of a failed Job and the message of Kubernetes; the pod's reason is preferred to the Job's."""
     if seen.reason == "DeadlineExceeded":
         return DEADLINE_EXCEEDED, seen.message or "the Job was active longer than its deadline"
     for pod in seen.pods:
@@ -82,7 +82,7 @@ def why_failed(seen: SeenJob) -> tuple[Reason, str]:
 
 
 def why_waits(waiting: str) -> Reason | None:
-    """The reason of a container that cannot start, by what the kubelet says of it; None where it may just be slow.
+    """The reason of a container that cannot start, from the kubelet's message; None where it may only be slow.
 
     >>> why_waits('CreateContainerConfigError: configmap "settings" not found').name
     'NoConfig'
@@ -96,23 +96,23 @@ def why_waits(waiting: str) -> Reason | None:
 
 
 def why_refused(message: str) -> Reason:
-    """The reason for which no pod of a Job was made, by the API server's words.
+    """Why no pod of a Job was created, from the API server's message.
 
     >>> why_refused('Error creating: pods "a-1" is forbidden: exceeded quota: small, requested: cpu=2').name
     'QuotaExceeded'
     """
-    said = message.lower().replace(" ", "")
-    return next((reason for words, reason in REFUSALS if words.replace(" ", "") in said), POD_REFUSED)
+    text = message.lower().replace(" ", "")
+    return next((reason for words, reason in REFUSALS if words.replace(" ", "") in text), POD_REFUSED)
 
 
 def why_not_started(event: str) -> Reason:
-    """The reason for which the container of a pod on a node does not start, by the newest warning about the pod."""
+    """Why the container of a pod on a node does not start, from the newest warning about the pod."""
     return NO_VOLUME if event in MOUNTS else NOT_STARTED
 
 
 def why_disturbed(seen: SeenJob) -> tuple[Reason, str] | None:
-    """The reason for which the cluster takes a Job's pod away; None where it does not."""
-    if seen.reason == "DeadlineExceeded":  # known before the pods have ended
+    """Why the cluster removes a Job's pod; None where it does not."""
+    if seen.reason == "DeadlineExceeded":  # set before the pods have ended
         return DEADLINE_EXCEEDED, seen.message or "the Job was active longer than its deadline"
     if seen.is_suspended:
         return PREEMPTED, "its queue suspended the Job"
@@ -129,10 +129,10 @@ def why_disturbed(seen: SeenJob) -> tuple[Reason, str] | None:
 
 
 def why_ended(pod: SeenPod) -> tuple[Reason, str] | None:
-    """The reason of a pod's end and the words for it, by its worker; None where it shows none."""
+    """The reason of a pod's end and its message, from the state of its worker; None where there is none."""
     container = f"container {pod.container} of pod {pod.name}"
     if pod.exit_reason == "OOMKilled":
-        return OOM_KILLED, f"{container} went over its memory limit"
+        return OOM_KILLED, f"{container} exceeded its memory limit"
     if pod.exit_reason in NEVER_STARTED:
         return NO_CONTAINER, f"{container} did not start: {pod.exit_message or pod.exit_reason}"
     if pod.reason in POD_REASONS:

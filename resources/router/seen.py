@@ -1,30 +1,30 @@
-"""A Job and its pods as the router sees them: what matters of what the API shows."""
+"""A Job and its pods as the API shows them, reduced to what the router uses."""
 
 from dataclasses import dataclass
 from typing import Any
 
-WORKER = "dagster"  # the container that dagster-k8s makes for a step; others (proxies, init containers) are not it
+WORKER = "dagster"  # the container that dagster-k8s makes for a step, as opposed to sidecars and init containers
 
 
 @dataclass(frozen=True)
 class SeenPod:
-    """A pod of a Job: its phase, and why its worker does not run or runs no more.
+    """A pod of a Job: its phase, and why its worker does not run.
 
     Attributes:
         name: of the pod.
-        phase: as Kubernetes has it.
+        phase: Kubernetes' phase.
         reason: of the pod's end, where the pod as a whole has one.
-        message: beside the reason.
-        disruption: why the cluster takes it away.
-        exit_code: of the worker; of an init container that failed before it; None while neither has ended.
-        exit_reason: beside the code, such as OOMKilled.
-        exit_message: the runtime's words for it, where it has any.
+        message: of that reason.
+        disruption: why the cluster removes it.
+        exit_code: of the worker, or of an init container that failed before it; None while neither has ended.
+        exit_reason: of the exit code, such as OOMKilled.
+        exit_message: of the container runtime, where it has one.
         waiting: why the worker does not start: reason and message of the container that is waited for.
         unschedulable: why it gets no node.
-        is_going: somebody asked for its deletion.
-        container: which container `exit_code` is about.
-        is_at_work: the worker runs, whatever its neighbours do.
-        others: how the other containers ended, in words.
+        is_going: whether its deletion was requested.
+        container: name of the container of `exit_code`.
+        is_at_work: whether the worker runs, whatever the other containers do.
+        others: how the other containers ended, as text.
     """
 
     name: str
@@ -44,7 +44,7 @@ class SeenPod:
 
     @property
     def is_live(self) -> bool:
-        """Whether it may still do something."""
+        """Whether it may still do work."""
         return self.phase in ("Pending", "Running", "Unknown")
 
 
@@ -58,32 +58,32 @@ class SeenJob:
     reason: str
     message: str
     pods: tuple[SeenPod, ...]
-    is_going: bool = False  # somebody asked for its deletion
+    is_going: bool = False  # its deletion was requested
 
     @classmethod
     def of(cls, pod: SeenPod) -> "SeenJob":
-        """A Job at work with this pod."""
+        """A running Job with this pod."""
         return cls(is_complete=False, is_failed=False, is_suspended=False, reason="", message="", pods=(pod,))
 
     @property
     def is_finished(self) -> bool:
-        """Whether nothing more comes of it."""
+        """Whether it has ended."""
         return self.is_complete or self.is_failed
 
     @property
     def has_live_pods(self) -> bool:
-        """Whether a pod of it may still do something."""
+        """Whether a pod of it may still do work."""
         return any(pod.is_live for pod in self.pods)
 
 
 def seen_job(job: Any, pods: tuple[SeenPod, ...]) -> SeenJob:
-    """What matters of a Job of the API."""
+    """Reads the used parts of a Job of the API."""
     conditions = {one.type: one for one in job.status.conditions or [] if one.status == "True"}
     failed = conditions.get("Failed")
     why = failed or conditions.get("FailureTarget")  # the reason is set before the pods end, `Failed` after them
     return SeenJob(
         is_complete="Complete" in conditions or bool(job.status.succeeded),
-        # a pod that was told to end counts as failed at once, and may still save its state
+        # a terminating pod counts as failed at once, and may still save its state
         is_failed=failed is not None
         or bool(job.status.failed and not job.status.active and not job.status.terminating),
         is_suspended=bool(job.spec.suspend),
@@ -95,7 +95,7 @@ def seen_job(job: Any, pods: tuple[SeenPod, ...]) -> SeenJob:
 
 
 def seen_pod(pod: Any) -> SeenPod:
-    """What matters of a pod of the API: its worker's state, not its neighbours'."""
+    """Reads the used parts of a pod of the API: the state of its worker, not of its other containers."""
     conditions = {one.type: one for one in pod.status.conditions or []}
     disrupted, scheduled = conditions.get("DisruptionTarget"), conditions.get("PodScheduled")
     before = list(pod.status.init_container_statuses or [])
@@ -127,11 +127,11 @@ def seen_pod(pod: Any) -> SeenPod:
 
 
 def _ended(container: Any) -> Any:
-    """The end of a container, None while it has none."""
+    """The terminated state of a container; None while it has not ended."""
     return container.state.terminated if container and container.state else None
 
 
 def _waits(container: Any) -> Any:
-    """Why a container waits; None where it does not, or waits for an init container of the pod."""
+    """The waiting state of a container; None where it does not wait, or waits for an init container of the pod."""
     waiting = container.state.waiting if container and container.state else None
     return waiting if waiting and waiting.reason and waiting.reason != "PodInitializing" else None

@@ -1,11 +1,12 @@
 """The entry of a step's process: `python -m resources.router.worker api execute_step`, in a pod or beside the run.
 
-It executes the step as `dagster api execute_step` does, with its arguments, output and exit codes. What is particular
-to a step that a router launched is in `execution.py`. Dagster is imported late: a process that is told to end while it
-still imports has begun nothing, and goes at once.
+It executes the step as `dagster api execute_step` does, with its arguments, output and exit codes. What differs for a
+step that a router launched is in `execution.py`. Dagster is imported late: a process that receives SIGTERM while it
+still imports has begun nothing, and ends at once.
 """
 
 import contextlib
+import math
 import os
 import signal
 import sys
@@ -14,47 +15,60 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 
 COMMAND = ("api", "execute_step")
-LINGER = "linger"  # before the command, with the Job's name and seconds: the worker takes further steps
+LINGER = "linger"  # before the command, with the Job's name and seconds: the worker accepts further steps
 USAGE = 2  # the exit code of a wrong command line
-ENTRY = ("-m", "resources.router.worker")  # what an interpreter is given, before the command and its arguments
+ENTRY = ("-m", "resources.router.worker")  # arguments of the interpreter before the command
 
 
 def main(arguments: Sequence[str]) -> None:
     """Executes the step that the arguments, or Dagster's variable for them, describe; ends the process.
 
     Args:
-        arguments: `api execute_step` and what Dagster's command of that name takes; `linger JOB SECONDS` before it.
+        arguments: `api execute_step` and the arguments of that command of Dagster; `linger JOB SECONDS` before it.
     """
     signal.signal(signal.SIGTERM, _go)
     expect_beta()
     if arguments[:1] == [LINGER] and tuple(arguments[3:5]) == COMMAND:
+        linger_s = _seconds(arguments[2])
         from resources.router.lingering import linger
 
-        sys.exit(linger(arguments[5:], job=arguments[1], linger_s=float(arguments[2])))
+        sys.exit(linger(arguments[5:], job=arguments[1], linger_s=linger_s))
     if tuple(arguments[:2]) != COMMAND:
         sys.stderr.write(f"found {' '.join(arguments[:2]) or 'no command'!r} (allowed: {' '.join(COMMAND)!r})\n")
         sys.exit(USAGE)
-    is_told_to_end = watch_for_sigterm()
+    is_terminating = watch_for_sigterm()
     from resources.router.execution import execute_step
 
-    sys.exit(execute_step(arguments[2:], is_told_to_end=is_told_to_end))
+    sys.exit(execute_step(arguments[2:], is_terminating=is_terminating))
+
+
+def _seconds(text: str) -> float:
+    """The seconds of the command line; ends the process where the text is not such a number."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        sys.stderr.write(f"found {text!r} seconds after {LINGER!r} (allowed: a number from 0 on); pass such a number\n")
+        sys.exit(USAGE)
+    return seconds
 
 
 def expect_beta() -> None:
-    """Keeps quiet about the beta parts of Dagster that this house is pinned to.
+    """Hides warnings about the beta parts of Dagster, whose version is pinned.
 
-    A failure shows the last lines of its pod's log, and these were nothing but such warnings.
+    A failure shows the last lines of its pod's log, which would otherwise be such warnings alone.
     """
-    warnings.filterwarnings("ignore", message=".* is currently in beta")  # by its words: Dagster is not imported yet
+    warnings.filterwarnings("ignore", message=".* is currently in beta")  # by its text: Dagster is not imported yet
 
 
 def _go(number: int, _: FrameType | None) -> None:
-    """Ends a process that has begun nothing, with the code of its signal."""
+    """Ends a process that has begun nothing, with the exit code of its signal."""
     os._exit(128 + number)
 
 
 def watch_for_sigterm() -> Callable[[], bool]:
-    """What says whether SIGTERM came, whoever has set a handler for it since; not to processes forked from this one."""
+    """Returns a function that returns whether SIGTERM came, also after later handlers; not for forked processes."""
     reader, writer = os.pipe()
     os.set_blocking(reader, False)
     os.set_blocking(writer, False)
@@ -62,12 +76,12 @@ def watch_for_sigterm() -> Callable[[], bool]:
     os.register_at_fork(after_in_child=lambda: signal.set_wakeup_fd(-1))
     came = bytearray()
 
-    def is_told_to_end() -> bool:
-        with contextlib.suppress(BlockingIOError):  # nothing came
+    def is_terminating() -> bool:
+        with contextlib.suppress(BlockingIOError):  # no signal came
             came.extend(os.read(reader, 4096))
         return signal.SIGTERM in came
 
-    return is_told_to_end
+    return is_terminating
 
 
 if __name__ == "__main__":

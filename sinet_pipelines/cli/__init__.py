@@ -1,1 +1,1 @@
-"""The desk at the door: the command `sinet`; nothing imports it."""
+"""The command line `sinet`; no other package imports it."""

@@ -1,4 +1,4 @@
-"""`python -m sinet_pipelines.cli`: `sinet` without its script, whose first line names a folder that may have moved."""
+"""`python -m sinet_pipelines.cli`: runs `sinet` without its script, whose first line may name a moved folder."""
 
 from sinet_pipelines.cli.main import main
 

@@ -1,4 +1,4 @@
-"""`sinet backup` and `sinet restore`: a home as one archive with checksums, and back."""
+"""`sinet backup` and `sinet restore`: write a home as one archive with checksums, and restore it."""
 
 import json
 import shlex
@@ -14,10 +14,10 @@ from sinet_pipelines.words import counted
 
 
 def back_up(target: Path, *, home: Path | None, as_json: bool) -> None:
-    """Writes the archive of a home and prints where it is.
+    """Writes the archive of a home and prints its path.
 
     Raises:
-        BusyError: a run is at work in the home.
+        BusyError: a run is in progress in the home.
         UsageError, StorageError: as of `write_backup`.
     """
     folder = current_home(home)
@@ -31,7 +31,7 @@ def back_up(target: Path, *, home: Path | None, as_json: bool) -> None:
 
 
 def restore(archive: Path, *, home: Path | None, as_json: bool) -> None:
-    """Makes a home of an archive and prints where it is.
+    """Makes a home from an archive and prints its path.
 
     Raises:
         UsageError, StorageError: as of `restore_backup`.
@@ -48,10 +48,10 @@ def restore(archive: Path, *, home: Path | None, as_json: bool) -> None:
 
 
 def _require_idle(home: Path) -> None:
-    """Nothing where no run of the pages or the daemon is at work; those hold no lock.
+    """Checks that no run of the UI or the daemon is in progress; such runs hold no lock on the home.
 
     Raises:
-        BusyError: one is.
+        BusyError: a run is in progress.
     """
     from sinet_pipelines.cli.orchestrator import end_killed_runs, enter, opened_instance
     from sinet_pipelines.cli.state_health import require_state
@@ -64,4 +64,4 @@ def _require_idle(home: Path) -> None:
         end_killed_runs(instance)
         statuses = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED]
         for run in instance.get_runs(RunsFilter(statuses=statuses), limit=1):
-            raise BusyError(f"run {run.run_id[:8]} is at work in {home}; wait for it or end it on the page Runs")
+            raise BusyError(f"run {run.run_id[:8]} is in progress in {home}; wait for it or end it on the page Runs")

@@ -1,4 +1,4 @@
-"""`sinet benchmark rul`: the published protocol on a folder of C-MAPSS, as a table or as JSON."""
+"""`sinet benchmark rul`: runs the published protocol on a folder of C-MAPSS; prints a table or JSON."""
 
 import json
 import sys
@@ -11,19 +11,20 @@ import typer
 
 Data = Annotated[Path, typer.Option("--data", help="a folder in NASA's C-MAPSS format")]
 Subsets = Annotated[Optional[list[str]], typer.Option("--subset", help="FD001, ...; default: all in the folder")]  # noqa: UP045
-Seeds = Annotated[int, typer.Option("--seeds", min=1, max=100, help="how many seeds, for mean and spread")]
-Home = Annotated[Optional[Path], typer.Option("--home", help="also keep the JSON in this home's benchmarks/")]  # noqa: UP045
+Seeds = Annotated[int, typer.Option("--seeds", min=1, max=100, help="number of seeds, for mean and spread")]
+Home = Annotated[Optional[Path], typer.Option("--home", help="also write the JSON to this home's benchmarks/")]  # noqa: UP045
 Json = Annotated[bool, typer.Option("--json", help="print JSON alone")]
 
 
 def command(data: Data, subset: Subsets = None, seeds: Seeds = 3, home: Home = None, as_json: Json = False) -> None:
-    """Fit on the train file, predict the last row of every test engine, report RMSE and PHM08 score.
+    """Fit on the training file, predict the last row of every test engine, report RMSE and PHM08 score.
 
-    Takes some three minutes a subset and seed on two idle cores. Nothing of the test file enters a fit or a choice.
+    Takes about three minutes for each subset and seed on two idle cores. The test file is used for the score alone.
     """
-    from sinet_pipelines.ingestion.cmapss import find_subsets
+    from sinet_pipelines.applications import benchmark_of
 
-    figures = _run(data, subsets=list(dict.fromkeys(subset or find_subsets(data))), seeds=seeds)
+    found = subset or benchmark_of("rul").find_subsets(data)
+    figures = _run(data, subsets=list(dict.fromkeys(found)), seeds=seeds)
     text = json.dumps(figures, indent=2, allow_nan=False)
     if home is not None:
         keep_figures(text, home / "benchmarks" / "rul.json")
@@ -35,27 +36,28 @@ def command(data: Data, subset: Subsets = None, seeds: Seeds = 3, home: Home = N
 
 def _run(data: Path, *, subsets: list[str], seeds: int) -> dict[str, Any]:
     """The benchmark with a bar on stderr."""
-    from sinet_pipelines.applications.rul_benchmark import benchmark_rul, n_fits
+    from sinet_pipelines.applications import benchmark_of
 
-    with progress_bar(total=n_fits(subsets=len(subsets), seeds=seeds)) as report:
-        return benchmark_rul(data, subsets=subsets, seeds=seeds, report=report)
+    rul = benchmark_of("rul")
+    with progress_bar(total=rul.n_fits(subsets=len(subsets), seeds=seeds)) as report:
+        return rul.benchmark_rul(data, subsets=subsets, seeds=seeds, report=report)
 
 
 @contextmanager
 def progress_bar(*, total: int) -> Iterator[Callable[[str], None]]:
-    """A bar on stderr; the function in the body moves it by one of `total` steps and names what was just done."""
+    """A progress bar on stderr; the body calls the function with the name of each finished one of `total` steps."""
     from rich.console import Console
     from rich.progress import Progress
 
     console = Console(stderr=True)
-    # without a terminal nothing would be seen of the bar but an empty line at its end
+    # without a terminal the bar would be an empty line at its end
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         bar = progress.add_task("reading", total=total)
-        yield lambda said: progress.update(bar, advance=1, description=said)
+        yield lambda label: progress.update(bar, advance=1, description=label)
 
 
 def keep_figures(text: str, path: Path) -> None:
-    """Writes the figures whole or not at all."""
+    """Writes the figures to a file, completely or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(".draft")
     draft.write_text(text)
@@ -63,7 +65,7 @@ def keep_figures(text: str, path: Path) -> None:
 
 
 def _print_tables(figures: dict[str, Any]) -> None:
-    """One row a family, then mean and spread of the chosen ones; 80 columns are enough."""
+    """One row for each family, then mean and spread of the chosen ones, in 80 columns."""
     from rich.box import SIMPLE
     from rich.table import Table
 
@@ -71,12 +73,12 @@ def _print_tables(figures: dict[str, Any]) -> None:
 
     protocol = figures["protocol"]
     console = Terminal()
-    console.print(f"Fit: {protocol['fit']}. Asked: {protocol['asked']}. Chosen by {protocol['choice']}.")
+    console.print(f"Fit: {protocol['fit']}. Predicted: {protocol['asked']}. Chosen by {protocol['choice']}.")
     table = Table(
         "subset",
         "seed",
         "family",
-        title="truth capped at 125 / as it is; * is chosen",
+        title="truth capped at 125 / not capped; * is chosen",
         box=SIMPLE,
         padding=(0, 1, 0, 0),
     )

@@ -10,7 +10,7 @@ import typer
 from sinet_pipelines.cli.benchmark import Home, Json, keep_figures, progress_bar
 
 Data = Annotated[Path, typer.Option("--data", help="a folder with ai4i2020.csv, the AI4I 2020 table")]
-Seeds = Annotated[int, typer.Option("--seeds", min=1, max=100, help="how many seeds, for mean and spread")]
+Seeds = Annotated[int, typer.Option("--seeds", min=1, max=100, help="number of seeds, for mean and spread")]
 FIGURES = {"f1": "F1", "pr_auc": "PR-AUC", "precision": "precision", "recall": "recall"}
 
 
@@ -31,10 +31,11 @@ def command(data: Data, seeds: Seeds = 5, home: Home = None, as_json: Json = Fal
 
 def _run(data: Path, *, seeds: int) -> dict[str, Any]:
     """The benchmark with a bar on stderr."""
-    from sinet_pipelines.applications.milling.benchmark import benchmark_failure, n_fits
+    from sinet_pipelines.applications import benchmark_of
 
-    with progress_bar(total=n_fits(seeds=seeds)) as report:
-        return benchmark_failure(data, seeds=seeds, report=report)
+    failure = benchmark_of("failure")
+    with progress_bar(total=failure.n_fits(seeds=seeds)) as report:
+        return failure.benchmark_failure(data, seeds=seeds, report=report)
 
 
 def _print_tables(figures: dict[str, Any]) -> None:

@@ -1,7 +1,7 @@
-"""Model cards of a home on the same address as Dagster's pages, so that an asset page can link them.
+"""Serves the model cards of a home on the address of Dagster's UI, so that an asset page can link to them.
 
-A browser opens no `file://` address from a page that came by HTTP. The cards are the files below the home's `cards/`;
-they run no script and load nothing.
+A browser does not open a `file://` address from a page that came by HTTP. The cards are the files in the home's
+`cards/`; they run no script and load nothing.
 """
 
 from pathlib import Path
@@ -14,7 +14,7 @@ _POLICY = b"default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbo
 
 
 class CardPages:
-    """An ASGI application that answers `/cards/...` from a folder and hands on everything else."""
+    """An ASGI application that serves `/cards/...` from a folder and passes every other request on."""
 
     def __init__(self, inner: Application, folder: Path) -> None:
         from starlette.staticfiles import StaticFiles
@@ -23,7 +23,7 @@ class CardPages:
         self._files: Any = StaticFiles(directory=folder, check_dir=False)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Answers one request."""
+        """Responds to one request."""
         path = scope.get("path", "")
         if scope["type"] != "http" or not path.startswith(f"{CARDS}/"):
             await self._inner(scope, receive, send)
@@ -34,12 +34,12 @@ class CardPages:
         try:
             await self._files({**scope, "root_path": scope.get("root_path", "") + CARDS}, receive, _confined(send))
         except HTTPException as error:
-            said = f"no card at {path!r}: materialise model_card" if error.status_code == 404 else error.detail
-            await PlainTextResponse(said, error.status_code)(scope, receive, _confined(send))
+            detail = f"no card at {path!r}: materialise model_card" if error.status_code == 404 else error.detail
+            await PlainTextResponse(detail, error.status_code)(scope, receive, _confined(send))
 
 
 def _confined(send: Send) -> Send:
-    """The same answer with the policy under which a card runs nothing and loads nothing."""
+    """The same response with a policy under which a card runs no script and loads nothing."""
 
     async def confined(message: Message) -> None:
         if message["type"] == "http.response.start":

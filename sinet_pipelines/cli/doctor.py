@@ -1,4 +1,4 @@
-"""`sinet doctor`: what this machine lacks for the walk, what the regions' clusters lack, and the cure of each."""
+"""`sinet doctor`: shows what this machine and the regions' clusters lack for a run, and the cure of each."""
 
 import importlib.metadata
 import json
@@ -10,14 +10,15 @@ from dataclasses import asdict
 from pathlib import Path
 
 from sinet_pipelines.cli.doctor_clusters import cluster_findings
+from sinet_pipelines.cli.doctor_stores import store_findings
 from sinet_pipelines.cli.finding import Finding
 from sinet_pipelines.cli.home import current_home, find_project
 from sinet_pipelines.cli.orchestrator import be_in
 from sinet_pipelines.cli.terminal import Terminal, coloured
 from sinet_pipelines.errors import SinetError, UsageError
-from sinet_pipelines.regions import REGIONS
+from sinet_pipelines.inventory.regions import this_inventory
 
-MIN_FREE_GIB = 5  # the walk's environment and a home of real data, with room to spare
+MIN_FREE_GIB = 5  # the environment of `make run` and a home of real data, with a reserve
 NEEDED = (
     "dagster",
     "dagster-webserver",
@@ -34,16 +35,16 @@ NEEDED = (
 
 
 def examine(*, home: Path | None, as_json: bool, clusters: bool = False, deep: bool = False) -> int:
-    """Prints the findings; 1 when something is not as it should be, else 0: what cannot be seen from here is no fault.
+    """Prints the findings; returns 1 when one is a fault, else 0. What cannot be read from here is not a fault.
 
     Args:
-        home: whose endpoint is looked at.
+        home: the home whose endpoint and storage are checked.
         as_json: JSON alone on stdout.
         deep: read all of the home's storage and compare it with what was recorded.
-        clusters: look at the clusters of the regions, too, whichever executor is chosen.
+        clusters: check the clusters of the regions also where steps run on this machine.
 
     Raises:
-        UsageError: clusters are to be looked at, and there is no checkout.
+        UsageError: clusters are to be checked, and there is no checkout.
     """
     findings = [
         check()
@@ -59,8 +60,9 @@ def examine(*, home: Path | None, as_json: bool, clusters: bool = False, deep: b
     ]
     findings = [finding.at(home) for finding in (*findings, *_storage(home, deep=deep), *_database())]
     if clusters or os.environ.get("SINET_EXECUTOR") == "regions":
-        be_in(find_project())  # the router, which knows how a cluster is reached, is part of the checkout
-        findings += [finding for region in REGIONS for finding in cluster_findings(region)]
+        be_in(find_project())  # the checkout has the router, which has the clusters' connections
+        findings += [finding for region in this_inventory().regions for finding in cluster_findings(region)]
+    findings += store_findings(this_inventory().regions)
     if as_json:
         json.dump([asdict(finding) for finding in findings], sys.stdout, indent=2)
         sys.stdout.write("\n")
@@ -83,7 +85,7 @@ def _python() -> Finding:
 
 def _packages() -> Finding:
     missing = [name for name in NEEDED if not _installed(name)]
-    found = f"{len(NEEDED) - len(missing)} of {len(NEEDED)} of the walk's packages"
+    found = f"{len(NEEDED) - len(missing)} of {len(NEEDED)} of the packages of `make run`"
     return Finding("packages", not missing, found, f"{', '.join(missing)} missing: run `make run`" if missing else "")
 
 
@@ -99,7 +101,7 @@ def _compiler_runtime() -> Finding:
     import ctypes.util
 
     library = ctypes.util.find_library("gomp")
-    cure = "" if library else "install libgomp1 (it comes with a C compiler): LightGBM needs it"
+    cure = "" if library else "install libgomp1 (it comes with a C compiler); LightGBM needs it"
     return Finding("OpenMP run-time", bool(library), library or "none", cure)
 
 
@@ -125,11 +127,11 @@ def _endpoint(home: Path | None) -> Finding:
     except SinetError:
         return Finding("endpoint", False, "none, since there is no home", "run `sinet run`")
     ready = [endpoint["url"] for endpoint in found if endpoint["ready"]]
-    return Finding("endpoint", bool(ready), ", ".join(ready) or "none answers", "" if ready else "run `sinet run`")
+    return Finding("endpoint", bool(ready), ", ".join(ready) or "none responds", "" if ready else "run `sinet run`")
 
 
 def _storage(home: Path | None, *, deep: bool) -> list[Finding]:
-    """What the home's storage lost; nothing where there is no home or no checkout yet, which has a finding already."""
+    """Faults of the home's storage; none without a home or a checkout, for which there is a finding already."""
     from sinet_pipelines.cli.doctor_storage import storage_findings
 
     try:
@@ -141,7 +143,7 @@ def _storage(home: Path | None, *, deep: bool) -> list[Finding]:
 
 
 def _database() -> list[Finding]:
-    """The scheme of production's database, where this process has its URL; no other part of it is shown."""
+    """Checks the scheme of the production database's URL, where it is set; no other part of the URL is shown."""
     from sinet_pipelines.cli.doctor_objects import scheme_fault
     from sinet_pipelines.manifests.scripts import DATABASE_KEY, SCHEME
 
@@ -149,8 +151,8 @@ def _database() -> list[Finding]:
     if url is None:
         return []
     fault = scheme_fault(url)
-    cure = f"begin it with {SCHEME}, which Dagster's storage takes" if fault else ""
-    return [Finding("database", not fault, f"{DATABASE_KEY} {fault or 'begins as it should'}", cure)]
+    cure = f"start it with {SCHEME}, which Dagster's storage expects" if fault else ""
+    return [Finding("database", not fault, f"{DATABASE_KEY} {fault or 'has the right scheme'}", cure)]
 
 
 def _try(name: str, look: Callable[[], str]) -> Finding:

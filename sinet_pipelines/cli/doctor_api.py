@@ -1,11 +1,11 @@
-"""How the doctor asks a cluster's API: each answer becomes a finding, and what may not be seen is unknown, no fault."""
+"""Reads a cluster's API for `sinet doctor`: each response becomes a finding; what may not be read is unknown."""
 
 from collections.abc import Callable
 from typing import Any
 
 from sinet_pipelines.cli.finding import Finding
 from sinet_pipelines.errors import ClusterError, first_line
-from sinet_pipelines.regions import Region
+from sinet_pipelines.inventory.regions import Region
 
 TIMEOUT_S = 10
 RENEW = "renew the token or certificate of the context's user in the kubeconfig"
@@ -13,11 +13,11 @@ REFUSED = "the API refuses the credential (401): it has expired or is not of thi
 
 
 class DoctorApi:
-    """One region's cluster as the doctor asks it; it is only read.
+    """One region's cluster, which `sinet doctor` only reads.
 
     Attributes:
-        region: whose.
-        kubectl: how a cure begins.
+        region: the region.
+        kubectl: the beginning of each command that is a cure.
     """
 
     def __init__(self, region: Region, client: Any) -> None:
@@ -25,10 +25,10 @@ class DoctorApi:
         self.kubectl = region.cluster.kubectl()
 
     def get(self, path: str) -> dict[str, Any]:
-        """The object at a path, as JSON has it.
+        """The object at a path, as parsed JSON.
 
         Raises:
-            ApiException: the API refuses, or there is none.
+            ApiException: the API rejects the request or does not respond.
         """
         found = self.client.call_api(
             path,
@@ -43,13 +43,13 @@ class DoctorApi:
     def there(
         self, what: str, path: str, cure: str, *, judge: Callable[[dict[str, Any]], Finding | None] | None = None
     ) -> Finding:
-        """Whether an object is there, and what its content says.
+        """Finds whether an object exists and whether its content is right.
 
         Args:
-            what: as the finding calls it.
-            path: of the object.
-            cure: where it is not there.
-            judge: returns a finding where the content is not as it should be; its name is replaced.
+            what: name of the object in the finding.
+            path: of the object in the API.
+            cure: what to do where it does not exist.
+            judge: returns a finding where the content is wrong; its name is replaced. None where it is right.
         """
         kept: list[dict[str, Any]] = []
 
@@ -57,18 +57,18 @@ class DoctorApi:
             kept.append(self.get(path))
             return path.rsplit("/", 1)[-1]
 
-        finding = self.asked(what, look, cure, needs=_needs(path))
+        finding = self.finding(what, look, cure, needs=_needs(path))
         judged = judge(kept[0]) if judge is not None and kept else None
         return Finding(finding.name, judged.ok, judged.found, judged.cure) if judged else finding
 
-    def asked(self, what: str, look: Callable[[], str], cure: str, *, needs: str = "") -> Finding:
-        """The answer to a question as a finding.
+    def finding(self, what: str, look: Callable[[], str], cure: str, *, needs: str = "") -> Finding:
+        """Makes a finding of a request to the API.
 
         Args:
-            what: as the finding calls it.
-            look: asks, and returns what was found.
-            cure: where it is not there, or the API has trouble.
-            needs: the right without which it cannot be seen.
+            what: name of the object in the finding.
+            look: sends the request, and returns what was found.
+            cure: what to do where the object does not exist or the request fails.
+            needs: the right that the request needs.
         """
         from kubernetes.client import ApiException
         from urllib3.exceptions import HTTPError
@@ -83,22 +83,22 @@ class DoctorApi:
         except ClusterError as error:
             return Finding(name, False, str(error), cure)
         except (HTTPError, OSError) as error:
-            return Finding(name, False, f"does not answer ({first_line(error)})", cure)
+            return Finding(name, False, f"does not respond ({first_line(error)})", cure)
 
 
 def _refused(name: str, error: Any, cure: str, needs: str) -> Finding:
     if error.status == 404:
-        return Finding(name, False, "is not there", cure)
+        return Finding(name, False, "does not exist", cure)
     if error.status == 403:
         return Finding(name, None, f"unknown (needs {needs or 'more rights'})")
     if error.status == 401:
         return Finding(name, False, REFUSED, RENEW)
     if not error.status:  # no connection was made
-        cure = "see `certificate-authority` of the context's cluster in the kubeconfig"
-        return Finding(name, False, f"does not answer ({' '.join(str(error.reason).split())})", cure)
-    return Finding(name, False, f"the API answers {error.status} ({error.reason})", cure)
+        cure = "check `certificate-authority` of the context's cluster in the kubeconfig"
+        return Finding(name, False, f"does not respond ({' '.join(str(error.reason).split())})", cure)
+    return Finding(name, False, f"the API returns {error.status} ({error.reason})", cure)
 
 
 def _needs(path: str) -> str:
-    """The right by which a path can be read: `get secrets`."""
+    """The right that reading a path needs: `get secrets`."""
     return f"get {path.rsplit('/', 2)[-2]}"

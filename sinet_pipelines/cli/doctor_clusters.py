@@ -1,6 +1,6 @@
-"""What `sinet doctor` looks at in the clusters: context, API, permissions, objects, nodes with their devices, image.
+"""Checks a region's cluster for `sinet doctor`: context, API, rights, objects, nodes with their devices, image.
 
-Every finding names its cure. A cluster is only read, never changed; what its user may not see is unknown, no fault.
+Every finding names its cure. A cluster is only read. What its user may not read is unknown, which is no fault.
 """
 
 from collections.abc import Iterator, Mapping
@@ -8,21 +8,21 @@ from typing import Any
 
 from sinet_pipelines.cli.doctor_api import TIMEOUT_S, DoctorApi
 from sinet_pipelines.cli.doctor_objects import object_findings
+from sinet_pipelines.cli.doctor_rights import right_findings
 from sinet_pipelines.cli.finding import Finding
 from sinet_pipelines.errors import ClusterError
-from sinet_pipelines.hardware import Hardware, get_hardware
-from sinet_pipelines.manifests.rights import LAUNCHES, RUNS, asked
-from sinet_pipelines.regions import Region
+from sinet_pipelines.inventory.hardware import Hardware
+from sinet_pipelines.inventory.regions import Region
 
 
 def cluster_findings(region: Region, *, kubeconfig: str | None = None) -> Iterator[Finding]:
-    """What is as it should be in a region's cluster, and what is not, with its cure.
+    """The findings of a region's cluster, each with its cure.
 
-    A cluster that does not answer ends the list.
+    A cluster that does not respond ends the list.
 
     Args:
-        region: whose cluster.
-        kubeconfig: the file with its context; default: the client's own.
+        region: the region of the cluster.
+        kubeconfig: the file with its context; default: that of the client.
     """
     from kubernetes.client import ApiClient
 
@@ -40,7 +40,7 @@ def cluster_findings(region: Region, *, kubeconfig: str | None = None) -> Iterat
         answers = _answers(api)
         yield answers
         if answers.ok:
-            yield _permissions(api)
+            yield from right_findings(api)
             yield from object_findings(api)
             yield from _nodes(api)
             yield _image(region)
@@ -49,41 +49,12 @@ def cluster_findings(region: Region, *, kubeconfig: str | None = None) -> Iterat
 def _answers(api: DoctorApi) -> Finding:
     from kubernetes.client import VersionApi
 
-    cure = "see that its address is right and that this machine may reach it; a lost region's steps fail by name"
-    return api.asked("API", lambda: VersionApi(api.client).get_code(_request_timeout=TIMEOUT_S).git_version, cure)
-
-
-def _permissions(api: DoctorApi) -> Finding:
-    """Whether the user of the context may do what starting runs needs."""
-    wanted = asked((*RUNS, *(LAUNCHES if api.region.cluster.runs_dagster else ())))
-
-    def look() -> str:
-        denied = [_spelled(*one) for one in wanted if not _may(api, *one)]
-        if denied:
-            raise ClusterError(f"may not {', '.join(denied)}")
-        return f"may {', '.join(_spelled(*one) for one in wanted)}"
-
-    cure = f"bind a role with these in namespace {api.region.cluster.namespace} to the user of the context"
-    return api.asked("permissions", look, cure)
-
-
-def _may(api: DoctorApi, verb: str, group: str, resource: str, subresource: str) -> bool:
-    from kubernetes.client import AuthorizationV1Api
-
-    at = api.region.cluster.namespace
-    said = {"namespace": at, "verb": verb, "group": group, "resource": resource, "subresource": subresource}
-    review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview"}
-    body = {**review, "spec": {"resourceAttributes": said}}
-    answer = AuthorizationV1Api(api.client).create_self_subject_access_review(body, _request_timeout=TIMEOUT_S)
-    return bool(answer.status.allowed)
-
-
-def _spelled(verb: str, group: str, resource: str, subresource: str) -> str:
-    return f"{verb} {resource}/{subresource}" if subresource else f"{verb} {resource}"
+    cure = "check its address and that this machine can reach it; the steps of a lost region fail and name the region"
+    return api.finding("API", lambda: VersionApi(api.client).get_code(_request_timeout=TIMEOUT_S).git_version, cure)
 
 
 def _nodes(api: DoctorApi) -> Iterator[Finding]:
-    """The nodes, those that carry the region's labels, and the devices of each kind on them."""
+    """The nodes, the nodes with the region's labels, and the devices of each kind on them."""
     from kubernetes.client import CoreV1Api
 
     region, kept = api.region, list[Any]()
@@ -92,11 +63,11 @@ def _nodes(api: DoctorApi) -> Iterator[Finding]:
         kept.extend(CoreV1Api(api.client).list_node(_request_timeout=TIMEOUT_S).items)
         return f"{len(kept)}"
 
-    found = api.asked("nodes", look, "see that nodes have joined the cluster", needs="list nodes")
+    found = api.finding("nodes", look, "check that nodes have joined the cluster", needs="list nodes")
     if found.ok and not kept:
-        found = Finding(found.name, False, "0, so no pod starts", "see that nodes have joined the cluster")
+        found = Finding(found.name, False, "0, so no pod starts", "check that nodes have joined the cluster")
     yield found
-    kinds = [kind for kind in map(get_hardware, region.hardware) if not kind.is_cpu]
+    kinds = [kind for kind in region.kinds if not kind.is_cpu]
     if found.ok is not True:
         unseen = found.found if found.ok is None else "unknown: there are no nodes"
         yield from (Finding(f"{region.name} {what}", None, unseen) for what in ("node labels", *(k.id for k in kinds)))
@@ -107,7 +78,7 @@ def _nodes(api: DoctorApi) -> Iterator[Finding]:
 
 
 def _labels(region: Region, own: list[Any], nodes: list[Any]) -> Finding:
-    """Steps choose nodes by the region's labels; without one that carries them all, every step waits for ever."""
+    """Steps select nodes by the region's labels. Where no node has all of them, every step waits for ever."""
     wanted = ", ".join(f"{name}={value}" for name, value in region.cluster.node_labels.items()) or "no label"
     label = " ".join(f"{name}={value}" for name, value in region.cluster.node_labels.items())
     cure = f"{region.cluster.kubectl()} label nodes --all {label}"
@@ -124,7 +95,7 @@ def _devices(region: Region, kind: Hardware, nodes: list[Any]) -> Finding:
         if _carries(node, kind.node_labels)
     )
     labels = ", ".join(f"{name}={value}" for name, value in kind.node_labels.items())
-    cure = f"install its device plugin and label its nodes, or take it from {region.name}'s row"
+    cure = f"install its device plugin and label its nodes, or remove it from {region.name}'s row"
     found = f"{count} of {kind.resource_name} on nodes with {labels}"
     return Finding(f"{region.name} {kind.id}", count > 0, found, "" if count else cure)
 

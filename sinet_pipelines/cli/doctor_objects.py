@@ -1,6 +1,6 @@
-"""What `sinet doctor` looks for in a region's cluster: the objects that pods name, and whether their content will do.
+"""Checks a region's cluster for `sinet doctor`: whether the objects that pods name exist and have the right content.
 
-The list is that of `sinet render --deploy`, and a test sets a cluster up with what that writes.
+The list of objects is that of `sinet render --deploy`; a test applies what that writes and runs these checks.
 """
 
 import base64
@@ -10,12 +10,13 @@ from typing import Any
 from sinet_pipelines.cli.doctor_api import DoctorApi
 from sinet_pipelines.cli.finding import Finding
 from sinet_pipelines.errors import first_line
+from sinet_pipelines.inventory.sites import ServingTarget, TierKind
 from sinet_pipelines.manifests.base import runtime_classes
 from sinet_pipelines.manifests.control import KUBECONFIG_KEY, KUBECONFIG_SECRET
 from sinet_pipelines.manifests.queues import API as KUEUE
 from sinet_pipelines.manifests.scripts import DATABASE_KEY, SCHEME
+from sinet_pipelines.manifests.streams import OPTIONS_KEY
 from sinet_pipelines.placement.bindings import INSTANCE_FILE
-from sinet_pipelines.sites import ServingTarget, TierKind
 
 PULLS = "kubernetes.io/dockerconfigjson"
 ENFORCES = "pod-security.kubernetes.io/enforce"
@@ -47,8 +48,8 @@ def _namespace(api: DoctorApi) -> Finding:
 
     def judge(found: dict[str, Any]) -> Finding:
         if found.get("status", {}).get("phase") == "Terminating":
-            cure = f"{api.kubectl} get namespace {at} -o yaml says what it waits for; once it is gone, {_apply(api)}"
-            return Finding("", False, f"{at} is being deleted, and takes nothing new", cure)
+            cure = f"{api.kubectl} get namespace {at} -o yaml shows why; once it is deleted, {_apply(api)}"
+            return Finding("", False, f"{at} is being deleted and accepts no new objects", cure)
         level = (found["metadata"].get("labels") or {}).get(ENFORCES)
         admits = f"enforces Pod Security {level!r}" if level else "enforces no level of Pod Security"
         return Finding("", True, f"{at}, {admits}; pods satisfy all of them")
@@ -80,23 +81,23 @@ def _has_instance(found: dict[str, Any]) -> Finding | None:
     keys = sorted(found.get("data") or {})
     if INSTANCE_FILE in keys:
         return None
-    return Finding("", False, f"has no key {INSTANCE_FILE} (it has: {', '.join(keys) or 'none'})", "name its key so")
+    return Finding("", False, f"has no key {INSTANCE_FILE} (it has: {', '.join(keys) or 'none'})", "rename its key")
 
 
 def _of_steps(found: dict[str, Any]) -> Finding | None:
-    """Steps have no token, and an instance that wants one ends them before they begin."""
+    """Checks that the instance of steps needs no token: a step's pod has none, so such an instance stops every step."""
     import yaml
 
     if missing := _has_instance(found):
         return missing
     try:
-        said = yaml.safe_load(found["data"][INSTANCE_FILE])
+        content = yaml.safe_load(found["data"][INSTANCE_FILE])
     except yaml.YAMLError as error:
-        return Finding("", False, f"{INSTANCE_FILE} is no YAML: {first_line(error)}", "use deploy/dagster-step.yaml")
-    named = [part for part in NEEDS_A_TOKEN if isinstance(said, dict) and said.get(part)]
+        return Finding("", False, f"{INSTANCE_FILE} is not YAML: {first_line(error)}", "use deploy/dagster-step.yaml")
+    named = [part for part in NEEDS_A_TOKEN if isinstance(content, dict) and content.get(part)]
     if not named:
         return None
-    cure = "use deploy/dagster-step.yaml: a step's pod has no token, and this one wants it"
+    cure = "use deploy/dagster-step.yaml: a step's pod has no token, and this instance needs one"
     return Finding("", False, f"has {', '.join(named)}", cure)
 
 
@@ -111,29 +112,32 @@ def _secrets(api: DoctorApi) -> Iterator[Finding]:
     for name in cluster.image_pull_secrets:
         made = f"{api.kubectl} -n {at} create secret docker-registry {name} --from-file=.dockerconfigjson=FILE"
         yield api.there(f"secret {name}", _inside(api, "secrets", name), made, judge=_pulls(made))
+    for name in sorted({one.options_secret for one in api.region.streams if one.options_secret}):
+        made = f"{api.kubectl} -n {at} create secret generic {name} --from-file={OPTIONS_KEY}=FILE"
+        yield api.there(f"secret {name}", _inside(api, "secrets", name), made, judge=_has_options)
 
 
 def _has_database(found: dict[str, Any]) -> Finding | None:
-    """Looks at the scheme alone; no part of the URL is shown."""
+    """Checks the scheme of the URL alone; no part of the URL is shown."""
     keys = found.get("data") or {}
     if DATABASE_KEY not in keys:
         has = f"has no key {DATABASE_KEY} (it has: {', '.join(sorted(keys)) or 'none'})"
         return Finding("", False, has, "DIR/secrets.sh FILE fills it")
     fault = scheme_fault(base64.b64decode(keys[DATABASE_KEY]).decode(errors="replace"))
-    cure = f"begin the URL with {SCHEME}, which Dagster's storage takes"
+    cure = f"start the URL with {SCHEME}, which Dagster's storage expects"
     return Finding("", False, f"{DATABASE_KEY} {fault}", cure) if fault else None
 
 
 def scheme_fault(url: str) -> str:
-    """What is wrong with the scheme of the database's URL, without any other part of it; empty where it is right.
+    """What is wrong with the scheme of the database's URL, without any other part of the URL; empty where it is right.
 
     >>> scheme_fault("postgres://sinet:secret@db/dagster")
-    'begins with postgres://'
+    'starts with postgres://'
     """
     scheme, parted, _ = url.partition("://")
     if f"{scheme}{parted}" == SCHEME:
         return ""
-    return f"begins with {scheme}://" if parted and scheme.replace("+", "").isalnum() else "has no scheme"
+    return f"starts with {scheme}://" if parted and scheme.replace("+", "").isalnum() else "has no scheme"
 
 
 def _has_kubeconfig(found: dict[str, Any]) -> Finding | None:
@@ -145,10 +149,17 @@ def _has_kubeconfig(found: dict[str, Any]) -> Finding | None:
     )
 
 
+def _has_options(found: dict[str, Any]) -> Finding | None:
+    keys = sorted(found.get("data") or {})
+    if OPTIONS_KEY in keys:
+        return None
+    return Finding("", False, f"has no key {OPTIONS_KEY} (it has: {', '.join(keys) or 'none'})", "rename its key")
+
+
 def _pulls(cure: str) -> Any:
     def judge(found: dict[str, Any]) -> Finding | None:
         kind = found.get("type", "Opaque")
-        return None if kind == PULLS else Finding("", False, f"is of type {kind}, and pulls want {PULLS}", cure)
+        return None if kind == PULLS else Finding("", False, f"is of type {kind}, but image pulls need {PULLS}", cure)
 
     return judge
 
@@ -158,9 +169,9 @@ def _storage(api: DoctorApi) -> Iterator[Finding]:
     if files is not None:
         path = _inside(api, "persistentvolumeclaims", files.where)
         yield api.there(f"claim {files.where}", path, _apply(api), judge=_can_be_mounted)
-    if scratch is not None:  # that of the files need not be there: a volume that is made by hand has its name alone
+    if scratch is not None:  # the class of the volume for files need not exist: a volume made by hand only names it
         name = scratch.where
-        cure = f"install what provides it, or name another in the storage of {api.region.name}'s row"
+        cure = f"install its provisioner, or name another class in the storage of {api.region.name}'s row"
         yield api.there(f"storage class {name}", f"/apis/storage.k8s.io/v1/storageclasses/{name}", cure)
 
 
@@ -168,12 +179,12 @@ def _can_be_mounted(found: dict[str, Any]) -> Finding | None:
     modes, phase = found.get("spec", {}).get("accessModes", []), found.get("status", {}).get("phase", "Pending")
     if "ReadWriteMany" not in modes:
         cure = "make it of a storage class that many nodes may mount (ReadWriteMany)"
-        return Finding("", False, f"may be mounted as {', '.join(modes) or 'nothing'} alone", cure)
+        return Finding("", False, f"can be mounted only as {', '.join(modes) or 'nothing'}", cure)
     if phase == "Pending":
         return Finding("", None, "unknown: Pending, until a pod mounts it or a volume is provided")
     if phase == "Bound":
         return None
-    return Finding("", False, f"is {phase}", "its volume is gone: restore it, or remove it")
+    return Finding("", False, f"is {phase}", "its volume is lost: restore it, or delete the claim")
 
 
 def _classes(api: DoctorApi) -> Iterator[Finding]:
@@ -187,7 +198,7 @@ def _classes(api: DoctorApi) -> Iterator[Finding]:
 
 
 def _queue(api: DoctorApi) -> Finding:
-    """The LocalQueue; a cluster without Kueue has none, and its steps start without one."""
+    """The LocalQueue of the region; a cluster without Kueue has none, and its steps start without a queue."""
     from kubernetes.client import ApiException
 
     cluster = api.region.cluster
@@ -196,7 +207,7 @@ def _queue(api: DoctorApi) -> Finding:
         version = api.get(f"/apis/{group}")["preferredVersion"]["version"]
     except ApiException as error:
         if error.status == 404:
-            found = "no Kueue in this cluster: steps start without a queue"
+            found = "this cluster has no Kueue: steps start without a queue"
             return Finding(f"{api.region.name} {what}", True, found)
         version = KUEUE.split("/")[1]
     path = f"/apis/{group}/{version}/namespaces/{cluster.namespace}/localqueues/{cluster.queue}"

@@ -1,14 +1,14 @@
-"""Dagster's SQLite storage with its event log kept open: the same files and tables, a fraction of the time per event.
+"""Dagster's SQLite storage with an event log that stays open: the same files and tables, less time for each event.
 
-Dagster opens and closes a database for each event. SQLite then writes its log back and waits for the disk at every
-close, and SQLAlchemy compiles every statement anew; that is most of what a recorded day costs. Here a database stays
-open between events, and a commit does not wait for the disk (`synchronous=NORMAL` in WAL mode, see
-https://sqlite.org/pragma.html#pragma_synchronous): a killed process loses nothing that was committed, a power cut may
-lose the last commits and never the database. What is lost so is made again by the next run, since an asset counts as
-made only when the log says so.
+Dagster opens and closes a database for each event. At every close SQLite writes its log back and waits for the disk,
+and SQLAlchemy compiles every statement again; that is most of the time for recording a day. Here a database stays open
+between events, and a commit does not wait for the disk (`synchronous=NORMAL` in WAL mode, see
+https://sqlite.org/pragma.html#pragma_synchronous). A killed process loses no committed event. A power cut may lose the
+last commits, but never damages the database. The next run makes lost work again, since an asset counts as made only
+when the event log has its materialisation.
 
-Named in dagster.yaml, so every process of the orchestrator imports this file from the installed package; nobody else
-does. It leans on private parts of Dagster's class at the pinned version; the tests hold them.
+dagster.yaml names this module, so every process of Dagster imports it from the installed package; no other module
+imports it. It uses private parts of Dagster's class in the pinned version; tests check them.
 """
 
 import os
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 vars(sqlite_event_log)["create_db_conn_string"] = connection_string  # those of runs and schedules: `run_store.py`
 
-OPEN_DATABASES = 4  # the index, the run at work and two more: a page that looks at many runs must not keep them all
+OPEN_DATABASES = 4  # the index, the run in progress and two more: a page that reads many runs must not keep all open
 
 
 @dataclass(frozen=True)
@@ -61,17 +61,17 @@ class OpenSqliteEventLogStorage(SqliteEventLogStorage):
 
     def __init__(self, base_dir: str, inst_data: "ConfigurableClassData | None" = None) -> None:
         self._open: OrderedDict[str, _Open] = OrderedDict()
-        self._known: set[str] = set()  # tables and columns that were there when they were asked for
+        self._known: set[str] = set()  # tables and columns that exist
         super().__init__(base_dir, inst_data)
 
     @contextmanager
     def _connect(self, shard: str) -> Iterator[db.Connection]:
-        """One transaction on a database; the lock gives the open connection to one thread at a time."""
+        """One transaction on a database; the lock lets one thread at a time use the open connection."""
         with self._db_lock, self._engine(shard).connect() as connection, connection.begin():
             yield connection
 
     def has_table(self, table_name: str) -> bool:
-        """Whether the index has a table; one that is there stays there, and is not asked for again."""
+        """Whether the index has a table; the result for an existing table is cached."""
         if table_name not in self._known and super().has_table(table_name):
             self._known.add(table_name)
         return table_name in self._known
@@ -93,7 +93,7 @@ class OpenSqliteEventLogStorage(SqliteEventLogStorage):
         self._close_all()
 
     def _engine(self, shard: str) -> db.Engine:
-        """The engine of a database; opened where it is not open, or its file is another one by now."""
+        """The engine of a database; opened again where its file was replaced."""
         found = self._open.get(shard)
         if found is not None and (found.pid, found.inode) == (os.getpid(), _inode(self.path_for_shard(shard))):
             self._open.move_to_end(shard)
@@ -116,7 +116,7 @@ class OpenSqliteEventLogStorage(SqliteEventLogStorage):
         if closing.pid == os.getpid():
             closing.engine.dispose()
         else:
-            closing.engine.dispose(close=False)  # opened before a fork: it is the parent's to close
+            closing.engine.dispose(close=False)  # opened before a fork: the parent closes it
 
     def _close_all(self) -> None:
         with self._db_lock:
@@ -125,7 +125,7 @@ class OpenSqliteEventLogStorage(SqliteEventLogStorage):
 
 
 class OpenSqliteStorage(DagsterSqliteStorage):
-    """Runs, events and schedules under one folder, laid out as Dagster's own; the events through the open log."""
+    """Runs, events and schedules in one folder with Dagster's layout; events in the log that stays open."""
 
     def __init__(self, base_dir: str, inst_data: "ConfigurableClassData | None" = None) -> None:
         self.base_dir = base_dir
@@ -143,7 +143,7 @@ class OpenSqliteStorage(DagsterSqliteStorage):
 
     @classmethod
     def from_config_value(cls, inst_data: "ConfigurableClassData | None", config_value: Any) -> "OpenSqliteStorage":
-        """The storage that dagster.yaml describes."""
+        """The storage that dagster.yaml configures."""
         return cls.from_local(inst_data=inst_data, **config_value)
 
 

@@ -1,4 +1,4 @@
-"""Why assets of a run failed: the sentence each ended with, and the exit code that it stands for."""
+"""Finds why assets of a run failed: the reason of each in one sentence, and its exit code."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,19 +10,19 @@ from sinet_pipelines.errors import FailedError, RefusedError, SinetError
 if TYPE_CHECKING:
     from dagster import DagsterInstance
 
-#: What Dagster raises where a blocking check fails, and where a step says by itself that it has failed.
-CHECK_SAID_NO = ("DagsterAssetCheckFailedError", "Failure")
+#: Dagster's errors where a blocking check fails, and where a step reports its own failure.
+CHECK_FAILURES = ("DagsterAssetCheckFailedError", "Failure")
 
 
 @dataclass(frozen=True)
 class AssetFailure:
-    """An asset that was to be made and was not.
+    """An asset that a run should have made and did not.
 
     Attributes:
         asset: its key.
-        reason: in a sentence.
-        exit_code: 1 where a check said no, 2 where it was asked wrongly, 3 where it failed.
-        is_refusal: whether every day it was asked for failed its contract, which stops nothing but these days.
+        reason: one sentence.
+        exit_code: 1 where a check failed, 2 for wrong usage or input, 3 where it failed.
+        is_refusal: whether every requested day failed its contract; other days and assets are then made as usual.
     """
 
     asset: str
@@ -35,7 +35,7 @@ def failures_of(instance: "DagsterInstance", run_id: str, step_names: Mapping[st
     """The failures of one run, in the order they happened.
 
     Args:
-        instance: that executed it.
+        instance: the instance that executed the run.
         run_id: of the run.
         step_names: the asset of each of its steps.
     """
@@ -51,29 +51,42 @@ def failures_of(instance: "DagsterInstance", run_id: str, step_names: Mapping[st
 
 
 def _failure(asset: str, data: Any) -> AssetFailure:
-    """One failure by the error it began with; a step's own word for it comes first."""
+    """One failure; the reason that the step itself wrote comes first.
+
+    Else the reason is the message of the first error of this package in the chain of causes: it names the cure, while
+    its cause may have a client's own text. A chain without such an error is described by its first error.
+    """
     own = data.user_failure_data.description if data.user_failure_data else None
     error = data.error
-    while error is not None and error.cause is not None:
+    while error is not None and error.cause is not None and not _is_own(_kind(error)):
         error = error.cause
-    kind = "" if error is None else str(error.cls_name).rpartition(".")[2]
-    said = own or ("no error was recorded" if error is None else error.message)
-    return AssetFailure(asset, _sentence(said, kind), exit_code(kind), is_refusal=own is not None)
+    kind = "" if error is None else _kind(error)
+    message = own or ("no error was recorded" if error is None else error.message)
+    return AssetFailure(asset, _sentence(message, kind), exit_code(kind), is_refusal=own is not None)
 
 
-def _sentence(said: str, kind: str) -> str:
-    """The first line of what was said, without the name of the error's class before it."""
-    line = (said.strip().splitlines() or [""])[0]
+def _sentence(message: str, kind: str) -> str:
+    """The first line of a message, without the name of the error's class before it."""
+    line = (message.strip().splitlines() or [""])[0]
     return line.removeprefix(f"sinet_pipelines.errors.{kind}: ").removeprefix(f"{kind}: ")
 
 
+def _kind(error: Any) -> str:
+    """The name of an error's class without its module."""
+    return str(error.cls_name).rpartition(".")[2]
+
+
+def _is_own(kind: str) -> bool:
+    own = getattr(errors, kind, None)
+    return isinstance(own, type) and issubclass(own, SinetError)
+
+
 def exit_code(kind: str) -> int:
-    """What an error of this class ends a command with.
+    """The exit code of a command that ends with an error of this class.
 
     >>> exit_code("DisagreementError"), exit_code("StorageError"), exit_code("ValueError")
     (1, 3, 3)
     """
-    own = getattr(errors, kind, None)
-    if isinstance(own, type) and issubclass(own, SinetError):
-        return own.exit_code
-    return RefusedError.exit_code if kind in CHECK_SAID_NO else FailedError.exit_code
+    if _is_own(kind):
+        return int(getattr(errors, kind).exit_code)
+    return RefusedError.exit_code if kind in CHECK_FAILURES else FailedError.exit_code

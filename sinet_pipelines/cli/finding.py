@@ -1,4 +1,4 @@
-"""One thing that `sinet doctor` looked at."""
+"""The result of one check of `sinet doctor`."""
 
 import shlex
 from dataclasses import dataclass, replace
@@ -7,13 +7,13 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Finding:
-    """Whether it is as it should be, what was found, and what to do where it is not.
+    """What was checked, whether it is right, what was found, and the cure where it is wrong.
 
     Attributes:
-        name: what was looked at.
-        ok: whether it is as it should be; None where that cannot be seen from here, which is no fault.
-        found: what is there.
-        cure: what to do; empty where nothing is to be done.
+        name: what was checked.
+        ok: whether it is right; None where that cannot be read from here, which is no fault.
+        found: what was found.
+        cure: what to do; empty where there is nothing to do.
     """
 
     name: str
@@ -22,7 +22,7 @@ class Finding:
     cure: str = ""
 
     def at(self, home: Path | None) -> "Finding":
-        """The finding with commands that name the home that was named; without one they mean the one last run."""
+        """The finding with commands that name this home; without a home the commands mean the one last run."""
         if home is None:
             return self
         named = f"`sinet run --home {shlex.quote(str(home))}`"

@@ -1,14 +1,14 @@
-"""A guard before Dagster's pages: requests of other sites' pages and under other host names are refused.
+"""Protects Dagster's UI: rejects requests from pages of other sites and requests under other host names.
 
-Dagster's webserver has no login, takes GraphQL mutations by GET, from any origin and under any host name. So any page
-in the operator's browser could start or end runs: by the address of an image, by a form, or by a name that its owner
-lets point to 127.0.0.1 (DNS rebinding). Behind the guard
-- the host must be this machine by its own name or number (`HOSTS`), on any port, so that an SSH tunnel works;
-- a request that names an origin must come from a page of the same host and port, as must a websocket;
-- GraphQL is asked by POST alone; GET shows its page and asks nothing;
+Dagster's webserver has no login, and accepts GraphQL mutations by GET, from any origin and under any host name. So any
+page in the operator's browser could start or end runs: by the address of an image, by a form, or by a host name that
+its owner points at 127.0.0.1 (DNS rebinding). With the guard
+- the host must be this machine by its own name or address (`HOSTS`), on any port, so that an SSH tunnel works;
+- a request or websocket that names an origin must come from a page of the same host and port;
+- GraphQL accepts POST alone; GET shows its page and runs no query;
 - no other site may show the pages in a frame, and the pages load nothing from another site.
 
-Programs that are no browser name no origin and are let through.
+Programs that are not browsers name no origin; their requests pass.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
@@ -27,13 +27,13 @@ Application = Callable[[Message, Receive, Send], Awaitable[None]]
 
 
 class Guard:
-    """An ASGI application that hands on what it lets through and answers the rest with 403 or 405."""
+    """An ASGI application that passes accepted requests on and rejects the rest with 403 or 405."""
 
     def __init__(self, inner: Application) -> None:
         self._inner = inner
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Judges one request or websocket by its head, before anything of it reaches the pages."""
+        """Checks the headers of one request or websocket before the pages receive anything of it."""
         if scope["type"] not in ("http", "websocket"):
             await self._inner(scope, receive, send)
             return
@@ -47,25 +47,28 @@ class Guard:
 
 
 def judge(scope: Message) -> tuple[int, str] | None:
-    """Why a request is refused, as a status and a sentence; None where it is let through."""
+    """Status and message of a rejection; None where the request is accepted."""
     headers: Iterable[tuple[bytes, bytes]] = scope["headers"]
     found: dict[str, list[str]] = {"host": [], "origin": [], "accept": []}
     for name, value in headers:
         found.get(name.decode("latin-1").lower(), []).append(value.decode("latin-1"))
     host = found["host"][0] if len(found["host"]) == 1 else ""
     if _name_of(host) not in HOSTS:
-        return 403, "refused: another host name (allowed: localhost, 127.0.0.1, [::1]); open the address of `sinet ui`"
+        return 403, "rejected: another host name (allowed: localhost, 127.0.0.1, [::1]); open the address of `sinet ui`"
     if any(_netloc_of(origin) != host.lower() for origin in found["origin"]):
-        return 403, f"refused: a page of another origin asks (allowed: pages of {_name_of(host)} on this port)"
+        return (
+            403,
+            f"rejected: a request from another origin (allowed: pages of {_name_of(host)} on this port)",
+        )
     is_graphql = scope["path"].rstrip("/").endswith(GRAPHQL)
     shows_page = scope.get("method") == "GET" and any("text/html" in accept for accept in found["accept"])
     if scope["type"] == "http" and is_graphql and scope["method"] != "POST" and not shows_page:
-        return 405, "refused: GraphQL is asked by POST alone"
+        return 405, "rejected: GraphQL accepts POST alone"
     return None
 
 
 def _netloc_of(origin: str) -> str | None:
-    """Host and port of an origin, in lower case; None for what is no page's origin (`null`, a file, an extension)."""
+    """Host and port of an origin, in lower case; None where the origin is not a web page (`null`, file, extension)."""
     try:
         parts = urlsplit(origin)
     except ValueError:
@@ -74,7 +77,7 @@ def _netloc_of(origin: str) -> str | None:
 
 
 def _name_of(host: str) -> str | None:
-    """The name or number in a Host header without its port; None where it is no host."""
+    """The name or address in a Host header without its port; None where the header is invalid."""
     try:
         parts = urlsplit(f"//{host}")
         if parts.netloc != host or "@" in host or (parts.port is None and host.endswith(":")):
@@ -85,7 +88,7 @@ def _name_of(host: str) -> str | None:
 
 
 def _confined(send: Send) -> Send:
-    """The same answer with the headers that keep the page to itself, beside those that it has."""
+    """The same response with additional headers that isolate the page from other sites."""
 
     async def confined(message: Message) -> None:
         if message["type"] == "http.response.start":

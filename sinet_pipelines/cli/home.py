@@ -1,4 +1,4 @@
-"""Which checkout and which home a command is about, and who holds it."""
+"""Finds the checkout and the home that a command works on, and locks the home."""
 
 import errno
 import os
@@ -7,23 +7,23 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from sinet_pipelines.errors import BusyError, StorageError, UsageError
-from sinet_pipelines.ingestion.fleet import has_fleet
+from sinet_pipelines.ingestion.record import has_record
 from sinet_pipelines.storage import locks
-from sinet_pipelines.storage.layout import home_name, require_readable
+from sinet_pipelines.storage.layout import home_name, require_layout, require_readable
 from sinet_pipelines.storage.locks import RUN_LOCK, holder
 
-OWN_INSTANCE = "SINET_OWN_INSTANCE"  # the $DAGSTER_HOME that a command set, in this process or the one that started it
-STATE = ".sinet"  # beside workspace.yaml: one folder a fleet, and `current`, a link to the one last run
+OWN_INSTANCE = "SINET_OWN_INSTANCE"  # the $DAGSTER_HOME that a command set, in this process or in its parent
+STATE = ".sinet"  # beside workspace.yaml: a home for each fleet, and `current`, a link to the one last run
 CURRENT = "current"
 CACHE = "cache"  # a folder of a home that may be removed at any time
-PROBE_S = 0.5  # a sensor that looks whether a run is at work holds its lock for an instant
+PROBE_S = 0.5  # a sensor that checks for a run holds its lock for a moment only
 
 
 def find_project(start: Path | None = None) -> Path:
-    """The checkout: `$SINET_PROJECT`, or the first folder upwards that has a workspace.yaml.
+    """The checkout: `$SINET_PROJECT`, or the nearest folder at or above `start` that has a workspace.yaml.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is no checkout.
     """
     named = os.environ.get("SINET_PROJECT")
     if named:
@@ -38,9 +38,9 @@ def find_project(start: Path | None = None) -> Path:
 
 
 def has_instance_of_clusters() -> bool:
-    """Whether this process was started with the instance of a deployment, as a pod of Dagster's cluster is.
+    """Whether this process runs with the Dagster instance of a deployment, as in a pod of Dagster's cluster.
 
-    Steps in other clusters write their events into that one's database; SQLite in a home is no place for them.
+    Steps in other clusters write their events to the database of that instance; they cannot reach SQLite in a home.
     """
     given = os.environ.get("DAGSTER_HOME", "")
     is_given = given not in ("", os.environ.get(OWN_INSTANCE)) and (Path(given) / "dagster.yaml").is_file()
@@ -48,13 +48,13 @@ def has_instance_of_clusters() -> bool:
 
 
 def _home_of_clusters() -> Path | None:
-    """The one home of a deployment, which its pods are told; None on a machine with homes of its own."""
-    told = os.environ.get("SINET_HOME")
-    return Path(told) if told and has_instance_of_clusters() else None
+    """The one home of a deployment, from the environment of its pods; None on a machine with its own homes."""
+    home = os.environ.get("SINET_HOME")
+    return Path(home) if home and has_instance_of_clusters() else None
 
 
 def state_folder() -> Path:
-    """Where homes are kept: beside the checkout's workspace.yaml, or in the present folder without a checkout."""
+    """The folder of all homes: beside the checkout's workspace.yaml, or in the current folder without a checkout."""
     try:
         return find_project() / STATE
     except UsageError:
@@ -62,47 +62,49 @@ def state_folder() -> Path:
 
 
 def home_of(data: Path | None) -> Path:
-    """The home of a data folder, or of the simulated fleet without one: every command that is given data uses it."""
+    """The home of a data folder, or of the simulated fleet without one; every command with a data folder uses this."""
     return _home_of_clusters() or state_folder() / home_name(data)
 
 
 def current_home(named: Path | None = None) -> Path:
-    """The home a command is about: the one named, or the one that was last run.
+    """The named home, or else the one that was last run.
 
     Raises:
-        UsageError: none was ever run.
+        UsageError: no home was run yet, or the named folder is not a home.
     """
     home = (named or _home_of_clusters() or state_folder() / CURRENT).resolve()
-    if not has_fleet(home):
+    require_layout(home)
+    if not has_record(home):
         known = f"no fleet in {home}" if named else "no fleet was run here yet"
-        raise UsageError(f"{known}; `sinet run` walks a simulated one, `sinet run --data DIR` a real one")
+        raise UsageError(f"{known}; `sinet run` makes a simulated one, `sinet run --data DIR` a real one")
     return home
 
 
 def make_current(home: Path) -> None:
-    """Makes this home the one that other commands and a bare `dagster dev` are about; a deployment has one alone."""
+    """Makes this the home of later commands and of a bare `dagster dev`; a deployment has one home alone."""
     if has_instance_of_clusters():
-        return  # and its checkout is the image's, where a pod writes nothing
+        return  # the checkout is part of the image, where a pod writes nothing
     state = state_folder()
     state.mkdir(parents=True, exist_ok=True)
     link = state / CURRENT
-    if link.is_dir() and not link.is_symlink():  # a bare `dagster dev` before the first run made a folder of that name
+    if link.is_dir() and not link.is_symlink():  # a bare `dagster dev` before the first run made a folder of this name
         link.rename(state / f"before-first-run-{link.stat().st_ino}")
     fresh = state / f".{CURRENT}-{os.getpid()}"
     fresh.unlink(missing_ok=True)
     target = home.resolve()
-    inside = target.parent == state.resolve()  # then the link still leads there when the checkout is moved
+    inside = target.parent == state.resolve()  # a relative link still works when the checkout is moved
     fresh.symlink_to(target.name if inside else target, target_is_directory=True)
     fresh.replace(link)
 
 
 def make_home(home: Path) -> Path:
-    """The home's folder, made where it is not there.
+    """The home's folder; created where it does not exist.
 
     Raises:
-        StorageError: it cannot be made or written, or its path is one that tables cannot be read from.
+        StorageError: it cannot be created or written, or tables cannot be read from its path.
     """
     require_readable(home)
+    require_layout(home)
     try:
         home.mkdir(parents=True, exist_ok=True)
         (home / "dagster").mkdir(exist_ok=True)
@@ -114,16 +116,16 @@ def make_home(home: Path) -> Path:
 
 @contextmanager
 def held(home: Path) -> Iterator[None]:
-    """Holds the home for one run; the lock goes with the process, however it ends.
+    """Locks the home for one run; the lock ends with the process.
 
     Raises:
-        BusyError: another run holds it.
+        BusyError: another run holds the lock.
     """
     path = home / RUN_LOCK
     with ExitStack() as stack:
         try:
             stack.enter_context(locks.held(path, wait_s=PROBE_S))
         except BusyError as error:
-            other = f"another `sinet run` (process {holder(path)}) is at work in {home}"
+            other = f"another `sinet run` (process {holder(path)}) is in progress in {home}"
             raise BusyError(f"{other}; wait for it, or name another --home") from error
         yield

@@ -1,7 +1,7 @@
-"""The orchestrator as the desk sees it: its instance for a home, its definitions, and runs started from a command.
+"""Dagster for the command line: the instance of a home, the definitions, and the runs that a command starts.
 
-A run started here has an origin, so that the UI can execute it again; its process is written on it, so that the next
-command knows when it was killed.
+A run started here has an origin, so that the UI can execute it again. The run records its process, so that the next
+command can detect that it was killed.
 """
 
 import os
@@ -16,35 +16,34 @@ from typing import TYPE_CHECKING, Any, cast
 import yaml
 
 from sinet_pipelines.cli.home import OWN_INSTANCE, has_instance_of_clusters
-from sinet_pipelines.errors import StorageError, UsageError
-from sinet_pipelines.regions import READ_FROM
+from sinet_pipelines.errors import ClusterError, StorageError
+from sinet_pipelines.inventory.regions import this_inventory
 from sinet_pipelines.registry.location import relocate
-from sinet_pipelines.registry_file import registry_path
 
 if TYPE_CHECKING:
     import dagster as dg
     from dagster import DagsterInstance, DagsterRun
 
 CURRENT_HOME = ".sinet/current"  # in the root's dagster.yaml: the home that was last run
-LOOK_EVERY_S = 1.0  # at a run that a launcher has started
-FULL_BYTES = 1 << 20  # SQLite calls a full disk an I/O error; a database that grows asks for less than this at once
+LOOK_EVERY_S = 1.0  # how often the state of a launched run is read
+FULL_BYTES = 1 << 20  # SQLite reports a full disk as an I/O error; it needs less free space than this at a time
 
 
 def enter(project: Path, home: Path) -> None:
-    """Makes this process one of the project and the home: environment and import path, before anything is imported.
+    """Sets this process up for the project and the home: environment and import path, before other imports.
 
     Raises:
-        UsageError: the project has another `registry.yaml` than the one that this process's regions were read with.
+        UsageError: the project's `inventory.yaml` differs from the one that this process read its regions from.
     """
     go_to(project, home)
     _expect_beta()
 
 
 def go_to(project: Path, home: Path) -> None:
-    """As `enter`, for what may end without Dagster: it is not imported.
+    """As `enter`, but without the import of Dagster, for commands that may end before they need it.
 
     Raises:
-        UsageError: as of `enter`.
+        UsageError: as for `enter`.
     """
     _go_to_project(project)
     os.environ["SINET_HOME"] = str(home)
@@ -55,10 +54,10 @@ def go_to(project: Path, home: Path) -> None:
 
 
 def be_in(project: Path) -> None:
-    """Makes this process one of the project, of no home in particular.
+    """Sets this process up for the project without a home.
 
     Raises:
-        UsageError: as of `enter`.
+        UsageError: as for `enter`.
     """
     _go_to_project(project)
     _expect_beta()
@@ -66,17 +65,12 @@ def be_in(project: Path) -> None:
 
 def _go_to_project(project: Path) -> None:
     os.environ["SINET_PROJECT"] = str(project)
-    if (wanted := registry_path()) != READ_FROM:
-        raise UsageError(
-            f"the regions of this process are from {READ_FROM or 'no registry.yaml'} and those of {project} from "
-            f"{wanted or 'none'}; set SINET_REGISTRY to the file that is meant, or SINET_PROJECT before it starts"
-        )
     if str(project) not in sys.path:
         sys.path.insert(0, str(project))
 
 
 def _expect_beta() -> None:
-    """Keeps quiet about the beta parts of Dagster that this house is pinned to; a test looks at the pin."""
+    """Hides warnings about beta parts of Dagster that are used on purpose; a test checks them in the pinned version."""
     import warnings
 
     from dagster import BetaWarning
@@ -85,22 +79,23 @@ def _expect_beta() -> None:
 
 
 def write_instance_file(project: Path, home: Path) -> None:
-    """The root's dagster.yaml with this home's folder in the place of `.sinet/current`."""
+    """Writes the root's dagster.yaml with this home's folder in the place of `.sinet/current`."""
     text = yaml.safe_dump(_at_home(yaml.safe_load((project / "dagster.yaml").read_text()), home), sort_keys=False)
     target = home / "dagster" / "dagster.yaml"
     if not target.exists() or target.read_text() != text:
+        target.parent.mkdir(exist_ok=True)  # it was removed; the next run makes its contents again
         fresh = target.with_suffix(".new")
         fresh.write_text(text)
         fresh.replace(target)
 
 
-def _at_home(said: Any, home: Path) -> Any:
-    """The settings with this home's folder wherever a text begins with `.sinet/current`."""
-    if isinstance(said, dict):
-        return {name: _at_home(value, home) for name, value in said.items()}
-    if isinstance(said, str) and said.startswith(CURRENT_HOME):
-        return f"{home}{said.removeprefix(CURRENT_HOME)}"
-    return said
+def _at_home(setting: Any, home: Path) -> Any:
+    """The settings with this home's folder where a text begins with `.sinet/current`."""
+    if isinstance(setting, dict):
+        return {name: _at_home(value, home) for name, value in setting.items()}
+    if isinstance(setting, str) and setting.startswith(CURRENT_HOME):
+        return f"{home}{setting.removeprefix(CURRENT_HOME)}"
+    return setting
 
 
 @contextmanager
@@ -122,31 +117,34 @@ def opened_instance() -> "Iterator[DagsterInstance]":
     except DatabaseError as error:
         folder = Path(os.environ["DAGSTER_HOME"])
         is_full = shutil.disk_usage(folder).free < FULL_BYTES
-        why = "no space is left; free some" if is_full else f"{error.orig}; mend that"
-        raise StorageError(f"Dagster's log in {folder} did not take what was done: {why} and run again") from error
+        why = "no space is left; free some" if is_full else f"{error.orig}; correct that"
+        raise StorageError(f"Dagster's event log in {folder} could not be written: {why} and run again") from error
 
 
 def load_definitions() -> "dg.Definitions":
     """The definitions of the entered project."""
-    from assets.definitions import defs
+    from assets.definitions import definitions_of_this_process
 
-    return defs
+    return definitions_of_this_process()
 
 
 def end_killed_runs(instance: "DagsterInstance") -> list[str]:
-    """Ends runs of the entered home whose process is gone, and gives back what ended runs hold of pools; their ids."""
+    """Ends runs of the entered home whose process is gone, and frees pool slots of ended runs; returns their ids."""
     from resources.killed_runs import end_killed_runs, free_slots_of_ended_runs
+    from resources.settings import settings
 
-    ended = end_killed_runs(instance, Path(os.environ["SINET_HOME"]))
+    ended = end_killed_runs(instance, Path(os.environ["SINET_HOME"]), executor=settings().executor)
     free_slots_of_ended_runs(instance)
     return ended
 
 
 def all_assets_job() -> tuple[Any, Any]:
-    """The job of all assets of the entered project, which other processes can build again, and its origin."""
-    from dagster._core.definitions.reconstruct import ReconstructableRepository
-    from dagster._core.remote_origin import RemoteRepositoryOrigin
-    from dagster._core.workspace.load import location_origins_from_yaml_paths
+    """The job of all assets of the entered project, which other processes can rebuild, and its origin."""
+    from resources.dagster_private import (
+        ReconstructableRepository,
+        RemoteRepositoryOrigin,
+        location_origins_from_yaml_paths,
+    )
 
     project = os.environ["SINET_PROJECT"]
     origin = location_origins_from_yaml_paths([str(Path(project) / "workspace.yaml")])[0]
@@ -157,13 +155,13 @@ def all_assets_job() -> tuple[Any, Any]:
 
 
 def create_run(instance: "DagsterInstance", planned: Any) -> "tuple[DagsterRun, Any]":
-    """A run of the planned assets, not yet executed, and what executes it."""
+    """Creates a run of the planned assets without executing it; returns the run and its job."""
     from resources.killed_runs import process_tags
 
     job, job_origin = all_assets_job()
     keys = planned.keys
     subset = job.get_subset(asset_selection=keys)
-    # a run that a launcher starts has no process here, by which it could be found killed
+    # a launched run has no process on this machine by which a kill could be detected
     own = {} if has_instance_of_clusters() else process_tags(os.environ["SINET_HOME"])
     tags = {**own, **planned.tags}
     run = instance.create_run_for_job(
@@ -177,22 +175,46 @@ def create_run(instance: "DagsterInstance", planned: Any) -> "tuple[DagsterRun, 
 
 
 def execute(instance: "DagsterInstance", run: "DagsterRun", job: Any) -> None:
-    """Executes a run: in this process, or, with the instance of a deployment, by its launcher, whose run is waited for.
+    """Executes a run in this process, or with a deployment's instance by its launcher, and waits for its end.
 
-    Run monitoring looks for the worker that the launcher made of a run. One that this process executes has none there:
-    a second worker would be made of it, and execute it as well.
+    Dagster's run monitoring looks for the worker of a launched run. A run that this process executes must not be
+    marked as launched: monitoring would find no worker, start a second one, and execute the run twice.
     """
-    from dagster._core.execution.api import execute_run
+    from resources.dagster_private import execute_run
 
     if not (has_instance_of_clusters() and instance.run_launcher.supports_check_run_worker_health):
         execute_run(job, run, instance)
         return
-    instance.launch_run(run.run_id, cast(Any, None))  # such a launcher reads the run alone, and no workspace
+    _launch(instance, run.run_id)
     try:
         _wait_for(instance, run.run_id)
-    except KeyboardInterrupt:  # as a run of this process would end
+    except KeyboardInterrupt:  # ends as a run of this process would
         instance.run_launcher.terminate(run.run_id)
         raise
+
+
+def _launch(instance: "DagsterInstance", run_id: str) -> None:
+    """Creates the run's Job.
+
+    Raises:
+        ClusterError: the cluster's API rejects it, for example without the Role of `sinet-run`.
+    """
+    from dagster_k8s.client import DagsterK8sAPIRetryLimitExceeded, DagsterK8sUnrecoverableAPIError
+
+    from sinet_pipelines.deployment.cluster import rights
+    from sinet_pipelines.deployment.cluster.api import words_of
+
+    try:
+        instance.launch_run(run_id, cast(Any, None))  # this launcher reads the run alone and needs no workspace
+    except (DagsterK8sAPIRetryLimitExceeded, DagsterK8sUnrecoverableAPIError) as error:
+        refused: Any = error.k8s_api_exception
+        regions = this_inventory().regions
+        region = next((one for one in regions if one.cluster.runs_dagster), regions[0])
+        cure = "see `sinet doctor --clusters`"
+        if refused.status == 403:
+            cure = rights.cure(region, region.cluster.run_service_account)
+        found = f"the API of Dagster's cluster ({region.name}) returns {refused.status} ({words_of(refused)})"
+        raise ClusterError(f"the Job of run {run_id[:8]} could not be created: {found}; {cure}") from error
 
 
 def _wait_for(instance: "DagsterInstance", run_id: str) -> None:
@@ -204,19 +226,22 @@ def _wait_for(instance: "DagsterInstance", run_id: str) -> None:
 
 
 def dead_endpoints(home: Path) -> "list[dg.AssetKey]":
-    """The champion's endpoint, if its server does not answer: it was never started, or its process is gone."""
-    from dagster import AssetKey
+    """The champions' endpoints whose servers do not respond: never started, or their process is gone.
 
+    An endpoint whose cluster does not respond (`known` is false) is left out: a new run could not repair it.
+    """
+    from schedules.endpoint import endpoint_keys
+    from sinet_pipelines.applications import load_applications
     from sinet_pipelines.deployment.endpoints import endpoints
 
     champions = [one for one in endpoints(home) if one["name"] == one["model"]]
-    return [] if any(one["ready"] for one in champions) else [AssetKey(["predictive_maintenance", "endpoint"])]
+    living = {one["model"] for one in champions if one["ready"] or not one.get("known", True)}
+    return endpoint_keys({one.model for one in load_applications()} - living)
 
 
 def endpoints_behind(home: Path) -> "list[dg.AssetKey]":
-    """The champion's endpoint, if its server answers with another version than the one that has the alias in MLflow."""
-    from dagster import AssetKey
-
+    """The champions' endpoints that serve another version than the one with the alias in MLflow."""
+    from schedules.endpoint import endpoint_keys
     from sinet_pipelines.deployment.following import follow
 
-    return [AssetKey(["predictive_maintenance", "endpoint"])] if any(one.is_behind for one in follow(home)) else []
+    return endpoint_keys([one.model for one in follow(home) if one.is_behind])

@@ -1,4 +1,4 @@
-"""`sinet predict`: the remaining useful life of live engines, or of an engine in a file, asked from a model server."""
+"""`sinet predict`: requests predictions from a model server, for an application's newest rows or the rows of a file."""
 
 import json
 import math
@@ -12,187 +12,252 @@ import typer
 from sinet_pipelines.cli.home import current_home
 from sinet_pipelines.errors import ServingError, SourceError, UsageError
 from sinet_pipelines.escaping import for_terminal
-from sinet_pipelines.regions import REGIONS
-from sinet_pipelines.words import counted
+from sinet_pipelines.inventory.regions import this_inventory
 
 if TYPE_CHECKING:
+    from sinet_pipelines.applications.application import Application
     from sinet_pipelines.deployment.client import Answer
-    from sinet_pipelines.features.sequences import Sequences
+    from sinet_pipelines.deployment.served_model import Requests, ServedModel
+    from sinet_pipelines.models.task import Task
 
-OUTPUTS = ("rul_cycles", "lower_cycles", "upper_cycles")
-SHOWN = 5  # names of engines in a message
+SHOWN = 5  # names of rows in a message
 
 
-Units = Annotated[Optional[list[str]], typer.Option("--unit", help="an engine; may be repeated; default: all")]  # noqa: UP045
+Units = Annotated[Optional[list[str]], typer.Option("--unit", help="an engine; can be repeated; default: all")]  # noqa: UP045
 Window = Annotated[
     Optional[Path],  # noqa: UP045
-    typer.Option(help="telemetry of engines of your own (.csv, .json, .ndjson, .parquet), at their last cycle"),
+    typer.Option(help="a file of your own rows (.csv, .json, .ndjson, .parquet) in the application's format"),
 ]
+Model = Annotated[Optional[str], typer.Option("--model", help="name of a model; default: the one that serves")]  # noqa: UP045
 Url = Annotated[Optional[str], typer.Option(help="HTTP root of a server; default: the champion's")]  # noqa: UP045
 Home = Annotated[Optional[Path], typer.Option("--home", help="the home of one fleet; default: the one last run")]  # noqa: UP045
 Json = Annotated[bool, typer.Option("--json", help="print JSON alone")]
 
 
 def command(
-    *, unit: Units = None, window: Window = None, url: Url = None, home: Home = None, as_json: Json = False
+    *,
+    unit: Units = None,
+    window: Window = None,
+    model: Model = None,
+    url: Url = None,
+    home: Home = None,
+    as_json: Json = False,
 ) -> None:
-    """Predict how many cycles engines have left.
+    """Predict for an application's newest rows or for a file.
 
-    Those that are live, or those of a file of your own.
+    For turbofan these are the remaining cycles of live engines.
     """
-    sequences = read_windows(window) if window is not None else live_sequences(current_home(home))
-    whole, refused = complete(choose(sequences, unit or ()))
+    name = _name_of_model(model, url=url, home=home)
+    application = application_of(name)
+    served = application.require_served()
+    requests = served.of_file(window) if window is not None else newest_rows(current_home(home), application)
+    for note in requests.notes:
+        print(for_terminal(f"sinet: {note}"), file=sys.stderr)
+    requests = choose(requests, unit or (), noun=served.noun)
+    whole, refused = complete(requests)
     if refused and (window is not None or not len(whole)):
-        raise SourceError(_refusal(window, refused))
-    for name, reason in refused.items():
-        print(for_terminal(f"sinet: no prediction for engine {name}: {reason}"), file=sys.stderr)
-    answer = _ask(whole, url=url, home=home)
-    answer["refused"] = [{"unit": name, "reason": reason} for name, reason in refused.items()]
+        raise SourceError(_refusal(window, refused, served))
+    for group, reason in refused.items():
+        print(for_terminal(f"sinet: no prediction for {served.noun} {group}: {reason}"), file=sys.stderr)
+    answer = _predictions(whole, served, model=name if url is None else model, url=url, home=home)
+    answer["refused"] = [{"unit": group, "reason": reason} for group, reason in refused.items()]
     if as_json:
         json.dump(answer, sys.stdout, indent=2)
         sys.stdout.write("\n")
     else:
-        _print_table(answer)
+        _print_table(answer, served)
 
 
-def complete(sequences: "Sequences") -> tuple["Sequences", dict[str, str]]:
-    """The sequences that hold enough cycles for a prediction, and why each other engine is refused."""
-    import numpy as np
+def application_of(model: str | None) -> "Application":
+    """The application of a model; the first application with an endpoint where the name belongs to none.
 
-    from sinet_pipelines.features.completeness import shortfalls
+    Raises:
+        UsageError: no application has an endpoint.
+    """
+    from sinet_pipelines.applications import load_applications
 
-    lacking = shortfalls(sequences)
-    refused = {name: f"lacks {said}" for name, said in zip(sequences.unit, lacking, strict=True) if said is not None}
-    return sequences.take(np.flatnonzero([said is None for said in lacking])), refused
+    serving = [one for one in load_applications() if one.served is not None]
+    if not serving:
+        raise UsageError("no application has an endpoint (needed: one with `served`); add it to the application")
+    own = [one for one in serving if model is not None and _is_of(model, one)]
+    return (own or serving)[0]
 
 
-def _refusal(window: Path | None, refused: Mapping[str, str]) -> str:
-    """Why nothing is predicted, with the cure."""
-    from sinet_pipelines.features.completeness import NEEDED
+def _is_of(model: str, application: "Application") -> bool:
+    return model == application.model or model.startswith(f"{application.name}_")
 
-    shown = [f"engine {name} {reason}" for name, reason in list(refused.items())[:SHOWN]]
-    more = f"; and {len(refused) - SHOWN} engines more" if len(refused) > SHOWN else ""
-    cure = "add these rows to the file" if window is not None else "land these cycles"
+
+def _name_of_model(model: str | None, *, url: str | None, home: Path | None) -> str | None:
+    """The name of the model that will predict; None where none responds, which is reported after the rows are read."""
+    from sinet_pipelines.deployment.client import ready_models
+
+    if model is not None:
+        return model
+    if url is not None:
+        try:
+            models = ready_models(url)
+        except ServingError:
+            return None
+        return models[0] if len(models) == 1 else None
+    names = [champion.name for champion in _champions(current_home(home))]
+    return names[0] if len(names) == 1 else _first_of(names)
+
+
+def _first_of(names: Sequence[str]) -> str | None:
+    """The endpoint of the first application where several serve; the other names are printed on stderr.
+
+    None where no endpoint belongs to an application, or all belong to one.
+    """
+    from sinet_pipelines.applications import load_applications
+
+    own = [one.model for one in load_applications() if one.model in names]
+    if len(own) < 2:
+        return own[0] if own else None
+    others = ", ".join(name for name in names if name != own[0])
+    print(for_terminal(f"sinet: {own[0]} predicts; name another with --model ({others})"), file=sys.stderr)
+    return own[0]
+
+
+def complete(requests: "Requests") -> tuple["Requests", dict[str, str]]:
+    """The requests with enough rows for a prediction, and the reason why each other one is rejected."""
+    pairs = zip(requests.names, requests.lacking, strict=True)
+    refused = {name: f"lacks {lacks}" for name, lacks in pairs if lacks is not None}
+    return requests.take(requests.is_whole_B), refused
+
+
+def _refusal(window: Path | None, refused: Mapping[str, str], served: "ServedModel") -> str:
+    """Why there is no prediction, and the cure."""
+    shown = [f"{served.noun} {name} {reason}" for name, reason in list(refused.items())[:SHOWN]]
+    more = f"; and {len(refused) - SHOWN} {served.task.groups} more" if len(refused) > SHOWN else ""
+    cure = "add these rows to the file" if window is not None else served.cure
     where = f"{window}: " if window is not None else ""
-    return f"{where}{'; '.join(shown)}{more} (needed: {NEEDED}); {cure}, or name other engines by --unit"
+    others = f"or name other {served.task.groups} by --unit"
+    return f"{where}{'; '.join(shown)}{more} (needed: {served.needed}); {cure}, {others}"
 
 
-def live_sequences(home: Path) -> "Sequences":
-    """The windows of every live engine of every region, each at its latest cycle, sorted by unit.
+def newest_rows(home: Path, application: "Application") -> "Requests":
+    """The newest row of every group in every region, sorted by name.
 
     Raises:
         UsageError: there are none.
     """
     import polars as pl
 
-    from sinet_pipelines.features.sequences import sequences_from_table
-    from sinet_pipelines.schemas.features import LIVE_SEQUENCES
-    from sinet_pipelines.storage.tables import TableStore, to_contract
+    from sinet_pipelines.storage.tables import tables_of
 
-    stores = [TableStore(str(home / "tables" / region.name)) for region in REGIONS]
-    rows = pl.concat([store.read(LIVE_SEQUENCES) for store in stores])
+    served = application.require_served()
+    task = served.task
+    stores = [tables_of(home, region, application.name) for region in this_inventory().names]
+    rows = pl.concat([store.read(served.table) for store in stores])
     if rows.is_empty():
-        raise UsageError(f"no live engine in {home}; `sinet run` makes their windows")
-    latest = rows.sort("unit", "cycle").unique("unit", keep="last", maintain_order=True)
-    return sequences_from_table(to_contract(latest, LIVE_SEQUENCES))
+        raise UsageError(f"no live {served.noun} in {home}; `sinet run` makes their rows")
+    ordered = rows.sort(task.group, task.order)
+    return served.of_table(ordered.unique(task.group, keep="last", maintain_order=True))
 
 
-def read_windows(path: Path) -> "Sequences":
-    """The windows of the engines of a telemetry file, each at its last cycle, sorted by unit.
-
-    Raises:
-        SourceError: the file cannot be read, lacks a column or a value, or has no rows.
-    """
-    from sinet_pipelines.features.sequences import latest_sequences
-    from sinet_pipelines.ingestion.telemetry_file import read_telemetry_file
-
-    found = read_telemetry_file(path)
-    if found.copies:
-        copies = counted(found.copies, "copy of a row is", "copies of rows are")
-        print(for_terminal(f"sinet: {path}: {copies} left out"), file=sys.stderr)
-    return latest_sequences(found.rows)
-
-
-def choose(sequences: "Sequences", unit: Sequence[str]) -> "Sequences":
-    """The sequences of the named engines, in the order named; all where none is.
+def choose(requests: "Requests", unit: Sequence[str], *, noun: str) -> "Requests":
+    """The requests of the named rows, in the order of the names; all requests where no name is passed.
 
     Raises:
-        UsageError: one of them is not there.
+        UsageError: one of the names is not found.
     """
     import numpy as np
 
     if not unit:
-        return sequences
-    places = {name: place for place, name in enumerate(sequences.unit)}
+        return requests
+    places = {name: place for place, name in enumerate(requests.names)}
     missing = [name for name in unit if name not in places]
     if missing:
         more = f" and {len(places) - SHOWN} more" if len(places) > SHOWN else ""
-        there = ", ".join(sequences.unit[:SHOWN]) + more
-        raise UsageError(f"no engine {', '.join(map(repr, missing))} (there: {there}); name one of those")
-    wanted = [places[name] for name in dict.fromkeys(unit)]
-    return sequences.take(np.asarray(wanted))
+        there = ", ".join(requests.names[:SHOWN]) + more
+        raise UsageError(f"no {noun} {', '.join(map(repr, missing))} (there: {there}); name one of those")
+    return requests.take(np.asarray([places[name] for name in dict.fromkeys(unit)]))
 
 
-def _ask(sequences: "Sequences", *, url: str | None, home: Path | None) -> dict[str, Any]:
-    """The predictions in the words of DESIGN: lower and upper are null where the model gives no interval."""
-    inputs = {
-        "window": sequences.window_BTC,
-        "first_cycles": sequences.first_cycles_BTC,
-        "cycle": sequences.cycle_B.reshape(-1, 1).astype("float32"),
-    }
-    answer = _ask_url(url, inputs) if url is not None else _ask_champion(current_home(home), inputs)
-    if OUTPUTS[0] not in answer.outputs:
+def _predictions(
+    requests: "Requests", served: "ServedModel", *, model: str | None, url: str | None, home: Path | None
+) -> dict[str, Any]:
+    """The predictions in the JSON form of `sinet predict`; an output that the model lacks is null."""
+    outputs, inputs = served.task.outputs, requests.inputs
+    answer = (
+        _predict_at_url(url, inputs, model)
+        if url is not None
+        else _predict_by_champion(current_home(home), inputs, model)
+    )
+    if outputs[0] not in answer.outputs:
         raise ServingError(
-            f"{answer.model!r} gives {', '.join(answer.outputs)} (needed: {OUTPUTS[0]}); ask another model"
+            f"{answer.model!r} returns {', '.join(answer.outputs)} (needed: {outputs[0]}); use another model"
         )
-    columns = {name: answer.outputs[name].ravel().tolist() for name in OUTPUTS if name in answer.outputs}
+    columns = {name: answer.outputs[name].ravel().tolist() for name in outputs if name in answer.outputs}
     predictions = [
-        {"unit": unit} | {name: _number(columns[name][row]) if name in columns else None for name in OUTPUTS}
-        for row, unit in enumerate(sequences.unit)
+        {"unit": unit}
+        | {name: _value(columns[name][row], served.task, name) if name in columns else None for name in outputs}
+        for row, unit in enumerate(requests.names)
     ]
     return {"predictions": predictions, "model": answer.model, "version": answer.version}
 
 
-def _ask_url(url: str, inputs: Mapping[str, Any]) -> "Answer":
-    from sinet_pipelines.deployment.client import ask, ready_models
+def _predict_at_url(url: str, inputs: Mapping[str, Any], model: str | None) -> "Answer":
+    from sinet_pipelines.deployment.client import predict, ready_models
 
-    models = ready_models(url)
+    models = [name for name in ready_models(url) if model in (None, name)]
     if len(models) != 1:
         found = ", ".join(models) or "none"
-        raise UsageError(f"{url} answers for {len(models)} models ({found}; allowed: one); give the root of another")
-    return ask(url, models[0], inputs)
+        raise UsageError(
+            f"{url} serves {len(models)} models ({found}; allowed: one); use the root of another, or --model"
+        )
+    return predict(url, models[0], inputs)
 
 
-def _ask_champion(home: Path, inputs: Mapping[str, Any]) -> "Answer":
-    from sinet_pipelines.deployment.client import ask_at
-    from sinet_pipelines.deployment.cluster.asking import ask_recorded
+def _champions(home: Path) -> list[Path]:
+    """Folders of the champions' endpoints, in a process or in a cluster."""
     from sinet_pipelines.deployment.cluster.record import recorded
     from sinet_pipelines.deployment.endpoint import endpoint_folders, read_current, side_name
 
-    in_clusters = recorded(home)
     found = {folder: read_current(folder) for folder in endpoint_folders(home)}
     processes = {folder for folder, e in found.items() if e is not None and e.name != side_name(e.model, e.version)}
-    champions = sorted(processes | set(in_clusters))
+    return sorted(processes | set(recorded(home)))
+
+
+def _predict_by_champion(home: Path, inputs: Mapping[str, Any], model: str | None) -> "Answer":
+    from sinet_pipelines.deployment.client import predict_at
+    from sinet_pipelines.deployment.cluster.prediction import predict_recorded
+    from sinet_pipelines.deployment.cluster.record import recorded
+
+    champions = [folder for folder in _champions(home) if model in (None, folder.name)]
     if not champions:
         raise ServingError(f"no model server was started in {home}; start one with `sinet run` or `sinet serve`")
     if len(champions) > 1:
         names = ", ".join(folder.name for folder in champions)
-        raise UsageError(f"{len(champions)} endpoints are there ({names}; allowed: one); name one by its --url")
+        raise UsageError(f"{len(champions)} endpoints exist ({names}; allowed: one); name one with --model")
     (champion,) = champions
-    return ask_recorded(in_clusters[champion], inputs) if champion in in_clusters else ask_at(champion, inputs)
+    in_clusters = recorded(home)
+    if champion not in in_clusters:
+        return predict_at(champion, inputs)
+    record = in_clusters[champion]
+    return predict_recorded(record, inputs, region=this_inventory().region(record.region))
 
 
-def _number(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+def _value(value: float, task: "Task", output: str) -> float | bool | None:
+    """The value of an output: a number, a boolean for a warning, None where it is not a number."""
+    if not math.isfinite(value):
+        return None
+    return value >= 0.5 if task.is_flag(output) else value
 
 
-def _print_table(answer: Mapping[str, Any]) -> None:
+def _shown(value: float | bool | None, digits: int) -> str:
+    if value is None:
+        return "-"
+    return ("yes" if value else "no") if isinstance(value, bool) else f"{value:.{digits}f}"
+
+
+def _print_table(answer: Mapping[str, Any], served: "ServedModel") -> None:
     from rich.table import Table
 
     from sinet_pipelines.cli.terminal import Terminal
 
-    table = Table("engine", "remaining cycles", "from", "to", title=f"{answer['model']} version {answer['version']}")
+    table = Table(served.noun, *served.headings, title=f"{answer['model']} version {answer['version']}")
     for row in answer["predictions"]:
-        figures = ("-" if row[name] is None else f"{row[name]:.1f}" for name in OUTPUTS)
+        figures = (_shown(row[name], served.digits) for name in served.task.outputs)
         table.add_row(row["unit"], *figures)
     Terminal().print(table)

@@ -1,4 +1,4 @@
-"""Live progress of a run: one line an asset, from the run's own events, on the terminal or as plain lines."""
+"""Live progress of a run: one line for each asset, from the run's events, as a live table or as plain lines."""
 
 import os
 import sys
@@ -20,12 +20,12 @@ from sinet_pipelines.words import counted
 if TYPE_CHECKING:
     from dagster import DagsterInstance
 
-POLL_S = 0.2  # an event was seen 0.1 s after it was stored, so more would be waste
+POLL_S = 0.2  # an event is visible 0.1 s after it was stored, so polling more often shows nothing sooner
 
 
 @dataclass
 class AssetProgress:
-    """How far one asset's step is."""
+    """The progress of one asset's step."""
 
     name: str
     state: str = "waiting"
@@ -37,7 +37,7 @@ class AssetProgress:
 
 @dataclass
 class RunProgress:
-    """How far the assets of one run are; fed with events, drawn as a table."""
+    """The progress of a run's assets: reads events and renders a table."""
 
     assets: dict[str, AssetProgress]
     step_names: dict[str, str]
@@ -45,7 +45,7 @@ class RunProgress:
     lines: list[str] = field(default_factory=list)
 
     def take(self, kind: str, step: str, at: float, name: str | None, *, passed: bool = True) -> None:
-        """Takes in one event of the run."""
+        """Updates the progress by one event of the run."""
         asset = self.assets.get(name or self.step_names.get(step, ""))
         if asset is None:
             return
@@ -67,20 +67,20 @@ class RunProgress:
         return f"{asset.state:8} {asset.name} ({days}{asset.seconds:.1f} s{checks})"
 
     def table(self) -> Table:
-        """What is done and what is at work."""
+        """A table of finished and running assets."""
         table = Table(box=None, pad_edge=False, show_header=False)
         busy = [asset for asset in self.assets.values() if asset.state == "running"]
         done = sum(asset.state != "waiting" and asset.state != "running" for asset in self.assets.values())
         for asset in busy:
             elapsed = time.time() - asset.started
-            table.add_row(coloured("at work", "cyan"), asset.name, f"{asset.days or ''}", f"{elapsed:.0f} s")
+            table.add_row(coloured("running", "cyan"), asset.name, f"{asset.days or ''}", f"{elapsed:.0f} s")
         table.add_row("", coloured(f"{done} of {len(self.assets)} assets", "dim"), "", "")
         return table
 
 
 @contextmanager
 def quiet(log: Path) -> Iterator[Console]:
-    """Sends whatever libraries print to a log file; the console given back still reaches the terminal's stderr."""
+    """Redirects what libraries print to a log file; the yielded console still writes to the terminal's stderr."""
     sys.stdout.flush()
     sys.stderr.flush()
     saved = os.dup(1), os.dup(2)
@@ -100,7 +100,7 @@ def quiet(log: Path) -> Iterator[Console]:
 
 @contextmanager
 def watched(instance: "DagsterInstance", run_id: str, progress: RunProgress, console: Console) -> Iterator[None]:
-    """Shows the run's progress while the body executes it."""
+    """Shows the run's progress while the body of the `with` block executes it."""
     stop = threading.Event()
     with Live(progress.table(), console=console, refresh_per_second=4, transient=True) as live:
         thread = threading.Thread(target=_follow, args=(instance, run_id, progress, live, stop), daemon=True)

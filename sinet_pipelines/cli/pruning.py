@@ -1,6 +1,6 @@
-"""Removes what nothing in a home needs any more: files of old table versions, and outputs of old runs.
+"""Removes files that a home no longer needs: files of old table versions, and outputs of old runs.
 
-Rows, events, models, blobs and cards are never touched.
+Rows, events, models, blobs and cards are never removed.
 """
 
 import shutil
@@ -12,17 +12,17 @@ KEEP_OUTPUT_DAYS = 30  # of the standard output of runs and ticks
 
 
 def prune(home: Path) -> int:
-    """Removes what is old; how many files and folders."""
+    """Removes old files and folders; returns their number."""
     from sinet_pipelines.errors import StorageError
-    from sinet_pipelines.storage.tables import TableStore
+    from sinet_pipelines.storage.delta import vacuum_table
+    from sinet_pipelines.storage.layout import tables_folders
 
     removed = 0
-    for region in sorted((home / "tables").glob("*")):
-        tables = TableStore(str(region))
-        for name in tables.names():
+    for root in tables_folders(home):
+        for log in sorted(root.glob("[!.]*/_delta_log")):
             try:
-                removed += tables.vacuum(name, keep_hours=KEEP_HOURS)
-            except StorageError:  # damaged, or moved away meanwhile: `sinet run` names and mends it
+                removed += vacuum_table(str(log.parent), keep_hours=KEEP_HOURS)
+            except StorageError:  # damaged, or moved meanwhile: `sinet run` reports and repairs it
                 continue
     return removed + _prune_outputs(home / "dagster" / "compute_logs")
 
@@ -36,7 +36,7 @@ def _prune_outputs(folder: Path) -> int:
 
 
 def _changed_at(path: Path) -> float:
-    """Seconds since 1970; the present for a folder that another process removed a moment ago."""
+    """Seconds since 1970; the current time for a folder that another process has just removed."""
     try:
         return path.stat().st_mtime
     except FileNotFoundError:

@@ -1,9 +1,9 @@
-"""Dagster's SQLite storage of runs and of schedules with connections that stay open: the same files and tables.
+"""Dagster's SQLite storage of runs and schedules with connections that stay open: the same files and tables.
 
-Dagster makes an engine and opens the database for each question, and looks through all its migrations whenever an
-instance is made, which is for each evaluation of a sensor. An idle daemon spends most of its time on that.
+Dagster makes an engine and opens the database for each query. It also checks all its migrations whenever an instance is
+made, which happens at each evaluation of a sensor. An idle daemon spends most of its time on that.
 
-Leans on private parts of Dagster's classes at the pinned version; the tests hold them.
+Uses private parts of Dagster's classes in the pinned version; tests check them.
 """
 
 import os
@@ -21,17 +21,15 @@ from dagster._core.storage.schedules.sqlite.sqlite_schedule_storage import Sqlit
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from sqlalchemy.pool import QueuePool
 
+from sinet_pipelines.storage.databases import DAGSTER_REVISION
 from sinet_pipelines.storage.layout import sqlite_uri
 
 if TYPE_CHECKING:
     from dagster._serdes import ConfigurableClassData
 
-#: The newest migration of all three databases at the pinned version; another in a file, and Dagster looks itself.
-REVISION = "29b539ebc72a"
-
 
 def connection_string(base_dir: str, db_name: str) -> str:
-    """The database's URI, escaped; Dagster's own takes what follows a `?` in a folder's name for options."""
+    """The database's URI, escaped; Dagster's own code reads the text after a `?` in a folder's name as options."""
     return sqlite_uri(Path(base_dir).absolute() / f"{db_name}.db")
 
 
@@ -40,7 +38,7 @@ for _module in (sqlite_run_storage, sqlite_schedule_storage):
 
 
 def is_current(path: Path, *tables: str) -> bool:
-    """Whether a database is there, at the newest migration, and has these tables."""
+    """Whether a database exists, at the newest migration, and has these tables; else Dagster checks it itself."""
     if not path.exists():
         return False
     try:
@@ -49,18 +47,18 @@ def is_current(path: Path, *tables: str) -> bool:
             there = {name for (name,) in opened.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     except sqlite3.DatabaseError:
         return False
-    return revision == REVISION and there.issuperset(tables)
+    return revision == DAGSTER_REVISION and there.issuperset(tables)
 
 
 class _KeptOpen:
-    """`connect` of a storage on an engine that is kept for as long as its file and its process are the same."""
+    """`connect` of a storage on an engine that stays open while its file and its process are the same."""
 
     _conn_string: str
     _kept: tuple[db.Engine, tuple[int, int]] | None = None
 
     @contextmanager
     def connect(self) -> Iterator[db.Connection]:
-        """One transaction; connections go back to the engine and stay open."""
+        """One transaction; connections return to the engine and stay open."""
         with self._engine().connect() as connection, connection.begin():
             yield connection
 
@@ -68,14 +66,14 @@ class _KeptOpen:
         """Closes what is open."""
         if self._kept is not None:
             engine, (pid, _) = self._kept
-            engine.dispose(close=pid == os.getpid())  # opened before a fork: it is the parent's to close
+            engine.dispose(close=pid == os.getpid())  # opened before a fork: the parent closes it
             self._kept = None
 
     def _engine(self) -> db.Engine:
         belongs_to = (os.getpid(), _inode(db.make_url(self._conn_string).database or ""))
         if self._kept is None or self._kept[1] != belongs_to:
             self.dispose()
-            options = {"timeout": SQLITE_BUSY_TIMEOUT_SECONDS, "check_same_thread": False}  # SQLite's own is 5 s
+            options = {"timeout": SQLITE_BUSY_TIMEOUT_SECONDS, "check_same_thread": False}  # SQLite's default is 5 s
             engine = db.create_engine(
                 self._conn_string, poolclass=QueuePool, pool_size=1, max_overflow=-1, connect_args=options
             )
@@ -88,7 +86,7 @@ class OpenSqliteRunStorage(_KeptOpen, SqliteRunStorage):
 
     @classmethod
     def from_local(cls, base_dir: str, inst_data: "ConfigurableClassData | None" = None) -> Any:
-        """The storage under a folder; made, or brought to the newest migration by Dagster, where it has to be."""
+        """The storage in a folder; Dagster makes it or migrates it where that is necessary."""
         if is_current(Path(base_dir) / "runs.db", "runs", "instance_info"):
             return cls(connection_string(base_dir, "runs"), inst_data)
         return super().from_local(base_dir, inst_data)
@@ -99,7 +97,7 @@ class OpenSqliteScheduleStorage(_KeptOpen, SqliteScheduleStorage):
 
     @classmethod
     def from_local(cls, base_dir: str, inst_data: "ConfigurableClassData | None" = None) -> Any:
-        """The storage under a folder; made, or brought to the newest migration by Dagster, where it has to be."""
+        """The storage in a folder; Dagster makes it or migrates it where that is necessary."""
         if is_current(Path(base_dir) / "schedules.db", "job_ticks"):
             return cls(connection_string(base_dir, "schedules"), inst_data)
         return super().from_local(base_dir, inst_data)

@@ -1,6 +1,6 @@
-"""Dagster's databases of a home: which are damaged, and setting these aside so that a run goes on.
+"""Finds damaged databases of Dagster in a home, and sets them aside so that a run can continue.
 
-What the event log recorded is lost with it; the next run makes everything again from the landing zone.
+The records of the event log are then lost; the next run makes everything again from the landing zone.
 """
 
 from collections.abc import Iterator
@@ -11,17 +11,17 @@ from sinet_pipelines.storage.aside import set_aside
 from sinet_pipelines.storage.databases import database_fault
 from sinet_pipelines.storage.health import StorageFault
 
-CURE = "`sinet run` sets it aside and makes what it recorded again"
+CURE = "`sinet run` sets it aside and makes again what it recorded"
 _SHARED = ("history/runs.db", "history/runs/index.db", "schedules/schedules.db")
-_WITH = ("-wal", "-shm")  # what SQLite keeps beside a database
+_WITH = ("-wal", "-shm")  # files of SQLite beside a database
 
 
 def state_faults(home: Path, *, thorough: bool = False) -> Iterator[StorageFault]:
-    """Damaged databases of Dagster; one that is missing is no fault, Dagster makes it.
+    """Damaged databases of Dagster. A missing one is no fault, since Dagster makes it.
 
     Args:
-        home: whose state is looked at.
-        thorough: read every page, and each run's own log; else the shared databases' heads.
+        home: the home whose state is checked.
+        thorough: read every page and the log of each run; else only the headers of the shared databases.
     """
     folder = home / "dagster"
     shared = [folder / name for name in _SHARED]
@@ -32,21 +32,21 @@ def state_faults(home: Path, *, thorough: bool = False) -> Iterator[StorageFault
 
 
 def require_state(home: Path) -> None:
-    """Nothing where Dagster's databases can be opened.
+    """Checks that Dagster's databases can be opened.
 
     Raises:
-        StorageError: one cannot; the message names the file and the cure.
+        StorageError: one of them cannot; the message names the file and the cure.
     """
     for fault in state_faults(home):
         raise StorageError(fault.message)
 
 
 def mend_state(home: Path) -> list[str]:
-    """Sets damaged databases aside; a sentence for each. Only for the process that holds the home."""
-    told = []
+    """Sets damaged databases aside; returns a sentence for each. Only for the process that holds the home's lock."""
+    messages = []
     for fault in state_faults(home, thorough=True):
         moved = set_aside(fault.path.parent, fault.path.name, why="damaged")
         for ending in _WITH:
             set_aside(fault.path.parent, f"{fault.path.name}{ending}", why="damaged")
-        told.append(f"{fault.path}: {fault.found}; set aside as {moved}, what it recorded is made again")
-    return told
+        messages.append(f"{fault.path}: {fault.found}; set aside as {moved}, what it recorded is made again")
+    return messages

@@ -1,9 +1,11 @@
-"""`sinet status`: assets, checks, days, models, endpoints and the account of the rows, as they are now."""
+"""`sinet status`: shows assets, checks, days, models, endpoints and the row account as they are now."""
 
 import json
 import sys
-from collections import ChainMap
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
+from datetime import date
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +19,9 @@ from sinet_pipelines.errors import UsageError
 from sinet_pipelines.words import counted
 
 if TYPE_CHECKING:
+    from resources.materializations.asset_state import AssetState
+    from resources.materializations.published import Published
     from sinet_pipelines.monitoring.row_account import RowAccount
-    from sinet_pipelines.storage.tables import TableStore
 
 SHOWN_DAYS = 3  # of a check that failed on many days
 SHOWN_FILES = 20  # unused files shown in the table
@@ -26,26 +29,29 @@ COLOURS = {"done": "green", "partial": "yellow", "failed": "red", "missing": "di
 
 
 def show_status(*, home: Path | None, project: Path | None, as_json: bool) -> None:
-    """Prints the state of a home, as tables or as the JSON that others build on."""
+    """Prints the state of a home, as tables or as JSON for other programs."""
     facts = read_status(current_home(home), find_project(project))
     if as_json:
         json.dump(facts, sys.stdout, indent=2)
         sys.stdout.write("\n")
         return
     console = Terminal()
-    console.print(f"home {facts['home']}  fleet {facts['fleet']}{' (simulated)' if facts['simulated'] else ''}")
+    console.print(f"home {facts['home']}  {_landed_words(facts['landed'])}")
     console.print(_assets_table(facts["assets"]))
     _print_failures(console, facts["assets"])
     console.print(_rows_line(facts["rows"]))
+    sending = {name: rows for name, rows in facts["by_application"].items() if rows["sent"]}
+    for name, rows in sending.items() if len(sending) > 1 else ():
+        console.print(f"  {name} {_rows_line(rows)}")
     for region, rows in facts["unknown_regions"].items():
         if rows["landed"]:
             console.print(
-                f"of these, {rows['landed']} are in landing/{region}, which is no region of the registry: no run reads "
-                "them; what to do stands beside its files below"
+                f"of these, {rows['landed']} are in {region}/landing, and {region} is no region of the inventory: no "
+                "run reads them; the cure is beside each file below"
             )
     if facts["unused_files"]:
         unused = counted(len(facts["unused_files"]), "file")
-        console.print(f"{unused} of the landing zone not used; `sent` counts only what is in a folder of a day")
+        console.print(f"{unused} of the landing zones not used; `sent` counts only files in the folder of a day")
         console.print(_unused_table(facts["unused_files"]))
     for sentence in facts["storage_faults"][:SHOWN_FILES]:
         console.print(Text(f"storage: {sentence}", "red"))
@@ -59,7 +65,7 @@ def show_status(*, home: Path | None, project: Path | None, as_json: bool) -> No
 
 
 def endpoint_line(endpoint: dict[str, Any]) -> str:
-    """How an endpoint stands; of one that a cluster serves also the version, and what is not as it was applied."""
+    """The state of an endpoint; of one in a cluster also the version, and what differs from the applied manifest."""
     ready = "ready" if endpoint["ready"] else "not answering" if endpoint.get("known", True) else "not known"
     served = f", version {endpoint['version']}, {endpoint['target']} of its cluster" if "target" in endpoint else ""
     line = f"endpoint {endpoint['name']} in {endpoint['region']} at {endpoint['url']}: {ready}{served}"
@@ -67,7 +73,7 @@ def endpoint_line(endpoint: dict[str, Any]) -> str:
 
 
 def print_following(console: Console, home: Path) -> None:
-    """Says where an endpoint serves another version than the one that has the alias in MLflow, and why."""
+    """Prints where an endpoint serves another version than the one with the alias in MLflow, and why."""
     from sinet_pipelines.deployment.following import follow
 
     for endpoint in follow(home):
@@ -78,8 +84,8 @@ def print_following(console: Console, home: Path) -> None:
 def read_status(home: Path, project: Path) -> dict[str, Any]:
     """The facts of `sinet status --json`.
 
-    What comes from the log and from storage is read again only where one of them changed; models and servers are
-    looked at each time.
+    The event log and the storage are read again only where one of them changed; models and servers are checked each
+    time.
     """
     from sinet_pipelines.cli.orchestrator import go_to
     from sinet_pipelines.cli.snapshot import keep_snapshot, read_snapshot, signature_of
@@ -93,7 +99,12 @@ def read_status(home: Path, project: Path) -> dict[str, Any]:
     before = signature_of(project, home)
     facts = read_snapshot(home, before)
     if facts is None:
-        facts = _read_state(home, project)
+        from resources.deployment import this_deployment
+        from resources.materializations.published import publish_all
+
+        publish_all(this_deployment(home))  # what is written here is not taken for a change
+        before = signature_of(project, home)
+        facts = _read_state(home, project, is_quiet=bool(before))
         if (after := signature_of(project, home)) and after == before:
             keep_snapshot(home, after, facts)
     served = endpoints(home)
@@ -106,78 +117,110 @@ def read_status(home: Path, project: Path) -> dict[str, Any]:
     }
 
 
-def _read_state(home: Path, project: Path) -> dict[str, Any]:
-    """What Dagster's log and the home's storage show, in Dagster's own time: seconds."""
-    from sinet_pipelines.cli.orchestrator import end_killed_runs, enter, load_definitions, opened_instance
-    from sinet_pipelines.ingestion.fleet import read_fleet
+def _read_state(home: Path, project: Path, *, is_quiet: bool) -> dict[str, Any]:
+    """The state in the event log and the storage; `is_quiet` where no run is in progress or was killed."""
+    from resources.deployment import this_deployment
+    from resources.materializations.published import Published
     from sinet_pipelines.ingestion.inspection import remembered
+    from sinet_pipelines.ingestion.record import read_records
     from sinet_pipelines.monitoring.row_account import total
-    from sinet_pipelines.regions import REGIONS
 
-    fleet = read_fleet(home)
-    if fleet is None:
-        raise UsageError(f"no fleet in {home}; `sinet run` lands one")
-    enter(project, home)
-    from resources.state import states
-
-    known = {region.name for region in REGIONS}
-    with remembered(home / CACHE / "drops.json"), opened_instance() as instance:
-        end_killed_runs(instance)
-        found = states(instance, load_definitions().resolve_asset_graph(), home)
-        failed = {state.region: state.failed_days for state in found if state.key.endswith("/validated_telemetry")}
-        accounts = read_accounts(home, failed)
+    landed = read_records(home)
+    if not landed:
+        raise UsageError(f"nothing landed in {home}; `sinet run` lands rows")
+    with remembered(home / CACHE / "drops.json"):
+        found = (read_quickly(home, project) if is_quiet else None) or read_by_dagster(home, project)
+        published = Published(this_deployment(home))  # after the state: reading it may end killed runs
+        known = published.deployment.inventory.names
+        accounts = read_accounts(published, {state.key: state.failed_days for state in found if state.failed_days})
+        regions = sorted({region for _, region in accounts if region not in known})
         return {
-            "fleet": fleet.name,
-            "simulated": fleet.simulated,
+            "fleet": ", ".join(dict.fromkeys(one.name for one in landed.values())),
+            "landed": {name: {"name": one.name, "simulated": one.simulated} for name, one in landed.items()},
+            "simulated": any(one.simulated for one in landed.values()),
             "assets": [_asset(state) for state in found],
             "rows": asdict(total(accounts.values())),
-            "unknown_regions": {name: asdict(rows) for name, rows in accounts.items() if name not in known},
-            "unused_files": read_unused(home),
+            "by_application": {
+                name: asdict(total(rows for (of, _), rows in accounts.items() if of == name))
+                for name in dict.fromkeys(of for of, _ in accounts)
+            },
+            "unknown_regions": {
+                name: asdict(total(rows for (_, region), rows in accounts.items() if region == name))
+                for name in regions
+            },
+            "unused_files": read_unused(published),
             "storage_faults": list(dict.fromkeys(sentence for state in found for sentence in state.faults)),
         }
 
 
-def read_accounts(home: Path, failed_days: dict[str, Any]) -> "dict[str, RowAccount]":
-    """The account of each region's rows, also of a folder of the landing zone that is no region of the registry."""
-    from sinet_pipelines.ingestion.landing import LandingZone
-    from sinet_pipelines.ingestion.scan import unknown_folders
-    from sinet_pipelines.monitoring.row_account import account_rows, read_counts
-    from sinet_pipelines.regions import REGIONS
-    from sinet_pipelines.storage.cache import write_cache
+def read_quickly(home: Path, project: Path) -> "list[AssetState] | None":
+    """The state of every asset without Dagster; None where the cached declarations are out of date.
 
-    unknown = unknown_folders(home / "landing")
-    zone, kept = LandingZone(home / "landing", also=frozenset(unknown)), home / CACHE / "rows.json"
-    known = ChainMap[str, list[int]]({}, read_counts(kept))
-    accounts = {
-        name: account_rows(
-            zone, _tables_of(home, name), region=name, failed_days=failed_days.get(name, ()), known=known
-        )
-        for name in (*(region.name for region in REGIONS), *unknown)
-    }
-    if known.maps[0] != known.maps[1]:
-        write_cache(kept, known.maps[0])
+    Importing Dagster, loading the definitions and opening the instance take three seconds even if nothing changed.
+    """
+    from resources.deployment import this_deployment
+    from resources.materializations.quick_state import quick_states, read_described
+    from sinet_pipelines.cli.snapshot import signature_of_definitions
+
+    assets = read_described(home, signature_of_definitions(project, home))
+    return quick_states(this_deployment(home), assets) if assets else None
+
+
+def read_by_dagster(home: Path, project: Path) -> "list[AssetState]":
+    """The state of every asset as Dagster reads its event log; caches the declarations for the next command."""
+    from sinet_pipelines.cli.orchestrator import end_killed_runs, enter, load_definitions, opened_instance
+    from sinet_pipelines.cli.snapshot import signature_of_definitions
+
+    enter(project, home)
+    before = signature_of_definitions(project, home)
+    from resources.deployment import this_deployment
+    from resources.materializations.quick_state import keep_described
+    from resources.materializations.state import described, states
+
+    with opened_instance() as instance:
+        end_killed_runs(instance)
+        graph = load_definitions().resolve_asset_graph()
+        keep_described(home, before, described(graph))
+        return states(instance, graph, this_deployment(home))
+
+
+def read_accounts(
+    published: "Published", failed_days: Mapping[str, Collection[date]]
+) -> "dict[tuple[str, str], RowAccount]":
+    """The row account of each application and region, also of a folder that is no region of the inventory.
+
+    Args:
+        published: the published data of the regions.
+        failed_days: by asset key, the days whose latest check failed.
+    """
+    from resources.materializations.published import count_outside
+    from sinet_pipelines.monitoring.row_account import account_of
+
+    deployment, accounts = published.deployment, {}
+    for one in published.landing:
+        counted = {region: published.of(region, one.name).counts for region in deployment.inventory.names}
+        for region, counts in (counted | count_outside(deployment, one)).items():
+            key = "/".join(one.key(one.data.validated.name, region=region))
+            accounts[one.name, region] = account_of(counts, failed_days=failed_days.get(key, ()))
     return accounts
 
 
-def _tables_of(home: Path, name: str) -> "TableStore":
-    """The tables of a region; of a folder that was never a region's, those of no region: there are none."""
-    from sinet_pipelines.storage.tables import TableStore
+def read_unused(published: "Published") -> list[dict[str, str]]:
+    """The files in landing zones from which no table takes rows: path, reason, cure, region and application."""
+    regions = published.deployment.inventory.names
+    pairs = [(region, one.name) for one in published.landing for region in regions]
+    found = dict.fromkeys(file for pair in pairs for file in published.unused(*pair))
+    return [asdict(file) for file in sorted(found, key=lambda file: file.path)]
 
-    return TableStore(str(home / "tables" / (name if name.isidentifier() else "none")))
 
-
-def read_unused(home: Path) -> list[dict[str, str]]:
-    """The files of the landing zone that no table takes rows from: path, reason, cure and region of each."""
-    from sinet_pipelines.ingestion.fleet import read_fleet
-    from sinet_pipelines.ingestion.landing import LandingZone
-
-    fleet = read_fleet(home)
-    zone = LandingZone(home / "landing")
-    return [asdict(one) for one in zone.unused(first_day=fleet.first_day if fleet else None)]
+def _landed_words(landed: Mapping[str, Mapping[str, Any]]) -> str:
+    """What each application landed: `turbofan from FD001, milling from simulated data`."""
+    words = (f"{name}: {'simulated data' if one['simulated'] else one['name']}" for name, one in landed.items())
+    return ", ".join(words)
 
 
 def _with_server(asset: dict[str, Any], endpoints: list[dict[str, Any]]) -> dict[str, Any]:
-    """The state of the champion's endpoint is failed, and so are its checks, while its server does not answer."""
+    """Marks the endpoint of the champion and its checks as failed while its server does not respond."""
     champions = [one for one in endpoints if one["name"] == one["model"]]
     if not asset["asset"].endswith("/endpoint") or not champions or any(one["ready"] for one in champions):
         return asset
@@ -185,8 +228,11 @@ def _with_server(asset: dict[str, Any], endpoints: list[dict[str, Any]]) -> dict
 
 
 def _asset(state: Any) -> dict[str, Any]:
+    from sinet_pipelines.applications.application import parse_key
+
     return {
         "asset": state.key,
+        "application": parse_key(state.key.split("/")).application,
         "group": state.group,
         "region": state.region,
         "hardware": state.hardware,
@@ -202,21 +248,22 @@ def _asset(state: Any) -> dict[str, Any]:
 
 
 def short_name(asset: dict[str, Any]) -> str:
-    """The asset's key without its region, which has a column of its own, and its application."""
+    """The asset's key without region and application, which have columns of their own."""
     return str(asset["asset"]).rsplit("/", 1)[-1]
 
 
 def _assets_table(assets: list[dict[str, Any]]) -> Table:
     table = Table(box=None, pad_edge=False)
-    for heading in ("asset", "group", "region", "hardware", "state", "made (UTC)", "days", "checks"):
+    for heading in ("application", "asset", "group", "region", "hardware", "state", "made (UTC)", "days", "checks"):
         table.add_column(heading, no_wrap=heading != "checks")
-    for asset in assets:
+    for asset in sorted(assets, key=itemgetter("application")):  # of each, upstream first
         days = asset["partitions"]
         counts = f"{days['done']} done" + "".join(
             f", {days[kind]} {kind}" for kind in ("failed", "missing") if days[kind]
         )
         failing = [check["name"] for check in asset["checks"] if not check["passed"]]
         table.add_row(
+            asset["application"],
             short_name(asset),
             asset["group"],
             asset["region"],
@@ -230,7 +277,7 @@ def _assets_table(assets: list[dict[str, Any]]) -> Table:
 
 
 def _print_failures(console: Terminal, assets: list[dict[str, Any]]) -> None:
-    """A line for each failed check and day: what was found; the newest days of a check that failed on many."""
+    """A line for each failed check and day with the reason; only the newest days of a check that failed on many."""
     for asset in assets:
         by_check: dict[str, list[dict[str, Any]]] = {}
         for failure in asset["failures"]:

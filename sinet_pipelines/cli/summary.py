@@ -1,8 +1,9 @@
-"""What a walk ends with: each asset with place, time and figure, the champion beside its yardsticks, the endpoint."""
+"""Prints the summary of `sinet run`: place, time and key figure of each asset, champion, baselines and endpoint."""
 
 import json
 import shutil
 import sys
+from operator import itemgetter
 from pathlib import Path
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
@@ -19,10 +20,10 @@ from sinet_pipelines.escaping import for_terminal, from_markdown
 from sinet_pipelines.words import counted
 
 if TYPE_CHECKING:
-    from sinet_pipelines.cli.run import Walk
+    from sinet_pipelines.cli.run import RunResult
 
 FIGURE_WIDTH = 72  # characters; the whole sentence is on the asset's page
-#: What is looked at first on each asset's page; the first of these that a materialisation has is its key figure.
+#: Key figures: the first of these that an asset's materialisation has is shown.
 KEY_FIGURES = (
     "rmse_capped_cycles",
     "soonest_rul_cycles",
@@ -33,68 +34,66 @@ KEY_FIGURES = (
     "url",
     "history_rows",
 )
-#: What `evaluation` records of a challenger.
-JUDGED = {
-    *("challenger", "rmse_capped_cycles", "rmse_capped_ridge_cycles", "rmse_capped_constant_cycles"),
-    "decision",
-}
+#: Metadata of `evaluation` about a challenger.
+SUMMARY = "summary"  # entry of an asset: a sentence for the end of `sinet run`
 
 
-def report(home: Path, walk: "Walk", *, seconds: float, as_json: bool) -> int:
-    """Prints what the walk did; the exit code: 0 once the endpoint answers, whatever was said of single days."""
+def report(home: Path, result: "RunResult", *, seconds: float, as_json: bool) -> int:
+    """Prints what the run did; returns the exit code: 0 once the endpoint responds, even if single days failed."""
     facts = read_status(home, find_project())
     figures = _figures(home, [asset["asset"] for asset in facts["assets"]])
-    code = _exit_code(walk, is_answering=any(endpoint["ready"] for endpoint in facts["endpoints"]))
-    for failure in walk.failures:
+    code = _exit_code(result, is_answering=any(endpoint["ready"] for endpoint in facts["endpoints"]))
+    for failure in result.failures:
         print(for_terminal(f"sinet: {failure.asset} failed: {failure.reason}"), file=sys.stderr)
     if as_json:
         json.dump(
             {
                 **facts,
                 "seconds": round(seconds, 3),
-                "made": sorted(walk.seconds),
-                "failed": [failure.asset for failure in walk.failures],
+                "made": sorted(result.seconds),
+                "failed": [failure.asset for failure in result.failures],
             },
             sys.stdout,
         )
         sys.stdout.write("\n")
         return code
     console = Terminal()
-    if not walk.seconds:
-        console.print(f"nothing to do: every asset is what its inputs say ({seconds:.1f} s)")
+    if not result.seconds:
+        console.print(f"nothing to do: every asset is up to date ({seconds:.1f} s)")
     else:
-        console.print(_table(facts, walk, figures))
+        console.print(_table(facts, result, figures))
     _print_judgement(console, facts, figures)
     if facts["unused_files"]:
         console.print(f"files not used: {len(facts['unused_files'])} (`sinet status` lists them)")
-    console.print(f"{counted(len(walk.seconds), 'asset')} in {counted(walk.runs, 'run')}, {seconds:.1f} s")
+    console.print(f"{counted(len(result.seconds), 'asset')} in {counted(result.runs, 'run')}, {seconds:.1f} s")
     return code
 
 
-def _exit_code(walk: "Walk", *, is_answering: bool) -> int:
-    """1 where a check stopped the walk, 2 or 3 where something else did; a day's own failure stops nothing."""
-    stopped = [failure.exit_code for failure in walk.failures if not (failure.is_refusal and is_answering)]
+def _exit_code(result: "RunResult", *, is_answering: bool) -> int:
+    """1 where a check stopped the run, 2 or 3 where another failure did; the failure of a single day stops nothing."""
+    stopped = [failure.exit_code for failure in result.failures if not (failure.is_refusal and is_answering)]
     if not stopped and not is_answering:
         return FailedError.exit_code
     return max(stopped, default=0)
 
 
-def _table(facts: dict[str, Any], walk: "Walk", figures: dict[str, dict[str, Any]]) -> Table:
+def _table(facts: dict[str, Any], result: "RunResult", figures: dict[str, dict[str, Any]]) -> Table:
     table = Table(box=None, pad_edge=False)
-    for heading in ("asset", "region", "hardware", "state", "s", "rows", "key figure"):
+    for heading in ("application", "asset", "region", "hardware", "state", "s", "rows", "key figure"):
         table.add_column(heading, justify="right" if heading in ("s", "rows") else "left")
-    for asset in facts["assets"]:
+    for asset in sorted(facts["assets"], key=itemgetter("application")):  # of each, upstream first
         own = figures.get(asset["asset"], {})
         days = asset["partitions"]
         total = sum(days.values())
         key = f"{days['done']} of {total} days" if total else _key_figure(own)
         failing = [check["name"] for check in asset["checks"] if not check["passed"]]
         table.add_row(
+            asset["application"],
             short_name(asset),
             asset["region"],
             asset["hardware"],
             coloured(asset["state"], COLOURS[asset["state"]]),
-            f"{walk.seconds[asset['asset']]:.1f}" if asset["asset"] in walk.seconds else "",
+            f"{result.seconds[asset['asset']]:.1f}" if asset["asset"] in result.seconds else "",
             "" if total else str(own.get("dagster/row_count", "")),
             Text(key) + (coloured(f"  {', '.join(failing)} failed", "red") if failing else Text()),
         )
@@ -111,13 +110,9 @@ def _key_figure(own: dict[str, Any]) -> str:
 
 def _print_judgement(console: Console, facts: dict[str, Any], figures: dict[str, dict[str, Any]]) -> None:
     simulated = " on a simulated fleet" if facts["simulated"] else ""
-    judged = figures.get("predictive_maintenance/evaluation", {})
-    if judged.keys() >= JUDGED:  # a report by hand on the page has none of these
-        console.print(
-            f"challenger {judged['challenger']}: RMSE {judged['rmse_capped_cycles']} cycles on engines never "
-            f"seen{simulated} (ridge {judged['rmse_capped_ridge_cycles']}, constant "
-            f"{judged['rmse_capped_constant_cycles']}; truth capped at 125); {in_full(judged, 'decision')}",
-        )
+    for name, own in figures.items():
+        if isinstance(own.get(SUMMARY), str):
+            console.print(f"{name.split('/')[-2]}{simulated}: {in_full(own, SUMMARY)}", markup=False)
     rows = facts["rows"]
     console.print(
         f"rows{simulated}: {rows['sent']} sent = {rows['landed']} landed + {rows['duplicates']} duplicates; landed = "
@@ -125,19 +120,25 @@ def _print_judgement(console: Console, facts: dict[str, Any], figures: dict[str,
         f"{rows['pending']} pending",
     )
     for endpoint in facts["endpoints"]:
-        why = f"; {endpoint['reason']}" if endpoint.get("reason") else ""
-        state = f"ready{why}" if endpoint["ready"] else f"NOT ready{why}"
-        console.print(
-            f"endpoint: {endpoint['model']} version {endpoint['version']} in {endpoint['region']} "
-            f"at {endpoint['url']}, {state}",
-        )
+        console.print(endpoint_state(endpoint))
     print_following(console, Path(facts["home"]))
     spelled = "sinet" if shutil.which("sinet") else ".venv/bin/sinet"
-    console.print(f"ask it: {spelled} predict        look: make ui        end it: make stop")
+    console.print(f"predict: {spelled} predict        pages: make ui        stop: make stop")
+
+
+def endpoint_state(endpoint: dict[str, Any]) -> str:
+    """The state of an endpoint after a run; one whose cluster does not respond from here is not called dead."""
+    is_known = endpoint.get("known", True)
+    state = "ready" if endpoint["ready"] else "NOT ready" if is_known else "not known whether it is ready"
+    why = f"; {endpoint['reason']}" if endpoint.get("reason") else ""
+    return (
+        f"endpoint: {endpoint['model']} version {endpoint['version']} in {endpoint['region']} "
+        f"at {endpoint['url']}, {state}{why}"
+    )
 
 
 def in_full(own: dict[str, Any], name: str) -> str:
-    """The whole sentence of an entry: a page shows its first words, and the whole beside them."""
+    """The full sentence of a metadata entry, of which a page shows the beginning."""
     whole = own.get(f"{name}_in_full")
     return from_markdown(whole) if whole else str(own[name])
 

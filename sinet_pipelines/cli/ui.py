@@ -1,4 +1,4 @@
-"""`sinet ui` and `sinet stop`: Dagster's and MLflow's pages on a home, on loopback, and the end of what was started."""
+"""`sinet ui` and `sinet stop`: start Dagster's and MLflow's UI of a home on loopback, and end what was started."""
 
 import json
 import os
@@ -13,6 +13,7 @@ from typing import Any
 
 import psutil
 
+from sinet_pipelines.cli.code_server import CodeServers
 from sinet_pipelines.cli.home import current_home, find_project, state_folder
 from sinet_pipelines.cli.pruning import prune
 from sinet_pipelines.errors import BusyError, FailedError
@@ -25,18 +26,21 @@ LOOPBACK = "127.0.0.1"
 GUARDED = "sinet_pipelines.cli.dagster_pages"
 _PAGES = {
     "PYTHONWARNINGS": "ignore",
-    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # evaluation jobs of MLflow's own, which nothing here uses
+    "DAGSTER_BACKFILL_RETRY_DEFINITION_CHANGED_ERROR": "1",  # a backfill waits for a code server that starts again
+    "FRESHNESS_DAEMON_INTERVAL_SECONDS": "600",  # policies are of hours and days; each evaluation reads all assets
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # evaluation jobs of MLflow, which the platform does not use
 }
 STOP_S = 10
-PRUNE_S = 3600  # how often a home whose pages stay open is pruned
-START_S = 90  # a busy two-core machine takes half a minute for the first page
+PRUNE_S = 3600  # how often a home is pruned while its UI is open
+START_S = 600  # ten times the load on two cores: 180 s to the first page; an early exit is reported at once
+LOOK_S = 5  # how often code servers are checked
 
 
 def open_pages(*, home: Path | None, project: Path | None, port: int, mlflow_port: int) -> None:
-    """Starts the pages and waits until they are stopped.
+    """Starts the UIs and the daemon, and waits until they are stopped.
 
     Raises:
-        BusyError: a port is taken, or the home's pages are open already.
+        BusyError: a port is in use, or the home's UI is open already.
     """
     folder, root = current_home(home), find_project(project)
     _require_closed(folder)
@@ -47,8 +51,8 @@ def open_pages(*, home: Path | None, project: Path | None, port: int, mlflow_por
 
     enter(root, folder)
     with opened_instance() as instance:
-        end_killed_runs(instance)  # a reboot leaves them STARTED: they would fill the queue's places
-    # makes MLflow's tables whole before its server looks
+        end_killed_runs(instance)  # a reboot leaves runs STARTED, which would block the queue
+    # completes MLflow's tables before its server checks them
     tracking_of(folder).client.search_experiments(max_results=1)
     tracking_url = f"http://{LOOPBACK}:{mlflow_port}"
     environment = {**os.environ, **_PAGES, "SINET_TRACKING_URL": tracking_url}
@@ -63,8 +67,12 @@ def open_pages(*, home: Path | None, project: Path | None, port: int, mlflow_por
             _await_page(started[name], at, folder / f"{name}.log")
         print(for_terminal(f"Dagster http://{LOOPBACK}:{port}    MLflow http://{LOOPBACK}:{mlflow_port}"))
         print("ctrl-c here, or `sinet stop` elsewhere, ends both")
-        pruned_at = time.monotonic()
+        pruned_at = looked_at = time.monotonic()
+        code_servers = CodeServers(started["dagster"].pid)
         while all(process.poll() is None for process in started.values()):
+            if time.monotonic() - looked_at > LOOK_S:
+                code_servers.restart_orphans()
+                looked_at = time.monotonic()
             if time.monotonic() - pruned_at > PRUNE_S:
                 prune(folder)
                 pruned_at = time.monotonic()
@@ -76,7 +84,7 @@ def open_pages(*, home: Path | None, project: Path | None, port: int, mlflow_por
 
 
 def stop_all(*, home: Path | None, as_json: bool, pages_only: bool = False) -> None:
-    """Ends the pages and model servers of a home, by process id; with `pages_only` the model servers go on."""
+    """Ends the UIs, the daemon and the model servers of a home, by process id; with `pages_only` no model server."""
     from sinet_pipelines.deployment.endpoint import endpoint_folders
     from sinet_pipelines.deployment.process import stop_servers
 
@@ -90,7 +98,7 @@ def stop_all(*, home: Path | None, as_json: bool, pages_only: bool = False) -> N
         json.dump(facts, sys.stdout)
         sys.stdout.write("\n")
     elif pages_only:
-        print(for_terminal(f"ended {counted(pages, 'page server')} of {folder}; its model servers go on"))
+        print(for_terminal(f"ended {counted(pages, 'page server')} of {folder}; its model servers continue"))
     else:
         print(for_terminal(f"ended {counted(pages, 'page server')} and {counted(servers, 'model server')} of {folder}"))
         for sentence in _left_in_clusters(folder):
@@ -104,24 +112,25 @@ def stop_all(*, home: Path | None, as_json: bool, pages_only: bool = False) -> N
 
 
 def _left_in_clusters(home: Path) -> list[str]:
-    """The endpoints that clusters serve, which outlive this machine, with the command that deletes each."""
+    """The endpoints in clusters, which continue without this machine, each with the command that deletes it."""
     from sinet_pipelines.deployment.cluster.record import recorded
-    from sinet_pipelines.regions import get_region
+    from sinet_pipelines.inventory.regions import this_inventory
 
-    said = []
+    lines, inventory = [], this_inventory()
     for record in recorded(home).values():
-        kubectl = get_region(record.region).cluster.kubectl(namespace=record.namespace)
+        kubectl = inventory.region(record.region).cluster.kubectl(namespace=record.namespace)
         kinds = "deployment,service,poddisruptionbudget" if record.kind == "Deployment" else "inferenceservice"
         delete = f"{kubectl} delete {kinds} {record.object} --ignore-not-found"
-        said.append(f"the endpoint {record.name} goes on in {record.region}'s cluster; `{delete}` deletes it")
-    return said
+        lines.append(f"the endpoint {record.name} continues in {record.region}'s cluster; `{delete}` deletes it")
+    return lines
 
 
 def _other_homes_at_work(home: Path) -> list[Path]:
-    """Homes of this checkout, but for this one, whose model server still runs."""
+    """Other homes of this checkout whose model server still runs."""
     from sinet_pipelines.deployment.endpoint import current, endpoint_folders
+    from sinet_pipelines.ingestion.record import has_record
 
-    homes = sorted({path.parent.parent.resolve() for path in state_folder().glob("*/landing/fleet.json")} - {home})
+    homes = sorted({path.resolve() for path in state_folder().glob("*") if has_record(path)} - {home})
     return [other for other in homes if any(current(folder) for folder in endpoint_folders(other))]
 
 
@@ -130,7 +139,7 @@ def _python(module: str) -> list[str]:
 
 
 def _dagster_options(port: int) -> list[str]:
-    # at the default level each tick of each sensor is a line: 7 MB a day
+    # at the default level each tick of each sensor logs a line: 7 MB a day
     return ["-h", LOOPBACK, "-p", str(port), "--log-level", "warning"]
 
 
@@ -149,7 +158,7 @@ def _mlflow_options(home: Path, port: int) -> list[str]:
         str(port),
         "--workers",
         "1",
-        # MLflow's own guard: it refuses other host names, and what other sites' pages would change
+        # MLflow's own guard: rejects other host names, and changes requested by pages of other sites
         "--allowed-hosts",
         ",".join(f"{host}{any_port}" for host in ("localhost", LOOPBACK) for any_port in ("", ":*")),
     ]
@@ -168,11 +177,11 @@ def _start(command: list[str], log: Path, environment: dict[str, str]) -> "subpr
 
 
 def _require_closed(home: Path) -> None:
-    """Two daemons on one home would start everything twice, and only the later pages would be known to `sinet stop`."""
+    """Two daemons on one home would start everything twice, and `sinet stop` would end only the later one."""
     open_already = _recorded(home)
     if open_already:
         known = " and ".join(str(process.pid) for process in open_already)
-        raise BusyError(f"the pages of {home} are open already (processes {known}); use them or end them: `sinet stop`")
+        raise BusyError(f"the UI of {home} is open already (processes {known}); use it or end it: `sinet stop`")
 
 
 def _require_free(port: int, option: str) -> None:
@@ -181,19 +190,19 @@ def _require_free(port: int, option: str) -> None:
         try:
             probe.bind((LOOPBACK, port))
         except OSError as error:
-            raise BusyError(f"port {port} is taken by another program; end it or give another {option}") from error
+            raise BusyError(f"port {port} is in use by another program; end it or pass another {option}") from error
 
 
 def _await_page(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise FailedError(f"{log.stem} ended with {process.returncode} before its page was there; see {log}")
+            raise FailedError(f"{log.stem} ended with {process.returncode} before its page was ready; see {log}")
         with socket.socket() as probe:
             if probe.connect_ex((LOOPBACK, port)) == 0:
                 return
         time.sleep(0.2)
-    raise FailedError(f"{log.stem} did not answer on port {port} in {START_S} s; see {log}")
+    raise FailedError(f"{log.stem} did not respond on port {port} in {START_S} s; see {log}")
 
 
 def _record(home: Path) -> Path:
@@ -208,7 +217,7 @@ def _write_record(home: Path, started: "dict[str, subprocess.Popen[bytes]]") -> 
 
 
 def _end_recorded(home: Path) -> int:
-    """Ends the recorded page servers with all their children; how many there were."""
+    """Ends the recorded page servers with all their child processes; returns the number of servers."""
     roots = _recorded(home)
     family = [child for root in roots for child in (*root.children(recursive=True), root)]
     for process in family:
@@ -216,14 +225,14 @@ def _end_recorded(home: Path) -> int:
     deadline = time.monotonic() + STOP_S
     while any(map(_is_alive, family)) and time.monotonic() < deadline:
         time.sleep(0.05)
-    for process in filter(_is_alive, family):  # `dagster dev` in the background ignores an interrupt, its children too
+    for process in filter(_is_alive, family):  # a `dagster dev` in the background and its children ignore SIGINT
         _signal(process, signal.SIGKILL)
     _record(home).unlink(missing_ok=True)
     return len(roots)
 
 
 def _recorded(home: Path) -> list[psutil.Process]:
-    """The page servers of a home that live."""
+    """The recorded page servers of a home that still run."""
     if not _record(home).exists():
         return []
     recorded: dict[str, dict[str, Any]] = json.loads(_record(home).read_text())
@@ -231,11 +240,11 @@ def _recorded(home: Path) -> list[psutil.Process]:
 
 
 def _same_process(recorded: dict[str, Any], home: Path) -> psutil.Process | None:
-    """The recorded process, if it lives and serves this home: a copied home has the record of the original's pages."""
+    """The recorded process, if it runs and serves this home: a copied home has the record of the original's servers."""
     try:
         process = psutil.Process(recorded["pid"])
         served = Path(environment_of(process).get("SINET_HOME", home))
-        is_of_another = served != home and served.exists()  # the old place of a moved home is gone
+        is_of_another = served != home and served.exists()  # a moved home no longer has its old path
         is_same = abs(process.create_time() - recorded["started"]) < 2 and not is_of_another
         return process if is_same else None
     except (psutil.NoSuchProcess, psutil.AccessDenied):
@@ -243,7 +252,7 @@ def _same_process(recorded: dict[str, Any], home: Path) -> psutil.Process | None
 
 
 def _is_alive(process: psutil.Process) -> bool:
-    """Whether it still runs; one that ended and that nobody has waited for (a container's init may not) does not."""
+    """Whether a process still runs; false for one that ended and whose parent has not waited for it."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

@@ -1,1 +1,1 @@
-"""Deployment: the model server, its process, and the client that asks it."""
+"""Deployment: the model server, its process, and its client."""

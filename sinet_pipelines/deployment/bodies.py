@@ -1,4 +1,4 @@
-"""Bodies of HTTP requests: read within limits of one and of all, and inflated where they came compressed."""
+"""Reads bodies of HTTP requests within limits for one body and for all, and decompresses them."""
 
 import zlib
 from collections.abc import Awaitable, Callable
@@ -7,8 +7,8 @@ from typing import Any
 from sinet_pipelines.errors import UsageError
 
 BODY_LIMIT_BYTES = 32 * 1024**2  # of one, inflated; 1,024 rows are 4 MB raw and about 20 MB as JSON
-ALL_BODIES_BYTES = 256 * 1024**2  # of all that are being read at once
-FREE_BYTES = 128 * 1024  # of each one that counts to no budget, so that short requests are always read
+ALL_BODIES_BYTES = 256 * 1024**2  # of all bodies that are being read
+FREE_BYTES = 128 * 1024  # of each body, outside the budget, so that short requests are always read
 ENCODINGS = b"gzip, deflate, identity"
 _WINDOW_BITS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 
@@ -17,34 +17,34 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 
 
 class TooLargeError(UsageError):
-    """A body, or what it inflates to, passes the limit."""
+    """A body, or its decompressed content, is larger than the limit."""
 
 
 class UnknownEncodingError(UsageError):
-    """A body came in an encoding that is not read."""
+    """A body has an unsupported content encoding."""
 
 
 class CrowdedError(UsageError):
-    """The bodies that are being read take all the memory that they may."""
+    """The bodies that are being read use the whole memory budget."""
 
 
 class ClientGoneError(UsageError):
-    """The client ended the connection inside its body."""
+    """The client closed the connection before the end of its body."""
 
 
 class BodyReader:
-    """Reads bodies; all of them together take no more than a budget."""
+    """Reads bodies within a common memory budget."""
 
     def __init__(self, budget_bytes: int = ALL_BODIES_BYTES) -> None:
         self._free_bytes = budget_bytes
 
     async def read(self, headers: Headers, receive: Receive) -> bytes:
-        """The whole body, as it came.
+        """The whole body, still compressed.
 
         Raises:
             TooLargeError: it is larger than `BODY_LIMIT_BYTES`.
-            CrowdedError: other bodies take all the memory.
-            ClientGoneError: it ended before it was whole.
+            CrowdedError: other bodies use the whole budget.
+            ClientGoneError: the connection ended before the end of the body.
         """
         declared = header(headers, b"content-length")
         if declared is not None and declared.isdigit() and int(declared[:20]) > BODY_LIMIT_BYTES:
@@ -77,12 +77,12 @@ class BodyReader:
 
 
 def inflated(headers: Headers, body: bytes) -> bytes:
-    """The body without its content encoding.
+    """The decompressed body.
 
     Raises:
-        UnknownEncodingError: it is another than gzip and deflate.
-        TooLargeError: it inflates to more than `BODY_LIMIT_BYTES`.
-        UsageError: it is no such stream, or is cut off.
+        UnknownEncodingError: the encoding is neither gzip nor deflate.
+        TooLargeError: the decompressed body is larger than `BODY_LIMIT_BYTES`.
+        UsageError: it is not a stream of this encoding, or is incomplete.
     """
     encoding = header(headers, b"content-encoding")
     name = encoding.strip().lower().decode("latin-1") if encoding is not None else "identity"
@@ -90,17 +90,17 @@ def inflated(headers: Headers, body: bytes) -> bytes:
         return body
     if name not in _WINDOW_BITS:
         raise UnknownEncodingError(
-            f"content-encoding {name[:20]!r} is not read here (allowed: {ENCODINGS.decode()}); send the body as it is"
+            f"content-encoding {name[:20]!r} is not supported (allowed: {ENCODINGS.decode()}); send it uncompressed"
         )
     try:
         return _inflate(body, _WINDOW_BITS[name])
     except zlib.error as error:
-        if name == "deflate":  # some clients send the bare stream
+        if name == "deflate":  # some clients send the raw stream
             try:
                 return _inflate(body, -15)
             except zlib.error:
                 pass
-        raise UsageError(f"the body is no {name} stream ({error}); compress it again") from error
+        raise UsageError(f"the body is not a {name} stream ({error}); compress it again") from error
 
 
 def header(headers: Headers, name: bytes) -> bytes | None:
@@ -117,7 +117,7 @@ def _inflate(body: bytes, window_bits: int) -> bytes:
     if len(content) > BODY_LIMIT_BYTES:
         raise _too_large()
     if not stream.eof or stream.unused_data:
-        raise UsageError("the compressed body is cut off, or something follows it; send one whole stream")
+        raise UsageError("the compressed body is incomplete, or other bytes follow it; send one complete stream")
     return content
 
 

@@ -1,7 +1,7 @@
-"""The loaded models of a server: which versions answer, which is the default, what could be loaded.
+"""The loaded models of a server: which versions are ready, which is the default, which could be loaded.
 
-HTTP and gRPC both ask here, so they cannot disagree. A load replaces a model only after every one of its versions has
-answered its sample; until then, and if one fails, the running versions go on.
+HTTP and gRPC both use this catalogue, so they agree. A load replaces a model only after each of its versions has
+predicted its sample. Until then, and if a version fails, the running versions continue.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from sinet_pipelines.errors import ModelNotFoundError, ServingError
 
 @dataclass(frozen=True)
 class IndexEntry:
-    """A published version and whether it answers.
+    """A published version and its state.
 
     Attributes:
         name: of the model.
@@ -33,33 +33,33 @@ class IndexEntry:
 
 @dataclass(frozen=True)
 class _Loaded:
-    """The loaded versions of one model and the one that answers when none is asked for."""
+    """The loaded versions of one model, and the default version."""
 
     versions: Mapping[str, ServedModel]
     default: ServedModel
 
 
 class Catalogue:
-    """What a server serves from one model repository."""
+    """The models that a server serves from one model repository."""
 
     def __init__(self, repository: Path) -> None:
         self.repository = repository
         self._loaded: dict[str, _Loaded] = {}
         self._pinned: dict[str, str] = {}  # model -> the version this server was started for
-        self._loading = Lock()  # loads come from worker threads; readers see whole dictionaries, never half of one
+        self._loading = Lock()  # loads come from worker threads; readers always see complete dictionaries
 
     def start(self, model: str, *, version: str, sha256: str | None = None) -> ServedModel:
-        """Loads the version this server is for; it stays the default while it is loaded.
+        """Loads the version that this server is started for; it stays the default while it is loaded.
 
         Raises:
             ModelNotFoundError: there is no such model or version.
-            ServingError: it cannot be loaded, or is another graph than the one asked for.
+            ServingError: it cannot be loaded, or its graph has another SHA-256 than requested.
         """
         served = load_model(self.repository, model, version=version)
         if sha256 is not None and served.sha256 != sha256:
             raise ServingError(
-                f"{model!r} version {version} has SHA-256 {served.sha256[:12]} (asked for: {sha256[:12]}); "
-                "publish the graph that was meant"
+                f"{model!r} version {version} has SHA-256 {served.sha256[:12]} (requested: {sha256[:12]}); "
+                "publish the requested graph"
             )
         self._pinned[model] = version
         self._loaded = {**self._loaded, model: _Loaded({version: served}, served)}
@@ -77,7 +77,7 @@ class Catalogue:
         if version not in loaded.versions:
             known = ", ".join(loaded.versions)
             raise ModelNotFoundError(
-                f"version {version[:20]!r} of {model!r} is not loaded (loaded: {known}); load it or ask one of those"
+                f"version {version[:20]!r} of {model!r} is not loaded (loaded: {known}); load it or use one of those"
             )
         return loaded.versions[version]
 
@@ -95,11 +95,11 @@ class Catalogue:
 
     @property
     def is_ready(self) -> bool:
-        """Whether the versions this server was started for answer."""
+        """Whether the versions that this server was started for are ready."""
         return all(model in self._loaded for model in self._pinned)
 
     def load(self, model: str) -> None:
-        """Loads all published versions of a model, or reads them anew.
+        """Loads all published versions of a model, again where they are loaded already.
 
         Raises:
             ModelNotFoundError: there is no such model.
@@ -112,7 +112,7 @@ class Catalogue:
             self._loaded = {**self._loaded, model: _Loaded(found, default)}
 
     def unload(self, model: str) -> None:
-        """Ends serving a model; requests under way are answered.
+        """Stops serving a model; requests in progress are completed.
 
         Raises:
             ModelNotFoundError: it is not loaded.
@@ -141,6 +141,6 @@ class Catalogue:
         if loaded is None:
             known = ", ".join(self._loaded) or "none"
             raise ModelNotFoundError(
-                f"model {model[:60]!r} is not loaded (loaded: {known}); load it or ask one of those"
+                f"model {model[:60]!r} is not loaded (loaded: {known}); load it or use one of those"
             )
         return loaded

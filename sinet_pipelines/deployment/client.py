@@ -1,6 +1,6 @@
-"""A client of the Open Inference Protocol v2 over HTTP: arrays in, arrays out, with nothing but the standard library.
+"""A client of the Open Inference Protocol v2 over HTTP for numpy arrays; uses the standard library alone.
 
-Rows go as raw tensors, in parts of a bounded size over one connection.
+Rows are sent as raw tensors, in parts of limited size over one connection.
 """
 
 import json
@@ -19,19 +19,19 @@ from sinet_pipelines.deployment.endpoint import Endpoint, current, is_starting
 from sinet_pipelines.deployment.tensors import DATATYPES, DTYPES, TensorSpec, from_json, from_raw, to_raw
 from sinet_pipelines.errors import SinetError, UsageError
 
-PART_ROWS = 512  # half of what a model here takes at once; 2 MB of windows
-SWITCH_S = 10.0  # how long a client goes on asking while one server replaces another
+PART_ROWS = 512  # half of a model's largest batch; 2 MB of windows
+SWITCH_S = 10.0  # how long a client repeats a request while one server replaces another
 _NAMES = {dtype.newbyteorder("="): name for name, dtype in DTYPES.items()}
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model answered, and which it was.
+    """The outputs of a model, and its name and version.
 
     Attributes:
         outputs: output name -> (n_rows, ...) array.
         model: its name.
-        version: its version; of several parts the last one's.
+        version: its version; that of the last part where there are several parts.
     """
 
     outputs: dict[str, NDArray]
@@ -48,25 +48,25 @@ def infer(
     outputs: Sequence[str] | None = None,
     timeout_s: float = 30.0,
 ) -> dict[str, NDArray]:
-    """What a model answers for these rows: output name -> (n_rows, ...) array.
+    """A model's outputs for these rows: output name -> (n_rows, ...) array.
 
     Args:
         url: root of the server, `http://127.0.0.1:8000`.
         model: its name.
-        inputs: input name -> (n_rows, ...) array of the type the model declares.
+        inputs: input name -> (n_rows, ...) array of the type that the model declares.
         version: the server's default where None.
-        outputs: names of the wanted outputs; all where None.
+        outputs: names of the outputs to return; all where None.
         timeout_s: for each part of at most 512 rows.
 
     Raises:
-        UsageError: the server refused what was sent.
+        UsageError: the server rejected the request.
         ModelNotFoundError: the server has no such model or version.
-        ServingError: nothing listens there, or what answered is no such server.
+        ServingError: no server is at this address, or it is not a server of this protocol.
     """
-    return ask(url, model, inputs, version=version, outputs=outputs, timeout_s=timeout_s).outputs
+    return predict(url, model, inputs, version=version, outputs=outputs, timeout_s=timeout_s).outputs
 
 
-def ask(
+def predict(
     url: str,
     model: str,
     inputs: Mapping[str, NDArray],
@@ -75,41 +75,41 @@ def ask(
     outputs: Sequence[str] | None = None,
     timeout_s: float = 30.0,
 ) -> Answer:
-    """As `infer`, with the version that answered."""
+    """As `infer`, with the version of the model that predicted."""
     rows = {len(values) for values in inputs.values()}
     if len(rows) != 1 or 0 in rows:
-        raise UsageError(f"inputs of {sorted(rows)} rows (allowed: the same number, from 1); give equally many of each")
+        raise UsageError(f"inputs of {sorted(rows)} rows (allowed: the same number, from 1); send equally many of each")
     path = f"/v2/models/{model}" + (f"/versions/{version}" if version else "") + "/infer"
     connection = connect(url, timeout_s)
     try:
         parts = [
-            _ask_part(connection, url, path, {name: v[at : at + PART_ROWS] for name, v in inputs.items()}, outputs)
+            _predict_part(connection, url, path, {name: v[at : at + PART_ROWS] for name, v in inputs.items()}, outputs)
             for at in range(0, rows.pop(), PART_ROWS)
         ]
     finally:
         connection.close()
-    if len({part.version for part in parts}) > 1:  # one reconnected inside: what was asked for is one answer
-        raise UnreachableError(f"another version took over at {url} between two parts of the rows; ask again")
+    if len({part.version for part in parts}) > 1:  # a reconnection reached another version; one response needs one
+        raise UnreachableError(f"another version took over at {url} between two parts of the rows; repeat the request")
     joined = {name: np.concatenate([part.outputs[name] for part in parts]) for name in parts[0].outputs}
     return Answer(joined, parts[-1].model, parts[-1].version)
 
 
-def ask_at(
+def predict_at(
     folder: Path, inputs: Mapping[str, NDArray], *, outputs: Sequence[str] | None = None, timeout_s: float = 30.0
 ) -> Answer:
-    """What an endpoint answers, through the switch from one server to the next.
+    """An endpoint's outputs; repeats the request while one server replaces another.
 
     Args:
         folder: the endpoint's folder.
-        inputs: as `infer` takes them.
-        outputs: as `infer` takes them.
-        timeout_s: as `infer` takes it.
+        inputs: as for `infer`.
+        outputs: as for `infer`.
+        timeout_s: as for `infer`.
 
     Raises:
-        UsageError: the server refused what was sent.
-        ServingError: no server of this endpoint answers.
+        UsageError: the server rejected the request.
+        ServingError: no server of this endpoint responds.
     """
-    give_up_at = time.monotonic() + SWITCH_S
+    deadline = time.monotonic() + SWITCH_S
     while True:
         endpoint = current(folder)
         try:
@@ -117,63 +117,63 @@ def ask_at(
                 raise UnreachableError(
                     f"no model server runs for {folder.name!r}; start one with `sinet run` or `sinet serve`"
                 )
-            return ask(
+            return predict(
                 endpoint.url, endpoint.model, inputs, version=endpoint.version, outputs=outputs, timeout_s=timeout_s
             )
         except UnreachableError:
-            if time.monotonic() > give_up_at or not _has_moved(folder, endpoint):
+            if time.monotonic() > deadline or not _has_moved(folder, endpoint):
                 raise
             time.sleep(0.01)
 
 
-def _has_moved(folder: Path, asked: Endpoint | None) -> bool:
-    """Whether another server stands, or is about to stand, in the place of the one that did not answer."""
-    if is_starting(folder):  # asked first: a start that ends in between has written its file
+def _has_moved(folder: Path, former: Endpoint | None) -> bool:
+    """Whether another server has replaced, or is about to replace, the one that did not respond."""
+    if is_starting(folder):  # checked first: a start that ends meanwhile has written its file
         return True
     now = current(folder)
-    return now is not None and now != asked
+    return now is not None and now != former
 
 
 def get_json(url: str, path: str, *, timeout_s: float = 5.0) -> dict[str, Any]:
-    """The JSON object under a path of a server.
+    """The JSON object at a path of a server.
 
     Raises:
         ModelNotFoundError: it has no such model or version.
-        ServingError: nothing listens there, or what answered is no such server.
+        ServingError: no server is at this address, or it is not a server of this protocol.
     """
-    said = _said(url, "GET", path, timeout_s)
-    if not isinstance(said, dict):
-        raise foreign(url, f"a {type(said).__name__}")
-    return said
+    decoded = _request_json(url, "GET", path, timeout_s)
+    if not isinstance(decoded, dict):
+        raise foreign(url, f"a {type(decoded).__name__}")
+    return decoded
 
 
 def ready_models(url: str, *, timeout_s: float = 5.0) -> tuple[str, ...]:
-    """Names of the models that a server answers for, sorted.
+    """Names of the models that a server serves, sorted.
 
     Raises:
-        ServingError: nothing listens there, or what answered is no such server.
+        ServingError: no server is at this address, or it is not a server of this protocol.
     """
-    said = _said(url, "POST", "/v2/repository/index", timeout_s)
+    index = _request_json(url, "POST", "/v2/repository/index", timeout_s)
     try:
-        return tuple(sorted({str(entry["name"]) for entry in said if entry.get("state") == "READY"}))
+        return tuple(sorted({str(entry["name"]) for entry in index if entry.get("state") == "READY"}))
     except (KeyError, TypeError, AttributeError) as error:
         raise foreign(url, error) from error
 
 
 def instance(url: str, *, timeout_s: float = 5.0) -> str | None:
-    """The token of the server that is ready at this root; None where none is."""
+    """The token of the server that is ready at this address; None where none is."""
     try:
-        said = get_json(url, "/v2/health/ready", timeout_s=timeout_s)
+        health = get_json(url, "/v2/health/ready", timeout_s=timeout_s)
     except SinetError:
         return None
-    return str(said.get("instance")) if said.get("ready") is True else None
+    return str(health.get("instance")) if health.get("ready") is True else None
 
 
-def _ask_part(
+def _predict_part(
     connection: HTTPConnection, url: str, path: str, rows: Mapping[str, NDArray], outputs: Sequence[str] | None
 ) -> Answer:
     raw = {name: to_raw(values, _datatype(name, values)) for name, values in rows.items()}
-    said: dict[str, Any] = {
+    request: dict[str, Any] = {
         "inputs": [
             {
                 "name": name,
@@ -186,18 +186,18 @@ def _ask_part(
         "parameters": {"binary_data_output": True},
     }
     if outputs is not None:
-        said["outputs"] = [{"name": name} for name in outputs]
-    header = json.dumps(said).encode()
+        request["outputs"] = [{"name": name} for name in outputs]
+    header = json.dumps(request).encode()
     body = b"".join((header, *raw.values()))
     response, content = exchange(connection, url, "POST", path, body, {HEADER_LENGTH: str(len(header))})
     answer = _answer(url, response, content)
-    asked, given = len(next(iter(rows.values()))), {values.shape[:1] for values in answer.outputs.values()}
-    if given != {(asked,)}:
-        raise foreign(url, f"outputs of {sorted(given)} rows for {asked}")
+    n_rows, lengths = len(next(iter(rows.values()))), {values.shape[:1] for values in answer.outputs.values()}
+    if lengths != {(n_rows,)}:
+        raise foreign(url, f"outputs of {sorted(lengths)} rows for {n_rows}")
     return answer
 
 
-def _said(url: str, method: str, path: str, timeout_s: float) -> Any:
+def _request_json(url: str, method: str, path: str, timeout_s: float) -> Any:
     connection = connect(url, timeout_s)
     try:
         return read_json(url, *exchange(connection, url, method, path))
@@ -206,11 +206,11 @@ def _said(url: str, method: str, path: str, timeout_s: float) -> Any:
 
 
 def _answer(url: str, response: HTTPResponse, content: bytes) -> Answer:
-    said = read_json(url, response, content)
+    decoded = read_json(url, response, content)
     at = int(response.headers.get(HEADER_LENGTH) or len(content))
     tensors: dict[str, NDArray] = {}
     try:
-        for output in said["outputs"]:
+        for output in decoded["outputs"]:
             shape = tuple(output["shape"])
             spec = TensorSpec(output["name"], output["datatype"], shape)
             size = output.get("parameters", {}).get("binary_data_size")
@@ -219,7 +219,7 @@ def _answer(url: str, response: HTTPResponse, content: bytes) -> Answer:
             else:
                 tensors[spec.name] = from_raw(memoryview(content)[at : at + size], spec, shape)
                 at += size
-        return Answer(tensors, said["model_name"], said.get("model_version", ""))
+        return Answer(tensors, decoded["model_name"], decoded.get("model_version", ""))
     except (KeyError, TypeError, ValueError, AttributeError, UsageError) as error:
         raise foreign(url, error) from error
 

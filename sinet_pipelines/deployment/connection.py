@@ -1,4 +1,4 @@
-"""One HTTP connection to a model server: what goes out and comes back, and every failure as an error of the house."""
+"""One HTTP connection to a model server: sends requests, reads responses, raises the platform's errors."""
 
 import json
 from collections.abc import Mapping
@@ -12,14 +12,14 @@ HEADER_LENGTH = "Inference-Header-Content-Length"
 
 
 class UnreachableError(ServingError):
-    """Nothing listens, or the connection ended before an answer came: asking again is safe."""
+    """No server is at this address, or the connection ended before a response: the request can be repeated."""
 
 
 def connect(url: str, timeout_s: float) -> HTTPConnection:
     """A connection to the server at this root, opened by the first exchange.
 
     Raises:
-        UsageError: the text is no root of a server.
+        UsageError: the text is not the root of a server.
     """
     root = urlsplit(url)
     try:
@@ -27,7 +27,7 @@ def connect(url: str, timeout_s: float) -> HTTPConnection:
     except ValueError:
         host, port = None, None
     if root.scheme not in ("http", "https") or not host or root.path.strip("/"):
-        raise UsageError(f"{url!r} is no root of a server; give one like http://127.0.0.1:8000")
+        raise UsageError(f"{url!r} is not the root of a server; pass one like http://127.0.0.1:8000")
     kind = HTTPSConnection if root.scheme == "https" else HTTPConnection
     return kind(host, port, timeout=timeout_s)
 
@@ -38,8 +38,8 @@ def exchange(
     """Sends one request and reads its whole response.
 
     Raises:
-        UnreachableError: nothing listens, or the connection ended before an answer.
-        ServingError: no answer came in time.
+        UnreachableError: no server is at this address, or the connection ended before a response.
+        ServingError: there was no response in time.
     """
     try:
         connection.request(method, path, body or None, dict(headers))
@@ -47,35 +47,35 @@ def exchange(
         return response, response.read()
     except TimeoutError as error:
         raise ServingError(
-            f"{url} did not answer within {connection.timeout} s; ask again or look at its log"
+            f"{url} did not respond within {connection.timeout} s; repeat the request or look at its log"
         ) from error
     except (OSError, HTTPException) as error:
         raise UnreachableError(
-            f"no model server answers at {url} ({error or type(error).__name__}); "
+            f"no model server responds at {url} ({error or type(error).__name__}); "
             "start one with `sinet run` or `sinet serve`"
         ) from error
 
 
 def read_json(url: str, response: HTTPResponse, content: bytes) -> Any:
-    """The JSON of a good answer.
+    """The JSON of a successful response.
 
     Raises:
-        UsageError: the server refused what was sent.
+        UsageError: the server rejected the request.
         ModelNotFoundError: the server has no such model or version.
-        ServingError: it failed, or does not speak the protocol.
+        ServingError: it failed, or is not a server of this protocol.
     """
     length = response.headers.get(HEADER_LENGTH)
     try:
-        said = json.loads(content[: int(length)] if length is not None else content)
+        decoded = json.loads(content[: int(length)] if length is not None else content)
     except ValueError as error:
         raise foreign(url, f"status {response.status}") from error
     if response.status == 200:
-        return said
-    sentence = said.get("error") if isinstance(said, dict) else None
+        return decoded
+    sentence = decoded.get("error") if isinstance(decoded, dict) else None
     kinds: dict[int, type[SinetError]] = {400: UsageError, 404: ModelNotFoundError, 413: UsageError}
-    raise kinds.get(response.status, ServingError)(f"{url} answered {response.status}: {sentence}")
+    raise kinds.get(response.status, ServingError)(f"{url} returned {response.status}: {sentence}")
 
 
 def foreign(url: str, found: object) -> ServingError:
-    """The error of an answer that no server of the protocol would give."""
-    return ServingError(f"{url} answered in no words of the protocol ({found}); is it a model server?")
+    """The error for a response that no server of the protocol would return."""
+    return ServingError(f"the response of {url} is not of the protocol ({found}); is it a model server?")

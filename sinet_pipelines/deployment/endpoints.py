@@ -1,4 +1,4 @@
-"""Every endpoint of a home, whatever serves it: a process of this machine, or its region's cluster."""
+"""All endpoints of a home: processes of this machine, and objects of regions' clusters."""
 
 from pathlib import Path
 from typing import Any
@@ -11,17 +11,18 @@ from sinet_pipelines.deployment.environment import own_region
 def endpoints(home: Path) -> list[dict[str, Any]]:
     """Every endpoint of a home, as `sinet status` prints them.
 
-    `ready` is asked of the server itself, or of its cluster. An endpoint of a cluster also says its `target`, its
-    `reason` (what is not as it was applied) and whether that is `known`.
+    `ready` comes from the server itself, or from its cluster. An endpoint in a cluster also has its `target`, its
+    `reason` (what differs from what was applied) and whether its state is `known`.
     """
     return [*process.endpoints(home), *(describe(record) for record in recorded(home).values())]
 
 
 def describe(record: ClusterEndpoint) -> dict[str, Any]:
-    """An endpoint of a cluster in the words of `sinet status`."""
+    """An endpoint in a cluster in the JSON form of `sinet status`."""
     from sinet_pipelines.deployment.cluster.standing import standing_of
+    from sinet_pipelines.inventory.regions import this_inventory
 
-    found = standing_of(record, own_region=own_region())
+    found = standing_of(record, inventory=this_inventory(), own_region=own_region())
     return {
         "name": record.name,
         "region": record.region,

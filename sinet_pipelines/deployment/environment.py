@@ -1,4 +1,4 @@
-"""The environment of a model server and of its supervisor: what they need of their starter's, and nothing else."""
+"""The environment of a model server and of its supervisor: only the variables that they need."""
 
 import os
 from pathlib import Path
@@ -22,21 +22,21 @@ _PASSED = {
 }
 _PASSED_PREFIXES = ("LC_", "PYTHON")
 _SET = {
-    "MALLOC_ARENA_MAX": "2",  # glibc else keeps eight pools a core, and what one large request took in each of them
-    "GRPC_VERBOSITY": "NONE",  # else a line of our log for every connection that speaks something else
+    "MALLOC_ARENA_MAX": "2",  # glibc's default of 8 arenas a core would each keep memory of large requests
+    "GRPC_VERBOSITY": "NONE",  # else each connection with another protocol writes a line to the log
 }
 
-SERVER_VARIABLES = {**SWITCHES, **_SET}  # of every server, whoever starts it
+SERVER_VARIABLES = {**SWITCHES, **_SET}  # of every server
 
 
 def own_region() -> str | None:
-    """The region whose pod this process runs in, as its Job says; None on a person's machine."""
+    """The region of the pod of this process, as its Job sets it; None on a person's machine."""
     return os.environ.get("SINET_REGION") or None
 
 
 def server_environment() -> dict[str, str]:
-    """The variables of a server process; passwords and keys of the starter are not among them."""
+    """The variables of a server process, without passwords and keys of the starter."""
     kept = {name: value for name, value in os.environ.items() if name in _PASSED or name.startswith(_PASSED_PREFIXES)}
-    library = str(Path(sinet_pipelines.__path__[0]).parent)  # it may be on our path by other means than installation
+    library = str(Path(sinet_pipelines.__path__[0]).parent)  # it may be importable without being installed
     kept["PYTHONPATH"] = os.pathsep.join(filter(None, (library, kept.get("PYTHONPATH"))))
     return {**kept, **SERVER_VARIABLES}

@@ -1,4 +1,4 @@
-"""Whether an endpoint serves the version that its alias names in the registry, and if not, what is to be done."""
+"""Finds whether an endpoint serves the version with the champion alias in the registry, and otherwise why not."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,23 +16,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Following:
-    """An endpoint held against the registry.
+    """An endpoint compared with the registry.
 
     Attributes:
-        content: what is served and what the alias names, as one word that changes with either.
-        is_behind: whether another version is to be served, and can be.
-        reason: what is served beside what the alias names; empty where they agree.
+        model: name of the model that is served.
+        content: the served version and the alias's version as one text, which changes with either.
+        is_behind: whether another version should be served, and can be.
+        reason: how the served version and the alias differ; empty where they agree.
     """
 
+    model: str
     content: str
     is_behind: bool
     reason: str
 
 
 def follow(home: Path) -> list[Following]:
-    """Every living endpoint that serves a champion (its name is its model's), held against the alias.
+    """Every running endpoint of a champion (its name is its model's), compared with the alias.
 
-    An endpoint without a living server is not among them: whoever starts it again asks the registry.
+    An endpoint without a running server is left out: its next start reads the registry.
 
     Raises:
         StorageError: MLflow's database cannot be read.
@@ -52,7 +54,7 @@ def _processes(home: Path) -> list[Following]:
 
 
 def _in_clusters(home: Path) -> list[Following]:
-    """Those of clusters that answer; a rollout that failed leaves the former version, which is behind."""
+    """The endpoints in clusters that respond; after a failed rollout the former version serves, which is behind."""
     found = []
     for record in recorded(home).values():
         standing = _standing(record)
@@ -64,19 +66,20 @@ def _in_clusters(home: Path) -> list[Following]:
 
 def _standing(record: ClusterEndpoint) -> "Standing":
     from sinet_pipelines.deployment.cluster.standing import standing_of
+    from sinet_pipelines.inventory.regions import this_inventory
 
-    return standing_of(record, own_region=own_region())
+    return standing_of(record, inventory=this_inventory(), own_region=own_region())
 
 
 def _held(home: Path, model: str, version: str, sha256: str, word: str) -> Following:
-    """What is served held against the alias; `word` is another with each change of what is served."""
+    """The served version compared with the alias; `word` changes with each change of what is served."""
     named = named_by(home, model)
     content = f"{model}-{word}-{named.version}-{named.sha256}"
     agrees = str(named.version) == version and (sha256.startswith(named.sha256) or not sha256)
     if named.reason:
-        reason = f"{model}: version {version} is served on, although {named.reason}"
-        return Following(content, is_behind=False, reason="" if agrees and named.sha256 else reason)
+        reason = f"{model}: version {version} still serves, although {named.reason}"
+        return Following(model, content, is_behind=False, reason="" if agrees and named.sha256 else reason)
     if agrees:
-        return Following(content, is_behind=False, reason="")
+        return Following(model, content, is_behind=False, reason="")
     moved = f"the alias champion names version {named.version}, served is version {version}"
-    return Following(content, is_behind=True, reason=f"{model}: {moved}")
+    return Following(model, content, is_behind=True, reason=f"{model}: {moved}")

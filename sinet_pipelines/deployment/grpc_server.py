@@ -1,7 +1,8 @@
-"""The Open Inference Protocol v2 over gRPC, with Triton's own protobufs: the same answers as over HTTP.
+"""The Open Inference Protocol v2 over gRPC, with Triton's protobufs: the same responses as over HTTP.
 
-Only the server process imports this module: gRPC and its protobufs cost a tenth of a second. Messages are parsed here
-and not by gRPC, since bytes that are no message are the client's mistake (INVALID_ARGUMENT), not ours (INTERNAL).
+Only the server process imports this module, since gRPC and its protobufs take a tenth of a second to import. Messages
+are parsed here and not by gRPC, since an invalid message is a fault of the client (INVALID_ARGUMENT), not of the server
+(INTERNAL).
 """
 
 import asyncio
@@ -41,13 +42,13 @@ from sinet_pipelines.errors import BusyError, ModelNotFoundError, ServingError, 
 
 SERVICE = "inference.GRPCInferenceService"
 HEALTH_SERVICE = "grpc.health.v1.Health"
-WATCH_S = 1.0  # between two looks of a health stream
-CALLS_AT_ONCE = 256  # beyond, a call is answered RESOURCE_EXHAUSTED
+WATCH_S = 1.0  # between two polls of a health stream
+CALLS_AT_ONCE = 256  # further calls end with RESOURCE_EXHAUSTED
 LARGE_BYTES = (
     256 * 1024
-)  # from here on a message is looked at before it is parsed: its fields may take 50 times as much
+)  # larger messages are checked before they are parsed: their fields may take 50 times as much memory
 MAX_FIELDS = 4096  # of such a message; a request has about twenty
-SPARE_BYTES = 1024**2  # of a message, beside the raw rows of a full batch
+SPARE_BYTES = 1024**2  # of a message, in addition to the raw rows of a full batch
 _CONTROL = ("RepositoryModelLoad", "RepositoryModelUnload")
 _CONTENTS = {
     "BOOL": "bool_contents",
@@ -62,7 +63,7 @@ _CONTENTS = {
     "FP32": "fp32_contents",
     "FP64": "fp64_contents",
     "BYTES": "bytes_contents",
-}  # FP16 has no field of its own and travels raw
+}  # FP16 has no field of its own and is sent raw
 
 
 def make_server(
@@ -80,7 +81,7 @@ def make_server(
         BusyError: another process holds the port.
     """
     options = [
-        ("grpc.so_reuseport", 0),  # by default a second server shares the port silently
+        ("grpc.so_reuseport", 0),  # by default a second server shares the port without an error
         ("grpc.max_receive_message_length", message_limit(catalogue)),
         ("grpc.max_send_message_length", BODY_LIMIT_BYTES),
         ("grpc.max_metadata_size", 16 * 1024),
@@ -96,20 +97,20 @@ def make_server(
     try:
         return server, server.add_insecure_port(f"{address}:{port}")
     except RuntimeError as error:
-        raise BusyError(f"port {port} for gRPC is taken; end who holds it or choose another --grpc-port") from error
+        raise BusyError(f"port {port} for gRPC is in use; end its process or choose another --grpc-port") from error
 
 
 def message_limit(catalogue: Catalogue) -> int:
-    """Bytes of the largest message that a loaded model can need: a full batch of raw rows, and some to spare.
+    """The largest message in bytes that a loaded model can need: a full batch of raw rows, with a reserve.
 
-    gRPC parses a message before anybody looks at it, so the limit is as low as the models allow; at most that of HTTP.
+    gRPC parses a message before the server can check it, so the limit is as low as the models allow; at most HTTP's.
     """
     sizes = [_batch_bytes(model) for model in catalogue.defaults()]
     return min(BODY_LIMIT_BYTES, max(sizes, default=BODY_LIMIT_BYTES) + SPARE_BYTES)
 
 
 def _batch_bytes(model: ServedModel) -> int:
-    """Bytes of the inputs of a full batch; the limit of HTTP where a size is open."""
+    """The size in bytes of a full batch's inputs; the limit of HTTP where a size is not fixed."""
     inner = [size for spec in model.inputs.values() for size in spec.shape[1:]]
     is_open = not model.max_batch or -1 in inner or any(spec.datatype == "BYTES" for spec in model.inputs.values())
     if is_open:
@@ -119,7 +120,7 @@ def _batch_bytes(model: ServedModel) -> int:
 
 
 class GrpcService:
-    """What this server answers over gRPC."""
+    """The gRPC service of this server."""
 
     def __init__(
         self, catalogue: Catalogue, *, workers: Executor, log: RequestLog | None = None, control_token: str = ""
@@ -130,7 +131,7 @@ class GrpcService:
         self._control_token = control_token.encode()
 
     def handlers(self) -> Mapping[str, grpc.RpcMethodHandler]:
-        """Method name -> handler; a method that is not here is answered UNIMPLEMENTED by gRPC itself."""
+        """Method name -> handler; gRPC itself ends other calls with UNIMPLEMENTED."""
         unary = {
             "ServerLive": (pb.ServerLiveRequest, lambda _: pb.ServerLiveResponse(live=True)),
             "ServerReady": (pb.ServerReadyRequest, self._server_ready),
@@ -150,7 +151,7 @@ class GrpcService:
         return handlers | {"ModelStreamInfer": grpc.stream_stream_rpc_method_handler(self._stream)}
 
     def health_handlers(self) -> Mapping[str, grpc.RpcMethodHandler]:
-        """The health protocol of gRPC (grpc.health.v1), as Kubernetes probes speak it."""
+        """The health protocol of gRPC (grpc.health.v1), which Kubernetes probes use."""
         check = self._unary("Check", health_pb2.HealthCheckRequest, self._health)
         return {
             "Check": grpc.unary_unary_rpc_method_handler(check),
@@ -158,7 +159,7 @@ class GrpcService:
         }
 
     def _health(self, request: Any) -> Message:
-        """Of the server, of the inference service, or of a model by its name.
+        """The health of the server, of the inference service, or of a model by its name.
 
         Raises:
             ModelNotFoundError: no service has this name.
@@ -172,7 +173,7 @@ class GrpcService:
         return status(status=status.SERVING if is_serving else status.NOT_SERVING)
 
     async def _watch_health(self, message: bytes, _: grpc.aio.ServicerContext) -> AsyncIterator[bytes]:
-        """The state now and whenever it changes; of a service that is not there, SERVICE_UNKNOWN."""
+        """The present state and each change; SERVICE_UNKNOWN for a service that does not exist."""
         last = None
         while True:
             try:
@@ -193,7 +194,7 @@ class GrpcService:
         *,
         is_control: bool = False,
     ) -> Callable[..., Any]:
-        """A handler of raw messages: parse, answer, and every mistake of the client's as its status."""
+        """A handler of raw messages: parses, responds, and maps each fault of the client to a status."""
 
         async def handle(message: bytes, context: grpc.aio.ServicerContext) -> bytes:
             started = time.perf_counter()
@@ -205,7 +206,7 @@ class GrpcService:
                 status = grpc.StatusCode.PERMISSION_DENIED if isinstance(error, ForbiddenError) else _status_of(error)
                 self._note(name, status.name, started)
                 await context.abort(status, str(error))
-                raise  # abort has raised; this is for readers and type checkers
+                raise  # abort has raised already; for readers and type checkers
             self._note(name, "OK", started, request)
             return raw
 
@@ -227,20 +228,20 @@ class GrpcService:
     def _default_version(self, model: str) -> str:
         try:
             return self._catalogue.find(model).version
-        except ModelNotFoundError:  # unloaded since it answered
+        except ModelNotFoundError:  # unloaded since it predicted
             return ""
 
     async def _in_turn(
         self, request_type: type[Message], answer: Callable[[Any], Message], message: bytes
     ) -> tuple[bytes, Message]:
-        """Short work at once; long work, and loads, on a worker, so that others are answered meanwhile."""
+        """Runs short work at once; long work and loads on a worker thread, so that other requests are not delayed."""
         if len(message) <= INLINE_BYTES and request_type is not pb.RepositoryModelLoadRequest:
             return _answer_raw(request_type, answer, message)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._workers, _answer_raw, request_type, answer, message)
 
     async def _stream(self, messages: AsyncIterator[bytes], _: grpc.aio.ServicerContext) -> AsyncIterator[bytes]:
-        """One answer a question; a wrong question is answered by a message and the stream goes on, as Triton's does."""
+        """One response for each request; after an error for an invalid one the stream continues, as Triton's."""
         async for message in messages:
             started = time.perf_counter()
             try:
@@ -279,7 +280,7 @@ class GrpcService:
 
     def _load(self, request: Any) -> Message:
         if request.parameters:
-            raise UsageError("a load takes no parameters here; publish the model into the repository and load it")
+            raise UsageError("a load accepts no parameters; publish the model into the repository and load it")
         self._catalogue.load(request.model_name)
         return pb.RepositoryModelLoadResponse()
 
@@ -300,7 +301,7 @@ class GrpcService:
 
 
 def _answer_raw(request_type: type[Message], answer: Callable[[Any], Message], message: bytes) -> tuple[bytes, Message]:
-    """The answer's bytes, and the request they answer."""
+    """The response's bytes, and the request."""
     if len(message) > LARGE_BYTES:
         if request_type is not pb.ModelInferRequest:
             raise UsageError(f"{len(message)} bytes for a {request_type.DESCRIPTOR.name} (allowed: {LARGE_BYTES})")
@@ -309,24 +310,24 @@ def _answer_raw(request_type: type[Message], answer: Callable[[Any], Message], m
     try:
         request = request_type.FromString(message)
     except DecodeError as error:
-        raise UsageError(f"the message is no {request_type.DESCRIPTOR.name}: {error}; send one") from error
+        raise UsageError(f"the message is not a {request_type.DESCRIPTOR.name}: {error}; send one") from error
     return answer(request).SerializeToString(), request
 
 
 def _wanted(model: ServedModel, request: Any) -> list[TensorSpec]:
-    """The outputs to give back: those asked for, else all."""
+    """The outputs to return: those requested, else all."""
     for tensor in request.outputs:
         _refuse_foreign(tensor.parameters)
     wanted = [model.output_spec(tensor.name) for tensor in request.outputs]
     if len({spec.name for spec in wanted}) != len(wanted):
-        raise UsageError("an output is asked for twice; ask for it once")
+        raise UsageError("an output is requested twice; request it once")
     return wanted or list(model.outputs.values())
 
 
 def _refuse_foreign(parameters: Mapping[str, Any]) -> None:
     for name in FOREIGN_TENSOR:
         if name in parameters:
-            raise UsageError(f"{name} is not spoken here (allowed: data in the message); send the tensor itself")
+            raise UsageError(f"{name} is not supported (allowed: data in the message); send the tensor itself")
 
 
 def _inputs(model: ServedModel, request: Any) -> dict[str, NDArray]:
@@ -337,7 +338,7 @@ def _inputs(model: ServedModel, request: Any) -> dict[str, NDArray]:
     for index, tensor in enumerate(request.inputs):
         spec = model.input_spec(tensor.name)
         if spec.name in inputs:
-            raise UsageError(f"input {spec.name!r} stands there twice; send it once")
+            raise UsageError(f"input {spec.name!r} occurs twice; send it once")
         _refuse_foreign(tensor.parameters)
         if raw and tensor.HasField("contents"):
             raise UsageError(f"{spec.name!r} has contents beside raw_input_contents; send one of them")

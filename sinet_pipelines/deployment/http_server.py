@@ -5,11 +5,12 @@
     POST /v2/models/<model>[/versions/<version>]/infer
     POST /v2/repository/index, /v2/repository/models/<model>/load | /unload
 
-HEAD is answered as GET. Bodies may come as gzip or deflate. Models are loaded and unloaded only with the server's
-control token (`SINET_SERVE_TOKEN`) as `Authorization: Bearer`. Errors are `{"error": ...}`: 400 what was sent is wrong
-or a published model is broken, 403 a browser's page or somebody without the token asks, 404 no such model or path, 405
-another method, 413 too much, 415 another encoding, 421 another host, 503 too many large bodies at once;
-`http_protocol.py` adds 408, 431 and 503. No framework and no validation library: a request costs its parsing alone.
+HEAD is handled as GET. Bodies may be compressed with gzip or deflate. Models are loaded and unloaded only with the
+server's control token (`SINET_SERVE_TOKEN`) as `Authorization: Bearer`. Errors are `{"error": ...}`: 400 the request is
+invalid or a published model is broken, 403 the request comes from a web page or lacks the token, 404 no such model or
+path, 405 another method, 413 too large, 415 another encoding, 421 another host, 503 too many large bodies at once;
+`http_protocol.py` adds 408, 431 and 503. There is no framework and no validation library, so that a request takes
+little more than its parsing.
 """
 
 import asyncio
@@ -41,7 +42,7 @@ from sinet_pipelines.deployment.protocol import HEADER_LENGTH, RequestReader, wr
 from sinet_pipelines.deployment.request_log import RequestLog
 from sinet_pipelines.errors import ModelNotFoundError, ServingError, UsageError
 
-INLINE_BYTES = 128 * 1024  # up to 34 raw rows answer in about a millisecond; longer work leaves the loop to others
+INLINE_BYTES = 128 * 1024  # up to 34 raw rows take about a millisecond; longer work goes to a worker thread
 
 Response = tuple[int, Headers, bytes]
 Scope = dict[str, Any]
@@ -52,15 +53,15 @@ Answer = Callable[[Headers, bytes], Response]
 _JSON = (b"content-type", b"application/json")
 _BINARY = (b"content-type", b"application/octet-stream")
 _CLOSE = (b"connection", b"close")
-_KNOWN_HOSTS = 64  # values of Host that are remembered as allowed
+_KNOWN_HOSTS = 64  # cached values of the header Host
 
 
 class HttpApplication:
-    """ASGI: what this server answers over HTTP.
+    """The ASGI application of this server's HTTP protocol.
 
     Attributes:
-        is_draining: set when the server ends: every answer then also ends its connection, so that no client sends its
-            next request into a connection that is being closed.
+        is_draining: set when the server ends: every response then also closes its connection, so that no client sends
+            its next request over a connection that is being closed.
     """
 
     def __init__(
@@ -73,15 +74,15 @@ class HttpApplication:
         hosts: frozenset[str] = frozenset(),
         control_token: str = "",
     ) -> None:
-        """Answers from a catalogue.
+        """Makes the application of a catalogue.
 
         Args:
             catalogue: of models.
-            token: of this server, by which its starter knows it.
+            token: of this server, by which its starter identifies it.
             workers: for long requests and for loads.
             log: of requests.
-            hosts: names under which it may be asked beside loopback; `*` allows any.
-            control_token: with which models may be loaded and unloaded; empty where nobody may.
+            hosts: accepted host names beside loopback; `*` for any.
+            control_token: token for loading and unloading models; empty where that is not allowed.
         """
         self._catalogue = catalogue
         self._token = token
@@ -95,7 +96,7 @@ class HttpApplication:
         self.is_draining = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Reads one request, answers it."""
+        """Handles one request."""
         started = time.perf_counter()
         try:
             response = await self._answer(scope, await self._bodies.read(scope["headers"], receive))
@@ -124,22 +125,22 @@ class HttpApplication:
         return await loop.run_in_executor(self._workers, self.answer, scope["method"], path, headers, body)
 
     def answer(self, method: str, path: str, headers: Headers, body: bytes) -> Response:
-        """The response to a whole request; every mistake of the client's is a response too."""
+        """The response to a complete request; every fault of the client has a response too."""
         for name, value in headers:
-            if name == b"origin":  # only browsers send it, for pages that are not ours: we serve none
+            if name == b"origin":  # sent only by browsers, for pages of other sites: this server has no pages
                 return _error(
-                    403, f"requests of the page {value[:80].decode('latin-1')} are refused; ask without a browser"
+                    403, f"requests of the page {value[:80].decode('latin-1')} are rejected; do not use a browser"
                 )
             if name == b"host" and value not in self._known_hosts and not self._is_ours(value):
                 found = value[:80].decode("latin-1")
-                return _error(421, f"this is not {found!r} (allowed: {self._host_names()}); ask for one of those names")
+                return _error(421, f"this is not {found!r} (allowed: {self._host_names()}); use one of those names")
         route = self._route(path.rstrip("/").split("/")[1:])
         if route is None:
             return _error(404, f"no path {path[:80]!r}; the paths are those of the Open Inference Protocol v2")
         allowed, answer = route
         if method != allowed and (method, allowed) != ("HEAD", "GET"):
             methods = "GET, HEAD" if allowed == "GET" else allowed
-            response = _error(405, f"{method[:20]} is not answered at this path (allowed: {methods})")
+            response = _error(405, f"{method[:20]} is not allowed at this path (allowed: {methods})")
             response[1].append((b"allow", methods.encode()))
             return response
         try:
@@ -158,7 +159,7 @@ class HttpApplication:
             return _error(400, str(error))
 
     def _is_ours(self, value: bytes) -> bool:
-        """Whether a Host names this server: loopback, or a name it was started with, on any port."""
+        """Whether a Host names this server: loopback, or a name from its options, on any port."""
         text = value.decode("latin-1").lower()
         name = text.rpartition(":")[0] if text.rpartition(":")[2].isdigit() and not text.endswith("]") else text
         name = name.strip("[]").rstrip(".")
@@ -186,7 +187,7 @@ class HttpApplication:
         log.add("http", f"{scope['method']} {scope['path'][:120]}", status, seconds, model=model, version=version)
 
     def _route(self, parts: list[str]) -> tuple[str, Answer] | None:
-        """The method a path takes and what answers there."""
+        """The method of a path, and its handler."""
         match parts:
             case ["v2", "models", model, "infer"]:
                 return "POST", partial(self._infer, model, None)
@@ -229,7 +230,7 @@ class HttpApplication:
 
     def _ready(self, *_: object) -> Response:
         ready = self._catalogue.is_ready
-        # the token lets a starter know its own child from whoever else may have come to this port
+        # the token lets a starter distinguish its own child from another process at this port
         return _json(200 if ready else 400, {"ready": ready, "instance": self._token})
 
     def _overview(self, *_: object) -> Response:
@@ -248,7 +249,7 @@ class HttpApplication:
     def _load(self, model: str, headers: Headers, body: bytes) -> Response:
         require_control(self._control_token, header(headers, b"authorization"))
         if _object(body).get("parameters"):
-            raise UsageError("a load takes no parameters here; publish the model into the repository and load it")
+            raise UsageError("a load accepts no parameters; publish the model into the repository and load it")
         self._catalogue.load(model)
         return _ok({})
 
@@ -260,18 +261,18 @@ class HttpApplication:
 
 
 class ForbiddenError(UsageError):
-    """Somebody without the control token asks for a change of what is served."""
+    """A request without the control token to change what is served."""
 
 
 def require_control(control_token: bytes, authorization: bytes | None) -> None:
-    """Goes on only for who may change what is served.
+    """Checks that the request has the control token.
 
     Raises:
         UsageError: the server has no control token, or another was sent.
     """
     if not control_token:
         raise ForbiddenError(
-            "models are not loaded or unloaded by request here; `sinet serve` changes them, or start the server with "
+            "models are not loaded or unloaded by request here; use `sinet serve`, or start the server with "
             "SINET_SERVE_TOKEN in its environment"
         )
     if authorization is None or not hmac.compare_digest(authorization, b"Bearer " + control_token):
@@ -281,21 +282,21 @@ def require_control(control_token: bytes, authorization: bytes | None) -> None:
 def _object(body: bytes) -> dict[str, Any]:
     """The JSON object of a body that may be empty."""
     try:
-        said = orjson.loads(body) if body else {}
+        decoded = orjson.loads(body) if body else {}
     except orjson.JSONDecodeError as error:
-        raise UsageError(f"the body is no JSON: {error}; send a JSON object or nothing") from error
-    if not isinstance(said, dict):
-        raise UsageError("the body is no JSON object; send one or nothing")
-    return said
+        raise UsageError(f"the body is not JSON: {error}; send a JSON object or nothing") from error
+    if not isinstance(decoded, dict):
+        raise UsageError("the body is not a JSON object; send one or nothing")
+    return decoded
 
 
-def _ok(said: Any) -> Response:
-    return _json(200, said)
+def _ok(content: Any) -> Response:
+    return _json(200, content)
 
 
 def _error(status: int, sentence: str) -> Response:
     return _json(status, {"error": sentence})
 
 
-def _json(status: int, said: Any) -> Response:
-    return status, [_JSON], orjson.dumps(said)
+def _json(status: int, content: Any) -> Response:
+    return status, [_JSON], orjson.dumps(content)

@@ -1,4 +1,4 @@
-"""What a server says of itself and its models, in the words of the Open Inference Protocol v2, over HTTP and gRPC."""
+"""Metadata of a server and its models in the format of the Open Inference Protocol v2, over HTTP and gRPC."""
 
 from collections.abc import Iterable
 from importlib.metadata import version as installed_version
@@ -32,7 +32,7 @@ def describe_model(catalogue: Catalogue, model: str, version: str | None) -> dic
 
 
 def model_ready(catalogue: Catalogue, model: str, version: str | None) -> dict[str, Any]:
-    """That the version answers.
+    """The readiness of the version.
 
     Raises:
         ModelNotFoundError: it is not loaded.

@@ -1,4 +1,4 @@
-"""One loaded version of a model: an ONNX Runtime session, what it declares, and a checked way to run it."""
+"""One loaded version of a model: an ONNX Runtime session, its signature, and a checked way to run it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from sinet_pipelines.deployment.tensors import DTYPES, TensorSpec, datatype_of_o
 from sinet_pipelines.deployment.triton_config import read_config, read_sample
 from sinet_pipelines.errors import ServingError, UsageError, first_line
 
-PLATFORM = "onnxruntime_onnx"  # Triton's word for ONNX graphs
+PLATFORM = "onnxruntime_onnx"  # Triton's name for ONNX graphs
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class Graph:
 
     Attributes:
         session: an `onnxruntime.InferenceSession`.
-        inputs: what it declares to take; the leading size is the batch.
-        outputs: what it declares to give.
-        contract: what it may be asked.
+        inputs: its declared inputs; the first size is the batch.
+        outputs: its declared outputs.
+        contract: limits of requests.
     """
 
     session: Any
@@ -36,7 +36,7 @@ class Graph:
 
 
 class ServedModel:
-    """A version that has been loaded and has answered its sample.
+    """A version that was loaded and has predicted its sample.
 
     Attributes:
         name: of the model.
@@ -44,8 +44,8 @@ class ServedModel:
         sha256: of its graph.
         config: its `ModelConfig`.
         max_batch: rows of one request; 0 without a limit.
-        inputs: input name -> what is declared.
-        outputs: output name -> what is declared, in the graph's order.
+        inputs: input name -> its declaration.
+        outputs: output name -> its declaration, in the graph's order.
     """
 
     def __init__(self, graph: Graph, *, name: str, version: str, sha256: str, config: Any) -> None:
@@ -61,7 +61,7 @@ class ServedModel:
         self._failures = _runtime_failures()
 
     def input_spec(self, name: object) -> TensorSpec:
-        """What is declared of an input.
+        """The declaration of an input.
 
         Raises:
             UsageError: no input has this name.
@@ -72,25 +72,25 @@ class ServedModel:
         return spec
 
     def output_spec(self, name: object) -> TensorSpec:
-        """What is declared of an output.
+        """The declaration of an output.
 
         Raises:
             UsageError: no output has this name.
         """
         spec = self.outputs.get(name) if isinstance(name, str) else None
         if spec is None:
-            raise UsageError(f"no output {_quoted(name)} (allowed: {', '.join(self.outputs)}); ask for one of those")
+            raise UsageError(f"no output {_quoted(name)} (allowed: {', '.join(self.outputs)}); request one of those")
         return spec
 
     def run(self, inputs: Mapping[str, NDArray], *, outputs: Sequence[str]) -> list[NDArray]:
-        """What the graph answers.
+        """The outputs of the graph.
 
         Args:
-            inputs: each of declared type and shape; all of one batch size.
-            outputs: names of the wanted ones, in the wanted order.
+            inputs: each of the declared type and shape; all of one batch size.
+            outputs: names of the outputs to return, in their order.
 
         Raises:
-            UsageError: an input is missing, batch sizes differ or pass the limit, values are outside the model's
+            UsageError: an input is missing, batch sizes differ or exceed the limit, values violate the model's request
                 contract, or the graph cannot compute them.
         """
         self._check_batch(inputs)
@@ -116,11 +116,11 @@ class ServedModel:
 
 
 def load_model(repository: Path, model: str, *, version: str) -> ServedModel:
-    """Loads a published version and lets it answer its sample once.
+    """Loads a published version and predicts its sample once.
 
     Raises:
         ModelNotFoundError: there is no such model or version.
-        ServingError: it is not what was published, is no graph, or answers its sample with NaN or not at all.
+        ServingError: its hash differs, it is not a graph, or its prediction of the sample fails or is NaN.
     """
     content, manifest = read_model(repository, model, version)
     config = read_config(repository, model)
@@ -133,15 +133,15 @@ def open_graph(content: bytes, name: str) -> Graph:
     """A session of one thread over the graph, and its signature.
 
     Raises:
-        ServingError: the bytes are no graph that ONNX Runtime can load, its types have no name in the protocol, or its
-            request contract cannot be read.
+        ServingError: ONNX Runtime cannot load the bytes, the protocol lacks one of its types, or its request contract
+            cannot be read.
     """
     import onnxruntime
 
     failures: tuple[type[Exception], ...] = (*_runtime_failures(), UsageError)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3  # errors; we say the rest ourselves
+    options.log_severity_level = 3  # errors; the server reports the rest itself
     try:
         session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         inputs, outputs = (tuple(map(_spec, found)) for found in (session.get_inputs(), session.get_outputs()))
@@ -154,32 +154,32 @@ def open_graph(content: bytes, name: str) -> Graph:
 
 def _warm_up(served: ServedModel, sample: Mapping[str, NDArray]) -> None:
     if not sample:
-        return  # a repository made by other hands may have none; the first request then pays for the warm-up
+        return  # a repository from elsewhere may have none; the first request then includes the warm-up
     try:
         answers = served.run(sample, outputs=list(served.outputs))
     except UsageError as error:
-        raise ServingError(f"{served.name!r} version {served.version} does not answer its sample: {error}") from error
+        raise ServingError(f"{served.name!r} version {served.version} cannot predict its sample: {error}") from error
     for name, values in zip(served.outputs, answers, strict=True):
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             raise ServingError(
-                f"{served.name!r} version {served.version} answers a sane row with {values.ravel()[0]} in {name!r} "
+                f"{served.name!r} version {served.version} predicts {values.ravel()[0]} in {name!r} for a valid row "
                 "(allowed: finite numbers); train and export it again"
             )
 
 
 def _spec(node: Any) -> TensorSpec:
-    """What a node of the session declares; a size that is a name, or open, is -1."""
+    """The declaration of a node of the session; a size that is a name, or not fixed, is -1."""
     shape = tuple(size if isinstance(size, int) and size > 0 else -1 for size in node.shape)
     return TensorSpec(node.name, datatype_of_onnx(node.type), shape)
 
 
 @cache
 def _runtime_failures() -> tuple[type[Exception], ...]:
-    """What ONNX Runtime raises; its exceptions share no ancestor of their own."""
+    """The exceptions of ONNX Runtime, which have no common base class of their own."""
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
     own = [value for value in vars(state).values() if isinstance(value, type) and issubclass(value, Exception)]
-    return (*own, RuntimeError, ValueError)  # the Python layer checks inputs with these two
+    return (*own, RuntimeError, ValueError)  # the Python layer raises these two for invalid inputs
 
 
 def _quoted(name: object) -> str:

@@ -1,9 +1,9 @@
-"""Model servers as processes that outlive whoever started them: start or re-use, switch when ready, stop.
+"""Model servers as processes that outlive their starter: start or reuse, switch when ready, stop.
 
-One lock per endpoint is held over a whole start, so of several starters one starts and the others re-use. A new
-server is asked whether it is ready before `current.json` names it, and only then is the old one told to end; whatever
-fails before leaves the old one serving. A starter that is killed at any point leaves an endpoint that the next one
-can put right: it ends every server of the folder that is not current.
+A start holds one lock for each endpoint, so of several starters one starts and the others reuse its server. Only when a
+new server is ready does `current.json` name it, and only then is the old one ended; after an earlier failure the old
+one still serves. A starter that is killed at any point leaves an endpoint that the next one can repair: it ends every
+server of the folder that is not current.
 """
 
 import atexit
@@ -43,12 +43,12 @@ from sinet_pipelines.errors import BusyError, ServingError
 from sinet_pipelines.storage.commits import before_commit
 from sinet_pipelines.storage.locks import held
 
-START_S = 60.0  # a start takes half a second; a machine that swaps is given this
-STOP_S = 15.0  # longer than a server takes to answer what is under way
-LOCK_S = 120.0  # a start and a stop of somebody before us
+START_S = 60.0  # a start takes half a second; this is for a machine that swaps
+STOP_S = 15.0  # longer than a server takes to complete requests in progress
+LOCK_S = 120.0  # for a start and a stop by another process
 POLL_S = 0.01
 
-_children: dict[int, "subprocess.Popen[bytes]"] = {}  # kept to be reaped: we may live longer than they
+_children: dict[int, "subprocess.Popen[bytes]"] = {}  # kept to wait for them: this process may outlive them
 
 
 def ensure_server(
@@ -64,24 +64,24 @@ def ensure_server(
     grpc_port: int = 0,
     supervised: bool = True,
 ) -> Endpoint:
-    """A ready server of this version: the running one, if it serves just that, else a new one in its place.
+    """A ready server of this version: the running one if it serves this version, else a new one in its place.
 
     Args:
-        folder: the endpoint's folder, made if need be.
+        folder: the endpoint's folder, created if necessary.
         name: of the endpoint.
-        region: where it serves.
+        region: the region of the endpoint.
         repository: the model repository.
-        model: to serve.
-        version: to serve.
+        model: the model to serve.
+        version: the version to serve.
         sha256: of the version's graph.
-        port: of HTTP on 127.0.0.1; 0 takes a free one, or whichever the running server has.
+        port: of HTTP on 127.0.0.1; 0 for a free one, or for that of the running server.
         grpc_port: of gRPC, likewise.
-        supervised: whether a process beside it starts it again when it ends unasked (`supervisor.py`).
+        supervised: whether a second process restarts it when it ends unexpectedly (`supervisor.py`).
 
     Raises:
-        BusyError: another program holds the port, or another starter is at work for too long.
+        BusyError: another program uses the port, or another start takes too long.
         ModelNotFoundError: the repository has no such version.
-        ServingError: the new server does not start; the old one goes on.
+        ServingError: the new server does not start; the old one continues.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with held(folder / LOCK_FILE, wait_s=LOCK_S):
@@ -94,7 +94,7 @@ def ensure_server(
                 sha256=sha256,
                 port=port,
                 grpc_port=grpc_port,
-                token=secrets.token_hex(8),
+                instance=secrets.token_hex(8),
                 folder=str(folder.resolve()),
                 name=name,
                 region=region,
@@ -110,10 +110,10 @@ def ensure_server(
 
 
 def restart(folder: Path) -> Endpoint | None:
-    """The endpoint's server again, where its process ended unasked: the same version, at the same ports if it can.
+    """Restarts the endpoint's server after an unexpected end: the same version, on the same ports if possible.
 
     Returns:
-        The living server; None where the endpoint was stopped.
+        The running server; None where the endpoint was stopped.
 
     Raises:
         SinetError: the server does not start.
@@ -124,7 +124,7 @@ def restart(folder: Path) -> Endpoint | None:
             return None
         if is_alive(ended):
             return ended
-        options = replace(options, token=secrets.token_hex(8), folder=str(folder.resolve()))
+        options = replace(options, instance=secrets.token_hex(8), folder=str(folder.resolve()))
         try:
             same_ports = replace(options, port=_port(ended.url), grpc_port=_port(ended.grpc))
             running = _start(folder, same_ports, old=None)
@@ -136,7 +136,7 @@ def restart(folder: Path) -> Endpoint | None:
 
 
 def stop_servers(folder: Path) -> int:
-    """Ends every server of an endpoint; returns how many were running."""
+    """Ends every server of an endpoint; returns the number of running ones."""
     if not folder.is_dir():
         return 0
     with held(folder / LOCK_FILE, wait_s=LOCK_S):
@@ -148,18 +148,18 @@ def stop_servers(folder: Path) -> int:
 
 
 def stop_all(home: Path) -> int:
-    """Ends every server of every endpoint of a home; returns how many were running."""
+    """Ends every server of every endpoint of a home; returns the number of running ones."""
     return sum(stop_servers(folder) for folder in endpoint_folders(home))
 
 
 def endpoints(home: Path) -> list[dict[str, Any]]:
-    """Every endpoint of a home, as `sinet status` prints them; `ready` is asked of the server itself."""
+    """Every endpoint of a home in the JSON form of `sinet status`; `ready` comes from the server itself."""
     named = [read_current(folder) for folder in endpoint_folders(home)]
     return [describe(endpoint) for endpoint in named if endpoint is not None]
 
 
 def describe(endpoint: Endpoint) -> dict[str, Any]:
-    """An endpoint in the words of `sinet status`."""
+    """An endpoint in the JSON form of `sinet status`."""
     return {
         "name": endpoint.name,
         "region": endpoint.region,
@@ -172,12 +172,12 @@ def describe(endpoint: Endpoint) -> dict[str, Any]:
 
 
 def is_ready(endpoint: Endpoint) -> bool:
-    """Whether this very server lives and answers that it is ready."""
+    """Whether exactly this server runs and reports that it is ready."""
     return is_alive(endpoint) and instance(endpoint.url) == endpoint.token
 
 
 def _serves(running: Endpoint, model: str, version: str, sha256: str, ports: tuple[int, int]) -> bool:
-    """Whether a running server is the one that is wanted, at the wanted ports, and answers."""
+    """Whether a running server has the wanted version and ports, and responds."""
     there = (_port(running.url), _port(running.grpc))
     at_ports = all(wanted in (0, found) for wanted, found in zip(ports, there, strict=True))
     is_wanted = (running.model, running.version, running.sha256) == (model, version, sha256)
@@ -185,7 +185,7 @@ def _serves(running: Endpoint, model: str, version: str, sha256: str, ports: tup
 
 
 def _start(folder: Path, options: ServerOptions, *, old: Endpoint | None) -> Endpoint:
-    """A new server that is ready; nothing of it is left where that fails."""
+    """Starts a new server and waits until it is ready; removes everything of it where that fails."""
     process = _spawn(folder, options)
     ready = None
     try:
@@ -196,13 +196,13 @@ def _start(folder: Path, options: ServerOptions, *, old: Endpoint | None) -> End
             process.kill()
             process.wait()
             _children.pop(process.pid, None)
-            report_path(folder, options.token).unlink(missing_ok=True)
+            report_path(folder, options.instance).unlink(missing_ok=True)
 
 
 def _spawn(folder: Path, options: ServerOptions) -> "subprocess.Popen[bytes]":
-    """The server process, in a session of its own and with no pipe to us, so that our end is not its end."""
+    """Starts the server process in its own session and without a pipe to this process, so that it outlives it."""
     command = [sys.executable, "-P", "-m", "sinet_pipelines.deployment.server", *options.arguments()]
-    with _log_path(folder, options.token).open("wb") as log:
+    with _log_path(folder, options.instance).open("wb") as log:
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -218,28 +218,28 @@ def _spawn(folder: Path, options: ServerOptions) -> "subprocess.Popen[bytes]":
 def _await_ready(
     process: "subprocess.Popen[bytes]", folder: Path, options: ServerOptions, old: Endpoint | None
 ) -> Endpoint:
-    give_up_at = time.monotonic() + START_S
-    asked_to_leave = False
-    while time.monotonic() < give_up_at:
-        ended = process.poll() is not None  # asked first: what it reported before it ended is then there to be read
-        report = read_report(report_path(folder, options.token))
+    deadline = time.monotonic() + START_S
+    is_end_requested = False
+    while time.monotonic() < deadline:
+        ended = process.poll() is not None  # checked first: its report was then written before its end
+        report = read_report(report_path(folder, options.instance))
         if report is not None and report.state == "failed":
             raise _as_error(report)
-        if report is not None and report.state == "waiting" and not asked_to_leave:
+        if report is not None and report.state == "waiting" and not is_end_requested:
             _leave_ports(report, old)
-            asked_to_leave = True  # it tries again by itself and says so if a port stays taken
-        if report is not None and report.endpoint is not None and instance(report.endpoint.url) == options.token:
+            is_end_requested = True  # the new server retries, and reports it if a port stays in use
+        if report is not None and report.endpoint is not None and instance(report.endpoint.url) == options.instance:
             return report.endpoint
         if ended:
-            raise ServingError(f"the server of {options.model!r} ended at once: {_last_line(folder, options.token)}")
+            raise ServingError(f"the server of {options.model!r} ended at once: {_last_line(folder, options.instance)}")
         time.sleep(POLL_S)
     raise ServingError(
-        f"the server of {options.model!r} was not ready within {START_S:.0f} s; look at this machine's load"
+        f"the server of {options.model!r} was not ready within {START_S:.0f} s; check this machine's load"
     )
 
 
 def _leave_ports(report: Report, old: Endpoint | None) -> None:
-    """A new server has loaded its model and waits for fixed ports: the old one leaves them, if all are its own."""
+    """Makes the old server leave its ports if the new one has loaded its model and waits for exactly these ports."""
     olds = {_port(address) for address in (old.url, old.grpc)} if old is not None else set()
     if old is not None and olds >= set(report.ports):
         _stop(old)
@@ -252,13 +252,13 @@ def _port(address: str) -> int:
 
 
 def _as_error(report: Report) -> errors.SinetError:
-    """What the server process failed with, as if it had failed here."""
+    """The error of the server process as an exception of this process."""
     kind = getattr(errors, report.kind, ServingError)
     return kind(report.error)
 
 
 def _end_others(folder: Path, *, keep: str | None) -> int:
-    """Ends every server of the folder but one and clears away its files; returns how many were running."""
+    """Ends every server of the folder but one and removes its files; returns the number of running ones."""
     ended = 0
     for path in folder.glob("server-*.json"):
         report = read_report(path)
@@ -273,14 +273,14 @@ def _end_others(folder: Path, *, keep: str | None) -> int:
 
 
 def _stop(server: Endpoint | Report) -> bool:
-    """Tells a server to end and waits until it has; returns whether it was running."""
+    """Sends SIGTERM to a server and waits until it has ended; returns whether it was running."""
     was_running = is_alive(server)
     for number, patience_s in ((signal.SIGTERM, STOP_S), (signal.SIGKILL, STOP_S)):
-        give_up_at = time.monotonic() + patience_s
+        deadline = time.monotonic() + patience_s
         if is_alive(server):
             with suppress(ProcessLookupError):
                 os.kill(server.pid, number)
-        while is_alive(server) and time.monotonic() < give_up_at:
+        while is_alive(server) and time.monotonic() < deadline:
             _reap()
             time.sleep(POLL_S)
     _reap()
@@ -288,14 +288,14 @@ def _stop(server: Endpoint | Report) -> bool:
 
 
 def _reap() -> None:
-    """Takes note of children that have ended, so that they do not stay as zombies."""
+    """Waits for child processes that have ended, so that they do not stay zombies."""
     for pid in [pid for pid, child in _children.items() if child.poll() is not None]:
         del _children[pid]
 
 
 @atexit.register
 def _leave_running() -> None:
-    """Servers are meant to outlive us: told that they have ended, `Popen` does not warn of them at our end."""
+    """Marks servers as ended for `Popen`, which else warns at the end of this process: they are meant to outlive it."""
     for child in _children.values():
         child.returncode = child.poll() or 0
 

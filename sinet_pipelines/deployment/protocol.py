@@ -1,11 +1,11 @@
-"""Bodies of the Open Inference Protocol v2 over HTTP: bytes of a request to arrays, arrays to bytes of a response.
+"""Bodies of the Open Inference Protocol v2 over HTTP: parses requests to arrays, and formats arrays as responses.
 
-A body is a JSON header, and behind it, when `Inference-Header-Content-Length` says how long that header is, the raw
-bytes of the tensors that carry `binary_data_size` instead of `data`, in their order (Triton's binary tensor data
-extension). Both ways of a tensor may stand in one request; the client chooses per output how it wants it back.
+A body is a JSON header. If `Inference-Header-Content-Length` has the length of that header, raw bytes may follow it:
+those of the tensors that have `binary_data_size` instead of `data`, in their order (Triton's binary tensor data
+extension). A request may use both forms. The client chooses the form of each output.
 
-JSON has no NaN. In floating-point data `null` is NaN, both ways. The words NaN, Infinity and -Infinity, which Python's
-and Triton's clients write although they are no JSON, are read too, but never written.
+JSON has no NaN. In floating-point data `null` is NaN, in requests and responses. The words NaN, Infinity and -Infinity,
+which clients of Python and Triton write although they are not JSON, are accepted but never written.
 """
 
 import json
@@ -29,20 +29,20 @@ from sinet_pipelines.deployment.tensors import (
 from sinet_pipelines.errors import UsageError
 
 HEADER_LENGTH = b"inference-header-content-length"
-KEPT_HEADERS = 256  # clients times batch sizes at once
+KEPT_HEADERS = 256  # cached headers: clients times batch sizes
 KEPT_HEADER_BYTES = 2048  # three inputs need about 450
-FOREIGN_TENSOR = ("shared_memory_region", "classification")  # extensions that are not spoken here
+FOREIGN_TENSOR = ("shared_memory_region", "classification")  # extensions that are not supported
 
 
 @dataclass(frozen=True)
 class SentTensor:
-    """What a header says of an input.
+    """An input in the header of a request.
 
     Attributes:
-        spec: what the model declares of it.
-        shape: allowed by the declared one.
-        raw_size: its bytes behind the header; None where its values stand in the header.
-        data: those values, as parsed.
+        spec: the model's declaration of it.
+        shape: a shape that the declaration allows.
+        raw_size: number of its bytes behind the header; None where its values are in the header.
+        data: those values, parsed.
     """
 
     spec: TensorSpec
@@ -53,12 +53,12 @@ class SentTensor:
 
 @dataclass(frozen=True)
 class Question:
-    """What a header asks of a model.
+    """The header of a request.
 
     Attributes:
-        id: the client's word for it, given back; None where it gave none.
+        id: the client's text, which the response repeats; None where there is none.
         tensors: the inputs, in the order of their raw bytes.
-        outputs: (name, as raw bytes) of each wanted output, in the wanted order.
+        outputs: (name, whether as raw bytes) of each requested output, in their order.
     """
 
     id: str | None
@@ -67,28 +67,28 @@ class Question:
 
 
 class RequestReader:
-    """Reads bodies of requests, and remembers short headers: a client sends the same one again and again."""
+    """Parses bodies of requests, and caches short headers, since a client sends the same header repeatedly."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, bytes], Question] = {}
 
     def read(self, model: ServedModel, body: bytes, header_length: bytes | None) -> tuple[Question, dict[str, NDArray]]:
-        """The question in the body of a request, and its inputs as arrays of declared type and shape.
+        """The header of a request's body, and its inputs as arrays of the declared type and shape.
 
         Args:
-            model: whose signature the tensors must have.
+            model: the model with the signature.
             body: JSON header and raw tensors.
             header_length: the value of `Inference-Header-Content-Length`; without it the whole body is JSON.
 
         Raises:
-            UsageError: whatever is wrong with it, in one sentence.
+            UsageError: the body is invalid; the message has the reason in one sentence.
         """
         raw_from = len(body) if header_length is None else _header_length(header_length, len(body))
         question = self._question(model, body[:raw_from])
         return question, _arrays(question.tensors, memoryview(body)[raw_from:])
 
     def _question(self, model: ServedModel, text: bytes) -> Question:
-        key = (model.sha256, text)  # what a header means depends on it and on the signature alone
+        key = (model.sha256, text)  # the meaning of a header depends on it and on the signature alone
         question = self._known.get(key)
         if question is None:
             question = _read_header(model, text)
@@ -106,34 +106,34 @@ def write_response(model: ServedModel, question: Question, answers: Sequence[NDA
         _output(model.outputs[name], values, raw if is_raw else None)
         for (name, is_raw), values in zip(question.outputs, answers, strict=True)
     ]
-    said: dict[str, Any] = {"model_name": model.name, "model_version": model.version, "outputs": outputs}
+    response: dict[str, Any] = {"model_name": model.name, "model_version": model.version, "outputs": outputs}
     if question.id is not None:
-        said["id"] = question.id
-    header = orjson.dumps(said, option=orjson.OPT_SERIALIZE_NUMPY)
+        response["id"] = question.id
+    header = orjson.dumps(response, option=orjson.OPT_SERIALIZE_NUMPY)
     if any(is_raw for _, is_raw in question.outputs):
         return b"".join((header, *raw)), len(header)
     return header, None
 
 
 def _output(spec: TensorSpec, values: NDArray, raw: list[bytes] | None) -> dict[str, Any]:
-    """What the JSON header says of an output; its bytes go to `raw` where the client wants bytes."""
-    said: dict[str, Any] = {"name": spec.name, "datatype": spec.datatype, "shape": values.shape}
+    """The JSON header's entry for an output; appends its bytes to `raw` where the client requested bytes."""
+    described: dict[str, Any] = {"name": spec.name, "datatype": spec.datatype, "shape": values.shape}
     if raw is not None:
         raw.append(to_raw(values, spec.datatype))
-        said["parameters"] = {"binary_data_size": len(raw[-1])}
+        described["parameters"] = {"binary_data_size": len(raw[-1])}
     else:
-        said["data"] = values.ravel().tolist() if spec.datatype == "BYTES" else values.ravel()
-    return said
+        described["data"] = values.ravel().tolist() if spec.datatype == "BYTES" else values.ravel()
+    return described
 
 
 def _read_header(model: ServedModel, text: bytes) -> Question:
     header = _loads(text)
     request_id = header.get("id")
     if request_id is not None and not (isinstance(request_id, str) and is_unicode(request_id)):
-        raise UsageError("id is no text; send a text or leave it out")
+        raise UsageError("id is not a text; send a text or leave it out")
     tensors = tuple(_sent_tensor(model, tensor) for tensor in _list_of(header, "inputs"))
     if len({tensor.spec.name for tensor in tensors}) != len(tensors):
-        raise UsageError("an input stands there twice; send it once")
+        raise UsageError("an input occurs twice; send it once")
     return Question(request_id, tensors, _wanted(model, header))
 
 
@@ -154,25 +154,25 @@ def _arrays(tensors: Sequence[SentTensor], raw: memoryview) -> dict[str, NDArray
             inputs[spec.name] = from_raw(raw[at : at + size], spec, tensor.shape)
             at += size
     if at != len(raw):
-        raise UsageError(f"{len(raw)} bytes behind the JSON header (its tensors say: {at}); let both say the same")
+        raise UsageError(f"{len(raw)} bytes behind the JSON header (needed by its tensors: {at}); make both equal")
     return inputs
 
 
 def _raw_size(spec: TensorSpec, tensor: dict[str, Any]) -> int | None:
-    """How many bytes behind the header are this tensor's; None where its data stands in the header."""
+    """The number of this tensor's bytes behind the header; None where its data are in the header."""
     parameters = _parameters(tensor)
     size = parameters.get("binary_data_size")
     if size is None:
         return None
     if type(size) is not int or size < 0:
-        raise UsageError(f"binary_data_size of {spec.name!r} is no count of bytes; send a whole number from 0")
+        raise UsageError(f"binary_data_size of {spec.name!r} is not a number of bytes; send a whole number from 0")
     if "data" in tensor:
         raise UsageError(f"input {spec.name!r} has both data and binary_data_size; send one of them")
     return size
 
 
 def _wanted(model: ServedModel, header: dict[str, Any]) -> tuple[tuple[str, bool], ...]:
-    """The outputs to give back: those asked for, else all."""
+    """The outputs to return: those requested, else all."""
     as_raw = _flag(_parameters(header), "binary_data_output", otherwise=False)
     if not header.get("outputs"):
         return tuple((name, as_raw) for name in model.outputs)
@@ -181,7 +181,7 @@ def _wanted(model: ServedModel, header: dict[str, Any]) -> tuple[tuple[str, bool
         for tensor in _list_of(header, "outputs")
     )
     if len({name for name, _ in wanted}) != len(wanted):
-        raise UsageError("an output is asked for twice; ask for it once")
+        raise UsageError("an output is requested twice; request it once")
     return wanted
 
 
@@ -192,27 +192,27 @@ def _flag(parameters: dict[str, Any], name: str, *, otherwise: bool) -> bool:
     return value
 
 
-def _parameters(said: dict[str, Any]) -> dict[str, Any]:
-    parameters = said.get("parameters")
+def _parameters(request: dict[str, Any]) -> dict[str, Any]:
+    parameters = request.get("parameters")
     if parameters is None:
         return {}
     if not isinstance(parameters, dict):
-        raise UsageError("parameters are no JSON object; send one or leave them out")
+        raise UsageError("parameters are not a JSON object; send one or leave them out")
     for name in FOREIGN_TENSOR:
         if name in parameters:
-            raise UsageError(f"{name} is not spoken here (allowed: data in the body); send the tensor itself")
+            raise UsageError(f"{name} is not supported (allowed: data in the body); send the tensor itself")
     return parameters
 
 
 def _list_of(header: dict[str, Any], name: str) -> list[dict[str, Any]]:
     tensors = header.get(name)
     if not isinstance(tensors, list) or not all(isinstance(tensor, dict) for tensor in tensors):
-        raise UsageError(f"{name} is no list of JSON objects; send one object for each tensor")
+        raise UsageError(f"{name} is not a list of JSON objects; send one object for each tensor")
     return tensors
 
 
 def _header_length(value: bytes, body_size: int) -> int:
-    # bytes.isdigit() knows ASCII digits alone; ten of them are enough for any body that is let in
+    # bytes.isdigit() accepts ASCII digits alone; ten of them are enough for every allowed body
     length = int(value) if value.isdigit() and len(value) <= 10 else -1
     if not 0 < length <= body_size:
         found = value[:20].decode("latin-1")
@@ -227,16 +227,16 @@ def _loads(text: bytes) -> dict[str, Any]:
         header = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         if b"NaN" not in text and b"Infinity" not in text:
-            raise UsageError(f"the body is no JSON: {error}; send a JSON object") from error
+            raise UsageError(f"the body is not JSON: {error}; send a JSON object") from error
         header = _loads_with_nan(text)
     if not isinstance(header, dict):
-        raise UsageError("the body is no JSON object; send one with a list of inputs")
+        raise UsageError("the body is not a JSON object; send one with a list of inputs")
     return header
 
 
 def _loads_with_nan(text: bytes) -> Any:
-    """JSON with the words NaN and Infinity, by the slower parser that knows them."""
+    """Parses JSON with the words NaN and Infinity, with the slower parser that accepts them."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"the body is no JSON: {str(error)[:200]}; send a JSON object") from error
+        raise UsageError(f"the body is not JSON: {str(error)[:200]}; send a JSON object") from error

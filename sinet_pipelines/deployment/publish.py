@@ -1,4 +1,4 @@
-"""Publishing a model: its ONNX graph into the model repository, whole or not at all, where a server can load it."""
+"""Publishes a model: writes its ONNX graph into the model repository, completely or not at all."""
 
 import hashlib
 import json
@@ -34,20 +34,20 @@ from sinet_pipelines.storage.files import write_whole
 def publish_model(
     repository: Path, model: str, *, version: str, onnx: Path, sample: Mapping[str, NDArray], alias: str | None = None
 ) -> Manifest:
-    """Puts an ONNX graph into the repository; publishing the same again changes nothing but the alias.
+    """Writes an ONNX graph into the repository; publishing the same graph again changes the alias alone.
 
     Args:
-        repository: its folder, made if need be.
+        repository: its folder, created if necessary.
         model: letters, digits, `_`, `.`, `-`.
         version: a whole number from 1; a version never changes.
         onnx: the graph, in one file.
-        sample: one sane row per input, batch size 1; every load runs it and refuses a model that answers NaN.
-        alias: name under which this version is found from now on, as `champion`.
+        sample: one valid row for each input, batch size 1; every load predicts it and rejects a model that returns NaN.
+        alias: name that refers to this version from now on, such as `champion`.
 
     Raises:
-        UsageError: a name, version or sample that does not fit.
+        UsageError: an invalid name, version or sample.
         ServingError: a graph that the server could not load.
-        StorageError: the version is there with another content, or the disk failed.
+        StorageError: the version exists with another content, or the disk failed.
     """
     _check_names(model, version)
     folder = repository / model
@@ -63,9 +63,9 @@ def publish_model(
 
 
 def clear_damaged(repository: Path, model: str, *, version: str, sha256: str) -> None:
-    """Sets aside what is published under this version if it is damaged or another graph, so that it can be published.
+    """Sets aside a published version that is damaged or has another graph, so that it can be published again.
 
-    For whoever holds the registry, which says what a version is; a repository on its own never changes a version.
+    For callers with the registry, which defines a version's content; a repository alone never changes a version.
 
     Raises:
         StorageError: the disk failed.
@@ -95,7 +95,7 @@ def _has_sample(folder: Path) -> bool:
 
 
 def name_version(repository: Path, model: str, *, version: str, alias: str) -> None:
-    """From now on the alias means this version.
+    """Makes the alias refer to this version.
 
     Raises:
         ModelNotFoundError: there is no such model or version.
@@ -109,9 +109,9 @@ def name_version(repository: Path, model: str, *, version: str, alias: str) -> N
 
 def _check_names(model: str, version: str) -> None:
     if not MODEL_NAME.fullmatch(model):
-        raise UsageError(f"{model!r} is no model name (allowed: letters, digits, _ . -, 128 at most); choose another")
+        raise UsageError(f"{model!r} is not a model name (allowed: letters, digits, _ . -, up to 128); choose another")
     if not VERSION.fullmatch(version):
-        raise UsageError(f"{version!r} is no version (allowed: whole numbers from 1); choose another")
+        raise UsageError(f"{version!r} is not a version (allowed: whole numbers from 1); choose another")
 
 
 def _is_published(repository: Path, wanted: Manifest) -> bool:
@@ -127,7 +127,7 @@ def _is_published(repository: Path, wanted: Manifest) -> bool:
 
 
 def _publish_settings(folder: Path, content: bytes, sample: Mapping[str, NDArray]) -> None:
-    """Configuration and sample; the layout has one of each for all versions, so the newest signature stands."""
+    """Writes configuration and sample; there is one of each for all versions, so they are those of the newest."""
     graph = open_graph(content, folder.name)
     _check_sample(graph.inputs, sample)
     before_commit()
@@ -141,11 +141,11 @@ def _check_sample(inputs: tuple[TensorSpec, ...], sample: Mapping[str, NDArray])
     needed = {spec.name: (1, *spec.shape[1:]) for spec in inputs}
     given = {name: values.shape for name, values in sample.items()}
     if given != needed:
-        raise UsageError(f"the sample has {given} (needed: {needed}); give one sane row for each input of the graph")
+        raise UsageError(f"the sample has {given} (needed: {needed}); pass one valid row for each input of the graph")
 
 
 def _publish_version(folder: Path, content: bytes, manifest: Manifest) -> None:
-    """The version's folder, by one rename: a reader sees all of it or none."""
+    """Writes the version's folder with one rename: a reader sees all of it or nothing."""
     unfinished = folder.with_name(f".{folder.name}-{uuid4().hex[:8]}")
     unfinished.mkdir(parents=True)
     try:
@@ -159,11 +159,11 @@ def _publish_version(folder: Path, content: bytes, manifest: Manifest) -> None:
 
 def _put_in_place(unfinished: Path, folder: Path) -> None:
     if folder.exists() and not (folder / MANIFEST_FILE).exists():
-        shutil.rmtree(folder)  # put there by hand or cut off while it was copied; nobody may load it
+        shutil.rmtree(folder)  # made by hand, or an incomplete copy; no server can load it
     try:
         unfinished.rename(folder)
     except OSError:
-        # another publisher was first; `_is_published` then speaks up if that one published something else
+        # another publisher was first; `_is_published` raises if it published another graph
         if not _is_published(folder.parent.parent, Manifest(**json.loads((unfinished / MANIFEST_FILE).read_bytes()))):
             raise
 
@@ -178,5 +178,5 @@ def _storing(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise StorageError(
-            f"{folder} could not be written: {error}; free space or mend the disk and try again"
+            f"{folder} could not be written: {error}; free space or repair the disk and try again"
         ) from error

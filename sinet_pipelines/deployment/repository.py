@@ -1,13 +1,14 @@
-"""The model repository: a folder in Triton's layout, from which our own server and Triton serve the same files.
+"""The model repository: a folder in Triton's layout, from which the platform's server and Triton serve the same files.
 
     <repository>/<model>/config.pbtxt            signature, batch limit, the sample to warm up with
     <repository>/<model>/warmup/<input>          that sample, raw
-    <repository>/<model>/aliases.json            what was last deployed under which name; the registry decides
+    <repository>/<model>/aliases.json            alias -> version as last deployed; the registry decides
     <repository>/<model>/<version>/model.onnx
-    <repository>/<model>/<version>/manifest.json SHA-256 and size of model.onnx, checked when it is loaded
+    <repository>/<model>/<version>/manifest.json SHA-256 and size of model.onnx, checked at each load
 
-Here it is read; `publish.py` writes it, `triton_config.py` knows the configuration. The layout is that of the Triton
-Inference Server ("Model Repository" in its user guide), which passes over the files that are ours alone.
+This module reads it; `publish.py` writes it, and `triton_config.py` handles the configuration. The layout is that of
+the
+Triton Inference Server ("Model Repository" in its user guide), which ignores the additional files.
 """
 
 import hashlib
@@ -22,12 +23,12 @@ MODEL_FILE = "model.onnx"
 MANIFEST_FILE = "manifest.json"
 ALIASES_FILE = "aliases.json"
 MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
-VERSION = re.compile(r"[1-9][0-9]{0,8}")  # Triton takes only numbers as versions
+VERSION = re.compile(r"[1-9][0-9]{0,8}")  # Triton accepts only numbers as versions
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a published version is.
+    """The manifest of a published version.
 
     Attributes:
         model: name.
@@ -75,14 +76,14 @@ def aliases(repository: Path, model: str) -> dict[str, str]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, AttributeError) as error:
-        raise ServingError(f"aliases of {model!r} cannot be read: {error}; deploy the model anew") from error
+        raise ServingError(f"aliases of {model!r} cannot be read: {error}; deploy the model again") from error
 
 
 def find_version(repository: Path, model: str, *, version: str | None = None, alias: str = "champion") -> Manifest:
-    """The asked version; else the one under the alias.
+    """The requested version, or else the one with the alias.
 
     Raises:
-        ModelNotFoundError: there is no such model, version or alias; the message names what is there.
+        ModelNotFoundError: there is no such model, version or alias; the message names the existing ones.
         ServingError: a file of the repository cannot be read.
     """
     if version is not None:
@@ -111,27 +112,27 @@ def read_manifest(repository: Path, model: str, version: str) -> Manifest:
         return Manifest(**json.loads((repository / model / version / MANIFEST_FILE).read_bytes()))
     except (OSError, ValueError, TypeError) as error:
         raise ServingError(
-            f"manifest of {model!r} version {version} cannot be read: {error}; publish it anew"
+            f"manifest of {model!r} version {version} cannot be read: {error}; publish it again"
         ) from error
 
 
 def read_model(repository: Path, model: str, version: str) -> tuple[bytes, Manifest]:
-    """The graph's bytes, proven to be those that were published.
+    """The graph's bytes, verified by their hash.
 
     Raises:
         ModelNotFoundError: there is no such model or version.
-        ServingError: the file is missing or is not what its manifest says.
+        ServingError: the file is missing or differs from its manifest.
     """
     manifest = read_manifest(repository, model, version)
     try:
         content = (repository / model / version / MODEL_FILE).read_bytes()
     except OSError as error:
-        raise ServingError(f"{model!r} version {version} cannot be read: {error}; publish it anew") from error
+        raise ServingError(f"{model!r} version {version} cannot be read: {error}; publish it again") from error
     found = hashlib.sha256(content).hexdigest()
     if found != manifest.sha256:
         raise ServingError(
             f"{MODEL_FILE} of {model!r} version {version} has SHA-256 {found[:12]} (its manifest: "
-            f"{manifest.sha256[:12]}); it was changed after it was published, publish it anew"
+            f"{manifest.sha256[:12]}); it was changed after it was published, publish it again"
         )
     return content, manifest
 

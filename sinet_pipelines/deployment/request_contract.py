@@ -1,7 +1,7 @@
-"""What a model may be asked, read from its graph's metadata: bounds of every column, and rows that must be there.
+"""Limits of a model's requests, read from its graph's metadata: bounds of every column, and the rows it needs.
 
-The exporter writes it (`quantization/request_contract.py`). A graph without it is asked anything. Everything here runs
-before every inference, so it is a few numpy calls.
+The exporter writes them (`applications/turbofan/graph/request_contract.py`). A graph without them accepts every
+request. These checks run before every inference, so they are a few numpy calls.
 """
 
 import json
@@ -19,7 +19,7 @@ METADATA_KEY = "request_contract"
 
 @dataclass(frozen=True)
 class Columns:
-    """Bounds of the last axis of an input.
+    """Bounds of the columns in the last axis of an input.
 
     Attributes:
         names: of the columns.
@@ -27,7 +27,7 @@ class Columns:
         minimum: (C,) in the input's own type; -inf where there is none.
         maximum: (C,) likewise.
         is_whole: whether values are whole numbers.
-        is_required: whether a value may not be absent (NaN).
+        is_required: whether a value must be present (not NaN).
     """
 
     names: tuple[str, ...]
@@ -38,13 +38,13 @@ class Columns:
     is_required: bool
 
     def check(self, name: str, values: NDArray) -> bool:
-        """Refuses the first value that is outside; NaN stands for an absent value.
+        """Rejects the first value outside its bounds; NaN stands for an absent value.
 
-        Nearly every request is complete and within: that takes two comparisons and a search in bytes (numpy's own
-        reductions take 10 us each beside an inference).
+        Nearly every request is complete and within bounds: that takes two comparisons and a search in bytes (numpy's
+        own reductions take 10 us each during an inference).
 
         Returns:
-            Whether every value is there.
+            Whether every value is present.
 
         Raises:
             UsageError: a value is outside its bounds, not whole, or absent where it is required.
@@ -54,12 +54,14 @@ class Columns:
             if self.minimum[0] <= value <= self.maximum[0] and value == int(value):
                 return True
         elif not self.is_whole:
-            within = (values >= self.minimum) & (values <= self.maximum)  # false of NaN
+            within = (values >= self.minimum) & (values <= self.maximum)  # false for NaN
             if b"\0" not in within.tobytes():
                 return True
         wrong = (values < self.minimum) | (values > self.maximum)
         if self.is_whole:
-            wrong |= values != np.floor(values)  # true of NaN
+            wrong |= values != np.floor(values)  # true for NaN
+        elif self.is_required:
+            wrong |= np.isnan(values)
         if wrong.any():
             raise UsageError(self._sentence(name, values, wrong))
         return not np.isnan(values).any()
@@ -79,11 +81,11 @@ class Columns:
 
 @dataclass(frozen=True)
 class Need:
-    """The share of an input's steps that must be there.
+    """The share of an input's steps that must be present.
 
     Attributes:
-        input: (B, T, C), whose steps are counted; one with an absent column does not count.
-        share: numerator and denominator, of T steps or of as many as the other input says, where that is less.
+        input: (B, T, C), whose steps are counted; a step with an absent column does not count.
+        share: numerator and denominator: the share of T steps, or of the number in the other input where that is less.
         by: that other input, (B, 1).
         ends_with_it: whether the last step is the other input's (a window); else the first step is number 1.
         cure: what to do.
@@ -96,14 +98,14 @@ class Need:
     cure: str
 
     def check(self, inputs: Mapping[str, NDArray], *, is_complete: bool) -> None:
-        """Refuses a request in which one row of the batch lacks too many.
+        """Rejects a request in which a row of the batch has too few steps.
 
         Args:
             inputs: of the request.
-            is_complete: whether nothing is absent from the input whose steps are counted.
+            is_complete: whether the input whose steps are counted has no absent value.
 
         Raises:
-            UsageError: it does.
+            UsageError: a row has too few.
         """
         values_BTC, by_B1 = inputs[self.input], inputs[self.by].reshape(-1, 1)
         steps = values_BTC.shape[1]
@@ -127,24 +129,24 @@ class Need:
 
 @dataclass(frozen=True)
 class RequestContract:
-    """What a model may be asked.
+    """The limits of a model's requests.
 
     Attributes:
         columns: input name -> bounds.
-        needs: rows that must be there.
+        needs: steps that must be present.
     """
 
     columns: Mapping[str, Columns]
     needs: tuple[Need, ...]
 
     def check(self, inputs: Mapping[str, NDArray]) -> None:
-        """Refuses inputs that the model was not made for.
+        """Rejects inputs outside the model's limits.
 
         Args:
             inputs: each of declared type and shape, all of one batch size.
 
         Raises:
-            UsageError: names input, column, value and what is allowed.
+            UsageError: the message has input, column, value and what is allowed.
         """
         complete = {name for name, columns in self.columns.items() if columns.check(name, inputs[name])}
         for need in self.needs:
@@ -155,22 +157,22 @@ NOTHING_REQUIRED = RequestContract({}, ())
 
 
 def read_request_contract(metadata: Mapping[str, str], inputs: Mapping[str, np.dtype]) -> RequestContract:
-    """The contract in a graph's metadata; one that requires nothing where there is none.
+    """The contract in a graph's metadata; one without limits where there is none.
 
     Args:
         metadata: of the graph.
         inputs: input name -> its type.
 
     Raises:
-        ServingError: the text is no contract of this graph.
+        ServingError: the text is not a contract of this graph.
     """
     text = metadata.get(METADATA_KEY)
     if text is None:
         return NOTHING_REQUIRED
     try:
-        said = json.loads(text)
-        columns = {name: _columns(parts, inputs[name]) for name, parts in said["columns"].items()}
-        needs = tuple(Need(**{**need, "share": tuple(map(int, need["share"]))}) for need in said["needs"])
+        content = json.loads(text)
+        columns = {name: _columns(parts, inputs[name]) for name, parts in content["columns"].items()}
+        needs = tuple(Need(**{**need, "share": tuple(map(int, need["share"]))}) for need in content["needs"])
         if any(name not in inputs for need in needs for name in (need.input, need.by)):
             raise KeyError("an input that the graph does not have")
     except (ValueError, KeyError, TypeError, AttributeError) as error:

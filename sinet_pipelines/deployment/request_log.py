@@ -1,6 +1,6 @@
-"""A line of JSON for every request, in a file that is rotated; refused requests at most so many lines a second.
+"""Logs a line of JSON for every request to a file that is rotated; the number of rejected requests a second is limited.
 
-Lines are kept in memory and written about once a second, so that a request pays a microsecond for them.
+Lines are kept in memory and written about once a second, so that a request takes a microsecond longer.
 """
 
 import sys
@@ -14,16 +14,16 @@ import orjson
 
 LOG_FILE = "requests.log"
 ROTATE_BYTES = 10 * 1024**2
-KEPT_FILES = 3  # older ones, beside the one that is written
-REFUSED_A_SECOND = 20  # lines of refused requests; the others are counted in one line
-PENDING_LINES = 20_000  # kept in memory at most between two writes
+KEPT_FILES = 3  # rotated files beside the current one
+REFUSED_A_SECOND = 20  # lines of rejected requests; further ones are counted in one line
+PENDING_LINES = 20_000  # limit of lines in memory between two writes
 
 
 class RequestLog:
     """The requests of one server.
 
     Attributes:
-        path: its file; None writes to stdout, as containers are read.
+        path: its file; None writes to stdout, for containers.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -36,15 +36,15 @@ class RequestLog:
     def add(
         self, transport: str, name: str, status: int | str, seconds: float, *, model: str = "", version: str = ""
     ) -> None:
-        """Notes a request.
+        """Logs a request.
 
         Args:
             transport: `http` or `grpc`.
             name: method and path, or the name of the call.
             status: HTTP status or gRPC code.
-            seconds: from its head to its answer.
-            model: that was asked, if one was.
-            version: that answered.
+            seconds: from its headers to its response.
+            model: the requested model, if there was one.
+            version: the version that predicted.
         """
         now = time.time()
         if status not in (200, "OK") and not self._may_note(int(now)):
@@ -54,7 +54,7 @@ class RequestLog:
             self._pending.append((now, transport, name, status, seconds, model, version))
 
     def write(self) -> None:
-        """Writes what is pending."""
+        """Writes pending lines."""
         lines = [_line(*entry) for entry in self._pending]
         if self._left_out:
             counts = {str(status): count for status, count in sorted(self._left_out.items(), key=str)}
@@ -87,7 +87,7 @@ class RequestLog:
 
 
 def _line(at: float, transport: str, name: str, status: int | str, seconds: float, model: str, version: str) -> bytes:
-    said = {
+    entry = {
         "at": _instant(at),
         "transport": transport,
         "request": name,
@@ -96,7 +96,7 @@ def _line(at: float, transport: str, name: str, status: int | str, seconds: floa
         "model": model,
         "version": version,
     }
-    return orjson.dumps({key: value for key, value in said.items() if value != ""}) + b"\n"
+    return orjson.dumps({key: value for key, value in entry.items() if value != ""}) + b"\n"
 
 
 def _instant(at: float) -> str:

@@ -1,11 +1,11 @@
 """The model server's process: `python -m sinet_pipelines.deployment.server --repository=... --model=... --version=...`.
 
-It loads the model, takes its ports, listens over HTTP and gRPC, reports that to its endpoint's folder, and on SIGTERM
-answers what is under way before it ends. A server that `current.json` does not name for a minute ends itself: its
-starter was killed, another has taken its place, or its home was removed.
+It loads the model, binds its ports, serves HTTP and gRPC, and writes its report to its endpoint's folder. On SIGTERM it
+completes requests in progress before it ends. A server that `current.json` does not name for a minute ends itself: its
+starter was killed, another server has replaced it, or its home was removed.
 
-Its import graph is small on purpose (ready in a few tenths of a second, under 100 MB): no frames, no trackers, no
-trainers. A test looks at what it has imported.
+It imports little on purpose (ready in a few tenths of a second, under 100 MB): no data frames, no MLflow, no training
+libraries. A test checks its imports.
 """
 
 import argparse
@@ -21,7 +21,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -46,18 +45,18 @@ from sinet_pipelines.deployment.http_server import HttpApplication
 from sinet_pipelines.deployment.request_log import LOG_FILE, RequestLog
 from sinet_pipelines.errors import BusyError, ServingError, SinetError
 
-KEEP_ALIVE_S = 65  # longer than the usual 60 of clients and balancers, so that they close first
-DRAIN_S = 10  # what is under way is answered within this; one request takes far less
-PORT_WAIT_S = 15  # for the server before this one to leave the port
-LINGER_S = 3.0  # for clients with an open connection to send one request more, whose answer ends the connection
-CONTROL_VARIABLE = "SINET_SERVE_TOKEN"  # in the environment, which other users cannot read, as a command line is
+KEEP_ALIVE_S = 65  # longer than the usual 60 of clients and load balancers, so that they close first
+DRAIN_S = 10  # time limit for requests in progress; one request takes far less
+PORT_WAIT_S = 15  # for the former server to leave the port
+LINGER_S = 3.0  # for clients with an open connection to send a last request, whose response closes the connection
+CONTROL_VARIABLE = "SINET_SERVE_TOKEN"  # other users can read a command line, but not the environment
 WATCH_S = 2.0
-UPKEEP_S = 1.0  # between two looks at slow connections and two writes of the log
-TRIM_BYTES = 16 * 1024**2  # of growth, before freed memory is given back
-WANTED_FILES = 65_536  # connections are files
-OWN_FILES = 64  # that are no connections: model, log, libraries, event loop
-WARNINGS_A_MINUTE = 30  # lines of libraries in our own log
-WORKERS = 2  # one long request at a time beside one load
+UPKEEP_S = 1.0  # between two checks of slow connections and two writes of the log
+TRIM_BYTES = 16 * 1024**2  # growth after which freed memory is returned to the system
+WANTED_FILES = 65_536  # each connection is a file
+OWN_FILES = 64  # files that are not connections: model, log, libraries, event loop
+WARNINGS_A_MINUTE = 30  # lines of libraries in the server's log
+WORKERS = 2  # for one long request at a time and one load
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ class _Bound:
 
 
 class _HttpServer(uvicorn.Server):
-    """A uvicorn server that says when it has begun to listen, and ends without resetting anybody."""
+    """A uvicorn server with a callback when it starts to accept connections, and an end without connection resets."""
 
     def __init__(self, config: uvicorn.Config, on_listening: Callable[[], None], on_ending: Callable[[], None]) -> None:
         super().__init__(config)
@@ -78,29 +77,29 @@ class _HttpServer(uvicorn.Server):
         self._on_ending = on_ending
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begins to listen."""
+        """Starts to accept connections."""
         await super().startup(sockets)
         self._on_listening()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Leaves the port, lets each open connection end with an answer, then ends what is idle.
+        """Leaves the port, ends each open connection with a response, then closes idle connections.
 
-        A client whose connection is closed just when it sends a request sees a reset; one that is told to close by an
-        answer opens its next connection to whoever has the port then.
+        A client whose connection is closed just when it sends a request sees a reset. A client that receives a
+        response with `Connection: close` opens its next connection to the next server of the port.
         """
         self._on_ending()
         for server in self.servers:
             server.close()
         for listening in sockets or []:
             listening.close()
-        give_up_at = time.monotonic() + LINGER_S
-        while self.server_state.connections and time.monotonic() < give_up_at:
+        deadline = time.monotonic() + LINGER_S
+        while self.server_state.connections and time.monotonic() < deadline:
             await asyncio.sleep(0.02)
         await super().shutdown([])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serves until it is told to stop; returns the exit code."""
+    """Serves until it receives SIGTERM; returns the exit code."""
     options = parse_options(arguments)
     try:
         uvloop.run(_serve(options))
@@ -112,7 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def parse_options(arguments: Sequence[str] | None) -> ServerOptions:
-    """The options of a command line, as `ServerOptions.arguments` writes them."""
+    """Parses the command line of `ServerOptions.arguments`."""
     parser = argparse.ArgumentParser(prog="sinet_pipelines.deployment.server", allow_abbrev=False)
     for field in fields(ServerOptions):
         flag, required = f"--{field.name.replace('_', '-')}", field.name in ("repository", "model", "version")
@@ -132,7 +131,7 @@ async def _serve(options: ServerOptions) -> None:
         endpoint = _describe(options, bound, sha256=served.sha256)
         application = HttpApplication(
             catalogue,
-            token=options.token,
+            token=options.instance,
             workers=workers,
             log=log,
             hosts=_host_names(options),
@@ -157,26 +156,26 @@ async def _serve(options: ServerOptions) -> None:
             task.cancel()
         _write_log(log)
     if options.folder:
-        report_path(Path(options.folder), options.token).unlink(missing_ok=True)
+        report_path(Path(options.folder), options.instance).unlink(missing_ok=True)
 
 
 def _allow_files() -> int:
-    """Raises this process's limit of open files as far as it may; how many HTTP connections fit."""
+    """Raises this process's limit of open files as far as allowed; returns the number of HTTP connections that fit."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     files = WANTED_FILES if hard == resource.RLIM_INFINITY else min(hard, WANTED_FILES)
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
-    return max(16, (files - OWN_FILES) * 3 // 4)  # a quarter is left to gRPC and to connections that are refused
+    return max(16, (files - OWN_FILES) * 3 // 4)  # a quarter is for gRPC and for connections that are rejected
 
 
 def _quiet_libraries() -> None:
-    """Libraries may write so many warnings a minute to our log, and no more."""
+    """Limits the number of warnings a minute that libraries write to the server's log."""
     handler = logging.StreamHandler()
     handler.addFilter(_Seldom())
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s", handlers=[handler])
 
 
 class _Seldom(logging.Filter):
-    """Lets the first lines of every minute through."""
+    """Passes the first lines of every minute."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -191,14 +190,14 @@ class _Seldom(logging.Filter):
 
 
 def _host_names(options: ServerOptions) -> frozenset[str]:
-    """Names under which the server may be asked, beside loopback's: those given, and the address it listens on."""
+    """Accepted host names beside loopback's: those of the options, and the bound address."""
     names = {name.strip().lower() for name in options.hosts.split(",") if name.strip()}
     return frozenset(names | {options.host.lower()})
 
 
 async def _upkeep(server: uvicorn.Server, log: RequestLog) -> None:
-    """Ends slow connections, writes the log, and gives freed memory back to the system."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc: freed pieces of large requests else stay ours
+    """Closes slow connections, writes the log, and returns freed memory to the system."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc else keeps the freed memory of large requests
     process = psutil.Process()
     low_bytes = process.memory_info().rss
     while True:
@@ -213,7 +212,7 @@ async def _upkeep(server: uvicorn.Server, log: RequestLog) -> None:
 def _write_log(log: RequestLog) -> None:
     try:
         log.write()
-    except OSError as error:  # a full disk costs lines, never answers
+    except OSError as error:  # a full disk loses log lines, never responses
         logging.getLogger(__name__).warning("requests are not logged: %s", error)
 
 
@@ -243,40 +242,58 @@ def _config(application: HttpApplication | None, connections: int, log: RequestL
 async def _bind(
     catalogue: Catalogue, options: ServerOptions, workers: Executor, log: RequestLog, control_token: str
 ) -> _Bound:
-    """Takes both ports; a fixed one may still be the old server's, and the starter is told that we wait for it.
+    """Binds both ports; a fixed one may still be the old server's, and the report then shows that it is waited for.
 
     Raises:
-        BusyError: a port is another program's and stays so.
+        BusyError: another program keeps using a port.
     """
-    give_up_at = time.monotonic() + (PORT_WAIT_S if options.folder else 0)
+    deadline = time.monotonic() + (PORT_WAIT_S if options.folder else 0)
     reported: tuple[int, ...] = ()
     while True:
-        http = rpc = None
-        with suppress(BusyError):
-            http = _listen(options.host, options.port)
-        with suppress(BusyError):
-            rpc = make_server(
-                catalogue,
-                host=options.host,
-                port=options.grpc_port,
-                workers=workers,
-                log=log,
-                control_token=control_token,
-            )
-        if http is not None and rpc is not None:
-            return _Bound(http, *rpc)
-        taken = tuple(port for port, got in ((options.port, http), (options.grpc_port, rpc)) if got is None)
-        if http is not None:
-            http.close()
-        if rpc is not None:
-            await rpc[0].stop(grace=None)
-        busy = BusyError(f"port {taken[0]} is held by another program; end that or choose another port")
-        if time.monotonic() > give_up_at:
+        taken = tuple(port for port in (options.port, options.grpc_port) if not _is_free(options.host, port))
+        if not taken:
+            try:
+                return _bind_now(catalogue, options, workers, log, control_token)
+            except BusyError:  # somebody took a port since it was looked at
+                taken = (options.port or options.grpc_port,)
+        busy = BusyError(f"port {taken[0]} is in use by another program; end it or choose another port")
+        if time.monotonic() > deadline:
             raise busy
         if taken != reported:
             _report(options, "waiting", ports=taken, error=str(busy), kind="BusyError")
             reported = taken
         await asyncio.sleep(0.02)
+
+
+def _bind_now(
+    catalogue: Catalogue, options: ServerOptions, workers: Executor, log: RequestLog, control_token: str
+) -> _Bound:
+    """Binds both ports, HTTP's first: a gRPC server that was made and never started keeps its port for ever."""
+    http = _listen(options.host, options.port)
+    try:
+        rpc = make_server(
+            catalogue,
+            host=options.host,
+            port=options.grpc_port,
+            workers=workers,
+            log=log,
+            control_token=control_token,
+        )
+    except BusyError:
+        http.close()
+        raise
+    return _Bound(http, *rpc)
+
+
+def _is_free(host: str, port: int) -> bool:
+    """Whether nobody listens at a port; port 0 stands for any free one."""
+    if port == 0:
+        return True
+    try:
+        _listen(host, port).close()
+    except BusyError:
+        return False
+    return True
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -285,8 +302,8 @@ def _listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            raise BusyError(f"port {port} is taken; end who holds it or choose another --port") from error
-        raise ServingError(f"{host} port {port} cannot be listened on: {error.strerror}; choose another") from error
+            raise BusyError(f"port {port} is in use; end its process or choose another --port") from error
+        raise ServingError(f"{host} port {port} cannot be bound: {error.strerror}; choose another") from error
 
 
 def _describe(options: ServerOptions, bound: _Bound, *, sha256: str) -> Endpoint:
@@ -302,20 +319,20 @@ def _describe(options: ServerOptions, bound: _Bound, *, sha256: str) -> Endpoint
         sha256=sha256,
         pid=process.pid,
         started=process.create_time(),
-        token=options.token,
+        token=options.instance,
     )
 
 
-def _report(options: ServerOptions, state: str, **said: Any) -> None:
-    """Tells the starter how far we are; a server without a folder has none."""
+def _report(options: ServerOptions, state: str, **details: Any) -> None:
+    """Writes the progress of the start for the starter; a server without a folder has none."""
     if options.folder and Path(options.folder).is_dir():
         process = psutil.Process()
-        report = Report(state=state, pid=process.pid, started=process.create_time(), token=options.token, **said)
+        report = Report(state=state, pid=process.pid, started=process.create_time(), token=options.instance, **details)
         write_report(Path(options.folder), report)
 
 
 def _stop_on_signal(server: uvicorn.Server) -> None:
-    """Our own handlers beneath uvicorn's, which raises the signal again once it has drained: we then end with 0."""
+    """Handlers below uvicorn's, which raises the signal again after draining: the process then ends with 0."""
 
     def stop(*_: object) -> None:
         server.should_exit = True
@@ -330,7 +347,7 @@ async def _end_when_orphaned(server: uvicorn.Server, options: ServerOptions) -> 
     named_at = time.monotonic()
     while not server.should_exit:
         named = read_current(Path(options.folder))
-        if named is not None and named.token == options.token:
+        if named is not None and named.token == options.instance:
             named_at = time.monotonic()
         elif time.monotonic() - named_at > options.orphan_s:
             server.should_exit = True

@@ -1,7 +1,7 @@
 """Stages a model for a server: `python -m sinet_pipelines.deployment.stage --home=... --region=... --model=... ...`.
 
-The init container of an endpoint's pod: it alone sees the region's storage. It takes the graph by its SHA-256 from the
-region's blobs, else from MLflow's folder, and writes the model repository that the server beside it then serves.
+The init container of an endpoint's pod; it alone can read the region's storage. It reads the graph by its SHA-256 from
+the region's blobs, or else from MLflow's folder, and writes the model repository that the server in this pod serves.
 """
 
 import argparse
@@ -15,20 +15,20 @@ from sinet_pipelines.deployment.cluster.sample import read_sample
 from sinet_pipelines.deployment.publish import publish_model
 from sinet_pipelines.errors import SinetError, StorageError
 from sinet_pipelines.registry.graphs import registered_graph
-from sinet_pipelines.storage.blobs import BlobStore
+from sinet_pipelines.storage.blobs import BlobStore, blobs_of
 
 
 @dataclass(frozen=True)
 class StageOptions:
-    """What the init container is told on its command line.
+    """The options of the init container on its command line.
 
     Attributes:
-        home: the home, as this pod sees it.
-        region: whose blobs are read.
-        model: to stage.
-        version: of it.
+        home: path of the home in this pod.
+        region: the region whose blobs are read.
+        model: the model to stage.
+        version: the version to stage.
         sha256: of its graph.
-        sample: SHA-256 of the blob with its sane row.
+        sample: SHA-256 of the blob with its valid row.
         to: folder of the model repository to write.
     """
 
@@ -46,18 +46,18 @@ class StageOptions:
 
 
 def stage(options: StageOptions) -> Path:
-    """Writes the model repository and returns the version's folder; one that is there already is checked and kept.
+    """Writes the model repository and returns the version's folder; an existing one is checked and kept.
 
     Raises:
-        StorageError: the home is not mounted, or the graph or the sample is nowhere.
-        ServingError: the graph is none that a server could load.
+        StorageError: the home is not mounted, or the graph or the sample is missing.
+        ServingError: no server could load the graph.
     """
     home = Path(options.home)
     if not home.is_dir():
         raise StorageError(
-            f"there is no home {home} in this pod; mount the storage of {options.region} where its row says"
+            f"there is no home {home} in this pod; mount the storage of {options.region} at the path in its row"
         )
-    blobs = BlobStore(home / "blobs" / options.region)
+    blobs = blobs_of(home, options.region)
     sample = read_sample(blobs.get(options.sample))
     with tempfile.TemporaryDirectory(dir=options.to) as scratch:
         graph = Path(scratch) / "graph.onnx"
@@ -67,7 +67,7 @@ def stage(options: StageOptions) -> Path:
 
 
 def _graph(home: Path, blobs: BlobStore, options: StageOptions) -> bytes:
-    """The graph's bytes, which have the asked SHA-256."""
+    """The graph's bytes, which have the requested SHA-256."""
     try:
         return blobs.get(options.sha256)
     except StorageError as missing:
@@ -75,13 +75,13 @@ def _graph(home: Path, blobs: BlobStore, options: StageOptions) -> bytes:
             return registered_graph(home, options.model, options.version, sha256=options.sha256)
         except StorageError as error:
             raise StorageError(
-                f"{options.model} version {options.version} is nowhere: {missing}; and {error}; "
+                f"{options.model} version {options.version} is missing: {missing}; and {error}; "
                 "materialise the endpoint again"
             ) from error
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Stages; returns the exit code. The last line is what the pod's status shows of a failure."""
+    """Stages; returns the exit code. The pod's status shows the last line of a failure."""
     parser = argparse.ArgumentParser(prog="sinet_pipelines.deployment.stage", allow_abbrev=False)
     for field in fields(StageOptions):
         parser.add_argument(f"--{field.name}", required=True)

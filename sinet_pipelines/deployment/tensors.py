@@ -1,7 +1,7 @@
-"""Tensors of the Open Inference Protocol v2: their datatypes, their declared shapes, and one tensor from JSON or bytes.
+"""Tensors of the Open Inference Protocol v2: datatypes, declared shapes, and parsing of one tensor from JSON or bytes.
 
-Everything that a stranger sends goes through here before it reaches a model: a value that is no value of the
-declared type, a shape that does not fit or a count that does not match is refused, never guessed or truncated.
+Everything that a client sends passes these checks before it reaches a model. A value that is not of the declared type,
+a shape that does not fit, or a wrong number of values is rejected, never guessed or truncated.
 
 JSON has no NaN. In floating-point data `null` stands for it: an absent cycle is a row of nulls.
 
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from sinet_pipelines.errors import UsageError
 
-#: Protocol name -> (numpy type as it lies on the wire, little-endian; ONNX Runtime's name of it).
+#: Protocol name -> (little-endian numpy type of the raw bytes; ONNX Runtime's name).
 DATATYPES: dict[str, tuple[str, str]] = {
     "BOOL": ("?", "tensor(bool)"),
     "INT8": ("<i1", "tensor(int8)"),
@@ -38,18 +38,18 @@ DATATYPES: dict[str, tuple[str, str]] = {
 }
 DTYPES: dict[str, np.dtype] = {name: np.dtype(code) for name, (code, _) in DATATYPES.items()}
 _BY_ONNX = {onnx: name for name, (_, onnx) in DATATYPES.items()}
-MAX_SIZE = 2**31 - 1  # of one axis: more than any request can hold, and a number that arithmetic and messages can take
+MAX_SIZE = 2**31 - 1  # of one axis: larger than any request, and safe for arithmetic and messages
 _LENGTH = struct.Struct("<I")  # before each element of a BYTES tensor: its length in bytes
 
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """What a model declares of one of its inputs or outputs.
+    """A model's declaration of one of its inputs or outputs.
 
     Attributes:
         name: its name in the graph.
         datatype: one of `DATATYPES`.
-        shape: sizes, -1 where any size of at least 1 may stand; the leading one is the batch.
+        shape: sizes, -1 for any size of at least 1; the first one is the batch.
     """
 
     name: str
@@ -72,19 +72,19 @@ def datatype_of_onnx(onnx_type: str) -> str:
 
 
 def check_datatype(spec: TensorSpec, datatype: object) -> None:
-    """Refuses a datatype other than the declared one: numbers are never converted on the way in."""
+    """Rejects a datatype other than the declared one: numbers are never converted."""
     if datatype != spec.datatype:
         raise UsageError(f"input {spec.name!r} came as {datatype!r} (allowed: {spec.datatype}); send it as that")
 
 
 def shape_of(spec: TensorSpec, shape: Any) -> tuple[int, ...]:
-    """The sent shape, if the declared one allows it.
+    """The sent shape, checked against the declared one.
 
     Raises:
-        UsageError: no list of whole numbers, another rank, or a size that is not allowed.
+        UsageError: not a list of whole numbers, another rank, or a size that is not allowed.
     """
     if not isinstance(shape, list | tuple) or any(type(size) is not int for size in shape):
-        raise UsageError(f"shape of {spec.name!r} is no list of whole numbers; send one like {list(spec.shape)}")
+        raise UsageError(f"shape of {spec.name!r} is not a list of whole numbers; send one like {list(spec.shape)}")
     if any(abs(size) > MAX_SIZE for size in shape):
         raise UsageError(
             f"shape of {spec.name!r} has a size beyond {MAX_SIZE} (allowed: {list(spec.shape)}, -1 is any size); "
@@ -102,7 +102,7 @@ def shape_of(spec: TensorSpec, shape: Any) -> tuple[int, ...]:
 
 
 def from_raw(raw: memoryview, spec: TensorSpec, shape: tuple[int, ...]) -> NDArray:
-    """The tensor whose bytes these are: little-endian, row-major; BYTES elements each after their 4-byte length.
+    """The tensor of these bytes: little-endian, row-major; BYTES elements each after their 4-byte length.
 
     Raises:
         UsageError: more or fewer bytes than the shape needs.
@@ -114,7 +114,7 @@ def from_raw(raw: memoryview, spec: TensorSpec, shape: tuple[int, ...]) -> NDArr
     if len(raw) != expected:
         raise UsageError(f"{len(raw)} bytes for {spec.name!r} (allowed: {expected} for {_short(shape)}); send those")
     if spec.datatype == "BOOL":
-        return (np.frombuffer(raw, dtype="u1") != 0).reshape(shape)  # any other byte is undefined in a graph
+        return (np.frombuffer(raw, dtype="u1") != 0).reshape(shape)  # graphs do not define bytes other than 0 and 1
     values = np.frombuffer(raw, dtype=dtype).reshape(shape)
     return values if values.flags.aligned else values.copy()  # kernels may assume their type's alignment
 
@@ -123,27 +123,27 @@ def from_json(data: Any, spec: TensorSpec, shape: tuple[int, ...]) -> NDArray:
     """The tensor of a JSON list, flat or nested, row-major; null is NaN in floating-point data.
 
     Raises:
-        UsageError: no list, another count than the shape needs, or a value that is no value of the datatype.
+        UsageError: not a list, another number of values than the shape needs, or a value of another datatype.
     """
     if not isinstance(data, list):
-        raise UsageError(f"data of {spec.name!r} is no list; send its {math.prod(shape)} values in one")
+        raise UsageError(f"data of {spec.name!r} is not a list; send its {math.prod(shape)} values in one")
     if spec.datatype == "BYTES":
         return _texts(np.array(data, dtype=object).ravel().tolist(), spec, shape)
     try:
-        # numpy takes a list with numbers on both sides of 2^63 for floats and would round them
+        # numpy reads a list with numbers below and above 2^63 as floats and would round them
         values = np.array(data, dtype=object if spec.datatype == "UINT64" else None)
     except (ValueError, OverflowError) as error:
         raise UsageError(f"data of {spec.name!r} is ragged; send lists of equal lengths, or one flat list") from error
     if values.dtype.kind in "iuf" and _holds_truth(data, values):
-        raise UsageError(f"data of {spec.name!r} holds true or false, which is no {spec.datatype}; send numbers")
+        raise UsageError(f"data of {spec.name!r} holds true or false, which is not {spec.datatype}; send numbers")
     return in_shape(_as_numbers(values, spec), spec, shape)
 
 
 def in_shape(values: NDArray, spec: TensorSpec, shape: tuple[int, ...]) -> NDArray:
-    """The values in the sent shape.
+    """Reshapes the values to the sent shape.
 
     Raises:
-        UsageError: another count than the shape needs.
+        UsageError: another number of values than the shape needs.
     """
     expected = math.prod(shape)
     if values.size != expected:
@@ -154,7 +154,7 @@ def in_shape(values: NDArray, spec: TensorSpec, shape: tuple[int, ...]) -> NDArr
 
 
 def to_raw(values: NDArray, datatype: str) -> bytes:
-    """The bytes of a tensor as they lie on the wire."""
+    """The raw bytes of a tensor for a response."""
     if datatype != "BYTES":
         return values.astype(DTYPES[datatype], copy=False).tobytes()
     texts = [str(text).encode() for text in values.ravel()]
@@ -173,7 +173,7 @@ def whole_numbers(values: NDArray, spec: TensorSpec) -> NDArray:
     if low < limits.min or high > limits.max:
         found = low if low < limits.min else high
         raise UsageError(
-            f"{_short_number(found)} in {spec.name!r} is no {spec.datatype} (allowed: {limits.min} to {limits.max})"
+            f"{_short_number(found)} in {spec.name!r} is not {spec.datatype} (allowed: {limits.min} to {limits.max})"
         )
     return values.astype(dtype)
 
@@ -183,21 +183,21 @@ def _as_numbers(values: NDArray, spec: TensorSpec) -> NDArray:
     dtype, kind = DTYPES[spec.datatype], values.dtype.kind
     if dtype.kind == "f" and (kind in "fiu" or _are_numbers_or_null(values)):
         try:
-            with np.errstate(over="ignore"):  # 1e300 is infinite in FP32, as it is in any language's cast
+            with np.errstate(over="ignore"):  # 1e300 becomes infinite in FP32, as in a cast of any language
                 return values.astype(dtype)
-        except OverflowError as error:  # an integer of hundreds of digits, which only the slower parser lets through
+        except OverflowError as error:  # an integer of hundreds of digits, which only the slower parser accepts
             raise UsageError(
-                f"data of {spec.name!r} holds an integer that is no {spec.datatype}; send numbers of that type"
+                f"data of {spec.name!r} holds an integer that is not {spec.datatype}; send numbers of that type"
             ) from error
     if dtype.kind in "iu" and kind in "iuO" and all(type(v) is int for v in values.ravel().tolist()):
         return whole_numbers(values, spec)
     if dtype.kind == "b" and kind == "b":
         return values
-    raise UsageError(f"data of {spec.name!r} holds values that are no {spec.datatype}; send only values of that type")
+    raise UsageError(f"data of {spec.name!r} holds values that are not {spec.datatype}; send only values of that type")
 
 
 def _holds_truth(data: list[Any], values: NDArray) -> bool:
-    """Whether true or false stands among the numbers, which numpy takes for 1 and 0; only these are looked at."""
+    """Whether true or false is among the numbers, which numpy reads as 1 and 0; only those values are checked."""
     if not ((values == 0) | (values == 1)).any():
         return False
     return any(type(value) is bool for value in np.array(data, dtype=object).ravel().tolist())
@@ -224,18 +224,18 @@ def _texts(elements: list[Any], spec: TensorSpec, shape: tuple[int, ...]) -> NDA
     try:
         texts = [element.decode() if isinstance(element, bytes) else element for element in elements]
     except UnicodeDecodeError as error:
-        raise UsageError(f"{spec.name!r} holds bytes that are no UTF-8; send texts") from error
+        raise UsageError(f"{spec.name!r} holds bytes that are not UTF-8; send texts") from error
     if not all(isinstance(text, str) for text in texts):
-        raise UsageError(f"data of {spec.name!r} holds values that are no texts; send only texts")
+        raise UsageError(f"data of {spec.name!r} holds values that are not texts; send only texts")
     if not all(is_unicode(text) for text in texts):
-        raise UsageError(f"data of {spec.name!r} holds half of a surrogate pair, which is no UTF-8; send whole texts")
+        raise UsageError(f"data of {spec.name!r} holds half of a surrogate pair, which is not UTF-8; send whole texts")
     values = np.empty(len(texts), dtype=object)
     values[:] = texts
     return in_shape(values, spec, shape)
 
 
 def is_unicode(text: str) -> bool:
-    """Whether the text can be written as UTF-8: the slower parser lets half of a surrogate pair through."""
+    """Whether the text can be written as UTF-8: the slower parser accepts half of a surrogate pair."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -244,11 +244,11 @@ def is_unicode(text: str) -> bool:
 
 
 def _short_number(number: int) -> str:
-    """The number for a message, however many digits were sent."""
+    """The number for a message, shortened where it has many digits."""
     return str(number) if abs(number) < 10**30 else "an integer of more than 30 digits"
 
 
 def _short(shape: Any) -> str:
-    """The shape for a message, however long what was sent."""
+    """The shape for a message, shortened where it is long."""
     text = str(list(shape))
     return text if len(text) <= 60 else text[:57] + "..."

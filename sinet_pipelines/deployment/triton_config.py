@@ -1,7 +1,7 @@
-"""Triton's model configuration: what `config.pbtxt` says of a model, written and read with Triton's own protobufs.
+"""Triton's model configuration `config.pbtxt`, written and read with Triton's own protobufs.
 
-Our server takes from it the batch limit and the warm-up sample; Triton on a cluster takes all of it ("Model
-Configuration" in the Triton user guide). Shapes stand there without the batch dimension.
+The platform's server reads the batch limit and the warm-up sample from it; Triton on a cluster reads all of it ("Model
+Configuration" in the Triton user guide). Its shapes have no batch dimension.
 """
 
 from pathlib import Path
@@ -14,20 +14,20 @@ from sinet_pipelines.errors import ServingError, UsageError
 
 CONFIG_FILE = "config.pbtxt"
 WARMUP_FOLDER = "warmup"
-MAX_BATCH = 1024  # rows of one request: 4 MB of windows, and well under a second of either family on one core
+MAX_BATCH = 1024  # rows of one request: 4 MB of windows, and well under a second of any family on one core
 
 
 def config_text(
     model: str, *, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...], max_batch: int = MAX_BATCH
 ) -> str:
-    """The `config.pbtxt` of a model of this signature whose sample lies in its warm-up folder."""
+    """The `config.pbtxt` of a model with this signature whose sample is in its warm-up folder."""
     from google.protobuf import text_format
     from tritonclient.grpc import model_config_pb2 as pb
 
     config = pb.ModelConfig(name=model, backend="onnxruntime", platform="onnxruntime_onnx", max_batch_size=max_batch)
     config.version_policy.all.SetInParent()
     config.instance_group.add(count=1, kind=pb.ModelInstanceGroup.KIND_CPU)
-    config.parameters["intra_op_thread_count"].string_value = "1"  # one core a server; more servers for more
+    config.parameters["intra_op_thread_count"].string_value = "1"  # one core for each server; more load, more servers
     for spec in inputs:
         config.input.add(name=spec.name, data_type=_number_of(spec), dims=spec.shape[1:])
     for spec in outputs:
@@ -44,7 +44,7 @@ def read_config(repository: Path, model: str) -> Any:
     """The model's configuration, a `ModelConfig` of Triton's protobufs.
 
     Raises:
-        ServingError: it is missing or is no configuration.
+        ServingError: it is missing or invalid.
     """
     from google.protobuf import text_format
     from tritonclient.grpc import model_config_pb2
@@ -53,14 +53,14 @@ def read_config(repository: Path, model: str) -> Any:
         text = (repository / model / CONFIG_FILE).read_text()
         return text_format.Parse(text, model_config_pb2.ModelConfig())
     except (OSError, ValueError, text_format.ParseError) as error:
-        raise ServingError(f"{CONFIG_FILE} of {model!r} cannot be read: {error}; publish the model anew") from error
+        raise ServingError(f"{CONFIG_FILE} of {model!r} cannot be read: {error}; publish the model again") from error
 
 
 def read_sample(repository: Path, config: Any) -> dict[str, NDArray]:
-    """The sane row to warm up with, one array of batch size 1 per input.
+    """The valid row for the warm-up, one array of batch size 1 for each input.
 
     Raises:
-        ServingError: a file of the sample is missing or is not of its declared shape.
+        ServingError: a file of the sample is missing or has another shape than declared.
     """
     sample: dict[str, NDArray] = {}
     folder = repository / config.name / WARMUP_FOLDER
@@ -71,12 +71,12 @@ def read_sample(repository: Path, config: Any) -> dict[str, NDArray]:
                 raw = (folder / Path(tensor.input_data_file).name).read_bytes()
                 sample[name] = from_raw(memoryview(raw), TensorSpec(name, _name_of(tensor.data_type), shape), shape)
             except (OSError, ValueError, KeyError, UsageError) as error:
-                raise ServingError(f"sample {name!r} of {config.name!r}: {error}; publish the model anew") from error
+                raise ServingError(f"sample {name!r} of {config.name!r}: {error}; publish the model again") from error
     return sample
 
 
 def _number_of(spec: TensorSpec) -> int:
-    """Triton's number of a datatype; its names differ from the protocol's in one word."""
+    """Triton's number of a datatype; its names differ from the protocol's in one case."""
     from tritonclient.grpc import model_config_pb2
 
     return model_config_pb2.DataType.Value(f"TYPE_{spec.datatype.replace('BYTES', 'STRING')}")

@@ -1,4 +1,4 @@
-"""Counts the fields of a protobuf message before it is parsed: a message of two bytes takes a hundred in memory.
+"""Counts the fields of a protobuf message before it is parsed: a field of two bytes takes a hundred in memory.
 
 The wire format is that of protobuf.dev/programming-guides/encoding: a varint of field number and type, then the value.
 """
@@ -6,20 +6,20 @@ The wire format is that of protobuf.dev/programming-guides/encoding: a varint of
 from collections.abc import Mapping
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
-Schema = Mapping[int, "Schema"]  # number of a field that is a message -> its own such fields
+Schema = Mapping[int, "Schema"]  # number of a field that is a message -> the same for that message
 
 _PARAMETER: Schema = {2: {}}
-_TENSOR: Schema = {4: _PARAMETER}  # its contents are arrays, which take no more in memory than on the wire
+_TENSOR: Schema = {4: _PARAMETER}  # its contents are arrays, which take no more memory than bytes of the message
 INFER_REQUEST: Schema = {4: _PARAMETER, 5: _TENSOR, 6: _TENSOR}
 
 
 def count_fields(message: bytes, schema: Schema, *, at_most: int) -> int:
-    """Fields of the message and of the messages in it, or the first number above `at_most`.
+    """The number of fields in the message and its nested messages, or the first number above `at_most`.
 
-    What cannot be read ends the count of its message: the parser refuses it anyway.
+    Unreadable bytes end the count of their message: the parser rejects them anyway.
 
     Args:
-        message: as it came.
+        message: the received bytes.
         schema: which of its fields are messages.
         at_most: where counting ends.
 
@@ -50,7 +50,7 @@ def count_fields(message: bytes, schema: Schema, *, at_most: int) -> int:
 
 
 def _varint(part: memoryview, at: int) -> tuple[int, int]:
-    """A number and where it ends; the end of the part where it is cut off."""
+    """A number and its end; the end of the part where it is incomplete."""
     value = shift = 0
     while at < len(part) and shift < 70:
         byte = part[at]

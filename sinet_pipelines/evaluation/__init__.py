@@ -1,1 +1,1 @@
-"""Evaluation: a model judged on engines it never saw; gate.py says yes or no."""
+"""Evaluation of models on groups that were not used in training; gate.py decides."""

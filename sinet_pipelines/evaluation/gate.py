@@ -1,8 +1,8 @@
-"""Says yes or no: whether a challenger may take the champion's place.
+"""Decides whether a challenger may replace the champion.
 
-Both have answered the same questions about engines that neither has seen. A challenger need not be better, since new
-data alone is worth a new model; it must not be clearly worse, nor may it ever answer with something that is no number,
-nor promise more than its intervals keep.
+Both have predicted the same rows of groups that neither was fitted on. A challenger need not be better, since new data
+alone justify a new model. It must not be clearly worse, must never predict NaN, and its intervals must not be too
+narrow.
 """
 
 from dataclasses import dataclass, field
@@ -12,11 +12,12 @@ import polars as pl
 
 from sinet_pipelines.errors import ContractError
 from sinet_pipelines.metrics.coverage import covered_band
+from sinet_pipelines.metrics.failure import log_losses
 from sinet_pipelines.models.model import Floats
-from sinet_pipelines.schemas.features import MAX_RUL_CYCLES
+from sinet_pipelines.models.task import Task
 
-MAX_T = 1.645  # 5 % of the normal, which t nears from thirty engines on; of fewer it refuses sooner
-MAX_GROWTH = 0.10  # of the RMSE: so much is worse however few the engines
+MAX_T = 1.645  # 5 % of the normal distribution, which t approaches from thirty groups on; stricter with fewer groups
+MAX_GROWTH = 0.10  # of the error: rejected with any number of groups
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Verdict:
     Attributes:
         passed: whether the challenger may become champion.
         reason: one sentence.
-        numbers: what it was decided by.
+        numbers: the numbers behind the decision.
     """
 
     passed: bool
@@ -34,60 +35,63 @@ class Verdict:
     numbers: dict[str, float] = field(default_factory=dict)
 
 
-def is_not_worse(challenger: pl.DataFrame, champion: pl.DataFrame | None) -> Verdict:
-    """Whether a challenger may take the champion's place.
+def is_not_worse(challenger: pl.DataFrame, champion: pl.DataFrame | None, *, task: Task) -> Verdict:
+    """Whether a challenger may replace the champion.
 
-    The mean squared error (truth capped at 125) of each engine is one observation; the differences of the pairs are
-    tested for a mean above zero (one-sided paired t, Student 1908), and a growth of the RMSE beyond 10 % is refused
-    whatever the test says.
+    The mean loss of each group is one observation: the squared error of a regression (truth within the range), the log
+    loss of a classification. The paired differences are tested for a mean above zero (one-sided paired t, Student
+    1908). A growth of the RMSE or of the log loss beyond 10 % is rejected whatever the test shows.
 
     Args:
-        challenger: its answers: `unit`, `cycle`, `rul_cycles` (true), `predicted_cycles`.
-        champion: the champion's answers to the same questions; None where there is none yet.
+        challenger: its predictions: the task's group, order, target (true) and column of predictions.
+        champion: the champion's predictions of the same rows; None where there is none yet.
+        task: the task.
 
     Raises:
-        ContractError: when the two were asked different questions, or nothing.
+        ContractError: when the two predicted different rows, or none.
     """
     if challenger.is_empty():
-        raise ContractError("the challenger was asked nothing (at least one row is needed); evaluate it first")
-    broken = _not_numbers(challenger)
+        raise ContractError("the challenger has no predictions (at least one row is needed); evaluate it first")
+    broken = _not_numbers(challenger, task)
     if broken:
-        return Verdict(False, f"{broken} of {len(challenger)} answers are no number", {"not_numbers": broken})
+        return Verdict(False, f"{broken} of {len(challenger)} predictions are not finite", {"not_numbers": broken})
     if champion is None:
-        return Verdict(True, "there was no champion before it", {"rmse_challenger": _rmse(_squares(challenger))})
-    if odd := _not_numbers(champion):
-        return Verdict(True, "the champion answers with something that is no number", {"champion_not_numbers": odd})
-    return _compare(_paired(challenger, champion))
+        error = _error(_losses(challenger, task), task)
+        return Verdict(True, "there was no champion before it", {f"{task.loss_name}_challenger": error})
+    if odd := _not_numbers(champion, task):
+        return Verdict(True, "the champion has predictions that are not finite", {"champion_not_numbers": odd})
+    return _compare(_paired(challenger, champion, task), task)
 
 
-def covers_as_promised(covered: int, intervals: int) -> Verdict:
-    """Whether intervals cover the truth as often as they say, but for chance (two-sided 95 % binomial band of 90 %).
+def covers_as_promised(covered: int, intervals: int, *, groups: str = "groups") -> Verdict:
+    """Whether intervals contain the truth as often as their level, within chance (two-sided 95 % binomial band).
 
     Args:
         covered: truths inside.
-        intervals: engines whose truth is known, each asked once.
+        intervals: groups whose truth is known, each with one row.
+        groups: the word for several groups.
     """
     least, most = covered_band(intervals)
-    numbers = {"covered": float(covered), "engines": float(intervals), "least": float(least), "most": float(most)}
+    numbers = {"covered": float(covered), groups: float(intervals), "least": float(least), "most": float(most)}
     if not intervals:
-        return Verdict(True, "no truth of a live engine has arrived to hold the intervals against", numbers)
-    said = f"{covered} of {intervals} intervals of 90 % hold the truth (chance allows {least} to {most})"
+        return Verdict(True, f"no truth of {groups} has arrived to compare the intervals with", numbers)
+    found = f"{covered} of {intervals} intervals of 90 % contain the truth (chance allows {least} to {most})"
     if covered < least:
-        return Verdict(False, f"over-confident: {said}", numbers)
+        return Verdict(False, f"over-confident: {found}", numbers)
     if covered > most:
-        return Verdict(False, f"wider than they need to be: {said}", numbers)
-    return Verdict(True, said, numbers)
+        return Verdict(False, f"wider than they need to be: {found}", numbers)
+    return Verdict(True, found, numbers)
 
 
 def may_serve(not_worse: Verdict, coverage: Verdict, *, has_champion: bool) -> Verdict:
-    """Whether a challenger gets the champion's alias: it is not worse, and not over-confident.
+    """Whether a challenger gets the champion alias: it is not worse, and its intervals are not too narrow.
 
-    Intervals that are too wide mislead nobody and cost the challenger nothing. Where nothing serves yet, an
-    over-confident model is taken: its check stays red, and no answer at all would help nobody.
+    Intervals that are too wide mislead nobody and do not matter here. Where nothing serves yet, a model with
+    too narrow intervals is accepted: its check stays red, and without it there would be no predictions.
 
     Args:
-        not_worse: of `is_not_worse`.
-        coverage: of `covers_as_promised`.
+        not_worse: result of `is_not_worse`.
+        coverage: result of `covers_as_promised`.
         has_champion: whether another model serves.
     """
     over_confident = coverage.numbers["covered"] < coverage.numbers["least"]
@@ -98,59 +102,66 @@ def may_serve(not_worse: Verdict, coverage: Verdict, *, has_champion: bool) -> V
     return Verdict(True, f"{not_worse.reason}; {coverage.reason}", not_worse.numbers)
 
 
-def _not_numbers(answers: pl.DataFrame) -> int:
-    return int((~np.isfinite(answers["predicted_cycles"].to_numpy())).sum())
+def _not_numbers(answers: pl.DataFrame, task: Task) -> int:
+    return int((~np.isfinite(answers[task.predicted].to_numpy())).sum())
 
 
-def _squares(answers: pl.DataFrame) -> Floats:
-    """(n_engines,) mean squared error of each engine, in the order of its name."""
-    error = pl.col("predicted_cycles") - pl.col("rul_cycles").clip(upper_bound=MAX_RUL_CYCLES)
-    by_unit = answers.group_by("unit").agg((error * error).mean().alias("mse")).sort("unit")
-    return by_unit["mse"].to_numpy()
+def _losses(answers: pl.DataFrame, task: Task) -> Floats:
+    """(n_groups,) mean loss of each group, in the order of its name."""
+    if task.is_regression:
+        truth = pl.col(task.target) if task.range is None else pl.col(task.target).clip(*task.range)
+        error = pl.col(task.predicted) - truth
+        rows = answers.select(task.group, loss=error * error)
+    else:
+        loss_B = log_losses(answers[task.predicted].to_numpy(), answers[task.target].to_numpy() == 1)
+        rows = answers.select(task.group, loss=pl.Series(loss_B))
+    return rows.group_by(task.group).agg(pl.col("loss").mean()).sort(task.group)["loss"].to_numpy()
 
 
-def _rmse(squares: Floats) -> float:
-    return float(np.sqrt(squares.mean()))
+def _error(losses: Floats, task: Task) -> float:
+    """The error over all groups: RMSE, or mean log loss."""
+    return float(np.sqrt(losses.mean())) if task.is_regression else float(losses.mean())
 
 
-def _paired(challenger: pl.DataFrame, champion: pl.DataFrame) -> tuple[Floats, Floats]:
-    questions = ["unit", "cycle", "rul_cycles"]
-    if not challenger.select(questions).sort(questions).equals(champion.select(questions).sort(questions)):
+def _paired(challenger: pl.DataFrame, champion: pl.DataFrame, task: Task) -> tuple[Floats, Floats]:
+    rows = [task.group, task.order, task.target]
+    if not challenger.select(rows).sort(rows).equals(champion.select(rows).sort(rows)):
         raise ContractError(
-            f"challenger and champion answered different questions ({len(challenger)} and {len(champion)} rows; they "
-            "must be the same); ask the champion those of today's evaluation set"
+            f"challenger and champion have predictions for different rows ({len(challenger)} and {len(champion)}; they "
+            "must be the same); predict the present evaluation set with the champion"
         )
-    return _squares(challenger), _squares(champion)
+    return _losses(challenger, task), _losses(champion, task)
 
 
-def _compare(squares: tuple[Floats, Floats]) -> Verdict:
-    challenger, champion = squares
-    growth = _growth(_rmse(challenger), _rmse(champion))
-    t = _paired_t(challenger - champion)
+def _compare(losses: tuple[Floats, Floats], task: Task) -> Verdict:
+    challenger, champion = losses
+    own, other = (_error(values, task) for values in losses)
+    growth, t = _growth(own, other), _paired_t(challenger - champion)
     numbers = {
-        "engines": float(len(champion)),
-        "rmse_challenger": _rmse(challenger),
-        "rmse_champion": _rmse(champion),
-        "rmse_growth": growth,
+        task.groups: float(len(champion)),
+        f"{task.loss_name}_challenger": own,
+        f"{task.loss_name}_champion": other,
+        f"{task.loss_name}_growth": growth,
         "t": t,
     }
-    both = f"{_rmse(challenger):.2f} against the champion's {_rmse(champion):.2f}"
-    said = f"engine-wise RMSE {both} on {len(champion)} engines"
+    word, digits = ("RMSE", 2) if task.is_regression else ("log loss", 4)
+    both = f"{own:.{digits}f} against the champion's {other:.{digits}f}"
+    found = f"{word} {both} on {len(champion)} {task.groups}"
     if growth > MAX_GROWTH:
-        return Verdict(False, f"clearly worse: {said}, {growth:.0%} more (allowed: {MAX_GROWTH:.0%})", numbers)
+        return Verdict(False, f"clearly worse: {found}, {growth:.0%} more (allowed: {MAX_GROWTH:.0%})", numbers)
     if t > MAX_T:
-        return Verdict(False, f"clearly worse: {said}, t = {t:.2f} (allowed: {MAX_T})", numbers)
-    return Verdict(True, f"not worse: {said}", numbers)
+        return Verdict(False, f"clearly worse: {found}, t = {t:.2f} (allowed: {MAX_T})", numbers)
+    return Verdict(True, f"not worse: {found}", numbers)
 
 
 def _growth(challenger: float, champion: float) -> float:
-    """How much larger the challenger's error is, as a share of the champion's; any error is worse than none."""
+    """The relative growth of the error; infinite where the champion has no error and the challenger has."""
     if champion == 0.0:
         return 0.0 if challenger == 0.0 else float("inf")
     return challenger / champion - 1.0
 
 
 def _paired_t(differences: Floats) -> float:
-    """Student's t of a mean above zero; 0 where one engine, or equal differences, leave nothing to judge by."""
+    """Student's t of a mean above zero; 0 for one group, or for equal differences."""
     spread = float(differences.std(ddof=1)) if len(differences) > 1 else 0.0
     return float(differences.mean()) / (spread / np.sqrt(len(differences))) if spread > 0 else 0.0

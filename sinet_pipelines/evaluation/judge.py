@@ -1,47 +1,49 @@
-"""Judges predictions slice by slice: the model and its yardsticks over all, each region, each origin."""
+"""Computes errors by slice: the model and its baselines over all rows and over the task's slices."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 
 import polars as pl
 
 from sinet_pipelines.errors import ContractError
-from sinet_pipelines.metrics.rul import rul_errors
 from sinet_pipelines.models.model import Floats
-from sinet_pipelines.schemas.features import EVALUATION_RESULTS
+from sinet_pipelines.models.task import Task
+from sinet_pipelines.schemas.contract import Contract
 
-SLICES = ("region", "origin")
 
-
-def judge(evaluation_set: pl.DataFrame, predictions: Mapping[str, Floats]) -> pl.DataFrame:
-    """Errors of each predictor over each slice (contract `evaluation_results`).
+def judge(
+    evaluation_set: pl.DataFrame, predictions: Mapping[str, Floats], *, task: Task, results: Contract
+) -> pl.DataFrame:
+    """Errors of each predictor over each slice.
 
     Args:
-        evaluation_set: n rows with `unit`, `region`, `origin`, `rul_cycles`.
-        predictions: predictor's name (`model`, `constant`, `ridge`) to (n,) cycles in the same order.
+        evaluation_set: n rows with the task's group, slices and target.
+        predictions: predictor's name (a family, `constant`, `ridge`) to (n,) predictions in the same order.
+        task: the task.
+        results: contract of the rows: `slice`, `value`, `predictor`, the number of groups in a column with the task's
+            name for them, and the task's errors.
 
     Returns:
-        One row a slice and predictor; all first, then regions, then origins.
+        One row for each slice and predictor: all rows first, then the slices in the task's order.
 
     Raises:
-        ContractError: when there is no row to judge by.
+        ContractError: when there is no row.
     """
     if evaluation_set.is_empty():
-        raise ContractError("no row to evaluate on (at least one held-out engine or live truth); land more engines")
-    rows = evaluation_set.select("unit", *SLICES, "rul_cycles").with_columns(
+        raise ContractError(f"no row to evaluate on (needed: {task.groups} with known {task.target}); land more data")
+    rows = evaluation_set.select(task.group, *task.slices, task.target).with_columns(
         pl.Series(f"predicted_{name}", values) for name, values in predictions.items()
     )
     slices = [("all", "all", rows)]
-    for name in SLICES:
+    for name in task.slices:
         slices += [(name, str(value), rows.filter(pl.col(name) == value)) for value in rows[name].unique().sort()]
-    results = [
-        {"slice": name, "value": value, "predictor": predictor, **_errors(part, predictor)}
+    found = [
+        {"slice": name, "value": value, "predictor": predictor, **_errors(part, predictor, task)}
         for name, value, part in slices
         for predictor in predictions
     ]
-    return pl.DataFrame(results).select(EVALUATION_RESULTS.schema.names)
+    return pl.DataFrame(found).select(results.schema.names)
 
 
-def _errors(part: pl.DataFrame, predictor: str) -> dict[str, float]:
-    errors = rul_errors(part[f"predicted_{predictor}"].to_numpy(), part["rul_cycles"].to_numpy())
-    return {"engines": part["unit"].n_unique(), **asdict(errors)}
+def _errors(part: pl.DataFrame, predictor: str, task: Task) -> dict[str, float]:
+    errors = task.errors(part[f"predicted_{predictor}"].to_numpy(), part[task.target].to_numpy())
+    return {task.groups: part[task.group].n_unique(), **errors}

@@ -1,1 +1,1 @@
-"""Features: validated telemetry to one row per engine and cycle; windows, regimes, the store."""
+"""Features that every application can use: the as-of join, splits and the Feast store."""

@@ -9,15 +9,15 @@ from sinet_pipelines.features.repository import ONLINE_FILE, PROJECT, REGISTRY_F
 from sinet_pipelines.storage.databases import database_fault
 from sinet_pipelines.storage.health import StorageFault
 
-ONLINE_TABLE = f"{PROJECT}_{VIEW}"  # as Feast's SQLite store names it
+ONLINE_TABLE = f"{PROJECT}_{VIEW}"  # name of the table in Feast's SQLite store
 
 
 def store_faults(folder: Path, *, engines: int = 0) -> Iterator[StorageFault]:
-    """What is missing or damaged in the folder.
+    """Missing or damaged files of the folder.
 
     Args:
         folder: `<home>/feast`.
-        engines: how many the online store must hold at least.
+        engines: number of engines that the online store must have at least.
     """
     registry, online = folder / REGISTRY_FILE, folder / ONLINE_FILE
     try:
@@ -40,14 +40,14 @@ def _engines_fault(online: Path, engines: int) -> StorageFault | None:
             query = f'SELECT COUNT(DISTINCT entity_key) FROM "{ONLINE_TABLE}"'  # noqa: S608
             found = connection.execute(query).fetchone()[0]
     except sqlite3.DatabaseError as error:
-        return StorageFault(online, f"it is no whole database ({error})")
+        return StorageFault(online, f"it is damaged ({error})")
     if found < engines:
         return StorageFault(online, f"the online store has {found} engines, recorded were {engines}")
     return None
 
 
 def _is_message(content: bytes) -> bool:
-    """Whether the bytes are one whole protocol buffer message: each field ends where its length says."""
+    """Whether the bytes are one complete protocol buffer message: each field ends where its length ends."""
     at = 0
     while at < len(content):
         tag, at = _varint(content, at)
@@ -67,7 +67,7 @@ def _is_message(content: bytes) -> bool:
 
 
 def _varint(content: bytes, at: int) -> tuple[int, int]:
-    """The number at a place and the place after it; beyond the end where it is cut off."""
+    """The number at a place and the place after it; beyond the end where it is incomplete."""
     number = shift = 0
     while at < len(content) and shift < 70:
         byte = content[at]

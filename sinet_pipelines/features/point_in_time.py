@@ -1,8 +1,8 @@
-"""The as-of join: to each entity at an instant, the newest feature row that was there by then, never one of its future.
+"""The as-of join: each entity at an instant gets the newest feature row that existed then, never a later one.
 
-The feature rows, often millions, are never sorted. Key and instant make one number; the entities, far fewer, are sorted
-by theirs, and each row falls into the slot of the first entity that may see it. The newest row of a slot, carried on to
-the slots behind it, is the answer. The values, often hundreds of columns, are gathered once at the end.
+The feature rows, often millions, are never sorted. Key and instant form one number. The entities, far fewer, are sorted
+by their numbers, and each row is assigned to the slot of the first entity that may use it. The newest row of a slot,
+carried forward to later slots, is the result. The values, often hundreds of columns, are gathered once at the end.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from sinet_pipelines.errors import UsageError
 
 _KEY, _TIME, _ROW, _SLOT = "__key", "__time", "__row", "__slot"
 _ANY_AGE = 2**63 - 1  # the greatest number of ticks there is
-_NONE = -1  # less than any number of a row or of a key and instant
+_NONE = -1  # smaller than any number of a row or of a key and instant
 
 Integers = NDArray[np.int64]
 
@@ -36,18 +36,19 @@ def point_in_time_join(
 ) -> pl.DataFrame:
     """The entities with the feature values that were the newest at their instants.
 
-    An entity sees the rows of its key whose time is at or before its own and not older than `ttl`. Of rows of one
-    time the last created wins, then the one with the greatest `tie_breaks`, then with the greatest values: the answer
-    depends on no order of rows. An entity without such a row, key or time has nulls. Times without a zone are UTC.
+    An entity uses the rows of its key whose time is at or before its own and not older than `ttl`. Of rows of one time
+    the last created wins, then the one with the greatest `tie_breaks`, then with the greatest values, so the result
+    does not depend on the order of rows. An entity without such a row, key or time has nulls. Times without a zone are
+    UTC.
 
     Args:
         entities: (n, columns) rows with key and time.
-        features: rows with key, time and `columns`; only what the join needs of them is read.
-        columns: feature columns wanted, in this order.
+        features: rows with key, time and `columns`; only the needed columns are read.
+        columns: feature columns to return, in this order.
         on: key column or columns, of the same name in both.
-        entity_time: column of `entities` with the instant asked about.
-        feature_time: column of `features` with the instant a row became true.
-        created_time: column of `features` with the instant a row was written.
+        entity_time: column of `entities` with the instant of the prediction.
+        feature_time: column of `features` with the instant from which a row is valid.
+        created_time: column of `features` with the instant at which a row was written.
         tie_breaks: columns of `features` that order rows of one key, time and creation.
         ttl: greatest age a row may have, itself included; None for any.
 
@@ -55,7 +56,7 @@ def point_in_time_join(
         (n, columns + features) the entities in their order, with `columns` appended.
 
     Raises:
-        UsageError: a column is missing, stands in both frames or is of no fitting type; a `ttl` below zero.
+        UsageError: a column is missing, is in both frames or has a wrong type; a `ttl` below zero.
 
     >>> at = pl.Series([20, 10, 9]).cast(pl.Datetime("us", "UTC"))
     >>> entities = pl.DataFrame({"unit": ["a", "a", "a"], "event_timestamp": at})
@@ -72,14 +73,14 @@ def point_in_time_join(
     _refuse_clashes(entities.columns, columns)
 
     tick = _tick(entities.schema[entity_time], schema[feature_time])
-    asked = entities.select(*_matching(keys, entities.schema, schema), _instant(entity_time, tick))
-    known = asked.select(keys).unique().drop_nulls().with_row_index(_KEY)
-    if isinstance(features, pl.LazyFrame):  # what nobody may see is not even read
-        latest = pl.lit(asked[_TIME].max(), dtype=pl.Int64)
+    wanted = entities.select(*_matching(keys, entities.schema, schema), _instant(entity_time, tick))
+    known = wanted.select(keys).unique().drop_nulls().with_row_index(_KEY)
+    if isinstance(features, pl.LazyFrame):  # rows after every entity are not read at all
+        latest = pl.lit(wanted[_TIME].max(), dtype=pl.Int64)
         lazy = lazy.filter(_instant(feature_time, tick) <= latest).join(known.lazy(), on=keys, how="semi")
     rows = lazy.select(*dict.fromkeys([*keys, feature_time, *created, *tie_breaks, *columns])).collect()
     seen = _numbered(rows.select(*keys, _instant(feature_time, tick)), known, keys=keys)
-    in_order = _numbered(asked, known, keys=keys).sort(_KEY, _TIME)
+    in_order = _numbered(wanted, known, keys=keys).sort(_KEY, _TIME)
     newest = _newest(in_order, seen, rows, n_keys=known.height, ties=[*created, *tie_breaks, *sorted(columns)])
     found = _fresh(newest, in_order, seen, oldest=_ticks(ttl, tick), n_entities=entities.height)
     return entities.hstack(rows.select(pl.col(list(columns)).gather(found)).get_columns())
@@ -88,20 +89,20 @@ def point_in_time_join(
 def _require(schema: pl.Schema, columns: Sequence[str], *, of: str) -> None:
     missing = [name for name in dict.fromkeys(columns) if name not in schema]
     if missing:
-        raise UsageError(f"the {of} lack {', '.join(missing)} (they have: {', '.join(schema)}); ask for what is there")
+        raise UsageError(f"the {of} lack {', '.join(missing)} (they have: {', '.join(schema)}); request existing ones")
 
 
 def _refuse_clashes(present: Sequence[str], columns: Sequence[str]) -> None:
     clashes = [name for name in columns if name in present]
     if clashes:
-        raise UsageError(f"{', '.join(clashes)} would stand twice in the result; drop or rename it in the entities")
+        raise UsageError(f"{', '.join(clashes)} would occur twice in the result; drop or rename it in the entities")
 
 
 def _tick(*dtypes: pl.DataType) -> Literal["us", "ns"]:
     """The unit in which instants of all the given types are whole numbers."""
     for dtype in dtypes:
         if not isinstance(dtype, pl.Datetime):
-            raise UsageError(f"a time of type {dtype} is no instant (allowed: Datetime, of any unit and zone); cast it")
+            raise UsageError(f"a time of type {dtype} is no instant (allowed: Datetime, any unit and zone); cast it")
     return "ns" if any(dtype.time_unit == "ns" for dtype in dtypes if isinstance(dtype, pl.Datetime)) else "us"
 
 
@@ -125,82 +126,85 @@ def _is_text(dtype: pl.DataType) -> bool:
 
 
 def _numbered(rows: pl.DataFrame, known: pl.DataFrame, *, keys: list[str]) -> pl.DataFrame:
-    """Number, key and instant of the rows that have an instant and a known key, in the order they stand in."""
+    """Number, key and instant of the rows that have an instant and a known key, in their original order."""
     keyed = rows.join(known, on=keys, how="left", maintain_order="left")
     return keyed.select(pl.col(_KEY).cast(pl.Int64), _TIME).with_row_index(_ROW).drop_nulls()
 
 
 def _newest(
-    asked: pl.DataFrame, seen: pl.DataFrame, rows: pl.DataFrame, *, n_keys: int, ties: Sequence[str]
+    wanted: pl.DataFrame, seen: pl.DataFrame, rows: pl.DataFrame, *, n_keys: int, ties: Sequence[str]
 ) -> Integers:
-    """(n_asked,) per entity the place in `seen` of the newest row at or before it, of its key or one before; or -1.
+    """(n_entities,) per entity the place in `seen` of the newest row at or before it, of its key or one before; or -1.
 
     Args:
-        asked: key and instant of the entities, sorted by both.
+        wanted: key and instant of the entities, sorted by both.
         seen: number, key and instant of the feature rows.
         rows: the feature rows themselves, with the columns of `ties`.
         n_keys: how many keys there are.
         ties: columns that order rows of one key and instant.
     """
-    code, asked_code = _codes(seen, asked, n_keys=n_keys)
-    slot = np.searchsorted(asked_code, code)  # one slot more, behind the last entity, is for rows that nobody sees
-    newest = np.full(asked.height + 1, _NONE)
+    code, wanted_code = _codes(seen, wanted, n_keys=n_keys)
+    slot = np.searchsorted(wanted_code, code)  # an additional slot after the last entity is for rows without a user
+    newest = np.full(wanted.height + 1, _NONE)
     np.maximum.at(newest, slot, code)
     winners = np.flatnonzero(code == newest[slot])
     tied = np.bincount(slot[winners])[slot[winners]] > 1
     if tied.any():
         settled = _settle(winners[tied], slot[winners[tied]], rows[seen[_ROW].gather(winners[tied])].select(ties))
         winners = np.concatenate([winners[~tied], settled])
-    place = np.full(asked.height + 1, _NONE)
+    place = np.full(wanted.height + 1, _NONE)
     place[slot[winners]] = winners
-    filled = np.where(newest != _NONE, np.arange(asked.height + 1), _NONE)[:-1]
+    filled = np.where(newest != _NONE, np.arange(wanted.height + 1), _NONE)[:-1]
     return np.append(place, _NONE)[np.maximum.accumulate(filled)]
 
 
-def _codes(seen: pl.DataFrame, asked: pl.DataFrame, *, n_keys: int) -> tuple[Integers, Integers]:
+def _codes(seen: pl.DataFrame, wanted: pl.DataFrame, *, n_keys: int) -> tuple[Integers, Integers]:
     """Key and instant of rows and of entities as one number each, in the order of keys, then of instants.
 
     An entity's number is that of the last instant of any row at or before its own.
     """
-    instants, asked_at = seen[_TIME].to_numpy(), asked[_TIME].to_numpy()
+    instants, wanted_at = seen[_TIME].to_numpy(), wanted[_TIME].to_numpy()
     first, last = (int(instants.min()), int(instants.max())) if seen.height else (0, 0)
-    if (last - first + 2) * n_keys > np.iinfo(np.int64).max:  # many keys over ages: instants by their rank
+    if (last - first + 2) * n_keys > np.iinfo(np.int64).max:  # too large for one number: instants by their rank
         distinct = np.unique(instants)
-        instants, asked_at = np.searchsorted(distinct, instants), np.searchsorted(distinct, asked_at, side="right") - 1
+        instants, wanted_at = (
+            np.searchsorted(distinct, instants),
+            np.searchsorted(distinct, wanted_at, side="right") - 1,
+        )
         first, last = 0, len(distinct) - 1
     span = last - first + 2  # one for entities before the first row
-    asked_at = np.clip(asked_at, first - 1, last) - first + 1
-    return seen[_KEY].to_numpy() * span + (instants - first + 1), asked[_KEY].to_numpy() * span + asked_at
+    wanted_at = np.clip(wanted_at, first - 1, last) - first + 1
+    return seen[_KEY].to_numpy() * span + (instants - first + 1), wanted[_KEY].to_numpy() * span + wanted_at
 
 
 def _settle(places: Integers, slots: Integers, ties: pl.DataFrame) -> Integers:
-    """Of places that share a slot the one whose row is last by its ties."""
+    """Of places that share a slot, the one whose row is last by its ties."""
     ordered = ties.with_columns(pl.Series(_SLOT, slots), pl.Series(_ROW, places)).sort(_SLOT, *ties.columns)
     return ordered.unique(_SLOT, keep="last")[_ROW].to_numpy()
 
 
-def _fresh(newest: Integers, asked: pl.DataFrame, seen: pl.DataFrame, *, oldest: int, n_entities: int) -> pl.Series:
-    """(n_entities,) per entity the number of the row it sees; null for none: one of another key, or too old a one.
+def _fresh(newest: Integers, wanted: pl.DataFrame, seen: pl.DataFrame, *, oldest: int, n_entities: int) -> pl.Series:
+    """(n_entities,) the number of each entity's row; null where there is none: another key's, or too old.
 
     Args:
-        newest: per row of `asked` a place in `seen`, or -1.
-        asked: number, key and instant of the entities that have them.
+        newest: per row of `wanted` a place in `seen`, or -1.
+        wanted: number, key and instant of the entities that have them.
         seen: number, key and instant of the feature rows.
         oldest: greatest age in ticks.
         n_entities: how many entities there are.
     """
     there = newest != _NONE
-    asked, row = asked.filter(there), seen[newest[there]]
-    is_seen = (row[_KEY] == asked[_KEY]) & (asked[_TIME] - row[_TIME] <= oldest)
+    wanted, row = wanted.filter(there), seen[newest[there]]
+    is_seen = (row[_KEY] == wanted[_KEY]) & (wanted[_TIME] - row[_TIME] <= oldest)
     numbers = np.full(n_entities, _NONE)
-    numbers[asked[_ROW].filter(is_seen).to_numpy()] = row[_ROW].filter(is_seen).to_numpy()
+    numbers[wanted[_ROW].filter(is_seen).to_numpy()] = row[_ROW].filter(is_seen).to_numpy()
     return pl.select(pl.when(pl.lit(numbers >= 0)).then(pl.lit(numbers))).to_series()
 
 
 def _ticks(ttl: timedelta | None, tick: Literal["us", "ns"]) -> int:
-    """The greatest age in ticks; as good as any where there is no limit."""
+    """The greatest age in ticks; the largest number where there is no limit."""
     if ttl is None:
         return _ANY_AGE
     if ttl < timedelta(0):
-        raise UsageError(f"a ttl of {ttl} lets no row be seen (allowed: 0 or more); give None for no limit")
+        raise UsageError(f"a ttl of {ttl} excludes every row (allowed: 0 or more); pass None for no limit")
     return min(ttl // timedelta(microseconds=1) * (1000 if tick == "ns" else 1), _ANY_AGE)

@@ -1,7 +1,7 @@
 """The feature repository: the entity `unit`, the view `window_features`, their registry and the online store.
 
-Definitions are code: what the registry file holds is derived from them and replaced whole. The online store holds each
-engine's newest row over the whole tables of all regions, since the last write wins there, not the newest event.
+Definitions are code: the content of the registry file is derived from them and replaced completely. The online store
+has each engine's newest row over the whole tables of all regions, since it keeps the last write, not the newest event.
 """
 
 import logging
@@ -10,7 +10,7 @@ import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
@@ -44,27 +44,28 @@ TIE_BREAKS = ("cycle", "row_hash")  # rows of one instant: the later cycle, then
 
 @dataclass(frozen=True)
 class FeatureRepository:
-    """Where the features of one home are defined, kept and read.
+    """The definitions of the features of one home, and access to them.
 
     Attributes:
         folder: of the registry file and the online store, `<home>/feast`.
-        tables: URIs of the Delta tables of `window_features`, one a region; one never written has no rows yet.
+        tables: URIs of the Delta tables of `window_features`, one for each region; one that was never written has no
+            rows yet.
         features: the view's features with their types, in order.
         ttl: greatest age of a row that still describes an engine.
-        storage_options: what an object store needs to be reached.
+        reader: the region as which the regions' stores are opened; None for each region itself.
     """
 
     folder: Path
     tables: tuple[str, ...]
     features: Mapping[str, pa.DataType]
     ttl: timedelta = TTL
-    storage_options: Mapping[str, str] = field(default_factory=dict, repr=False)
+    reader: str | None = None
 
     def apply(self) -> bool:
-        """Brings the registry and the online store's tables to these definitions; whether anything had to change.
+        """Updates the registry and the online store's tables to these definitions; returns whether anything changed.
 
-        The registry is replaced by a rename: a process that is killed here leaves the old one or the new one. A
-        registry or online store that is damaged is set aside and made anew.
+        The registry is replaced by a rename: after a kill it is the old one or the new one. A damaged registry or
+        online store is set aside and made again.
         """
         from sinet_pipelines.features.health import store_faults
 
@@ -85,9 +86,9 @@ class FeatureRepository:
             return True
 
     def write_online(self) -> int:
-        """Puts each engine's newest row over all tables into the online store; how many engines there are.
+        """Writes each engine's newest row over all tables to the online store; returns the number of engines.
 
-        An engine whose every row left the tables leaves the online store.
+        An engine whose rows all left the tables is removed from the online store.
 
         Raises:
             StorageError: no table of features was ever written.
@@ -101,7 +102,7 @@ class FeatureRepository:
             return newest.num_rows
 
     def read_online(self, units: Sequence[str], *, features: Sequence[str] | None = None) -> pl.DataFrame:
-        """(n_units, 1 + n_features) the units in their order, with nulls for one that the online store does not know.
+        """(n_units, 1 + n_features) the units in their order, with nulls for one that is not in the online store.
 
         Args:
             units: names of engines.
@@ -130,8 +131,8 @@ class FeatureRepository:
         """
         from sinet_pipelines.features.store import ENTITY_TIME
 
-        asked = entities.select(ENTITY, ENTITY_TIME).to_pandas()
-        job = self.store.get_historical_features(entity_df=asked, features=_refs(self._known(features)))
+        entity_df = entities.select(ENTITY, ENTITY_TIME).to_pandas()
+        job = self.store.get_historical_features(entity_df=entity_df, features=_refs(self._known(features)))
         return entities.hstack(pl.DataFrame(pl.from_arrow(job.to_arrow())).drop(ENTITY, ENTITY_TIME).get_columns())
 
     @cached_property
@@ -160,16 +161,19 @@ class FeatureRepository:
 
     @property
     def _entity(self) -> "Entity":
-        from feast import Entity, ValueType
+        from sinet_pipelines.features.feast_library import Entity, ValueType
 
         return Entity(name=ENTITY, value_type=ValueType.STRING, description="an engine of the fleet")
 
     @property
     def _view(self) -> "FeatureView":
-        from feast import FeatureView, Field
-        from feast.type_map import pa_to_feast_value_type
-        from feast.types import String, from_value_type
-
+        from sinet_pipelines.features.feast_library import (
+            FeatureView,
+            Field,
+            String,
+            from_value_type,
+            pa_to_feast_value_type,
+        )
         from sinet_pipelines.features.source import DeltaSource
 
         tables = [relative_uri(table, self.root) for table in self.tables]
@@ -188,11 +192,11 @@ class FeatureRepository:
         )
 
     def _open(self, registry: Path) -> "FeatureStore":
-        from feast import FeatureStore, RepoConfig
+        from sinet_pipelines.features.feast_library import FeatureStore, RepoConfig
 
         logging.getLogger("feast").setLevel(logging.WARNING)
         settings = self._settings(registry=str(registry), online=str(self._online))
-        settings["offline_store"] = {**settings["offline_store"], "storage_options": dict(self.storage_options)}
+        settings["offline_store"] = {**settings["offline_store"], "reader": self.reader or ""}
         config = RepoConfig(**settings, repo_path=self.root)
         return FeatureStore(config=config)
 
@@ -209,7 +213,7 @@ class FeatureRepository:
         }
 
     def _write_settings(self) -> None:
-        """Writes `feature_store.yaml`, where Feast's SDK looks for it; a file that says the same is left alone."""
+        """Writes `feature_store.yaml`, where Feast's SDK looks for it; a file with this content is kept."""
         path = self.root / SETTINGS_FILE
         registry, online = (relative_uri(str(one), self.root) for one in (self._registry, self._online))
         settings = self._settings(registry=registry, online=online)

@@ -1,33 +1,37 @@
-"""One table of features as a data source of Feast: the Delta tables it lies in, one a region.
+"""A table of features as a data source of Feast: its Delta tables, one for each region.
 
-A table is read through its Delta log, never as a folder of Parquet files: those still hold the rows that were replaced.
+A table is read through its Delta log, never as a folder of Parquet files, which still has the replaced rows.
 Importing this module imports Feast, which takes seconds: import it inside functions.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
 from deltalake import DeltaTable
-from feast.data_source import DataSource
-from feast.protos.feast.core.DataSource_pb2 import DataSource as DataSourceProto
-from feast.repo_config import RepoConfig
-from feast.type_map import pa_to_feast_value_type
-from feast.value_type import ValueType
 
 from sinet_pipelines.errors import StorageError
+from sinet_pipelines.features.feast_library import (
+    DataSource,
+    DataSourceProto,
+    RepoConfig,
+    ValueType,
+    pa_to_feast_value_type,
+)
 from sinet_pipelines.storage.delta import open_table, scan_table
-from sinet_pipelines.storage.layout import absolute_uri
+from sinet_pipelines.storage.layout import absolute_uri, is_local
+from sinet_pipelines.storage.roots import options_at
 
 
 class DeltaSource(DataSource):
-    """One table of features that lies in one or several Delta tables of equal columns, one a region.
+    """One table of features in one or several Delta tables of equal columns, one for each region.
 
     Attributes:
         tables: URIs of the Delta tables, or paths relative to the folder of `feature_store.yaml`; one that was never
             written has no rows yet.
-        tie_breaks: columns that order rows of one entity, instant and creation, so that no order of files does.
+        tie_breaks: columns that order rows of one entity, instant and creation, independent of the order of files.
     """
 
     def __init__(
@@ -67,35 +71,43 @@ class DeltaSource(DataSource):
         Raises:
             StorageError: none of the tables was ever written.
         """
-        found = [scan_table(table, uri) for uri, table in self._opened(config)]
+        found = [scan_table(table, uri, options) for uri, table, options in self._opened(config)]
         if not found:
             raise StorageError(f"{self.name} has no rows: no Delta table at {', '.join(self.tables)}; materialise one")
         return pl.concat(found) if len(found) > 1 else found[0]
 
-    def _opened(self, config: RepoConfig) -> Iterator[tuple[str, DeltaTable]]:
+    def _opened(self, config: RepoConfig) -> Iterator[tuple[str, DeltaTable, Mapping[str, str]]]:
+        """Address, table and options of each table that was written."""
         for written in self.tables:
             uri = absolute_uri(written, config.repo_path)
-            table = open_table(uri, config.offline_store.storage_options)
+            options = self._options(config, uri)
+            table = open_table(uri, options)
             if table is not None:
-                yield uri, table
+                yield uri, table, options
+
+    def _options(self, config: RepoConfig, uri: str) -> Mapping[str, str]:
+        """The options that open a table; read from the environment at each use and never stored."""
+        if is_local(uri) or config.repo_path is None:
+            return {}
+        return options_at(Path(config.repo_path), uri, reader=config.offline_store.reader or None)
 
     def validate(self, config: RepoConfig) -> None:
         """Does nothing: a view may be defined before its first table is written."""
 
     def get_table_column_names_and_types(self, config: RepoConfig) -> Iterable[tuple[str, str]]:
         """Names and Arrow types of the columns, from the first table that was written."""
-        for _, table in self._opened(config):
+        for _, table, _ in self._opened(config):
             schema = pa.schema(table.schema().to_arrow())
             return [(field.name, str(field.type)) for field in schema]
         return []
 
     @staticmethod
     def source_datatype_to_feast_value_type() -> Callable[[str], ValueType]:
-        """Feast's reading of Arrow types."""
+        """Feast's mapping of Arrow types."""
         return pa_to_feast_value_type
 
     def source_type(self) -> DataSourceProto.SourceType.ValueType:
-        """Custom: Feast knows it by its class."""
+        """Custom: Feast identifies it by its class."""
         return DataSourceProto.CUSTOM_SOURCE
 
     def _to_proto_impl(self) -> DataSourceProto:
@@ -114,7 +126,7 @@ class DeltaSource(DataSource):
 
     @staticmethod
     def from_proto(data_source: DataSourceProto) -> "DeltaSource":
-        """The source that a registry holds."""
+        """The source from a registry."""
         options = json.loads(data_source.custom_options.configuration)
         return DeltaSource(
             name=data_source.name,

@@ -1,8 +1,8 @@
 """The offline store of Feast on Delta tables: training rows by an as-of join, latest rows over whole tables.
 
-Feast finds `DeltaOfflineStore` and its config by their dotted path; nobody else imports this module at module level,
-since Feast takes seconds to come. Tables are written by `storage/tables.py`: saving data sets, pushing rows and logging
-features through Feast are left out, as its interface allows.
+Feast finds `DeltaOfflineStore` and its config by their dotted path. No other module imports this one at its top, since
+the import of Feast takes seconds. Tables are written by `storage/tables.py`: saving data sets, pushing rows and logging
+features through Feast are not implemented, as its interface allows.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,36 +12,41 @@ from typing import Literal
 import pandas as pd
 import polars as pl
 import pyarrow as pa
-from feast.data_source import DataSource
-from feast.feature_view import FeatureView
-from feast.infra.offline_stores.offline_store import OfflineStore, RetrievalJob, RetrievalMetadata
-from feast.infra.registry.base_registry import BaseRegistry
-from feast.on_demand_feature_view import OnDemandFeatureView
-from feast.repo_config import FeastConfigBaseModel, RepoConfig
 
 from sinet_pipelines.errors import UsageError
+from sinet_pipelines.features.feast_library import (
+    BaseRegistry,
+    DataSource,
+    FeastConfigBaseModel,
+    FeatureView,
+    OfflineStore,
+    OnDemandFeatureView,
+    RepoConfig,
+    RetrievalJob,
+    RetrievalMetadata,
+)
 from sinet_pipelines.features.point_in_time import point_in_time_join
 from sinet_pipelines.features.source import DeltaSource
 
-ENTITY_TIME = "event_timestamp"  # Feast's word for the instant that an entity row asks about
+ENTITY_TIME = "event_timestamp"  # Feast's name for the instant of an entity row
 
 
 class DeltaOfflineStoreConfig(FeastConfigBaseModel):
-    """How the tables are reached; where they are is said by each `DeltaSource`.
+    """How the tables are reached; each `DeltaSource` states where its table is.
 
     Attributes:
         type: the dotted path of the store.
-        storage_options: what an object store needs, never kept in the registry; empty for a local disk.
+        reader: the region as which the regions' stores are opened; empty for each region itself.
     """
 
     type: Literal["sinet_pipelines.features.store.DeltaOfflineStore"] = (
         "sinet_pipelines.features.store.DeltaOfflineStore"
     )
-    storage_options: dict[str, str] = {}
+    reader: str = ""
 
 
 class DeltaRetrievalJob(RetrievalJob):
-    """Rows that are read and joined when somebody asks for them."""
+    """Rows that are read and joined when they are requested."""
 
     def __init__(
         self,
@@ -71,12 +76,12 @@ class DeltaRetrievalJob(RetrievalJob):
 
     @property
     def metadata(self) -> RetrievalMetadata | None:
-        """What was asked for."""
+        """The request."""
         return self._metadata
 
 
 class DeltaOfflineStore(OfflineStore):
-    """Reads features from Delta tables; all that it returns depends on rows, never on the order they are stored in."""
+    """Reads features from Delta tables; results depend on rows alone, not on the order in which they are stored."""
 
     @staticmethod
     def get_historical_features(
@@ -92,7 +97,7 @@ class DeltaOfflineStore(OfflineStore):
 
         Args:
             config: of the repository.
-            feature_views: the views asked; a `ttl` of zero is none, as everywhere in Feast.
+            feature_views: the requested views; a `ttl` of zero is none, as everywhere in Feast.
             feature_refs: `view:feature` each.
             entity_df: (n, columns) rows with the join keys and an instant, `event_timestamp` or the only one there is.
             registry: where on-demand views are found.
@@ -104,7 +109,7 @@ class DeltaOfflineStore(OfflineStore):
         """
         if not isinstance(entity_df, pd.DataFrame):
             found = "none" if entity_df is None else "a query"
-            raise UsageError(f"entities are asked for by {found} (allowed: a data frame); give units and instants")
+            raise UsageError(f"entities are requested by {found} (allowed: a data frame); give units and instants")
         entities = pl.from_pandas(entity_df)
         time = _entity_time(entities.schema)
         wanted = _wanted(feature_views, feature_refs, full_feature_names=full_feature_names)
@@ -138,10 +143,10 @@ class DeltaOfflineStore(OfflineStore):
         start_date: datetime | None = None,
         end_date: datetime | None = None,
     ) -> RetrievalJob:
-        """Each entity's newest row over the whole table, whatever range is asked for.
+        """Each entity's newest row over the whole table, independent of the requested range.
 
-        The online store keeps what was written last, not what happened last: the newest row of an old range would
-        replace a newer value there. So `start_date` and `end_date` narrow nothing, and no materialisation can do harm.
+        The online store keeps the last write, not the newest event: the newest row of an old range would replace a
+        newer value there. So `start_date` and `end_date` have no effect.
 
         Args:
             config: of the repository.
@@ -223,12 +228,12 @@ def _entity_time(schema: pl.Schema) -> str:
     if ENTITY_TIME in instants:
         return ENTITY_TIME
     if len(instants) != 1:
-        raise UsageError(f"entities have {len(instants)} columns of instants; name the one that asks {ENTITY_TIME}")
+        raise UsageError(f"entities have {len(instants)} columns of instants; name the requested instant {ENTITY_TIME}")
     return instants[0]
 
 
 def _wanted(views: Sequence[FeatureView], refs: Sequence[str], *, full_feature_names: bool) -> list[Mapping[str, str]]:
-    """Per view the columns asked of it, each with its name in the result, in the order they were asked."""
+    """The requested columns of each view, each with its name in the result, in the order of the request."""
     wanted: list[Mapping[str, str]] = []
     for view in views:
         name = view.projection.name_to_use()

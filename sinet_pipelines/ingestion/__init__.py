@@ -1,1 +1,1 @@
-"""Ingestion: sources of rows (a simulated fleet, C-MAPSS files) and the landing zones they drop them in."""
+"""Ingestion: sources of rows (a simulated fleet, C-MAPSS files) and the landing zones of their drops."""

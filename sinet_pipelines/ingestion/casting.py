@@ -1,4 +1,4 @@
-"""Casts a table to a contract's types: what cannot be cast becomes null, and its text is kept beside it."""
+"""Casts a table to a contract's types: a value that cannot be cast becomes null, and its text is kept in a column."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ from sinet_pipelines.schemas.contract import Column
 
 UNPARSED = "unparsed"
 INSTANT = pl.Datetime("us", "UTC")
-# 1678 to 2262, what every clock in use can say, nanoseconds included
+# 1678 to 2262, the range of nanosecond clocks
 _FIRST_S, _LAST_S = (int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) for year in (1678, 2262))
 _TICKS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 _PLAIN: tuple[Callable[[pa.DataType], bool], ...] = (
@@ -26,7 +26,7 @@ _PLAIN: tuple[Callable[[pa.DataType], bool], ...] = (
     pa.types.is_string_view,
     pa.types.is_null,
 )
-#: Types whose values can be names; an instant, a list or true is none.
+#: Types whose values can be names; instants, lists and booleans cannot.
 _NAMES: tuple[Callable[[pa.DataType], bool], ...] = (
     pa.types.is_integer,
     pa.types.is_floating,
@@ -39,24 +39,24 @@ _NAMES: tuple[Callable[[pa.DataType], bool], ...] = (
     pa.types.is_large_binary,
     pa.types.is_fixed_size_binary,
 )
-_NO_NAME = ("", "nan", "-nan", "none", "null", "na", "n/a", "#n/a", "<na>", "nat")  # how writers spell what is missing
+_NO_NAME = ("", "nan", "-nan", "none", "null", "na", "n/a", "#n/a", "<na>", "nat")  # spellings of a missing value
 _INVISIBLE = r"[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Co}\x{FFFD}]"  # control, format and private characters; no valid text
-_EXACT = float(2**53)  # floats beyond are not the number that was meant
-_LONGEST_TEXT = 1_000  # characters of a value that is kept beside its row
+_EXACT = float(2**53)  # larger floats do not represent every integer exactly
+_LONGEST_TEXT = 1_000  # characters of a value that is stored with its row
 
 
 def cast_table(table: pa.Table, columns: Sequence[Column]) -> pl.DataFrame:
-    """The table in the columns and types of a contract, and `unparsed` beside them.
+    """The table in the columns and types of a contract, with the additional column `unparsed`.
 
-    Text is read as a number or as an instant in ISO 8601; an instant without a zone is UTC; true is no number, and
-    not-a-number is no value. A text column holds names, spelled as `_Cast._name` says.
+    Text is parsed as a number or as an instant in ISO 8601; an instant without a zone is UTC; `true` is not a number,
+    and NaN is null. A text column has names, normalised by `_Cast._name`.
 
     Args:
-        table: (n, any columns) of any types; a column that is not there becomes null.
-        columns: of the contract; their types are string, int32, float64 or an instant.
+        table: (n, any columns) of any types; a missing column becomes null.
+        columns: columns of the contract, with the types string, int32, float64 or an instant.
 
     Returns:
-        (n, columns + 1); `unparsed` is a JSON object of column and text for a row with values that are none of their
+        (n, columns + 1); `unparsed` is a JSON object of column and text for a row with values that do not have their
         column's type, else null.
     """
     casts = {column.name: _cast(table, column) for column in columns}
@@ -74,9 +74,9 @@ def _cast(table: pa.Table, column: Column) -> "_Cast | _DictionaryCast":
 
 
 class _DictionaryCast:
-    """The same for a column whose distinct values stand in a dictionary: each is cast once, however long it is.
+    """The same for a dictionary-encoded column: each distinct value is cast once, independent of its length.
 
-    Rows are never spelled out: a file of some kilobytes can say that a million rows have a text of a million letters.
+    Rows are never expanded: in a file of a few kilobytes, a million rows can have a text of a million letters.
     """
 
     may_fail = True
@@ -94,13 +94,13 @@ class _DictionaryCast:
 
 
 class _Cast:
-    """How one column becomes what its contract says.
+    """The cast of one column to the type of its contract.
 
     Attributes:
-        found: (n,) what came, as polars can hold it.
-        value: the value in the contract's type, null where there is none.
-        may_fail: whether a value may be none of the type.
-        is_text: whether the contract wants a text.
+        found: (n,) original values in a type of polars.
+        value: the value in the contract's type, else null.
+        may_fail: whether a value may not have the type.
+        is_text: whether the contract's type is text.
     """
 
     is_text = False
@@ -120,7 +120,7 @@ class _Cast:
 
     @property
     def text(self) -> pl.Expr:
-        """The text of a value that is none of the type, null for all others."""
+        """The text of a value that does not have the type, null for all others."""
         failed = self.value.is_null()
         if self.found.dtype.is_float():
             failed &= self._column.is_not_nan()
@@ -130,12 +130,12 @@ class _Cast:
         return pl.when(failed).then(self._column.cast(pl.String))
 
     def _name(self, kind: pa.DataType, longest: int | None) -> pl.Expr:
-        """The name in its one spelling, null for what is none.
+        """The normalised name, null for a value that is not a name.
 
-        A whole number is its digits, also where a neighbour that is missing or a decimal type made `7.0` of it; white
-        space around it is stripped, and any in it is a blank; text is in Unicode's normal form C. What is empty, the
-        word of a program for what is missing, longer than `longest` characters, or has characters that are not seen,
-        is no name.
+        An integer becomes its digits, also where a missing value in the column or a decimal type changed it to `7.0`.
+        White space at both ends is removed, and other white space becomes a blank; text is in Unicode normal form C. An
+        empty text, a word for a missing value, a text longer than `longest` characters, and a text with invisible
+        characters are not names.
         """
         if not any(is_kind(kind) for is_kind in _NAMES):
             return pl.when(False).then(self._column.cast(pl.String))
@@ -179,7 +179,7 @@ class _Cast:
 
 
 def _spelled(names: pl.Series, longest: int | None) -> pl.Series:
-    """Each text in the one spelling that `_Cast._name` describes, null for what is no name."""
+    """Each text normalised as described in `_Cast._name`, null for a text that is not a name."""
     text = pl.col(names.name).str.replace_all(r"\p{Zs}", " ").str.strip_chars().str.normalize("NFC")
     text = text.str.replace(r"^([+-]?[0-9]+)\.0*$", "${1}")
     sound = ~text.str.to_lowercase().is_in(_NO_NAME) & ~text.str.contains(_INVISIBLE)
@@ -189,13 +189,13 @@ def _spelled(names: pl.Series, longest: int | None) -> pl.Series:
 
 
 def _plain(values: pa.ChunkedArray | pa.Array) -> pl.Series:
-    """Numbers, booleans and strings as they are; every other type as the text of its values."""
+    """Numbers, booleans and strings unchanged; every other type as the text of its values."""
     kind = values.type
     if pa.types.is_dictionary(kind):
         return _plain(pc.cast(values, kind.value_type))
     if any(is_kind(kind) for is_kind in _PLAIN):
         return pl.Series(values)
-    if pa.types.is_temporal(kind):  # not every instant that a file can hold is one that Python can say
+    if pa.types.is_temporal(kind):  # Python cannot represent every instant of a file
         ticks = pl.Series(pc.cast(values, pa.int32() if kind.bit_width == 32 else pa.int64()))
         return ticks.cast(pl.String) + f" {kind}"
     whole = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
@@ -203,10 +203,10 @@ def _plain(values: pa.ChunkedArray | pa.Array) -> pl.Series:
 
 
 def _text(values: pa.Array, place: int) -> str | None:
-    """The text of a value of a type that is no number and no string; a hash of it where Python cannot hold it."""
+    """The text of a value that is neither number nor string; a hash of it where Python cannot represent it."""
     try:
         value = values[place].as_py()
-    except (OverflowError, ValueError, KeyError):  # an instant within a list, out of range or in a zone that is none
+    except (OverflowError, ValueError, KeyError):  # an instant within a list, out of range or in an invalid zone
         alone = pa.RecordBatch.from_arrays([values.slice(place, 1)], ["value"]).serialize()
         return f"{values.type} of BLAKE2b {blake2b(alone, digest_size=8).hexdigest()}"
     if value is None:
@@ -215,7 +215,7 @@ def _text(values: pa.Array, place: int) -> str | None:
 
 
 def _shortened(text: str) -> str:
-    """The text, or how it begins, its length and a hash of it: what a page and a table row show stays short."""
+    """The text, or its beginning, length and hash, so that pages and table rows stay short."""
     if len(text) <= _LONGEST_TEXT:
         return text
     digest = blake2b(text.encode(errors="surrogatepass"), digest_size=8).hexdigest()

@@ -1,4 +1,4 @@
-"""Looks into one file of a landing zone: its name by content, its rows, and why it is no drop; once for each state."""
+"""Inspects one file of a landing zone, once for each state: its id, its rows, and why it is not a drop."""
 
 import errno
 import hashlib
@@ -7,19 +7,27 @@ import stat
 import time
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from io import BufferedReader
-from pathlib import Path
+from pathlib import Path, PurePath
+from typing import BinaryIO
 
+from sinet_pipelines.errors import AbsentError
 from sinet_pipelines.ingestion.drops import Hive, count_rows, examine, named
-from sinet_pipelines.ingestion.events import EventKind, why_no_events
+from sinet_pipelines.ingestion.events import why_no_events
+from sinet_pipelines.ingestion.landed import EventKind, LandedData
 from sinet_pipelines.ingestion.scan import Part
+from sinet_pipelines.ingestion.scan_store import StoredPart
 from sinet_pipelines.storage.cache import read_cache, write_cache
+from sinet_pipelines.storage.objects import Object
 
 _SMALL_BYTES = 4 << 20
-_MOST = 1 << 16  # files of which a process knows what is in them
-_SETTLED_NS = 2_000_000_000  # no file system in use has a coarser clock
+_MOST = 1 << 16  # files whose content a process caches
+_SETTLED_NS = 2_000_000_000  # the coarsest clock of file systems in use
+
+
+AnyPart = Part | StoredPart
 
 
 @dataclass(frozen=True)
@@ -27,35 +35,69 @@ class Drop:
     """A file of rows or events in the landing zone.
 
     Attributes:
-        path: where it is.
-        real: where its bytes are; another path only for a link.
-        hive: column and value of each folder above it that is called `column=value`.
-        drop_id: its name by content; two files of the same bytes are one drop.
-        rows: rows in it, 0 where it is no table.
+        part: the file.
+        drop_id: id computed from its content; two files of the same bytes are one drop.
+        rows: number of rows, 0 for a file that is not a table.
         digest: SHA-256 of its bytes.
-        why_unreadable: why it is no table, empty where it is one.
+        why_unreadable: why it is not a table; empty for a table.
     """
 
-    path: Path
-    real: Path
-    hive: Hive
+    part: AnyPart
     drop_id: str
     rows: int
     digest: str = ""
     why_unreadable: str = ""
 
+    @property
+    def path(self) -> PurePath:
+        """Its place: a path of this machine, or a key of a store."""
+        return self.part.path
 
-def read_bytes(path: Path) -> bytes:
-    """The bytes of a file; an OSError as `open_file`."""
-    with open_file(path) as file:
+    @property
+    def hive(self) -> Hive:
+        """Column and value of each folder `column=value` above it."""
+        return self.part.hive
+
+
+@contextmanager
+def open_part(part: AnyPart) -> Iterator[BinaryIO]:
+    """Opens a file of a landing zone for reading; its content does not change if the file is replaced meanwhile.
+
+    Raises:
+        FileNotFoundError: it was removed.
+        OSError: it cannot be read.
+        StorageError: its store cannot be reached, or denies access.
+    """
+    if isinstance(part, Part):
+        with open_file(part.real) as file:
+            yield file
+        return
+    with open_stored(part) as (_, stored):
+        yield stored
+
+
+@contextmanager
+def open_stored(part: StoredPart) -> Iterator[tuple[Object, BinaryIO]]:
+    """Opens an object for reading, with its present state; errors as in `open_part`."""
+    with ExitStack() as stack:
+        try:
+            found = stack.enter_context(part.objects.open(part.one.key))
+        except AbsentError as error:
+            raise FileNotFoundError(errno.ENOENT, "it was removed") from error
+        yield found
+
+
+def read_part(part: AnyPart) -> bytes:
+    """The bytes of a file of a landing zone; errors as in `open_part`."""
+    with open_part(part) as file:
         return file.read()
 
 
 @contextmanager
 def open_file(path: Path) -> Iterator[BufferedReader]:
-    """A file to be read; an OSError where the machine does not give it, also for what has become no file.
+    """Opens a file for reading; an OSError where it cannot be read or is no longer a regular file.
 
-    Neither a link nor a pipe that was put in its place a moment ago is followed or waited for.
+    If a link or a pipe has replaced it, the link is not followed and the pipe does not block.
     """
     handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     with os.fdopen(handle, "rb") as file:
@@ -64,38 +106,43 @@ def open_file(path: Path) -> Iterator[BufferedReader]:
         yield file
 
 
-def sha256_of(file: BufferedReader) -> str:
-    """SHA-256 of a file's bytes, read some at a time."""
+def sha256_of(file: BinaryIO) -> str:
+    """SHA-256 of a file's bytes, read in chunks."""
     file.seek(0)
-    return hashlib.file_digest(file, "sha256").hexdigest()
+    return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
 
 
-Found = tuple[str, int, str]  # SHA-256 of a file, its rows, and why it is not used, empty where it is
-_FOUND: OrderedDict[str, Found] = OrderedDict()  # by the file and its age: one that changed has another
+Found = tuple[str, int, str]  # SHA-256 of a file, its number of rows, and why it is unused (else empty)
+_FOUND: OrderedDict[str, Found] = OrderedDict()  # by the file and its age: a changed file has another age
 
 
-def inspect(part: Part, kind: EventKind | None = None) -> Drop | None:
-    """The drop or the events in a file, None where the file was removed a moment ago."""
+def inspect(part: AnyPart, data: LandedData, kind: EventKind | None = None) -> Drop | None:
+    """The drop or the events in a file, None where the file was removed meanwhile.
+
+    Args:
+        part: the file.
+        data: the data that the application lands.
+        kind: kind of its events; None for a drop.
+
+    Raises:
+        StorageError: the store of the file cannot be reached, or denies access.
+    """
     try:
-        state = part.real.lstat()
-        # a file that changed within this tick of its clock may change once more and look the same
-        is_settled = abs(time.time_ns() - state.st_ctime_ns) > _SETTLED_NS
-        digest, rows, why = _looked_up(part.real, state, kind) if is_settled else _look_into(part.real, kind)
+        digest, rows, why = _stored(part, data, kind) if isinstance(part, StoredPart) else _local(part, data, kind)
     except FileNotFoundError:
         return None
-    except OSError as error:  # never kept: the machine may give it next time
+    except OSError as error:  # not cached: the next read may succeed
         why = f"cannot be read ({error.strerror})"
         digest, rows = hashlib.sha256(f"{part.name} {why}".encode(errors="surrogateescape")).hexdigest(), 0
-    name = named(digest, part.hive)
-    return Drop(part.path, part.real, part.hive, name, rows, digest, why)
+    return Drop(part, named(digest, data.drop, part.hive), rows, digest, why)
 
 
 @contextmanager
 def remembered(path: Path) -> Iterator[None]:
-    """Begins with what an earlier process found of files that did not change, and keeps what this one finds.
+    """Loads the results of an earlier process for unchanged files, and stores the results of this one.
 
     Args:
-        path: of the file in which it is kept; a damaged one is passed over and rewritten.
+        path: path of the cache file; a damaged one is ignored and rewritten.
     """
     before = {name: tuple(found) for name, found in read_cache(path).items() if _is_sound(found)}
     for name, found in before.items():
@@ -109,26 +156,57 @@ def _is_sound(found: object) -> bool:
     return isinstance(found, list) and [type(one) for one in found] == [str, int, str]
 
 
-def _looked_up(path: Path, state: os.stat_result, kind: EventKind | None) -> Found:
+def _local(part: Part, data: LandedData, kind: EventKind | None) -> Found:
+    state = part.real.lstat()
+    # a file that changed within this tick of its clock may change again without a new time
+    if abs(time.time_ns() - state.st_ctime_ns) <= _SETTLED_NS:
+        return _look_into(part, data, kind)
     age = (state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
-    name = f"{kind or ''}|{'|'.join(map(str, age))}|{os.fsencode(path)!r}"
-    if name not in _FOUND:
-        _FOUND[name] = _look_into(path, kind)
-        while len(_FOUND) > _MOST:
-            _FOUND.popitem(last=False)
-    _FOUND.move_to_end(name)
-    return _FOUND[name]
+    name = f"{_what(data, kind)}|{'|'.join(map(str, age))}|{os.fsencode(part.real)!r}"
+    return _known(name) or _keep(name, _look_into(part, data, kind))
 
 
-def _look_into(path: Path, kind: EventKind | None) -> Found:
-    with open_file(path) as file:
-        if kind is None and os.fstat(file.fileno()).st_size > _SMALL_BYTES:
-            digest, (rows, why) = sha256_of(file), examine(file)
-        else:  # read at once: each column of a file is several reads
-            content = file.read()
-            digest = hashlib.sha256(content).hexdigest()
-            if kind is not None:
-                why = why_no_events(content, kind)
-                return digest, 0 if why else count_rows(content), why
-            rows, why = examine(content)
+def _stored(part: StoredPart, data: LandedData, kind: EventKind | None) -> Found:
+    def name(one: Object) -> str:
+        return f"{_what(data, kind)}|{one.size}|{one.state}|{part.objects.root}|{one.key!r}"
+
+    if found := _known(name(part.one)):
+        return found
+    with open_stored(part) as (now, file):  # another object may have replaced the listed one
+        return _keep(name(now), _look_at(file, data, kind))
+
+
+def _what(data: LandedData, kind: EventKind | None) -> str:
+    return f"{data.application}/{kind or ''}"
+
+
+def _known(name: str) -> Found | None:
+    if name in _FOUND:
+        _FOUND.move_to_end(name)
+    return _FOUND.get(name)
+
+
+def _keep(name: str, found: Found) -> Found:
+    _FOUND[name] = found
+    while len(_FOUND) > _MOST:
+        _FOUND.popitem(last=False)
+    return found
+
+
+def _look_into(part: AnyPart, data: LandedData, kind: EventKind | None) -> Found:
+    with open_part(part) as file:
+        return _look_at(file, data, kind)
+
+
+def _look_at(file: BinaryIO, data: LandedData, kind: EventKind | None) -> Found:
+    if kind is None and file.seek(0, os.SEEK_END) > _SMALL_BYTES:
+        digest, (rows, why) = sha256_of(file), examine(file, data.drop)
+    else:  # the whole file in one read: each column would need several reads
+        file.seek(0)
+        content = file.read()
+        digest = hashlib.sha256(content).hexdigest()
+        if kind is not None:
+            why = why_no_events(content, kind)
+            return digest, 0 if why else count_rows(content), why
+        rows, why = examine(content, data.drop)
     return digest, rows, f"is no readable Parquet file ({why})" if why else ""

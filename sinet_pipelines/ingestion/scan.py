@@ -1,26 +1,27 @@
-"""Lists what lies in a landing zone: the files to read, and every file that is not read, with the reason and the cure.
+"""Lists the files in the landing zones of a home: those to read, and each other file with the reason and the cure.
 
-A day's drops are all regular files beneath its folder: a folder `x.parquet` as Spark or Dask writes it is read file by
-file, and the values of Hive folders (`role=live/`) fill columns that the files lack. Names that begin with `.` or `_`
-are being written or are markers of other writers, and are ignored everywhere. Nothing here opens a file: a pipe cannot
-block, and a link is followed only where it stays in its region's own folder.
+A day's drops are all regular files below its folder: a folder `x.parquet` of Spark or Dask is read file by file, and
+the values of Hive folders (`role=live/`) fill columns that the files lack. Names that begin with `.` or `_` are
+incomplete files or markers of other writers, and are ignored everywhere. No file is opened here, so a pipe cannot
+block; a link is followed only within its own landing zone. `scan_store.py` does the same for a store.
 """
 
 import os
 import stat
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from itertools import chain
-from pathlib import Path
+from pathlib import Path, PurePath
+from typing import Protocol
 from urllib.parse import unquote
 
 from sinet_pipelines.escaping import visible
-from sinet_pipelines.regions import REGIONS
+from sinet_pipelines.storage.layout import BLOBS, CLASSES, LANDING, landing_folders
+from sinet_pipelines.storage.roots import region_folder
 
-EVENTS = "events"  # the folder beside the days' folders; one folder a kind of event below it
-FLEET_FILE = "fleet.json"
-MAX_DEPTH = 16  # folders below a day's; deeper is a mistake of a copying program
+EVENTS = "events"  # a folder next to the days' folders, with one folder for each kind of event
+MAX_DEPTH = 16  # folders below a day's; a deeper tree is a mistake of a copying program
 _HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 _OTHER_DATES = ("%d-%m-%Y", "%d.%m.%Y", "%Y%m%d", "%Y_%m_%d", "%d_%m_%Y", "%Y.%m.%d")
 _KINDS = {
@@ -33,23 +34,25 @@ _KINDS = {
 
 @dataclass(frozen=True)
 class UnusedFile:
-    """A file in a landing zone that no table takes its rows from.
+    """A file in a landing zone whose rows are in no table.
 
     Attributes:
-        path: relative to the landing zone, characters that cannot be printed escaped; a folder ends with `/`.
+        path: path relative to the home, with unprintable characters escaped; a folder ends with `/`.
         reason: what was found, and what is allowed.
         cure: what to do.
-        region: the first folder of its path, empty for a file beside the regions' folders.
+        region: region of its folder; empty for a file in no region's folder.
+        application: application of its landing zone; empty for a file in no landing zone.
     """
 
     path: str
     reason: str
     cure: str
     region: str = ""
+    application: str = ""
 
     @property
     def message(self) -> str:
-        """All of it in one sentence."""
+        """Path, reason and cure in one sentence."""
         return f"{self.path} is not used: {self.reason}; {self.cure}"
 
 
@@ -58,10 +61,10 @@ class Part:
     """A file to be read.
 
     Attributes:
-        path: where it stands.
-        real: where its bytes are; another path only for a link within the region's folder.
+        path: its path.
+        real: path of its bytes; another path only for a link within the region's folder.
         name: its path below the folder of its day or kind of events.
-        hive: column and value of each folder above it that is called `column=value`; None is Hive's null.
+        hive: column and value of each folder `column=value` above it; None is Hive's null.
     """
 
     path: Path
@@ -70,25 +73,47 @@ class Part:
     hive: tuple[tuple[str, str | None], ...] = ()
 
 
+class Placed(Protocol):
+    """A file of a landing zone, in a folder or in a store."""
+
+    @property
+    def path(self) -> PurePath:
+        """Its path, or its key."""
+
+
 @dataclass(frozen=True)
 class RegionFolder:
-    """One region's folder in a landing zone, known to the registry or not.
+    """The landing zone of one application in one region, in the inventory or not.
 
     Attributes:
-        root: the landing zone.
-        name: of the folder.
+        home: the home.
+        name: name of the region's folder.
+        application: its name.
+        regions: names of the regions of the deployment.
     """
 
-    root: Path
+    home: Path
     name: str
+    application: str
+    regions: tuple[str, ...]
+
+    @property
+    def root(self) -> Path:
+        """The root of the region."""
+        return region_folder(self.home, self.name)
 
     @property
     def path(self) -> Path:
         """The folder."""
-        return self.root / self.name
+        return self.root / LANDING / self.application
+
+    @property
+    def shown(self) -> str:
+        """The folder in the form for messages: the region, and the path in its root."""
+        return self._spelled(self.path)
 
     def files_by_day(self) -> list[tuple[date, Iterator[Part | UnusedFile]]]:
-        """The days that have a folder, in order, each with all files beneath it; the days' folders are listed once."""
+        """The days that have a folder, in order, each with all files below it; the days' folders are listed once."""
         folders: dict[date, list[Path]] = {}
         for folder, day in self._day_folders():
             folders.setdefault(day, []).append(folder)
@@ -103,7 +128,7 @@ class RegionFolder:
         return (found for found in self.day_files(day) if isinstance(found, Part))
 
     def day_files(self, day: date) -> Iterator[Part | UnusedFile]:
-        """All files beneath the day's folder, or folders: `2026-03-01`, `event_date=2026-03-01`."""
+        """All files below the day's folder, or folders: `2026-03-01`, `event_date=2026-03-01`."""
         for folder, found in self._day_folders(day.isoformat()):
             if found == day:
                 yield from self._files(folder)
@@ -129,19 +154,23 @@ class RegionFolder:
                 yield from self._misplaced_events(path, kinds)
             elif not _is_folder(entry):
                 reason = _no_file(path) or "it stands beside the folders of the days"
-                yield self._unused(path, reason, f"move it into {self.name}/<YYYY-MM-DD>/ or remove it")
+                yield self._unused(path, reason, f"move it into {self.shown}/<YYYY-MM-DD>/ or remove it")
             elif day_of(entry.name) is None:
                 reason = f"its folder {visible(entry.name)} is no day (allowed: YYYY-MM-DD, or {EVENTS})"
-                yield from self._all_below(path, reason, _cure_of_a_day(entry.name))
+                yield from self._all_below(path, reason, cure_of_a_day(entry.name))
         yield from self._unlisted(self.path)
 
     def all_files(self, reason: str, cure: str) -> Iterator[UnusedFile]:
         """Every file of the folder, with one reason for all."""
         return self._all_below(self.path, reason, cure)
 
-    def unused(self, part: Part, reason: str, cure: str) -> UnusedFile:
-        """A file that was to be read and cannot be used."""
+    def unused(self, part: Placed, reason: str, cure: str) -> UnusedFile:
+        """The record of a file to read that cannot be used."""
         return self._unused(part.path, reason, cure)
+
+    def spelled(self, part: Placed) -> str:
+        """The file in the form for messages: the region, and the path in its root."""
+        return self._spelled(part.path)
 
     def _misplaced_events(self, folder: Path, kinds: tuple[str, ...]) -> Iterator[UnusedFile]:
         allowed = " and ".join(kinds)
@@ -149,14 +178,14 @@ class RegionFolder:
             path = Path(entry.path)
             if not _is_folder(entry):
                 reason = _no_file(path) or "it is of no kind of events"
-                yield self._unused(path, reason, f"move it into {self.name}/{EVENTS}/<kind>/ (kinds: {allowed})")
+                yield self._unused(path, reason, f"move it into {self.shown}/{EVENTS}/<kind>/ (kinds: {allowed})")
             elif entry.name not in kinds:
                 reason = f"there is no kind of events {visible(entry.name)} (allowed: {allowed})"
                 yield from self._all_below(path, reason, "move it into the folder of its kind or remove it")
         yield from self._unlisted(folder)
 
     def _day_folders(self, with_text: str = "") -> Iterator[tuple[Path, date]]:
-        """The folders of days; of those alone whose names hold a text, which costs less than reading each as a day."""
+        """The folders of days whose names contain a text, which is faster than parsing each name as a day."""
         if self._strange():
             return
         for entry in _entries(self.path):
@@ -165,17 +194,21 @@ class RegionFolder:
                 yield Path(entry.path), day
 
     def _strange(self) -> str:
-        """Why the folder as a whole is not read: a link to, into or around another region's folder; else nothing."""
-        if not self.path.is_symlink():
-            return "it is a file, no folder" if self.path.is_file() else ""
-        try:
-            real = self.path.resolve(strict=True)
-        except (OSError, RuntimeError):
-            return "it is a link that leads nowhere"
-        for region in REGIONS:
-            other = (self.root / region.name).resolve()
-            if region.name != self.name and (real.is_relative_to(other) or other.is_relative_to(real)):
-                return f"it is a link to the folder of {region.name}, and raw rows never leave their region"
+        """Why the whole folder is not read: a link to, into or around another region's folder; else empty."""
+        if self.path.is_file() and not self.path.is_symlink():
+            return "it is a file, no folder"
+        landing = self.path.parent
+        for link in (one for one in (landing.parent, landing, self.path) if one.is_symlink()):
+            try:
+                real = link.resolve(strict=True)
+            except (OSError, RuntimeError):
+                return "it is a link that leads nowhere"
+            for region in self.regions:
+                if region != self.name and _overlap(real, region_folder(self.home, region).resolve()):
+                    return f"it is a link to the folder of {region}, and raw rows never leave their region"
+            for entry in _entries(landing) if link == self.path else ():
+                if entry.name != self.application and _overlap(real, Path(entry.path).resolve()):
+                    return f"it is a link to the folder of {visible(entry.name)}, and no two applications share drops"
         return ""
 
     def _files(self, folder: Path) -> Iterator[Part | UnusedFile]:
@@ -191,7 +224,7 @@ class RegionFolder:
             path = Path(entry.path)
             name = path.relative_to(top).as_posix()
             if _is_folder(entry):
-                yield from self._below(path, top=top, hive=(*hive, *_hive_value(entry.name)), depth=depth + 1)
+                yield from self._below(path, top=top, hive=(*hive, *hive_value(entry.name)), depth=depth + 1)
             elif entry.is_file(follow_symlinks=False):
                 yield Part(path, path, name, hive)
             elif why := self._leads_out(path):
@@ -201,20 +234,20 @@ class RegionFolder:
         yield from self._unlisted(folder)
 
     def _leads_out(self, path: Path) -> str:
-        """Why what is no regular file is not read; nothing for a link to a file of this region's folder."""
+        """Why an entry that is not a regular file is not read; empty for a link to a file of this region's folder."""
         if not path.is_symlink():
             return _no_file(path)
         try:
             real = path.resolve(strict=True)
             is_file = stat.S_ISREG(real.stat().st_mode)
-        except (OSError, RuntimeError):  # RuntimeError: links in a circle
+        except (OSError, RuntimeError):  # RuntimeError: circular links
             return "it is a link that leads nowhere"
         if not real.is_relative_to(self.path.resolve()):
-            return f"it is a link out of the folder of {visible(self.name)}, and such links are not followed"
+            return f"it is a link out of {self.shown}, and such links are not followed"
         return "" if is_file else "it is a link to what is no file"
 
     def _all_below(self, folder: Path, reason: str, cure: str) -> Iterator[UnusedFile]:
-        """Every visible file beneath a folder that is not read."""
+        """Every visible file below a folder that is not read."""
         left = [folder]
         while left:
             here = left.pop()
@@ -226,7 +259,7 @@ class RegionFolder:
             yield from self._unlisted(here)
 
     def _unlisted(self, folder: Path) -> Iterator[UnusedFile]:
-        """The folder itself where its files cannot be listed, so that it looks empty."""
+        """The folder itself if its files cannot be listed, since it would otherwise count as empty."""
         try:
             os.scandir(folder).close()
         except (FileNotFoundError, NotADirectoryError):
@@ -236,42 +269,134 @@ class RegionFolder:
                 folder, f"its files cannot be listed ({error.strerror})", "make it readable", is_folder=True
             )
 
-    def _unused(self, path: Path, reason: str, cure: str, *, is_folder: bool = False) -> UnusedFile:
-        shown = visible(path.relative_to(self.root).as_posix()) + ("/" if is_folder else "")
-        return UnusedFile(shown, reason, cure, visible(self.name))
+    def _spelled(self, path: PurePath) -> str:
+        return visible((self.name / path.relative_to(self.root)).as_posix())
+
+    def _unused(self, path: PurePath, reason: str, cure: str, *, is_folder: bool = False) -> UnusedFile:
+        shown = self._spelled(path) + ("/" if is_folder else "")
+        return UnusedFile(shown, reason, cure, visible(self.name), self.application)
 
 
-def misplaced_at_root(root: Path) -> Iterator[UnusedFile]:
-    """The files of a landing zone that stand in no region's folder: beside these, or in a folder of another name."""
-    known = {region.name: region.name for region in REGIONS}
-    lowered = {name.casefold(): name for name in known}
-    for entry in _entries(root):
+def misplaced_in_home(home: Path, applications: Collection[str], regions: Sequence[str]) -> Iterator[UnusedFile]:
+    """The files of a home in a landing zone of no region or of no application.
+
+    Args:
+        home: the home.
+        applications: names of the applications of the deployment.
+        regions: names of the regions of the deployment.
+    """
+    for region in regions:
+        yield from misplaced_in_region(home, region, applications)
+    yield from misplaced_outside(home, applications, regions)
+
+
+def misplaced_in_region(home: Path, region: str, applications: Collection[str]) -> Iterator[UnusedFile]:
+    """The files in a region's folder that are in no application's landing zone.
+
+    Args:
+        home: the home.
+        region: name of the region.
+        applications: names of the applications of the deployment.
+    """
+    for entry in _entries(region_folder(home, region) / LANDING):
         path = Path(entry.path)
-        if entry.name in known or entry.name == FLEET_FILE:
+        if entry.name in applications:
             continue
-        if not _is_folder(entry):
-            reason = _no_file(path) or "it stands beside the folders of the regions"
-            yield UnusedFile(visible(entry.name), reason, "move it into <REGION>/<YYYY-MM-DD>/ or remove it")
-            continue
-        reason = f"no region {visible(entry.name)} is in the registry (known: {', '.join(known)})"
-        meant = lowered.get(entry.name.casefold())
-        cure = f"rename the folder to {meant}" if meant else "add the region to registry.yaml or remove the folder"
-        yield from RegionFolder(root, entry.name).all_files(reason, cure)
+        if entry.is_dir():
+            zone = RegionFolder(home, region, entry.name, (region,))
+            found = zone.all_files(*strange_application(entry.name, applications))
+            yield from (replace(one, application="") for one in found)
+        else:
+            reason = _no_file(path) or "it stands beside the folders of the applications"
+            cure = f"move it into {region}/{LANDING}/<application>/<YYYY-MM-DD>/ or remove it"
+            shown = visible((region / path.relative_to(region_folder(home, region))).as_posix())
+            yield UnusedFile(shown, reason, cure, visible(region))
+    yield from _beside_landing(home, region)
 
 
-def unknown_folders(root: Path) -> list[str]:
-    """Names of the folders in a landing zone that are no region's, in order."""
-    known = {region.name for region in REGIONS}
-    return [entry.name for entry in _entries(root) if entry.name not in known and _is_folder(entry)]
+def misplaced_outside(home: Path, applications: Collection[str], regions: Sequence[str]) -> Iterator[UnusedFile]:
+    """The files in landing zones of folders that are not regions, and in the landing folder of version 0.1.
+
+    Args:
+        home: the home.
+        applications: names of the applications of the deployment.
+        regions: names of the regions of the deployment.
+    """
+    for region in unknown_regions(home, regions):
+        reason, cure = _strange_region(region, regions)
+        for entry in _entries(home / region / LANDING):
+            zone, path = RegionFolder(home, region, entry.name, tuple(regions)), Path(entry.path)
+            found = zone.all_files(reason, cure) if entry.is_dir() else [_misplaced(home, path, region, reason, cure)]
+            is_of_application = entry.name in applications
+            yield from (replace(one, application=entry.name if is_of_application else "") for one in found)
+    yield from _in_old_place(home)
+
+
+def _misplaced(home: Path, path: Path, region: str, reason: str, cure: str) -> UnusedFile:
+    return UnusedFile(visible(path.relative_to(home).as_posix()), reason, cure, visible(region))
+
+
+def _strange_region(name: str, regions: Sequence[str]) -> tuple[str, str]:
+    """Why a folder is not a region's, and what to do."""
+    meant = next((one for one in regions if one.casefold() == name.casefold()), None)
+    cure = f"rename the folder to {meant}" if meant else "add the region to inventory.yaml or remove the folder"
+    return f"no region {visible(name)} is in the inventory (known: {', '.join(regions)})", cure
+
+
+def strange_application(name: str, applications: Collection[str]) -> tuple[str, str]:
+    """Why a folder beside those of applications is not one of them, and what to do."""
+    known = ", ".join(sorted(applications))
+    if day_of(name) is not None:
+        return f"{visible(name)} is a day outside of an application's folder", f"move it into one of: {known}"
+    meant = next((one for one in applications if one.casefold() == name.casefold()), None)
+    cure = f"rename the folder to {meant}" if meant else f"move its files into the folder of one of: {known}"
+    return f"{visible(name)} is no application (known: {known})", f"{cure}, or remove it"
+
+
+def _beside_landing(home: Path, region: str) -> Iterator[UnusedFile]:
+    """The files in a region's folder outside of all its parts; they probably belong in its landing zone."""
+    reason = f"it stands beside {LANDING}/"
+    cure = f"move it into {region}/{LANDING}/<application>/<YYYY-MM-DD>/ or remove it"
+    root = region_folder(home, region)
+    for entry in _entries(root):
+        if entry.name in (LANDING, BLOBS, *CLASSES):
+            continue
+        for path in _visible_files(Path(entry.path)) if _is_folder(entry) else [Path(entry.path)]:
+            shown = visible((region / path.relative_to(root)).as_posix())
+            yield UnusedFile(shown, reason, cure, visible(region))
+
+
+def _in_old_place(home: Path) -> Iterator[UnusedFile]:
+    """The files in `landing/` at the top of a home, where version 0.1 had its landing zones."""
+    cure = f"move it into <REGION>/{LANDING}/<application>/<YYYY-MM-DD>/ or remove it"
+    for path in _visible_files(home / LANDING):
+        yield _misplaced(home, path, "", "each region has a landing zone of its own", cure)
+
+
+def _visible_files(folder: Path) -> Iterator[Path]:
+    for entry in _entries(folder):
+        if _is_folder(entry):
+            yield from _visible_files(Path(entry.path))
+        else:
+            yield Path(entry.path)
+
+
+def unknown_regions(home: Path, regions: Collection[str]) -> list[str]:
+    """Names of the folders in a home that have a landing zone and are none of these regions, in order."""
+    return [landing.parent.name for landing in landing_folders(home) if landing.parent.name not in regions]
+
+
+def _overlap(one: Path, other: Path) -> bool:
+    return one.is_relative_to(other) or other.is_relative_to(one)
 
 
 def day_of(name: str) -> date | None:
-    """The day that a folder is of: `2026-03-01`, or a Hive folder with such a value; None for any other name.
+    """The day of a folder: `2026-03-01`, or a Hive folder with such a value; None for any other name.
 
     >>> day_of("2026-03-01"), day_of("event_date=2026-03-01"), day_of("01-03-2026"), day_of("20260301")
     (datetime.date(2026, 3, 1), datetime.date(2026, 3, 1), None, None)
     """
-    text = next((value or "" for _, value in _hive_value(name)), name)
+    text = next((value or "" for _, value in hive_value(name)), name)
     try:
         day = date.fromisoformat(text)
     except ValueError:
@@ -279,7 +404,8 @@ def day_of(name: str) -> date | None:
     return day if day.isoformat() == text else None
 
 
-def _hive_value(name: str) -> tuple[tuple[str, str | None], ...]:
+def hive_value(name: str) -> tuple[tuple[str, str | None], ...]:
+    """Column and value of a folder `column=value`; empty for any other name."""
     key, equals, value = name.partition("=")
     if not equals or not key:
         return ()
@@ -287,7 +413,7 @@ def _hive_value(name: str) -> tuple[tuple[str, str | None], ...]:
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    """What is in a folder in the order of names, without what other writers hide; nothing where it cannot be listed."""
+    """The visible entries of a folder in the order of names; empty where it cannot be listed."""
     try:
         with os.scandir(folder) as found:
             return sorted((entry for entry in found if entry.name[0] not in "._"), key=lambda entry: entry.name)
@@ -296,12 +422,12 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
-    """Whether it is a folder and no link to one."""
+    """Whether it is a folder and not a link to one."""
     return entry.is_dir(follow_symlinks=False)
 
 
 def _no_file(path: Path) -> str:
-    """What it is if it is no regular file; nothing for one, and for what is gone."""
+    """The kind of an entry that is not a regular file; empty for a regular file or a removed entry."""
     try:
         mode = path.lstat().st_mode
     except OSError:
@@ -311,7 +437,8 @@ def _no_file(path: Path) -> str:
     return next((f"it is {what}, no file" for is_kind, what in _KINDS.items() if is_kind(mode)), "")
 
 
-def _cure_of_a_day(name: str) -> str:
+def cure_of_a_day(name: str) -> str:
+    """What to do with a folder that is not a day: contains the day if the name is one in another spelling."""
     for form in _OTHER_DATES:
         try:
             return f"rename the folder to {datetime.strptime(name, form).date()}"  # noqa: DTZ007 - a day has no zone

@@ -1,7 +1,7 @@
-"""Reads CSV and JSON bytes as an Arrow table whose types are never guessed from the first rows.
+"""Reads CSV and JSON bytes as an Arrow table without type inference from the first rows.
 
-CSV values stay text. A JSON column whose values are all numbers stays numeric; any other becomes text, value by value.
-What a value means is decided by the contract (`casting.py`), not here.
+CSV values remain text. A JSON column whose values are all numbers remains numeric; any other becomes text, value by
+value. The contract decides the types (`casting.py`).
 """
 
 import csv
@@ -17,22 +17,22 @@ import pyarrow as pa
 from sinet_pipelines.errors import SourceError, first_line
 
 SEPARATORS = (",", ";", "\t", "|")
-MAX_BYTES = 1 << 30  # unpacked; a file of a million rows has a quarter of this
+MAX_BYTES = 1 << 30  # decompressed; a file of a million rows has a quarter of this
 GZIP = b"\x1f\x8b"
 _MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 _INT64 = range(-(2**63), 2**63)
 
 
 def unpack(content: bytes) -> bytes:
-    """The bytes of a file, unpacked where they are gzip.
+    """The bytes of a file, decompressed if they are gzip.
 
     Raises:
-        SourceError: the gzip stream is damaged, cut off, or larger than `MAX_BYTES` when unpacked.
+        SourceError: the gzip stream is damaged, truncated, or larger than `MAX_BYTES` after decompression.
     """
     if not content.startswith(GZIP):
         return content
     parts, rest, left = [], content, MAX_BYTES
-    while rest.startswith(GZIP):  # a gzip file may hold several members, one after another
+    while rest.startswith(GZIP):  # a gzip file may have several members, one after another
         stream = zlib.decompressobj(wbits=31)
         try:
             parts.append(stream.decompress(rest, left))
@@ -48,10 +48,10 @@ def unpack(content: bytes) -> bytes:
 
 
 def decode(content: bytes) -> str:
-    """The text of a file: UTF-8, or UTF-16 where a byte order mark names it; the mark itself is dropped.
+    """The text of a file: UTF-8, or UTF-16 if it has that byte order mark; the mark is removed.
 
     Raises:
-        SourceError: the bytes are no such text.
+        SourceError: the bytes are not such text.
     """
     encoding = next((name for mark, name in _MARKS if content.startswith(mark)), "utf-8")
     try:
@@ -65,16 +65,16 @@ def decode(content: bytes) -> str:
 
 
 def read_csv(text: str, *, known: Sequence[str]) -> pa.Table:
-    """A CSV as a table of text; empty fields and empty lines hold no value, empty lines are left out.
+    """A CSV as a table of text; empty fields are null, empty lines are left out.
 
-    The separator is the one (`SEPARATORS`) by which the first line has the most names of `known`.
+    The separator is the one of `SEPARATORS` with which the first line has the most names of `known`.
 
     Args:
-        text: with a header line.
+        text: text with a header line.
         known: names of columns, in lower case.
 
     Raises:
-        SourceError: the text is no such table.
+        SourceError: the text is not such a table.
     """
     lines = text.replace("\r\n", "\n").replace("\r", "\n")
     head = lines.lstrip("\n ").split("\n", 1)[0]
@@ -106,7 +106,7 @@ def _known_names(head: str, separator: str, known: Sequence[str]) -> int:
 
 
 def read_json(text: str) -> pa.Table:
-    """JSON as a table: a list of objects, one object a line, or an object of columns (pandas writes all three).
+    """JSON as a table: a list of objects, one object per line, or an object of columns (pandas writes all three).
 
     Raises:
         SourceError: the text is none of these.
@@ -149,7 +149,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _records(found: Any) -> list[dict[str, Any]]:
-    """The rows of what was parsed."""
+    """The rows of parsed JSON."""
     if isinstance(found, dict) and found and all(isinstance(values, dict) for values in found.values()):
         if len({tuple(values) for values in found.values()}) > 1:
             raise SourceError("its columns have different rows; give each the same ones")
@@ -173,12 +173,12 @@ def _column(values: list[Any]) -> pa.Array:
         try:
             return pa.array([None if value is None else float(value) for value in values], pa.float64())
         except OverflowError:
-            pass  # a whole number beyond every float: its text says so
+            pass  # an integer larger than every float remains text
     return pa.array([None if value is None else _text(value) for value in values], pa.string())
 
 
 def _text(value: object) -> str:
-    """A value's text; a float that is whole is spelled as one, so that 7.0 beside 'A' names engine 7."""
+    """A value's text; a float without fraction is written as an integer, so that 7.0 next to 'A' is engine 7."""
     if isinstance(value, str):
         return _encodable(value)
     if isinstance(value, float) and value.is_integer():
@@ -187,5 +187,5 @@ def _text(value: object) -> str:
 
 
 def _encodable(text: str) -> str:
-    """The text without half characters (lone surrogates), which JSON can spell and no table can hold."""
+    """The text without lone surrogates, which are possible in JSON but not in tables."""
     return text.encode("utf-8", "backslashreplace").decode()

@@ -1,1 +1,1 @@
-"""What a region's cluster is set up with, as manifests made of its row; nothing is asked of a cluster."""
+"""Manifests for the setup of a region's cluster, made from its row without access to a cluster."""

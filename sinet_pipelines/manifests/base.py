@@ -1,22 +1,21 @@
-"""What every region's namespace has: accounts and rights, settings, claims, priorities, quotas, network policies."""
+"""The objects of every region's namespace: accounts, rights, settings, claims, priorities, quotas, network policies."""
 
 from typing import Any
 
 from sinet_pipelines.deployment.cluster.rights import rules as rights_of_endpoints
-from sinet_pipelines.hardware import get_hardware
+from sinet_pipelines.inventory.regions import Region
+from sinet_pipelines.inventory.sites import ServingTarget, TierKind
 from sinet_pipelines.manifests.objects import Object, made
-from sinet_pipelines.manifests.rights import LAUNCHES, RUNS, Rule
+from sinet_pipelines.manifests.rights import Rule, run_rules
 from sinet_pipelines.placement.bindings import INSTANCE_FILE
-from sinet_pipelines.regions import Region
-from sinet_pipelines.sites import ServingTarget, TierKind
 
 RBAC = "rbac.authorization.k8s.io"
-PRIORITY_VALUES = {"low": 1_000, "normal": 10_000, "high": 100_000}  # far below what the system itself runs with
+PRIORITY_VALUES = {"low": 1_000, "normal": 10_000, "high": 100_000}  # far below the priorities of the system
 DNS_PORT = 53
 
 
 def namespace(region: Region) -> list[Object]:
-    """The namespace, which admits what satisfies Pod Security "restricted" alone."""
+    """The namespace, which admits only pods that satisfy Pod Security "restricted"."""
     levels = {
         f"pod-security.kubernetes.io/{mode}{part}": value
         for mode in ("enforce", "audit", "warn")
@@ -26,25 +25,23 @@ def namespace(region: Region) -> list[Object]:
 
 
 def accounts(region: Region) -> list[Object]:
-    """The service accounts of steps, of runs and of the endpoint's step, with exactly what each may do."""
+    """The service accounts of steps, of runs and of the endpoint's step, with the rights of each."""
     cluster = region.cluster
     at = cluster.namespace
-    looks = [rule for rule in rights_of_endpoints(cluster.serving, only_looks=True) if rule not in RUNS]
-    may_run = [*RUNS, *(LAUNCHES if cluster.runs_dagster else ()), *looks]
     token = f"{cluster.run_service_account}-token"
     owner = {"kubernetes.io/service-account.name": cluster.run_service_account}
     return [
         made("v1", "ServiceAccount", cluster.service_account, namespace=at, automountServiceAccountToken=False),
         made("v1", "ServiceAccount", cluster.run_service_account, namespace=at, automountServiceAccountToken=False),
-        *_role(at, cluster.run_service_account, may_run),
+        *_role(at, cluster.run_service_account, run_rules(region)),
         *_deployer(region),
-        # the cluster fills it with the token that kubeconfig.sh hands to Dagster's cluster; to revoke it, delete it
+        # the cluster writes the token into it, and kubeconfig.sh copies it to Dagster's cluster; delete it to revoke
         made("v1", "Secret", token, namespace=at, annotations=owner, type="kubernetes.io/service-account-token"),
     ]
 
 
 def _deployer(region: Region) -> list[Object]:
-    """The account of the one step that applies an endpoint; none where servers are processes."""
+    """The account of the one step that deploys an endpoint; empty where servers are processes."""
     serving, at = region.cluster.serving, region.cluster.namespace
     if serving.target is ServingTarget.PROCESS:
         return []
@@ -68,10 +65,10 @@ def _role(at: str, name: str, rules: "list[Rule]") -> list[Object]:
 
 
 def settings(region: Region, *, step_instance: str) -> list[Object]:
-    """The config maps that a step's pod names.
+    """The config maps that a step's pod uses.
 
     Args:
-        region: whose.
+        region: the region.
         step_instance: text of the instance file of steps.
     """
     cluster, files = region.cluster, region.tier(TierKind.PARALLEL_FILES)
@@ -90,7 +87,7 @@ def settings(region: Region, *, step_instance: str) -> list[Object]:
 
 
 def claims(region: Region) -> list[Object]:
-    """The claim of the region's file system, which pods of several nodes mount at once."""
+    """The claim of the region's file system, which pods on several nodes mount at the same time."""
     cluster, files = region.cluster, region.tier(TierKind.PARALLEL_FILES)
     if files is None:
         return []
@@ -104,7 +101,7 @@ def claims(region: Region) -> list[Object]:
 
 
 def priorities(region: Region) -> list[Object]:
-    """The priority classes of pods; they are the whole cluster's."""
+    """The priority classes of pods; they belong to the whole cluster."""
     return [
         made(
             "scheduling.k8s.io/v1",
@@ -125,14 +122,14 @@ def limits(region: Region) -> list[Object]:
         found.append(made("v1", "ResourceQuota", "sinet", namespace=cluster.namespace, spec=spec))
     if cluster.default_limits:
         amounts = cluster.default_limits
-        # requests as well: a server writes them in, and each apply would take them out
+        # requests, too: a server adds them, and each apply would remove them
         limit = {"type": "Container", "default": dict(amounts), "defaultRequest": dict(amounts)}
         found.append(made("v1", "LimitRange", "sinet", namespace=cluster.namespace, spec={"limits": [limit]}))
     return found
 
 
 def network(region: Region) -> list[Object]:
-    """Nobody talks to a pod and no pod talks to anybody, but for what is needed."""
+    """Network policies that deny all connections from and to pods except the necessary ones."""
     cluster = region.cluster
     own: Object = {"podSelector": {}}  # the pods of this namespace
     names = [{"port": DNS_PORT, "protocol": protocol} for protocol in ("UDP", "TCP")]
@@ -140,12 +137,14 @@ def network(region: Region) -> list[Object]:
     serves = [{"port": port, "protocol": "TCP"} for port in _serving_ports(region)]
     return [
         _policy(region, "default-deny", {}, policyTypes=["Ingress", "Egress"]),
-        # names, the database, the APIs of the clusters, object stores and endpoints: by port, for addresses change
-        _policy(region, "go-out", {}, policyTypes=["Egress"], egress=[{"ports": names}, {"ports": out}, {"to": [own]}]),
-        _policy(region, "within", {}, policyTypes=["Ingress"], ingress=[{"from": [own]}]),
+        # DNS, the database, the APIs of the clusters, object stores and endpoints: by port, because addresses change
+        _policy(
+            region, "allow-egress", {}, policyTypes=["Egress"], egress=[{"ports": names}, {"ports": out}, {"to": [own]}]
+        ),
+        _policy(region, "allow-namespace", {}, policyTypes=["Ingress"], ingress=[{"from": [own]}]),
         _policy(
             region,
-            "ask-endpoints",
+            "allow-requests-to-endpoints",
             {"app.kubernetes.io/name": "sinet-endpoint"},
             policyTypes=["Ingress"],
             ingress=[{"ports": serves}],
@@ -164,5 +163,5 @@ def _serving_ports(region: Region) -> tuple[int, ...]:
 
 
 def runtime_classes(region: Region) -> list[str]:
-    """Names that the region's hardware needs and that its device operators bring; none is made here."""
-    return sorted({kind.runtime_class for kind in map(get_hardware, region.hardware) if kind.runtime_class})
+    """Runtime classes that the region's hardware needs; its device operators create them, not these manifests."""
+    return sorted({kind.runtime_class for kind in region.kinds if kind.runtime_class})

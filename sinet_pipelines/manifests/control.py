@@ -1,33 +1,36 @@
 """Dagster itself, in the one cluster that runs it: web server, daemon, code location, and the instance of its runs."""
 
 import copy
-from collections.abc import Mapping
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sinet_pipelines.inventory.regions import Region
+from sinet_pipelines.inventory.sites import Cluster, TierKind
 from sinet_pipelines.manifests.objects import PART, Object, as_yaml, camel_case, made
 from sinet_pipelines.placement.bindings import HOME_PATH, INSTANCE_FILE, container_security, pod_security
-from sinet_pipelines.regions import Region
-from sinet_pipelines.sites import Cluster, TierKind
 
 CODE_PORT, WEB_PORT = 4000, 3000
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - of a pod, whose namespace lets its own pods in alone
 CODE, WEB, DAEMON, WORKSPACE = "sinet-code", "sinet-webserver", "sinet-daemon", "dagster-workspace"
-PROJECT = "/opt/sinet"  # where the image has the checkout
+PROJECT = "/opt/sinet"  # the checkout in the image
 KUBECONFIG_SECRET, KUBECONFIG_KEY, KUBECONFIG_FOLDER = "sinet-kubeconfig", "config", "/etc/sinet"
 WORKSPACE_FOLDER = "/etc/dagster"
-GUARD = ["python", "-m", "resources.pod_guard", "--"]  # ends what a cluster has replaced: `resources/pod_guard.py`
-LOST_S = 120  # a pod on a node that is lost is replaced so much later; the guard has ended the old one before
+GUARD = ["python", "-m", "resources.pod_guard", "--"]  # ends the process of a replaced pod: `resources/pod_guard.py`
+CONFIGURED_BY = "sinet.ai/configuration"  # on pods that read config maps at start, and must restart for new ones
+LOST_S = 120  # delay before a pod on a lost node is replaced; the guard ends the old one earlier
 
 
 def instance_of_runs(shipped: Mapping[str, Any], region: Region) -> dict[str, Any]:
-    """`deploy/dagster.yaml` with the names of the region in which runs run.
+    """`deploy/dagster.yaml` with the names of the region that executes runs.
 
     Args:
         shipped: the file's content.
-        region: whose cluster runs Dagster.
+        region: the region whose cluster runs Dagster.
     """
-    said, cluster = copy.deepcopy(dict(shipped)), region.cluster
-    config = said["run_launcher"]["config"]
+    settings, cluster = copy.deepcopy(dict(shipped)), region.cluster
+    config = settings["run_launcher"]["config"]
     config |= {
         "job_image": cluster.image,  # of run pods; without it, and without DAGSTER_CURRENT_IMAGE, no run starts
         "image_pull_policy": cluster.image_pull_policy,
@@ -56,18 +59,22 @@ def instance_of_runs(shipped: Mapping[str, Any], region: Region) -> dict[str, An
     if files is not None:
         pod["volumes"].append({"name": "files", "persistent_volume_claim": {"claim_name": files.where}})
         mounts.append({"name": "files", "mount_path": files.mount_path})
-    return said
+    return settings
 
 
-def control(region: Region, *, instance: Mapping[str, Any]) -> list[Object]:
-    """What Dagster is made of, beside its database, which is yours.
+def control(region: Region, *, instance: Mapping[str, Any], settings: Sequence[Object] = ()) -> list[Object]:
+    """The objects of Dagster without its database, which the user provides.
+
+    Its pods read their config maps at start. An annotation has the digest of these maps, so that applying new ones
+    restarts the pods.
 
     Args:
-        region: whose cluster runs Dagster.
+        region: the region whose cluster runs Dagster.
         instance: `deploy/dagster.yaml`.
+        settings: the other config maps of its pods.
     """
     cluster, at = region.cluster, region.cluster.namespace
-    said = {INSTANCE_FILE: as_yaml(instance_of_runs(instance, region))}
+    data = {INSTANCE_FILE: as_yaml(instance_of_runs(instance, region))}
     server = {"host": CODE, "port": CODE_PORT, "location_name": "sinet"}
     workspace = {"workspace.yaml": as_yaml({"load_from": [{"grpc_server": server}]})}
     in_workspace = ["--workspace", f"{WORKSPACE_FOLDER}/workspace.yaml"]
@@ -76,19 +83,32 @@ def control(region: Region, *, instance: Mapping[str, Any]) -> list[Object]:
     web = ["dagster-webserver", "--host", EVERYWHERE, "--port", str(WEB_PORT), *in_workspace]
     grpc_health = {"grpc": {"port": CODE_PORT, "service": "DagsterApi"}}
     web_health = {"httpGet": {"path": "/server_info", "port": WEB_PORT}}
-    return [
-        made("v1", "ConfigMap", cluster.instance_config_map, namespace=at, data=said),
+    maps = [
+        made("v1", "ConfigMap", cluster.instance_config_map, namespace=at, data=data),
         made("v1", "ConfigMap", WORKSPACE, namespace=at, data=workspace),
+    ]
+    found = [
+        *maps,
         _deployment(region, CODE, code, port=CODE_PORT, health=grpc_health, memory=("2Gi", "6Gi")),
         _service(region, CODE, CODE_PORT),
         _deployment(region, WEB, web, port=WEB_PORT, health=web_health, memory=("1Gi", "2Gi")),
         _service(region, WEB, WEB_PORT),
         _guarded(_deployment(region, DAEMON, ["dagster-daemon", "run", *in_workspace], memory=("1Gi", "2Gi"))),
     ]
+    digest = _digest([*maps, *settings])
+    for one in found:
+        if one["kind"] == "Deployment":
+            one["spec"]["template"]["metadata"]["annotations"] = {CONFIGURED_BY: digest}
+    return found
+
+
+def _digest(maps: Sequence[Object]) -> str:
+    data = {one["metadata"]["name"]: one["data"] for one in maps}
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _guarded(deployment: Object) -> Object:
-    """The deployment, of whose pods one alone may work: `Recreate` replaces it, and on a lost node it ends itself."""
+    """The deployment with only one active pod: `Recreate` replaces it, and on a lost node it ends itself."""
     pod = deployment["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     container["command"] = [*GUARD, *container["command"]]
@@ -96,7 +116,7 @@ def _guarded(deployment: Object) -> Object:
         {"name": name, "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": f"metadata.{field}"}}}
         for name, field in (("POD_NAME", "name"), ("POD_NAMESPACE", "namespace"), ("POD_UID", "uid"))
     ]
-    container["terminationMessagePolicy"] = "FallbackToLogsOnError"  # `kubectl describe pod` has the guard's words
+    container["terminationMessagePolicy"] = "FallbackToLogsOnError"  # `kubectl describe pod` shows the guard's message
     pod["tolerations"] = [
         {"key": f"node.kubernetes.io/{key}", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": LOST_S}
         for key in ("not-ready", "unreachable")
@@ -142,7 +162,7 @@ def _deployment(
         container["readinessProbe"] = {**health, "periodSeconds": 10, "timeoutSeconds": 5}
     pod: Object = {
         "serviceAccountName": cluster.run_service_account,
-        "automountServiceAccountToken": True,  # the run launcher asks its own cluster
+        "automountServiceAccountToken": True,  # the run launcher uses the API of its own cluster
         **({"imagePullSecrets": pulls} if (pulls := [{"name": one} for one in cluster.image_pull_secrets]) else {}),
         "securityContext": camel_case(pod_security(cluster.run_as_user)),
         "containers": [container],
@@ -158,14 +178,15 @@ def _deployment(
 
 
 def _variables(cluster: Cluster) -> list[Object]:
-    said = {
+    variables = {
         "DAGSTER_HOME": cluster.dagster_home,
-        "DAGSTER_CURRENT_IMAGE": cluster.image,  # the code location's word of the image that runs its runs
+        "DAGSTER_CURRENT_IMAGE": cluster.image,  # the image of runs of this code location
+        "DAGSTER_BACKFILL_RETRY_DEFINITION_CHANGED_ERROR": "1",  # a backfill waits while a code server restarts
         "KUBECONFIG": f"{KUBECONFIG_FOLDER}/{KUBECONFIG_KEY}",
         "HOME": HOME_PATH,
         **cluster.env,
     }
-    return [{"name": name, "value": value} for name, value in said.items()]
+    return [{"name": name, "value": value} for name, value in variables.items()]
 
 
 def _mounts(region: Region) -> list[Object]:

@@ -1,30 +1,30 @@
-"""All files of a deployment, by region: what `kubectl apply -k DIR/<region>` sets its cluster up with."""
+"""All files of a deployment, by region, for `kubectl apply -k DIR/<region>`."""
 
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sinet_pipelines.errors import RegistryError
-from sinet_pipelines.manifests import base, queues, scripts
+from sinet_pipelines.errors import InventoryError
+from sinet_pipelines.inventory.regions import Region
+from sinet_pipelines.manifests import base, policies, queues, scripts, streams
 from sinet_pipelines.manifests.control import control
 from sinet_pipelines.manifests.objects import Object, as_yaml
-from sinet_pipelines.regions import Region
 from sinet_pipelines.words import counted
 
-HEAD = "# Written by `sinet render --deploy`; put changes into registry.yaml or an overlay of your own.\n"
-_CONTEXT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/@-]*")  # what stands in scripts and YAML as it is
+HEAD = "# Written by `sinet render --deploy`; put changes into inventory.yaml or an overlay of your own.\n"
+_CONTEXT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/@-]*")  # used unchanged in scripts and YAML
 
 
 def hub_of(regions: Sequence[Region]) -> Region:
     """The region whose cluster runs Dagster.
 
     Raises:
-        RegistryError: there is none, or more than one.
+        InventoryError: there is no such region, or more than one.
     """
     found = [region for region in regions if region.cluster.runs_dagster]
     if len(found) != 1:
         names = ", ".join(region.name for region in found) or "no region"
-        raise RegistryError(f"{names} runs Dagster; set `cluster: {{runs_dagster: true}}` of one region alone")
+        raise InventoryError(f"{names} runs Dagster; set `cluster: {{runs_dagster: true}}` of one region alone")
     return found[0]
 
 
@@ -32,28 +32,30 @@ def files(regions: Sequence[Region], *, instance: Mapping[str, Any], step_instan
     """Text by name of every file.
 
     Args:
-        regions: of the inventory.
+        regions: regions of the inventory.
         instance: `deploy/dagster.yaml`.
         step_instance: text of `deploy/dagster-step.yaml`.
 
     Raises:
-        RegistryError: a row from which no cluster can be set up.
+        InventoryError: a cluster cannot be set up from a row.
     """
     hub = hub_of(regions)
     found: dict[str, str] = {}
     for region in regions:
         if not _CONTEXT.fullmatch(region.cluster.kubeconfig_context):
             allowed = "letters, digits and _ . : / @ -"
-            raise RegistryError(
+            raise InventoryError(
                 f"{region.name}: the context {region.cluster.kubeconfig_context!r} has more than {allowed}"
             )
         parts = _parts(region, step_instance=step_instance)
         if region is hub:
-            parts["dagster.yaml"] = control(region, instance=instance)
+            settings = base.settings(region, step_instance="")[:1]  # Dagster's own pods do not use a step's instance
+            parts["dagster.yaml"] = control(region, instance=instance, settings=settings)
         found |= _folder(region.key, parts)
         if queue := queues.queues(region):
             found |= _folder(f"{region.key}/kueue", {"queues.yaml": queue})
-    found["secrets.sh"] = scripts.secrets(regions)
+    found |= {f"{policies.FOLDER}/{name}": text for name, text in policies.files(regions).items()}
+    found["secrets.sh"] = scripts.secrets(regions, hub)
     found["kubeconfig.sh"] = scripts.kubeconfig(regions, hub)
     found["README.md"] = _readme(regions, hub)
     return found
@@ -68,11 +70,12 @@ def _parts(region: Region, *, step_instance: str) -> dict[str, list[Object]]:
         "priorities.yaml": base.priorities(region),
         "limits.yaml": base.limits(region),
         "network.yaml": base.network(region),
+        "streams.yaml": streams.ingesters(region),
     }
 
 
 def _folder(name: str, parts: Mapping[str, Sequence[Object]]) -> dict[str, str]:
-    """The files of a kustomize base; what holds no object is no file."""
+    """The files of a kustomize base; parts without objects have no file."""
     held = {file: objects for file, objects in parts.items() if objects}
     base_file = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "resources": list(held)}
     found = {f"{name}/{file}": HEAD + as_yaml(*objects) for file, objects in held.items()}
@@ -80,7 +83,7 @@ def _folder(name: str, parts: Mapping[str, Sequence[Object]]) -> dict[str, str]:
 
 
 def _readme(regions: Sequence[Region], hub: Region) -> str:
-    """The commands, in their order."""
+    """The setup commands, in their order."""
     lines = [f"# {counted(len(regions), 'cluster')}, and what to apply", "", HEAD[2:].strip(), ""]
     for region in regions:
         lines.append(f"    {region.cluster.kubectl()} apply -k {region.key}")
@@ -105,6 +108,7 @@ def _notes(region: Region) -> list[str]:
     for name in sorted({tier.secret for tier in region.storage if tier.secret}):
         keys = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         notes.append(f"secret {name} with {keys}, for steps that read the object store")
+    notes += streams.notes(region)
     if cluster.queue:
         notes.append(f"where Kueue is installed, `{kubectl} apply -k {region.key}/kueue`")
     return [f"- {region.name}: {'; '.join(notes)}."]

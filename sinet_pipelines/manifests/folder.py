@@ -1,4 +1,4 @@
-"""The rendered files in their folder: written whole, never over what somebody changed, never outside of it."""
+"""Writes rendered files into their folder: atomically, never over an edited file, never outside of the folder."""
 
 import hashlib
 import json
@@ -7,22 +7,22 @@ from pathlib import Path, PurePosixPath
 
 from sinet_pipelines.errors import UsageError
 
-INDEX = ".rendered.json"  # the checksum of each file as it was written, by which an edit is found
+INDEX = ".rendered.json"  # the checksum of each written file, to detect edits
 SCRIPT = ".sh"
 SHOWN = 8
 
 
 def write(files: Mapping[str, str], target: Path) -> list[str]:
-    """Writes the files; returns the names of those that were added, changed or removed.
+    """Writes the files; returns the names of added, changed and removed files.
 
-    A file of an earlier rendering that is not rendered any more goes; a file that nobody rendered stays.
+    A file of an earlier rendering that is no longer rendered is removed; files that were not rendered remain.
 
     Args:
         files: text by name in the folder, `east/network.yaml`.
-        target: the folder; made where it is not there.
+        target: the folder; it is created if missing.
 
     Raises:
-        UsageError: a file was edited since, or is somebody else's; nothing is written then. Or a name that is none.
+        UsageError: a file was edited or was not rendered, or a name is invalid; nothing is written.
     """
     for name in files:
         _require_inside(name, target)
@@ -33,7 +33,7 @@ def write(files: Mapping[str, str], target: Path) -> list[str]:
         more = f" and {len(edited) - SHOWN} more" if len(edited) > SHOWN else ""
         raise UsageError(
             f"{target} has files that were changed by hand or come from elsewhere: {', '.join(edited[:SHOWN])}{more}; "
-            "put changes into registry.yaml or an overlay of your own, remove these files, and render again"
+            "put changes into inventory.yaml or an overlay of your own, remove these files, and render again"
         )
     changed = [name for name, text in sorted(files.items()) if _read(target / name) != text]
     for name in changed:
@@ -46,7 +46,7 @@ def write(files: Mapping[str, str], target: Path) -> list[str]:
 
 
 def rendered(target: Path) -> dict[str, str]:
-    """Text by name of the files of the last rendering that are still there."""
+    """Text by name of the existing files of the last rendering."""
     texts = {name: _read(target / name) for name in _index(target)}
     return {name: text for name, text in texts.items() if text is not None}
 
@@ -77,7 +77,7 @@ def _index(target: Path) -> dict[str, str]:
 
 
 def _is_foreign(path: Path, before: str | None, wanted: str | None) -> bool:
-    """Whether a file is neither as it was written nor as it is to be."""
+    """Whether a file has neither its last written content nor its new content."""
     found = _read(path)
     return found is not None and found != wanted and _sum(found) != before
 

@@ -1,4 +1,4 @@
-"""Kubernetes objects as plain values, and their text as YAML: the same rows give the same bytes."""
+"""Kubernetes objects as plain values, and their text as YAML: equal rows have equal bytes."""
 
 import re
 from collections.abc import Mapping
@@ -6,12 +6,12 @@ from typing import Any
 
 import yaml
 
-from sinet_pipelines.errors import RegistryError
+from sinet_pipelines.errors import InventoryError
 
 Object = dict[str, Any]
 PART = "app.kubernetes.io/component"
 MANAGED = {"app.kubernetes.io/part-of": "sinet", "app.kubernetes.io/managed-by": "sinet-render"}
-# what Kubernetes' tools read as a number and our parser as text, which it writes without quotes: 1e3, 0o17, 08
+# text that Kubernetes' tools parse as a number, but our library as text without quotes: 1e3, 0o17, 08
 _NUMBER_ELSEWHERE = re.compile(r"[-+]?(0o[0-7_]+|[0-9][0-9_]*(\.[0-9_]*)?([eE][-+]?[0-9]+)?)|[yYnN]")
 _DNS_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 
@@ -24,16 +24,16 @@ def made(api: str, kind: str, name: str, *, namespace: str = "", labels: Object 
         kind: its kind.
         name: its name.
         namespace: empty for an object of the whole cluster.
-        labels: beside those of everything that is rendered here.
+        labels: labels in addition to those of all rendered objects.
         rest: its other parts (`spec`, `data`, `rules`), in Kubernetes' spelling.
 
     Raises:
-        RegistryError: a name that Kubernetes does not take.
+        InventoryError: Kubernetes does not allow the name.
     """
     for what in filter(None, (name, namespace)):
         if not _DNS_NAME.fullmatch(what):
             allowed = "small letters, digits, '-' and '.', at most 253"
-            raise RegistryError(f"a {kind} would be called {what[:80]!r}; a row's names for clusters have {allowed}")
+            raise InventoryError(f"a {kind} would be called {what[:80]!r}; a row's names for clusters have {allowed}")
     metadata: Object = {"name": name, **({"namespace": namespace} if namespace else {})}
     annotations = rest.pop("annotations", None)
     metadata["labels"] = {**MANAGED, **(labels or {})}
@@ -43,7 +43,7 @@ def made(api: str, kind: str, name: str, *, namespace: str = "", labels: Object 
 
 
 def camel_case(value: Any) -> Any:
-    """The parts of a pod that `placement/bindings.py` spells for the client, as a manifest spells them.
+    """The parts of a pod from `placement/bindings.py`, with the client's names replaced by those of manifests.
 
     >>> camel_case({"run_as_user": 1, "seccomp_profile": {"type": "RuntimeDefault"}})
     {'runAsUser': 1, 'seccompProfile': {'type': 'RuntimeDefault'}}
@@ -58,7 +58,7 @@ def camel_case(value: Any) -> Any:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes text of several lines as such, nothing as a reference to elsewhere, and text as text to any parser."""
+    """Writes text of several lines as a block, no YAML references, and text so that every parser reads it as text."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
@@ -73,18 +73,18 @@ _Dumper.add_representer(str, _text)
 
 
 def as_yaml(*objects: Object) -> str:
-    """The objects as documents of one file."""
+    """The objects as YAML documents of one file."""
     return yaml.dump_all(objects, Dumper=_Dumper, sort_keys=False, width=120, allow_unicode=True)
 
 
 def left_behind(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """Objects of the files of before that the files of now have no more, in words, by the folder of their region.
+    """Descriptions of objects that are in the old files but not in the new ones, with the folder of their region.
 
-    `kubectl apply` takes none of them away: a quota that is no more in its row goes on refusing pods.
+    `kubectl apply` does not delete them: a quota that was removed from its row still rejects pods.
 
     Args:
-        before: text by name, `east/limits.yaml`.
-        now: likewise.
+        before: old text by name, `east/limits.yaml`.
+        now: new text by name.
     """
     return sorted(_objects_of(before) - _objects_of(now))
 

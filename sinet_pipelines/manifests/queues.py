@@ -1,24 +1,24 @@
-"""Kueue's objects of a region: what it may hand out at once, by kind of hardware, and in which order."""
+"""Kueue's objects of a region: its quotas by kind of hardware, and the order of its queue."""
 
 from typing import Any
 
-from sinet_pipelines.hardware import Hardware, get_hardware
+from sinet_pipelines.inventory.hardware import Hardware
+from sinet_pipelines.inventory.regions import Region
 from sinet_pipelines.manifests.base import PRIORITY_VALUES
 from sinet_pipelines.manifests.objects import Object, made
-from sinet_pipelines.regions import Region
 
 API = "kueue.x-k8s.io/v1beta1"
 
 
 def queues(region: Region) -> list[Object]:
-    """A flavor a kind of hardware, the queues, the priorities; empty where the row has no queue.
+    """A flavor for each kind of hardware, the queues, the priorities; empty where the row has no queue.
 
-    A step's node selector and tolerations decide which flavor it can have; a flavor has the nodes of its kind.
+    A step's node selector and tolerations decide its possible flavors; a flavor has the nodes of its kind.
     """
     cluster = region.cluster
     if not cluster.queue:
         return []
-    kinds = [get_hardware(name) for name in region.hardware]
+    kinds = list(region.kinds)
     name = f"{cluster.namespace}-{cluster.queue}"
     local = made(API, "LocalQueue", cluster.queue, namespace=cluster.namespace, spec={"clusterQueue": name})
     return [*(_flavor(region, kind) for kind in kinds), _cluster_queue(region, kinds, name), local, *_classes(region)]
@@ -55,7 +55,7 @@ def _cluster_queue(region: Region, kinds: list[Hardware], name: str) -> Object:
 
 
 def _quota(region: Region, kind: Hardware, resource: str) -> str:
-    """What the nodes of a kind have of a resource; one node where the row does not count them."""
+    """The total of a resource on the nodes of a kind; of one node where the row has no number of nodes."""
     cluster = region.cluster
     nodes = cluster.nodes.get(kind.id, 1)
     if resource == "cpu":

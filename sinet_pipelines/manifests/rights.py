@@ -1,10 +1,14 @@
-"""What may be asked of a cluster's API by whom: rules of Roles in the region's namespace, and nothing beyond it.
+"""Who may use which parts of a cluster's API: rules of Roles, only in the region's namespace.
 
-Steps have no rights. `RUNS` is for whoever starts runs: the router in the run's pod, and the daemon, which looks at its
-own pod by them. `LAUNCHES` is what Dagster's run launcher asks beside that, in its own cluster alone.
+Steps have no rights. `RUNS` is for programs that start runs: the router in the run's pod, and the daemon, which reads
+its own pod with them. `LAUNCHES` has the additional rights of Dagster's run launcher, only in its own cluster.
 """
 
+from collections.abc import Sequence
 from typing import Any
+
+from sinet_pipelines.deployment.cluster.rights import rules as rights_of_endpoints
+from sinet_pipelines.inventory.regions import Region
 
 Rule = dict[str, Any]
 
@@ -16,14 +20,21 @@ RUNS: tuple[Rule, ...] = (
 )
 LAUNCHES: tuple[Rule, ...] = (
     {"apiGroups": ["batch"], "resources": ["jobs/status"], "verbs": ["get"]},
-    {"apiGroups": [""], "resources": ["pods"], "verbs": ["delete"]},  # of a run that is cancelled
+    {"apiGroups": [""], "resources": ["pods"], "verbs": ["delete"]},  # for a cancelled run
 )
 
 
-def asked(rules: tuple[Rule, ...]) -> list[tuple[str, str, str, str]]:
+def run_rules(region: Region) -> list[Rule]:
+    """The rules of a region's `run_service_account`: to start runs, and to read the state of endpoints."""
+    cluster = region.cluster
+    looks = [rule for rule in rights_of_endpoints(cluster.serving, only_looks=True) if rule not in RUNS]
+    return [*RUNS, *(LAUNCHES if cluster.runs_dagster else ()), *looks]
+
+
+def single_rules(rules: Sequence[Rule]) -> list[tuple[str, str, str, str]]:
     """The rules one by one: verb, group, resource, subresource.
 
-    >>> asked(RUNS)[-2:]
+    >>> single_rules(RUNS)[-2:]
     [('get', '', 'pods', 'log'), ('list', '', 'events', '')]
     """
     return [

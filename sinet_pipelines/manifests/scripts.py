@@ -1,13 +1,14 @@
-"""Scripts that fill the secrets of the clusters; they hold none, and hand none over on a command line."""
+"""Scripts that write the secrets of the clusters; they contain no secret and pass none on a command line."""
 
 import shlex
 from collections.abc import Sequence
 
-from sinet_pipelines.manifests.control import KUBECONFIG_KEY, KUBECONFIG_SECRET
-from sinet_pipelines.regions import Region
+from sinet_pipelines.inventory.regions import Region
+from sinet_pipelines.manifests.control import CODE, DAEMON, KUBECONFIG_KEY, KUBECONFIG_SECRET, WEB
 
 SCHEME = "postgresql+psycopg2://"
 DATABASE_KEY = "SINET_POSTGRES_URL"
+SECRETS_OF = "sinet.ai/secrets"  # on Dagster's pods: the version of the secret at their start
 _HEAD = """\
 #!/bin/bash
 {what}
@@ -20,8 +21,8 @@ trap 'rm -rf "$work"' EXIT
 _TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - where a pod finds its own, no secret
 
 
-def secrets(regions: Sequence[Region]) -> str:
-    """The script that gives every region the database's URL."""
+def secrets(regions: Sequence[Region], hub: Region) -> str:
+    """The script that writes the database's URL into every region; a new URL restarts Dagster's pods."""
     lines = [
         _HEAD.format(
             what=f"# secrets.sh FILE: makes {DATABASE_KEY} of each region's secret from the file, which holds\n"
@@ -39,11 +40,26 @@ def secrets(regions: Sequence[Region]) -> str:
         for name in region.cluster.env_secrets[:1]:
             made = f'{kubectl} create secret generic {name} --from-file={DATABASE_KEY}="$work/url"'
             lines.append(f"{made} --dry-run=client -o yaml \\\n  | {kubectl} apply --server-side -f -")
+    for name in hub.cluster.env_secrets[:1]:
+        lines += _started_again(_kubectl(hub), name)
     return "\n".join(lines) + "\n"
 
 
+def _started_again(kubectl: str, name: str) -> list[str]:
+    """Lines that restart Dagster's pods for a new version of the secret; writing the same content is not a new one."""
+    annotation = f'{{\\"{SECRETS_OF}\\":\\"$version\\"}}'
+    patch = f'{{\\"spec\\":{{\\"template\\":{{\\"metadata\\":{{\\"annotations\\":{annotation}}}}}}}}}'
+    return [
+        f"version=$({kubectl} get secret {name} -o jsonpath='{{.metadata.resourceVersion}}')",
+        f"for name in {CODE} {WEB} {DAEMON}; do",
+        f'  found=$({kubectl} get deployment "$name" --ignore-not-found -o name)',
+        f'  [ -z "$found" ] || {kubectl} patch "$found" -p "{patch}"',
+        "done",
+    ]
+
+
 def kubeconfig(regions: Sequence[Region], hub: Region) -> str:
-    """The script that makes the kubeconfig by which runs reach every region, and puts it where they read it."""
+    """The script that makes the kubeconfig with which runs access every region, and writes it into their secret."""
     at, name = _kubectl(hub), KUBECONFIG_SECRET
     lines = [
         _HEAD.format(
@@ -77,7 +93,7 @@ def _own(region: Region) -> list[str]:
 
 
 def _other(region: Region) -> list[str]:
-    """The context of another region: the token of its account for runs, which stands in a secret there."""
+    """The context of another region, with the token of its account for runs from a secret in that region."""
     kubectl, context, name = _kubectl(region), region.cluster.kubeconfig_context, _quoted(region)
     secret = f"{kubectl} get secret {region.cluster.run_service_account}-token"
     look = f"kubectl config view --minify --context {shlex.quote(context)}"
@@ -98,7 +114,7 @@ def _context(region: Region) -> str:
 
 
 def _quoted(region: Region) -> str:
-    """The context as YAML has text: `007` or `on` is a name, too. `deployment.files` admits no quote in it."""
+    """The context as YAML text, since `007` and `on` are also names. `deployment.files` rejects quotes in it."""
     return f"'{region.cluster.kubeconfig_context}'"
 
 

@@ -1,1 +1,1 @@
-"""Metrics: the measures by which models are judged, each with its paper."""
+"""Metrics: the measures of models, each with its paper."""

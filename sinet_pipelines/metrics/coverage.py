@@ -1,26 +1,26 @@
-"""Coverage of intervals: the share of truths inside, and how far chance alone may take it from what was promised."""
+"""Coverage of intervals: the share of truths inside, and the deviation from the nominal level that chance allows."""
 
 import math
 
 import numpy as np
 
-INTERVAL_LEVEL = 0.9  # of the intervals that models give
-BAND_LEVEL = 0.95  # of the band in which the number of covered truths lies when the intervals are what they say
+INTERVAL_LEVEL = 0.9  # of the intervals of models
+BAND_LEVEL = 0.95  # of the band for the number of covered truths when the intervals are valid
 
 
 def covered_band(intervals: int, *, level: float = INTERVAL_LEVEL) -> tuple[int, int]:
-    """Least and most truths that so many intervals cover, 95 times in 100 (binomial, both sides).
+    """Least and most truths inside so many intervals, 95 times in 100 (binomial, two-sided).
 
     Args:
-        intervals: how many, each about another engine.
-        level: share that they promise to cover.
+        intervals: number of intervals, each for another group.
+        level: nominal share of truths inside.
 
     >>> covered_band(100)
     (84, 95)
     """
     if level <= 0 or level >= 1:
         return (intervals, intervals) if level >= 1 else (0, 0)
-    # by logarithms: from 1,030 on the binomial coefficients are more than a float holds
+    # with logarithms, since from 1,030 on the binomial coefficients exceed a float
     ways = math.lgamma(intervals + 1)
     chances = [
         math.exp(

@@ -1,7 +1,8 @@
 """Measures of remaining useful life: RMSE, the PHM08 score and the bias, against capped and uncapped truth.
 
-Where lives are long, truth lies above the cap of 125 cycles that models are taught, and capped and uncapped figures
-are two different scales: papers that cap the test truth and papers that do not cannot be compared. Both are given.
+Models are trained on truth capped at 125 cycles (since Heimes 2008). Where lives are long, truth is above this cap, and
+capped and uncapped figures are different scales: papers that cap the test truth cannot be compared with papers that do
+not. Both are reported.
 """
 
 from dataclasses import dataclass
@@ -9,23 +10,23 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sinet_pipelines.schemas.features import MAX_RUL_CYCLES
+from sinet_pipelines.metrics.regression import bias, rmse
 
-EARLY_CYCLES = 13.0  # an early warning costs e times as much every 13 cycles (Saxena et al. 2008, section IV-D)
-LATE_CYCLES = 10.0  # a late one every 10: the engine that fails in flight is the dearer
+EARLY_CYCLES = 13.0  # an early prediction costs e times as much every 13 cycles (Saxena et al. 2008, section IV-D)
+LATE_CYCLES = 10.0  # a late one every 10, since an engine that fails in flight costs more
 
 
 @dataclass(frozen=True)
 class RulErrors:
-    """How far predictions lie from the truth.
+    """Errors of predictions.
 
     Attributes:
         n: predictions.
-        rmse_capped: cycles, truth capped at 125.
-        rmse_uncapped: cycles, truth as it was.
-        score_capped: PHM08 score, truth capped at 125.
-        score_uncapped: PHM08 score, truth as it was.
-        bias_capped: cycles, mean of predicted less true (above 0: too late), truth capped at 125.
+        rmse_capped: cycles, truth capped.
+        rmse_uncapped: cycles, truth not capped.
+        score_capped: PHM08 score, truth capped.
+        score_uncapped: PHM08 score, truth not capped.
+        bias_capped: cycles, mean of predicted less true (above 0: too late), truth capped.
     """
 
     n: int
@@ -36,26 +37,8 @@ class RulErrors:
     bias_capped: float
 
 
-def rmse(predicted: ArrayLike, true: ArrayLike) -> float:
-    """Root mean square error, in the unit of its arguments (the usual one of Heimes 2008 and since).
-
-    >>> round(rmse([10.0, 20.0], [13.0, 16.0]), 6)  # sqrt((9 + 16) / 2)
-    3.535534
-    """
-    return float(np.sqrt(np.mean(_late(predicted, true) ** 2)))
-
-
-def bias(predicted: ArrayLike, true: ArrayLike) -> float:
-    """Mean of predicted less true; above 0 predictions come too late (the "average bias" of Saxena et al. 2010, MB).
-
-    >>> bias([10.0, 20.0], [13.0, 16.0])
-    0.5
-    """
-    return float(np.mean(_late(predicted, true)))
-
-
 def phm08_score(predicted: ArrayLike, true: ArrayLike) -> float:
-    """The score of the PHM08 challenge: a sum over engines, late predictions costing more than early ones.
+    """The score of the PHM08 challenge: a sum over engines in which late predictions cost more than early ones.
 
     With d = predicted - true, each adds exp(-d / 13) - 1 when d < 0 and exp(d / 10) - 1 otherwise (Saxena, Goebel,
     Simon, Eklund 2008, "Damage propagation modeling for aircraft engine run-to-failure simulation", eq. 13).
@@ -64,21 +47,23 @@ def phm08_score(predicted: ArrayLike, true: ArrayLike) -> float:
     3.436564
     """
     late = _late(predicted, true)
-    with np.errstate(over="ignore"):  # thousands of cycles late is infinitely bad, not an accident of arithmetic
+    with np.errstate(over="ignore"):  # thousands of cycles late have an infinite score, which is intended
         return float(np.sum(np.expm1(np.where(late < 0, -late / EARLY_CYCLES, late / LATE_CYCLES))))
 
 
-def rul_errors(predicted: ArrayLike, true: ArrayLike) -> RulErrors:
+def rul_errors(predicted: ArrayLike, true: ArrayLike, *, cap_cycles: float) -> RulErrors:
     """All measures of some predictions.
 
     Args:
         predicted: (n,) cycles, n at least 1.
         true: (n,) cycles left, not capped.
+        cap_cycles: cap of the truth in training.
 
-    >>> rul_errors([125.0], [135.0]).rmse_capped, rul_errors([125.0], [135.0]).rmse_uncapped
+    >>> errors = rul_errors([125.0], [135.0], cap_cycles=125.0)
+    >>> errors.rmse_capped, errors.rmse_uncapped
     (0.0, 10.0)
     """
-    capped = np.minimum(np.asarray(true, dtype=np.float64), MAX_RUL_CYCLES)
+    capped = np.minimum(np.asarray(true, dtype=np.float64), cap_cycles)
     return RulErrors(
         n=len(capped),
         rmse_capped=rmse(predicted, capped),

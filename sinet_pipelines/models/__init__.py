@@ -1,1 +1,1 @@
-"""Models: one file a family, all behind the protocol in model.py."""
+"""Models: one file for each family, all with the protocol of model.py."""

@@ -1,7 +1,7 @@
-"""A blend: several models' answers, each weighted; equal weights are a plain average.
+"""A blend: the weighted sum of several models' predictions; equal weights are a plain average.
 
-Weights come from answers that no member was fitted on (stacking: Wolpert 1992; with non-negative weights: Breiman
-1996), so a member that only remembers gets none.
+Weights are fitted to predictions of models that were fitted without the rows (stacking: Wolpert 1992; with non-negative
+weights: Breiman 1996), so an overfitted member gets no weight.
 """
 
 import json
@@ -11,17 +11,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from sinet_pipelines.errors import ContractError
-from sinet_pipelines.models.model import Examples, Family, Floats, Inputs, Model, within_range
+from sinet_pipelines.models.model import Examples, Family, Floats, Inputs, Model, require_examples
+from sinet_pipelines.models.task import Kind, Task
 
 
 @dataclass(frozen=True)
 class BlendModel:
-    """Some fitted models and how much each counts.
+    """Fitted models with their weights.
 
     Attributes:
         names: of the members' families.
         members: fitted models, at least one, all on the same features.
-        weights: of each member's answer, from 0.
+        weights: of each member's prediction, from 0.
     """
 
     names: tuple[str, ...]
@@ -30,15 +31,20 @@ class BlendModel:
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        """Those of its members."""
+        """The features of its members."""
         return self.members[0].feature_names
 
+    @property
+    def task(self) -> Task:
+        """The task of its members."""
+        return self.members[0].task
+
     def predict(self, inputs: Inputs) -> Floats:
-        """(B,) remaining useful life in cycles, within [0, 125]: the weighted sum of what the members answer."""
-        rul_B = np.zeros(len(inputs))
+        """(B,) predictions within the task's range: the weighted sum of the members' predictions."""
+        sum_B = np.zeros(len(inputs))
         for member, weight in zip(self.members, self.weights, strict=True):
-            rul_B += weight * member.predict(inputs)
-        return within_range(rul_B)
+            sum_B += weight * member.predict(inputs)
+        return self.task.within_range(sum_B)
 
     def files(self) -> dict[str, bytes]:
         """`blend.json`, names and weights, and each member's files under its family's name."""
@@ -50,12 +56,12 @@ class BlendModel:
 
 @dataclass(frozen=True)
 class Blend:
-    """Families whose models are fitted on the same examples and answered for together.
+    """Families whose models are fitted on the same examples and predict together.
 
     Attributes:
         name: the blend's own name.
         members: the families.
-        weights: of each; equal ones when none are given.
+        weights: of each; equal ones by default.
     """
 
     name: str
@@ -64,40 +70,50 @@ class Blend:
 
     @property
     def needs_sequences(self) -> bool:
-        """Whether a member does."""
+        """Whether a member needs sequences."""
         return any(member.needs_sequences for member in self.members)
 
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """The kinds that every member can be fitted to."""
+        return tuple(kind for kind in Kind if all(kind in member.kinds for member in self.members))
+
     def fit(self, examples: Examples, *, seed: int) -> BlendModel:
-        """Every member fitted on all examples."""
+        """Fits every member on all examples.
+
+        Raises:
+            ContractError: when there are no examples, or a member does not support such a task.
+        """
+        require_examples(examples, self)
         return self.of([member.fit(examples, seed=seed) for member in self.members])
 
     def of(self, models: Sequence[Model]) -> BlendModel:
-        """The blend of models that are fitted already, in the order of the members."""
+        """The blend of fitted models, in the order of the members."""
         names = tuple(member.name for member in self.members)
         weights = self.weights or (1.0 / len(names),) * len(names)
         return BlendModel(names, tuple(models), weights)
 
-    def load(self, files: Mapping[str, bytes]) -> BlendModel:
-        """The blend whose `files` these are.
+    def load(self, files: Mapping[str, bytes], *, task: Task) -> BlendModel:
+        """The blend with these `files`.
 
         Raises:
             ContractError: when it was made of other families.
         """
-        said = json.loads(files["blend.json"])
+        parameters = json.loads(files["blend.json"])
         by_name = {member.name: member for member in self.members}
-        if set(said["names"]) != set(by_name):
+        if set(parameters["names"]) != set(by_name):
             raise ContractError(
-                f"a blend of {', '.join(said['names'])} (this one is of {', '.join(by_name)}); load it as what it is"
+                f"a blend of {', '.join(parameters['names'])} (this one is of {', '.join(by_name)}); load it as such"
             )
-        members = tuple(by_name[name].load(_inside(files, name)) for name in said["names"])
-        return BlendModel(tuple(said["names"]), members, tuple(said["weights"]))
+        members = tuple(by_name[name].load(_inside(files, name), task=task) for name in parameters["names"])
+        return BlendModel(tuple(parameters["names"]), members, tuple(parameters["weights"]))
 
 
 def stacked_weights(answers_MB: Sequence[Floats], target_B: Floats, weight_B: Floats) -> tuple[float, ...]:
-    """Weights from 0 by which the members' answers come nearest to the target (non-negative least squares).
+    """Weights from 0 for which the members' predictions are nearest to the target (non-negative least squares).
 
     Args:
-        answers_MB: each member's answers to rows that it was not fitted on.
+        answers_MB: each member's predictions for rows that it was not fitted on.
         target_B: (B,) the truth.
         weight_B: (B,) of the rows.
 

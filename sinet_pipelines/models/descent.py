@@ -1,8 +1,8 @@
-"""Descent: networks fitted by small steps, the weights that are kept averaged over the steps.
+"""Fits networks by gradient descent, with weights averaged over the steps.
 
-What is kept is a moving average of the weights (Polyak and Juditsky 1992), so that any epoch is a good one to stop at
-and a number of epochs found on some engines holds for others. Steps are AdamW's (Loshchilov and Hutter 2019). torch is
-imported by whoever fits or asks; equal data, settings and seed give equal weights on one kind of machine.
+The result is a moving average of the weights (Polyak and Juditsky 1992), so that training may stop after any epoch, and
+a number of epochs found on some groups is valid for others. Steps are AdamW's (Loshchilov and Hutter 2019). torch is
+imported only in functions that fit or predict; equal data, settings and seed make equal weights on one kind of machine.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -17,16 +17,16 @@ from sinet_pipelines.models.model import Floats, Singles
 if TYPE_CHECKING:
     import torch
 
-AVERAGED = 0.995  # of the old average a step keeps; 200 steps are remembered
-THREADS = 1  # the sums of two threads are in another order, and equal seeds would give other weights on other machines
-FLAT_SD = 1e-9  # a column that spreads less is constant
+AVERAGED = 0.995  # decay of the average: it covers about 200 steps
+THREADS = 1  # two threads sum in another order, so equal seeds would make other weights on other machines
+FLAT_SD = 1e-9  # a column with a smaller standard deviation is constant
 
 
 HIDDEN = (64, 32)  # units of the two hidden layers before the output
 
 
 def dense_layers(n_inputs: int, *, dropout: float) -> "dict[str, torch.nn.Module]":
-    """`dense0`, `dense1` and `out`, each hidden one with what follows it, by name and in order."""
+    """`dense0`, `dense1` and `out`, each hidden one with the layers that follow it, by name and in order."""
     from torch import nn
 
     layers: dict[str, nn.Module] = {}
@@ -37,7 +37,7 @@ def dense_layers(n_inputs: int, *, dropout: float) -> "dict[str, torch.nn.Module
 
 
 def dense_answer(weights: Mapping[str, Singles], x_BF: Singles) -> Floats:
-    """(B,) float64 output of these layers on (B, F) float32; the last sum is taken in float64."""
+    """(B,) float64 output of these layers for (B, F) float32; the last sum is in float64."""
     for layer in ("dense0", "dense1"):
         x_BF = np.maximum(x_BF @ weights[f"{layer}.weight"].T + weights[f"{layer}.bias"], np.float32(0.0))
     out_BO = x_BF.astype(np.float64) @ weights["out.weight"].T.astype(np.float64) + weights["out.bias"]
@@ -46,7 +46,7 @@ def dense_answer(weights: Mapping[str, Singles], x_BF: Singles) -> Floats:
 
 @dataclass(frozen=True)
 class Scale:
-    """How a network's target or inputs are standardised.
+    """Mean and standard deviation by which a network's target or inputs are standardised.
 
     Attributes:
         mean: of each column, or of the target.
@@ -58,7 +58,7 @@ class Scale:
 
 
 def target_scale(target_B: Floats, weight_B: Floats) -> Scale:
-    """Weighted mean and standard deviation of the target; a constant one has none, and is then answered exactly."""
+    """Weighted mean and standard deviation of the target; 0 for a constant one, which is then predicted exactly."""
     mean = float(np.average(target_B, weights=weight_B))
     return Scale(mean, float(np.sqrt(np.average((target_B - mean) ** 2, weights=weight_B))))
 
@@ -71,14 +71,14 @@ def column_scale(values_BF: Singles) -> Scale:
 
 
 def standardised(values: Any, scale: Scale) -> Singles:
-    """The values off their mean in standard deviations, float32; a constant is 0."""
+    """The standardised values, float32; a constant is 0."""
     sd = np.where(np.asarray(scale.sd) > 0, scale.sd, 1.0)
     return ((values - scale.mean) / sd).astype(np.float32)
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Torch on one thread and by deterministic algorithms while inside, then as it was."""
+    """Torch on one thread and with deterministic algorithms within the body; restores the settings afterwards."""
     import torch
 
     threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
@@ -92,7 +92,7 @@ def one_thread() -> Iterator[None]:
 
 
 def device() -> str:
-    """Where networks are fitted: the first CUDA device where there is one, else the CPU."""
+    """The device for fits: the first CUDA device if there is one, else the CPU."""
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
@@ -111,11 +111,11 @@ def descend(
     """The averaged weights after each epoch, by name.
 
     Args:
-        net: initialised under the seed by the caller.
+        net: initialised with the seed by the caller.
         batches: the batches of an epoch, shuffled by the generator.
-        loss_of: what is made small, of the net and a batch.
+        loss_of: the loss of the net on a batch, which is minimised.
         seed: of the order of batches and of dropout.
-        epochs: how many.
+        epochs: number of epochs.
         learning_rate: of AdamW.
         weight_decay: of AdamW.
     """
@@ -134,7 +134,7 @@ def descend(
                 loss_of(net, batch).backward()
                 optimiser.step()
                 step += 1
-                kept = min(AVERAGED, step / (step + 9))  # the first steps are soon forgotten
+                kept = min(AVERAGED, step / (step + 9))  # a shorter average at first, without the initial weights
                 with torch.no_grad():
                     for name, value in net.named_parameters():
                         average[name].mul_(kept).add_(value, alpha=1.0 - kept)

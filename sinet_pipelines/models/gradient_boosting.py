@@ -1,7 +1,7 @@
-"""Gradient-boosted trees on window features: LightGBM (Ke et al. 2017), deterministic under its seed.
+"""Gradient-boosted trees: LightGBM (Ke et al. 2017), deterministic under its seed.
 
-The model is LightGBM's own text; it is trained and compared on float32 features, so that a graph which holds its
-thresholds answers as it does.
+The model is LightGBM's own text. It is trained and compared on float32 features, so that a graph with its
+thresholds predicts the same.
 """
 
 import json
@@ -12,26 +12,29 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sinet_pipelines.models.model import Examples, Floats, Inputs, require_examples, require_features, within_range
+from sinet_pipelines.models.model import Examples, Floats, Inputs, linked, require_examples, require_features
+from sinet_pipelines.models.task import Kind, Task
 
 if TYPE_CHECKING:
     from lightgbm import Booster
 
-# the answer is the same with more, but on busy cores two wait for each other seven times as long as one works
+# more threads have the same result, but on busy cores two threads wait seven times as long as one computes
 THREADS = 1
 
 
 @dataclass(frozen=True)
 class BoostedModel:
-    """A fitted forest.
+    """Fitted boosted trees.
 
     Attributes:
         feature_names: columns it was fitted on.
-        text: LightGBM's model text; what `quantization/trees.py` reads.
+        text: LightGBM's model text, which `quantization/trees.py` reads.
+        task: what it predicts.
     """
 
     feature_names: tuple[str, ...]
     text: str
+    task: Task
 
     @cached_property
     def booster(self) -> "Booster":
@@ -41,9 +44,10 @@ class BoostedModel:
         return lightgbm.Booster(model_str=self.text)
 
     def predict(self, inputs: Inputs) -> Floats:
-        """(B,) remaining useful life in cycles, within [0, 125]."""
+        """(B,) predictions within the task's range."""
         features_BF = require_features(inputs, self.feature_names)
-        return within_range(np.asarray(self.booster.predict(features_BF, num_threads=THREADS), dtype=np.float64))
+        raw_B = self.booster.predict(features_BF, num_threads=THREADS, raw_score=True)
+        return linked(self.task, np.asarray(raw_B, dtype=np.float64))
 
     def files(self) -> dict[str, bytes]:
         """`model.txt`, LightGBM's text, and `features.json`, the names of its columns."""
@@ -52,16 +56,17 @@ class BoostedModel:
 
 @dataclass(frozen=True)
 class GradientBoosting:
-    """Least squares on the capped remaining useful life, each row weighted by one over its engine's life.
+    """Least squares or, of a classification, log loss; rows weighted by the task's rule.
 
-    Attributes:
-        trees: how many.
-        learning_rate: share of each tree that is kept.
-        leaves: most leaves of a tree.
-        rows_in_leaf: fewest rows of a leaf; neighbouring cycles of an engine are nearly one row, hence many.
-        feature_share: share of the features a tree may look at; many features say the same.
-        row_share: share of the rows a tree sees.
-        l2: penalty on squared leaf values.
+    trees: number of trees.
+    learning_rate: factor of each tree.
+    leaves: largest number of leaves of a tree.
+    rows_in_leaf: smallest number of rows of a leaf; large where rows of a group are nearly equal.
+    feature_share: share of the features for each tree, since many features are correlated.
+    row_share: share of the rows for each tree.
+    l2: penalty on squared leaf values.
+    monotone: for each feature 1 where a larger value never lowers the prediction, -1 where it never raises it, 0
+        without a constraint; empty for no constraints.
     """
 
     trees: int = 400
@@ -71,17 +76,19 @@ class GradientBoosting:
     feature_share: float = 0.5
     row_share: float = 0.5
     l2: float = 1.0
+    monotone: tuple[int, ...] = ()
 
     name = "gradient_boosting"
     needs_sequences = False
+    kinds = (Kind.REGRESSION, Kind.CLASSIFICATION)
 
-    def parameters(self, *, seed: int, rows: int) -> dict[str, Any]:
+    def parameters(self, *, seed: int, rows: int, kind: Kind = Kind.REGRESSION) -> dict[str, Any]:
         """LightGBM's parameters for a training set of so many rows."""
         return {
-            "objective": "regression",
+            "objective": "regression" if kind is Kind.REGRESSION else "binary",
             "learning_rate": self.learning_rate,
             "num_leaves": self.leaves,
-            "min_data_in_leaf": max(1, min(self.rows_in_leaf, rows // 20)),  # a tiny fleet still gets its splits
+            "min_data_in_leaf": max(1, min(self.rows_in_leaf, rows // 20)),  # so that a tiny set has splits
             "feature_fraction": self.feature_share,
             "bagging_fraction": self.row_share,
             "bagging_freq": 1,
@@ -91,14 +98,15 @@ class GradientBoosting:
             "force_row_wise": True,
             "num_threads": THREADS,
             "verbosity": -1,
+            **({"monotone_constraints": list(self.monotone)} if self.monotone else {}),
         }
 
     def fit(self, examples: Examples, *, seed: int) -> BoostedModel:
-        """A forest fitted to the examples."""
+        """Fits trees to the examples."""
         import lightgbm
 
-        inputs = require_examples(examples).inputs
-        parameters = self.parameters(seed=seed, rows=len(examples))
+        inputs = require_examples(examples, self).inputs
+        parameters = self.parameters(seed=seed, rows=len(examples), kind=examples.task.kind)
         data = lightgbm.Dataset(
             inputs.features_BF,
             examples.target_B,
@@ -107,8 +115,8 @@ class GradientBoosting:
             params=parameters,
         )
         booster = lightgbm.train(parameters, data, num_boost_round=self.trees)
-        return BoostedModel(inputs.feature_names, booster.model_to_string())
+        return BoostedModel(inputs.feature_names, booster.model_to_string(), examples.task)
 
-    def load(self, files: Mapping[str, bytes]) -> BoostedModel:
-        """The forest whose `files` these are."""
-        return BoostedModel(tuple(json.loads(files["features.json"])), files["model.txt"].decode())
+    def load(self, files: Mapping[str, bytes], *, task: Task) -> BoostedModel:
+        """The trees with these `files`."""
+        return BoostedModel(tuple(json.loads(files["features.json"])), files["model.txt"].decode(), task)

@@ -1,11 +1,10 @@
-"""Intervals: how far from a predicted remaining useful life the true one may lie."""
+"""Intervals around predicted numbers."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 from sinet_pipelines.models.model import Floats
-from sinet_pipelines.schemas.features import MAX_RUL_CYCLES
 
 
 @dataclass(frozen=True)
@@ -13,27 +12,34 @@ class Interval:
     """A half width for every prediction, by linear interpolation between knots and constant beyond the outer ones.
 
     Attributes:
-        level: share of truths (capped at 125) that should lie inside.
-        knots_cycles: (K,) predictions, ascending.
-        half_widths_cycles: (K,) half width at each.
+        level: nominal share of truths (within the range) inside.
+        knots: (K,) predictions, ascending, in the target's unit.
+        half_widths: (K,) half width at each.
+        range: least and greatest end; None without bounds.
     """
 
     level: float
-    knots_cycles: tuple[float, ...]
-    half_widths_cycles: tuple[float, ...]
+    knots: tuple[float, ...]
+    half_widths: tuple[float, ...]
+    range: tuple[float, float] | None = None
 
     def half_width(self, predicted_B: Floats) -> Floats:
-        """(B,) half width in cycles around each prediction."""
-        return np.interp(predicted_B, self.knots_cycles, self.half_widths_cycles)
+        """(B,) half width around each prediction, in the target's unit."""
+        return np.interp(predicted_B, self.knots, self.half_widths)
 
     def around(self, predicted_B: Floats) -> tuple[Floats, Floats]:
-        """(B,) lower and (B,) upper ends in cycles, within [0, 125]; NaN where the prediction is.
+        """(B,) lower and (B,) upper ends, within the range; NaN where the prediction is NaN.
 
-        >>> lower, upper = Interval(0.9, (0.0, 100.0), (2.0, 12.0)).around(np.array([0.0, 50.0, 120.0]))
+        >>> interval = Interval(0.9, (0.0, 100.0), (2.0, 12.0), (0.0, 125.0))
+        >>> lower, upper = interval.around(np.array([0.0, 50.0, 120.0]))
         >>> lower.tolist(), upper.tolist()
         ([0.0, 43.0, 108.0], [2.0, 57.0, 125.0])
         """
         half_B = self.half_width(predicted_B)
         ends = (predicted_B - half_B, predicted_B + half_B)
-        lower_B, upper_B = (np.clip(end, 0.0, float(MAX_RUL_CYCLES)) for end in ends)
+        lower_B, upper_B = (self.within_range(end) for end in ends)
         return lower_B, upper_B
+
+    def within_range(self, values_B: Floats) -> Floats:
+        """(B,) values clipped to the range."""
+        return values_B if self.range is None else np.clip(values_B, *self.range)

@@ -1,38 +1,58 @@
-"""What a model of remaining useful life is, and what a family that fits such models is: the protocols of this hall.
+"""The protocols of this package: a fitted model, and a family that fits such models.
 
-A family is one file beside this one. `tests/contracts/test_model_families.py` runs the same suite over all of them.
+A family is one file of this package. `tests/contracts/test_model_families.py` runs the same suite over all of them.
 
-Letters: B rows, F features.
+Letters: B rows, F features, L places of the concatenated sequences, S values of a place.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sinet_pipelines.errors import ContractError
-from sinet_pipelines.features.scaled import ScaledSequences
-from sinet_pipelines.schemas.features import MAX_RUL_CYCLES
+from sinet_pipelines.models.task import Kind, Task
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
 
 
+class SequenceInputs(Protocol):
+    """Values of whole groups, concatenated, for families that read earlier rows of a group."""
+
+    @property
+    def z_LS(self) -> Singles:
+        """(L, S) float32 values, 0 where a place is empty; there are enough empty places before each group."""
+
+    @property
+    def present_L(self) -> NDArray[np.bool_]:
+        """(L,) whether a place holds values."""
+
+    @property
+    def place_B(self) -> NDArray[np.int64]:
+        """(B,) place of each row."""
+
+    def __len__(self) -> int: ...
+
+    def take(self, rows: NDArray) -> Self:
+        """The sequences of some rows: (B,) bool, or indices."""
+
+
 @dataclass(frozen=True)
 class Inputs:
-    """What a model is asked with: engines, each at one cycle.
+    """The inputs of a prediction.
 
     Attributes:
         features_BF: (B, F) float32, columns as `feature_names`.
         feature_names: names of the columns.
-        sequences: the scaled sensors behind the same rows, for families that read them.
+        sequences: earlier rows of the same groups, for families that read them.
     """
 
     features_BF: Singles
     feature_names: tuple[str, ...]
-    sequences: ScaledSequences | None = None
+    sequences: SequenceInputs | None = None
 
     def __len__(self) -> int:
         return len(self.features_BF)
@@ -49,37 +69,38 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Examples:
-    """What a family learns from.
+    """The examples that a family learns from.
 
     Attributes:
         inputs: B of them.
-        unit_B: (B,) engine, as str.
-        cycle_B: (B,) int32 cycle of the row.
-        rul_B: (B,) float64 cycles left, not capped.
+        group_B: (B,) group, as str, which a split may not divide.
+        order_B: (B,) int32 number of the row within its group.
+        truth_B: (B,) float64 truth in the unit of the task's target, not clipped; of a classification 0 or 1.
+        task: the task.
     """
 
     inputs: Inputs
-    unit_B: NDArray[np.str_]
-    cycle_B: NDArray[np.int32]
-    rul_B: Floats
+    group_B: NDArray[np.str_]
+    order_B: NDArray[np.int32]
+    truth_B: Floats
+    task: Task
 
     def __len__(self) -> int:
-        return len(self.rul_B)
+        return len(self.truth_B)
 
     @property
     def target_B(self) -> Floats:
-        """(B,) what is learnt: the remaining useful life, capped (Heimes 2008)."""
-        return np.minimum(self.rul_B, MAX_RUL_CYCLES)
+        """(B,) the training target: the truth within the task's range."""
+        return self.task.within_range(self.truth_B)
 
     @property
     def weight_B(self) -> Floats:
-        """(B,) one over the engine's life, 1 on average, so that a long-lived engine counts no more than another."""
-        weight_B = 1.0 / (self.cycle_B + self.rul_B)
-        return weight_B / weight_B.mean()
+        """(B,) weight of each row by the task's rule, 1 on average."""
+        return self.task.weights(self.order_B, self.truth_B)
 
     def take(self, rows: NDArray) -> "Examples":
         """The examples of some rows: (B,) bool, or indices."""
-        return Examples(self.inputs.take(rows), self.unit_B[rows], self.cycle_B[rows], self.rul_B[rows])
+        return Examples(self.inputs.take(rows), self.group_B[rows], self.order_B[rows], self.truth_B[rows], self.task)
 
 
 @runtime_checkable
@@ -90,15 +111,19 @@ class Model(Protocol):
     def feature_names(self) -> tuple[str, ...]:
         """The features it was fitted on, in order."""
 
+    @property
+    def task(self) -> Task:
+        """Its task."""
+
     def predict(self, inputs: Inputs) -> Floats:
-        """(B,) remaining useful life in cycles, within [0, 125].
+        """(B,) predictions within the task's range: numbers in the target's unit, or scores from 0 to 1.
 
         Raises:
             ContractError: when the inputs have other features than the model was fitted on.
         """
 
     def files(self) -> dict[str, bytes]:
-        """All that is needed to `load` the model again; equal models give equal bytes, and none is a pickle."""
+        """Everything that `load` needs; equal models make equal bytes, and none is a pickle."""
 
 
 @runtime_checkable
@@ -111,49 +136,70 @@ class Family(Protocol):
 
     @property
     def needs_sequences(self) -> bool:
-        """Whether `Inputs.sequences` must be there."""
+        """Whether `Inputs.sequences` is required."""
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """The kinds of task that it supports."""
 
     def fit(self, examples: Examples, *, seed: int) -> Model:
-        """A model of the examples, the same for the same examples, settings and seed.
+        """Fits a model to the examples; equal examples, settings and seed make equal models.
 
         Raises:
-            ContractError: when there is nothing to learn from.
+            ContractError: when there are no examples, or the task is of another kind.
         """
 
-    def load(self, files: Mapping[str, bytes]) -> Model:
-        """The model whose `files` these are."""
+    def load(self, files: Mapping[str, bytes], *, task: Task) -> Model:
+        """The model with these `files`, fitted to this task."""
 
 
-def within_range(rul_B: Floats) -> Floats:
-    """(B,) predictions clipped to [0, 125]; NaN stays NaN, for the gates to see."""
-    return np.clip(rul_B, 0.0, float(MAX_RUL_CYCLES))
+def probability_of(logit_B: Floats) -> Floats:
+    """(B,) the logistic function.
+
+    >>> probability_of(np.array([0.0, -800.0])).tolist()
+    [0.5, 0.0]
+    """
+    with np.errstate(over="ignore"):
+        return 1.0 / (1.0 + np.exp(-logit_B))
+
+
+def linked(task: Task, raw_B: Floats) -> Floats:
+    """(B,) predictions from sums: clipped to the range of a regression; of a classification the logistic function."""
+    return task.within_range(raw_B) if task.is_regression else probability_of(raw_B)
 
 
 def require_features(inputs: Inputs, feature_names: tuple[str, ...]) -> Singles:
-    """(B, F) the features of the inputs, which must be these.
+    """(B, F) the features of the inputs, checked against these names.
 
     Raises:
-        ContractError: when they are others, or in another order.
+        ContractError: when they differ, also in their order.
     """
     if inputs.feature_names != feature_names:
         odd = sorted(set(inputs.feature_names) ^ set(feature_names)) or ["the same in another order"]
         raise ContractError(
             f"{len(inputs.feature_names)} features with differences {odd[:3]} (the model was fitted on "
-            f"{len(feature_names)}); ask it with the features of its own training set"
+            f"{len(feature_names)}); predict with the features of its own training set"
         )
     return inputs.features_BF
 
 
-def require_examples(examples: Examples) -> Examples:
-    """The examples, of which there must be some, all of them numbers.
+def require_examples(examples: Examples, family: Family) -> Examples:
+    """The examples, after the check that there are some, that all are finite, and that the family supports the task.
 
     Raises:
-        ContractError: when there are none, or a feature or label is not finite.
+        ContractError: when there are none, a feature or truth is not finite, the task is of another kind, or a truth
+            of a classification is neither 0 nor 1.
     """
-    if len(examples) == 0:
+    task = examples.task
+    if task.kind not in family.kinds:
         raise ContractError(
-            "no examples to learn from (at least one row of a failed engine is needed); land more history"
+            f"family {family.name} cannot be fitted to a {task.kind} (allowed: {', '.join(family.kinds)}); "
+            "choose another family"
         )
-    if not (np.isfinite(examples.inputs.features_BF).all() and np.isfinite(examples.rul_B).all()):
-        raise ContractError("a feature or label is not finite (every one must be a number); look at the training set")
+    if len(examples) == 0:
+        raise ContractError(f"no examples of {task.target} to learn from (at least one row is needed); land more data")
+    if not (np.isfinite(examples.inputs.features_BF).all() and np.isfinite(examples.truth_B).all()):
+        raise ContractError("a feature or label is not finite (every one must be a number); check the training set")
+    if not task.is_regression and not np.isin(examples.truth_B, (0.0, 1.0)).all():
+        raise ContractError(f"{task.target} is neither 0 nor 1 in some row (allowed: these two); check the labels")
     return examples

@@ -1,6 +1,6 @@
-"""A multilayer perceptron on window features, in PyTorch: two hidden layers with a little dropout.
+"""A multilayer perceptron, in PyTorch: two hidden layers with a little dropout.
 
-It sees what the trees see and errs elsewhere, which is what an average of models lives from.
+It has the same inputs as the trees but other errors, which makes an average of both better.
 """
 
 import json
@@ -26,8 +26,8 @@ from sinet_pipelines.models.model import (
     Singles,
     require_examples,
     require_features,
-    within_range,
 )
+from sinet_pipelines.models.task import Kind, Task
 from sinet_pipelines.models.weights import read_weights, write_weights
 
 
@@ -37,35 +37,37 @@ class PerceptronModel:
 
     Attributes:
         feature_names: columns it was fitted on.
-        target_mean: cycles that an output of 0 stands for.
-        target_sd: cycles per unit of output; 0 for a constant target.
+        target_mean: prediction for an output of 0.
+        target_sd: scale of the target for each unit of output; 0 for a constant target.
         weights: float32 arrays by name: `dense0`, `dense1`, `out` (`.weight` (n_out, n_in), `.bias` (n_out,)),
             `feature_means` and `feature_sds` (F,).
+        task: what it predicts.
     """
 
     feature_names: tuple[str, ...]
     target_mean: float
     target_sd: float
     weights: Mapping[str, Singles]
+    task: Task
 
     def predict(self, inputs: Inputs) -> Floats:
-        """(B,) remaining useful life in cycles, within [0, 125]."""
+        """(B,) predictions within the task's range."""
         features_BF = require_features(inputs, self.feature_names)
         x_BF = (features_BF - self.weights["feature_means"]) / self.weights["feature_sds"]
-        return within_range(self.target_mean + self.target_sd * dense_answer(self.weights, x_BF))
+        return self.task.within_range(self.target_mean + self.target_sd * dense_answer(self.weights, x_BF))
 
     def files(self) -> dict[str, bytes]:
         """`net.safetensors`, the weights, and `net.json`, the rest."""
-        said = {name: value for name, value in vars(self).items() if name != "weights"}
-        return {"net.json": json.dumps(said, sort_keys=True).encode(), "net.safetensors": write_weights(self.weights)}
+        rest = {name: value for name, value in vars(self).items() if name not in ("weights", "task")}
+        return {"net.json": json.dumps(rest, sort_keys=True).encode(), "net.safetensors": write_weights(self.weights)}
 
 
 @dataclass(frozen=True)
 class Perceptron:
-    """Least squares on the capped remaining useful life, each row weighted by one over its engine's life.
+    """Least squares on the target, rows weighted by the task's rule.
 
     Attributes:
-        epochs: how often each row is seen.
+        epochs: number of passes over the rows.
         rows_in_batch: rows of a step.
         learning_rate: of AdamW.
         weight_decay: of AdamW.
@@ -80,6 +82,7 @@ class Perceptron:
 
     name = "perceptron"
     needs_sequences = False
+    kinds = (Kind.REGRESSION,)
 
     def fit(self, examples: Examples, *, seed: int) -> PerceptronModel:
         """The perceptron after the last epoch."""
@@ -90,7 +93,7 @@ class Perceptron:
         """The perceptron after each epoch."""
         import torch
 
-        inputs = require_examples(examples).inputs
+        inputs = require_examples(examples, self).inputs
         target, columns = target_scale(examples.target_B, examples.weight_B), column_scale(inputs.features_BF)
         place = device()
         arrays = [
@@ -120,10 +123,10 @@ class Perceptron:
         )
         for weights in path:
             weights |= {"feature_means": columns.mean, "feature_sds": columns.sd}
-            yield PerceptronModel(inputs.feature_names, target.mean, target.sd, weights)
+            yield PerceptronModel(inputs.feature_names, target.mean, target.sd, weights, examples.task)
 
-    def load(self, files: Mapping[str, bytes]) -> PerceptronModel:
-        """The perceptron whose `files` these are."""
-        said = json.loads(files["net.json"])
+    def load(self, files: Mapping[str, bytes], *, task: Task) -> PerceptronModel:
+        """The perceptron with these `files`."""
+        rest = json.loads(files["net.json"])
         weights = read_weights(files["net.safetensors"])
-        return PerceptronModel(tuple(said["feature_names"]), said["target_mean"], said["target_sd"], weights)
+        return PerceptronModel(tuple(rest["feature_names"]), rest["target_mean"], rest["target_sd"], weights, task)

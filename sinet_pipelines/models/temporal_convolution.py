@@ -1,10 +1,10 @@
-"""A causal temporal convolution on scaled sequences, in PyTorch, trained at every cycle of whole engines.
+"""A causal temporal convolution on sequences, in PyTorch, trained at every row of whole groups.
 
-Three dilated convolutions (Bai, Kolter, Koltun 2018) see the last 29 cycles; what they say of the asked cycle goes,
-with some window features, through two hidden layers. As every layer is causal and hides absent cycles, one pass over an
-engine's life gives the answer at each of its cycles, the very one that a window of 30 gives when it is asked alone.
+Three dilated convolutions (Bai, Kolter, Koltun 2018) read the last 29 steps. Their output at the row passes, with some
+features, through two hidden layers. As every layer is causal and hides empty places, one pass over a group makes the
+prediction at each of its rows, equal to the prediction from a window of 30 steps alone.
 
-Letters: B asked rows, N engines of a batch, T cycles, S sensors (21), C channels, F features.
+Letters: B rows, N groups of a batch, T steps, S values of a step, C channels, F features.
 """
 
 import json
@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sinet_pipelines.errors import ContractError
-from sinet_pipelines.features.scaled import ScaledSequences
 from sinet_pipelines.models.descent import (
     Scale,
     column_scale,
@@ -32,21 +31,21 @@ from sinet_pipelines.models.model import (
     Examples,
     Floats,
     Inputs,
+    SequenceInputs,
     Singles,
     require_examples,
     require_features,
-    within_range,
 )
+from sinet_pipelines.models.task import Kind, Task
 from sinet_pipelines.models.weights import read_weights, write_weights
 
 if TYPE_CHECKING:
     import torch
 
-TAPS = 5  # cycles that a filter looks at
+TAPS = 5  # steps that a filter reads
 DILATIONS = (1, 2, 4)
-SEEN_CYCLES = 1 + (TAPS - 1) * sum(DILATIONS)  # 29 of a window of 30
-STATISTICS = ("_z_mean_30", "_z_slope_15", "_z_slope_30", "_z_change_30", "age_cycles")  # ends of features it reads
-ROWS_AT_ONCE = 4096  # windows of so many rows stay at some tens of MB
+SEEN_STEPS = 1 + (TAPS - 1) * sum(DILATIONS)  # 29 of a window of 30
+ROWS_AT_ONCE = 4096  # windows of so many rows take some tens of MB
 
 
 @dataclass(frozen=True)
@@ -56,11 +55,12 @@ class ConvolutionModel:
     Attributes:
         feature_names: columns of its training set.
         statistic_names: those of them that it reads.
-        target_mean: cycles that an output of 0 stands for.
-        target_sd: cycles per unit of output; 0 for a constant target.
-        dilations: of each convolution, in cycles.
+        target_mean: prediction for an output of 0.
+        target_sd: scale of the target for each unit of output; 0 for a constant target.
+        dilations: of each convolution, in steps.
         weights: float32 arrays by name: `conv0` .. (`.weight` (C, n_in, 5), `.bias` (C,)), `dense0`, `dense1`, `out`
             (`.weight` (n_out, n_in), `.bias` (n_out,)), `statistic_means` and `statistic_sds` (n,).
+        task: what it predicts.
     """
 
     feature_names: tuple[str, ...]
@@ -69,9 +69,10 @@ class ConvolutionModel:
     target_sd: float
     dilations: tuple[int, ...]
     weights: Mapping[str, Singles]
+    task: Task
 
     def predict(self, inputs: Inputs) -> Floats:
-        """(B,) remaining useful life in cycles, within [0, 125].
+        """(B,) predictions within the task's range.
 
         Raises:
             ContractError: when the inputs have other features than the model was fitted on, or no sequences.
@@ -85,11 +86,11 @@ class ConvolutionModel:
             rows = slice(start, start + ROWS_AT_ONCE)
             x_BF = np.concatenate([self._hidden(sequences.take(np.arange(len(inputs))[rows])), scaled_BF[rows]], axis=1)
             rul_B[rows] = self.target_mean + self.target_sd * dense_answer(self.weights, x_BF)
-        return within_range(rul_B)
+        return self.task.within_range(rul_B)
 
-    def _hidden(self, sequences: ScaledSequences) -> Singles:
-        """(B, C) what the convolutions say of the asked cycle; no padding, so only what is needed is computed."""
-        back_T = np.arange(1 - SEEN_CYCLES, 1)
+    def _hidden(self, sequences: SequenceInputs) -> Singles:
+        """(B, C) output of the convolutions at each row; without padding, so only the needed steps are computed."""
+        back_T = np.arange(1 - SEEN_STEPS, 1)
         places_BT = sequences.place_B[:, None] + back_T
         h_BTC, present_BT1 = sequences.z_LS[places_BT], sequences.present_L[places_BT][:, :, None]
         for number, dilation in enumerate(self.dilations):
@@ -104,19 +105,19 @@ class ConvolutionModel:
 
     def files(self) -> dict[str, bytes]:
         """`net.safetensors`, the weights, and `net.json`, the rest."""
-        said = {name: value for name, value in vars(self).items() if name != "weights"}
-        return {"net.json": json.dumps(said, sort_keys=True).encode(), "net.safetensors": write_weights(self.weights)}
+        rest = {name: value for name, value in vars(self).items() if name not in ("weights", "task")}
+        return {"net.json": json.dumps(rest, sort_keys=True).encode(), "net.safetensors": write_weights(self.weights)}
 
 
-def require_sequences(inputs: Inputs) -> ScaledSequences:
-    """The scaled sequences of the inputs.
+def require_sequences(inputs: Inputs) -> SequenceInputs:
+    """The sequences of the inputs, checked to be one for each row.
 
     Raises:
         ContractError: when there are none, or not one for each row.
     """
     if inputs.sequences is None or len(inputs.sequences) != len(inputs):
         there = "no sequences" if inputs.sequences is None else f"{len(inputs.sequences)} sequences"
-        raise ContractError(f"{there} for {len(inputs)} rows (one each is needed); give the scaled sensors behind them")
+        raise ContractError(f"{there} for {len(inputs)} rows (one each is needed); pass the sequences of the rows")
     return inputs.sequences
 
 
@@ -127,28 +128,31 @@ def _columns(names: tuple[str, ...], wanted: tuple[str, ...]) -> list[int]:
 
 @dataclass(frozen=True)
 class TemporalConvolution:
-    """Least squares on the capped remaining useful life, each row weighted by one over its engine's life.
+    """Least squares on the target, rows weighted by the task's rule.
 
     Attributes:
-        epochs: how often each engine is seen.
+        epochs: number of passes over the groups.
         channels: filters of each convolution.
-        engines_in_batch: engines of a step.
+        groups_in_batch: groups of a step.
         learning_rate: of AdamW.
         weight_decay: of AdamW.
         channel_dropout: share of filters left out in a step.
         dropout: share of hidden units left out in a step.
+        statistics: ends of the names of the features that it reads; all features where no name has such an end.
     """
 
     epochs: int = 40
     channels: int = 16
-    engines_in_batch: int = 2
+    groups_in_batch: int = 2
     learning_rate: float = 2e-3
     weight_decay: float = 1e-2
     channel_dropout: float = 0.3
     dropout: float = 0.1
+    statistics: tuple[str, ...] = ()
 
     name = "temporal_convolution"
     needs_sequences = True
+    kinds = (Kind.REGRESSION,)
 
     def fit(self, examples: Examples, *, seed: int) -> ConvolutionModel:
         """The network after the last epoch."""
@@ -159,23 +163,23 @@ class TemporalConvolution:
         """The network after each epoch.
 
         Raises:
-            ContractError: when there is nothing to learn from, or no sequences.
+            ContractError: when there are no examples, or no sequences.
         """
         import torch
 
-        names = require_examples(examples).inputs.feature_names
-        require_sequences(examples.inputs)
-        read = tuple(name for name in names if name.endswith(STATISTICS)) or names
+        names = require_examples(examples, self).inputs.feature_names
+        n_values = require_sequences(examples.inputs).z_LS.shape[1]
+        read = tuple(name for name in names if name.endswith(self.statistics)) or names
         statistics_BF = examples.inputs.features_BF[:, _columns(names, read)]
         target, scale = target_scale(examples.target_B, examples.weight_B), column_scale(statistics_BF)
         torch.manual_seed(seed)
-        net = self._net(len(read)).to(device())
-        engines = _engines(examples, (statistics_BF - scale.mean) / scale.sd, target, place=device())
+        net = self._net(n_values, len(read)).to(device())
+        groups = _groups(examples, (statistics_BF - scale.mean) / scale.sd, target, place=device())
 
-        def batches(generator: np.random.Generator) -> Iterator[list[_Engine]]:
-            order = generator.permutation(len(engines))
-            for start in range(0, len(order), self.engines_in_batch):
-                yield [engines[i] for i in order[start : start + self.engines_in_batch]]
+        def batches(generator: np.random.Generator) -> Iterator[list[_Group]]:
+            order = generator.permutation(len(groups))
+            for start in range(0, len(order), self.groups_in_batch):
+                yield [groups[i] for i in order[start : start + self.groups_in_batch]]
 
         path = descend(
             net,
@@ -188,54 +192,53 @@ class TemporalConvolution:
         )
         for weights in path:
             weights |= {"statistic_means": scale.mean, "statistic_sds": scale.sd}
-            yield ConvolutionModel(names, read, target.mean, target.sd, DILATIONS, weights)
+            yield ConvolutionModel(names, read, target.mean, target.sd, DILATIONS, weights, examples.task)
 
-    def load(self, files: Mapping[str, bytes]) -> ConvolutionModel:
-        """The network whose `files` these are."""
-        said = json.loads(files["net.json"])
+    def load(self, files: Mapping[str, bytes], *, task: Task) -> ConvolutionModel:
+        """The network with these `files`."""
+        rest = json.loads(files["net.json"])
         return ConvolutionModel(
-            feature_names=tuple(said["feature_names"]),
-            statistic_names=tuple(said["statistic_names"]),
-            target_mean=said["target_mean"],
-            target_sd=said["target_sd"],
-            dilations=tuple(said["dilations"]),
+            feature_names=tuple(rest["feature_names"]),
+            statistic_names=tuple(rest["statistic_names"]),
+            target_mean=rest["target_mean"],
+            target_sd=rest["target_sd"],
+            dilations=tuple(rest["dilations"]),
             weights=read_weights(files["net.safetensors"]),
+            task=task,
         )
 
-    def _net(self, n_statistics: int) -> "torch.nn.ModuleDict":
+    def _net(self, n_values: int, n_statistics: int) -> "torch.nn.ModuleDict":
         from torch import nn
 
-        from sinet_pipelines.schemas.telemetry import SENSORS
-
-        widths = (len(SENSORS), *(self.channels for _ in DILATIONS))
+        widths = (n_values, *(self.channels for _ in DILATIONS))
         pairs = enumerate(zip(pairwise(widths), DILATIONS, strict=True))
         convolutions = {f"conv{i}": nn.Conv1d(a, b, TAPS, dilation=dilation) for i, ((a, b), dilation) in pairs}
         head = dense_layers(self.channels + n_statistics, dropout=self.dropout)
         return nn.ModuleDict({**convolutions, **head})
 
-    def _loss(self, net: Any, batch: "list[_Engine]") -> "torch.Tensor":
-        """Weighted mean square over the rows of some engines, laid side by side and filled up to the longest."""
+    def _loss(self, net: Any, batch: "list[_Group]") -> "torch.Tensor":
+        """Weighted mean square over the rows of some groups, padded to the longest."""
         import torch
         from torch.nn.functional import dropout1d, pad, relu
 
-        longest = max(engine.z_ST.shape[1] for engine in batch)
-        h_NCT = torch.stack([pad(engine.z_ST, (0, longest - engine.z_ST.shape[1])) for engine in batch])
-        present_N1T = torch.stack([pad(engine.present_1T, (0, longest - engine.z_ST.shape[1])) for engine in batch])
+        longest = max(group.z_ST.shape[1] for group in batch)
+        h_NCT = torch.stack([pad(group.z_ST, (0, longest - group.z_ST.shape[1])) for group in batch])
+        present_N1T = torch.stack([pad(group.present_1T, (0, longest - group.z_ST.shape[1])) for group in batch])
         for number, dilation in enumerate(DILATIONS):
             y_NCT = relu(net[f"conv{number}"](pad(h_NCT, ((TAPS - 1) * dilation, 0))))
             y_NCT = y_NCT + h_NCT if number else y_NCT
             h_NCT = dropout1d(y_NCT, self.channel_dropout, net.training) * present_N1T
-        asked = [h_CT[:, engine.place_B].T for h_CT, engine in zip(h_NCT, batch, strict=True)]
-        x_BF = torch.cat([torch.cat(asked), torch.cat([engine.statistics_BF for engine in batch])], dim=1)
+        last = [h_CT[:, group.place_B].T for h_CT, group in zip(h_NCT, batch, strict=True)]
+        x_BF = torch.cat([torch.cat(last), torch.cat([group.statistics_BF for group in batch])], dim=1)
         for name in (name for name in net if not name.startswith("conv")):
             x_BF = net[name](x_BF)
-        weight_B, y_B = (torch.cat([getattr(engine, name) for engine in batch]) for name in ("weight_B", "y_B"))
+        weight_B, y_B = (torch.cat([getattr(group, name) for group in batch]) for name in ("weight_B", "y_B"))
         return (weight_B * (x_BF[:, 0] - y_B) ** 2).sum() / weight_B.sum()
 
 
 @dataclass(frozen=True)
-class _Engine:
-    """One engine as tensors: its sequence, the places of its rows in it, and what is known of each row."""
+class _Group:
+    """One group as tensors: its sequence, the places of its rows in it, and the values of each row."""
 
     z_ST: "torch.Tensor"
     present_1T: "torch.Tensor"
@@ -245,16 +248,16 @@ class _Engine:
     weight_B: "torch.Tensor"
 
 
-def _engines(examples: Examples, statistics_BF: Singles, target: Scale, *, place: str) -> list[_Engine]:
-    """The engines of the examples by name, each with the cycles from 28 before its first row to its last."""
+def _groups(examples: Examples, statistics_BF: Singles, target: Scale, *, place: str) -> list[_Group]:
+    """The groups of the examples by name, each with the steps from 28 before its first row to its last."""
     import torch
 
     sequences = require_sequences(examples.inputs)
     y_B, weight_B = standardised(examples.target_B, target), examples.weight_B.astype(np.float32)
-    engines = []
-    for rows in _rows_by_unit(examples.unit_B):
+    groups = []
+    for rows in _rows_by_group(examples.group_B):
         place_B = sequences.place_B[rows]
-        start = int(place_B.min()) - (SEEN_CYCLES - 1)
+        start = int(place_B.min()) - (SEEN_STEPS - 1)
         stretch = slice(start, int(place_B.max()) + 1)
         arrays = (
             sequences.z_LS[stretch].T,
@@ -264,12 +267,12 @@ def _engines(examples: Examples, statistics_BF: Singles, target: Scale, *, place
             y_B[rows],
             weight_B[rows],
         )
-        engines.append(_Engine(*(torch.from_numpy(np.ascontiguousarray(array)).to(place) for array in arrays)))
-    return engines
+        groups.append(_Group(*(torch.from_numpy(np.ascontiguousarray(array)).to(place) for array in arrays)))
+    return groups
 
 
-def _rows_by_unit(unit_B: NDArray[np.str_]) -> list[NDArray[np.int64]]:
-    """The rows of each engine, engines by name."""
-    _, number_B = np.unique(unit_B, return_inverse=True)
+def _rows_by_group(group_B: NDArray[np.str_]) -> list[NDArray[np.int64]]:
+    """The rows of each group, groups by name."""
+    _, number_B = np.unique(group_B, return_inverse=True)
     order = np.argsort(number_B, kind="stable")
     return np.split(order, np.flatnonzero(np.diff(number_B[order])) + 1)

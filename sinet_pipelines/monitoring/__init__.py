@@ -1,1 +1,1 @@
-"""Monitoring: the account of the rows and the watch upon what is served."""
+"""Monitoring: the row account, drift of inputs, freshness of rows, and quality of predictions."""

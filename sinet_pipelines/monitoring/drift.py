@@ -1,12 +1,12 @@
-"""Drift: how far values of many features lie from a reference's, as PSI and as a two-sample Kolmogorov-Smirnov test.
+"""Drift: compares distributions of many features with a reference, by PSI and a two-sample Kolmogorov-Smirnov test.
 
-Values of one engine are alike and a day's mix of ages is its own, so neither count nor mix of rows may be taken as it
-comes. Like is compared with like: the reference is weighted to the sample's mix of strata (post-stratification: Holt,
-Smith 1979, J. R. Stat. Soc. A 142). And rows count as so many independent ones as they are worth: the design effect of
-clusters (Kish 1965, "Survey Sampling", section 5.4), with the intraclass correlation measured in the reference.
+Values of one engine are similar, and the mix of ages differs by day, so rows are neither independent nor equally
+distributed. Two corrections apply. The reference is weighted to the sample's mix of strata (post-stratification: Holt,
+Smith 1979, J. R. Stat. Soc. A 142). And the number of rows is replaced by an effective number of independent rows: the
+design effect of clusters (Kish 1965, "Survey Sampling", section 5.4), with the intraclass correlation of the reference.
 
-What fleets, ages and days are is not known here. A missing value is NaN and sorts above all others, so that values
-going missing are drift too. Letters: N rows, F features, K strata, U groups, B bins.
+This module has no notion of fleets, ages and days. A missing value is NaN and sorts above all others, so that a growing
+share of missing values is drift too. Letters: N rows, F features, K strata, U groups, B bins.
 """
 
 from collections.abc import Sequence
@@ -19,15 +19,15 @@ from numpy.typing import NDArray
 from sinet_pipelines.errors import ContractError
 from sinet_pipelines.monitoring.likeness import Counts, Floats, likeness, worth_of_mix, worth_of_rows
 
-BINS = 10  # deciles of the reference, as PSI is read since Siddiqi 2006
-LARGE_PSI = 0.25  # "significant shift" in the same reading; less is none of a practical size
-NORMAL_95 = 1.6448536269514722  # the 95 % point of the standard normal: above it chance alone goes 1 time in 20
-COARSE_STEP = 64  # rows between the points at which a gap of distributions is looked at first
+BINS = 10  # deciles of the reference, as usual for PSI since Siddiqi 2006
+LARGE_PSI = 0.25  # "significant shift" by the usual rule; a smaller one has no practical size
+NORMAL_95 = 1.6448536269514722  # the 95 % point of the standard normal, which chance exceeds once in 20 times
+COARSE_STEP = 64  # rows between the points at which a gap of distributions is searched first
 
 
 @dataclass(frozen=True)
 class Reference:
-    """Values that others are held against, sorted once.
+    """The values of the reference, sorted once for all comparisons.
 
     Attributes:
         sorted_KFN: per stratum (F, rows of it) ascending, missing values last.
@@ -48,7 +48,7 @@ class Reference:
         """(K,) rows in each stratum."""
         return self.rows_KU.sum(axis=1)
 
-    def knows(self, stratum_N: Counts) -> NDArray[np.bool_]:
+    def covers(self, stratum_N: Counts) -> NDArray[np.bool_]:
         """(N,) whether the reference has rows in the stratum of each row: only such rows can be compared."""
         return self.rows_K[stratum_N] > 0
 
@@ -59,11 +59,11 @@ class Comparison:
 
     Attributes:
         psi: population stability index over the reference's deciles; 0 is none.
-        psi_limit: what a psi must exceed to be a shift of practical size that chance does not make.
+        psi_limit: limit of psi: a shift above it has a practical size and is not chance.
         ks: largest gap between the two distribution functions, 0 to 1.
         p_value: of a gap as large under no drift.
-        rows_worth: independent rows that the sample's are worth.
-        reference_worth: independent rows that the weighted reference is worth.
+        rows_worth: effective number of independent rows of the sample.
+        reference_worth: effective number of independent rows of the weighted reference.
     """
 
     psi: Floats
@@ -81,19 +81,19 @@ def reference_of(
     group: Counts | None = None,
     strata: int = 1,
 ) -> Reference:
-    """The reference that some rows make.
+    """The reference made of some rows.
 
     Args:
         values_NF: (N, F) values, N at least 1.
-        stratum: (N,) from 0 to `strata` - 1: what alike rows share (an age band); None for one stratum.
-        group: (N,) from 0: whose row it is (an engine); None where every row is independent.
+        stratum: (N,) from 0 to `strata` - 1: a property that similar rows share (an age band); None for one stratum.
+        group: (N,) from 0: the group of each row (an engine); None where every row is independent.
         strata: K.
 
     Raises:
         ContractError: no row.
     """
     if not len(values_NF):
-        raise ContractError("a reference without a row (allowed: one or more); give rows of the reference's days")
+        raise ContractError("a reference without a row (allowed: one or more); pass rows of the reference's days")
     stratum = np.zeros(len(values_NF), dtype=np.intp) if stratum is None else stratum
     parts = tuple(_sorted_FN(values_NF[stratum == k] if strata > 1 else values_NF) for k in range(strata))
     edges_FB = _deciles(parts[0] if strata == 1 else _sorted_FN(values_NF))
@@ -112,14 +112,15 @@ def compare(
     stratum: Counts | None = None,
     group: Counts | None = None,
 ) -> Comparison:
-    """How far a sample lies from the reference, the reference weighted to the sample's mix of strata.
+    """The difference of a sample from the reference, which is weighted to the sample's mix of strata.
 
     PSI is near (1/n + 1/m) chi-squared with B - 1 degrees of freedom when nothing drifts (Yurdakul, Naranjo 2020,
-    J. Risk Model Validation 14(4)), n and m what the rows are worth; its limit is the 95 % point of that, and no less
-    than 0.25. The p-value is Kolmogorov's with Stephens's correction for few rows (1970, J. R. Stat. Soc. B 32).
+    J. Risk Model Validation 14(4)), with n and m the effective numbers of rows; its limit is the 95 % point of that,
+    and at least 0.25. The p-value is Kolmogorov's with Stephens's correction for few rows (1970, J. R. Stat. Soc. B
+    32).
 
     Args:
-        reference: what is held to be normal.
+        reference: the normal values.
         values_NF: (N, F) values of the same features, N at least 1.
         stratum: (N,) as in `reference_of`.
         group: (N,) from 0; the groups need not be those of the reference.
@@ -129,10 +130,10 @@ def compare(
     """
     count = len(values_NF)
     stratum = np.zeros(count, dtype=np.intp) if stratum is None else stratum
-    if not count or not reference.knows(stratum).all():
+    if not count or not reference.covers(stratum).all():
         raise ContractError(
-            f"{count} rows, not all of a stratum that the reference has (allowed: one or more, all of such); "
-            "compare only what `knows` admits"
+            f"{count} rows, not all of a stratum of the reference (allowed: one or more, all of such strata); "
+            "compare only the rows that `covers` selects"
         )
     mix_K = np.bincount(stratum, minlength=len(reference.rows_K)) / count
     n_F = worth_of_rows(count, group, reference.likeness_F)
@@ -146,7 +147,7 @@ def compare(
 
 
 def holm(p_values: Floats) -> Floats:
-    """P-values adjusted for their number, so that *any* false one is as rare as the level they are held against.
+    """P-values adjusted for their number, so that the rate of *any* false positive is that of the level.
 
     Holm 1979, "A simple sequentially rejective multiple test procedure", Scand. J. Stat. 6.
 
@@ -164,7 +165,7 @@ def _sorted_FN(values_NF: Floats) -> Floats:
 
 
 def _deciles(sorted_FN: Floats) -> Floats:
-    """(F, B) upper ends of bins that hold equal numbers of the values that are there; the last is infinite."""
+    """(F, B) upper ends of bins with equal numbers of present values; the last is infinite."""
     present_F = np.array([np.searchsorted(row, np.nan) for row in sorted_FN])
     at_FB = np.ceil(present_F[:, None] * np.arange(1, BINS) / BINS).astype(np.intp) - 1
     edges = np.take_along_axis(sorted_FN, np.maximum(at_FB, 0), axis=1)
@@ -180,12 +181,12 @@ def _counts(sorted_FN: Floats, edges_FB: Floats) -> Counts:
 
 
 def _singles(parts: Sequence[Floats]) -> Counts:
-    """Rows by stratum and group where every row is its own group: one column says all that is asked of it."""
+    """Rows by stratum and group where every row is its own group: one column contains all needed information."""
     return np.array([[part.shape[1]] for part in parts])
 
 
 def _psi(expected_FB: Floats, found_FB: Floats, m_F: Floats, n_F: Floats) -> tuple[Floats, Floats]:
-    """(F,) the index, half a row added to every bin that either has, and the 95 % point of chance alone."""
+    """(F,) the index, with half a row added to every bin that either has, and the 95 % point of chance alone."""
     used_FB = (expected_FB > 0) | (found_FB > 0)
     bins_F = used_FB.sum(axis=1)
     shares = [
@@ -206,8 +207,8 @@ def _chi_squared_95(freedom: Counts) -> Floats:
 def _gap(sample: Floats, strata: Sequence[Floats], mix: Floats) -> float:
     """The largest gap between the sample's distribution function and the weighted one of the strata, exactly.
 
-    Looked for at every 64th row first; between two of these the gap cannot exceed what both distribution functions
-    rise to, and only where that is more than the largest found is every row looked at.
+    Every 64th row is checked first. Between two of these the gap is limited by the increase of both distribution
+    functions, and only where this limit exceeds the largest gap found is every row checked.
     """
     count = len(sample)
     coarse = np.append(np.arange(0, count - 1, COARSE_STEP), count - 1)
@@ -224,7 +225,7 @@ def _gap(sample: Floats, strata: Sequence[Floats], mix: Floats) -> float:
 
 
 def _gaps(sample: Floats, at: Counts, strata: Sequence[Floats], mix: Floats) -> tuple[Floats, Floats]:
-    """How far the sample's function lies above the other at some of its rows, and below it just before them."""
+    """The distances of the sample's function above the other at some of its rows, and below it just before them."""
     right, left = np.zeros(len(at)), np.zeros(len(at))
     for values, share in zip(strata, mix, strict=True):
         if share > 0:
@@ -234,7 +235,7 @@ def _gaps(sample: Floats, at: Counts, strata: Sequence[Floats], mix: Floats) -> 
 
 
 def _ks_p_value(ks_F: Floats, rows_F: Floats) -> Floats:
-    """(F,) Kolmogorov's survival function of the gap, rows being n m / (n + m)."""
+    """(F,) Kolmogorov's survival function of the gap, with `rows_F` = n m / (n + m)."""
     root = np.sqrt(rows_F)
     scaled = (root + 0.12 + 0.11 / root) * ks_F
     k = np.arange(1, 101)[:, None]

@@ -1,14 +1,14 @@
-"""Watches a fleet's inputs: each day's sensors held against the days on which the fleet was as it should be.
+"""Monitors an application's inputs: compares each day's features with the reference days.
 
-Engines wear, and their mix of ages is another every day, so rows are compared with reference rows of the same age.
-Each feature is a sensor in standard deviations of its operating regime: another mix of flights is no drift. What a
-constant sensor does is not seen here (its z is 0 whatever it shows): the bounds of its contract watch it.
+Rows of one stratum (an age, a type) are similar, and their mix differs by day, so rows are compared with reference
+rows of the same stratum. The application defines its columns, groups and strata as a `Watched`.
 
-A day is drifted where a feature's distribution differs *for certain* (Kolmogorov-Smirnov, Holm over the features) and
-*much* (PSI). The level is one day in a thousand, so that 60 days of three regions raise 0.2 false alarms at most.
+A day has drifted where a feature's distribution differs *significantly* (Kolmogorov-Smirnov, Holm over the features)
+and by a *large* amount (PSI). The level is one day in a thousand, so that 60 days of three regions raise 0.2 false
+alarms.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -17,29 +17,64 @@ import polars as pl
 
 from sinet_pipelines.monitoring.drift import Comparison, Reference, compare, holm, reference_of
 from sinet_pipelines.monitoring.likeness import Counts
-from sinet_pipelines.schemas.monitoring import INPUT_DRIFT
-from sinet_pipelines.schemas.telemetry import SENSOR_NAMES
+from sinet_pipelines.schemas.contract import Contract
 from sinet_pipelines.storage.fingerprint import fingerprint
 from sinet_pipelines.storage.tables import DAY_COLUMN, empty
 
-REFERENCE_DAYS = (5, 14)  # of the layout: the first days are young, the last ones mostly live
-AGE_BAND_CYCLES, AGE_BANDS = 50, 8  # little wears in 50 cycles; the last band has all from 351 on
-MIN_ENGINES = 10  # in the reference: few engines do not tell how alike they are (of 3 to 9, false alarms)
-DIGITS = 9  # of what is kept of a comparison: far more than it means, fewer than two processors agree on
-LEVEL = 0.001  # of a false alarm, all features of a region's day together
-WATCHED: tuple[str, ...] = tuple(f"{name}_z_last" for name in SENSOR_NAMES)
-COLUMNS: tuple[str, ...] = ("unit", "cycle", DAY_COLUMN, *WATCHED)
+REFERENCE_DAYS = (5, 14)  # of the landed days: the first are unusual, the last ones mostly new
+MIN_GROUPS = 10  # in the reference: with 3 to 9 groups the correlation is uncertain and causes false alarms
+DIGITS = 9  # of stored figures: more than needed, fewer than those that differ between processors
+LEVEL = 0.001  # of a false alarm, for all features of a region's day together
+
+
+def one_stratum(rows: pl.DataFrame) -> Counts:
+    """(N,) stratum 0 of every row: for an application whose rows are all similar."""
+    return np.zeros(rows.height, dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What is monitored for drift in an application's features.
+
+    Attributes:
+        features: columns that are compared.
+        group: column of groups, which have several similar rows.
+        order: column that numbers the rows of a group.
+        groups: the word for several groups, and the column of their number in `contract`.
+        contract: of the result of a comparison (`schemas.monitoring.input_drift`).
+        strata: number of strata.
+        stratum_of: for rows with `columns`, (N,) the stratum of each, from 0.
+        stratum: the word for a stratum: `age`.
+        is_grouped: whether rows of a group are similar; false where rows are independent.
+        least: number of groups that a reference needs.
+    """
+
+    features: tuple[str, ...]
+    group: str
+    order: str
+    groups: str
+    contract: Contract
+    strata: int = 1
+    stratum_of: Callable[[pl.DataFrame], Counts] = one_stratum
+    stratum: str = "kind"
+    is_grouped: bool = True
+    least: int = MIN_GROUPS
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that a comparison reads."""
+        return (self.group, self.order, DAY_COLUMN, *self.features)
 
 
 @dataclass(frozen=True)
 class DayDrift:
-    """What is known of a day's drift.
+    """The drift of one day.
 
     Attributes:
         day: the day.
         features: rows of the contract `input_drift`, the most drifted first; empty where nothing was compared.
-        why_not: why nothing was compared, empty where it was.
-        passed_over: rows of an age that no engine of the reference had.
+        why_not: why nothing was compared; empty where it was.
+        passed_over: rows of strata without a row in the reference, which are left out.
     """
 
     day: date
@@ -54,24 +89,26 @@ class DayDrift:
 
 
 @dataclass(frozen=True)
-class FleetReference:
-    """What a region's engines were like on the reference days.
+class DaysReference:
+    """A region's features on the reference days.
 
     Attributes:
         first: first of the days.
         last: last of the days.
-        engines: that flew on them.
-        values: None where they are too few to say what is normal.
+        groups: number of groups with rows on them.
+        watched: what is compared.
+        values: None where there are too few groups.
     """
 
     first: date
     last: date
-    engines: int
+    groups: int
+    watched: Watched
     values: Reference | None
 
 
 def reference_span(first_day: date) -> tuple[date, date]:
-    """First and last reference day of a fleet.
+    """First and last reference day.
 
     >>> [str(day) for day in reference_span(date(2026, 1, 1))]
     ['2026-01-06', '2026-01-15']
@@ -79,48 +116,58 @@ def reference_span(first_day: date) -> tuple[date, date]:
     return first_day + timedelta(days=REFERENCE_DAYS[0]), first_day + timedelta(days=REFERENCE_DAYS[1])
 
 
-def fleet_reference(features: pl.DataFrame, *, first_day: date) -> FleetReference:
+def days_reference(features: pl.DataFrame, watched: Watched, *, first_day: date) -> DaysReference:
     """The reference of one region.
 
     Args:
-        features: `COLUMNS` of the region's window features, the reference days among them.
-        first_day: day 0 of the fleet's layout.
+        features: the monitored columns of the region's features, including the reference days.
+        watched: what is compared.
+        first_day: of the landed days.
     """
     first, last = reference_span(first_day)
-    rows = _in_order(features.filter(pl.col(DAY_COLUMN).is_between(first, last)))
-    engines = rows["unit"].n_unique()
-    if engines < MIN_ENGINES:
-        return FleetReference(first, last, engines, None)
-    values = reference_of(_values(rows), stratum=_age_bands(rows), group=_engines(rows), strata=AGE_BANDS)
-    return FleetReference(first, last, engines, values)
+    rows = _in_order(features.filter(pl.col(DAY_COLUMN).is_between(first, last)), watched)
+    groups = rows[watched.group].n_unique()
+    if groups < watched.least:
+        return DaysReference(first, last, groups, watched, None)
+    values = reference_of(
+        _values(rows, watched), stratum=watched.stratum_of(rows), group=_groups(rows, watched), strata=watched.strata
+    )
+    return DaysReference(first, last, groups, watched, values)
 
 
-def judge_day(features: pl.DataFrame, reference: FleetReference, *, day: date) -> DayDrift:
-    """One day held against the reference; days until its end make the reference and are not judged.
+def judge_day(features: pl.DataFrame, reference: DaysReference, *, day: date) -> DayDrift:
+    """Compares one day with the reference; days up to its end belong to the reference and are not compared.
 
     Args:
-        features: `COLUMNS` of the region's window features, the day among them.
+        features: the monitored columns of the region's features, including the day.
         reference: of the same region.
-        day: the day to judge.
+        day: the day to compare.
     """
-    nothing = empty(INPUT_DRIFT)
+    watched = reference.watched
+    nothing = empty(watched.contract)
     if day <= reference.last:
-        return DayDrift(day, nothing, f"until {reference.last} days make the reference")
+        return DayDrift(day, nothing, f"days until {reference.last} are the reference")
     if reference.values is None:
         why = (
-            f"{reference.engines} engines from {reference.first} to {reference.last} (a reference needs {MIN_ENGINES})"
+            f"{reference.groups} {watched.groups} from {reference.first} to {reference.last} "
+            f"(a reference needs {watched.least})"
         )
         return DayDrift(day, nothing, why)
-    rows = _in_order(features.filter(pl.col(DAY_COLUMN) == day))
-    known = rows.filter(reference.values.knows(_age_bands(rows)))
+    rows = _in_order(features.filter(pl.col(DAY_COLUMN) == day), watched)
+    known = rows.filter(reference.values.covers(watched.stratum_of(rows)))
     if known.is_empty():
-        return DayDrift(day, nothing, "no engine of an age that the reference has", rows.height)
-    comparison = compare(reference.values, _values(known), stratum=_age_bands(known), group=_engines(known))
-    return DayDrift(day, _as_rows(comparison, known, day=day), passed_over=rows.height - known.height)
+        return DayDrift(day, nothing, f"none of the {watched.groups} has a known {watched.stratum}", rows.height)
+    comparison = compare(
+        reference.values,
+        _values(known, watched),
+        stratum=watched.stratum_of(known),
+        group=_groups(known, watched),
+    )
+    return DayDrift(day, _as_rows(comparison, known, watched, day=day), passed_over=rows.height - known.height)
 
 
 def drifting_since(judged: Collection[date], drifted: Collection[date]) -> date | None:
-    """The first day of a drift that still lasts, None where the newest day has none; days between may be missing.
+    """The first day of a drift that still lasts, None where the newest day has none; days in between may be missing.
 
     >>> first, second, fourth, fifth = (date(2026, 1, day) for day in (1, 2, 4, 5))
     >>> drifting_since([first, second, fourth, fifth], [first, fourth, fifth])
@@ -136,12 +183,12 @@ def drifting_since(judged: Collection[date], drifted: Collection[date]) -> date 
 
 
 def drift_inputs(versions: Mapping[date, str], *, first_day: date, code_version: str) -> dict[date, str]:
-    """What each day's drift is made from: its own features and, once it is judged, those of the reference days.
+    """The inputs of each day's drift: its own features and, once it is compared, those of the reference days.
 
     Args:
-        versions: data version of each day of the region's window features.
-        first_day: day 0 of the fleet's layout.
-        code_version: of the code that judges.
+        versions: data version of each day of the region's features.
+        first_day: of the landed days.
+        code_version: of the comparing code.
     """
     first, last = reference_span(first_day)
     reference = [f"{day}={version}" for day, version in sorted(versions.items()) if first <= day <= last]
@@ -150,29 +197,27 @@ def drift_inputs(versions: Mapping[date, str], *, first_day: date, code_version:
     }
 
 
-def _in_order(rows: pl.DataFrame) -> pl.DataFrame:
-    """The rows in one order, however the table's files lie: sums of floats depend on it in their last digits."""
-    return rows.sort("unit", "cycle", DAY_COLUMN)
+def _in_order(rows: pl.DataFrame, watched: Watched) -> pl.DataFrame:
+    """The rows in a fixed order, independent of the table's files: the last digits of float sums depend on it."""
+    return rows.sort(watched.group, watched.order, DAY_COLUMN)
 
 
 def _rounded(values: np.ndarray) -> np.ndarray:
-    """Values to `DIGITS` significant digits: the last ones differ by processor, and would change the table's hash."""
+    """Values rounded to `DIGITS` significant digits: further ones differ by processor and would change table hashes."""
     return np.array([float(f"{value:.{DIGITS}g}") for value in values])
 
 
-def _values(rows: pl.DataFrame) -> np.ndarray:
-    return rows.select(WATCHED).to_numpy()
+def _values(rows: pl.DataFrame, watched: Watched) -> np.ndarray:
+    return rows.select(watched.features).to_numpy()
 
 
-def _age_bands(rows: pl.DataFrame) -> Counts:
-    return np.minimum((rows["cycle"].to_numpy() - 1) // AGE_BAND_CYCLES, AGE_BANDS - 1)
+def _groups(rows: pl.DataFrame, watched: Watched) -> Counts | None:
+    if not watched.is_grouped:
+        return None
+    return rows[watched.group].rank("dense").to_numpy().astype(np.int64) - 1
 
 
-def _engines(rows: pl.DataFrame) -> Counts:
-    return rows["unit"].rank("dense").to_numpy().astype(np.int64) - 1
-
-
-def _as_rows(comparison: Comparison, rows: pl.DataFrame, *, day: date) -> pl.DataFrame:
+def _as_rows(comparison: Comparison, rows: pl.DataFrame, watched: Watched, *, day: date) -> pl.DataFrame:
     names = ("psi", "psi_limit", "ks", "p_value", "rows_worth")
     found = {name: _rounded(getattr(comparison, name)) for name in names}
     adjusted = _rounded(holm(found["p_value"]))
@@ -180,7 +225,7 @@ def _as_rows(comparison: Comparison, rows: pl.DataFrame, *, day: date) -> pl.Dat
     return (
         pl.DataFrame(
             {
-                "feature": WATCHED,
+                "feature": watched.features,
                 **found,
                 "p_adjusted": adjusted,
                 "drifted": drifted,
@@ -190,8 +235,8 @@ def _as_rows(comparison: Comparison, rows: pl.DataFrame, *, day: date) -> pl.Dat
             pl.lit(day).alias(DAY_COLUMN),
             pl.lit(LEVEL).alias("p_limit"),
             pl.lit(rows.height, pl.Int64).alias("rows"),
-            pl.lit(rows["unit"].n_unique(), pl.Int64).alias("engines"),
+            pl.lit(rows[watched.group].n_unique(), pl.Int64).alias(watched.groups),
         )
         .sort(["drifted", "p_value", "psi"], descending=[True, False, True], maintain_order=True)
-        .select(INPUT_DRIFT.schema.names)
+        .select(watched.contract.schema.names)
     )

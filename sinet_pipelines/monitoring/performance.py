@@ -1,103 +1,143 @@
-"""Holds predictions against truth that arrived since: error, bias and interval coverage, each beside its limit."""
+"""Compares predictions with truth that arrived since: figures of the task's kind, each with its limit.
 
-from dataclasses import dataclass
+For a regression error, bias and coverage of intervals; for a classification PR-AUC, recall and precision of the
+warnings.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
 
-from sinet_pipelines.evaluation.cuts import newest_truths
 from sinet_pipelines.metrics.coverage import covered_band
-from sinet_pipelines.metrics.rul import bias, rmse
-from sinet_pipelines.schemas.features import MAX_RUL_CYCLES
-from sinet_pipelines.schemas.monitoring import PREDICTION_QUALITY
+from sinet_pipelines.metrics.failure import failure_errors
+from sinet_pipelines.metrics.regression import bias, rmse
+from sinet_pipelines.models.task import Task
 
-MIN_ENGINES = 5  # of fewer an RMSE may be half or twice what it is of many
-RMSE_LIMIT_CYCLES = 25.0  # support and relevance vector regression reach 21 to 24 on FD001 (Babu, Zhao, Li 2016)
-BIAS_LIMIT_CYCLES = 10.0  # so late costs e times as much (the PHM08 score of Saxena et al. 2008)
+MIN_GROUPS = 5  # with fewer groups an RMSE varies by a factor of two
+MIN_EVENTS = 5  # with fewer events one event changes a share by a fifth or more
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits of the figures; a figure whose limit is None is not checked.
+
+    Attributes:
+        rmse: most, in the target's unit.
+        bias: most either way, in the target's unit.
+        pr_auc: least.
+        recall: least.
+        precision: least.
+    """
+
+    rmse: float | None = None
+    bias: float | None = None
+    pr_auc: float | None = None
+    recall: float | None = None
+    precision: float | None = None
+
+
+@dataclass(frozen=True)
+class Matched:
+    """Names of columns of predictions and their truth.
+
+    Attributes:
+        predicted: the prediction: a number, or a probability.
+        true: the truth within the task's range.
+        lower: lower end of the interval; empty without intervals.
+        upper: upper end.
+        warned: whether there was a warning; empty for a regression.
+    """
+
+    predicted: str
+    true: str
+    lower: str = ""
+    upper: str = ""
+    warned: str = ""
 
 
 @dataclass(frozen=True)
 class Quality:
-    """How right predictions were.
+    """The quality of predictions.
 
     Attributes:
-        engines: predictions whose truth has arrived.
+        groups: predictions whose truth has arrived.
         waiting: predictions whose truth has not.
-        rmse_cycles: truth capped at 125; None without truth.
-        bias_cycles: mean of predicted less true, above 0 too late; None without truth.
-        intervals: of the engines, those predicted with an interval.
-        covered: of the intervals, those that hold the truth.
-        faults: the limits that are broken, in words with numbers.
+        figures: by name: `rmse` and `bias`, or `pr_auc`, `recall`, `precision`; empty without truth.
+        intervals: number of predictions with an interval.
+        covered: number of intervals that contain the truth.
+        faults: the exceeded limits, as text with numbers.
     """
 
-    engines: int
+    groups: int
     waiting: int
-    rmse_cycles: float | None
-    bias_cycles: float | None
-    intervals: int
-    covered: int
+    figures: Mapping[str, float]
+    intervals: int = 0
+    covered: int = 0
     faults: tuple[str, ...] = ()
 
     @property
     def coverage(self) -> float | None:
-        """Share of the intervals that hold the truth; None where the model gives none."""
+        """Share of the intervals that contain the truth; None where the model has none."""
         return self.covered / self.intervals if self.intervals else None
 
 
-def with_truth(predictions: pl.DataFrame, truth: pl.DataFrame) -> pl.DataFrame:
-    """The predictions whose truth has arrived, in the columns of `prediction_quality`.
-
-    Of two truths about one engine the one known later counts: the other was revised. A truth is about one cycle and
-    holds for every other: what was left at the cycle of the prediction follows from it.
+def quality_of(matched: pl.DataFrame, columns: Matched, *, predicted: int, task: Task, limits: Limits) -> Quality:
+    """The figures of predictions, and the limits that they exceed.
 
     Args:
-        predictions: rows of `fleet_predictions`.
-        truth: rows of `truth_events`, revised ones among them.
-    """
-    newest = newest_truths(truth)
-    fails_at = (pl.col("cycle") + pl.col("rul_cycles")).alias("fails_at")
-    left = (pl.col("fails_at") - pl.col("cycle")).cast(pl.Float64).clip(upper_bound=MAX_RUL_CYCLES)
-    return (
-        predictions.rename({"rul_cycles": "predicted_cycles"})
-        .join(newest.select("unit", "known_at", fails_at), on="unit")
-        .filter(pl.col("fails_at") >= pl.col("cycle"))
-        .with_columns(left.alias("true_cycles"), pl.col("lower_cycles", "upper_cycles").cast(pl.Float64))
-        .with_columns(late_cycles=pl.col("predicted_cycles") - pl.col("true_cycles"))
-        .select(PREDICTION_QUALITY.schema.names)
-        .sort("unit")
-    )
-
-
-def quality_of(matched: pl.DataFrame, *, predicted: int) -> Quality:
-    """Error, bias and coverage of predictions, and the limits they break.
-
-    Args:
-        matched: what `with_truth` gives.
-        predicted: all predictions, those whose truth has not arrived among them.
+        matched: one row for each prediction whose truth has arrived: the task's group and the columns.
+        columns: the names of the columns.
+        predicted: number of predictions, also those without truth.
+        task: the task.
+        limits: of the figures.
     """
     waiting = predicted - matched.height
-    said, true = (matched[name].to_numpy() for name in ("predicted_cycles", "true_cycles"))
     if not matched.height:
-        return Quality(0, waiting, None, None, 0, 0)
-    if not np.isfinite(said).all():
-        silent = matched.filter(~pl.col("predicted_cycles").is_finite())["unit"].to_list()
-        return Quality(matched.height, waiting, None, None, 0, 0, (f"no number was predicted for {', '.join(silent)}",))
-    whole = matched.filter(pl.col("lower_cycles").is_finite() & pl.col("upper_cycles").is_finite())
-    inside = pl.col("true_cycles").is_between("lower_cycles", "upper_cycles")
-    measured = Quality(
-        matched.height, waiting, rmse(said, true), bias(said, true), whole.height, whole.filter(inside).height
-    )
-    faults = _faults(measured) if matched.height >= MIN_ENGINES else ()
-    return Quality(**{**vars(measured), "faults": faults})
+        return Quality(0, waiting, {})
+    predicted_B = matched[columns.predicted].to_numpy()
+    if not np.isfinite(predicted_B).all():
+        silent = matched.filter(~pl.col(columns.predicted).is_finite())[task.group].to_list()
+        fault = f"no number was predicted for {', '.join(map(str, silent))}"
+        return Quality(matched.height, waiting, {}, faults=(fault,))
+    if not task.is_regression:
+        return _of_warnings(matched, columns, waiting=waiting, limits=limits)
+    return _of_numbers(matched, columns, waiting=waiting, task=task, limits=limits)
 
 
-def _faults(measured: Quality) -> tuple[str, ...]:
-    faults = []
-    if measured.rmse_cycles is not None and measured.rmse_cycles > RMSE_LIMIT_CYCLES:
-        faults.append(f"RMSE {measured.rmse_cycles:.1f} cycles (allowed: {RMSE_LIMIT_CYCLES:g})")
-    if measured.bias_cycles is not None and abs(measured.bias_cycles) > BIAS_LIMIT_CYCLES:
-        faults.append(f"bias {measured.bias_cycles:+.1f} cycles (allowed: {BIAS_LIMIT_CYCLES:g} either way)")
-    least, most = covered_band(measured.intervals)
-    if measured.intervals >= MIN_ENGINES and not least <= measured.covered <= most:
-        faults.append(f"{measured.covered} of {measured.intervals} intervals cover (allowed: {least} to {most})")
-    return tuple(faults)
+def _of_numbers(matched: pl.DataFrame, columns: Matched, *, waiting: int, task: Task, limits: Limits) -> Quality:
+    predicted, true = (matched[name].to_numpy() for name in (columns.predicted, columns.true))
+    found = Quality(matched.height, waiting, {"rmse": rmse(predicted, true), "bias": bias(predicted, true)})
+    if columns.lower:
+        whole = matched.filter(pl.col(columns.lower).is_finite() & pl.col(columns.upper).is_finite())
+        inside = pl.col(columns.true).is_between(columns.lower, columns.upper)
+        found = replace(found, intervals=whole.height, covered=whole.filter(inside).height)
+    if matched.height < MIN_GROUPS:
+        return found
+    faults, figures = [], found.figures
+    if limits.rmse is not None and figures["rmse"] > limits.rmse:
+        faults.append(f"RMSE {figures['rmse']:.1f} {task.unit} (allowed: {limits.rmse:g})")
+    if limits.bias is not None and abs(figures["bias"]) > limits.bias:
+        faults.append(f"bias {figures['bias']:+.1f} {task.unit} (allowed: {limits.bias:g} either way)")
+    least, most = covered_band(found.intervals)
+    if found.intervals >= MIN_GROUPS and not least <= found.covered <= most:
+        faults.append(f"{found.covered} of {found.intervals} intervals cover (allowed: {least} to {most})")
+    return replace(found, faults=tuple(faults))
+
+
+def _of_warnings(matched: pl.DataFrame, columns: Matched, *, waiting: int, limits: Limits) -> Quality:
+    happened = matched[columns.true].to_numpy() == 1
+    errors = failure_errors(matched[columns.predicted].to_numpy(), matched[columns.warned].to_numpy() == 1, happened)
+    figures = {"pr_auc": errors.pr_auc, "recall": errors.recall, "precision": errors.precision}
+    found = Quality(matched.height, waiting, figures)
+    if int(happened.sum()) < MIN_EVENTS:
+        return found
+    allowed = {"PR-AUC": ("pr_auc", limits.pr_auc), "recall": ("recall", limits.recall)}
+    allowed["precision"] = ("precision", limits.precision)
+    faults = [
+        f"{word} {figures[name]:.3f} (allowed: {least:g} or more)"
+        for word, (name, least) in allowed.items()
+        if least is not None and figures[name] < least
+    ]
+    return replace(found, faults=tuple(faults))

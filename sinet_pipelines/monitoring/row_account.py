@@ -1,9 +1,9 @@
-"""The account of the rows: every distinct row that landed has one state, found by its hash.
+"""The row account: every distinct row that landed has one state, found by its hash.
 
 sent = landed + duplicates; landed = in tables + quarantined + withheld + pending, at every moment.
 """
 
-from collections.abc import Collection, Iterable, MutableMapping
+from collections.abc import Collection, Iterable, Mapping, MutableMapping
 from dataclasses import asdict, astuple, dataclass, fields
 from datetime import date
 from pathlib import Path
@@ -12,7 +12,6 @@ import polars as pl
 
 from sinet_pipelines.ingestion.landing import LandingZone
 from sinet_pipelines.schemas.contract import Contract
-from sinet_pipelines.schemas.telemetry import QUARANTINE, VALIDATED_TELEMETRY
 from sinet_pipelines.storage.cache import read_cache
 from sinet_pipelines.storage.fingerprint import fingerprint
 from sinet_pipelines.storage.tables import TableStore
@@ -26,9 +25,9 @@ class RowAccount:
         sent: rows of all drops, each drop counted once by its content.
         duplicates: rows sent again as exact copies.
         landed: distinct rows.
-        in_tables: of these, in `validated_telemetry`.
+        in_tables: number of these in the validated table.
         quarantined: set aside with a reason.
-        withheld: of a day whose newest check failed.
+        withheld: of a day whose latest check failed.
         pending: landed and not yet processed.
     """
 
@@ -46,7 +45,7 @@ class RowAccount:
 
     @property
     def closes(self) -> bool:
-        """Whether no row is lost or counted twice."""
+        """Whether the numbers add up: no row is lost or counted twice."""
         kept = self.in_tables + self.quarantined + self.withheld + self.pending
         return self.sent == self.landed + self.duplicates and self.landed == kept
 
@@ -61,7 +60,7 @@ class DayCounts:
     Attributes:
         sent: rows of its drops.
         landed: distinct rows.
-        in_tables: of these, in `validated_telemetry`.
+        in_tables: of these, in the validated table.
         quarantined: of these, in `quarantine` alone.
     """
 
@@ -69,6 +68,23 @@ class DayCounts:
     landed: int
     in_tables: int
     quarantined: int
+
+
+@dataclass(frozen=True)
+class DayDigest:
+    """One landed day of one region.
+
+    Attributes:
+        content: digest of its drops; equal for equal drops, independent of file names.
+        drops: number of drops, each counted once by its content.
+        made_from: digest of the inputs of the counts.
+        counts: its rows.
+    """
+
+    content: str
+    drops: int
+    made_from: str
+    counts: DayCounts
 
 
 Known = MutableMapping[str, list[int]]
@@ -82,33 +98,49 @@ def account_rows(
     failed_days: Collection[date] = (),
     known: Known | None = None,
 ) -> RowAccount:
-    """The account of one region's rows.
+    """The row account of an application in one region.
 
     Args:
-        zone: the landing zone.
-        tables: the region's tables.
+        zone: the application's landing zone.
+        tables: its tables in the region.
         region: its name.
         failed_days: days whose newest check failed.
-        known: counts of days by what they were counted from; a day whose drops and files are the same is not counted
-            again, and one that is counted is added.
+        known: counts of days by the digest of their inputs; an unchanged day is not counted again. New counts are
+            added.
     """
-    # rows of a damaged table are not there: they are pending until the table is made again
-    whole = [table for table in (VALIDATED_TELEMETRY, QUARANTINE) if not tables.health(table.name).faults]
-    held = [tables.files_by_day(table.name) for table in whole]
-    account = NOTHING
-    for day in zone.days(region):
+    days = count_days(zone, tables, region=region, known=known if known is not None else {})
+    return account_of({day: one.counts for day, one in days.items()}, failed_days=failed_days)
+
+
+def count_days(zone: LandingZone, tables: TableStore, *, region: str, known: Known) -> dict[date, DayDigest]:
+    """The rows of each landed day of a region; arguments as of `account_rows`."""
+    # rows of a damaged table do not count: they are pending until the table is made again
+    whole = [table for table in (zone.data.validated, zone.data.quarantine) if not tables.health(table).faults]
+    held = [tables.files_by_day(table) for table in whole]
+    found = {}
+    for day, (content, drops) in zone.contents(region).items():
         files = [repr(one.get(day)) for one in held]
-        name = fingerprint(region, str(day), zone.fingerprint(region, day), *files)
-        kept = (known or {}).get(name)
+        name = fingerprint(zone.data.application, region, str(day), content, *files)
+        kept = known.get(name)
         counts = DayCounts(*kept) if kept else _count_day(zone, tables, whole, region=region, day=day)
-        if known is not None:
-            known[name] = list(astuple(counts))
-        account += _account_of(counts, is_failed=day in failed_days)
-    return account
+        known[name] = list(astuple(counts))
+        found[day] = DayDigest(content, drops, name, counts)
+    return found
+
+
+def account_of(counted: Mapping[date, DayCounts], *, failed_days: Collection[date] = ()) -> RowAccount:
+    """The account of counted days.
+
+    Args:
+        counted: by day.
+        failed_days: days whose newest check failed.
+    """
+    accounts = (_account_of(counts, is_failed=day in failed_days) for day, counts in counted.items())
+    return sum(accounts, NOTHING)
 
 
 def read_counts(path: Path) -> dict[str, list[int]]:
-    """Counts of days that an earlier process kept; what is no such count is passed over."""
+    """Counts of days that an earlier process stored; invalid entries are ignored."""
     return {
         name: kept
         for name, kept in read_cache(path).items()
@@ -135,7 +167,7 @@ def _count_day(
     sent, landed = zone.row_names(region, day)
     kept, aside = (
         tables.read(table, days=(day, day), columns=["row_hash"]) if table in whole else landed.clear()
-        for table in (VALIDATED_TELEMETRY, QUARANTINE)
+        for table in (zone.data.validated, zone.data.quarantine)
     )
     in_tables, rest = _split(landed, kept)
     quarantined, _ = _split(rest, aside)
@@ -143,7 +175,7 @@ def _count_day(
 
 
 def _split(rows: pl.DataFrame, of: pl.DataFrame) -> tuple[int, pl.DataFrame]:
-    """How many of the rows are among those of a table, and the others."""
+    """The number of rows that are in a table, and the other rows."""
     others = rows.join(of, on="row_hash", how="anti")
     return rows.height - others.height, others
 

@@ -1,1 +1,1 @@
-"""Pictures: sparklines, charts and pages, from plain numbers to bytes; what they mean is told by who draws them."""
+"""Pictures: sparklines, charts and pages, from plain numbers to bytes; callers add titles and texts."""

@@ -1,7 +1,7 @@
-"""The sheet that charts are drawn on: one look, no global state, the same bytes for the same numbers.
+"""The canvas of all charts: one style, no global state, the same bytes for the same numbers.
 
-matplotlib's `Figure` is used without pyplot, which would keep every figure alive and choose a window system. What is
-drawn goes into a PNG of at most 256 colours, small enough to stand in a page's metadata.
+matplotlib's `Figure` is used without pyplot, which would keep every figure in memory and choose a window system. The
+result is a PNG of at most 256 colours, small enough for a page's metadata.
 """
 
 import base64
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 LARGEST_BYTES = 40_000  # of a picture in a page's metadata, as text in base 64
-COLOURS = (64, 32, 16)  # flat charts lose nothing at 64; a crowded one is told in fewer
-MOST_POINTS = 1_000  # of a cloud; more are one blot, and do not compress
+COLOURS = (64, 32, 16)  # 64 are enough for flat charts; a crowded one uses fewer
+MOST_POINTS = 1_000  # of a scatter plot; more points overlap, and the file does not compress
 
-# Okabe, Ito 2008, "Color Universal Design": told apart by every kind of colour vision. Shapes differ as well.
+# Okabe, Ito 2008, "Color Universal Design": distinguishable with every kind of colour vision. Shapes differ as well.
 BLUE, ORANGE, GREEN, PURPLE, SKY, GREY = "#0072b2", "#d55e00", "#009e73", "#aa4499", "#56b4e9", "#767676"
 SERIES = ((BLUE, "o", "-"), (ORANGE, "s", "--"), (GREEN, "^", "-."), (PURPLE, "D", ":"), (SKY, "v", "-"))
 
 _INCHES, _DPI = (7.2, 4.2), 110
 _MARGINS = {"left": 0.105, "right": 0.975, "top": 0.875, "bottom": 0.14}
 _LOOK: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib, so it is there and the same everywhere
+    "font.family": "DejaVu Sans",  # comes with matplotlib, so it is the same on every machine
     "font.size": 11,
     "axes.titlesize": 13,
     "axes.titleweight": "bold",
@@ -60,17 +60,17 @@ def picture(paint: Paint, *, title: str, note: str = "", panels: int = 1) -> byt
     """A PNG of 792 x 462 pixels.
 
     Args:
-        paint: draws into the panels, given in order from the left.
-        title: said above all of them.
-        note: small print below, such as what was left out.
-        panels: side by side.
+        paint: draws into the panels, which it receives in order from the left.
+        title: above all panels.
+        note: small print below, such as the number of omitted points.
+        panels: number of panels side by side.
     """
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context():
-        matplotlib.rcdefaults()  # what a user's matplotlibrc says is not for these
+        matplotlib.rcdefaults()  # ignores a user's matplotlibrc
         matplotlib.rcParams.update(_LOOK)
         figure = Figure(figsize=_INCHES, dpi=_DPI)
         canvas = FigureCanvasAgg(figure)
@@ -85,47 +85,47 @@ def picture(paint: Paint, *, title: str, note: str = "", panels: int = 1) -> byt
     return _compact(bytes(canvas.buffer_rgba()), size=(width, height))
 
 
-def nothing(axes: "Axes", said: str = "nothing to show yet") -> None:
-    """Says in words that there is nothing to draw."""
-    axes.text(0.5, 0.5, said, transform=axes.transAxes, ha="center", va="center", fontsize=13, color=GREY)
+def nothing(axes: "Axes", text: str = "nothing to show yet") -> None:
+    """Writes that there is nothing to draw."""
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", fontsize=13, color=GREY)
 
 
 def markdown_image(png: bytes, *, label: str) -> Markdown:
-    """The picture inside a markdown image; needs no file and no request."""
+    """The picture as a markdown image without a file or a request."""
     return Markdown(f"![{plain(label, LABEL_CHARACTERS)}]({data_uri(png)})")
 
 
 def data_uri(png: bytes) -> str:
-    """The picture as an address that holds it."""
+    """The picture as a data URI."""
     return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 
 def together(**columns: ArrayLike) -> tuple[list[Floats], str]:
-    """Columns of one length as arrays of floats, without rows in which one is no finite number, and a word on those.
+    """Columns of one length as float arrays, without rows that have a non-finite value, and a note on the omitted rows.
 
     Args:
-        columns: each (n,), by the name that an error shall say.
+        columns: each (n,), by the name for the error message.
 
     Raises:
-        UsageError: they are not equally long.
+        UsageError: their lengths differ.
     """
     arrays = {name: np.asarray(column, dtype=np.float64).ravel() for name, column in columns.items()}
     lengths = {len(array) for array in arrays.values()}
     if len(lengths) > 1:
-        said = ", ".join(f"{name} has {len(array)}" for name, array in arrays.items())
-        raise UsageError(f"values do not belong together: {said} (allowed: equally many); pass a value of each a row")
+        found = ", ".join(f"{name} has {len(array)}" for name, array in arrays.items())
+        raise UsageError(f"columns differ in length: {found} (allowed: equal lengths); pass a value for each row")
     whole = np.logical_and.reduce([np.isfinite(array) for array in arrays.values()])
     gone = int((~whole).sum())
     return [array[whole] for array in arrays.values()], f"{gone} left out: no number" if gone else ""
 
 
 def cloud(n: int) -> slice:
-    """Which of n points are drawn, evenly spread: all up to 1,000."""
+    """The slice of n points to draw, evenly spaced: all up to 1,000."""
     return slice(None, None, max(1, math.ceil(n / MOST_POINTS)))
 
 
 def _compact(pixels: bytes, *, size: tuple[int, int]) -> bytes:
-    """A PNG in few colours; of the first palette that is small enough, else of the smallest."""
+    """A PNG in few colours: with the first palette that is small enough, else with the smallest."""
     from PIL import Image
 
     whole = Image.frombytes("RGBA", size, pixels).convert("RGB")

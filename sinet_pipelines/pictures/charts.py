@@ -1,7 +1,7 @@
-"""Charts of a model: how far off, how sure, how it was learnt, what it costs; arrays in, PNG bytes out.
+"""Charts of a model: errors, intervals, learning curves and costs; arrays to PNG bytes.
 
-Letters: B predictions, E epochs, L levels, M models. Cycles are flight cycles. What is no finite number is left out,
-and the picture says how many were.
+Letters: B predictions, E epochs, L levels, M models. Cycles are flight cycles. Non-finite values are omitted,
+and the picture shows their number.
 """
 
 from collections.abc import Sequence
@@ -16,17 +16,17 @@ from sinet_pipelines.pictures.canvas import BLUE, GREEN, GREY, ORANGE, Floats, c
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-BIN_CYCLES = 10.0  # of a running mean: a cycle alone has too few predictions
-COVERAGE_BINS = 6  # of predicted life, equally many predictions in each: as fine as a hundred engines bear
+BIN_CYCLES = 10.0  # of a running mean: a single cycle has too few predictions
+COVERAGE_BINS = 6  # of predicted life, with equally many predictions; suitable for a hundred engines
 
 
 def error_against_truth(true_B: ArrayLike, predicted_B: ArrayLike, *, title: str = "Error against true RUL") -> bytes:
-    """Each prediction's error over what was true, with the mean of every ten cycles; above zero is too late.
+    """Each prediction's error against the truth, with the mean of every ten cycles; above zero is too late.
 
     Args:
-        true_B: (B,) cycles that were left, as the error takes them (capped or not).
+        true_B: (B,) remaining cycles, capped or not as for the error.
         predicted_B: (B,) cycles.
-        title: said above.
+        title: above the chart.
     """
     (true, predicted), note = together(true_B=true_B, predicted_B=predicted_B)
     late = predicted - true
@@ -55,16 +55,16 @@ def predicted_against_true(
     upper_B: ArrayLike | None = None,
     title: str = "Predicted against true RUL",
 ) -> bytes:
-    """Each prediction over what was true, on the line where both are equal; an interval as a whisker.
+    """Each prediction against the truth, with the line of equality; an interval is a vertical bar.
 
-    Whiskers that miss the truth are drawn in another colour with a cross, and counted.
+    Bars that miss the truth have another colour and a cross, and are counted.
 
     Args:
-        true_B: (B,) cycles that were left.
+        true_B: (B,) remaining cycles.
         predicted_B: (B,) cycles.
         lower_B: (B,) lower ends of the intervals in cycles; rows without one are NaN.
         upper_B: (B,) upper ends.
-        title: said above.
+        title: above the chart.
     """
     (true, predicted), note = together(true_B=true_B, predicted_B=predicted_B)
     ends = None
@@ -96,14 +96,14 @@ def learning_curves(
     ylabel: str = "RMSE (cycles)",
     title: str = "Learning curves",
 ) -> bytes:
-    """Error by epoch on engines that are learnt from and on engines that are not, with the epoch that was chosen.
+    """Error by epoch on training and on validation engines, with the chosen epoch.
 
     Args:
-        train_E: (E,) one an epoch.
-        validation_E: (E,) one an epoch.
-        chosen_epoch: counted from 1; None where none was chosen.
+        train_E: (E,) one for each epoch.
+        validation_E: (E,) one for each epoch.
+        chosen_epoch: counted from 1; None without a choice.
         ylabel: the measure with its unit.
-        title: said above.
+        title: above the chart.
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -130,13 +130,13 @@ def learning_curves(
 
 
 def calibration(nominal_L: ArrayLike, covered_L: ArrayLike, *, n: int, title: str = "Calibration") -> bytes:
-    """Share of truths that intervals hold, over what they promise, with the band in which chance leaves honest ones.
+    """Measured against nominal coverage of intervals, with the band that chance allows for valid intervals.
 
     Args:
-        nominal_L: (L,) promised shares, 0 to 1.
-        covered_L: (L,) shares that were covered, 0 to 1.
-        n: predictions that each share is counted of.
-        title: said above.
+        nominal_L: (L,) nominal shares, 0 to 1.
+        covered_L: (L,) measured shares, 0 to 1.
+        n: number of predictions behind each share.
+        title: above the chart.
     """
     (nominal, covered), note = together(nominal_L=nominal_L, covered_L=covered_L)
     order = np.argsort(nominal)
@@ -145,15 +145,15 @@ def calibration(nominal_L: ArrayLike, covered_L: ArrayLike, *, n: int, title: st
         (axes,) = panels
         levels = np.linspace(0, 1, 51)
         bands = np.array([covered_band(n, level=level) for level in levels]) / max(n, 1)
-        said = f"chance, {BAND_LEVEL:.0%} of the time (n = {n})"
-        axes.fill_between(100 * levels, *(100 * bands.T), color=GREY, alpha=0.22, linewidth=0, label=said)
+        label = f"chance, {BAND_LEVEL:.0%} of the time (n = {n})"
+        axes.fill_between(100 * levels, *(100 * bands.T), color=GREY, alpha=0.22, linewidth=0, label=label)
         axes.plot([0, 100], [0, 100], color=GREY, linewidth=1.2, linestyle="--", label="honest")
         if len(order) and n:
             axes.plot(100 * nominal[order], 100 * covered[order], "o-", color=BLUE, markersize=5, label="measured")
         else:
             nothing(axes)
         axes.legend(loc="upper left")
-        axes.set(xlabel="promised coverage (%)", ylabel="measured coverage (%)", xlim=(0, 100), ylim=(0, 103))
+        axes.set(xlabel="nominal coverage (%)", ylabel="measured coverage (%)", xlim=(0, 100), ylim=(0, 103))
 
     return picture(paint, title=title, note=note)
 
@@ -161,13 +161,13 @@ def calibration(nominal_L: ArrayLike, covered_L: ArrayLike, *, n: int, title: st
 def coverage_by_predicted(
     predicted_B: ArrayLike, covered_B: ArrayLike, *, level: float, title: str = "Coverage by predicted RUL"
 ) -> bytes:
-    """Share of truths that intervals hold, by predicted life, beside the band that chance leaves each bin.
+    """Coverage of intervals by predicted life, with the band that chance allows in each bin.
 
     Args:
         predicted_B: (B,) cycles.
-        covered_B: (B,) whether the interval holds the truth.
-        level: share that the intervals promise, 0 to 1.
-        title: said above.
+        covered_B: (B,) whether the interval contains the truth.
+        level: nominal coverage, 0 to 1.
+        title: above the chart.
     """
     (predicted, covered), note = together(predicted_B=predicted_B, covered_B=covered_B)
     bins = np.array_split(np.argsort(predicted, kind="stable"), min(COVERAGE_BINS, max(len(predicted), 1)))
@@ -201,44 +201,44 @@ def pareto(
     chosen: str | None = None,
     title: str = "Error against size and latency",
 ) -> bytes:
-    """Each model's error over its bytes and over its latency; lower left is better, the chosen one is a filled square.
+    """Each model's error against its bytes and its latency; lower left is better, the chosen one is a filled square.
 
-    The line joins models that no other beats in both.
+    The line joins models that no other model beats in both.
 
     Args:
-        names: M names, said beside the points.
+        names: M names, written beside the points.
         error_M: (M,) RMSE in cycles.
         bytes_M: (M,) size of the file.
-        p50_ms_M: (M,) median time of one answer in milliseconds.
-        chosen: name of the one that serves.
-        title: said above.
+        p50_ms_M: (M,) median time of one prediction in milliseconds.
+        chosen: name of the served model.
+        title: above the chart.
     """
     columns, note = together(error_M=error_M, bytes_M=bytes_M, p50_ms_M=p50_ms_M, place=np.arange(len(names)))
     error, size, p50, place = columns
-    said = [names[int(row)] for row in place]
+    labels = [names[int(row)] for row in place]
 
     def paint(panels: Sequence["Axes"]) -> None:
         for axes, cost, label in zip(panels, (size / 1000, p50), ("size (kB)", "p50 (ms)"), strict=True):
-            if not said:
+            if not labels:
                 nothing(axes)
                 continue
             best = _undominated(cost, error)
             axes.plot(cost[best], error[best], color=GREY, linestyle="--", linewidth=1.2, zorder=1)
-            for x, y, name in zip(cost, error, said, strict=True):
+            for x, y, name in zip(cost, error, labels, strict=True):
                 mine = name == chosen
                 style = {"marker": "s", "color": ORANGE} if mine else {"marker": "o", "color": BLUE}
                 axes.plot(x, y, linestyle="", markersize=9, fillstyle="full" if mine else "none", **style)  # type: ignore[arg-type]
             axes.set(xlabel=label)
             axes.margins(0.25, 0.2)
             _by_magnitude(axes, cost)
-            _name_points(axes, cost, error, said, chosen=chosen)
+            _name_points(axes, cost, error, labels, chosen=chosen)
         panels[0].set_ylabel("RMSE (cycles)")
 
     return picture(paint, title=title, note=note, panels=2)
 
 
 def _means(x: Floats, y: Floats) -> tuple[Floats, Floats]:
-    """Middle and mean of y in every ten of x that have any."""
+    """Centre and mean of y in every bin of ten of x that has values."""
     cell = np.floor(x / BIN_CYCLES).astype(int)
     there, at = np.unique(cell, return_inverse=True)
     return (there + 0.5) * BIN_CYCLES, np.bincount(at, weights=y) / np.bincount(at)
@@ -246,7 +246,7 @@ def _means(x: Floats, y: Floats) -> tuple[Floats, Floats]:
 
 def _whiskers(axes: "Axes", true: Floats, predicted: Floats, lower: Floats, upper: Floats) -> None:
     inside = (true >= lower) & (true <= upper)
-    held = f"{inside.sum()} of {len(inside)} intervals hold the truth"
+    held = f"{inside.sum()} of {len(inside)} intervals contain the truth"
     for rows, colour, label in ((inside, BLUE, held), (~inside, ORANGE, f"{(~inside).sum()} do not")):
         if rows.any():
             some = cloud(int(rows.sum()))
@@ -257,12 +257,12 @@ def _whiskers(axes: "Axes", true: Floats, predicted: Floats, lower: Floats, uppe
 
 
 def _by_magnitude(axes: "Axes", cost: Floats) -> None:
-    """A logarithmic axis with plain numbers, where no cost is zero."""
+    """A logarithmic axis with plain numbers, unless a cost is zero."""
     from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
     if cost.min() > 0:
         axes.set_xscale("log")
-        steps = (1.0, 2.0, 5.0) if cost.max() < 10 * cost.min() else (1.0, 4.0)  # as many as have room
+        steps = (1.0, 2.0, 5.0) if cost.max() < 10 * cost.min() else (1.0, 4.0)  # as many as fit
         axes.xaxis.set_major_locator(LogLocator(subs=steps, numticks=12))
         axes.xaxis.set_major_formatter(FormatStrFormatter("%g"))
         axes.xaxis.set_minor_formatter(NullFormatter())
@@ -273,7 +273,7 @@ def _span(values: Floats) -> str:
 
 
 def _undominated(cost: Floats, error: Floats) -> list[int]:
-    """Rows that no other beats in both, by rising cost."""
+    """Indices of models that no other model beats in both, by rising cost."""
     best: list[int] = []
     for row in np.lexsort((error, cost)).tolist():
         if not best or error[row] < error[best[-1]]:

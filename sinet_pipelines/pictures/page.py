@@ -1,7 +1,7 @@
-"""A page as blocks: told once, written as markdown for Dagster and as one HTML file that needs nothing beside it.
+"""A page as blocks, rendered as markdown for Dagster and as one self-contained HTML file.
 
-The file makes no request and runs no script (its own policy forbids both), reads on light and dark, on paper and on a
-telephone. Whatever is said is escaped: a block holds words and numbers, never markup.
+The file makes no request and runs no script (its own policy forbids both), and is readable on light and dark screens,
+on paper and on a telephone. All text is escaped: a block holds text and numbers, never markup.
 """
 
 import re
@@ -21,9 +21,9 @@ class Words:
     """A paragraph.
 
     Attributes:
-        text: what it says.
-        emphasis: whether it stands out, as a decision or a warning does.
-        good: with emphasis, whether it is good news; None for neither.
+        text: its text.
+        emphasis: whether it is emphasised, as a decision or a warning.
+        good: whether the emphasis marks a good result; None for no emphasis.
     """
 
     text: str
@@ -40,14 +40,14 @@ class Points:
 
 @dataclass(frozen=True)
 class Figures:
-    """The numbers to see first: name and value."""
+    """The most important numbers: name and value."""
 
     items: Mapping[str, str]
 
 
 @dataclass(frozen=True)
 class Facts:
-    """Names with what they hold."""
+    """Names with their values."""
 
     items: Mapping[str, str]
 
@@ -60,7 +60,7 @@ class Table:
         head: names of the columns.
         rows: each as long as the head.
         numeric: columns that hold numbers, aligned on the right.
-        marked: rows that stand out, by their place.
+        marked: indices of highlighted rows.
     """
 
     head: tuple[str, ...]
@@ -71,14 +71,14 @@ class Table:
 
 @dataclass(frozen=True)
 class Command:
-    """What is typed into a shell."""
+    """A shell command."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG with what it shows in words."""
+    """A PNG with a text description."""
 
     png: bytes
     caption: str
@@ -96,7 +96,7 @@ class Section:
 
 
 def to_markdown(title: str, sections: Sequence[Section]) -> Markdown:
-    """The page as markdown; pictures are told by their captions."""
+    """The page as markdown; pictures are replaced by their captions."""
     parts = [markdown.heading(title, 1)]
     for section in sections:
         parts.append(markdown.heading(section.title, 2))
@@ -158,14 +158,14 @@ def _block_html(block: Block) -> str:
             shown = "\n".join(for_html(line) for line in text.splitlines())
             return f"<pre><code>{shown}</code></pre>"
         case Picture(png, caption):
-            said = for_html(caption)
-            return f'<figure><img src="{data_uri(png)}" alt="{said}"><figcaption>{said}</figcaption></figure>'
+            escaped = for_html(caption)
+            return f'<figure><img src="{data_uri(png)}" alt="{escaped}"><figcaption>{escaped}</figcaption></figure>'
 
 
 def _table_html(
     rows: Sequence[Sequence[str]], *, head: Sequence[str], numeric: frozenset[int], marked: frozenset[int]
 ) -> str:
-    """A table that scrolls by itself where the page is narrow; one without a head has it in its first column."""
+    """A table that scrolls separately where the page is narrow; in one without a head the first column is the head."""
     above = "".join(_cell("th", text, number=place in numeric) for place, text in enumerate(head))
     lines = []
     for at, row in enumerate(rows):

@@ -1,7 +1,7 @@
-"""A series in one line of a page: an SVG in a markdown image with its numbers beside it, under 1,000 characters in all.
+"""A series in one line: an SVG in a markdown image with its numbers beside it, under 1,000 characters in all.
 
-Dagster's page draws shorter markdown in place and hides longer one behind a link. The colours stand out from white and
-from the page's dark (contrast above 3, WCAG 2.1 criterion 1.4.11), and what the picture says is told in words too.
+Dagster's UI shows shorter markdown directly and hides longer markdown behind a link. The colours contrast with white
+and with the UI's dark theme (above 3, WCAG 2.1 criterion 1.4.11), and the content of the picture is also in the text.
 """
 
 import math
@@ -14,26 +14,26 @@ from numpy.typing import ArrayLike, NDArray
 
 from sinet_pipelines.markdown import Markdown
 
-LONGEST = 1000  # characters that Dagster's page still draws in place are fewer
-MOST_POINTS, MOST_BARS = 60, 50  # of seven and of ten characters each: half of what there is
+LONGEST = 1000  # Dagster's UI shows markdown directly below this number of characters
+MOST_POINTS, MOST_BARS = 60, 50  # of seven and of ten characters each: half of the allowed length
 LABEL_CHARACTERS, UNIT_CHARACTERS = 60, 16
 
-WIDTH, HEIGHT, EDGE = 122, 36, 3  # pixels; the edge keeps a line's ends inside
+WIDTH, HEIGHT, EDGE = 122, 36, 3  # pixels; the margin keeps the ends of a line inside
 SERIES_COLOUR, LIMIT_COLOUR = "#2a7fd4", "#c2571a"  # contrast with white 4.1 and 4.5, with #171a23 4.2 and 3.9
 
 Floats = NDArray[np.float64]
 
 
 def sparkline(values: ArrayLike, *, label: str, unit: str = "", limit: float | None = None) -> Markdown:
-    """A line through a series, with its last value, its range and its limit in words beside it.
+    """A line through a series, with its last value, its range and its limit as text beside it.
 
-    Of more than 60 values, neighbours are drawn as their mean; the words are of the values themselves. What is no
-    finite number is a gap.
+    Where there are more than 60 values, means of neighbours are drawn; the text refers to the values themselves. A
+    non-finite value is a gap.
 
     Args:
         values: (n,) in the order of the line, n from 0.
-        label: what they are, read out where pictures are not seen.
-        unit: of the values, for the words.
+        label: description of the values, for readers without pictures.
+        unit: of the values, for the text.
         limit: drawn as a dashed line.
 
     Returns:
@@ -54,7 +54,7 @@ def sparkline(values: ArrayLike, *, label: str, unit: str = "", limit: float | N
 
 
 def bars(values: ArrayLike, *, label: str, unit: str = "", limit: float | None = None) -> Markdown:
-    """A bar for each value, from zero up (or down), with the same words and arguments as `sparkline`; 50 at most.
+    """A bar for each value, from zero, with the same text and arguments as `sparkline`; 50 bars at most.
 
     >>> bars([120.0, 0.0], label="rows by day", limit=30).partition(") ")[2]
     'last **0** (0 to 120); limit 30'
@@ -68,27 +68,27 @@ def bars(values: ArrayLike, *, label: str, unit: str = "", limit: float | None =
 def _image(
     drawn: str, series: Floats, *, label: str, unit: str, limit: float | None, span: tuple[float, float]
 ) -> Markdown:
-    """The picture, its limit line among it, and the words."""
+    """The picture with its limit line, and the text."""
     finite = series[np.isfinite(series)]
     if not len(finite):
         return _nothing(label)
     last = f"**{_number(series[-1])}**{_unit(unit)}" if math.isfinite(series[-1]) else "**missing**"
-    said = f"last {last} {_span(finite)}"
+    text = f"last {last} {_span(finite)}"
     if limit is not None:
         (y,) = _rows(np.array([limit]), low=span[0], high=span[1])
         line = f"<path d='M0,{y}h{WIDTH}' stroke='{LIMIT_COLOUR}' stroke-dasharray='4'/>"
-        drawn, said = drawn + line, f"{said}; limit {_number(limit)}"
-    return Markdown(f"![{plain(label, LABEL_CHARACTERS)}]({_svg(drawn)}) {said}")
+        drawn, text = drawn + line, f"{text}; limit {_number(limit)}"
+    return Markdown(f"![{plain(label, LABEL_CHARACTERS)}]({_svg(drawn)}) {text}")
 
 
 def _svg(drawn: str) -> str:
-    """What is drawn, as a data URI that markdown takes as it is: no blank, no bracket, no double quote."""
+    """The drawing as a data URI that is valid in markdown: no space, no bracket, no double quote."""
     head = f"<svg xmlns='http://www.w3.org/2000/svg' width='{WIDTH}' height='{HEIGHT}' stroke-width='2' fill='none'>"
     return "data:image/svg+xml," + quote(f"{head}{drawn}</svg>", safe="/:=,';")
 
 
 def _line(points: Sequence[tuple[int, int | None]]) -> str:
-    """Runs of neighbours as lines, one that stands alone as a dot."""
+    """Runs of neighbours as lines, single points as dots."""
     parts: list[str] = []
     joined = False
     for x, y in points:
@@ -112,28 +112,28 @@ def _bars(heights: Floats, *, low: float, high: float) -> str:
 
 
 def _thin(series: Floats, most: int) -> Floats:
-    """At most so many values: the mean of what is finite in each of as many stretches, NaN where nothing is."""
+    """At most so many values: means of the finite values in equal stretches, NaN where there are none."""
     finite = np.where(np.isfinite(series), series, np.nan)
     if len(finite) <= most:
         return finite
     starts = np.arange(most) * len(finite) // most
     there = np.add.reduceat(np.isfinite(finite).astype(np.float64), starts)
     lengths = np.diff(np.append(starts, len(finite)))
-    weights = np.repeat(1.0 / np.maximum(there, 1.0), lengths)  # weighted before summing: no sum runs over
+    weights = np.repeat(1.0 / np.maximum(there, 1.0), lengths)  # weighted before summing, so that no sum overflows
     means = np.add.reduceat(np.nan_to_num(finite) * weights, starts)
     return np.where(there > 0, means, np.nan)
 
 
 def _range(drawn: Floats, limit: float | None) -> tuple[float, float]:
-    """Least and most of what is drawn, the limit among it; zeros where nothing is."""
+    """Minimum and maximum of what is drawn, including the limit; zeros where there is nothing."""
     shown = np.append(drawn, np.nan if limit is None else limit)
     shown = shown[np.isfinite(shown)]
     return (float(shown.min()), float(shown.max())) if len(shown) else (0.0, 0.0)
 
 
 def _shares(values: Floats, *, low: float, high: float) -> Floats:
-    """Where values lie between two ends, from 0 to 1; in the middle where these are one."""
-    span = high / 2 - low / 2  # halves, since the whole may be more than a float holds
+    """Positions of values between two ends, from 0 to 1; 0.5 where the ends are equal."""
+    span = high / 2 - low / 2  # halves, since the full span may overflow
     return np.clip((values / 2 - low / 2) / span, 0, 1) if span > 0 else np.full(len(values), 0.5)
 
 
@@ -142,7 +142,7 @@ def _columns(n: int) -> list[int]:
 
 
 def _rows(values: Floats, *, low: float, high: float) -> list[int | None]:
-    """Pixels from the top, None for what is no number."""
+    """Pixels from the top, None for a non-finite value."""
     shares = _shares(values, low=low, high=high)
     return [
         round(HEIGHT - EDGE - share * (HEIGHT - 2 * EDGE)) if math.isfinite(value) else None
@@ -159,8 +159,8 @@ def _span(finite: Floats) -> str:
 
 
 def _unit(unit: str) -> str:
-    said = plain(unit, UNIT_CHARACTERS)
-    return f" {said}" if said else ""
+    shown = plain(unit, UNIT_CHARACTERS)
+    return f" {shown}" if shown else ""
 
 
 def _number(value: float) -> str:
@@ -168,5 +168,5 @@ def _number(value: float) -> str:
 
 
 def plain(text: str, longest: int) -> str:
-    """Words without a sign that markdown reads as its own, no longer than there is room for."""
+    """Text without characters that markdown interprets, shortened to the available space."""
     return " ".join(re.sub(r"[^\w.,:;%/+=-]", " ", text).replace("_", " ").split())[:longest].strip()

@@ -1,4 +1,4 @@
-"""How a page looks: one style sheet for light, dark, paper and telephone, and a policy by which it asks for no more."""
+"""The style sheet of pages (light, dark, paper, telephone), and their policy, which allows no requests."""
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 STYLE = """

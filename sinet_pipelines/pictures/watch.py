@@ -1,6 +1,6 @@
-"""Charts of a fleet by day and by region: drift, rows that came, remaining lives; arrays in, PNG bytes out.
+"""Charts of a fleet by day and by region: drift, landed rows, remaining lives; arrays to PNG bytes.
 
-A region has its own colour, mark and line, in the order in which regions are given.
+Each region has its own colour, mark and line style, in the order of the regions.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from sinet_pipelines.pictures.canvas import BLUE, GREY, ORANGE, SERIES, Floats, 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-JITTER = 0.3  # how far dots of one region spread, so that equal lives are seen apart
+JITTER = 0.3  # spread of a region's dots, so that equal lives do not overlap
 
 
 def drift_by_day(
@@ -24,14 +24,14 @@ def drift_by_day(
     drifted: Mapping[str, Sequence[date]] | None = None,
     title: str = "Input drift by day",
 ) -> bytes:
-    """The worst sensor's PSI over its limit, day by day, a line a region; drifted days carry a cross.
+    """The worst sensor's PSI divided by its limit, by day, with a line for each region; drifted days have a cross.
 
-    A day above the limit without a cross may be chance: drift is called where the test agrees.
+    A day above the limit without a cross may be chance: a day has drifted only if the test agrees.
 
     Args:
-        worst: by region and day, the largest PSI over its limit (1 is at the limit).
+        worst: by region and day, the largest PSI divided by its limit (1 is at the limit).
         drifted: by region, the days on which a sensor drifted.
-        title: said above.
+        title: above the chart.
     """
 
     def paint(panels: Sequence["Axes"]) -> None:
@@ -51,7 +51,7 @@ def drift_by_day(
         else:
             nothing(axes)
         axes.set_ylim(bottom=0)
-        axes.set(xlabel="day (UTC)", ylabel="worst PSI over its limit")
+        axes.set(xlabel="day (UTC)", ylabel="worst PSI / limit")
 
     return picture(paint, title=title)
 
@@ -59,13 +59,13 @@ def drift_by_day(
 def rows_by_day(
     days: Sequence[date], rows: ArrayLike, *, usual: float | None = None, title: str = "Rows by day"
 ) -> bytes:
-    """Rows that came each day; silent days carry a cross at the bottom.
+    """Landed rows of each day; days without rows have a cross at the bottom.
 
     Args:
         days: D days in order.
         rows: (D,) rows of each.
-        usual: rows of a usual day, drawn as a line; None where none is known.
-        title: said above.
+        usual: rows of a usual day, drawn as a line; None if unknown.
+        title: above the chart.
     """
     counts = np.asarray(rows, dtype=np.float64).ravel()
 
@@ -78,8 +78,8 @@ def rows_by_day(
             axes.bar(at, counts, width=0.8, color=BLUE)
             silent = counts == 0
             if silent.any():
-                said = f"silent: {silent.sum()}"
-                axes.plot(at[silent], counts[silent], "x", color=ORANGE, markersize=9, markeredgewidth=2, label=said)
+                label = f"silent: {silent.sum()}"
+                axes.plot(at[silent], counts[silent], "x", color=ORANGE, markersize=9, markeredgewidth=2, label=label)
             if usual is not None:
                 axes.axhline(usual, color=ORANGE, linestyle="--", label=f"reference days: {usual:.0f}")
             if silent.any() or usual is not None:
@@ -92,11 +92,11 @@ def rows_by_day(
 
 
 def rul_by_region(lives: Mapping[str, ArrayLike], *, title: str = "Remaining life of the fleet by region") -> bytes:
-    """A dot for each live engine by region, the region's median as a bar and in words; what fails soonest is left.
+    """A dot for each live engine by region, with the region's median as a bar and as text; shortest lives on the left.
 
     Args:
         lives: by region, (n,) predicted RUL in cycles.
-        title: said above.
+        title: above the chart.
     """
     given = {region: np.asarray(values, dtype=np.float64).ravel() for region, values in lives.items()}
     finite = {region: np.sort(values[np.isfinite(values)]) for region, values in given.items()}
@@ -137,6 +137,6 @@ def _by_date(axes: "Axes") -> None:
 
 
 def _apart(n: int) -> Floats:
-    """(n,) heights that look scattered and are the same each time: multiples of the golden ratio (Weyl's sequence)."""
+    """(n,) heights that look random and are the same each time: multiples of the golden ratio (Weyl's sequence)."""
     turns: Floats = np.arange(n, dtype=np.float64) * 0.6180339887
     return JITTER * (2 * (turns % 1) - 1)

@@ -1,1 +1,1 @@
-"""Placement: what a step needs, where it may run, and what its Job is; from the rows of regions and hardware alone."""
+"""Placement: what a step needs, where it may run, and its Kubernetes Job, from the rows of regions and hardware."""

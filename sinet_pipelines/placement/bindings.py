@@ -1,42 +1,44 @@
-"""A region, a kind of hardware and a step's needs turned into the Kubernetes Job that the step becomes.
+"""Turns a region, a kind of hardware and a step's needs into the configuration of the step's Kubernetes Job.
 
-What a region's cluster is (namespace, service account, image, secrets) is no part of it: the router knows that.
+The settings of a region's cluster (namespace, service account, image, secrets) are not included: the router adds them.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from sinet_pipelines.errors import NeedsError, UnknownHardwareError
-from sinet_pipelines.hardware import GIB, HARDWARE, Hardware, get_hardware
+from sinet_pipelines.inventory.hardware import GIB, Hardware
+from sinet_pipelines.inventory.regions import Region
+from sinet_pipelines.inventory.roots import secret_of
+from sinet_pipelines.inventory.sites import StorageTier, TierKind
 from sinet_pipelines.placement.needs import Needs
-from sinet_pipelines.regions import Region
-from sinet_pipelines.sites import StorageTier, TierKind
 
-DEADLINE = 2  # times the hours that were told: an estimate may be wrong by half, a Job that hangs must end
+DEADLINE = 2  # times the estimated hours: an estimate may be wrong by half, but a Job that hangs must end
 SHORTEST_DEADLINE_S = 600  # a pod of a new node pulls its image first
-KEPT_S = 24 * 3600  # a day: whoever looks at what failed in the night still finds the pod and its log
-GRACE_S = 30  # on top of a checkpoint: to report it
-SPOT_WEIGHT = 100  # of 100: nothing else pulls a step that may be taken away to other nodes
+KEPT_S = 24 * 3600  # a day, so that the pod and log of a failure at night can be read the next day
+GRACE_S = 30  # in addition to a checkpoint: to report it
+SPOT_WEIGHT = 100  # of 100: a preemptible step prefers spot nodes before everything else
 LABEL = "sinet.ai"
-# a pod's own folder for caches: its user is a number that the image need not know
+# a pod's own folder for caches: its user is a number without an entry in the image
 HOME, HOME_PATH = "home", "/home/sinet"
-INSTANCE, INSTANCE_FILE = "dagster-instance", "dagster.yaml"  # the volume and the file that say where events go
+CREDENTIALS_PATH = "/etc/sinet/credentials"  # `<reader>/<store>/` below it, as `storage/credentials.py` reads them
+INSTANCE, INSTANCE_FILE = "dagster-instance", "dagster.yaml"  # volume and file with the address of the event log
 
 
 def hardware_for(region: Region, wanted: str) -> Hardware:
-    """The kind that a wish means in a region: a kind's own id, or a class (`gpu`), then the region's first of it.
+    """The hardware of a request in a region: a kind's own id, or a class (`gpu`) for the region's first of it.
 
     Raises:
-        UnknownHardwareError: the region has nothing of it on site.
+        UnknownHardwareError: the region has no such hardware on site.
 
-    >>> from sinet_pipelines.regions import WEST
-    >>> hardware_for(WEST, "gpu").id
+    >>> from sinet_pipelines.inventory.regions import read_inventory
+    >>> hardware_for(read_inventory(None).region("WEST"), "gpu").id
     'nvidia-t4'
     """
-    classes = {row.accelerator for row in HARDWARE}
-    if wanted not in classes:
-        get_hardware(wanted)
-    for kind in (get_hardware(found) for found in region.hardware):
+    if wanted not in {row.accelerator for row in region.catalogue}:
+        region.kind(wanted)
+    for kind in region.kinds:
         if wanted in (kind.id, kind.accelerator):
             return kind
     allowed = ", ".join(region.hardware)
@@ -44,10 +46,10 @@ def hardware_for(region: Region, wanted: str) -> Hardware:
 
 
 def check_needs(region: Region, hardware: Hardware, needs: Needs) -> None:
-    """Nothing, where a node of the region can satisfy the needs.
+    """Checks that a node of the region can satisfy the needs.
 
     Raises:
-        NeedsError: no node can; the message says what the largest has.
+        NeedsError: no node can; the message has the largest available amount.
     """
     cluster, where = region.cluster, f"{hardware.id} in {region.name}"
     limits = (
@@ -58,31 +60,31 @@ def check_needs(region: Region, hardware: Hardware, needs: Needs) -> None:
     for name, wanted, most in limits:
         if wanted > most:
             raise NeedsError(
-                f"{name} is {wanted}, and {where} has at most {most} on a node; ask for less or bind elsewhere"
+                f"{name} is {wanted}, and {where} has at most {most} on a node; request less or bind elsewhere"
             )
     if needs.device_memory_gib * GIB > hardware.memory_bytes:
         has = f"{hardware.memory_bytes / GIB:g}"
         raise NeedsError(
-            f"device_memory_gib is {needs.device_memory_gib:g}, and {where} has {has}; ask for less or bind elsewhere"
+            f"device_memory_gib is {needs.device_memory_gib:g}, and {where} has {has}; request less or bind elsewhere"
         )
     for kind in needs.storage:
         if region.tier(TierKind(kind)) is None:
             has = ", ".join(tier.kind for tier in region.storage) or "none"
-            raise NeedsError(f"storage is {kind}, and {region.name} has {has}; ask for one of these or add a tier")
+            raise NeedsError(f"storage is {kind}, and {region.name} has {has}; request one of these or add a tier")
 
 
 def step_config(
     region: Region, hardware: Hardware, needs: Needs, *, attempt_memory_factor: float = 1.0
 ) -> dict[str, Any]:
-    """What the tag `dagster-k8s/config` says of a step: the parts of its Job, in Kubernetes' words.
+    """The value of the tag `dagster-k8s/config` of a step: the parts of its Job, in Kubernetes' fields.
 
-    Requests and limits are equal, so that a step is among the last that a full node evicts.
+    Requests and limits are equal, so that a full node evicts the step among the last.
 
     Args:
         region: where the step runs.
-        hardware: the kind it runs on; the needs' count of it, at least one where it is no `cpu`.
+        hardware: the kind it runs on; the number in the needs, at least one unless it is `cpu`.
         needs: of the step.
-        attempt_memory_factor: more memory for an attempt after one that ran out; never more than a node has.
+        attempt_memory_factor: more memory for an attempt after one that ran out; limited to a node's memory.
 
     Raises:
         NeedsError: no node of the region can satisfy the needs.
@@ -96,7 +98,7 @@ def step_config(
         "pod_spec_config": _pod(region, hardware, needs, tiers=tiers),
         "pod_template_spec_metadata": {"labels": labels},
         "job_spec_config": {
-            "backoff_limit": 0,  # a replaced pod is refused as a duplicate start; the retry policy begins anew
+            "backoff_limit": 0,  # a pod restarted by Kubernetes would be a duplicate start; the retry policy retries
             "active_deadline_seconds": deadline_s(needs),
             "ttl_seconds_after_finished": KEPT_S,
         },
@@ -105,28 +107,28 @@ def step_config(
 
 
 def pod_security(user: int) -> dict[str, Any]:
-    """The part of a pod that Pod Security "restricted" wants of it.
+    """The part of a pod that Pod Security "restricted" requires.
 
     Args:
-        user: number of its user and group; volumes are made over to the group where their kind allows it.
+        user: number of its user and group; the group gets volumes whose kind allows it.
     """
     return {
         "run_as_non_root": True,
         "run_as_user": user,
         "run_as_group": user,
         "fs_group": user,
-        "fs_group_change_policy": "OnRootMismatch",  # a file system of millions of files is not walked at each start
+        "fs_group_change_policy": "OnRootMismatch",  # does not change millions of files at each start
         "seccomp_profile": {"type": "RuntimeDefault"},
     }
 
 
 def container_security() -> dict[str, Any]:
-    """The part of a container that Pod Security "restricted" wants of it."""
+    """The part of a container that Pod Security "restricted" requires."""
     return {"allow_privilege_escalation": False, "capabilities": {"drop": ["ALL"]}}
 
 
 def deadline_s(needs: Needs) -> int:
-    """After how many seconds a step is ended.
+    """Time in seconds after which a step is ended.
 
     >>> deadline_s(Needs(hours=0.5))
     3600
@@ -135,7 +137,7 @@ def deadline_s(needs: Needs) -> int:
 
 
 def _labels(region: Region, hardware: Hardware, needs: Needs) -> dict[str, str]:
-    """By which a region's bill is told apart."""
+    """Labels for the region's cost report."""
     return {
         f"{LABEL}/region": region.name,
         f"{LABEL}/hardware": hardware.id,
@@ -186,7 +188,7 @@ def _pod(region: Region, hardware: Hardware, needs: Needs, *, tiers: list[Storag
         "node_selector": {**cluster.node_labels, **hardware.node_labels},
         "priority_class_name": cluster.priority_classes[needs.priority],
         "security_context": pod_security(cluster.run_as_user),
-        "automount_service_account_token": needs.deploys,  # other steps ask nothing of the cluster's API
+        "automount_service_account_token": needs.deploys,  # other steps send no request to the cluster's API
         "termination_grace_period_seconds": grace_s(needs),
     }
     if needs.deploys:
@@ -207,8 +209,32 @@ def _pod(region: Region, hardware: Hardware, needs: Needs, *, tiers: list[Storag
     return config
 
 
+def store_mounts(reader: Region, stores: Sequence[Region]) -> dict[str, Any]:
+    """The parts of a step's Job by which it gets its region's credentials at some stores, as files.
+
+    Args:
+        reader: the region where the step runs, whose cluster holds the Secrets.
+        stores: the regions whose stores it opens; each has a root on one.
+    """
+    mounts, volumes = [], []
+    for store in stores:
+        if store.root is None:
+            continue
+        name = f"store-{store.key.replace('_', '-')}"
+        place = f"{CREDENTIALS_PATH}/{reader.name}/{store.name}"
+        mounts.append({"name": name, "mount_path": place, "read_only": True})
+        volumes.append({"name": name, "secret": {"secret_name": secret_of(store.name, store.root)}})
+    return {
+        "container_config": {
+            "env": [{"name": "SINET_CREDENTIALS", "value": CREDENTIALS_PATH}],
+            "volume_mounts": mounts,
+        },
+        "pod_spec_config": {"volumes": volumes},
+    }
+
+
 def grace_s(needs: Needs) -> int:
-    """Seconds that a pod has between being told to end and being killed."""
+    """Seconds between SIGTERM and SIGKILL for a pod."""
     return needs.checkpoint_seconds + GRACE_S
 
 

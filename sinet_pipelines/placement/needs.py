@@ -1,4 +1,4 @@
-"""What a step needs of the place where it runs: cores, memory, accelerators, hours, and what it can put up with."""
+"""What a step needs: cores, memory, accelerators, hours, and whether it may be preempted or moved."""
 
 import json
 import re
@@ -7,11 +7,11 @@ from datetime import time
 from typing import Any
 
 from sinet_pipelines.errors import NeedsError
-from sinet_pipelines.sites import PRIORITIES, TierKind
+from sinet_pipelines.inventory.sites import PRIORITIES, TierKind
 
 _COUNTS = ("cpu_millicores", "memory_mib", "count", "memory_mib_per_day", "checkpoint_seconds", "scratch_gib")
 _NUMBERS = ("hours", "memory_growth", "device_memory_gib")
-_LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")  # what a cluster takes as a label's value
+_LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")  # a valid value of a Kubernetes label
 
 
 @dataclass(frozen=True)
@@ -22,21 +22,21 @@ class Needs:
         cpu_millicores: thousandths of a core.
         memory_mib: of the node's memory.
         count: devices of the kind it is bound to; 0 for `cpu`.
-        device_memory_gib: what each device must hold at least.
-        hours: how long it takes, as one knows it beforehand; twice that ends it.
-        latest_finish: the time of day (UTC) by which it is to be ready; None for whenever.
-        is_preemptible: it may be taken away and begun again, so it may run where that happens.
+        device_memory_gib: smallest memory of each device.
+        hours: estimated duration; the deadline is twice this.
+        latest_finish: the time of day (UTC) by which it should be ready; None for any.
+        is_preemptible: whether it may be interrupted and restarted, so that it may run on spot nodes.
         priority: one of low, normal, high.
-        team: whose quota and cost it is.
-        cost_centre: what it is written off to.
-        is_cheap: seconds of work: a process of the run's own pod does, and it gets no pod of its own.
+        team: the team with its quota and cost.
+        cost_centre: the cost centre of its cost.
+        is_cheap: whether it takes seconds: it runs as a process of the run's own pod.
         may_move_to: other places, as (region, hardware), in the order in which they are tried.
-        memory_growth: by which memory grows after each attempt that ran out of it.
-        memory_mib_per_day: of memory on top for each day of a range.
-        checkpoint_seconds: what it needs to save its state when it is told to end.
-        storage: the tiers that it reads and writes.
-        scratch_gib: of the node's own disk, where it reads that.
-        deploys: it applies objects to its region's cluster, so its pod has a token of an account that may.
+        memory_growth: factor of the memory after each attempt that ran out of it.
+        memory_mib_per_day: additional memory for each day of a range.
+        checkpoint_seconds: time to save its state after SIGTERM.
+        storage: the storage tiers that it reads and writes.
+        scratch_gib: space on the node's own disk, if it uses that tier.
+        deploys: whether it applies objects to its region's cluster, for which its pod needs a token.
     """
 
     cpu_millicores: int = 1000
@@ -88,33 +88,33 @@ class Needs:
             raise NeedsError(f"{name} is {getattr(self, name)!r}; allowed is {allowed}")
 
     def to_json(self) -> str:
-        """The needs as text for a tag: only what is not as usual."""
-        said = {one.name: value for one in fields(self) if (value := getattr(self, one.name)) != one.default}
-        return json.dumps(said, default=str, sort_keys=True)
+        """The needs as text for a tag: only values that differ from the defaults."""
+        stated = {one.name: value for one in fields(self) if (value := getattr(self, one.name)) != one.default}
+        return json.dumps(stated, default=str, sort_keys=True)
 
     @staticmethod
     def from_json(text: str) -> "Needs":
-        """The needs that a tag tells.
+        """The needs in a tag.
 
         Raises:
-            NeedsError: no JSON, or a need that there is none of.
+            NeedsError: not JSON, or an unknown need.
 
         >>> Needs.from_json(Needs(count=8, may_move_to=(("WEST", "nvidia-a100"),)).to_json()).may_move_to
         (('WEST', 'nvidia-a100'),)
         """
         try:
-            said: dict[str, Any] = json.loads(text)
+            stated: dict[str, Any] = json.loads(text)
         except ValueError as error:
-            raise NeedsError(f"{text!r} is no JSON ({error}); write what `Needs.to_json` writes") from error
+            raise NeedsError(f"{text!r} is not JSON ({error}); write what `Needs.to_json` writes") from error
         known = asdict(Needs())
-        if not isinstance(said, dict) or (strangers := set(said).difference(known)):
-            found = ", ".join(sorted(strangers)) if isinstance(said, dict) else text
-            raise NeedsError(f"there is no need {found} (there is: {', '.join(known)}); mend the name")
-        if said.get("latest_finish"):
-            said["latest_finish"] = _time(said["latest_finish"])
-        said["may_move_to"] = tuple(tuple(place) for place in said.get("may_move_to", ()))
-        said["storage"] = tuple(said.get("storage", Needs().storage))
-        return Needs(**said)
+        if not isinstance(stated, dict) or (strangers := set(stated).difference(known)):
+            found = ", ".join(sorted(strangers)) if isinstance(stated, dict) else text
+            raise NeedsError(f"there is no need {found} (there is: {', '.join(known)}); correct the name")
+        if stated.get("latest_finish"):
+            stated["latest_finish"] = _time(stated["latest_finish"])
+        stated["may_move_to"] = tuple(tuple(place) for place in stated.get("may_move_to", ()))
+        stated["storage"] = tuple(stated.get("storage", Needs().storage))
+        return Needs(**stated)
 
 
 def _time(text: str) -> time:

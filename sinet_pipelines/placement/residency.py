@@ -1,10 +1,10 @@
-"""What may travel: every edge on which rows or weights go from one region to another, held against the policies.
+"""Checks the edges on which rows or weights move from one region to another against the policies of the regions.
 
     raw, personal    never leave their region
     sequence         only under an agreement of their own region: table, to, purpose, until
     feature, model   may leave
 
-and the region they come to must accept their class. A day decides: an agreement that has run out is none.
+The receiving region must accept their class. The check is for one day: an agreement that has expired does not count.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from sinet_pipelines.errors import ResidencyError
-from sinet_pipelines.regions import Region
+from sinet_pipelines.inventory.regions import Region
 from sinet_pipelines.schemas.contract import DataClass
 
 NEVER_LEAVE = (DataClass.RAW, DataClass.PERSONAL)
@@ -21,15 +21,15 @@ SHOWN = 5  # forbidden edges in one message; the others are counted
 
 @dataclass(frozen=True)
 class Edge:
-    """One table, or what stands for one, read in another place than it lies.
+    """One table, or another kind of data, that a step in one region reads from the same or another region.
 
     Attributes:
-        asset: who reads it, as it is spelled: `predictive_maintenance/training_set`.
-        table: what is read.
+        asset: the reading asset: `turbofan/training_set`.
+        table: the data that are read.
         data_class: of its columns.
         source: the region in which it lies.
         target: the region to which it goes.
-        purpose: what for, in the word of the agreements; empty where the reader has none.
+        purpose: of the reading asset, as agreements spell it; empty where the asset has none.
     """
 
     asset: str
@@ -41,13 +41,13 @@ class Edge:
 
     @property
     def crosses(self) -> bool:
-        """Whether anything leaves its region on it."""
+        """Whether data leave their region on it."""
         return self.source != self.target
 
 
 @dataclass(frozen=True)
 class Forbidden:
-    """An edge that may not be, and the rule that says so."""
+    """A forbidden edge, and the rule that forbids it."""
 
     edge: Edge
     rule: str
@@ -59,12 +59,12 @@ class Forbidden:
 
 
 def forbidden(edges: Iterable[Edge], *, regions: Mapping[str, Region], day: date) -> list[Forbidden]:
-    """The edges that may not be on a day, each once, with the rule that forbids it.
+    """The forbidden edges on a day, each once, with the rule that forbids it.
 
     Args:
         edges: of the graph; those within a region are always allowed.
         regions: by their names, with the policies.
-        day: on which it is asked.
+        day: the day of the check; an agreement may have expired.
     """
     found = []
     for edge in dict.fromkeys(edges):
@@ -74,23 +74,23 @@ def forbidden(edges: Iterable[Edge], *, regions: Mapping[str, Region], day: date
 
 
 def require_allowed(edges: Iterable[Edge], *, regions: Mapping[str, Region], day: date) -> None:
-    """Nothing, where every edge may be.
+    """Checks that no edge is forbidden.
 
     Raises:
-        ResidencyError: one may not; the message names asset, table, class and rule of each.
+        ResidencyError: an edge is forbidden; the message names asset, table, class and rule of each.
     """
     found = forbidden(edges, regions=regions, day=day)
     if found:
         more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
-        said = "; ".join(map(str, found[:SHOWN]))
+        listed = "; ".join(map(str, found[:SHOWN]))
         raise ResidencyError(
-            f"{said}{more}. Bind the asset to the region of its data, read what may travel (class feature), "
-            "or agree on it in the region's row or in registry.yaml"
+            f"{listed}{more}. Bind the asset to the region of its data, read what may travel (class feature), "
+            "or agree on it in the region's row or in inventory.yaml"
         )
 
 
 def _rule_against(edge: Edge, source: Region, target: Region, day: date) -> str:
-    """The rule that forbids an edge, in words; empty where it may be."""
+    """The rule that forbids an edge, as text; empty for an allowed edge."""
     if edge.data_class in NEVER_LEAVE:
         return f"class {edge.data_class} never leaves its region"
     if edge.data_class not in target.accepts:

@@ -1,1 +1,1 @@
-"""Quantization: the graph a model is served as; export.py builds, merges and checks it."""
+"""Quantization: the graph in which a model is served; export.py builds, merges and checks it."""

@@ -1,7 +1,8 @@
-"""Exports a fitted model as one ONNX with its pre- and post-processing inside: a raw window in, cycles left out.
+"""Exports a fitted model as one ONNX graph with its pre- and post-processing: from an application's inputs to outputs.
 
-Every family has the same inputs and outputs, so a server or client need not know which one answers. What a family adds
-is its own part between the signals and the clipped answer: one `write_rul`, registered for its model's class.
+Every family of an application has the same inputs and outputs, so servers and clients work with every family.
+The application writes the pre-processing (`Preparation`). A family adds its own part between the signals and the
+clipped prediction: a `write_raw`, registered for its model's class.
 """
 
 import hashlib
@@ -10,59 +11,71 @@ from functools import singledispatch
 import numpy as np
 
 from sinet_pipelines.errors import DisagreementError
-from sinet_pipelines.features.regimes import OperatingRegimes
+from sinet_pipelines.models.baselines import LinearModel
 from sinet_pipelines.models.blend import BlendModel
 from sinet_pipelines.models.gradient_boosting import BoostedModel
 from sinet_pipelines.models.interval import Interval
 from sinet_pipelines.models.model import Model
 from sinet_pipelines.models.perceptron import PerceptronModel
+from sinet_pipelines.models.probability import Decision
+from sinet_pipelines.models.random_forest import ForestModel
 from sinet_pipelines.models.temporal_convolution import ConvolutionModel
-from sinet_pipelines.models.yardsticks import LinearModel
 from sinet_pipelines.quantization.convolution_graph import write_convolution
+from sinet_pipelines.quantization.decision_graph import write_decision, write_probability
 from sinet_pipelines.quantization.dense_graph import write_dense, write_standardised
+from sinet_pipelines.quantization.forest_graph import write_forest
 from sinet_pipelines.quantization.graph import GraphWriter, write_clipped
 from sinet_pipelines.quantization.interval_graph import write_interval
-from sinet_pipelines.quantization.request_contract import METADATA_KEY, request_contract
+from sinet_pipelines.quantization.signals import Preparation, Signals
 from sinet_pipelines.quantization.tree_graph import write_trees
 from sinet_pipelines.quantization.trees import read_trees
-from sinet_pipelines.quantization.window_graph import INPUTS, Signals, write_signals
-from sinet_pipelines.schemas.features import FEATURE_NAMES
 
 
-def export(model: Model, *, regimes: OperatingRegimes, family: str, interval: Interval | None = None) -> bytes:
-    """The model as ONNX: `window`, `first_cycles`, `cycle` in, `rul_cycles` within [0, 125] out, any batch, FP32.
+def export(
+    model: Model,
+    *,
+    preparation: Preparation,
+    family: str,
+    interval: Interval | None = None,
+    decision: Decision | None = None,
+) -> bytes:
+    """The model as ONNX: the application's inputs, its task's outputs, any batch size, FP32.
 
-    With an interval also `lower_cycles` and `upper_cycles`. A row is answered NaN throughout when there is nothing to
-    predict from: its asked cycle is absent or has no number, or too few of the engine's first cycles are there. Equal
-    models, regimes and intervals give equal bytes. The metadata names the family, the version of the regimes, the
-    number of features, the SHA-256 of the source, the interval's level where there is one, and what may be asked
-    (`request_contract.py`).
+    The outputs of a regression are the prediction within the task's range and, with an interval, its two ends. Those of
+    a classification are the probability and, with a decision, its calibrated probability and whether to warn. A row
+    without enough values is NaN in all outputs. Equal models, preparations, intervals and decisions make equal bytes.
+    The metadata has the family, the number of features, the SHA-256 of the source, the interval's level or the
+    threshold if there is one, and the metadata of the preparation.
 
     Args:
-        model: fitted on features that `regimes` standardised.
-        regimes: goes into the graph.
+        model: fitted on features that the preparation computes.
+        preparation: the pre-processing in the graph.
         family: the model's family by its name in the registry.
-        interval: around the model's answers.
+        interval: around the model's predictions.
+        decision: on the model's scores.
 
     Raises:
-        DisagreementError: the model cannot be said in a graph that answers as it does.
+        DisagreementError: no graph can be written that predicts as the model does.
     """
     graph = GraphWriter()
-    signals = write_signals(graph, regimes)
-    rul_cycles = write_clipped(graph, write_rul(model, graph, signals))
-    answers = {"rul_cycles": rul_cycles}
+    signals = preparation.write(graph)
+    predicted = write_prediction(model, graph, signals)
     metadata = {
         "family": family,
         "feature_count": str(len(model.feature_names)),
-        "regimes_version": regimes.version,
         "source_sha256": source_sha256(model),
-        METADATA_KEY: request_contract(),
+        **preparation.metadata,
     }
+    answers = [predicted]
     if interval is not None:
-        answers["lower_cycles"], answers["upper_cycles"] = write_interval(graph, rul_cycles, interval)
+        answers += write_interval(graph, predicted, interval)
         metadata["interval_level"] = str(interval.level)
-    outputs = {name: (_finish(graph, cycles, signals), (1,)) for name, cycles in answers.items()}
-    return graph.finish(inputs=INPUTS, outputs=outputs, metadata=metadata)
+    if decision is not None:
+        answers = [*write_decision(graph, predicted, decision)]
+        metadata["threshold"] = str(decision.threshold)
+    names = model.task.outputs[: len(answers)]
+    outputs = {name: (_finish(graph, one, signals), (1,)) for name, one in zip(names, answers, strict=True)}
+    return graph.finish(inputs=preparation.inputs, outputs=outputs, metadata=metadata)
 
 
 def source_sha256(model: Model) -> str:
@@ -73,23 +86,36 @@ def source_sha256(model: Model) -> str:
     return digest.hexdigest()
 
 
+def write_prediction(model: Model, graph: GraphWriter, signals: Signals) -> str:
+    """The model's prediction within its task's range, float64 (batch, 1)."""
+    raw = write_raw(model, graph, signals)
+    if not model.task.is_regression and isinstance(model, BoostedModel | LinearModel):
+        return write_probability(graph, raw)
+    return write_clipped(graph, raw, model.task.range)
+
+
 @singledispatch
-def write_rul(model: Model, graph: GraphWriter, signals: Signals) -> str:
-    """The family's part of the graph: its answer in cycles, not clipped, float64 (batch, 1).
+def write_raw(model: Model, graph: GraphWriter, signals: Signals) -> str:
+    """The family's part of the graph: its sum in the target's unit, or a logit, not clipped, float64 (batch, 1).
 
     Raises:
-        DisagreementError: no graph is known for this class, or the model asks for features that no graph computes.
+        DisagreementError: no graph is registered for this class, or the model reads features that no graph computes.
     """
-    known = ", ".join(sorted(cls.__name__ for cls in write_rul.registry if cls is not object))
+    known = ", ".join(sorted(cls.__name__ for cls in write_raw.registry if cls is not object))
     raise DisagreementError(f"no graph for a {type(model).__name__} (known: {known}); register one in export.py")
 
 
-@write_rul.register
+@write_raw.register
+def _(model: ForestModel, graph: GraphWriter, signals: Signals) -> str:
+    return write_forest(graph, _pick(graph, model.feature_names, signals), model)
+
+
+@write_raw.register
 def _(model: BoostedModel, graph: GraphWriter, signals: Signals) -> str:
     return write_trees(graph, _pick(graph, model.feature_names, signals), read_trees(model.text))
 
 
-@write_rul.register
+@write_raw.register
 def _(model: LinearModel, graph: GraphWriter, signals: Signals) -> str:
     features = _pick(graph, model.feature_names, signals)
     off = graph.node("Sub", features, graph.constant(model.means, np.float64))
@@ -98,14 +124,14 @@ def _(model: LinearModel, graph: GraphWriter, signals: Signals) -> str:
     return graph.node("Add", weighted, graph.constant(model.intercept, np.float64))
 
 
-@write_rul.register
+@write_raw.register
 def _(model: PerceptronModel, graph: GraphWriter, signals: Signals) -> str:
     features = _pick(graph, model.feature_names, signals)
     means, sds = model.weights["feature_means"], model.weights["feature_sds"]
     return _dense(model, graph, write_standardised(graph, features, means, sds))
 
 
-@write_rul.register
+@write_raw.register
 def _(model: ConvolutionModel, graph: GraphWriter, signals: Signals) -> str:
     statistics = _pick(graph, model.statistic_names, signals)
     means, sds = model.weights["statistic_means"], model.weights["statistic_sds"]
@@ -113,10 +139,10 @@ def _(model: ConvolutionModel, graph: GraphWriter, signals: Signals) -> str:
     return _dense(model, graph, graph.node("Concat", seen, write_standardised(graph, statistics, means, sds), axis=1))
 
 
-@write_rul.register
+@write_raw.register
 def _(model: BlendModel, graph: GraphWriter, signals: Signals) -> str:
     weighted = [
-        graph.node("Mul", write_clipped(graph, write_rul(member, graph, signals)), graph.constant(weight, np.float64))
+        graph.node("Mul", write_prediction(member, graph, signals), graph.constant(weight, np.float64))
         for member, weight in zip(model.members, model.weights, strict=True)
     ]
     return graph.node("Sum", *weighted)
@@ -128,18 +154,22 @@ def _dense(model: PerceptronModel | ConvolutionModel, graph: GraphWriter, x: str
 
 def _pick(graph: GraphWriter, feature_names: tuple[str, ...], signals: Signals) -> str:
     """The named features in the model's order, float64 (batch, n)."""
-    unknown = sorted(set(feature_names) - set(FEATURE_NAMES))
+    there = signals.feature_names
+    unknown = sorted(set(feature_names) - set(there))
     if unknown:
         raise DisagreementError(
-            f"the model asks for {len(unknown)} features that no window gives, such as {unknown[0]!r} (known: "
-            f"schemas.features.FEATURE_NAMES); train it again on today's features"
+            f"the model reads {len(unknown)} features that no graph computes, such as {unknown[0]!r} (known: "
+            f"the {len(there)} of its application); train it again on the present features"
         )
-    if feature_names == FEATURE_NAMES:
+    if feature_names == there:
         return signals.features
-    columns = [FEATURE_NAMES.index(name) for name in feature_names]
+    columns = [there.index(name) for name in feature_names]
     return graph.node("Gather", signals.features, graph.constant(columns, np.int64), axis=1)
 
 
-def _finish(graph: GraphWriter, cycles: str, signals: Signals) -> str:
-    """The post-processing of every answer: NaN where there is nothing to answer, FP32."""
-    return graph.node("Where", signals.answerable, graph.cast(cycles, np.float32), graph.constant(np.nan, np.float32))
+def _finish(graph: GraphWriter, values: str, signals: Signals) -> str:
+    """The post-processing of every output: NaN for a row that is not answerable, FP32."""
+    single = graph.cast(values, np.float32)
+    if not signals.answerable:
+        return single
+    return graph.node("Where", signals.answerable, single, graph.constant(np.nan, np.float32))

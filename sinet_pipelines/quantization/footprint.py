@@ -1,23 +1,23 @@
-"""Measures what a graph costs: its bytes, those of its network's weights, and the time of one answer."""
+"""Measures the cost of a graph: its bytes, those of its network's weights, and the time of one prediction."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sinet_pipelines.features.sequences import Sequences
+from sinet_pipelines.quantization.graph_rows import GraphRows
 from sinet_pipelines.quantization.session import median_latencies_us, open_session
 
-LAYERS = ("Conv", "Gemm")  # the operators of a network's layers; a raw window's way to features has none of them
+LAYERS = ("Conv", "Gemm")  # the operators of a network's layers; an application's pre-processing has none of them
 
 
 @dataclass(frozen=True)
 class Footprint:
-    """What a graph costs.
+    """The cost of a graph.
 
     Attributes:
-        n_bytes: of the whole graph, as it goes out.
-        weight_bytes: of those its network's weights, scales and biases; 0 where it has no such layer.
-        p50_us: median time of one answer on one thread, in microseconds.
+        n_bytes: of the whole graph as served.
+        weight_bytes: of its network's weights, scales and biases; 0 where it has no such layer.
+        p50_us: median time of one prediction on one thread, in microseconds.
     """
 
     n_bytes: int
@@ -25,24 +25,27 @@ class Footprint:
     p50_us: float
 
 
-def footprints(graphs: Mapping[str, bytes], sequences: Sequences, *, calls: int = 1000) -> dict[str, Footprint]:
-    """The footprint of each graph, all timed in turns in one go, so that the machine's load meets every one.
+def footprints(
+    graphs: Mapping[str, bytes], graph_rows: GraphRows, *, output: str, calls: int = 1000
+) -> dict[str, Footprint]:
+    """The footprint of each graph; all are timed in turns, so that other load of the machine affects every one.
 
     Args:
         graphs: by name.
-        sequences: what they are asked with, one row a call; at least one.
-        calls: how often each is asked.
+        graph_rows: rows, one in each call; at least one.
+        output: name of an output that each must have.
+        calls: number of calls of each.
 
     Raises:
         DisagreementError: one cannot be opened.
     """
-    sessions = {name: open_session(graph) for name, graph in graphs.items()}
-    p50_us = median_latencies_us(sessions, sequences, calls=calls)
+    sessions = {name: open_session(graph, inputs=graph_rows.shapes, output=output) for name, graph in graphs.items()}
+    p50_us = median_latencies_us(sessions, graph_rows, calls=calls)
     return {name: Footprint(len(graph), weight_bytes(graph), p50_us[name]) for name, graph in graphs.items()}
 
 
 def weight_bytes(onnx_bytes: bytes) -> int:
-    """Bytes of the constants that a network's layers read, with what they are dequantized by."""
+    """Bytes of the constants that a network's layers read, with the constants of their dequantization."""
     from onnx import load_from_string, numpy_helper
 
     graph = load_from_string(onnx_bytes).graph
@@ -53,7 +56,7 @@ def weight_bytes(onnx_bytes: bytes) -> int:
 
 
 def _constants(names: Iterable[str], sizes: Mapping[str, int], made_by: Mapping[str, Any]) -> set[str]:
-    """The constants behind some tensors."""
+    """The constants from which some tensors are computed."""
     found, open_names = set(), list(names)
     while open_names:
         name = open_names.pop()

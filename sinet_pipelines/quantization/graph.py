@@ -1,7 +1,7 @@
-"""Writes an ONNX graph node by node, so that the same calls give the same bytes.
+"""Writes an ONNX graph node by node, so that the same calls make the same bytes.
 
-Names are numbers in the order of the calls and equal constants are held once: nothing of the machine, the clock or a
-hash seed gets into a graph, and a model's SHA-256 names what it answers.
+Names are numbers in the order of the calls, and equal constants are stored once. Nothing of the machine, the clock or a
+hash seed is in a graph, so a model's SHA-256 identifies its predictions.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,17 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sinet_pipelines.schemas.features import MAX_RUL_CYCLES
-
-# 18 is the first opset whose reductions all take their axes as an input; ai.onnx.ml 5 is the first with trees in
-# float64 inside and out (onnx Operators-ml.md, TreeEnsemble) and came with IR 10. An onnxruntime older than its pull
-# request 22333 (end of 2024) does not know it and says so when it opens the model.
+# 18 is the first opset whose reductions all have their axes as an input. ai.onnx.ml 5 is the first with trees in
+# float64 throughout (onnx Operators-ml.md, TreeEnsemble) and came with IR 10. An onnxruntime older than its pull
+# request 22333 (end of 2024) does not support it and reports that when it opens the model.
 OPSET, ML_OPSET, IR_VERSION = 18, 5, 10
 ML_DOMAIN = "ai.onnx.ml"
 
 
 class GraphWriter:
-    """A graph that is being written; every method returns the name of the tensor it made."""
+    """A graph in progress; every method returns the name of the tensor that it made."""
 
     def __init__(self) -> None:
         self._nodes: list[Any] = []
@@ -38,7 +36,7 @@ class GraphWriter:
         return name
 
     def constant(self, values: Any, dtype: type) -> str:
-        """A constant tensor, held once however often it is asked for."""
+        """A constant tensor, stored once however often it is requested."""
         from onnx import numpy_helper
 
         array: NDArray = np.ascontiguousarray(np.asarray(values, dtype=dtype)).reshape(np.shape(values))
@@ -65,8 +63,8 @@ class GraphWriter:
 
         Args:
             inputs: the shape of each FP32 input after its batch axis.
-            outputs: the FP32 tensor behind each output, and its shape after its batch axis.
-            metadata: what the model says about itself.
+            outputs: the FP32 tensor of each output, and its shape after its batch axis.
+            metadata: the model's metadata.
         """
         import onnx
         from onnx import helper
@@ -86,9 +84,11 @@ class GraphWriter:
         return bytes(model.SerializeToString(deterministic=True))
 
 
-def write_clipped(graph: GraphWriter, cycles: str) -> str:
-    """The answer within [0, 125], float64; NaN stays NaN, for the gates to see."""
-    return graph.node("Clip", cycles, *(graph.constant(bound, np.float64) for bound in (0.0, float(MAX_RUL_CYCLES))))
+def write_clipped(graph: GraphWriter, values: str, bounds: tuple[float, float] | None) -> str:
+    """The values within the bounds, float64; NaN stays NaN, so that gates find it."""
+    if bounds is None:
+        return values
+    return graph.node("Clip", values, *(graph.constant(bound, np.float64) for bound in bounds))
 
 
 def _tensor(name: str, shape: Sequence[int]) -> Any:

@@ -1,9 +1,9 @@
-"""Quantizes a network's graph to INT8: static, weights by channel, calibrated on every operating regime.
+"""Quantizes a network's graph to INT8: static, weights by channel, calibrated on rows from the application.
 
 Convolutions compute in INT8 (onnxruntime's own quantizer, QDQ form: each tensor between a quantizing and a dequantizing
-node, which a runtime fuses into integer kernels). Dense layers are kept in INT8 and computed in FP32: what they read
-has outliers, and one scale for all of it cost the walk's network 1.0 % of its error, where integer products of one row
-save no time. What makes signals of raw windows stays float64. Trees are not quantized: their thresholds compare, they
+node, which a runtime fuses into integer kernels). Dense layers are stored in INT8 and computed in FP32: their inputs
+have outliers, and one scale for all inputs raised the error by 1.0 %, while integer products of one row
+save no time. The application's pre-processing stays float64. Trees are not quantized: their thresholds compare, they
 do not multiply.
 """
 
@@ -15,53 +15,52 @@ from typing import Any
 import numpy as np
 
 from sinet_pipelines.errors import QuantizationError
-from sinet_pipelines.features.completeness import are_answerable
-from sinet_pipelines.features.regimes import OperatingRegimes
-from sinet_pipelines.features.sequences import Sequences
-from sinet_pipelines.quantization.calibration import calibration_rows
-from sinet_pipelines.quantization.session import Singles, answer, feed, open_session
+from sinet_pipelines.quantization.graph_rows import GraphRows, Singles
+from sinet_pipelines.quantization.session import answer, open_session
 
 COMPUTED = ("Conv", "Relu")  # in INT8
 KEPT = "Gemm"  # the operator whose weights alone become INT8
-LARGEST = 127  # symmetric: -128 has no opposite
+LARGEST = 127  # symmetric: -128 has no positive counterpart
 
-# How the quantizer says that nothing is left to fold or fuse, which is so for a graph written by hand; else it warns,
-# twice. Its own preparation fails on these graphs or gains nothing (docs/decisions/0011).
+# The quantizer's option for graphs without anything to fold or fuse, such as these; else it warns, twice. Its own
+# preparation fails on these graphs or gains nothing (docs/decisions/0011).
 _PREPARED = ("onnx.quant.pre_process", "onnxruntime.quant")
 
 
-def quantize(onnx_bytes: bytes, calibration: Sequences, *, regimes: OperatingRegimes) -> bytes:
-    """The graph with its weights in INT8, of the same signature; equal input gives equal bytes.
+def quantize(onnx_bytes: bytes, rows: GraphRows, *, output: str) -> bytes:
+    """The graph with its weights in INT8, with the same signature; equal input makes equal bytes.
 
     Args:
         onnx_bytes: an exported temporal convolution, FP32.
-        calibration: rows of engines that may be seen; equally many of every regime are drawn from them.
-        regimes: those of the graph.
+        rows: answerable rows of groups that calibration may use; they set the ranges of the graph.
+        output: name of the prediction among its outputs.
 
     Raises:
-        QuantizationError: the graph is no temporal convolution in FP32, was exported with other regimes, or answers a
-            calibration row with no number.
-        ContractError: a regime has no calibration row.
+        QuantizationError: the graph is not a temporal convolution in FP32, or predicts NaN for a row.
         DisagreementError: the graph cannot be opened.
     """
     import onnx
 
     model = onnx.load_from_string(onnx_bytes)
-    metadata = {prop.key: prop.value for prop in model.metadata_props}
-    _require_convolution(model, metadata, regimes)
-    rows = calibration_rows(calibration.take(are_answerable(calibration)), regimes)
-    _require_numbers(answer(open_session(onnx_bytes), rows)["rul_cycles"])
-    quantized = onnx.load_from_string(quantize_layers(onnx_bytes, feed(rows)))
+    metadata = metadata_of(model)
+    _require_convolution(model, metadata)
+    _require_numbers(answer(open_session(onnx_bytes, inputs=rows.shapes, output=output), rows)[output])
+    quantized = onnx.load_from_string(quantize_layers(onnx_bytes, rows.tensors))
     _describe(quantized, {**metadata, "calibration_rows": str(len(rows)), "precision": "int8"})
     return bytes(quantized.SerializeToString(deterministic=True))
 
 
+def metadata_of(model: Any) -> dict[str, str]:
+    """The metadata of an ONNX model, by key."""
+    return {prop.key: prop.value for prop in model.metadata_props}
+
+
 def quantize_layers(onnx_bytes: bytes, tensors: Mapping[str, Singles]) -> bytes:
-    """Any graph with its convolutions computed and its dense layers kept in INT8, without its metadata.
+    """Any graph with its convolutions computed and its dense layers stored in INT8, without its metadata.
 
     Args:
         onnx_bytes: the graph.
-        tensors: its inputs by name: what it is calibrated on.
+        tensors: its calibration inputs by name.
     """
     import onnx
 
@@ -74,7 +73,7 @@ def quantize_layers(onnx_bytes: bytes, tensors: Mapping[str, Singles]) -> bytes:
     return bytes(quantized.SerializeToString(deterministic=True))
 
 
-def _require_convolution(model: Any, metadata: dict[str, str], regimes: OperatingRegimes) -> None:
+def _require_convolution(model: Any, metadata: dict[str, str]) -> None:
     operators = {node.op_type for node in model.graph.node}
     if "Conv" not in operators or "TreeEnsemble" in operators:
         raise QuantizationError(
@@ -83,24 +82,19 @@ def _require_convolution(model: Any, metadata: dict[str, str], regimes: Operatin
         )
     if "QuantizeLinear" in operators:
         raise QuantizationError("the graph is INT8 already (allowed: FP32); quantize the one it was made from")
-    if metadata.get("regimes_version") != regimes.version:
-        raise QuantizationError(
-            f"regimes {regimes.version} for a graph of regimes {metadata.get('regimes_version')} (allowed: its own); "
-            "calibrate it with those it was exported with"
-        )
 
 
 def _require_numbers(answers: Singles) -> None:
     broken = int((~np.isfinite(answers)).sum())
     if broken:
         raise QuantizationError(
-            f"the graph answers {broken} of {len(answers)} calibration rows with no number (allowed: none); train and "
+            f"the graph predicts NaN for {broken} of {len(answers)} calibration rows (allowed: none); train and "
             "export it again"
         )
 
 
 def _quantize_computed(model: Any, tensors: Mapping[str, Singles]) -> Any:
-    """The model with its convolutions in INT8; the quantizer works on files, which are gone when this returns."""
+    """The model with its convolutions in INT8; the quantizer uses files, which are deleted when this returns."""
     import onnx
     from onnxruntime.quantization import (
         CalibrationDataReader,
@@ -111,7 +105,7 @@ def _quantize_computed(model: Any, tensors: Mapping[str, Singles]) -> Any:
     )
 
     class Reader(CalibrationDataReader):
-        """Hands out all rows at once."""
+        """Passes all rows in one batch."""
 
         def __init__(self) -> None:
             self._batches = iter([dict(tensors)])
@@ -129,8 +123,8 @@ def _quantize_computed(model: Any, tensors: Mapping[str, Singles]) -> Any:
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=list(COMPUTED),
             per_channel=True,
-            # Seven bits of weight: without VNNI two products of eight are summed in sixteen bits, which overflow. The
-            # same graph then answered up to half a cycle otherwise than on another processor; the error is the same.
+            # Weights of seven bits: without VNNI two products of eight bits are summed in sixteen bits, which overflow.
+            # The same graph then differed by up to half a cycle from another processor; the error is the same.
             reduce_range=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
@@ -142,8 +136,8 @@ def _quantize_computed(model: Any, tensors: Mapping[str, Singles]) -> Any:
 def _quantize_kept(graph: Any) -> None:
     """Writes the weights of dense layers as integers times a step.
 
-    By a cast and a product, which onnxruntime folds into constants when it opens the model; a dequantizing node it
-    would leave in place and run again at every call.
+    A cast and a product become constants when onnxruntime opens the model; it would keep a dequantizing node and run it
+    again at every call.
     """
     from onnx import TensorProto, helper, numpy_helper
 
@@ -162,7 +156,7 @@ def _quantize_kept(graph: Any) -> None:
 
 
 def channel_scales(weights_OI: Singles) -> Singles:
-    """(O,) float32 size of one step of each row of weights, so that its largest becomes 127; 1 for a row of nothing.
+    """(O,) float32 scale of each row of weights, so that its largest becomes 127; 1 for a row of zeros.
 
     >>> channel_scales(np.array([[1.27, -0.5], [0.0, 0.0]], dtype=np.float32)).tolist() == [np.float32(0.01), 1.0]
     True

@@ -1,62 +1,49 @@
-"""Opens a served graph as the server does - onnxruntime, one thread - and asks it about sequences."""
+"""Opens a served graph as the server does - onnxruntime, one thread - and runs it on rows."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sinet_pipelines.errors import DisagreementError
-from sinet_pipelines.features.sequences import Sequences
+from sinet_pipelines.quantization.graph_rows import GraphRows, Singles
 from sinet_pipelines.quantization.runtime import runtime_failures, served_session
-from sinet_pipelines.quantization.window_graph import INPUTS
 
-BATCH_ROWS = 1024  # a window in float64 is 6 kB: the working set of so many rows stays at some tens of MB
-TURN_CALLS = 20  # of one session before the next takes its turn: caches are warm as under load, and turns stay short
-
-Singles = NDArray[np.float32]
+BATCH_ROWS = 1024  # a window in float64 is 6 kB: the memory for so many rows is some tens of MB
+TURN_CALLS = 20  # of one session before the next one's turn: enough for warm caches, few enough for short turns
 
 
-def open_session(onnx_bytes: bytes) -> Any:
+def open_session(onnx_bytes: bytes, *, inputs: Mapping[str, Sequence[int]], output: str) -> Any:
     """An onnxruntime session of the model, on one thread, as it is served.
 
+    Args:
+        onnx_bytes: the graph.
+        inputs: shape of each input after its batch axis.
+        output: name of an output that it must have.
+
     Raises:
-        DisagreementError: the bytes are no model that onnxruntime can run, or it asks for other inputs than `INPUTS`,
-            or does not answer `rul_cycles`.
+        DisagreementError: onnxruntime cannot run the bytes, or the model has other inputs, or no such output.
     """
     try:
         session = served_session(onnx_bytes)
     except runtime_failures() as error:
         raise DisagreementError(f"onnxruntime cannot open the model ({error}); export it again") from error
-    _check_signature(session)
+    found = {tensor.name: (tensor.type, tuple(tensor.shape[1:])) for tensor in session.get_inputs()}
+    allowed = {name: ("tensor(float)", tuple(shape)) for name, shape in inputs.items()}
+    outputs = [tensor.name for tensor in session.get_outputs()]
+    if found != allowed or output not in outputs:
+        raise DisagreementError(
+            f"the model's signature is {found} -> {outputs} (allowed: {allowed} -> {output}, ...); export it again"
+        )
     return session
 
 
-def _check_signature(session: Any) -> None:
-    found = {tensor.name: (tensor.type, tuple(tensor.shape[1:])) for tensor in session.get_inputs()}
-    allowed = {name: ("tensor(float)", shape) for name, shape in INPUTS.items()}
-    outputs = [tensor.name for tensor in session.get_outputs()]
-    if found != allowed or "rul_cycles" not in outputs:
-        raise DisagreementError(
-            f"the model's signature is {found} -> {outputs} (allowed: {allowed} -> rul_cycles, ...); export it again"
-        )
-
-
-def feed(sequences: Sequences) -> dict[str, Singles]:
-    """The sequences as the tensors that every served model takes."""
-    return {
-        "window": sequences.window_BTC,
-        "first_cycles": sequences.first_cycles_BTC,
-        "cycle": sequences.cycle_B.astype(np.float32)[:, None],
-    }
-
-
-def answer(session: Any, sequences: Sequences) -> dict[str, Singles]:
-    """What the model says about each sequence: every output by name, (B,) each."""
+def answer(session: Any, graph_rows: GraphRows) -> dict[str, Singles]:
+    """The model's outputs for each row, by name, (B,) each."""
     names = [tensor.name for tensor in session.get_outputs()]
-    tensors = feed(sequences)
-    starts = range(0, len(sequences), BATCH_ROWS)
+    tensors = graph_rows.tensors
+    starts = range(0, len(graph_rows), BATCH_ROWS)
     parts = [session.run(names, _rows(tensors, slice(start, start + BATCH_ROWS))) for start in starts]
     return {name: np.concatenate([part[i][:, 0] for part in parts] or [_NONE]) for i, name in enumerate(names)}
 
@@ -68,18 +55,18 @@ def _rows(tensors: Mapping[str, Singles], rows: slice) -> dict[str, Singles]:
     return {name: values[rows] for name, values in tensors.items()}
 
 
-def median_latencies_us(sessions: Mapping[str, Any], sequences: Sequences, *, calls: int = 1000) -> dict[str, float]:
-    """The median time of one call about one engine, in microseconds, without any transport, of each session by name.
+def median_latencies_us(sessions: Mapping[str, Any], graph_rows: GraphRows, *, calls: int = 1000) -> dict[str, float]:
+    """The median time of one call with one row, in microseconds, without any transport, of each session by name.
 
-    They take turns, so that a busy moment meets all of them alike.
+    They take turns, so that other load of the machine affects all of them.
 
     Args:
         sessions: by name.
-        sequences: what is asked, one row a call, the first hundred in turn; at least one.
-        calls: of each.
+        graph_rows: rows, one in each call, the first hundred in turn; at least one.
+        calls: number of calls of each.
     """
-    tensors = feed(sequences)
-    singles = [_rows(tensors, slice(i, i + 1)) for i in range(min(len(sequences), 100))]
+    tensors = graph_rows.tensors
+    singles = [_rows(tensors, slice(i, i + 1)) for i in range(min(len(graph_rows), 100))]
     seconds: dict[str, list[float]] = {name: [] for name in sessions}
     for start in range(0, calls, TURN_CALLS):
         for name, session in sessions.items():

@@ -1,9 +1,9 @@
-"""Writes a boosted forest into a graph, in float64, so that it answers exactly as LightGBM does.
+"""Writes boosted trees into a graph, in float64, so that it predicts exactly as LightGBM.
 
-Not through onnxmltools: what that writes compares in float32 against thresholds that were found in float64, which
-sends a row with a feature one ulp from a threshold to the wrong side. A float32 feature is exact in float64, the
-thresholds stay what they are, the leaves are summed as LightGBM sums them, and `TreeEnsemble` of ai.onnx.ml 5 holds
-the forest in half the bytes.
+It does not use onnxmltools, which compares in float32 with thresholds that were found in float64. That sends a row
+with a feature one ulp from a threshold to the wrong side. A float32 feature is exact in float64, the
+thresholds are unchanged, the leaves are summed as LightGBM sums them, and `TreeEnsemble` of ai.onnx.ml 5 stores
+the trees in half the bytes.
 """
 
 import numpy as np
@@ -17,12 +17,12 @@ _LESS_OR_EQUAL = 0  # nodes_modes of TreeEnsemble: BRANCH_LEQ
 
 
 def write_trees(graph: GraphWriter, features: str, trees: BoostedTrees) -> str:
-    """The forest's answer, float64 (batch, 1).
+    """The sum of the trees, float64 (batch, 1).
 
     Args:
-        graph: where to write.
-        features: float64 (batch, n_features), each value one that float32 can hold, as in training.
-        trees: the forest.
+        graph: the graph.
+        features: float64 (batch, n_features), each value exact in float32, as in training.
+        trees: the trees.
     """
     from onnx import numpy_helper
 

@@ -1,1 +1,1 @@
-"""Registry: versions of models by content, their aliases and their runs."""
+"""The model registry: versions of models by content, their aliases and their runs."""

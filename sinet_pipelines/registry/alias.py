@@ -1,7 +1,7 @@
-"""Which version an alias names now and whether it can be served, read from MLflow's SQLite file in milliseconds.
+"""Finds which version an alias names and whether it can be served, from MLflow's SQLite file in milliseconds.
 
-Whoever moves the alias (the platform, a person on MLflow's page, a program by its client) decides what is served. What
-cannot be followed has a reason here: the version was deleted, its file is gone, the model was renamed.
+Whoever moves the alias (the platform, a person in MLflow's UI, a program with its client) decides what is served. An
+alias that cannot be followed has a reason: its version was deleted, its file is gone, or the model was renamed.
 """
 
 import re
@@ -15,21 +15,21 @@ from sinet_pipelines.errors import StorageError
 from sinet_pipelines.storage.layout import file_uri, mlflow_database
 
 CHAMPION = "champion"
-GIVE_IT = "give the alias to a version on MLflow's page"
-BESIDE = ("MLmodel", "requirements.txt", "card.html", "card.md")  # what else lies beside a graph
+SET_ALIAS = "set the alias on a version in MLflow's UI"
+BESIDE = ("MLmodel", "requirements.txt", "card.html", "card.md")  # other files beside a graph
 _BUSY_S = 5.0
-# where `versions.register` keeps a version's file: the folder is named by the SHA-256 of its bytes
+# `versions.register` stores a version's file in a folder with the name of the file's SHA-256
 SOURCE = re.compile(r"/models/(?P<sha256>[0-9a-f]{16})/?$")
 
 
 @dataclass(frozen=True)
 class Named:
-    """What an alias names.
+    """The version that an alias names.
 
     Attributes:
-        version: its number; None where the alias names none that is there.
-        sha256: the first 16 hex digits of its file's SHA-256; empty where it has no file of ours.
-        reason: why it cannot be served, with what to do; empty where it can.
+        version: its number; None where there is no such version.
+        sha256: the first 16 hex digits of its file's SHA-256; empty where the platform has no file of it.
+        reason: why it cannot be served, with the cure; empty where it can.
     """
 
     version: int | None
@@ -38,10 +38,10 @@ class Named:
 
 
 def named_by(home: Path, name: str, *, alias: str = CHAMPION) -> Named:
-    """What the alias of a model names now.
+    """The version that an alias of a model names now.
 
     Args:
-        home: whose MLflow store is asked.
+        home: the home with the MLflow store.
         name: of the registered model.
         alias: of one of its versions.
 
@@ -55,7 +55,7 @@ def named_by(home: Path, name: str, *, alias: str = CHAMPION) -> Named:
         with closing(sqlite3.connect(f"{file_uri(database)}?mode=ro", uri=True, timeout=_BUSY_S)) as connection:
             return _named(connection, name, alias)
     except sqlite3.Error as error:
-        raise StorageError(f"{database} cannot be read: {error}; look at it with MLflow itself") from error
+        raise StorageError(f"{database} cannot be read: {error}; open it with MLflow itself") from error
 
 
 def _named(connection: sqlite3.Connection, name: str, alias: str) -> Named:
@@ -68,21 +68,21 @@ def _named(connection: sqlite3.Connection, name: str, alias: str) -> Named:
         "SELECT version FROM registered_model_aliases WHERE name = ? AND alias = ?", (name, alias)
     ).fetchone()
     if found is None:
-        return Named(None, "", f"no version of {name} has the alias {alias}: it was taken away; {GIVE_IT}")
+        return Named(None, "", f"no version of {name} has the alias {alias}: it was removed; {SET_ALIAS}")
     version = int(found[0])
     row = connection.execute(
         "SELECT source FROM model_versions WHERE name = ? AND version = ? AND current_stage <> 'Deleted_Internal'",
         (name, version),
     ).fetchone()
     if row is None:
-        return Named(None, "", f"version {version} of {name}, which has the alias {alias}, was deleted; {GIVE_IT}")
+        return Named(None, "", f"version {version} of {name}, which has the alias {alias}, was deleted; {SET_ALIAS}")
     folder = SOURCE.search(row[0] or "")
     if folder is None:
         return Named(
             version,
             "",
-            f"version {version} of {name}, which has the alias {alias}, was registered by hand and holds no graph of "
-            f"ours (its source: {row[0] or 'none'}); {GIVE_IT} that `sinet run` registered",
+            f"version {version} of {name}, which has the alias {alias}, was registered by hand and has no graph of "
+            f"the platform (its source: {row[0] or 'none'}); {SET_ALIAS} that `sinet run` registered",
         )
     sha256 = folder["sha256"]
     why = _why_no_graph(row[0])
@@ -92,11 +92,11 @@ def _named(connection: sqlite3.Connection, name: str, alias: str) -> Named:
 
 
 def _why_no_graph(source: str) -> str:
-    """Why a version's folder on this machine holds nothing that can be served; empty where it holds a graph."""
+    """Why a version's folder on this machine has no graph that can be served; empty where it has one."""
     folder = Path(unquote(urlsplit(source).path))
     if not source.startswith("file:") or any(folder.glob("*.onnx")):
         return ""
     others = sorted(path.name for path in folder.glob("*") if path.name not in BESIDE)
     if others:
-        return f"is {', '.join(others)} and no ONNX graph, so that no server can load it; {GIVE_IT} with a graph"
-    return f"has lost its file, once in {folder}; `sinet run` registers the newest model again, else {GIVE_IT}"
+        return f"is {', '.join(others)} and no ONNX graph, so that no server can load it; {SET_ALIAS} with a graph"
+    return f"has lost its file, once in {folder}; `sinet run` registers the newest model again, else {SET_ALIAS}"

@@ -1,8 +1,8 @@
-"""A model's card: what it is for, what it was made from, how good it is and where it ends; facts in, text out.
+"""Renders a model card from facts: intended use, data, figures and limits of a model.
 
 Its sections are those of Mitchell et al. 2019, "Model Cards for Model Reporting" (FAT*): details, intended use,
 factors, metrics, evaluation and training data, quantitative analyses, ethical considerations, caveats. Quantization,
-experiments and how to make the model again stand beside them. What is not known yet is said to be so.
+experiments and reproduction are further sections. Facts that are not known yet are marked as such.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,36 +21,36 @@ from sinet_pipelines.pictures.page import (
     to_html,
     to_markdown,
 )
-from sinet_pipelines.registry.card_facts import Coverage, ModelCard, Slice
+from sinet_pipelines.registry.card_facts import Coverage, ModelCard, Slice, Terms
 
-#: Where pictures go, by the name they are given under; any other goes to the end of the analyses.
+#: Section and caption of each picture by its name; any other picture is appended to the analyses.
 CAPTIONS: Mapping[str, tuple[str, str]] = {
     "learning_curves": ("Candidates", "Learning curves: error by epoch, with the chosen one"),
-    "predicted_against_true": ("Quantitative analyses", "Predicted against true RUL, with intervals"),
-    "error_against_truth": ("Quantitative analyses", "Error against true RUL; above zero is too late"),
-    "calibration": ("Intervals", "Promised against measured coverage"),
-    "coverage_by_predicted": ("Intervals", "Coverage by predicted RUL"),
+    "predicted_against_true": ("Quantitative analyses", "Predicted against true values, with intervals"),
+    "error_against_truth": ("Quantitative analyses", "Error against true values; above zero is too large"),
+    "calibration": ("Intervals", "Nominal against measured coverage"),
+    "coverage_by_predicted": ("Intervals", "Coverage by predicted value"),
     "pareto": ("Quantization", "Error against size and latency"),
-    "rul_by_region": ("In service", "Remaining life of the fleet by region"),
+    "rul_by_region": ("In service", "Predictions by region"),
     "drift_by_day": ("In service", "Input drift by day"),
 }
 OTHER_PICTURES = "Quantitative analyses"
 
 
 def card_markdown(card: ModelCard) -> Markdown:
-    """The card as markdown, as a page of Dagster or the registry shows it; without pictures."""
+    """The card as markdown for Dagster's UI or the registry; without pictures."""
     return to_markdown(_title(card), _sections(card, {}))
 
 
 def card_html(card: ModelCard, pictures: Mapping[str, bytes] | None = None) -> str:
-    """The card as one HTML file that needs nothing beside it.
+    """The card as one self-contained HTML file.
 
     Args:
         card: the facts.
         pictures: PNG by name; those of `CAPTIONS` go to their section, others to the end of the analyses.
     """
-    said = f"{card.application}, version {card.versions.version}, {card.versions.made_at}"
-    return to_html(_title(card), _sections(card, pictures or {}), subtitle=said)
+    description = f"{card.application}, version {card.versions.version}, {card.versions.made_at}"
+    return to_html(_title(card), _sections(card, pictures or {}), subtitle=description)
 
 
 def _title(card: ModelCard) -> str:
@@ -58,7 +58,7 @@ def _title(card: ModelCard) -> str:
 
 
 def _sections(card: ModelCard, pictures: Mapping[str, bytes]) -> list[Section]:
-    told: dict[str, list[Block]] = {
+    by_title: dict[str, list[Block]] = {
         "At a glance": _glance(card),
         "Model details": _details(card),
         "Intended use": [Points(card.intended_use), Words("Not for:"), Points(card.out_of_scope)],
@@ -77,28 +77,32 @@ def _sections(card: ModelCard, pictures: Mapping[str, bytes]) -> list[Section]:
     }
     for name, png in pictures.items():
         section, caption = CAPTIONS.get(name, (OTHER_PICTURES, name.replace("_", " ")))
-        told[section].append(Picture(png, caption))
-    return [Section(title, tuple(blocks)) for title, blocks in told.items() if blocks]
+        by_title[section].append(Picture(png, caption))
+    return [Section(title, tuple(blocks)) for title, blocks in by_title.items() if blocks]
 
 
 def _glance(card: ModelCard) -> list[Block]:
     blocks: list[Block] = []
     if card.decision is None:
-        blocks.append(Words("The gate was not asked yet.", emphasis=True))
+        blocks.append(Words("The gate has not decided yet.", emphasis=True))
     else:
         word = "Promoted" if card.decision.promoted else "Not promoted"
         blocks.append(Words(f"{word}: {card.decision.reason}", emphasis=True, good=card.decision.promoted))
-        blocks.append(Words("So when this card was made; an alias may move: `sinet status` shows what serves now."))
+        blocks.append(Words("So when the card was made; an alias may move: `sinet status` shows what serves now."))
     if card.data.simulated:
-        blocks.append(Words("Simulated: no row is of a real engine, and no figure here holds for one.", emphasis=True))
+        blocks.append(
+            Words(
+                f"Simulated: no row is of a real {card.terms.group}, and no figure here holds for one.", emphasis=True
+            )
+        )
     return [*blocks, Figures(_key_figures(card))]
 
 
 def _key_figures(card: ModelCard) -> dict[str, str]:
     figures = {}
     if card.slices:
-        errors = card.slices[0].rmse_cycles.items()
-        figures.update({f"RMSE, {name}": f"{error:.2f} cycles" for name, error in errors})
+        scores, terms = card.slices[0].score.items(), card.terms
+        figures.update({f"{terms.metric}, {name}": f"{terms.text(one)} {terms.unit}".strip() for name, one in scores})
     if card.intervals and card.intervals.coverage:
         first = card.intervals.coverage[0]
         figures[f"{card.intervals.level:.0%} intervals, {first.where}"] = _share(first)
@@ -106,7 +110,11 @@ def _key_figures(card: ModelCard) -> dict[str, str]:
     if served:
         figures["served size"] = _size(served.bytes)
         figures["served p50"] = f"{served.p50_ms:.3g} ms"
-    return {**figures, "engines run to failure": f"{card.data.history_engines:,}", "rows": f"{card.data.rows:,}"}
+    return {
+        **figures,
+        f"{card.terms.groups} {card.terms.history}": f"{card.data.history_groups:,}",
+        "rows": f"{card.data.rows:,}",
+    }
 
 
 def _details(card: ModelCard) -> list[Block]:
@@ -126,62 +134,63 @@ def _details(card: ModelCard) -> list[Block]:
 
 
 def _data(card: ModelCard) -> list[Block]:
-    data, protocol = card.data, card.protocol
-    said = {
+    data, protocol, terms = card.data, card.protocol, card.terms
+    rows = {
         "fleet": f"{data.fleet} ({'simulated' if data.simulated else 'delivered'})",
         "days": f"{data.first_day} to {data.last_day}",
-        "engines": f"{data.history_engines:,} run to failure, {data.live_engines:,} live",
+        terms.groups: f"{data.history_groups:,} {terms.history}, {data.live_groups:,} {terms.live}",
         "rows": f"{data.rows:,} validated, {data.set_aside:,} set aside",
         "labels": protocol.labels,
-        "split": f"{protocol.held_out_share:.0%} of the history engines are in no fit; {protocol.folds} folds over "
-        f"whole engines among the others; seed {protocol.seed}",
+        "split": f"{protocol.held_out_share:.0%} of the history {terms.groups} are in no fit; {protocol.folds} folds "
+        f"over whole {terms.groups} among the others; seed {protocol.seed}",
         "source": data.source,
         "licence": data.licence,
     }
-    return [Facts(said)]
+    return [Facts(rows)]
 
 
 def _candidates(card: ModelCard) -> list[Block]:
     if not card.candidates:
-        return [Words("None was compared.")]
+        return [Words("There was none to compare.")]
     rows = tuple(
-        (one.name, _cycles(one.rmse_out_of_fold_cycles), "chosen" if one.chosen else "not chosen", one.why)
+        (one.name, card.terms.text(one.score_out_of_fold), "chosen" if one.chosen else "not chosen", one.why)
         for one in card.candidates
     )
     marked = frozenset(place for place, one in enumerate(card.candidates) if one.chosen)
-    return [Table(("candidate", "RMSE out of fold (cycles)", "decision", "why"), rows, frozenset({1}), marked)]
+    return [Table(("candidate", card.terms.column("out of fold"), "decision", "why"), rows, frozenset({1}), marked)]
 
 
 def _slices(card: ModelCard) -> list[Block]:
     if not card.slices:
         return [Words("Not evaluated yet.")]
+    terms = card.terms
     blocks: list[Block] = [
-        Words("RMSE in cycles, the model beside its yardsticks; less is better."),
-        _by_slice([(one, one.rmse_cycles) for one in card.slices], figure="{:.2f}"),
+        Words(f"{terms.metric_with_unit}, the model beside its baselines; {terms.best} is better."),
+        _by_slice([(one, one.score) for one in card.slices], terms, figure=f"{{:.{terms.digits}f}}"),
     ]
-    if scored := [(one, one.score) for one in card.slices if one.score]:
-        blocks += [Words("PHM08 score of the same; less is better."), _by_slice(scored, figure="{:,.0f}")]
+    if scored := [(one, one.second) for one in card.slices if one.second]:
+        blocks += [Words(f"{terms.second} of the same; less is better."), _by_slice(scored, terms, figure="{:,.0f}")]
     return blocks
 
 
-def _by_slice(errors: Sequence[tuple[Slice, Mapping[str, float]]], *, figure: str) -> Table:
-    """A row a slice, a column a predictor, in the order in which these are first told."""
+def _by_slice(errors: Sequence[tuple[Slice, Mapping[str, float]]], terms: Terms, *, figure: str) -> Table:
+    """A row for each slice, a column for each predictor, in the order of their first occurrence."""
     predictors = list(dict.fromkeys(name for _, by_name in errors for name in by_name))
     rows = tuple(
         (
             one.value if one.cut == one.value else f"{one.cut}: {one.value}",
-            f"{one.engines:,}",
+            f"{one.groups:,}",
             f"{one.rows:,}",
             *(figure.format(by_name[name]) if name in by_name else "not measured" for name in predictors),
         )
         for one, by_name in errors
     )
-    return Table(("slice", "engines", "rows", *predictors), rows, frozenset(range(1, 3 + len(predictors))))
+    return Table(("slice", terms.groups, "rows", *predictors), rows, frozenset(range(1, 3 + len(predictors))))
 
 
 def _intervals(card: ModelCard) -> list[Block]:
     if card.intervals is None:
-        return [Words("The model gives no intervals.")]
+        return [Words("The model has no intervals.")]
     rows = tuple(
         (
             one.where,
@@ -194,7 +203,7 @@ def _intervals(card: ModelCard) -> list[Block]:
     )
     return [
         Words(f"{card.intervals.level:.0%} intervals: {card.intervals.method}"),
-        Table(("predictions", "covered", "share", "chance allows (95 %)", "kept"), rows, frozenset({1, 2, 3})),
+        Table(("predictions", "covered", "share", "chance allows (95 %)", "within"), rows, frozenset({1, 2, 3})),
     ]
 
 
@@ -202,23 +211,19 @@ def _artefacts(card: ModelCard) -> list[Block]:
     if not card.artefacts:
         return [Words("Nothing was quantized yet.")]
     rows = tuple(
-        (one.name, f"{one.rmse_cycles:.2f}", _size(one.bytes), f"{one.p50_ms:.3g}", one.verdict, one.why)
+        (one.name, card.terms.text(one.score), _size(one.bytes), f"{one.p50_ms:.3g}", one.verdict, one.why)
         for one in card.artefacts
     )
     marked = frozenset(place for place, one in enumerate(card.artefacts) if one.verdict == "served")
-    head = ("artefact", "RMSE out of fold (cycles)", "size", "p50 (ms)", "verdict", "why")
+    head = ("artefact", card.terms.column("out of fold"), "size", "p50 (ms)", "verdict", "why")
     return [Table(head, rows, frozenset({1, 2, 3}), marked)]
 
 
 def _experiments(card: ModelCard) -> list[Block]:
     if not card.experiments:
-        return [Words("None is running.")]
-    rows = tuple((one.name, one.place, _cycles(one.rmse_cycles), one.verdict, one.why) for one in card.experiments)
-    return [Table(("challenger", "where", "RMSE (cycles)", "verdict", "why"), rows, frozenset({2}))]
-
-
-def _cycles(value: float | None) -> str:
-    return "not measured" if value is None else f"{value:.2f}"
+        return [Words("There is none.")]
+    rows = tuple((one.name, one.place, card.terms.text(one.score), one.verdict, one.why) for one in card.experiments)
+    return [Table(("challenger", "where", card.terms.column(), "verdict", "why"), rows, frozenset({2}))]
 
 
 def _share(one: Coverage) -> str:

@@ -1,32 +1,73 @@
-"""The facts on a model's card, as plain values; `card.py` tells them, whoever holds them fills them in."""
+"""The facts of a model card as plain values; `card.py` renders them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
+class Terms:
+    """The terms and the metric of the application, as its card uses them.
+
+    Attributes:
+        groups: the word for several groups: `engines`.
+        group: for one of them: `engine`.
+        history: kind of the training groups: `run to failure`.
+        live: kind of the groups to predict: `live`.
+        metric: of candidates and slices: `RMSE`.
+        unit: of the metric; empty for a pure number.
+        digits: of the metric.
+        best: the word for a better value: `less`.
+        second: of a second measure by slice; empty where there is none.
+    """
+
+    groups: str
+    group: str
+    history: str
+    live: str
+    metric: str
+    unit: str = ""
+    digits: int = 2
+    best: str = "less"
+    second: str = ""
+
+    @property
+    def metric_with_unit(self) -> str:
+        """`RMSE in cycles`."""
+        return f"{self.metric} in {self.unit}" if self.unit else self.metric
+
+    def column(self, where: str = "") -> str:
+        """Heading of a column of the metric: `RMSE out of fold (cycles)`."""
+        title = f"{self.metric} {where}".strip()
+        return f"{title} ({self.unit})" if self.unit else title
+
+    def text(self, value: float | None) -> str:
+        """The value with its digits, or that it was not measured."""
+        return "not measured" if value is None else f"{value:.{self.digits}f}"
+
+
+@dataclass(frozen=True)
 class Data:
-    """The rows behind a model.
+    """The data of a model.
 
     Attributes:
         fleet: its name.
         simulated: whether the rows were made by a simulator, not measured.
         first_day: ISO day of the first rows.
         last_day: ISO day of the last rows.
-        history_engines: run to failure, to learn from.
-        live_engines: still running, to predict.
+        history_groups: number of groups for training.
+        live_groups: number of groups to predict.
         rows: validated rows.
         set_aside: rows in quarantine.
-        source: who made the data and what is to be cited.
-        licence: under which it may be used.
+        source: the author of the data and the citation.
+        licence: of the data.
     """
 
     fleet: str
     simulated: bool
     first_day: str
     last_day: str
-    history_engines: int
-    live_engines: int
+    history_groups: int
+    live_groups: int
     rows: int
     set_aside: int
     source: str
@@ -35,14 +76,14 @@ class Data:
 
 @dataclass(frozen=True)
 class Protocol:
-    """How it was learnt and judged.
+    """How the model was trained and evaluated.
 
     Attributes:
-        labels: what is predicted, in words.
-        folds: of the cross-validation over whole engines.
-        held_out_share: share of the history engines that no fit sees, 0 to 1.
+        labels: what is predicted, as text.
+        folds: of the cross-validation over whole groups.
+        held_out_share: share of the training groups that are in no fit, 0 to 1.
         seed: of everything drawn.
-        metrics: the measures and why these, one sentence each.
+        metrics: the measures and the reasons for them, one sentence each.
     """
 
     labels: str
@@ -54,17 +95,17 @@ class Protocol:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A model that could have been chosen.
+    """A model that was compared with others.
 
     Attributes:
         name: family or blend.
-        rmse_out_of_fold_cycles: of the cross-validation, None where it was not measured.
+        score_out_of_fold: the metric of the cross-validation, None where it was not measured.
         chosen: whether it became the model.
         why: why it was chosen or was not.
     """
 
     name: str
-    rmse_out_of_fold_cycles: float | None
+    score_out_of_fold: float | None
     chosen: bool
     why: str
 
@@ -74,32 +115,32 @@ class Slice:
     """Errors over one part of the evaluation set.
 
     Attributes:
-        cut: what is compared: all, region, origin.
-        value: which region or origin.
-        engines: in it.
-        rows: in it.
-        rmse_cycles: by predictor, the model first, then its yardsticks; truth capped.
-        score: PHM08 score by predictor.
+        cut: the column of the parts: all, region, origin.
+        value: the region or origin.
+        groups: number of groups.
+        rows: number of rows.
+        score: the metric by predictor, the model first, then its baselines.
+        second: the second measure by predictor.
     """
 
     cut: str
     value: str
-    engines: int
+    groups: int
     rows: int
-    rmse_cycles: Mapping[str, float]
-    score: Mapping[str, float] = field(default_factory=dict)
+    score: Mapping[str, float]
+    second: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """How many intervals held the truth.
+    """How many intervals contained the truth.
 
     Attributes:
         where: which predictions: out of fold, live, a region.
-        covered: intervals that hold the truth.
-        n: intervals.
-        least: fewest that chance leaves honest intervals, 95 times in 100.
-        most: most likewise.
+        covered: number of intervals that contain the truth.
+        n: number of intervals.
+        least: smallest number that chance allows for valid intervals, 95 times in 100.
+        most: largest number likewise.
     """
 
     where: str
@@ -111,12 +152,12 @@ class Coverage:
 
 @dataclass(frozen=True)
 class Intervals:
-    """What the intervals promise and keep.
+    """Nominal and measured coverage of the intervals.
 
     Attributes:
-        level: promised share of truths, 0 to 1.
+        level: nominal share of truths inside, 0 to 1.
         method: how they are made, in a sentence with its source.
-        coverage: measured, one a group of predictions.
+        coverage: measured, one for each group of predictions.
     """
 
     level: float
@@ -130,15 +171,15 @@ class Artefact:
 
     Attributes:
         name: `trees FP32`.
-        rmse_cycles: out of fold; of an INT8 form that of its source, grown by as much as its error grew.
-        bytes: of its file.
-        p50_ms: median time of one answer.
+        score: the metric out of fold; of an INT8 form that of its source, worse by as much as its error grew.
+        bytes: size of its file.
+        p50_ms: median time of one prediction.
         verdict: `served`, `lost`, `refused`.
-        why: why it won, lost or was refused.
+        why: why it was chosen, lost or was rejected.
     """
 
     name: str
-    rmse_cycles: float
+    score: float
     bytes: int
     p50_ms: float
     verdict: str
@@ -147,34 +188,34 @@ class Artefact:
 
 @dataclass(frozen=True)
 class Experiment:
-    """A challenger from outside the candidates, and whether it may ever be promoted.
+    """A challenger that is not a candidate, and whether it may be promoted.
 
     Attributes:
         name: its family.
-        place: where it was made: its region, with the hardware where that is told.
-        rmse_cycles: on the same questions; None where it did not come so far.
-        verdict: what was concluded.
+        place: its region, with the hardware if known.
+        score: the metric on the same rows; None where it was not measured.
+        verdict: the conclusion.
         why: the reason.
     """
 
     name: str
     place: str
-    rmse_cycles: float | None
+    score: float | None
     verdict: str
     why: str
 
 
 @dataclass(frozen=True)
 class Versions:
-    """What names the model for good.
+    """Identifies the model: versions and hashes.
 
     Attributes:
         version: in the registry.
         sha256: of the served file.
         code: version of the code.
         tables: version of each table it was made from.
-        made_at: instant of the card, ISO, UTC.
-        origin: commit, state of the tree and author of the code that made it, by these words; empty where unknown.
+        made_at: time of the card, ISO, UTC.
+        origin: commit, state of the tree and author of the code that made it, by these names; empty where unknown.
     """
 
     version: str
@@ -187,7 +228,7 @@ class Versions:
 
 @dataclass(frozen=True)
 class Decision:
-    """What the gate said.
+    """The decision of the gate.
 
     Attributes:
         promoted: whether this version had the alias `champion` when the card was made; an alias may move since.
@@ -200,32 +241,34 @@ class Decision:
 
 @dataclass(frozen=True)
 class ModelCard:
-    """All that a card says.
+    """All facts of a card.
 
     Attributes:
         name: of the model in the registry.
-        application: what it belongs to.
-        family: kind of model, in words.
+        application: the application of the model.
+        family: kind of model, as text.
+        terms: terms and metric of the application.
         intended_use: who uses it for what.
         out_of_scope: what it must not be used for.
-        factors: what the errors may depend on, and which of it is measured.
+        factors: what the errors may depend on, and which of these are measured.
         data: what it was made from.
-        protocol: how.
-        candidates: what could have been chosen.
+        protocol: how it was trained and evaluated.
+        candidates: the models that were compared.
         slices: errors by part of the evaluation set.
-        intervals: None where the model gives none.
+        intervals: None where the model has none.
         artefacts: forms that could be served; none where quantization has not run.
-        experiments: challengers from outside the candidates.
-        considerations: people, harm and how it is kept small.
-        limits: where it ends.
-        versions: what names it.
-        decision: what the gate said; None before it was asked.
+        experiments: challengers that are not candidates.
+        considerations: people, harm and how it is limited.
+        limits: limits of its use.
+        versions: its versions and hashes.
+        decision: the gate's decision; None before it.
         reproduce: the command that makes it again.
     """
 
     name: str
     application: str
     family: str
+    terms: Terms
     intended_use: tuple[str, ...]
     out_of_scope: tuple[str, ...]
     factors: tuple[str, ...]

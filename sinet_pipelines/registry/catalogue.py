@@ -1,6 +1,6 @@
-"""The registered models of a home, read from MLflow's SQLite file in milliseconds where MLflow's import takes seconds.
+"""Reads the registered models of a home from MLflow's SQLite file, in milliseconds; MLflow's import takes seconds.
 
-Read-only, and only of the schema of the MLflow release that is pinned; a test compares it with MLflow's own answer.
+Read-only, for the schema of the pinned MLflow release; a test compares it with MLflow's own result.
 """
 
 import sqlite3
@@ -11,7 +11,7 @@ from typing import TypedDict
 from sinet_pipelines.errors import StorageError
 from sinet_pipelines.storage.layout import file_uri, mlflow_database
 
-SCHEMA = "dc11669786a5"  # alembic revision that MLflow 3.17.2 writes; a new pin must be looked at, then written here
+SCHEMA = "dc11669786a5"  # alembic revision of MLflow 3.17.2; after a new pin check its schema, then change this
 _BUSY_S = 5.0  # a commit of MLflow takes milliseconds
 
 _MODELS = """
@@ -28,7 +28,7 @@ _TAGS = "SELECT name, version, key, value FROM model_version_tags WHERE key IN (
 
 
 class ListedModel(TypedDict):
-    """One version as `sinet status` tells it; precision and verdict are empty where nothing was said."""
+    """One version in `sinet status`; precision and verdict are empty where they are not set."""
 
     name: str
     version: int
@@ -42,7 +42,7 @@ def list_models(home: Path) -> list[ListedModel]:
     """All versions of all models by name and number; none where nothing was registered yet.
 
     Raises:
-        StorageError: the file is of another release of MLflow, or is no such file.
+        StorageError: the file is of another release of MLflow, or is not such a file.
     """
     path = mlflow_database(home)
     if not path.exists():
@@ -55,17 +55,17 @@ def list_models(home: Path) -> list[ListedModel]:
                     f"{path} has schema {found} (known here: {SCHEMA} of MLflow 3.17.2); install the pinned MLflow"
                 )
             rows = connection.execute(_MODELS).fetchall()
-            said = {(name, version, key): value for name, version, key, value in connection.execute(_TAGS)}
+            tags = {(name, version, key): value for name, version, key, value in connection.execute(_TAGS)}
     except sqlite3.DatabaseError as error:
-        raise StorageError(f"{path} cannot be read: {error}; look at it with MLflow itself") from error
+        raise StorageError(f"{path} cannot be read: {error}; open it with MLflow itself") from error
     return [
         ListedModel(
             name=name,
             version=version,
             aliases=sorted(aliases.splitlines()),
-            family=said.get((name, version, "family"), ""),
-            precision=said.get((name, version, "precision"), ""),
-            verdict=said.get((name, version, "verdict"), ""),
+            family=tags.get((name, version, "family"), ""),
+            precision=tags.get((name, version, "precision"), ""),
+            verdict=tags.get((name, version, "verdict"), ""),
         )
         for name, version, aliases in rows
     ]

@@ -1,6 +1,6 @@
-"""The graph of a registered version, read from MLflow's folder on a file system that may be mounted read-only.
+"""Reads the graph of a registered version from MLflow's folder on a file system that may be mounted read-only.
 
-MLflow itself is not imported, and its database is opened for reading alone: for the pod that stages a model.
+For the pod that stages a model: MLflow itself is not imported, and its database is opened for reading alone.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ def registered_graph(home: Path, name: str, version: str, *, sha256: str) -> byt
                 "SELECT source FROM model_versions WHERE name = ? AND version = ?", (name, int(version))
             ).fetchone()
     except sqlite3.Error as error:
-        raise StorageError(f"{database} cannot be read: {error}; look at it with MLflow itself") from error
+        raise StorageError(f"{database} cannot be read: {error}; open it with MLflow itself") from error
     source = str(row[0]) if row and row[0] else ""
     if not SOURCE.search(source) or not source.startswith("file:"):
         raise StorageError(

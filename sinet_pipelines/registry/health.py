@@ -1,4 +1,4 @@
-"""Finds what MLflow's store of a home lost: its database, a version, or a version's file; without importing MLflow."""
+"""Finds losses in MLflow's store of a home (database, version, version's file), without importing MLflow."""
 
 import sqlite3
 from collections.abc import Iterator, Mapping
@@ -21,18 +21,18 @@ SELECT v.name, v.version, v.source, v.run_id FROM model_versions AS v WHERE v.cu
 
 
 def database_faults(home: Path) -> Iterator[StorageFault]:
-    """What is wrong with MLflow's database; nothing where it is whole."""
+    """Faults of MLflow's database."""
     fault = database_fault(mlflow_database(home), tables=TABLES, cure=CURE)
     if fault is not None:
         yield fault
 
 
 def registry_faults(home: Path, versions: Mapping[str, str]) -> Iterator[StorageFault]:
-    """What is missing of registered versions.
+    """Faults of registered versions: missing versions and files.
 
     Args:
-        home: whose store it is.
-        versions: SHA-256 of the file by `<name>/<version>`, as they were registered.
+        home: the home with the store.
+        versions: registered SHA-256 of the file by `<name>/<version>`.
     """
     if not versions:
         return
@@ -45,12 +45,12 @@ def registry_faults(home: Path, versions: Mapping[str, str]) -> Iterator[Storage
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
             rows = connection.execute(_VERSIONS).fetchall()
     except sqlite3.DatabaseError as error:
-        yield StorageFault(path, f"it is no whole database ({error})", CURE)
+        yield StorageFault(path, f"it is damaged ({error})", CURE)
         return
     there = {f"{name}/{version}": (source or "", run_id) for name, version, source, run_id in rows}
     for name, sha256 in versions.items():
         source, run_id = there.get(name, ("", ""))
-        named = SOURCE.search(source)  # tags may be edited on MLflow's page, this may not
+        named = SOURCE.search(source)  # users may edit tags in MLflow's UI, but not this
         if named is None or named["sha256"] != sha256[:16]:
             yield StorageFault(path, f"version {name} with SHA-256 {sha256[:16]} is not registered", CURE)
             continue

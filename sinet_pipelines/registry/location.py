@@ -1,8 +1,8 @@
-"""Moves what MLflow's database says of a home's files to where the home is now.
+"""Updates paths in MLflow's database after a home was moved.
 
-MLflow keeps whole paths: after a home was moved or copied they lead to the old place, or into the original.
-Before a home's database is first used, they are brought to this home's own folder, so that MLflow's pages and its stock
-client find the files as well. Other places (a bucket, a folder of somebody's choice) are left as they are.
+MLflow stores absolute paths. After a home was moved or copied they lead to the old place, or into the original.
+Before a home's database is first used, they are changed to this home's folder, so that MLflow's UI and its own
+client find the files as well. Other places (a bucket, a folder of the user's choice) are unchanged.
 """
 
 import re
@@ -14,7 +14,7 @@ from sinet_pipelines.errors import StorageError
 from sinet_pipelines.storage.layout import file_uri, mlflow_artifacts, mlflow_database
 from sinet_pipelines.storage.locks import held
 
-# every column of MLflow 3.17's schema that holds the place of a file
+# every column of MLflow 3.17's schema that has the path of a file
 _PLACES = (
     ("experiments", "artifact_location"),
     ("runs", "artifact_uri"),
@@ -27,9 +27,9 @@ _BUSY_S = 5.0
 
 
 def relocate(home: Path) -> bool:
-    """Makes MLflow's database say that the home's files are in this home; whether it said otherwise.
+    """Sets the paths in MLflow's database to this home; returns whether one changed.
 
-    One transaction: a process killed in it leaves the old paths, and the next one begins again.
+    All changes are one transaction: a process killed in it leaves the old paths, and the next one starts again.
 
     Raises:
         StorageError: the database cannot be read or written.
@@ -48,12 +48,12 @@ def relocate(home: Path) -> bool:
                         (f"{root}/", len(old) + 2, len(old) + 1, f"{old}/"),
                     )
     except sqlite3.Error as error:
-        raise StorageError(f"{database} cannot be read: {error}; look at it with MLflow itself") from error
+        raise StorageError(f"{database} cannot be read: {error}; open it with MLflow itself") from error
     return True
 
 
 def _other_roots(database: Path, root: str) -> set[str]:
-    """The roots of homes under which the database places experiments, but for this home's."""
+    """The roots of other homes under which the database has experiments."""
     with closing(sqlite3.connect(f"{file_uri(database)}?mode=ro", uri=True, timeout=_BUSY_S)) as connection:
         if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'experiments'").fetchall():
             return set()

@@ -1,4 +1,4 @@
-"""Which code made a run or a version: the commit of the checkout, the state of its tree, the commit's author."""
+"""Finds which code made a run or a version: the commit of the checkout, the state of its tree, the commit's author."""
 
 import getpass
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sinet_pipelines.words import counted
 
-# MLflow's own words where it has them: its pages show the first two
+# MLflow's own tag names where it has them: its UI shows the first two
 COMMIT_TAG = "mlflow.source.git.commit"
 USER_TAG = "mlflow.user"
 TREE_TAG = "git.tree"
@@ -21,13 +21,13 @@ _GIT_S = 10.0  # a large tree on a slow disk
 
 @dataclass(frozen=True)
 class Origin:
-    """The code that is at work.
+    """The origin of the running code.
 
     Attributes:
         commit: its SHA, or `unknown` outside a repository.
         tree: `clean`, or how many files differ from the commit.
         author: name of the commit's author.
-        user: name of the account that runs it.
+        user: name of the account of this process.
     """
 
     commit: str
@@ -37,7 +37,7 @@ class Origin:
 
     @property
     def tags(self) -> dict[str, str]:
-        """The same as tags of a run or a version."""
+        """The origin as tags of a run or a version."""
         return {COMMIT_TAG: self.commit, TREE_TAG: self.tree, AUTHOR_TAG: self.author, USER_TAG: self.user}
 
 
@@ -46,8 +46,8 @@ def origin_of(project: Path) -> Origin:
     """The origin of what this process makes; read once, since a process keeps the code that it has loaded.
 
     Args:
-        project: the checkout, or a folder of links to one; a folder of which no repository knows the `workspace.yaml`,
-            as an installed package within another's checkout, and a machine without git have an unknown origin.
+        project: the checkout, or a folder of links to one. The origin is unknown where no repository contains its
+            `workspace.yaml` (as for a package installed in another checkout), and on a machine without git.
     """
     folder = (project / WORKSPACE).resolve().parent
     known = _git(folder, "ls-files", "--error-unmatch", WORKSPACE)
@@ -61,8 +61,8 @@ def origin_of(project: Path) -> Origin:
 
 
 def _git(folder: Path, *words: str) -> str | None:
-    """What git answers about a folder; None where it knows nothing of it."""
-    # variables of a hook that runs this would lead to another repository; the index is not refreshed, only read
+    """The output of git for a folder; None where it has none."""
+    # variables of a git hook could select another repository; the index is only read, not refreshed
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
         ended = subprocess.run(
@@ -81,5 +81,5 @@ def _git(folder: Path, *words: str) -> str | None:
 def _user() -> str:
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # a container's account without a name
+    except (KeyError, OSError):  # an account without a name, as in containers
         return UNKNOWN

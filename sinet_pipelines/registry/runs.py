@@ -1,4 +1,4 @@
-"""Runs in MLflow: one finished run per content, whatever was killed and run again in between."""
+"""Records runs in MLflow: one finished run for each content, also after kills and repetitions."""
 
 import hashlib
 import json
@@ -19,26 +19,26 @@ if TYPE_CHECKING:
 
 KEY_TAG = "sinet.key"
 CODE_TAG = "code_version"
-STANDS_FOR_TAG = "sinet.stands_for"  # on a run: the id of a run that MLflow lost
+STANDS_FOR_TAG = "sinet.stands_for"  # on a run: the id of the lost run that it replaces
 RECOVERED = "recovered"  # experiment of such runs
-DATA_TAG = "data_version."  # and the table's name
-_METRICS_AT_ONCE = 1000  # what MLflow takes in one call
+DATA_TAG = "data_version."  # prefix, followed by the table's name
+_METRICS_AT_ONCE = 1000  # limit of MLflow for one call
 _PARAMS_AT_ONCE = 100
 
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What is told of one run.
+    """The record of one run.
 
     Attributes:
-        experiment: name of the experiment it belongs to.
-        name: name of the run on MLflow's pages.
-        params: what it was made with.
+        experiment: name of its experiment.
+        name: name of the run in MLflow's UI.
+        params: its parameters.
         metrics: figures by name; a sequence is a curve over steps 0, 1, 2, ...
         data_versions: content hash of each table it read, by the table's name.
         code_version: of the code that ran.
-        tags: anything else.
-        artifacts: files to keep, by their path in the run.
+        tags: further tags.
+        artifacts: files to store, by their path in the run.
     """
 
     experiment: str
@@ -55,23 +55,23 @@ def content_key(*parts: object) -> str:
     """The first 16 hex digits of the SHA-256 of what a run depends on; equal contents have equal keys.
 
     Args:
-        parts: anything that JSON can say; the order of a mapping's keys does not count.
+        parts: anything that JSON can hold; the order of a mapping's keys does not count.
 
     >>> content_key({"seed": 1, "rows": "ab"}) == content_key({"rows": "ab", "seed": 1})
     True
     """
-    said = json.dumps(parts, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(said.encode()).hexdigest()[:16]
+    encoded = json.dumps(parts, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(encoded.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
 class LoggedRun:
-    """A finished run as MLflow knows it.
+    """A finished run in MLflow.
 
     Attributes:
         run_id: its id.
         experiment_id: id of its experiment.
-        is_new: whether it was written now; false where this content had its run already.
+        is_new: whether it was written now; false where this content already had its run.
     """
 
     run_id: str
@@ -80,14 +80,14 @@ class LoggedRun:
 
 
 def log_run(tracking: Tracking, record: RunRecord, *, key: str) -> LoggedRun:
-    """The one finished run of this content, written if it is not there.
+    """The one finished run of this content, written if it does not exist.
 
-    What a killed process left unfinished under the same key is thrown away: a run is whole or not there.
+    An unfinished run of a killed process under the same key is deleted: a run is complete or does not exist.
 
     Args:
-        tracking: where runs are kept.
-        record: what to tell.
-        key: of everything the run depends on, as `content_key` makes it.
+        tracking: the store of runs.
+        record: the record.
+        key: hash of everything the run depends on, from `content_key`.
 
     Raises:
         UsageError: the experiment was deleted by hand.
@@ -101,20 +101,20 @@ def log_run(tracking: Tracking, record: RunRecord, *, key: str) -> LoggedRun:
         tags = {KEY_TAG: key, CODE_TAG: record.code_version, **record.tags}
         tags |= {f"{DATA_TAG}{table}": version for table, version in record.data_versions.items()}
         run_id = client.create_run(experiment, tags=tags, run_name=record.name).info.run_id
-        _tell(client, run_id, record)
+        _log_record(client, run_id, record)
         client.set_terminated(run_id, "FINISHED")
         return LoggedRun(run_id, experiment, is_new=True)
 
 
 def live_run(client: "MlflowClient", run_id: str, *, root: str) -> str:
-    """The run itself; where MLflow lost it or somebody deleted it, the one run that stands for it, made if need be.
+    """The run itself, or, where it was lost or deleted, the one run that replaces it, created if necessary.
 
-    So a model whose run is gone can be registered from its bytes without being trained again.
+    So a model whose run is gone can be registered from its bytes without another training.
 
     Args:
         client: of MLflow.
-        run_id: as it was logged.
-        root: where experiments keep their files.
+        run_id: the id of the logged run.
+        root: folder or URI with the files of experiments.
     """
     from mlflow.exceptions import MlflowException
 
@@ -135,12 +135,12 @@ def live_run(client: "MlflowClient", run_id: str, *, root: str) -> str:
 
 
 def add_metrics(tracking: Tracking, run_id: str, metrics: Mapping[str, float]) -> None:
-    """Sets figures that came to be known after the run; one that has this value already gets no second point."""
+    """Adds figures that became known after the run; an equal value adds no second point."""
     with tracking.alone() as client:
         run_id = live_run(client, run_id, root=tracking.artifact_root)
         known = client.get_run(run_id).data.metrics
-        news = {name: value for name, value in metrics.items() if known.get(name) != value}
-        client.log_batch(run_id, metrics=list(_points(news)))
+        changed = {name: value for name, value in metrics.items() if known.get(name) != value}
+        client.log_batch(run_id, metrics=list(_points(changed)))
 
 
 def _experiment(client: "MlflowClient", name: str, *, root: str) -> str:
@@ -155,7 +155,7 @@ def _experiment(client: "MlflowClient", name: str, *, root: str) -> str:
     return found.experiment_id
 
 
-def _tell(client: "MlflowClient", run_id: str, record: RunRecord) -> None:
+def _log_record(client: "MlflowClient", run_id: str, record: RunRecord) -> None:
     from mlflow.entities import Param
 
     params = [Param(name, str(value)) for name, value in record.params.items()]
@@ -178,7 +178,7 @@ def _points(metrics: Mapping[str, float | Sequence[float]]) -> Iterator["Metric"
 
 
 def keep_files(client: "MlflowClient", run_id: str, files: Mapping[str, bytes]) -> None:
-    """Puts the files into the run's artifacts, under their paths; a file of the same path is replaced."""
+    """Adds files to the run's artifacts under their paths; replaces files of the same path."""
     with tempfile.TemporaryDirectory() as scratch:
         for path, content in files.items():
             target = Path(scratch) / path

@@ -1,7 +1,7 @@
-"""The files beside a version's graph by which MLflow's stock loaders load it: `MLmodel` and `requirements.txt`.
+"""The files beside a version's graph from which MLflow's own loaders load it: `MLmodel` and `requirements.txt`.
 
 `mlflow.onnx.load_model("models:/NAME@champion")` and `mlflow.pyfunc.load_model(...)` then work without
-any code of ours. Nothing is pickled: `MLmodel` is text that is derived from the graph alone.
+code of the platform. Nothing is pickled: `MLmodel` is text that is derived from the graph alone.
 """
 
 import json
@@ -11,7 +11,7 @@ from typing import Any
 
 MLMODEL = "MLmodel"
 REQUIREMENTS = "requirements.txt"
-# numpy names of ONNX's element types (`TensorProto.DataType`) that MLflow's schemas know
+# numpy names of ONNX's element types (`TensorProto.DataType`) that MLflow's schemas support
 _TYPES = {
     1: "float32",
     2: "uint8",
@@ -29,7 +29,7 @@ _TYPES = {
 
 
 def stock_files(content: bytes, *, file: str) -> dict[str, bytes]:
-    """The files by their names; none for bytes that are no ONNX graph.
+    """The files by their names; none for bytes that are not an ONNX graph.
 
     Args:
         content: the graph.
@@ -76,7 +76,7 @@ def stock_files(content: bytes, *, file: str) -> dict[str, bytes]:
 
 
 def _tensor(value: Any) -> dict[str, Any]:
-    """One tensor as MLflow's schema spells it; a dimension without a size is -1."""
+    """One tensor in the form of MLflow's schema; a dimension without a size is -1."""
     kind = value.type.tensor_type
     shape = [one.dim_value if one.HasField("dim_value") else -1 for one in kind.shape.dim]
     return {

@@ -1,6 +1,6 @@
-"""Where MLflow keeps runs and models, and how the processes of one home take turns in writing there.
+"""The MLflow store of runs and models, and the lock that lets one process of a home at a time write to it.
 
-MLflow is imported when it is first asked.
+MLflow is imported on first use.
 """
 
 import os
@@ -22,12 +22,12 @@ from sinet_pipelines.storage.locks import held
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-TABLES = ("model_versions", "registered_models", "runs", "experiments")  # of a database that MLflow made
+TABLES = ("model_versions", "registered_models", "runs", "experiments")  # tables of a complete MLflow database
 _ENVIRONMENT = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_LOGGING_LEVEL": "WARNING",  # else every first use tells of its schema
+    "MLFLOW_LOGGING_LEVEL": "WARNING",  # else every first use logs lines about its schema
 }
-# MLflow 3.17 maps its tables the way of SQLAlchemy 2.0
+# MLflow 3.17 maps its tables in the way of SQLAlchemy 2.0
 _FOREIGN_WARNING = "The ``noload`` loader strategy is deprecated"
 
 
@@ -37,8 +37,8 @@ class Tracking:
 
     Attributes:
         uri: of runs and registry: `sqlite:///<home>/mlflow.db`, or that of a server.
-        artifact_root: folder or URI under which each experiment keeps its files.
-        lock: file by which the processes of one home take turns in writing.
+        artifact_root: folder or URI with the files of experiments.
+        lock: file that lets one process of a home at a time write.
     """
 
     uri: str
@@ -47,7 +47,7 @@ class Tracking:
 
     @cached_property
     def client(self) -> "MlflowClient":
-        """MLflow's client; the first use of a home makes its tables, which takes two seconds."""
+        """MLflow's client; the first use in a home creates its tables, which takes two seconds."""
         os.environ.update(_ENVIRONMENT)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=_FOREIGN_WARNING)
@@ -61,10 +61,10 @@ class Tracking:
 
     @contextmanager
     def alone(self) -> Iterator["MlflowClient"]:
-        """The client, while no other process or thread of this home writes; a killed holder lets go by dying.
+        """The client, while no other process or thread of this home writes; the lock ends with its process.
 
         Raises:
-            StorageError: MLflow or the disk did not take what was written.
+            StorageError: MLflow or the disk could not write.
         """
         client = self.client
         from mlflow.exceptions import MlflowException
@@ -74,14 +74,14 @@ class Tracking:
                 yield client
             except (MlflowException, OSError) as error:
                 raise StorageError(
-                    f"MLflow at {self.uri} did not take it: {first_line(error)}; "
-                    "mend that and run again, it is written anew"
+                    f"MLflow at {self.uri} could not write: {first_line(error)}; "
+                    "correct that and run again, then it is written"
                 ) from error
 
     def _ensure_database(self, path: Path) -> None:
-        """Makes MLflow's tables beside their place and moves them there whole.
+        """Creates MLflow's tables in a temporary file and moves it to its place.
 
-        MLflow makes them by some fifty migrations: killed in between, it leaves a file that it can never open again.
+        MLflow creates them by some fifty migrations. A kill during these would leave a file that it cannot open again.
         """
         from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 

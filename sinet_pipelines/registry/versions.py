@@ -1,8 +1,8 @@
-"""Versions of models in MLflow's registry: one a content, under aliases that say which of them serves.
+"""Versions of models in MLflow's registry: one for each content, with aliases that mark which of them serves.
 
-A version is named by the SHA-256 of its file, which lies under that name in the artifacts of the run that made it. Who
-registers the same bytes again gets the version there is. Across the machines of one registry MLflow's database is the
-only common ground: `Tracking.lock` makes registrars of one home take turns, not those of two homes.
+A version is identified by the SHA-256 of its file, which is stored under that name in the artifacts of its run.
+Registering the same bytes again returns the existing version. Across machines MLflow's database is the only shared
+state: `Tracking.lock` orders processes of one home, not those of two homes.
 """
 
 import hashlib
@@ -30,8 +30,8 @@ MODEL_FILE = "model.onnx"
 SHA_TAG = "sha256"
 FAMILY_TAG = "family"
 FILE_TAG = "file"
-PROMOTED_TAG = "{alias}.promoted_at"  # on a version: the instant it last got the alias, UTC
-GIVEN_TAG = "{alias}.given"  # on a version: that the promotion was not killed before the alias was there
+PROMOTED_TAG = "{alias}.promoted_at"  # on a version: the time it last got the alias, UTC
+GIVEN_TAG = "{alias}.given"  # on a version: the promotion was completed
 REPLACED_TAG = "{alias}.replaced"  # on a version: the version that had the alias before, empty for none
 
 
@@ -42,13 +42,13 @@ class Version:
     Attributes:
         name: of the registered model.
         version: from 1.
-        sha256: of its file, 64 hex digits; empty where somebody registered it by hand.
+        sha256: of its file, 64 hex digits; empty where it was registered by hand.
         family: kind of model: `gradient_boosting`; empty likewise.
         run_id: the run that made it.
         aliases: in alphabetical order.
-        tags: everything said about it.
-        created_at: instant of its registration, UTC.
-        source: where its file is: a folder named by the SHA-256, or what somebody registered by hand.
+        tags: its tags.
+        created_at: time of its registration, UTC.
+        source: where its file is: a folder named by the SHA-256, or another source registered by hand.
     """
 
     name: str
@@ -64,12 +64,12 @@ class Version:
 
 @dataclass(frozen=True)
 class Promotion:
-    """That a version got an alias.
+    """A promotion: a version got an alias.
 
     Attributes:
-        version: that got it.
-        replaced: version that had it before, None for none.
-        promoted_at: when, UTC.
+        version: the promoted version.
+        replaced: the version that had the alias before, None for none.
+        promoted_at: time, UTC.
     """
 
     version: int
@@ -89,20 +89,20 @@ def register(
     first_tags: Mapping[str, str] | None = None,
     alias: str | None = None,
 ) -> Version:
-    """The one version of this content, made if it is not there, with the alias if one is given.
+    """The one version of this content, created if it does not exist; it receives the alias, if one is passed.
 
-    Each step is done only where it is missing, so that who is killed in between can do it all again.
+    Each step is done only where it is missing, so that a killed process can be repeated completely.
 
     Args:
-        tracking: where models are kept.
+        tracking: the store of models.
         name: of the registered model.
         content: the model's file.
         family: kind of model.
-        run_id: the finished run that made it; its artifacts keep the file.
+        run_id: the finished run that made it; its artifacts hold the file.
         file: name of the file.
-        tags: what else to say about the version; one that is there says it from now on.
-        first_tags: what to say about a version that is made now: how it came to be does not change later.
-        alias: alias the version shall have afterwards.
+        tags: tags of the version; an existing version gets them too.
+        first_tags: tags of a new version alone: how it was made does not change later.
+        alias: the alias that the version has afterwards.
     """
     sha256 = hashlib.sha256(content).hexdigest()
     with tracking.alone() as client:
@@ -123,16 +123,16 @@ def register(
             files = {file: content, **stock_files(content, file=file)}
             keep_files(client, run_id, {f"{version_folder(sha256)}/{path}": one for path, one in files.items()})
             client.set_tag(run_id, SHA_TAG, sha256)
-            said = {**(first_tags or {}), **(tags or {}), SHA_TAG: sha256, FAMILY_TAG: family, FILE_TAG: file}
+            all_tags = {**(first_tags or {}), **(tags or {}), SHA_TAG: sha256, FAMILY_TAG: family, FILE_TAG: file}
             source = f"{client.get_run(run_id).info.artifact_uri}/{version_folder(sha256)}"
-            version = client.create_model_version(name, source, run_id=run_id, tags=said)
+            version = client.create_model_version(name, source, run_id=run_id, tags=all_tags)
         if alias is not None:
-            _give_alias(client, name, int(version.version), alias=alias)
+            _set_alias(client, name, int(version.version), alias=alias)
         return _get(client, name, int(version.version))
 
 
 def set_alias(tracking: Tracking, name: str, version: int, *, alias: str = CHAMPION) -> Version:
-    """Gives the version the alias, taking it from the one that had it; the version as it is afterwards.
+    """Moves the alias to the version; returns the version as it is afterwards.
 
     Raises:
         ModelNotFoundError: no such model or version.
@@ -140,14 +140,17 @@ def set_alias(tracking: Tracking, name: str, version: int, *, alias: str = CHAMP
     with tracking.alone() as client:
         before_commit()
         _get(client, name, version)
-        _give_alias(client, name, version, alias=alias)
+        _set_alias(client, name, version, alias=alias)
         return _get(client, name, version)
 
 
 def get_champion(tracking: Tracking, name: str, *, alias: str = CHAMPION) -> Version | None:
-    """The version that has the alias; None where none has, or no such model is registered."""
+    """The version with the alias; None where no existing version has it, or the model is not registered.
+
+    An alias may outlive its version: some releases of MLflow's server delete the version alone.
+    """
     version = _aliases(tracking.client, name).get(alias)
-    return None if version is None else _get(tracking.client, name, version)
+    return next((one for one in list_versions(tracking, name) if one.version == version), None)
 
 
 def get_version(tracking: Tracking, name: str, version: int) -> Version:
@@ -184,22 +187,22 @@ def promotions(tracking: Tracking, name: str, *, alias: str = CHAMPION) -> list[
 
 
 def last_promoted(tracking: Tracking, name: str, *, alias: str = CHAMPION) -> Version | None:
-    """The version that got the alias last and had it, whether or not it still has; None where none ever did."""
+    """The version that got the alias last, with or without it now; None where none ever did."""
     had = [get_version(tracking, name, promotion.version) for promotion in promotions(tracking, name, alias=alias)]
     return next((version for version in reversed(had) if GIVEN_TAG.format(alias=alias) in version.tags), None)
 
 
 def load_artifact(tracking: Tracking, version: Version) -> bytes:
-    """The version's file, checked against the hash that names its folder: tags and runs may be edited on MLflow's page.
+    """The version's file, verified by the hash in its folder's name, since users may edit tags and runs.
 
     Raises:
-        ModelNotFoundError: the version was registered by hand and is no file of ours.
-        StorageError: the file is gone, or its bytes are not those that were registered.
+        ModelNotFoundError: the version was registered by hand and has no file of the platform.
+        StorageError: the file is gone, or its bytes differ from the registered ones.
     """
     named = SOURCE.search(version.source)
     if named is None:
         raise ModelNotFoundError(
-            f"{version.name} version {version.version} was registered by hand and holds no graph of ours; "
+            f"{version.name} version {version.version} was registered by hand and has no graph of the platform; "
             "register its bytes instead"
         )
     content = _read_file(tracking, version, folder=f"models/{named['sha256']}")
@@ -213,10 +216,10 @@ def load_artifact(tracking: Tracking, version: Version) -> bytes:
 
 
 def keep_beside(tracking: Tracking, version: Version, files: Mapping[str, bytes]) -> None:
-    """Puts files beside the version's own among the artifacts of its run; a file of the same name is replaced.
+    """Adds files to the artifacts of the version's run; replaces files of the same name.
 
     Raises:
-        StorageError: MLflow or the disk did not take them.
+        StorageError: MLflow or the disk could not write them.
     """
     folder = SOURCE.search(version.source)
     if folder and version.source.startswith("file:"):
@@ -229,7 +232,7 @@ def keep_beside(tracking: Tracking, version: Version, files: Mapping[str, bytes]
 
 
 def _read_file(tracking: Tracking, version: Version, *, folder: str) -> bytes:
-    """The version's file: from its place on this machine, else through MLflow."""
+    """The version's file: from its folder on this machine, else through MLflow."""
     from mlflow.exceptions import MlflowException
 
     name = version.tags.get(FILE_TAG, MODEL_FILE)
@@ -248,14 +251,14 @@ def _read_file(tracking: Tracking, version: Version, *, folder: str) -> bytes:
 
 
 def _file_in(folder: Path, name: str) -> Path:
-    """The version's file: that of the name, or the only graph where somebody edited the tag that holds the name."""
+    """The version's file: the named one, or the only graph where a user edited the tag with the name."""
     graphs = sorted(folder.glob(f"*{Path(MODEL_FILE).suffix}"))
     named = folder / Path(name).name
     return named if named.is_file() or len(graphs) != 1 else graphs[0]
 
 
 def _ensure_stock_files(client: "MlflowClient", versions: Iterable["ModelVersion"]) -> None:
-    """Adds what MLflow's stock loaders need to versions on this machine: earlier releases kept the graph alone."""
+    """Adds the files of MLflow's own loaders to versions on this machine: earlier releases stored the graph alone."""
     for version in versions:
         folder = SOURCE.search(version.source or "")
         place = Path(unquote(urlsplit(version.source or "").path))
@@ -268,18 +271,18 @@ def _ensure_stock_files(client: "MlflowClient", versions: Iterable["ModelVersion
 
 
 def _is_of(version: "ModelVersion", sha256: str) -> bool:
-    """Whether a version holds these bytes, whatever was edited of its tags."""
+    """Whether a version has these bytes, whatever users changed in its tags."""
     folder = SOURCE.search(version.source or "")
     return folder["sha256"] == sha256[:16] if folder else version.tags.get(SHA_TAG) == sha256
 
 
 def version_folder(sha256: str) -> str:
-    """Where the file of a version is among the artifacts of its run."""
+    """The folder of a version's file among the artifacts of its run."""
     return f"models/{sha256[:16]}"
 
 
 def _ensure_file(client: "MlflowClient", version: "ModelVersion", *, file: str, content: bytes) -> None:
-    """Puts a version's file back where it is missing or damaged, also where its run was deleted on a page."""
+    """Restores a version's file where it is missing or damaged, also where its run was deleted."""
     from mlflow.exceptions import MlflowException
 
     if version.source.startswith("file:"):
@@ -302,8 +305,8 @@ def _ensure_model(client: "MlflowClient", name: str) -> None:
         client.create_registered_model(name)
 
 
-def _give_alias(client: "MlflowClient", name: str, version: int, *, alias: str) -> None:
-    """Says when and after whom, then does it: killed in between, it is said again by whoever does it again."""
+def _set_alias(client: "MlflowClient", name: str, version: int, *, alias: str) -> None:
+    """Writes time and former version, then moves the alias; after a kill in between, a repetition writes both again."""
     holder = _aliases(client, name).get(alias)
     if holder != version:
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
@@ -314,7 +317,7 @@ def _give_alias(client: "MlflowClient", name: str, version: int, *, alias: str) 
 
 
 def _aliases(client: "MlflowClient", name: str) -> dict[str, int]:
-    """Each alias of the model with its version; none where no such model is registered."""
+    """Each alias of the model with its version; none where the model is not registered."""
     for model in client.search_registered_models(f"name = '{name}'"):
         return {alias: int(version) for alias, version in model.aliases.items()}
     return {}
@@ -326,7 +329,7 @@ def _get(client: "MlflowClient", name: str, version: int) -> Version:
         if int(candidate.version) == version:
             return _read(candidate, _aliases(client, name))
     there = ", ".join(str(v.version) for v in found) or "none"
-    raise ModelNotFoundError(f"{name} has no version {version} (there is: {there}); ask `sinet models list`")
+    raise ModelNotFoundError(f"{name} has no version {version} (there is: {there}); `sinet status` lists its versions")
 
 
 def _all_pages(client: "MlflowClient", condition: str) -> list["ModelVersion"]:
@@ -355,6 +358,6 @@ def _read(version: "ModelVersion", aliases: Mapping[str, int]) -> Version:
 
 
 def _sha256_of(version: "ModelVersion") -> str:
-    """Its tag's; where somebody edited the tag, the digits that name the version's folder."""
+    """The hash in its tag; where a user edited the tag, the digits in the name of the version's folder."""
     tag, folder = version.tags.get(SHA_TAG, ""), SOURCE.search(version.source or "")
     return tag if folder is None or tag.startswith(folder["sha256"]) else folder["sha256"]

@@ -1,1 +1,1 @@
-"""Research: experiments as recipes, challengers and verdicts; nothing in here serves until its verdict says it may."""
+"""Research: experiments as recipes, challengers and verdicts; a challenger serves only after a positive verdict."""

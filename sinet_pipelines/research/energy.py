@@ -1,10 +1,10 @@
-"""Energy of one answer, estimated by counting its arithmetic: what spikes save, and what they do not.
+"""Energy of one prediction, estimated from its arithmetic operations, for spiking and dense networks.
 
-A spiking layer adds a weight where a spike arrives and does nothing where none does; a dense layer multiplies and adds
-for every input. Energies of one operation are those of 32-bit floating point in 45 nm at 0.9 V (Horowitz 2014,
-"Computing's energy problem (and what we can do about it)", ISSCC, figure 1.1.9): 0.9 pJ for an addition, 3.7 pJ for a
-multiplication. It is an estimate of arithmetic alone: fetching weights and moving spikes, which cost more than either
-on most chips, are not in it, nor are biases, resets and activation functions; nothing here was measured on a chip.
+A spiking layer adds a weight only for each spike; a dense layer multiplies and adds for every input. Energies of one
+operation are those of 32-bit floating point in 45 nm at 0.9 V (Horowitz 2014, "Computing's energy problem (and what we
+can do about it)", ISSCC, figure 1.1.9): 0.9 pJ for an addition, 3.7 pJ for a multiplication. The estimate has only this
+arithmetic. It excludes memory access for weights and transport of spikes, which cost more on most chips, and biases,
+resets and activation functions. Nothing was measured on a chip.
 """
 
 from collections.abc import Sequence
@@ -14,17 +14,17 @@ from itertools import pairwise
 from sinet_pipelines.models.temporal_convolution import ConvolutionModel
 from sinet_pipelines.quantization.convolution_graph import steps_read
 
-ADD_PJ = 0.9  # an accumulate: what one spike costs at one synapse
+ADD_PJ = 0.9  # an accumulate: the cost of one spike at one synapse
 MULTIPLY_ADD_PJ = 0.9 + 3.7
 
 
 @dataclass(frozen=True)
 class Operations:
-    """The arithmetic of one answer.
+    """The arithmetic operations of one prediction.
 
     Attributes:
-        multiply_adds: multiplications, each with its addition.
-        adds: additions alone, a mean where they depend on spikes.
+        multiply_adds: number of multiplications, each with its addition.
+        adds: number of additions without multiplication; a mean where they depend on spikes.
 
     >>> Operations(multiply_adds=100, adds=6.0).energy_nj  # 100 x 4.6 pJ + 6 x 0.9 pJ
     0.4654
@@ -41,12 +41,12 @@ class Operations:
 
 @dataclass(frozen=True)
 class Shape:
-    """A network of layers that is stepped through a window.
+    """The shape of a network whose layers are updated at each step of a window.
 
     Attributes:
-        steps: how often its layers are updated in one answer.
-        stepped_inputs: numbers that come in at every step.
-        fixed_inputs: numbers that stay the same through the window; their currents are computed once.
+        steps: number of updates of its layers in one prediction.
+        stepped_inputs: number of inputs at every step.
+        fixed_inputs: number of constant inputs in the window; their currents are computed once.
         widths: neurons of each layer, the read-out last; at least two layers.
     """
 
@@ -57,17 +57,17 @@ class Shape:
 
 
 def spiking_operations(shape: Shape, firing_rates: Sequence[float]) -> Operations:
-    """The arithmetic of leaky integrate-and-fire layers, driven by spikes but for their first.
+    """The operations of leaky integrate-and-fire layers; the inputs of all layers except the first are spikes.
 
-    What comes in as numbers is multiplied, what comes in as spikes is added, and every neuron's leak is a
-    multiplication at every step, whether it fires or not.
+    Numbers need multiplications, spikes need additions, and the leak of every neuron is one multiplication at every
+    step, with or without a spike.
 
     Args:
-        shape: of the network.
-        firing_rates: spikes a neuron and step, one of each layer but the read-out, 0 to 1.
+        shape: shape of the network.
+        firing_rates: spikes per neuron and step of each layer except the read-out, 0 to 1.
 
     Ten steps of 2 numbers into 3 neurons that fire at every fifth step, and one read-out: 10 x 2 x 3 multiplications
-    come in and 10 x (3 + 1) are leaks; of 10 x 3 x 1 synapses a fifth adds.
+    for inputs and 10 x (3 + 1) for leaks; a fifth of 10 x 3 x 1 synapses adds.
 
     >>> spiking_operations(Shape(10, 2, 0, (3, 1)), [0.2])
     Operations(multiply_adds=100, adds=6.0)
@@ -77,7 +77,7 @@ def spiking_operations(shape: Shape, firing_rates: Sequence[float]) -> Operation
 
 
 def dense_twin_operations(shape: Shape) -> Operations:
-    """The arithmetic of the same layers where every neuron passes on a number at every step.
+    """The operations of the same layers if every neuron outputs a number at every step.
 
     >>> dense_twin_operations(Shape(10, 2, 0, (3, 1)))  # 10 x (2 x 3 + 3 x 1) synapses and 10 x (3 + 1) leaks
     Operations(multiply_adds=130, adds=0.0)
@@ -86,10 +86,10 @@ def dense_twin_operations(shape: Shape) -> Operations:
 
 
 def convolution_operations(model: ConvolutionModel) -> Operations:
-    """The arithmetic of a temporal convolution and its head, as it is served: only what the asked cycle needs.
+    """The operations of a served temporal convolution and its last layers, only for the predicted cycle.
 
     Args:
-        model: fitted; its graph steps over the places that wider dilations do not read.
+        model: a fitted model; its graph skips the places that larger dilations do not read.
     """
     _, *answered = steps_read(model)
     layers = [model.weights[f"conv{number}.weight"] for number in range(len(model.dilations))]
@@ -99,11 +99,11 @@ def convolution_operations(model: ConvolutionModel) -> Operations:
 
 
 def _currents_and_leaks(shape: Shape) -> int:
-    """Multiplications that no spike can save."""
+    """The number of multiplications, which is independent of spikes."""
     currents = (shape.steps * shape.stepped_inputs + shape.fixed_inputs) * shape.widths[0]
     return currents + shape.steps * sum(shape.widths)
 
 
 def _synapses(shape: Shape) -> list[int]:
-    """Connections from each layer to the next."""
+    """The number of connections from each layer to the next."""
     return [a * b for a, b in pairwise(shape.widths)]

@@ -1,27 +1,22 @@
-"""A recipe: what an experiment asks, and on which hardware, in which region, it is to be answered."""
+"""A recipe: the question of an experiment, its hardware and its region."""
 
 from dataclasses import dataclass
 
 from sinet_pipelines.errors import UnknownHardwareError
-from sinet_pipelines.hardware import get_hardware
-from sinet_pipelines.regions import get_region
+from sinet_pipelines.inventory.regions import Region
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """An experiment before it is carried out.
+    """The plan of an experiment.
 
     Attributes:
-        name: as its assets are named.
-        question: what it asks, in one sentence.
-        region: where it is carried out.
-        hardware: id of the kind that the answer is about.
-        simulated_on: id of the kind that stands in for it; None where the hardware itself computes.
-        family: name of the challenger's family, in `research/experiments.py`.
-
-    Raises:
-        UnknownRegionError: regions.py does not list the region.
-        UnknownHardwareError: hardware.py does not list a kind, or the region has it not on site.
+        name: name in its assets.
+        question: its question, in one sentence.
+        region: region of its execution.
+        hardware: id of the kind of hardware in question.
+        simulated_on: id of the kind that simulates it; None where the hardware itself computes.
+        family: name of the challenger's family, in the application's experiments.
     """
 
     name: str
@@ -31,12 +26,19 @@ class Recipe:
     simulated_on: str | None
     family: str
 
-    def __post_init__(self) -> None:
-        on_site = get_region(self.region).hardware
+    def require_on_site(self, region: Region) -> None:
+        """Checks that the region has the hardware of the recipe.
+
+        Args:
+            region: row of the recipe's region.
+
+        Raises:
+            UnknownHardwareError: the inventory has no such kind, or the region does not have it on site.
+        """
         for kind in (self.hardware, self.measured_on):
-            get_hardware(kind)
-            if kind not in on_site:
-                allowed = ", ".join(on_site)
+            region.kind(kind)
+            if kind not in region.hardware:
+                allowed = ", ".join(region.hardware)
                 raise UnknownHardwareError(
                     f"recipe {self.name} names {kind}, which {self.region} has not on site (it has: {allowed}); name "
                     "one of these or another region"
@@ -44,12 +46,12 @@ class Recipe:
 
     @property
     def measured_on(self) -> str:
-        """The kind of hardware that its figures come from."""
+        """The kind of hardware on which its figures are measured."""
         return self.simulated_on or self.hardware
 
     @property
     def provenance(self) -> str:
-        """Where its figures come from, in words.
+        """The source of its figures, in words.
 
         >>> Recipe("n", "Does it?", "NULL_ISLAND", "neuromorphic", "cpu", "f").provenance
         'simulated on cpu'

@@ -1,4 +1,4 @@
-"""A verdict: whether an experiment's challenger may be promoted, and if not, every reason why."""
+"""A verdict: whether an experiment's challenger may be promoted, and if not, every reason."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,8 +8,9 @@ import numpy as np
 from sinet_pipelines.errors import ContractError
 from sinet_pipelines.evaluation.choice import choose
 from sinet_pipelines.evaluation.gate import MAX_GROWTH
+from sinet_pipelines.inventory.regions import Region
 from sinet_pipelines.models.model import Floats
-from sinet_pipelines.regions import Region
+from sinet_pipelines.models.task import Metric
 from sinet_pipelines.research.recipe import Recipe
 
 
@@ -18,9 +19,9 @@ class ExperimentVerdict:
     """Whether a challenger may be promoted.
 
     Attributes:
-        may_be_promoted: whether every condition is kept.
-        reasons: the conditions that are not, each in words; empty where all are.
-        numbers: what it was decided by.
+        may_be_promoted: whether every condition is fulfilled.
+        reasons: the violated conditions, each in words; empty where there are none.
+        numbers: the figures behind the decision.
     """
 
     may_be_promoted: bool
@@ -39,36 +40,39 @@ def judge_experiment(
     recipe: Recipe,
     *,
     endpoint: Region,
-    rmse_cycles: float,
+    metric: Metric,
+    score: float,
     candidates: Mapping[str, float],
     answers_B: Floats,
 ) -> ExperimentVerdict:
-    """Whether the challenger may be promoted, by four conditions that real work can keep.
+    """Whether the challenger may be promoted, by four conditions.
 
-    The endpoint's region has the hardware; the figures come from that hardware and from nothing that stands in for it;
-    out of fold the challenger errs at most 10 % more than the best candidate; and every answer is a number.
+    The endpoint's region has the hardware; the figures come from that hardware and not from a simulation; the
+    challenger's out-of-fold metric is at most 10 % worse than the best candidate's; and every prediction is a number.
 
     Args:
-        recipe: of the experiment.
+        recipe: recipe of the experiment.
         endpoint: the region that serves the champion.
-        rmse_cycles: the challenger's RMSE out of fold.
-        candidates: the candidates' RMSE in cycles by name, on the same folds.
-        answers_B: (B,) the challenger's answers in cycles, B at least 1.
+        metric: the metric that chooses candidates.
+        score: the challenger's out-of-fold metric.
+        candidates: the candidates' metrics by name, on the same folds.
+        answers_B: (B,) the challenger's predictions, B at least 1.
 
     Raises:
-        ContractError: when the challenger was asked nothing, or no candidate's error is a number.
+        ContractError: the challenger has no predictions, or no candidate's error is a number.
     """
     if not len(answers_B):
-        raise ContractError(f"{recipe.name} was asked nothing (at least one row is needed); evaluate it first")
-    best = choose(candidates).name
-    limit = candidates[best] * (1.0 + MAX_GROWTH)
+        raise ContractError(f"{recipe.name} has no predictions (at least one row is needed); evaluate it first")
+    best = choose(candidates, metric).name
+    limit = candidates[best] * (1.0 - MAX_GROWTH if metric.is_better_high else 1.0 + MAX_GROWTH)
     not_numbers = int((~np.isfinite(answers_B)).sum())
     conditions = (
         (recipe.hardware in endpoint.hardware, f"{endpoint.name}, where the endpoint is, has no {recipe.hardware}"),
         (recipe.simulated_on is None, f"its figures were {recipe.provenance}, not measured on {recipe.hardware}"),
         (
-            rmse_cycles <= limit,
-            f"its error out of fold is {rmse_cycles:.2f} cycles (allowed: {limit:.2f}, {MAX_GROWTH:.0%} above {best})",
+            metric.cost(score) <= metric.cost(limit),
+            f"its {metric.name} out of fold is {metric.with_unit(metric.text(score))} (allowed: {metric.text(limit)}, "
+            f"{MAX_GROWTH:.0%} {'below' if metric.is_better_high else 'above'} {best})",
         ),
         (not not_numbers, f"{not_numbers} of {len(answers_B)} answers are no number"),
     )
@@ -76,9 +80,9 @@ def judge_experiment(
     numbers = {
         "conditions": float(len(conditions)),
         "conditions_kept": float(len(conditions) - len(reasons)),
-        "rmse_cycles": float(rmse_cycles),
-        "rmse_best_candidate_cycles": float(candidates[best]),
-        "rmse_limit_cycles": float(limit),
+        "score": float(score),
+        "score_best_candidate": float(candidates[best]),
+        "score_limit": float(limit),
         "answers": float(len(answers_B)),
         "not_numbers": float(not_numbers),
     }

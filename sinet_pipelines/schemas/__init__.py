@@ -1,1 +1,1 @@
-"""Contracts: one a table, with its columns, units, bounds, keys and data class."""
+"""Contracts: one for each table, with its columns, units, bounds, keys and data class."""

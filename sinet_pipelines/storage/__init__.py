@@ -1,1 +1,1 @@
-"""Storage: Delta tables and content-addressed blobs, each written whole or not at all."""
+"""Storage: Delta tables and content-addressed blobs, each written atomically."""

@@ -1,4 +1,4 @@
-"""Moves what is damaged out of the way: kept under `.set_aside` beside it, never deleted, so that no row is lost."""
+"""Moves damaged files and folders to `.set_aside` in the same folder; they are never deleted, so no row is lost."""
 
 import logging
 import secrets
@@ -21,6 +21,6 @@ def set_aside(root: Path, name: str, *, why: str) -> Path | None:
     try:
         source.rename(target)
     except FileNotFoundError:
-        return None  # another process was first
+        return None  # another process moved it first
     _log.warning("%s is set aside as %s (%s)", source, target, why.replace("_", " "))
     return target

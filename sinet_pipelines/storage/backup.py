@@ -1,8 +1,8 @@
-"""A home as one archive, and back: consistent, with a checksum of every file, whole or not there.
+"""Writes a home into one archive and restores it: consistent, atomic, with a checksum of every file.
 
-What refers to other files is copied before these: databases and refs, then table logs, then data files, which never
-change once they are named. So whatever is written meanwhile is in the copy wholly or not at all. SQLite databases are
-copied by SQLite itself.
+Files that refer to other files are copied first: databases and refs, then table logs, then data files, which never
+change after they are listed. So every concurrent write is in the copy completely or not at all. SQLite itself copies
+its databases.
 """
 
 import glob
@@ -24,31 +24,31 @@ from typing import IO, Any
 
 from sinet_pipelines.errors import StorageError, UsageError
 from sinet_pipelines.storage.aside import ASIDE
+from sinet_pipelines.storage.layout import LANDING
 
 FORM = 1
 MANIFEST = "manifest.json"
 FOLDER = "home"  # the home's files in the archive
-LANDING = "landing/"
 _CHUNK = 1 << 20
 _SQLITE = b"SQLite format 3\x00"
 
-#: Of one process, of one machine, or made again by whoever needs it.
+#: Files of one process or of one machine, and files that are made again when needed.
 LEFT_OUT = re.compile(
     rf"(^|/)({re.escape(ASIDE)}/|cache/|server-[^/]*\.(json|log)$|current\.json$|[^/]*\.lock$|\.lock$|\.[^/]+\.[^/]*$"
     r"|[^/]*\.(partial|new)$|[^/]*\.db-(wal|shm|journal)$|__pycache__/)"
 )
-_FIRST = (re.compile(r".*\.db$"), re.compile(r"^blobs/[^/]+/refs/"), re.compile(r"/_delta_log/"))
+_FIRST = (re.compile(r".*\.db$"), re.compile(r"^[^/]+/blobs/refs/"), re.compile(r"/_delta_log/"))
 
 
 @dataclass(frozen=True)
 class Backup:
-    """What an archive holds.
+    """The content of an archive.
 
     Attributes:
         home: name of the home's folder.
         created_at: UTC, to the second.
         files: SHA-256 and size in bytes by path in the home.
-        form: of the archive.
+        form: format of the archive.
     """
 
     home: str
@@ -58,22 +58,22 @@ class Backup:
 
     @property
     def size(self) -> int:
-        """Bytes of all files."""
+        """Total size of all files in bytes."""
         return sum(size for _, size in self.files.values())
 
 
 def write_backup(home: Path, target: Path) -> tuple[Path, Backup]:
-    """Writes the archive of a home; its path, and what it holds.
+    """Writes the archive of a home; returns its path and its content.
 
-    The caller holds the home, so that no run is at work in it.
+    The caller holds the lock of the home, so that no run is active.
 
     Args:
-        home: whose files are copied.
-        target: a file that is not there yet, or a folder that gets one named after the home and the time.
+        home: the home to copy.
+        target: a new file, or a folder for a file named after the home and the time.
 
     Raises:
-        UsageError: the target is there already, or lies in the home.
-        StorageError: a file cannot be read, or the archive cannot be written; nothing half-written is left.
+        UsageError: the target exists already, or is in the home.
+        StorageError: a file cannot be read, or the archive cannot be written; no partial file remains.
     """
     now = datetime.now(UTC)
     path = target / f"{home.name}-{now:%Y%m%dT%H%M%SZ}.tar" if target.is_dir() else target
@@ -85,7 +85,7 @@ def write_backup(home: Path, target: Path) -> tuple[Path, Backup]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         for left in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
-            left.unlink()  # of a backup that was killed
+            left.unlink()  # left by a killed backup
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
         partial = Path(name)
         try:
@@ -111,10 +111,10 @@ def write_backup(home: Path, target: Path) -> tuple[Path, Backup]:
 
 
 def read_manifest(archive: Path) -> Backup:
-    """What an archive says that it holds.
+    """The content of an archive according to its manifest.
 
     Raises:
-        UsageError: it is no archive of a home.
+        UsageError: the file is not an archive of a home.
     """
     try:
         with tarfile.open(archive) as tar:
@@ -130,15 +130,15 @@ def read_manifest(archive: Path) -> Backup:
 
 
 def restore_backup(archive: Path, home: Path) -> Backup:
-    """Makes a home of an archive: every file is compared with its checksum before the home appears under its name.
+    """Restores a home from an archive: every file is compared with its checksum before the home gets its name.
 
     Args:
-        archive: as `write_backup` wrote it.
-        home: a folder that is not there, or is empty.
+        archive: an archive of `write_backup`.
+        home: a folder that does not exist or is empty.
 
     Raises:
-        UsageError: the home exists, or this is no archive of a home.
-        StorageError: a file of the archive is missing or damaged, or the home cannot be written; no home is left.
+        UsageError: the home exists, or the file is not an archive of a home.
+        StorageError: a file of the archive is missing or damaged, or the home cannot be written; no home remains.
     """
     found = read_manifest(archive)
     if home.exists() and (not home.is_dir() or any(home.iterdir())):
@@ -146,7 +146,7 @@ def restore_backup(archive: Path, home: Path) -> Backup:
     try:
         home.parent.mkdir(parents=True, exist_ok=True)
         for left in home.parent.glob(f".{glob.escape(home.name)}.restoring-*"):
-            shutil.rmtree(left)  # of a restore that was killed
+            shutil.rmtree(left)  # left by a killed restore
         partial = Path(tempfile.mkdtemp(prefix=f".{home.name}.restoring-", dir=home.parent))
         try:
             partial.chmod(0o755)
@@ -193,7 +193,7 @@ def _extract(archive: Path, folder: Path, found: Backup) -> None:
 
 
 def _in_order(home: Path) -> list[str]:
-    """The home's files, what refers to others first."""
+    """The home's files; files that refer to others come first."""
     found = []
     for folder, names, files in os.walk(home):
         names.sort()
@@ -206,11 +206,11 @@ def _in_order(home: Path) -> list[str]:
 
 
 def _is_left_out(relative: str) -> bool:
-    """Whether a file belongs to a process or is made again by whoever needs it.
+    """Whether a file belongs to one process or is made again when needed.
 
-    Files and folders of a landing zone have any name; only what begins with a dot is left out, it is being written.
+    Files and folders of a landing zone may have any name; only those that begin with a dot are left out, as incomplete.
     """
-    if relative.startswith(LANDING):
+    if Path(relative).parts[1:2] == (LANDING,):
         return Path(relative).name.startswith(".")
     return LEFT_OUT.search(relative) is not None
 
@@ -221,7 +221,7 @@ def _rank(relative: str) -> int:
 
 @contextmanager
 def _source(path: Path) -> Iterator[IO[bytes] | None]:
-    """The bytes of a file, a database as one consistent copy; None for a file that has gone meanwhile."""
+    """The bytes of a file, a database as one consistent copy; None for a file that was removed meanwhile."""
     if path.suffix == ".db" and _is_sqlite(path):
         with tempfile.TemporaryDirectory() as scratch:
             copy = Path(scratch) / path.name
@@ -243,7 +243,7 @@ def _source(path: Path) -> Iterator[IO[bytes] | None]:
 
 
 def _is_sqlite(path: Path) -> bool:
-    """Whether the file is SQLite's; Feast's registry has the same suffix and is none."""
+    """Whether the file is a SQLite database; Feast's registry has the same suffix but is not one."""
     try:
         with path.open("rb") as file:
             return file.read(len(_SQLITE)) == _SQLITE

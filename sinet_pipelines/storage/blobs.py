@@ -1,99 +1,194 @@
-"""Content-addressed blobs: bytes under the name of their SHA-256, written once, checked when read.
+"""Content-addressed blobs: bytes with their SHA-256 as name, written once, verified when read.
 
-A ref is a name that points at the newest blob of a thing (`operating_regimes`), as a branch points at a commit.
+A ref is a name that points at the newest blob of an object (`operating_regimes`), like a branch points at a commit.
 """
 
 import hashlib
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from sinet_pipelines.errors import StorageError
+from sinet_pipelines.errors import AbsentError, ConflictError, StorageError
 from sinet_pipelines.storage.commits import before_commit
 from sinet_pipelines.storage.files import write_whole
+from sinet_pipelines.storage.layout import BLOBS, REFS, blobs_folders, refs_root
+from sinet_pipelines.storage.objects import Objects, open_objects
+from sinet_pipelines.storage.roots import access_options, root_of, stored_roots
 
 _NAME = re.compile(r"[0-9a-f]{64}")
+_POINTS = 5  # attempts to move a ref that other writers move too; each attempt reads the newest state
 _REF = re.compile(r"[a-z][a-z0-9_]*(/[a-z][a-z0-9_]*)*")
 
 
 def is_blob_name(word: str) -> bool:
-    """Whether this is a SHA-256 in hex, under which a blob can be kept."""
+    """Whether this is a SHA-256 in hex, the form of a blob's name."""
     return _NAME.fullmatch(word) is not None
 
 
 @dataclass(frozen=True)
 class BlobStore:
-    """Blobs under one folder, spread over 256 subfolders by their first two digits.
+    """Blobs under one root, in 256 folders by their first two digits.
 
     Attributes:
-        root: the folder; made with the first blob.
+        root: the folder, made with the first blob; for blobs on a store, the folder of this machine that caches
+            blobs requested as files.
+        application: application of the refs; blobs are shared by all applications.
+        objects: the blobs on a store; None where the root is their folder.
     """
 
     root: Path
+    application: str = ""
+    objects: Objects | None = field(default=None, kw_only=True)
+
+    @property
+    def place(self) -> str:
+        """The place of the blobs, for messages."""
+        return self.objects.root if self.objects is not None else str(self.root)
 
     def put(self, content: bytes) -> str:
-        """Keeps the bytes and returns their SHA-256; bytes that are there already are not written again.
+        """Stores the bytes and returns their SHA-256; existing bytes are not written again.
 
         Raises:
-            StorageError: the disk is full or not writable; nothing is left half-written.
+            StorageError: the disk is full or not writable, or the store rejects them; no partial blob remains.
         """
         name = hashlib.sha256(content).hexdigest()
-        if not self.has(name):
-            write_whole(self.path(name), content)
+        if self.objects is not None:
+            self.objects.put_if_absent(_key(name), content)
+        elif not self.has(name):
+            write_whole(self.root / _key(name), content)
         return name
 
     def point(self, ref: str, name: str) -> None:
-        """Makes the ref point at the blob of this name; whoever reads it sees the old blob or the new one."""
+        """Makes the ref point at the blob of this name; readers get the old blob or the new one.
+
+        Raises:
+            ConflictError: other writers moved the ref during each attempt; it points at the blob of one of them.
+        """
         before_commit()
-        write_whole(self._ref(ref), self.path(name).name.encode())
+        content = _require_name(name).encode()
+        if self.objects is None:
+            write_whole(self._ref(ref), content)
+            return
+        key = self._ref_key(ref)
+        for _ in range(_POINTS):
+            found = self.objects.get(key)
+            try:
+                if found is None and self.objects.put_if_absent(key, content):
+                    return
+                if found is not None:
+                    self.objects.swap(key, content, tag=found.tag)
+                    return
+            except ConflictError:
+                continue
+        raise ConflictError(f"{key} in {self.place} was moved by other writers {_POINTS} times; try again")
 
     def resolve(self, ref: str) -> str | None:
         """The name of the blob that the ref points at, None where it points at nothing."""
+        if self.objects is not None:
+            found = self.objects.get(self._ref_key(ref))
+            return None if found is None else found.content.decode(errors="replace")
         path = self._ref(ref)
-        return path.read_text() if path.exists() else None
+        return path.read_text(errors="replace") if path.exists() else None
 
     def get_ref(self, ref: str) -> bytes:
         """The bytes that the ref points at.
 
         Raises:
-            StorageError: it points at nothing, or at a blob that is gone or changed.
+            StorageError: it points at nothing, or at a blob that is missing or changed.
         """
         name = self.resolve(ref)
         if name is None:
-            raise StorageError(f"no {ref} was made in {self.root}; materialise the asset of that name first")
+            raise StorageError(f"no {ref} was made in {self.place}; materialise the asset of that name first")
         return self.get(name)
 
     def get(self, name: str) -> bytes:
         """The bytes of this name.
 
         Raises:
-            StorageError: no such blob, or its bytes are not those it was named after.
+            StorageError: the blob does not exist, or its bytes do not have this hash.
         """
-        path = self.path(name)
         try:
-            content = path.read_bytes()
-        except FileNotFoundError as error:
-            raise StorageError(f"no blob {name} in {self.root}; materialise the asset that makes it again") from error
+            content = self._content(name)
+        except (FileNotFoundError, AbsentError) as error:
+            raise StorageError(f"no blob {name} in {self.place}; materialise the asset that makes it again") from error
         found = hashlib.sha256(content).hexdigest()
         if found != name:
-            raise StorageError(f"blob {name} in {self.root} holds {found}: it was changed; remove it and make it again")
+            raise StorageError(
+                f"blob {name} in {self.place} holds {found}: it was changed; remove it and make it again"
+            )
         return content
 
     def has(self, name: str) -> bool:
-        """Whether the blob is kept."""
-        return self.path(name).exists()
+        """Whether the blob exists."""
+        return self.size(name) is not None
+
+    def size(self, name: str) -> int | None:
+        """Size of the blob in bytes, None where it does not exist; the bytes are not read."""
+        if self.objects is not None:
+            found = self.objects.stat(_key(name))
+            return None if found is None else found.size
+        path = self.root / _key(name)
+        return path.stat().st_size if path.is_file() else None
 
     def path(self, name: str) -> Path:
-        """Where the blob is or would be.
+        """The file of the blob, which need not exist; one on a store is downloaded and cached by its content.
 
         Raises:
-            StorageError: the name is no SHA-256, so it could climb out of the root.
+            StorageError: the name is not a SHA-256, so it could lead out of the root; or a store lacks the blob.
         """
-        if not _NAME.fullmatch(name):
-            raise StorageError(f"{name!r} is no blob's name (allowed: 64 hex digits of a SHA-256)")
-        return self.root / name[:2] / name
+        path = self.root / _key(name)
+        if self.objects is not None and not path.exists():
+            write_whole(path, self.get(name))
+        return path
+
+    def _content(self, name: str) -> bytes:
+        return self.objects.read(_key(name)) if self.objects is not None else (self.root / _key(name)).read_bytes()
 
     def _ref(self, ref: str) -> Path:
-        if not _REF.fullmatch(ref):
-            raise StorageError(f"{ref!r} is no ref (allowed: words of a-z, 0-9 and _, joined by /)")
-        return self.root / "refs" / ref
+        return refs_root(self.root, self.application) / _require_ref(ref)
+
+    def _ref_key(self, ref: str) -> str:
+        return "/".join(part for part in (REFS, self.application, _require_ref(ref)) if part)
+
+
+def blobs_of(home: Path, region: str, application: str = "", *, reader: str | None = None) -> BlobStore:
+    """The blobs of a region of a home, in a folder or on a store.
+
+    Args:
+        home: home of the region.
+        region: region of the blobs.
+        application: application of the refs.
+        reader: region whose credentials open a store; None for the region itself.
+
+    Raises:
+        StorageError: the reader has no credentials at the region's store.
+    """
+    root = root_of(home, region)
+    if root.is_local:
+        return BlobStore(Path(root.uri) / BLOBS, application)
+    objects = open_objects(f"{root.uri}/{BLOBS}", access_options(home, region, reader=reader))
+    return BlobStore(home / "cache" / BLOBS / region, application, objects=objects)
+
+
+def blob_stores(home: Path) -> Iterator[BlobStore]:
+    """The blobs of each region of a home, those in folders first."""
+    yield from (BlobStore(folder) for folder in blobs_folders(home))
+    yield from (blobs_of(home, region) for region in stored_roots(home))
+
+
+def _require_name(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise StorageError(f"{name!r} is no blob's name (allowed: 64 hex digits of a SHA-256)")
+    return name
+
+
+def _require_ref(ref: str) -> str:
+    if not _REF.fullmatch(ref):
+        raise StorageError(f"{ref!r} is no ref (allowed: words of a-z, 0-9 and _, joined by /)")
+    return ref
+
+
+def _key(name: str) -> str:
+    """The key of a blob below the root."""
+    return f"{_require_name(name)[:2]}/{name}"

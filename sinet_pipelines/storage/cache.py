@@ -1,4 +1,4 @@
-"""A small file of what is costly to find out again: never the truth, read if it can be and rewritten whole."""
+"""A small cache file of results that are expensive to compute: optional to read, and rewritten completely."""
 
 import json
 import os
@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-FORMAT = 1  # another number makes every kept file one that is passed over
+FORMAT = 1  # files with another number are ignored
 
 
 def read_cache(path: Path) -> dict[str, Any]:
-    """What was kept; nothing where the file is missing, damaged, of another format or not to be read."""
+    """The cached entries; empty where the file is missing, damaged, unreadable or of another format."""
     try:
         kept = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
@@ -22,7 +22,7 @@ def read_cache(path: Path) -> dict[str, Any]:
 
 
 def write_cache(path: Path, entries: Mapping[str, Any]) -> None:
-    """Keeps the entries in the place of what was kept; where that cannot be written, nothing is kept."""
+    """Replaces the cached entries; does nothing where the file cannot be written."""
     partial = ""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

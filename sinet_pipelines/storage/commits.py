@@ -1,25 +1,25 @@
-"""The moment before stored data changes: whoever commits calls `before_commit`, and the process may refuse.
+"""The check before stored data changes: every commit calls `before_commit` first, which may refuse it.
 
-A step that was launched twice runs in two processes for a while; only the newest may commit. What knows of that hangs
-its check in here. Blobs need no check: they are named by their content, and nothing refers to them before a commit.
+A step that was launched twice runs in two processes for a while; only the newest may commit. A check for this is
+registered here. Blobs need no check: their names depend on their content, and nothing refers to them before a commit.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-_checks: list[Callable[[], None]] = []  # of this process: it commits for one step at a time
+_checks: list[Callable[[], None]] = []  # of this process, which commits for one step at a time
 
 
 class CommitRefusedError(BaseException):
-    """A process that may not commit. No `Exception`: what handles faults of data or storage may not go on after it."""
+    """The process may not commit. It is not an `Exception`, so handlers of data and storage faults do not catch it."""
 
 
 @contextmanager
 def commits_checked(check: Callable[[], None]) -> Iterator[None]:
-    """Until left, every commit of this process is preceded by the check.
+    """Within this context, the check runs before every commit of this process.
 
     Args:
-        check: raises `CommitRefusedError` where nothing may change any more.
+        check: raises `CommitRefusedError` if commits are no longer allowed.
     """
     _checks.append(check)
     try:
@@ -29,10 +29,10 @@ def commits_checked(check: Callable[[], None]) -> Iterator[None]:
 
 
 def before_commit() -> None:
-    """Nothing, where the process may commit.
+    """Returns if the process may commit.
 
     Raises:
-        CommitRefusedError: it may not; nothing was changed.
+        CommitRefusedError: it may not commit; nothing was changed.
     """
     for check in _checks:
         check()

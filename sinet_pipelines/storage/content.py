@@ -1,4 +1,4 @@
-"""The content hash of a table: equal for equal rows, whatever their order, chunks, widths and ingest times."""
+"""The content hash of a table: equal for equal rows, independent of order, chunks, integer widths and ingest times."""
 
 import hashlib
 from collections.abc import Iterator
@@ -8,15 +8,15 @@ import polars as pl
 
 from sinet_pipelines.schemas.contract import Contract
 
-UNVERSIONED = ("ingested_at",)  # when a row was rebuilt is no part of what it says
+UNVERSIONED = ("ingested_at",)  # the time at which a row was rebuilt is not part of its content
 HASH_DIGITS = 16
 
 
 class ContentHash:
-    """Hashes rows that come in the order of the contract's key, in any number of batches.
+    """Hashes rows in the order of the contract's key, in any number of batches.
 
-    Each column has digests of its own (nulls, lengths, values), so that the batches leave no trace; the hash is the
-    SHA-256 of all of them.
+    Each column has its own digests (nulls, lengths, values), so that the result is independent of batches; the hash is
+    the SHA-256 of all digests.
     """
 
     def __init__(self, contract: Contract) -> None:
@@ -25,7 +25,7 @@ class ContentHash:
         self.rows = 0
 
     def take(self, rows: pl.DataFrame) -> None:
-        """Takes in the next rows, each column in the type of the contract or one that casts to it."""
+        """Adds the next rows, each column in the type of the contract or one that casts to it."""
         self.rows += rows.height
         if not rows.height:
             return
@@ -35,7 +35,7 @@ class ContentHash:
 
     @property
     def value(self) -> str:
-        """The hash of what came so far: 16 hex digits; that of nothing is the SHA-256 of no bytes."""
+        """The hash of the rows so far: 16 hex digits; without rows, of the SHA-256 of no bytes."""
         whole = hashlib.sha256()
         if self.rows:
             for digests in self._digests.values():
@@ -45,9 +45,9 @@ class ContentHash:
 
 
 def content_hash(rows: pl.DataFrame, contract: Contract) -> str:
-    """Hash of what the rows say: 16 hex digits.
+    """The hash of the content of the rows: 16 hex digits.
 
-    >>> from sinet_pipelines.schemas.events import TRUTH_EVENTS
+    >>> from sinet_pipelines.applications.turbofan.schemas.events import TRUTH_EVENTS
     >>> content_hash(pl.DataFrame(schema=["unit", "cycle"]), TRUTH_EVENTS)
     'e3b0c44298fc1c14'
     """
@@ -59,7 +59,7 @@ def content_hash(rows: pl.DataFrame, contract: Contract) -> str:
 
 @lru_cache
 def _versioned(contract: Contract) -> tuple[tuple[str, pl.DataType], ...]:
-    """Columns that count, with their types; kept, since making a frame of 200 columns takes as long as hashing it."""
+    """The versioned columns with their types; cached, since a frame of 200 columns takes as long as its hash."""
     schema = pl.Schema(contract.schema)
     return tuple((name, dtype) for name, dtype in schema.items() if name not in UNVERSIONED)
 
@@ -75,7 +75,7 @@ def _canonical(series: pl.Series) -> Iterator[bytes]:
     else:
         yield b""
     full = not series.null_count()
-    yield bytes(len(series)) if full else series.is_null().to_numpy().tobytes()  # a column of tables is full, as a rule
+    yield bytes(len(series)) if full else series.is_null().to_numpy().tobytes()  # most columns have no nulls
     if series.dtype == pl.String:
         texts = series if full else series.fill_null("")
         yield texts.str.len_bytes().to_numpy().tobytes()
@@ -83,7 +83,7 @@ def _canonical(series: pl.Series) -> Iterator[bytes]:
     elif series.dtype.is_float():
         values = series if full else series.fill_null(0.0)
         yield b""
-        yield (values.to_numpy() + 0.0).tobytes()  # -0.0 + 0.0 is 0.0: one zero; in numpy, since polars passes it over
+        yield (values.to_numpy() + 0.0).tobytes()  # -0.0 + 0.0 is 0.0; in numpy, since polars optimises it away
     else:
         whole = series.to_physical()
         yield b""

@@ -1,4 +1,4 @@
-"""Finds SQLite files that are damaged: no database, cut off, or malformed."""
+"""Finds SQLite files that are damaged: not a database, truncated, or malformed."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -7,21 +7,23 @@ from pathlib import Path
 
 from sinet_pipelines.storage.health import REBUILD, StorageFault
 
+#: The newest migration of Dagster's three databases at the pinned version.
+DAGSTER_REVISION = "29b539ebc72a"
 _BUSY_S = 5.0  # a commit takes milliseconds
 
 
 def database_fault(
     path: Path, *, tables: Sequence[str] = (), thorough: bool = False, cure: str = REBUILD
 ) -> StorageFault | None:
-    """What is wrong with a SQLite file; None where it is whole.
+    """The fault of a SQLite file; None where it is intact.
 
-    A database that another process writes to or holds locked is no fault.
+    A database that another process writes or locks has no fault.
 
     Args:
-        path: of the file.
-        tables: that it must have.
-        thorough: read every page, which takes seconds for a large file; else the head and the schema.
-        cure: what mends it.
+        path: path of the file.
+        tables: tables that it must have.
+        thorough: whether to read every page, which takes seconds for a large file; else only header and schema.
+        cure: what repairs it.
     """
     if not path.is_file():
         return StorageFault(path, "the database is missing", cure)

@@ -1,14 +1,14 @@
-"""Reads a local Delta table's log without delta-rs: version, active files, and the fault of an entry that is damaged.
+"""Reads a local Delta table's log without delta-rs: version, active files, and the fault of a damaged entry.
 
-delta-rs reads past an emptied entry and ends others in a Rust panic; here every entry is parsed and named when it is
-damaged. Only what delta-rs writes is read: JSON entries and one-file checkpoints, no deletion vectors.
+delta-rs skips an empty entry and panics at others; here every entry is parsed, and a damaged one is reported. The
+module reads only what delta-rs writes: JSON entries and one-file checkpoints; it reports anything else.
 """
 
 import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,21 +16,23 @@ from urllib.parse import unquote
 
 import orjson
 
+from sinet_pipelines.storage.delta_protocol import foreign_part
+
 _ENTRY = re.compile(r"(\d{20})\.json")
 _CHECKPOINT = re.compile(r"(\d{20})\.checkpoint\.parquet")
-_RECORDS = re.compile(r'"numRecords"\s*:\s*(\d+)')  # statistics of 200 columns stand beside it; they are not parsed
+_RECORDS = re.compile(r'"numRecords"\s*:\s*(\d+)')  # the entry also has statistics of 200 columns, which are not parsed
 _PARTITION = "event_date"
 _HINT = "_last_checkpoint"
 
 
 @dataclass(frozen=True)
 class ActiveFile:
-    """A data file that the table's newest version consists of.
+    """A data file of the table's newest version.
 
     Attributes:
-        path: relative to the table.
-        size: in bytes, as recorded.
-        rows: as recorded, None where the entry has no statistics.
+        path: path relative to the table.
+        size: recorded size in bytes.
+        rows: recorded number of rows, None where the entry has no statistics.
         day: value of the partition column, None for a table without days.
     """
 
@@ -45,16 +47,41 @@ class DeltaLog:
     """A table's log.
 
     Attributes:
-        version: of the newest entry, -1 where there is none.
+        version: version of the newest entry, -1 where there is none.
         files: active files, empty where the log is damaged.
         damaged: the damaged or missing entry, None where all can be read.
-        reason: what is wrong with it.
+        reason: the fault of that entry.
+        foreign: an unsupported feature or property of another program; empty for none.
     """
 
     version: int
     files: tuple[ActiveFile, ...] = ()
     damaged: Path | None = None
     reason: str = ""
+    foreign: str = ""
+
+
+@dataclass
+class _Replay:
+    """The state after all actions of a log."""
+
+    files: dict[str, ActiveFile] = field(default_factory=dict)
+    protocol: Mapping[str, Any] = field(default_factory=dict)
+    properties: Mapping[str, str] = field(default_factory=dict)
+
+    def apply(self, action: Mapping[str, Any]) -> None:
+        """Applies one action of the log."""
+        if (added := action.get("add")) is not None:
+            records = _RECORDS.search(added.get("stats") or "")
+            path = unquote(added["path"])
+            day = (added.get("partitionValues") or {}).get(_PARTITION)
+            self.files[path] = ActiveFile(path, int(added["size"]), int(records[1]) if records else None, day)
+        elif (removed := action.get("remove")) is not None:
+            self.files.pop(unquote(removed["path"]), None)
+        elif (protocol := action.get("protocol")) is not None:
+            self.protocol = protocol
+        elif (metadata := action.get("metaData")) is not None:
+            self.properties = metadata.get("configuration") or {}
 
 
 class _DamagedError(Exception):
@@ -64,7 +91,7 @@ class _DamagedError(Exception):
 
 
 def read_log(table: Path) -> DeltaLog | None:
-    """The log of the table in this folder, None where the folder has none; cached while no entry changes."""
+    """The log of the table in this folder, None where the folder has no log; cached while no entry changes."""
     folder = table / "_delta_log"
     found = list_files(folder)
     if found is None:
@@ -72,7 +99,7 @@ def read_log(table: Path) -> DeltaLog | None:
     named = [
         (name, found[name]) for name in found if name == _HINT or _ENTRY.fullmatch(name) or _CHECKPOINT.fullmatch(name)
     ]
-    # the last is the time of the change itself, which no program can keep as it was
+    # the last is the inode change time, which no program can reset
     signature = tuple(
         sorted((name, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino) for name, stat in named)
     )
@@ -82,8 +109,8 @@ def read_log(table: Path) -> DeltaLog | None:
 def list_files(folder: Path) -> dict[str, os.stat_result] | None:
     """The files in a folder by name; None where there is no folder.
 
-    A file that vanishes while the folder is listed is left out: a writer stages each file of a table under another
-    name in the same folder, so such files come and go while the table is whole.
+    A file that disappears during the listing is left out: a writer stages each file of a table under another name in
+    the same folder, so such files are normal.
     """
     found = {}
     try:
@@ -105,25 +132,25 @@ def _replayed(folder: Path, signature: tuple[tuple[str, int, int, int, int], ...
     version = max((*entries, *checkpoints), default=-1)
     if version < 0:
         return DeltaLog(-1, damaged=folder, reason="it has no entry")
-    # both are looked for once more: a writer may have made them since the folder was listed
-    if version not in entries and not _entry_path(folder, version).exists():  # delta-rs reads it and can never write
+    # both are checked again: a writer may have made them after the listing
+    if version not in entries and not _entry_path(folder, version).exists():  # delta-rs reads it, but cannot write it
         return DeltaLog(version, damaged=_entry_path(folder, version), reason="it is missing")
     hinted = _hinted(folder / _HINT) if _HINT in names else None
-    if hinted is not None and not any(folder.glob(f"{hinted:020d}.checkpoint*.parquet")):  # delta-rs reads nothing
+    if hinted is not None and not any(folder.glob(f"{hinted:020d}.checkpoint*.parquet")):  # delta-rs cannot read it
         return DeltaLog(version, damaged=folder / _HINT, reason=f"the checkpoint of version {hinted} is missing")
-    files: dict[str, ActiveFile] = {}
+    replay = _Replay()
     start = max(checkpoints, default=-1)
     try:
         actions = _checkpoint(checkpoints[start]) if checkpoints else iter(())
         for action in actions:
-            _apply(action, files)
+            replay.apply(action)
         for number in range(start + 1, version + 1):
             path = entries.get(number, _entry_path(folder, number))
             for action in _entry(path):
-                _apply(action, files)
+                replay.apply(action)
     except _DamagedError as error:
         return DeltaLog(version, damaged=error.path, reason=error.reason)
-    return DeltaLog(version, tuple(files.values()))
+    return DeltaLog(version, tuple(replay.files.values()), foreign=foreign_part(replay.protocol, replay.properties))
 
 
 def _entry_path(folder: Path, version: int) -> Path:
@@ -131,7 +158,7 @@ def _entry_path(folder: Path, version: int) -> Path:
 
 
 def _hinted(path: Path) -> int | None:
-    """The version of the checkpoint that readers begin with; None where the file does not give one, as delta-rs."""
+    """The version of the first checkpoint for readers; None where the file has none, as in delta-rs."""
     try:
         hint = orjson.loads(path.read_bytes())
     except (OSError, orjson.JSONDecodeError):
@@ -166,21 +193,17 @@ def _checkpoint(path: Path) -> Iterator[Mapping[str, Any]]:
     import polars as pl
 
     try:
-        added = pl.read_parquet(path, columns=["add"], glob=False)["add"].drop_nulls().to_list()
+        actions = pl.read_parquet(path, columns=["protocol", "metaData", "add"], glob=False)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise _DamagedError(path, "it cannot be read as Parquet") from error
-    for one in added:
-        values = one.get("partitionValues")
-        if isinstance(values, list):  # a map of Parquet comes as a list of pairs
-            values = {pair["key"]: pair["value"] for pair in values}
-        yield {"add": {**one, "partitionValues": values}}
+    for one in actions["protocol"].drop_nulls():
+        yield {"protocol": one}
+    for one in actions["metaData"].drop_nulls():
+        yield {"metaData": {**one, "configuration": _as_dict(one["configuration"])}}
+    for one in actions["add"].drop_nulls():
+        yield {"add": {**one, "partitionValues": _as_dict(one.get("partitionValues"))}}
 
 
-def _apply(action: Mapping[str, Any], files: dict[str, ActiveFile]) -> None:
-    if (added := action.get("add")) is not None:
-        records = _RECORDS.search(added.get("stats") or "")
-        path = unquote(added["path"])
-        day = (added.get("partitionValues") or {}).get(_PARTITION)
-        files[path] = ActiveFile(path, int(added["size"]), int(records[1]) if records else None, day)
-    elif (removed := action.get("remove")) is not None:
-        files.pop(unquote(removed["path"]), None)
+def _as_dict(values: Any) -> Any:
+    """A map of Parquet, which is a list of pairs, as a dict; other values unchanged."""
+    return {pair["key"]: pair["value"] for pair in values} if isinstance(values, list) else values

@@ -1,4 +1,4 @@
-"""Decides how a write changes a Delta table's schema: not at all, by nullable columns, or by beginning it anew."""
+"""Decides how a write changes a Delta table's schema: no change, new nullable columns, or a new table."""
 
 from enum import StrEnum
 
@@ -7,15 +7,15 @@ from deltalake import DeltaTable, Schema
 
 
 class Change(StrEnum):
-    """What a table's schema needs before rows of a contract can be written."""
+    """The schema change that a table needs before rows of a contract can be written."""
 
     NONE = "none"
-    ADDED = "added"  # nullable columns only: the rows of other days read as null there
-    OTHER = "other"  # removed, renamed, retyped, required or made optional: the table begins anew
+    ADDED = "added"  # only nullable columns: they are null in rows of other days
+    OTHER = "other"  # removed, renamed, retyped, required or made optional: a new table is created
 
 
 def schema_change(table: DeltaTable, wanted: pa.Schema) -> Change:
-    """What has to change for rows of this schema; the order of columns does not count."""
+    """The change that rows of this schema need; the order of columns is ignored."""
     have, want = _fields(table.schema()), _fields(Schema.from_arrow(wanted))
     if have == want:
         return Change.NONE

@@ -1,4 +1,4 @@
-"""Writes a file that is seen whole or not at all, also after the disk was full or the power went."""
+"""Writes a file atomically, also if the disk is full or the power fails."""
 
 import errno
 import os
@@ -9,17 +9,17 @@ from sinet_pipelines.errors import StorageError
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Puts the bytes at the path in one step; readers see the old file or the new one.
+    """Writes the bytes to the path in one step; readers get the old file or the new one.
 
-    The bytes are written under a dotted name first, which every reader of a landing zone passes over.
+    The bytes are first written under a dotted name, which every reader of a landing zone ignores.
 
     Raises:
-        StorageError: the disk is full or the place not writable; nothing is left half-written.
+        StorageError: the disk is full or the place is not writable; no partial file remains.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.parent / f".{path.name}.{secrets.token_hex(4)}"
-        # created as any other file, so that the mask of whoever runs this decides who may read it
+        # created like any other file, so that the umask of the process decides who may read it
         handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         try:
             with os.fdopen(handle, "wb") as file:
@@ -37,7 +37,7 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Makes the new name outlast a power cut, not only the bytes under it."""
+    """Makes the new name durable against power failure, not only its bytes."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -1,4 +1,4 @@
-"""A fingerprint: one short word for whatever something was made from; equal parts in equal order, equal word."""
+"""A fingerprint: a short hash of the inputs of an object; equal parts in equal order have equal fingerprints."""
 
 import hashlib
 

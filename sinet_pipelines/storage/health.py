@@ -1,7 +1,7 @@
-"""Finds what storage lost or damaged: tables, their files and logs; faults are records, nothing is raised.
+"""Finds lost and damaged tables, files and logs of storage; faults are returned as records, not raised.
 
-The cheap look reads the log and compares every active file's presence and size with it. The deep look decodes every
-file. A message names the file, what is wrong with it, and the cure.
+The fast check reads the log and compares presence and size of every active file with it. The thorough check decodes
+every file. A message has the file, its fault, and the cure.
 """
 
 from collections.abc import Mapping
@@ -15,13 +15,13 @@ REBUILD = "`sinet run` makes it again"
 
 @dataclass(frozen=True)
 class StorageFault:
-    """Something that storage should hold and does not.
+    """A fault of stored data.
 
     Attributes:
         path: the file or folder.
-        found: what is wrong with it.
-        cure: what mends it.
-        day: the only day it concerns, None where it concerns the whole.
+        found: its fault.
+        cure: what repairs it.
+        day: the only affected day, None where the whole is affected.
     """
 
     path: Path
@@ -31,19 +31,21 @@ class StorageFault:
 
     @property
     def message(self) -> str:
-        """One sentence: file, what was found, cure."""
-        return f"{self.path}: {self.found}; {self.cure}"
+        """One sentence with file, fault and cure."""
+        place = str(self.path)
+        place = place.replace(":/", "://", 1) if place.startswith("s3:/") else place  # a path has only one slash
+        return f"{place}: {self.found}; {self.cure}"
 
 
 @dataclass(frozen=True)
 class TableHealth:
-    """What is there of a table.
+    """The state of a table in storage.
 
     Attributes:
         path: the table's folder.
-        version: of its newest commit; -1 where there is no table, or none that can be read.
-        rows: rows by day (ISO date); under the empty word for a table without days.
-        faults: what is damaged or missing.
+        version: version of its newest commit; -1 where there is no readable table.
+        rows: number of rows by day (ISO date); with the empty key for a table without days.
+        faults: damaged or missing parts.
     """
 
     path: Path
@@ -53,11 +55,11 @@ class TableHealth:
 
     @property
     def is_readable(self) -> bool:
-        """Whether the whole table can be read: it exists and nothing of it is damaged."""
+        """Whether the whole table can be read: it exists and has no faults."""
         return self.version >= 0 and not self.faults
 
     def fault_of(self, *, day: str, rows: int | None, version: int | None) -> StorageFault | None:
-        """Why the table does not hold what a materialisation recorded; None where it does.
+        """Why the table differs from a recorded materialisation; None where it does not.
 
         Args:
             day: ISO date; empty for the whole table.
@@ -79,9 +81,8 @@ class TableHealth:
         return None
 
 
-def look_at_table(root: Path, table: str) -> TableHealth:
-    """The table under this root as its log and its folder show it; no row is read."""
-    path = root / table
+def look_at_table(path: Path) -> TableHealth:
+    """The state of the table in this folder according to its log and its files; no row is read."""
     log = read_log(path)
     if log is None:
         if path.is_dir() and any(path.iterdir()):
@@ -89,6 +90,9 @@ def look_at_table(root: Path, table: str) -> TableHealth:
         return TableHealth(path)
     if log.damaged is not None:
         return TableHealth(path, faults=(StorageFault(log.damaged, f"damaged log entry: {log.reason}"),))
+    if log.foreign:
+        found = f"another program added {log.foreign} to the table, which this program cannot read and write"
+        return TableHealth(path, faults=(StorageFault(path, found),))
     faults, rows = [], dict[str, int]()
     sizes: dict[str, Mapping[str, int]] = {}
     for file in log.files:
@@ -102,16 +106,16 @@ def look_at_table(root: Path, table: str) -> TableHealth:
     return TableHealth(path, log.version, rows, tuple(faults))
 
 
-def decode_table(root: Path, table: str) -> tuple[StorageFault, ...]:
-    """The faults that only reading shows: active files that do not decode or have another number of rows."""
+def decode_table(path: Path) -> tuple[StorageFault, ...]:
+    """The faults that only reading finds: active files that cannot be decoded or have another number of rows."""
     import polars as pl
 
-    path, faults = root / table, []
+    faults = []
     log = read_log(path)
     for file in log.files if log is not None else ():
         target = path / file.path
         if not target.exists():
-            continue  # the cheap look has named it
+            continue  # the fast check has reported it
         try:
             found = pl.read_parquet(target, glob=False, hive_partitioning=False).height
         except (pl.exceptions.PolarsError, OSError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""Locks between the processes of one machine: held through a file, given back by the system however the holder ends."""
+"""Locks between the processes of one machine: held through a file; the system releases them when the holder ends."""
 
 import fcntl
 import os
@@ -10,19 +10,19 @@ from pathlib import Path
 from sinet_pipelines.errors import BusyError
 
 POLL_S = 0.01
-RUN_LOCK = "run.lock"  # in a home: held by the `sinet run` that is at work in it
+RUN_LOCK = "run.lock"  # in a home: held by the active `sinet run`
 
 
 @contextmanager
 def held(path: Path, *, wait_s: float | None = None) -> Iterator[None]:
-    """Holds the lock; who waits for it is told by the file which process that is.
+    """Holds the lock; its file has the number of the holding process.
 
     Args:
-        path: of the lock's file, made if need be and never removed: a removed one would be two locks.
-        wait_s: how long to wait for another holder; None for as long as it takes.
+        path: path of the lock file, made if missing and never removed, since its removal would allow two locks.
+        wait_s: longest wait for another holder; None for no limit.
 
     Raises:
-        BusyError: another process held it for all of that time.
+        BusyError: another process held it for that whole time.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+") as lock:
@@ -41,12 +41,12 @@ def is_held(path: Path) -> bool:
     except BlockingIOError:
         return True
     except FileNotFoundError:
-        return False  # nobody ever asked for it
+        return False  # no process ever took it
     return False
 
 
 def holder(path: Path) -> str:
-    """The number of the process that last took the lock, for messages; `unknown` where the file does not say."""
+    """The number of the process that last took the lock, for messages; `unknown` where the file has none."""
     try:
         return path.read_text().strip() or "unknown"
     except FileNotFoundError:
@@ -57,12 +57,12 @@ def _take(descriptor: int, path: Path, wait_s: float | None) -> None:
     if wait_s is None:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         return
-    give_up_at = time.monotonic() + wait_s
+    deadline = time.monotonic() + wait_s
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            if time.monotonic() >= give_up_at:
+            if time.monotonic() >= deadline:
                 raise BusyError(f"{path} is held by process {holder(path)}; wait for it or end it") from error
             time.sleep(POLL_S)
         else:

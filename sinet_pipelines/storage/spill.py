@@ -1,10 +1,10 @@
-"""Sorts more rows than memory holds: sorted runs on disk, given back in order, some blocks at a time.
+"""Sorts more rows than fit in memory: sorted runs on disk, read back in order, some blocks at a time.
 
 An external merge sort. Rows are sorted in runs of `RUN_BYTES` and written as blocks of `BLOCK_BYTES`; the first key of
-each block stays in memory. Blocks are read back in the order of their first keys, so what is in memory at once is one
-turn of blocks and, of each run, at most one block that reaches beyond the turn.
+each block stays in memory. Blocks are read back in the order of their first keys, so memory has at once only one turn
+of blocks and, of each run, at most one block that extends beyond the turn.
 
-The files have no name: whatever ends the process frees them.
+The files have no name, so the system frees them when the process ends.
 """
 
 import tempfile
@@ -17,7 +17,7 @@ from typing import IO, Self
 import polars as pl
 import pyarrow as pa
 
-RUN_BYTES = 48 << 20  # a run is sorted in memory: three copies of it at most
+RUN_BYTES = 48 << 20  # a run is sorted in memory with at most three copies
 BLOCK_BYTES = 3 << 20
 TURN_BYTES = 24 << 20
 
@@ -29,7 +29,7 @@ class FrameFile:
     """Frames of equal columns in one unnamed file, in the order they were added.
 
     Attributes:
-        folder: on whose disk the file is; None for the machine's temporary folder.
+        folder: folder of the file; None for the machine's temporary folder.
     """
 
     folder: Path | None
@@ -38,7 +38,7 @@ class FrameFile:
     _places: list[tuple[int, int]] = field(default_factory=list)
 
     def add(self, rows: pl.DataFrame) -> None:
-        """Appends a frame; one without rows is passed over."""
+        """Appends a frame; one without rows is ignored."""
         if not rows.height:
             return
         if self._file is None:
@@ -51,7 +51,7 @@ class FrameFile:
         self.heights.append(rows.height)
 
     def read(self, number: int) -> pl.DataFrame:
-        """The frame that was added as this one, from 0."""
+        """The frame with this number, counted from 0 in the order of adding."""
         if self._file is None:
             raise IndexError(number)
         start, size = self._places[number]
@@ -80,13 +80,13 @@ class FrameFile:
 
 @dataclass
 class Sorter:
-    """Takes rows in any order and gives them back sorted.
+    """Sorts rows that are added in any order.
 
     Attributes:
-        keys: columns to sort by; rows that are equal in them come back in one frame.
+        keys: columns to sort by; rows with equal keys are returned in one frame.
         then: columns that order rows of equal keys.
-        folder: on whose disk the runs are kept.
-        run_bytes: what is sorted in memory at once.
+        folder: folder of the runs.
+        run_bytes: number of bytes that are sorted in memory at once.
     """
 
     keys: Sequence[str]
@@ -104,11 +104,11 @@ class Sorter:
 
     @property
     def runs(self) -> int:
-        """Runs on disk; a mark that `forget` takes."""
+        """The number of runs on disk, the mark for `forget`."""
         return len(self._runs)
 
     def add(self, rows: pl.DataFrame) -> None:
-        """Takes in rows."""
+        """Adds rows."""
         if rows.height:
             self._pending.append(rows)
             self._pending_bytes += int(rows.estimated_size())
@@ -116,7 +116,7 @@ class Sorter:
             self.flush()
 
     def flush(self) -> None:
-        """Ends the present run, so that what comes next is in runs of its own."""
+        """Ends the present run, so that later rows are in other runs."""
         if not self._pending:
             return
         rows = pl.concat(self._pending).sort(self._order)
@@ -131,7 +131,7 @@ class Sorter:
         self._runs.append(run)
 
     def forget(self, mark: int) -> None:
-        """Lets go of what was added since there were `mark` runs; `flush` was called then."""
+        """Removes all rows that were added after run number `mark`; `flush` must have been called at that point."""
         self._pending, self._pending_bytes = [], 0
         for run in self._runs[mark:]:
             run.close()
@@ -169,7 +169,7 @@ class Sorter:
         return max(1, size * self.run_bytes // RUN_BYTES)
 
     def _place_of(self, key: pl.DataFrame, rows: pl.DataFrame) -> int:
-        """How many of the sorted rows come before this key."""
+        """The number of sorted rows before this key."""
         marked = pl.concat(
             [
                 key.select(*self.keys, pl.lit(-1, pl.Int64).alias(_AT)),
@@ -180,10 +180,9 @@ class Sorter:
 
 
 def as_reader(frames: Iterator[pl.DataFrame], schema: pa.Schema, *, rows: int) -> pa.RecordBatchReader:
-    """Frames as a stream of Arrow batches of at most so many rows, cast to a schema.
+    """Frames as a stream of Arrow batches of at most `rows` rows, cast to a schema.
 
-    The frames are made on a thread of their own, one ahead: the writer asks from a thread on which no other table can
-    be opened.
+    A separate thread makes the frames, one in advance: the writer reads on a thread that cannot open another table.
     """
 
     def batches() -> Iterator[pa.RecordBatch]:
@@ -199,12 +198,12 @@ def as_reader(frames: Iterator[pl.DataFrame], schema: pa.Schema, *, rows: int) -
 def in_order(
     batches: Callable[[Sequence[str] | None], Iterator[pl.DataFrame]], keys: Sequence[str], *, folder: Path | None
 ) -> Iterator[pl.DataFrame]:
-    """Batches sorted by keys: as they come where they are in order, else sorted on disk.
+    """Batches sorted by keys: unchanged if they are already in order, else sorted on disk.
 
     Args:
-        batches: returns the batches from the first on, with all columns (None) or some.
+        batches: returns all batches, with all columns (None) or some.
         keys: columns to sort by.
-        folder: on whose disk runs are kept.
+        folder: folder of the runs.
     """
     if _are_sorted(batches(keys), keys):
         yield from batches(None)

@@ -1,7 +1,7 @@
-"""Delta tables of one region: read some days of one, replace exactly some days, or replace it whole.
+"""Delta tables of one region: reads some days of a table, replaces exactly some days, or replaces all rows.
 
-A write is one commit: it is there whole or not at all, and a writer that meets another tries again. The version of
-what was written is a hash of its content, so equal rows have equal versions wherever and whenever they were written.
+A write is one atomic commit, and a writer with a conflict tries again. The data version of a write is a hash of its
+content, so equal rows have equal versions, independent of place and time.
 """
 
 import errno
@@ -21,20 +21,22 @@ from deltalake import DeltaTable, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 from sinet_pipelines.errors import SinetError, StorageError, first_line
-from sinet_pipelines.schemas.contract import Contract
+from sinet_pipelines.schemas.contract import AnyTable, Contract, DataClass
 from sinet_pipelines.storage.aside import set_aside
 from sinet_pipelines.storage.commits import before_commit
 from sinet_pipelines.storage.content import ContentHash
 from sinet_pipelines.storage.content import content_hash as content_hash
-from sinet_pipelines.storage.delta import open_table, scan_table
+from sinet_pipelines.storage.delta import open_table, scan_table, store_error
 from sinet_pipelines.storage.evolution import Change, schema_change
 from sinet_pipelines.storage.health import TableHealth, look_at_table
 from sinet_pipelines.storage.layout import is_local, require_readable, table_uri
+from sinet_pipelines.storage.roots import access_options, root_of
 from sinet_pipelines.storage.spill import as_reader
+from sinet_pipelines.storage.stored_health import look_at_stored_table
 
 DAY_COLUMN = "event_date"
-ATTEMPTS = 8  # a day's commit takes about 10 ms; eight tries outlast any queue of writers seen in tests
-FILE_BYTES = 32 << 20  # of a streamed write: the writer keeps one file of this size in memory
+ATTEMPTS = 8  # a day's commit takes about 10 ms; in tests, no queue of writers needed eight attempts
+FILE_BYTES = 32 << 20  # of a streamed write: the writer has one file of this size in memory
 STREAM_ROWS = 1 << 14  # of one batch of a streamed write
 STREAMED = WriterProperties(max_row_group_size=4 * STREAM_ROWS)
 AT_ONCE = WriterProperties(compression="SNAPPY")
@@ -42,15 +44,15 @@ AT_ONCE = WriterProperties(compression="SNAPPY")
 
 @dataclass(frozen=True)
 class Written:
-    """What a write left in a table.
+    """The result of a write to a table.
 
     Attributes:
         table: name of the table.
-        uri: where it is.
+        uri: place of the table.
         version: the table's version after the commit.
-        rows: rows written.
-        data_versions: content hash per replaced day; one under None for a table without days.
-        rows_per_day: rows per replaced day; one under None for a table without days.
+        rows: number of written rows.
+        data_versions: content hash of each replaced day; with the key None for a table without days.
+        rows_per_day: number of rows of each replaced day; with the key None for a table without days.
     """
 
     table: str
@@ -63,32 +65,34 @@ class Written:
 
 @dataclass(frozen=True)
 class TableStore:
-    """The tables under one root, a folder or an object store's prefix.
+    """An application's tables under the root of a region, a folder or an object store's prefix.
 
     Attributes:
         root: folder or `s3://bucket/prefix`.
-        storage_options: what the object store needs to be reached, never logged.
+        application: application of the tables; its folder is below that of the table's data class.
+        storage_options: connection options of the object store, never logged.
     """
 
     root: str
+    application: str = ""
     storage_options: Mapping[str, str] = field(default_factory=dict, repr=False)
 
-    def uri(self, table: str) -> str:
-        """Where the table is."""
+    def uri(self, table: AnyTable) -> str:
+        """The place of the table."""
         return self._at(table)
 
-    def extent(self, table: str) -> tuple[int, int]:
-        """Rows and bytes of the table as its log tells them, no row read; nothing where it was never written."""
+    def extent(self, table: AnyTable) -> tuple[int, int]:
+        """Rows and bytes of the table according to its log, without reading rows; zeros if it was never written."""
         opened = self._open(table)
         if opened is None:
             return 0, 0
         files = opened.get_add_actions(flatten=True)
         return sum(files["num_records"].to_pylist()), sum(files["size_bytes"].to_pylist())
 
-    def days(self, table: str) -> frozenset[date]:
-        """The days of which the table holds rows as its log lists them, no row read; none where it has no days.
+    def days(self, table: AnyTable) -> frozenset[date]:
+        """The days with rows in the table according to its log, without reading rows; empty for a table without days.
 
-        Of a local table whose log is damaged none is known; its next write begins it anew.
+        A local table with a damaged log returns no days; its next write creates it again.
         """
         if self._is_local:
             return frozenset(date.fromisoformat(day) for day, rows in self.health(table).rows.items() if day and rows)
@@ -97,34 +101,38 @@ class TableStore:
             return frozenset()
         return frozenset(opened.get_add_actions(flatten=True)[f"partition.{DAY_COLUMN}"].to_pylist())
 
-    def exists(self, table: str) -> bool:
+    def exists(self, table: AnyTable) -> bool:
         """Whether the table was ever written."""
         return self._open(table) is not None
 
-    def health(self, table: str) -> TableHealth:
-        """What is there of the table and what of it is damaged; an object store's tables count as whole."""
+    def health(self, table: AnyTable) -> TableHealth:
+        """The state and the faults of the table, according to its log and a listing of its files.
+
+        Raises:
+            StorageError: a store does not respond, or denies access.
+        """
         if not self._is_local:
-            return TableHealth(Path(self._at(table)), version=0)
-        return look_at_table(Path(self.root), table)
+            return look_at_stored_table(self._at(table), self.storage_options)
+        return look_at_table(Path(self._at(table)))
 
     def scan(self, contract: Contract) -> pl.LazyFrame:
         """The table as a lazy frame; empty, with the contract's columns, where it was never written.
 
-        A nullable column that the contract got since is null in older rows; one that it lost is left out.
+        A nullable column that is new in the contract is null in older rows; a column that it no longer has is left out.
 
         Raises:
             StorageError: a log entry or a data file is missing or damaged.
         """
         self._require_health(contract)
-        opened = self._open(contract.name)
+        opened = self._open(contract)
         if opened is None:
             return empty(contract).lazy()
-        return _as_contracted(scan_table(opened, self._at(contract.name)), contract)
+        return _as_contracted(scan_table(opened, self._at(contract), self.storage_options), contract)
 
     def read(
         self, contract: Contract, *, days: tuple[date, date] | None = None, columns: Sequence[str] | None = None
     ) -> pl.DataFrame:
-        """The rows of some days, both ends included; all of them where `days` is None.
+        """The rows of a range of days, including both ends; all rows where `days` is None.
 
         Raises:
             StorageError: the table is damaged.
@@ -135,20 +143,22 @@ class TableStore:
         try:
             return (frame.select(columns) if columns is not None else frame).collect()
         except (pl.exceptions.ComputeError, OSError) as error:
+            if not self._is_local:
+                raise store_error(self._at(contract), error) from error
             raise StorageError(
-                f"{self._at(contract.name)} cannot be read: {first_line(error)}; `sinet doctor --deep` names the file"
+                f"{self._at(contract)} cannot be read: {first_line(error)}; `sinet doctor --deep` names the file"
             ) from error
 
     def replace_days(self, contract: Contract, rows: pl.DataFrame, *, days: Iterable[date]) -> Written:
-        """Makes the given days of the table hold exactly these rows, in one commit.
+        """Replaces the given days of the table with exactly these rows, in one commit.
 
         Args:
-            contract: of the table; the rows are brought to its columns and types.
+            contract: contract of the table; the rows are cast to its columns and types.
             rows: (n, columns) rows whose day is one of `days`; a day without rows becomes empty.
             days: the days to replace.
 
         Raises:
-            StorageError: rows of another day, or a write that did not come through.
+            StorageError: there are rows of another day, or the write failed.
         """
         wanted = sorted(set(days))
         if not wanted:
@@ -165,23 +175,23 @@ class TableStore:
         parts = {part[DAY_COLUMN][0]: part for part in rows.partition_by(DAY_COLUMN)} if rows.height else {}
         hashes: dict[date | None, str] = {day: content_hash(parts.get(day, rows.clear()), contract) for day in wanted}
         counts: dict[date | None, int] = {day: parts[day].height if day in parts else 0 for day in wanted}
-        return Written(contract.name, self._at(contract.name), version, rows.height, hashes, counts)
+        return Written(contract.name, self._at(contract), version, rows.height, hashes, counts)
 
     def replace_day_from(
         self, contract: Contract, batches: Callable[[], Iterator[pl.DataFrame]], *, day: date
     ) -> Written:
-        """Makes one day of the table hold exactly the rows of these batches, in one commit.
+        """Replaces one day of the table with exactly the rows of these batches, in one commit.
 
-        Only some batches are in memory at once. What a batch's iterator raises is raised here, and nothing is kept.
+        Only some batches are in memory at once. An error of the iterator is raised here, and nothing is written.
 
         Args:
-            contract: of the table; the rows are brought to its columns and types.
-            batches: returns the batches from the first on, all of that day and in the contract's order; called again
-                when another writer was first.
+            contract: contract of the table; the rows are cast to its columns and types.
+            batches: returns all batches, of only that day and in the contract's order; called again after a conflict
+                with another writer.
             day: the day to replace.
 
         Raises:
-            StorageError: rows of another day, or a write that did not come through.
+            StorageError: there are rows of another day, or the write failed.
         """
         content = ContentHash(contract)
         failure: list[Exception] = []
@@ -207,19 +217,19 @@ class TableStore:
         except StorageError as error:
             raise failure[0] if failure else error from error
         return Written(
-            contract.name, self._at(contract.name), version, content.rows, {day: content.value}, {day: content.rows}
+            contract.name, self._at(contract), version, content.rows, {day: content.value}, {day: content.rows}
         )
 
     def read_in_batches(
         self, contract: Contract, *, day: date, rows: int = STREAM_ROWS, columns: Sequence[str] | None = None
     ) -> Iterator[pl.DataFrame]:
-        """The rows of one day, at most so many at a time, in no particular order.
+        """The rows of one day in batches of limited size, in no particular order.
 
         Raises:
-            StorageError: as `scan`.
+            StorageError: as in `scan`.
         """
         self._require_health(contract)
-        opened = self._open(contract.name)
+        opened = self._open(contract)
         if opened is None:
             return
         dataset = opened.to_pyarrow_dataset()
@@ -236,7 +246,7 @@ class TableStore:
                     yield (found if columns else _as_contracted(found, contract)).collect()
 
     def medians(self, contract: Contract, *, day: date, columns: Iterable[str]) -> dict[str, float | None]:
-        """The median of each column of numbers over one day; one column is in memory at a time."""
+        """The median of each numeric column over one day; one column is in memory at a time."""
         return {name: self._median(contract, day, name) for name in columns}
 
     def _median(self, contract: Contract, day: date, column: str) -> float | None:
@@ -244,37 +254,14 @@ class TableStore:
         return pl.concat(parts)[column].median() if parts else None  # type: ignore[return-value]
 
     @property
-    def folder(self) -> Path | None:
-        """Where the root is on this machine; None for an object store."""
-        return Path(self.root) if self._is_local else None
+    def scratch(self) -> Path | None:
+        """A folder on the disk of the raw rows, for data that do not fit in memory; None for an object store."""
+        return Path(self.root, DataClass.RAW, self.application) if self._is_local else None
 
-    def vacuum(self, table: str, *, keep_hours: int) -> int:
-        """Removes files that no version of the last hours needs; how many. The table's rows stay as they are.
+    def files_by_day(self, table: AnyTable) -> dict[date, tuple[str, ...]]:
+        """The files of each day in the table's log, each with its present size in bytes.
 
-        Raises:
-            StorageError: the table cannot be read or written, as when it is moved away meanwhile.
-        """
-        opened = self._open(table)
-        if opened is None:
-            return 0
-        try:
-            old = opened.vacuum(keep_hours, dry_run=True, enforce_retention_duration=False)
-            there = [path for path in old if self.folder is None or (self.folder / table / unquote(path)).exists()]
-            if there:  # the log names files long after they are gone, and a vacuum is a commit even of nothing
-                opened.vacuum(keep_hours, dry_run=False, enforce_retention_duration=False)
-        except (DeltaError, OSError) as error:
-            raise StorageError(f"old files of {self._at(table)} were not removed: {first_line(error)}") from error
-        return len(there)
-
-    def names(self) -> list[str]:
-        """The tables under a local root, in order."""
-        folder = self.folder
-        return sorted(path.parent.name for path in folder.glob("*/_delta_log")) if folder else []
-
-    def files_by_day(self, table: str) -> dict[date, tuple[str, ...]]:
-        """The files of each day that the table's log lists, each with the bytes that are there of it.
-
-        A file is never changed once it was listed, so equal files hold equal rows.
+        A listed file never changes, so equal files have equal rows.
         """
         opened = self._open(table)
         if opened is None:
@@ -282,30 +269,30 @@ class TableStore:
         found: dict[date, list[str]] = {}
         files = pl.DataFrame(opened.get_add_actions(flatten=True))
         for path, listed, day in files.select("path", "size_bytes", f"partition.{DAY_COLUMN}").iter_rows():
-            size = _size(self.folder / table / unquote(path)) if self.folder else listed
+            size = _size(Path(self._at(table), unquote(path))) if self._is_local else listed
             found.setdefault(day, []).append(f"{path} {size}")
         return {day: tuple(sorted(paths)) for day, paths in found.items()}
 
     def replace(self, contract: Contract, rows: pl.DataFrame) -> Written:
-        """Makes the whole table hold exactly these rows, in one commit."""
+        """Replaces all rows of the table with exactly these rows, in one commit."""
         payload = to_contract(rows, contract)
         version = self._write(contract, lambda: payload, predicate=None)
         hashes: dict[date | None, str] = {None: content_hash(rows, contract)}
         counts: dict[date | None, int] = {None: rows.height}
-        return Written(contract.name, self._at(contract.name), version, rows.height, hashes, counts)
+        return Written(contract.name, self._at(contract), version, rows.height, hashes, counts)
 
     def _require_health(self, contract: Contract) -> None:
-        for fault in self.health(contract.name).faults if self._is_local else ():
+        for fault in self.health(contract).faults if self._is_local else ():
             raise StorageError(f"{contract.name} cannot be read: {fault.message}")
 
     @property
     def _is_local(self) -> bool:
         return is_local(self.root)
 
-    def _at(self, table: str) -> str:
-        return table_uri(self.root, table)
+    def _at(self, table: AnyTable) -> str:
+        return table_uri(self.root, self.application, table)
 
-    def _open(self, table: str) -> DeltaTable | None:
+    def _open(self, table: AnyTable) -> DeltaTable | None:
         """The table, None where it was never written.
 
         Raises:
@@ -316,12 +303,12 @@ class TableStore:
     def _prepared(self, contract: Contract, predicate: str | None) -> tuple[bool, Literal["merge", "overwrite"] | None]:
         """Whether the table exists, and delta-rs's schema mode for the write.
 
-        A table whose log is damaged, or into which rows of the contract do not fit, is set aside and begins anew: the
-        days that are not written now are then missing from storage, and are made again from the landing zone.
+        A table whose log is damaged, or whose schema does not fit the contract, is moved aside and created again: the
+        other days are then missing from storage, and are made again from the landing zone.
         """
-        if self._is_local and any(fault.day is None for fault in self.health(contract.name).faults):
-            set_aside(Path(self.root), contract.name, why="damaged")
-        opened = self._open(contract.name)
+        if self._is_local and any(fault.day is None for fault in self.health(contract).faults):
+            self._set_aside(contract, why="damaged")
+        opened = self._open(contract)
         if opened is None:
             return False, None
         change = schema_change(opened, contract.schema)
@@ -333,18 +320,22 @@ class TableStore:
             return True, "merge"
         if not self._is_local:
             raise StorageError(
-                f"{self._at(contract.name)} has other columns or types than {contract.name} has now; move the table "
-                "away, it is made anew"
+                f"{self._at(contract)} has other columns or types than {contract.name} has now; move the table "
+                "away, it is made again"
             )
-        set_aside(Path(self.root), contract.name, why="other_schema")
+        self._set_aside(contract, why="other_schema")
         return False, None
+
+    def _set_aside(self, contract: Contract, *, why: str) -> None:
+        folder = Path(self._at(contract))
+        set_aside(folder.parent, folder.name, why=why)
 
     def _write(
         self, contract: Contract, payload: Callable[[], pa.Table | pa.RecordBatchReader], *, predicate: str | None
     ) -> int:
         if self._is_local:
             require_readable(Path(self.root))
-            Path(self.root).mkdir(parents=True, exist_ok=True)
+            Path(self._at(contract)).parent.mkdir(parents=True, exist_ok=True)
         met: CommitFailedError | None = None
         for wait_s in _waits():
             before_commit()
@@ -353,7 +344,7 @@ class TableStore:
             is_stream = isinstance(rows, pa.RecordBatchReader)
             try:
                 write_deltalake(
-                    self._at(contract.name),
+                    self._at(contract),
                     rows,
                     mode="overwrite",
                     schema_mode=schema_mode,
@@ -366,18 +357,35 @@ class TableStore:
                 break
             except CommitFailedError as error:
                 met = error
-                time.sleep(wait_s)  # another writer was first: read its commit and try on top of it
+                time.sleep(wait_s)  # another writer committed first: read its commit and try again
             except (DeltaError, OSError) as error:
-                raise StorageError(_explain(self._at(contract.name), error)) from error
+                if not self._is_local:
+                    raise store_error(self._at(contract), error) from error
+                raise StorageError(_explain(self._at(contract), error)) from error
         else:
             raise StorageError(
                 f"{ATTEMPTS} writes of {contract.name} met another's; end that writer and try again"
             ) from met
-        return DeltaTable(self._at(contract.name), storage_options=dict(self.storage_options) or None).version()
+        return DeltaTable(self._at(contract), storage_options=dict(self.storage_options) or None).version()
+
+
+def tables_of(home: Path, region: str, application: str, *, reader: str | None = None) -> TableStore:
+    """An application's tables in a region of a home, in a folder or on a store.
+
+    Args:
+        home: home of the region.
+        region: region of the tables.
+        application: application of the tables.
+        reader: region whose credentials open a store; None for the region itself.
+
+    Raises:
+        StorageError: the reader has no credentials at the region's store.
+    """
+    return TableStore(root_of(home, region).uri, application, access_options(home, region, reader=reader))
 
 
 def _size(path: Path) -> int | None:
-    """Bytes of a file, None where there is none."""
+    """Size of a file in bytes, None where there is no file."""
     try:
         return path.stat().st_size
     except OSError:
@@ -389,7 +397,7 @@ def _partitions(contract: Contract) -> list[str]:
 
 
 def _as_contracted(frame: pl.LazyFrame, contract: Contract) -> pl.LazyFrame:
-    """The frame with the contract's columns: added nullable ones are null, those it has no more are left out."""
+    """The frame with the contract's columns: new nullable columns are null, other columns are left out."""
     there = frame.collect_schema().names()
     names = [column.name for column in contract.columns]
     if there == names:
@@ -426,7 +434,7 @@ def to_contract(rows: pl.DataFrame, contract: Contract) -> pa.Table:
     """The rows as an Arrow table with exactly the contract's columns, order and types.
 
     Raises:
-        StorageError: a column of the contract is missing, or its values are no values of its type.
+        StorageError: a column of the contract is missing, or has values of another type.
     """
     missing = [c.name for c in contract.columns if c.name not in rows.columns]
     if missing:

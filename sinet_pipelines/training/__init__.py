@@ -1,1 +1,1 @@
-"""Training: training sets with labels from events, engine-wise folds, fits."""
+"""Training: cross-validation with folds of whole groups, fits, calibration and candidates."""

@@ -1,51 +1,75 @@
-"""A candidate on its way through the stages: what was fitted, on what, by which run; kept among blobs under one ref."""
+"""A candidate between the stages: the fitted model, its training set and its run; stored as blobs under one ref."""
 
 import io
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
 
-from sinet_pipelines.features.regimes import OperatingRegimes
-from sinet_pipelines.models.families import FAMILIES, family
+from sinet_pipelines.errors import ContractError, ModelNotFoundError
 from sinet_pipelines.models.interval import Interval
 from sinet_pipelines.models.model import Examples, Family, Floats, Model
+from sinet_pipelines.models.probability import Decision, PlattScaling
+from sinet_pipelines.models.task import Task
 from sinet_pipelines.storage.blobs import BlobStore
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A fitted model as it is kept.
+    """A stored fitted model.
 
     Attributes:
-        family: its family by name.
+        family: name of its family.
         files: blob of each of the model's files.
-        regimes: blob of the regimes that its features were standardised by.
-        run_id: of its run in the tracking store, empty until it is logged.
+        parts: blob of each further part that computes its features, by the application's names.
+        run_id: id of its run in the tracking store, empty until it is logged.
         experiment_id: of that run's experiment.
-        training_set_version: content hash of what it was fitted on.
-        rmse_out_of_fold: in cycles, truth capped, over the training engines; what candidates are chosen by.
-        coverage_out_of_fold: share of truths inside intervals calibrated without their fold.
-        interval: calibrated on all out-of-fold answers.
-        answers: blob of the out-of-fold answers (`unit`, `cycle`, `rul_cycles`, `predicted_cycles`).
+        training_set_version: content hash of its training set.
+        score_out_of_fold: the task's metric over the training groups, for the choice among candidates.
+        answers: blob of the out-of-fold predictions, with the task's group, order and target.
+        interval: calibrated on all out-of-fold predictions; None of a classification.
+        coverage_out_of_fold: share of truths inside intervals calibrated without their fold; None likewise.
+        decision: scaling and threshold fitted on all out-of-fold scores; None of a regression.
     """
 
     family: str
     files: Mapping[str, str]
-    regimes: str
+    parts: Mapping[str, str]
     run_id: str
     experiment_id: str
     training_set_version: str
-    rmse_out_of_fold: float
-    coverage_out_of_fold: float
-    interval: Interval
+    score_out_of_fold: float
     answers: str
+    interval: Interval | None = None
+    coverage_out_of_fold: float | None = None
+    decision: Decision | None = None
+
+    def require_interval(self) -> Interval:
+        """Its interval.
+
+        Raises:
+            ContractError: it has none.
+        """
+        if self.interval is None:
+            raise ContractError(f"candidate {self.family} has no interval (a regression has one); train it again")
+        return self.interval
+
+    def require_decision(self) -> Decision:
+        """Its decision.
+
+        Raises:
+            ContractError: it has none.
+        """
+        if self.decision is None:
+            raise ContractError(f"candidate {self.family} has no decision (a classification has one); train it again")
+        return self.decision
 
 
 def keep_candidate(blobs: BlobStore, candidate: Candidate) -> str:
-    """Keeps the candidate and makes it its family's newest; returns the blob's name."""
+    """Stores the candidate and makes it its family's newest; returns the blob's name."""
     name = blobs.put(json.dumps(asdict(candidate), sort_keys=True).encode())
     blobs.point(_ref(candidate.family), name)
     return name
@@ -55,49 +79,64 @@ def newest_candidate(blobs: BlobStore, family_name: str) -> Candidate:
     """The newest candidate of a family.
 
     Raises:
-        StorageError: none was ever fitted.
+        StorageError: no candidate was fitted yet.
     """
-    said = json.loads(blobs.get_ref(_ref(family_name)))
-    interval = said.pop("interval")
-    ends = {name: tuple(interval[name]) for name in ("knots_cycles", "half_widths_cycles")}
-    return Candidate(**said, interval=Interval(interval["level"], **ends))
+    stored = json.loads(blobs.get_ref(_ref(family_name)))
+    return Candidate(**{**stored, "interval": _interval(stored["interval"]), "decision": _decision(stored["decision"])})
 
 
-def load_model(
-    blobs: BlobStore, candidate: Candidate, *, families: Mapping[str, Family] = FAMILIES
-) -> tuple[Model, OperatingRegimes]:
-    """The candidate's model, and the regimes that its features are standardised by.
+def _interval(stored: Mapping[str, Any] | None) -> Interval | None:
+    if stored is None:
+        return None
+    bounds = tuple(stored["range"]) if stored["range"] else None
+    return Interval(stored["level"], tuple(stored["knots"]), tuple(stored["half_widths"]), bounds)
+
+
+def _decision(stored: Mapping[str, Any] | None) -> Decision | None:
+    return None if stored is None else Decision(PlattScaling(**stored["scaling"]), stored["threshold"])
+
+
+def load_model(blobs: BlobStore, candidate: Candidate, *, task: Task, families: Mapping[str, Family]) -> Model:
+    """The candidate's model.
 
     Args:
-        blobs: where it is kept.
-        candidate: which.
-        families: among which its family is, where it is no family of the house but an experiment's.
+        blobs: the store.
+        candidate: the candidate.
+        task: its task.
+        families: by name; its own must be among them.
+
+    Raises:
+        ModelNotFoundError: its family is not among them.
     """
     files = {name: blobs.get(blob) for name, blob in candidate.files.items()}
-    regimes = OperatingRegimes.from_json(blobs.get(candidate.regimes).decode())
-    kind = families[candidate.family] if candidate.family in families else family(candidate.family)
-    return kind.load(files), regimes
+    if candidate.family not in families:
+        known = ", ".join(families)
+        raise ModelNotFoundError(f"no family {candidate.family!r} (known: {known}); add it to the application's")
+    return families[candidate.family].load(files, task=task)
 
 
 def keep_answers(blobs: BlobStore, examples: Examples, predicted_B: Floats) -> str:
-    """Keeps out-of-fold answers; returns the blob's name.
+    """Stores out-of-fold predictions; returns the blob's name.
 
     Args:
-        blobs: where.
+        blobs: the store.
         examples: B rows.
-        predicted_B: (B,) cycles.
+        predicted_B: (B,) in the target's unit.
     """
-    columns = {"unit": examples.unit_B, "cycle": examples.cycle_B, "rul_cycles": examples.rul_B}
+    task = examples.task
+    columns = {task.group: examples.group_B, task.order: examples.order_B, task.target: examples.truth_B}
     buffer = io.BytesIO()
-    pl.DataFrame({**columns, "predicted_cycles": predicted_B}).write_parquet(buffer)
+    pl.DataFrame({**columns, task.predicted: predicted_B}).write_parquet(buffer)
     return blobs.put(buffer.getvalue())
 
 
 def answers_of(blobs: BlobStore, candidate: Candidate, examples: Examples) -> Floats:
-    """(B,) the candidate's out-of-fold answers to these examples; NaN where it was not asked."""
-    kept = pl.read_parquet(io.BytesIO(blobs.get(candidate.answers))).select("unit", "cycle", "predicted_cycles")
-    asked = pl.DataFrame({"unit": examples.unit_B, "cycle": examples.cycle_B})
-    found = asked.join(kept, on=["unit", "cycle"], how="left", maintain_order="left")["predicted_cycles"]
+    """(B,) the candidate's out-of-fold predictions for these examples; NaN where there is none."""
+    task = examples.task
+    rows = [task.group, task.order]
+    kept = pl.read_parquet(io.BytesIO(blobs.get(candidate.answers))).select(*rows, task.predicted)
+    keys = pl.DataFrame({task.group: examples.group_B, task.order: examples.order_B})
+    found = keys.join(kept, on=rows, how="left", maintain_order="left")[task.predicted]
     return found.fill_null(np.nan).to_numpy()
 
 

@@ -1,1 +1,1 @@
-"""Validation: a table's contract applied to its rows; bad rows set aside with a reason, days judged."""
+"""Validation: checks rows by their table's contract, sets bad rows aside with a reason, and passes or fails days."""

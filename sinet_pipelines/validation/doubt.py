@@ -1,10 +1,9 @@
-"""Rows in doubt: one cycle of one engine that was recorded on more than one day.
+"""Conflicting rows: one key, such as a cycle of an engine, that was recorded on more than one day.
 
-A plant sends a row again a day later with another clock, or an engine counts its cycles from 1 again. Of such rows none
-is believed, as of two rows of one day (docs/decisions/0006): which came first would decide otherwise. So what is in
-doubt depends on what has landed alone, and not on the order in which it came. A row that
-breaks a rule by itself is set aside for that and casts no doubt: a day in another unit takes no row of the day before
-with it.
+A plant may send a row again a day later with another clock, or an engine may count its cycles from 1 again. All such
+rows are set aside, like two rows of one day (docs/decisions/0006), since otherwise the order of arrival would decide.
+So the conflicts depend only on what has landed. A row that breaks a rule by itself is set aside for that and conflicts
+with no other row: a day in another unit does not affect the day before.
 """
 
 from collections.abc import Sequence
@@ -12,19 +11,18 @@ from datetime import date
 
 import polars as pl
 
-from sinet_pipelines.schemas.contract import Column, Contract
+from sinet_pipelines.schemas.contract import RECORDED_AT, Column, Contract
 from sinet_pipelines.storage.fingerprint import fingerprint
-from sinet_pipelines.storage.tables import DAY_COLUMN
+from sinet_pipelines.storage.tables import DAY_COLUMN, TableStore
 
-CLOCK = "recorded_at"
 OTHER_DAYS = "other_days"
 
 
 def keeps_its_rules(contract: Contract) -> pl.Expr:
-    """Whether a row is complete, finite and in bounds, whatever other rows there are.
+    """Whether a row is complete, finite and in bounds, independent of other rows.
 
     Args:
-        contract: its columns are looked at.
+        contract: the contract of the columns.
     """
     return pl.all_horizontal(_is_sound(column) for column in contract.columns)
 
@@ -35,7 +33,7 @@ def _is_sound(column: Column) -> pl.Expr:
     if column.minimum is not None:
         rules.append(value >= column.minimum)
     if column.maximum is not None:
-        rules.append(value <= column.maximum)  # NaN is above every number
+        rules.append(value <= column.maximum)  # NaN is greater than every number
     if column.allowed:
         rules.append(value.is_in(column.allowed))
     return pl.all_horizontal(rules).fill_null(column.nullable) if rules else pl.lit(value=True)
@@ -44,17 +42,18 @@ def _is_sound(column: Column) -> pl.Expr:
 def rows_in_doubt(rows: pl.DataFrame, *, key: Sequence[str]) -> pl.DataFrame:
     """The keys that were recorded on more than one day.
 
-    A row whose clock is not on its own day casts no doubt on others: it is set aside for that alone.
+    A row whose time is not on its own day conflicts with no other row: it is set aside for that alone.
 
     Args:
-        rows: those that keep their rules, with `event_date`, `recorded_at` and the key columns of all days of a region.
-        key: columns that name a row.
+        rows: rows that satisfy their rules, with `event_date`, `recorded_at` and the key columns, of all days of a
+        region.
+        key: columns that identify a row.
 
     Returns:
-        `event_date`, the key, and `other_days` (text); one row for each day and key in doubt.
+        `event_date`, the key, and `other_days` (text); one row for each day and conflicting key.
     """
     known = pl.all_horizontal(pl.col(name).is_not_null() for name in key)
-    own = rows.filter(known & (pl.col(CLOCK).dt.date() == pl.col(DAY_COLUMN))).select(DAY_COLUMN, *key).unique()
+    own = rows.filter(known & (pl.col(RECORDED_AT).dt.date() == pl.col(DAY_COLUMN))).select(DAY_COLUMN, *key).unique()
     shared = own.filter(pl.len().over(key) > 1)
     days = shared.group_by(key).agg(pl.col(DAY_COLUMN).sort().alias("days"))
     others = pl.col("days").list.set_difference(pl.concat_list(DAY_COLUMN)).list.sort()
@@ -66,22 +65,35 @@ def rows_in_doubt(rows: pl.DataFrame, *, key: Sequence[str]) -> pl.DataFrame:
     )
 
 
-def doubt_of_days(doubted: pl.DataFrame) -> dict[date, str]:
-    """The fingerprint of what is in doubt on each day; a day without doubt has none.
+def doubted_rows(tables: TableStore, *, raw: Contract, validated: Contract) -> pl.DataFrame:
+    """Keys of a region's raw rows that are on more than one day, as `rows_in_doubt` returns them.
 
     Args:
-        doubted: as `rows_in_doubt` returns them.
+        tables: of the region.
+        raw: contract of the rows.
+        validated: contract whose rules a row must satisfy to conflict with others, and whose key identifies a row.
+    """
+    rows = tables.scan(raw).filter(keeps_its_rules(validated))
+    return rows_in_doubt(rows.select(DAY_COLUMN, RECORDED_AT, *validated.key).collect(), key=validated.key)
+
+
+def doubt_of_days(doubted: pl.DataFrame) -> dict[date, str]:
+    """The fingerprint of the conflicts of each day; days without a conflict are left out.
+
+    Args:
+        doubted: result of `rows_in_doubt`.
     """
     days = doubted.partition_by(DAY_COLUMN, as_dict=True, include_key=False)
     return {key[0]: fingerprint(*(repr(row) for row in part.iter_rows())) for key, part in sorted(days.items())}
 
 
-def settled(telemetry: pl.DataFrame) -> pl.DataFrame:
-    """The rows whose engine and cycle stand there once, in their order.
+def settled(rows: pl.DataFrame, *, key: Sequence[str]) -> pl.DataFrame:
+    """The rows whose key occurs once, in their order.
 
-    Validation sets rows in doubt aside. Between two runs of it a table may hold both of them for a moment.
+    Validation sets conflicting rows aside. Between two runs of it a table may contain both of them for a short time.
 
     Args:
-        telemetry: (n, columns) with `unit` and `cycle`.
+        rows: (n, columns) with the key.
+        key: columns that identify a row.
     """
-    return telemetry.filter(~pl.struct("unit", "cycle").is_duplicated())
+    return rows.filter(~pl.struct(key).is_duplicated())

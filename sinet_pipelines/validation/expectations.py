@@ -1,7 +1,7 @@
-"""A table's contract as a Great Expectations suite, and the rows of one batch that break it.
+"""A table's contract as a Great Expectations suite, and the rows of one batch that break its rules.
 
-One batch holds all days of a step: a batch a day costs fourteen times as much. So every rule of uniqueness names the
-day, and what can only be said of a whole day (a missing column, another unit) is judged in `judge.py`.
+One batch contains all days of a step, since a batch for each day takes fourteen times as long. So every uniqueness rule
+includes the day, and `judge.py` checks faults of whole days (a missing column, another unit).
 """
 
 import logging
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from sinet_pipelines.schemas.contract import Column, Contract
+from sinet_pipelines.schemas.contract import RECORDED_AT, Column, Contract
 from sinet_pipelines.storage.tables import DAY_COLUMN
 
 if TYPE_CHECKING:
@@ -23,13 +23,13 @@ RECORDED_DATE = "recorded_date"  # the day of `recorded_at`, beside the day of t
 
 
 def broken_rows(rows: pl.DataFrame, contract: Contract) -> pl.DataFrame:
-    """Every break of the contract's row rules, one row each: `row` (index into `rows`, uint32) and `rule` (text).
+    """Every broken row rule of the contract, one row each: `row` (index into `rows`, uint32) and `rule` (text).
 
     Args:
         rows: (n, columns) raw rows; needs the contract's columns, `unparsed` and `event_date`.
-        contract: whose columns are the rules: not null, in bounds, allowed, of their day, unique by key.
+        contract: its columns define the rules: not null, in bounds, allowed, of their day, unique by key.
     """
-    batch = rows.with_columns(pl.col("recorded_at").dt.date().alias(RECORDED_DATE)).to_pandas()
+    batch = rows.with_columns(pl.col(RECORDED_AT).dt.date().alias(RECORDED_DATE)).to_pandas()
     result = _definition(contract).run(batch_parameters={"dataframe": batch}, result_format="COMPLETE")
     pairs = [(row, rule) for outcome in result.results for row, rule in _breaks(outcome)]
     return pl.DataFrame(pairs, schema={"row": pl.UInt32, "rule": pl.String}, orient="row")
@@ -37,7 +37,7 @@ def broken_rows(rows: pl.DataFrame, contract: Contract) -> pl.DataFrame:
 
 def _breaks(outcome: "ExpectationValidationResult") -> Iterator[tuple[int, str]]:
     rule: str = outcome.expectation_config.meta["rule"]
-    if outcome.exception_info and any(  # a rule that could not be asked is our fault: say so, never pass
+    if outcome.exception_info and any(  # a rule that cannot be evaluated is a defect of the platform and must raise
         isinstance(info, dict) and info.get("raised_exception") for info in _exceptions(outcome.exception_info)
     ):
         raise RuntimeError(f"the rule {rule!r} could not be evaluated: {outcome.exception_info}")
@@ -51,7 +51,7 @@ def _exceptions(info: dict[str, Any]) -> list[Any]:
 
 @lru_cache(maxsize=8)
 def _definition(contract: Contract) -> Any:
-    """The contract's validation definition, built once: building costs a third of running it on 20,000 rows."""
+    """The contract's validation definition, built once: building takes a third of a run on 20,000 rows."""
     import great_expectations as gx
 
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
@@ -68,17 +68,17 @@ def _rules(contract: Contract) -> "Iterator[Expectation]":
 
     for column in contract.columns:
         yield from _column_rules(column)
-    yield gxe.ExpectColumnValuesToBeNull(column="unparsed", meta={"rule": "a value is no value of its column's type"})
+    yield gxe.ExpectColumnValuesToBeNull(column="unparsed", meta={"rule": "a value is not of its column's type"})
     yield gxe.ExpectColumnPairValuesToBeEqual(
         column_A=RECORDED_DATE,
         column_B=DAY_COLUMN,
         ignore_row_if="either_value_is_missing",
-        meta={"rule": "recorded_at is not on the day of the drop"},
+        meta={"rule": f"{RECORDED_AT} is not on the day of the drop"},
     )
     yield gxe.ExpectCompoundColumnsToBeUnique(
         column_list=[DAY_COLUMN, *contract.key],
         ignore_row_if="any_value_is_missing",
-        meta={"rule": f"another row has the same {' and '.join(contract.key)} but says something else"},
+        meta={"rule": f"another row has the same {' and '.join(contract.key)} but other values"},
     )
 
 
@@ -101,5 +101,5 @@ def _column_rules(column: Column) -> "Iterator[Expectation]":
         yield gxe.ExpectColumnValuesToBeInSet(
             column=column.name,
             value_set=list(column.allowed),
-            meta={"rule": f"{column.name} is none of {', '.join(column.allowed)}"},
+            meta={"rule": f"{column.name} is not one of {', '.join(column.allowed)}"},
         )

@@ -1,7 +1,7 @@
-"""Days judged by their contract: rows set aside with a reason, and days that no setting aside can cure.
+"""Checks days by their contract: sets bad rows aside with a reason, and fails days that this cannot repair.
 
-A day fails on a column that a whole drop lacks, on a column in another unit, and when more of its rows are bad than the
-contract allows. Everything else is a fault of single rows: they go to quarantine and their neighbours go on.
+A day fails for a column that a whole drop lacks, for a column in another unit, and when more of its rows are bad than
+the contract allows. Other faults concern single rows: these go to quarantine, and the other rows are used.
 """
 
 from collections import Counter
@@ -18,21 +18,21 @@ from sinet_pipelines.validation.doubt import OTHER_DAYS
 from sinet_pipelines.validation.expectations import broken_rows
 from sinet_pipelines.validation.units import explain_median, is_outside
 
-TOP_RULES = 5  # as many reasons as a reader takes in at a glance
+TOP_RULES = 5  # number of reasons in a summary
 
 
 @dataclass(frozen=True)
 class DayVerdict:
-    """What the contract says of one day.
+    """The result of one day's check.
 
     Attributes:
         day: the day.
-        rows: rows judged.
-        quarantined: rows set aside.
-        max_quarantined_share: what the contract allows, 0 to 1.
-        faults: why the day fails, empty for a day that passes.
-        broken_rules: how many rows broke which rule, of the five most broken, the worst first.
-        in_doubt: rows among the quarantined that break no rule of their own day, but another day has them as well.
+        rows: number of checked rows.
+        quarantined: number of rows set aside.
+        max_quarantined_share: limit of the contract, 0 to 1.
+        faults: why the day fails; empty for a day that passes.
+        broken_rules: number of rows by broken rule, of the five most frequent, the most frequent first.
+        in_doubt: quarantined rows that break no rule of their own day but conflict with another day.
     """
 
     day: date
@@ -50,20 +50,20 @@ class DayVerdict:
 
     @property
     def quarantined_share(self) -> float:
-        """Rows set aside for a rule of their own day among the rows judged, 0 to 1: what the limit applies to."""
+        """Share of the checked rows that were set aside for a rule of their own day, 0 to 1; the limit refers to it."""
         return (self.quarantined - self.in_doubt) / self.rows if self.rows else 0.0
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A batch after judgement: `good` and `bad` share the input's columns, `bad` has a `reason` beside them."""
+    """A checked batch: `good` and `bad` have the input's columns, `bad` also has a `reason`."""
 
     good: pl.DataFrame
     bad: pl.DataFrame
     days: tuple[DayVerdict, ...]
 
 
-FileNames = Mapping[str, str]  # of a day's files, by the drop's id
+FileNames = Mapping[str, str]  # names of a day's files, by the drop's id
 
 
 def judge_days(
@@ -74,15 +74,15 @@ def judge_days(
     files: Callable[[date], FileNames] | None = None,
     doubted: pl.DataFrame | None = None,
 ) -> Judged:
-    """Splits rows into good and bad and says of each day whether it may be used.
+    """Splits rows into good and bad, and decides for each day whether it passes.
 
     Args:
-        rows: (n, columns) raw rows of any number of days, as `raw_telemetry` keeps them.
-        contract: the contract of the table they should go to.
-        drop_faults: per day, what was wrong with its drops as files (a column that is not there, another unit); a day
-            that is named here and has no rows fails.
-        files: returns the names of a day's files, which a message about a column of another unit names.
-        doubted: rows that another day has as well (`rows_in_doubt`); they are set aside, and no day fails for them.
+        rows: (n, columns) raw rows of any number of days, as in `raw_telemetry`.
+        contract: the contract of the validated table.
+        drop_faults: by day, the faults of its drops as files (a missing column, another unit); a day
+            in this mapping without rows fails.
+        files: returns the names of a day's files, for a message about a column in another unit.
+        doubted: rows that conflict with another day (`rows_in_doubt`); they are set aside, and no day fails for them.
     """
     empty = tuple(_empty_day(day, contract, faults) for day, faults in _without_rows(rows, drop_faults or {}))
     if not rows.height:
@@ -132,23 +132,23 @@ def judge_day_in_batches(
     good: FrameFile,
     bad: FrameFile,
 ) -> DayVerdict:
-    """Judges a day of any number of rows, one batch at a time; equal to `judge_days` of all of them at once.
+    """Checks a day of any number of rows, one batch at a time; the result equals that of `judge_days` for all at once.
 
     Args:
         batches: the day's raw rows, sorted by the contract's key.
-        contract: the contract of the table they should go to.
+        contract: the contract of the validated table.
         day: the day.
         medians: returns the day's median of each column of `unit_columns`.
         medians_by_file: returns one column's median in each file of the day, by the file's name.
-        faults: what was wrong with its drops as files.
-        doubted: as in `judge_days`.
-        good: takes the good rows, in order.
-        bad: takes the others, with a `reason` beside them.
+        faults: the faults of its drops as files.
+        doubted: as for `judge_days`.
+        good: receives the good rows, in order.
+        bad: receives the others, with a `reason` beside them.
     """
     rows = faulty = 0
     counts: Counter[str] = Counter()
     for before, batch, after in _with_neighbours(batches):
-        # a copy of a row is beside it, and may be in the next batch
+        # equal rows are neighbours, but may be in different batches
         broken = broken_rows(pl.concat([before, batch, after]), contract)
         broken = broken.with_columns(row=pl.col("row").cast(pl.Int64) - before.height)
         broken = broken.filter(pl.col("row").is_between(0, batch.height - 1)).cast({"row": pl.UInt32})
@@ -166,12 +166,12 @@ def judge_day_in_batches(
 
 
 def unit_columns(contract: Contract) -> list[Column]:
-    """The columns whose median shows whether they came in another unit."""
+    """The columns whose median shows whether they have another unit."""
     return [c for c in contract.columns if c.minimum is not None and c.maximum is not None and c.unit]
 
 
 def _with_neighbours(batches: Iterable[pl.DataFrame]) -> Iterator[tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]]:
-    """Each batch with the row before it and the row after it, where there are such."""
+    """Each batch with the row before it and the row after it, if there are any."""
     before = batch = None
     for upcoming in batches:
         if batch is not None:
@@ -183,7 +183,7 @@ def _with_neighbours(batches: Iterable[pl.DataFrame]) -> Iterator[tuple[pl.DataF
 
 
 def _split(rows: pl.DataFrame, broken: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The rows that broke no rule, and the others with the reason."""
+    """The rows that broke no rule, and the others with their reason."""
     reasons = broken.group_by("row").agg(pl.col("rule").sort().str.join("; ").alias("reason"))
     numbered = rows.with_row_index("row").join(reasons, on="row", how="left", maintain_order="left")
     good = numbered.filter(pl.col("reason").is_null()).drop("row", "reason")
@@ -193,7 +193,7 @@ def _split(rows: pl.DataFrame, broken: pl.DataFrame) -> tuple[pl.DataFrame, pl.D
 def _with_doubts(
     faulty: pl.DataFrame, rows: pl.DataFrame, doubted: pl.DataFrame | None, contract: Contract
 ) -> pl.DataFrame:
-    """The breaks of the row rules, and with them the rows that another day has as well."""
+    """The broken row rules, together with the conflicts with other days."""
     if doubted is None or doubted.is_empty():
         return faulty
     rule = pl.format(f"the same {' and '.join(contract.key)} was recorded on {{}} as well", pl.col(OTHER_DAYS))
@@ -238,12 +238,12 @@ def _verdict(
     faults: list[str],
     counts: Mapping[str, int],
 ) -> DayVerdict:
-    """The verdict of a day of which `faulty` rows broke a rule of their own day, and `quarantined` were set aside."""
+    """The result of a day of which `faulty` rows broke a rule of their own day, and `quarantined` were set aside."""
     found = list(faults)
     if faulty > contract.max_quarantined_share * rows:
         found.append(
-            f"{faulty} of {rows} rows break the contract "
-            f"(allowed: {contract.max_quarantined_share:.0%} a day); mend the source and drop the day again"
+            f"{faulty} of {rows} rows violate the contract "
+            f"(allowed: {contract.max_quarantined_share:.0%} a day); correct the source and drop the day again"
         )
     worst = sorted(counts.items(), key=lambda rule: (-rule[1], rule[0]))[:TOP_RULES]
     share, reasons = contract.max_quarantined_share, tuple(dict.fromkeys(found))
@@ -251,7 +251,7 @@ def _verdict(
 
 
 def named_medians(rows: pl.DataFrame, column: str, files: FileNames) -> dict[str, float | None]:
-    """The median of a column in each file, by the file's name; a file without rows is left out.
+    """The median of a column in each file, by the file's name; files without rows are left out.
 
     Args:
         rows: with `drop_id` and the column.
@@ -267,7 +267,7 @@ def _other_units(
     contract: Contract,
     by_file: Callable[[str], Mapping[str, float | None]],
 ) -> list[str]:
-    """A column whose median is outside its bounds is in another unit, or its instrument is broken."""
+    """A column whose median is outside its bounds has another unit, or its instrument is broken."""
     return [
         explain_median(column, median, by_file=by_file(column.name))
         for column in unit_columns(contract)

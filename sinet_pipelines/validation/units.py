@@ -1,6 +1,6 @@
-"""Says in which unit a column probably came whose median is outside its bounds, and in which files.
+"""Finds the probable unit of a column whose median is outside its bounds, and the files concerned.
 
-Factors are those of NIST Special Publication 811 (2008), appendix B; pressures are absolute unless the name says gauge.
+Factors are from NIST Special Publication 811 (2008), appendix B; pressures are absolute unless the name contains gauge.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ _SHOWN_FILES = 3
 
 @dataclass(frozen=True)
 class OtherUnit:
-    """A unit from which values may come: the contract's value is `(value + offset) * factor`."""
+    """A unit that values may have: the contract's value is `(value + offset) * factor`."""
 
     name: str
     factor: float
@@ -30,7 +30,7 @@ class OtherUnit:
         return (value + self.offset) * self.factor
 
 
-#: By the unit of the contract.
+#: Other units by the unit of the contract.
 OTHER_UNITS: Mapping[str, tuple[OtherUnit, ...]] = {
     "degR": (
         OtherUnit("kelvin", 9 / 5),
@@ -45,6 +45,17 @@ OTHER_UNITS: Mapping[str, tuple[OtherUnit, ...]] = {
         OtherUnit("standard atmospheres", _ATMOSPHERE_PSI),
         OtherUnit("psi gauge", 1.0, _ATMOSPHERE_PSI),
     ),
+    "K": (
+        OtherUnit("degrees Celsius", 1.0, _KELVIN_OFFSET),
+        OtherUnit("degrees Fahrenheit", 5 / 9, _FAHRENHEIT_OFFSET),
+        OtherUnit("degrees Rankine", 5 / 9),
+    ),
+    "Nm": (
+        OtherUnit("pound-force feet", 1.3558179),
+        OtherUnit("newton centimetres", 0.01),
+        OtherUnit("kilonewton metres", 1000.0),
+    ),
+    "min": (OtherUnit("seconds", 1 / 60), OtherUnit("hours", 60.0)),
     "kft": (OtherUnit("feet", 1e-3), OtherUnit("metres", 1 / 304.8), OtherUnit("kilometres", 1 / 0.3048)),
     "rpm": (OtherUnit("revolutions per second", 60.0), OtherUnit("radians per second", 9.549297)),
     "lbm/s": (
@@ -59,15 +70,15 @@ OTHER_UNITS: Mapping[str, tuple[OtherUnit, ...]] = {
 
 
 def is_outside(column: Column, value: float) -> bool:
-    """Whether a value cannot be true by the column's bounds."""
+    """Whether the column's bounds exclude a value."""
     below = column.minimum is not None and value < column.minimum
     return below or (column.maximum is not None and value > column.maximum)
 
 
 def likely_units(column: Column, median: float) -> tuple[str, ...]:
-    """The units in which a median that is outside the bounds would be within them, the likeliest first.
+    """The units in which a median outside the bounds would be within them, the most likely first.
 
-    Likelier is the one that brings the median nearer to the middle of the bounds.
+    A unit is more likely if it brings the median nearer to the centre of the bounds.
     """
     middle = ((column.minimum or 0.0) + (column.maximum or 0.0)) / 2
     found = [unit for unit in OTHER_UNITS.get(column.unit, ()) if not is_outside(column, unit.convert(median))]
@@ -75,12 +86,12 @@ def likely_units(column: Column, median: float) -> tuple[str, ...]:
 
 
 def explain_median(column: Column, median: float, *, by_file: Mapping[str, float | None]) -> str:
-    """What is wrong with a column whose median is outside its bounds, and what to do.
+    """The fault of a column whose median is outside its bounds, and the cure.
 
     Args:
         column: of the contract, bounded on both sides.
         median: of the whole day.
-        by_file: the same of each file; those outside the bounds are named.
+        by_file: median of each file; those outside the bounds are named.
 
     >>> t2 = Column("t2_degr", None, "", "degR", 380.0, 620.0)
     >>> explain_median(t2, 271.7, by_file={"EAST/2026-03-01/x.parquet": 271.7})

@@ -5,12 +5,13 @@ import shutil
 import dagster as dg
 import pytest
 
-from resources.keys import everywhere, global_key
-from resources.settings import settings
-from sinet_pipelines.ingestion.landing import LandingZone
-from sinet_pipelines.models.families import CANDIDATE_NAMES
-from sinet_pipelines.regions import REGIONS
+from assets.turbofan.keys import global_key
+from sinet_pipelines.applications.turbofan.families import CANDIDATE_NAMES
+from sinet_pipelines.applications.turbofan.landed import TELEMETRY
 from tests.conftest import executor_for
+from tests.deployed import everywhere
+from tests.inventory import REGIONS
+from tests.zones import landing_zone
 
 REGIONAL = (
     *("raw_telemetry", "validated_telemetry", "failure_events", "truth_events", "regime_cells", "window_features"),
@@ -27,13 +28,9 @@ GLOBAL = (
 def walked(landed, definitions, tmp_path_factory):
     """A home of the small fleet, and the instance that tells how it was made; copy the home to change it."""
     home = tmp_path_factory.mktemp("walked") / "home"
-    shutil.copytree(landed, home / "landing")
-    days = sorted({day for region in REGIONS for day in LandingZone(home / "landing").days(region.name)})
+    shutil.copytree(landed, home, dirs_exist_ok=True)
+    days = sorted({day for region in REGIONS for day in landing_zone(home, TELEMETRY).days(region.name)})
     keys = [*(key for name in REGIONAL for key in everywhere(name)), *map(global_key, GLOBAL)]
     with dg.DagsterInstance.ephemeral() as instance:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("SINET_HOME", str(home))
-            settings.cache_clear()
-            assert executor_for(home, definitions)(instance, keys, (days[0], days[-1])).success
-        settings.cache_clear()
+        assert executor_for(home, definitions)(instance, keys, (days[0], days[-1])).success
         yield home, instance

@@ -4,10 +4,10 @@ from datetime import time
 
 import yaml
 
-from assets.binding import binding_entries
+from assets.framework.binding import binding_entries
 from resources.placement import place_tags
 from sinet_pipelines.placement.needs import Needs
-from sinet_pipelines.regions import EAST
+from tests.inventory import EAST, REGIONS
 
 MOST_BYTES = 2_500  # of one asset; they are loaded with every page
 
@@ -33,7 +33,7 @@ def test_needs_are_told_in_words():
         priority="high",
         may_move_to=(("WEST", "gpu"),),
     )
-    assert binding_entries(place_tags(EAST, "nvidia-a100", needs), name="a/b")["needs"] == (
+    assert binding_entries(place_tags(EAST, "nvidia-a100", needs, others=REGIONS), name="a/b")["needs"] == (
         "8 cores, 96 GiB, 4 x nvidia-a100, 10 h, priority high, ready by 06:30 UTC, may be preempted, "
         "may move to WEST/nvidia-t4"
     )
@@ -46,9 +46,9 @@ def test_needs_are_told_in_words():
 def test_the_job_is_yaml_and_the_same_as_the_steps(definitions):
     tags = place_tags(EAST, "gpu", Needs(count=2, is_preemptible=True))
     text = binding_entries(tags, name="a/b")["job"].value
-    said = yaml.safe_load(text.split("```yaml\n")[1].split("```")[0])
+    content = yaml.safe_load(text.split("```yaml\n")[1].split("```")[0])
     config = tags["dagster-k8s/config"]
     container = config["container_config"]
-    assert said["container"] == {**container, "resources": {"limits": container["resources"]["limits"]}}
-    assert (said["pod_spec"], said["job_spec"]) == (config["pod_spec_config"], config["job_spec_config"])
+    assert content["container"] == {**container, "resources": {"limits": container["resources"]["limits"]}}
+    assert (content["pod_spec"], content["job_spec"]) == (config["pod_spec_config"], config["job_spec_config"])
     assert "`sinet render a/b` shows all of it." in text

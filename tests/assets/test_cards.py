@@ -3,11 +3,12 @@
 import polars as pl
 import pytest
 
-from assets.evaluation import MODEL
-from resources.keys import global_key
-from sinet_pipelines.regions import REGIONS
-from sinet_pipelines.schemas.telemetry import QUARANTINE, VALIDATED_TELEMETRY
-from sinet_pipelines.storage.tables import TableStore
+from assets.turbofan.evaluation import MODEL
+from assets.turbofan.keys import global_key
+from sinet_pipelines.applications.turbofan.schemas.telemetry import QUARANTINE, VALIDATED_TELEMETRY
+from sinet_pipelines.storage.tables import tables_of
+from tests.deployed import CHECKOUT
+from tests.inventory import REGIONS
 
 
 @pytest.fixture
@@ -18,29 +19,29 @@ def page(walked):
 
 def test_its_rows_and_engines_are_those_of_the_tables(walked, page):
     home, _ = walked
-    tables = [TableStore(str(home / "tables" / region.name)) for region in REGIONS]
+    tables = [tables_of(home, region.name, "turbofan") for region in REGIONS]
     kept = pl.concat(table.read(VALIDATED_TELEMETRY, columns=["role", "unit"]) for table in tables)
     aside = sum(table.read(QUARANTINE).height for table in tables)
     history, live = (kept.filter(pl.col("role") == role)["unit"].n_unique() for role in ("history", "live"))
-    said = page["card"].value
-    assert f"| rows | {kept.height:,} validated, {aside:,} set aside |" in said
-    assert f"| engines | {history} run to failure, {live} live |" in said
+    found = page["card"].value
+    assert f"| rows | {kept.height:,} validated, {aside:,} set aside |" in found
+    assert f"| engines | {history} run to failure, {live} live |" in found
 
 
 def test_the_first_champion_serves_and_the_experiment_has_an_error_and_is_barred(walked, page):
     _, instance = walked
-    said = page["card"].value
-    assert "**Promoted: " in said
+    found = page["card"].value
+    assert "**Promoted: " in found
     verdict = instance.get_latest_materialization_event(global_key("spiking_verdict")).asset_materialization.metadata
     error = verdict["rmse_capped_cycles"].value
-    assert f"| spiking | NULL\\_ISLAND | {error:.2f} | barred | may not be promoted: " in said
+    assert f"| spiking | NULL\\_ISLAND | {error:.2f} | barred | may not be promoted: " in found
 
 
 def test_the_file_holds_the_pictures_that_stages_kept(walked):
     home, _ = walked
     html = (home / "cards" / f"{MODEL}.html").read_text()
     assert html.startswith("<!doctype html>")
-    captions = ("Promised against measured coverage", "Coverage by predicted RUL", "Error against size and latency")
+    captions = ("Nominal against measured coverage", "Coverage by predicted value", "Error against size and latency")
     for caption in captions:
         assert f"<figcaption>{caption}</figcaption>" in html
 
@@ -55,13 +56,12 @@ def test_a_version_keeps_its_card_in_the_home_and_among_its_artifacts(walked, pa
 
 
 def test_run_version_and_card_name_the_commit_and_the_state_of_its_tree(walked, page):
-    from resources.settings import settings
     from sinet_pipelines.registry.origin import origin_of
     from sinet_pipelines.registry.tracking import tracking_of
     from sinet_pipelines.registry.versions import list_versions
 
     home, _ = walked
-    origin = origin_of(settings().project)
+    origin = origin_of(CHECKOUT)
     versions = list_versions(tracking_of(home), MODEL)
     assert all(origin.tags.items() <= version.tags.items() for version in versions)
     assert all(

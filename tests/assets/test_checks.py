@@ -5,10 +5,10 @@ from datetime import date
 import dagster as dg
 
 from resources.keys import CONTRACT_CHECK
-from sinet_pipelines.schemas.telemetry import VALIDATED_TELEMETRY
+from sinet_pipelines.applications.turbofan.schemas.telemetry import VALIDATED_TELEMETRY
 from sinet_pipelines.validation.judge import DayVerdict
 
-KEY = dg.AssetKey(["EAST", "predictive_maintenance", "validated_telemetry"])
+KEY = dg.AssetKey(["EAST", "turbofan", "validated_telemetry"])
 DAY = date(2026, 3, 1)
 
 
@@ -17,7 +17,7 @@ def verdict(*faults, quarantined=5, broken=None):
 
 
 def test_a_contracts_check_says_when_a_day_fails_and_does_not_block(definitions):
-    from assets.checks import contract_check
+    from assets.framework.checks import contract_check
 
     spec = contract_check(VALIDATED_TELEMETRY, KEY)
     share = f"{VALIDATED_TELEMETRY.max_quarantined_share:.0%}"
@@ -26,11 +26,16 @@ def test_a_contracts_check_says_when_a_day_fails_and_does_not_block(definitions)
 
 
 def test_a_days_result_has_the_share_the_limit_and_what_it_was_judged_from(definitions):
-    from assets.checks import day_evaluation
+    from assets.framework.checks import day_evaluation
 
-    said = day_evaluation(KEY, verdict(), inputs="abc")
-    assert (said.passed, said.partition, said.blocking, said.description) == (True, "2026-03-01", None, None)
-    numbers = {name: entry.value for name, entry in said.metadata.items()}
+    evaluation = day_evaluation(KEY, verdict(), inputs="abc")
+    assert (evaluation.passed, evaluation.partition, evaluation.blocking, evaluation.description) == (
+        True,
+        "2026-03-01",
+        None,
+        None,
+    )
+    numbers = {name: entry.value for name, entry in evaluation.metadata.items()}
     assert numbers == {
         "quarantined_share_pct": 2.5,
         "limit_pct": 10.0,
@@ -41,13 +46,15 @@ def test_a_days_result_has_the_share_the_limit_and_what_it_was_judged_from(defin
 
 
 def test_a_day_that_fails_says_why_and_which_rules_were_broken_most(definitions):
-    from assets.checks import day_evaluation
+    from assets.framework.checks import day_evaluation
 
-    said = day_evaluation(KEY, verdict("one", "two", broken={"t30 out of bounds": 4, "unit is null": 1}), inputs="")
-    assert not said.passed
-    assert said.description == "one"
-    assert said.metadata["faults"].value == "- one\n- two"
-    assert said.metadata["broken_rules"].value.splitlines() == [
+    evaluation = day_evaluation(
+        KEY, verdict("one", "two", broken={"t30 out of bounds": 4, "unit is null": 1}), inputs=""
+    )
+    assert not evaluation.passed
+    assert evaluation.description == "one"
+    assert evaluation.metadata["faults"].value == "- one\n- two"
+    assert evaluation.metadata["broken_rules"].value.splitlines() == [
         "| rows | rule |",
         "| ---: | --- |",
         "| 4 | t30 out of bounds |",

@@ -10,16 +10,22 @@ import pytest
 from dagster._core.definitions.partitions.context import partition_loading_context
 from dagster._core.events import DagsterEventType
 
-from resources.keys import CONTRACT_CHECK, global_key, regional_key
-from resources.stale import Books
-from resources.state import states
-from resources.versions import GAP_TAG, days_made, days_refused, holds_rows, version_of
+from assets.turbofan.keys import global_key, regional_key
+from resources.keys import CONTRACT_CHECK
+from resources.materializations.held import GAP_TAG
+from resources.materializations.staleness import Staleness
+from resources.materializations.state import states
+from resources.materializations.versions import days_made, days_refused, holds_rows, version_of
+from sinet_pipelines.applications.turbofan.application import TURBOFAN
+from sinet_pipelines.applications.turbofan.landed import TELEMETRY
+from sinet_pipelines.applications.turbofan.schemas.telemetry import DROP, VALIDATED_TELEMETRY
 from sinet_pipelines.ingestion.landing import LandingZone
-from sinet_pipelines.regions import EAST
-from sinet_pipelines.schemas.telemetry import DROP, VALIDATED_TELEMETRY
-from sinet_pipelines.storage.tables import TableStore, content_hash
+from sinet_pipelines.storage.tables import content_hash, tables_of
 from tests.conftest import link_project
+from tests.deployed import deployment_at
+from tests.inventory import EAST
 from tests.walk.conftest import environment_of
+from tests.zones import landing_zone
 
 RAW, VALIDATED, FEATURES = (
     regional_key(EAST, name) for name in ("raw_telemetry", "validated_telemetry", "window_features")
@@ -35,7 +41,7 @@ def instance():
 
 @pytest.fixture
 def zone(home):
-    return LandingZone(home / "landing")
+    return landing_zone(home, TELEMETRY)
 
 
 def spoil(zone, day):
@@ -62,7 +68,7 @@ def whole(zone):
 
 
 def table_of(home, contract, day):
-    return content_hash(TableStore(str(home / "tables" / EAST.name)).read(contract, days=(day, day)), contract)
+    return content_hash(tables_of(home, EAST.name, "turbofan").read(contract, days=(day, day)), contract)
 
 
 def skipped(result):
@@ -70,7 +76,7 @@ def skipped(result):
 
 
 def state_of(instance, definitions, home, key):
-    found = states(instance, definitions.resolve_asset_graph(), home)
+    found = states(instance, definitions.resolve_asset_graph(), deployment_at(home))
     return next(state for state in found if state.key == key.to_user_string())
 
 
@@ -106,11 +112,11 @@ def test_each_day_has_its_own_numbers_version_and_check_result(instance, zone, c
     checks = instance.event_log_storage.get_asset_check_execution_history(
         dg.AssetCheckKey(VALIDATED, CONTRACT_CHECK), limit=100
     )
-    said = [record.event.dagster_event.asset_check_evaluation_data for record in checks if record.event]
-    of_days = [one for one in said if one.partition]
+    found = [record.event.dagster_event.asset_check_evaluation_data for record in checks if record.event]
+    of_days = [one for one in found if one.partition]
     assert sorted(one.partition for one in of_days) == [str(day) for day in zone.days(EAST.name)]
     assert all(one.passed and one.metadata["limit_pct"].value > 0 for one in of_days)
-    (of_all,) = (one for one in said if one.partition is None)
+    (of_all,) = (one for one in found if one.partition is None)
     assert (of_all.passed, of_all.metadata["landed_days"].value) == (True, 25)
 
 
@@ -126,11 +132,12 @@ def test_a_day_on_which_nothing_landed_is_made_empty_and_changes_nothing(
     assert skipped(result) == set()
     assert set(days_made(instance, VALIDATED)) == {yesterday, today}
     assert [version_of(instance, key) for key in (RAW, VALIDATED)] == before
-    books = Books(instance, definitions.resolve_asset_graph(), home)
-    assert today not in books.stale_rows(EAST).validated
+    staleness = Staleness(instance, definitions.resolve_asset_graph(), deployment_at(home))
+    assert today not in staleness.stale(VALIDATED)
     assert state_of(instance, definitions, home, VALIDATED).done == 1  # an empty day is no landed day
     land_on(today)
-    assert {today} <= books.stale_rows(EAST).raw & books.stale_rows(EAST).validated
+    after = Staleness(instance, definitions.resolve_asset_graph(), deployment_at(home))
+    assert {today} <= after.stale(RAW) & after.stale(VALIDATED)
 
 
 def test_a_step_whose_every_day_is_refused_fails_and_says_why(instance, definitions, home, zone, carry_out):
@@ -141,7 +148,7 @@ def test_a_step_whose_every_day_is_refused_fails_and_says_why(instance, definiti
     assert not result.success
     (failure,) = [event for event in result.all_events if event.is_step_failure]
     assert failure.step_key == VALIDATED.to_python_identifier()
-    assert "every day of EAST/predictive_maintenance/validated_telemetry failed its contract (2 of them)" in str(
+    assert "every day of EAST/turbofan/validated_telemetry failed its contract (2 of them)" in str(
         failure.step_failure_data.user_failure_data or failure.step_failure_data.error
     )
     assert set(days_refused(instance, VALIDATED, CONTRACT_CHECK)) == set(chosen)
@@ -157,19 +164,19 @@ def test_a_bad_rerun_of_a_green_day_leaves_what_was_good_and_is_red_in_checks_un
     carry_out(instance, [RAW, VALIDATED], span)
     good = table_of(home, VALIDATED_TELEMETRY, second)
     file = spoil(zone, second)
-    assert Books(instance, graph, home).stale_rows(EAST).validated.issuperset({second})
+    assert Staleness(instance, graph, deployment_at(home)).stale(VALIDATED).issuperset({second})
     assert carry_out(instance, [RAW, VALIDATED], span).success
     assert table_of(home, VALIDATED_TELEMETRY, second) == good
     assert set(days_made(instance, VALIDATED)) == {first, second}
     assert set(days_refused(instance, VALIDATED, CONTRACT_CHECK)) == {second}
-    assert (
-        second not in Books(instance, graph, home).stale_rows(EAST).validated
+    assert second not in Staleness(instance, graph, deployment_at(home)).stale(
+        regional_key(EAST, "validated_telemetry")
     )  # judging the same rows again says the same
     file.unlink()
-    assert second in Books(instance, graph, home).stale_rows(EAST).validated
+    assert second in Staleness(instance, graph, deployment_at(home)).stale(VALIDATED)
     carry_out(instance, [RAW, VALIDATED], span)
     assert days_refused(instance, VALIDATED, CONTRACT_CHECK) == {}
-    assert Books(instance, graph, home).stale_rows(EAST).validated.isdisjoint(span)
+    assert Staleness(instance, graph, deployment_at(home)).stale(VALIDATED).isdisjoint(span)
 
 
 def newest_result(instance, key=VALIDATED, check=CONTRACT_CHECK):
@@ -213,7 +220,7 @@ def test_a_day_of_whose_drops_nothing_can_be_read_is_red_and_not_asked_again(
     assert carry_out(instance, [RAW, VALIDATED], span).success
     assert set(days_made(instance, VALIDATED)) == {first}
     assert set(days_refused(instance, VALIDATED, CONTRACT_CHECK)) == {second}
-    assert Books(instance, definitions.resolve_asset_graph(), home).stale_rows(EAST).validated.isdisjoint(span)
+    assert Staleness(instance, definitions.resolve_asset_graph(), deployment_at(home)).stale(VALIDATED).isdisjoint(span)
 
 
 def test_a_drop_that_lands_while_its_day_is_read_makes_the_day_stale_again(
@@ -223,19 +230,21 @@ def test_a_drop_that_lands_while_its_day_is_read_makes_the_day_stale_again(
     rows = zone.read_day(EAST.name, day).rows.head(1).select(column.name for column in DROP.columns)
     read_day = LandingZone.read_day
 
-    def read_and_be_late(self, region, asked):
-        found = read_day(self, region, asked)
+    def read_and_be_late(self, region, requested):
+        found = read_day(self, region, requested)
         zone.land(EAST.name, day, name="late", rows=rows.with_columns(pl.lit("FD007-0999").alias("unit")))
         return found
 
     monkeypatch.setattr(LandingZone, "read_day", read_and_be_late)
     carry_out(instance, [RAW], (day, day))
-    assert day in Books(instance, definitions.resolve_asset_graph(), home).stale_rows(EAST).raw
+    assert day in Staleness(instance, definitions.resolve_asset_graph(), deployment_at(home)).stale(
+        regional_key(EAST, "raw_telemetry")
+    )
 
 
 def test_a_window_reaches_back_as_many_days_as_its_cycles_may(definitions):
-    from sinet_pipelines.ingestion.founding import MIN_CYCLES_PER_DAY
-    from sinet_pipelines.schemas.features import REACH_DAYS, WINDOW_CYCLES
+    from sinet_pipelines.applications.turbofan.founding import MIN_CYCLES_PER_DAY
+    from sinet_pipelines.applications.turbofan.schemas.features import REACH_DAYS, WINDOW_CYCLES
 
     assert MIN_CYCLES_PER_DAY * REACH_DAYS >= WINDOW_CYCLES
     graph = definitions.resolve_asset_graph()
@@ -244,15 +253,16 @@ def test_a_window_reaches_back_as_many_days_as_its_cycles_may(definitions):
     assert graph.get_partition_mapping(FEATURES, RAW) is not None
 
 
-def test_the_days_are_open_ended_and_today_is_one(definitions):
-    from assets.days import DAYS
+def test_the_days_are_open_ended_and_today_is_one(tmp_path):
+    from assets.framework.days import partitions_of
 
+    days = partitions_of(deployment_at(tmp_path), TURBOFAN)
     before = datetime.now(UTC).date()
-    last = date.fromisoformat(DAYS.get_last_partition_key())
+    last = date.fromisoformat(days.get_last_partition_key())
     assert before <= last <= datetime.now(UTC).date()
     later = datetime.now(UTC) + timedelta(days=3)
     with partition_loading_context(effective_dt=later):
-        assert DAYS.get_last_partition_key() == str(later.date())
+        assert days.get_last_partition_key() == str(later.date())
 
 
 @pytest.mark.slow

@@ -12,8 +12,10 @@ from tests.conftest import CHECKOUT
 SCRIPT = """
 import json, sys
 import assets.definitions as page
-loaded = page.defs.executor.name, sorted({"kubernetes", "dagster_k8s", "grpc"}.intersection(sys.modules))
-kept_in_order = "clusters_in_order" in {sensor.name for sensor in page.defs.sensors}
+
+defs = page.defs()
+loaded = defs.executor.name, sorted({"kubernetes", "dagster_k8s", "grpc"}.intersection(sys.modules))
+kept_in_order = "clusters_in_order" in {sensor.name for sensor in defs.sensors}
 print(json.dumps([*loaded, kept_in_order]))
 """
 
@@ -25,7 +27,7 @@ print(json.dumps([*loaded, kept_in_order]))
 def test_the_executor_is_chosen_by_the_environment_and_its_kubernetes_client_is_not_loaded(tmp_path, chosen, name):
     inherited = {key: value for key, value in os.environ.items() if not key.startswith(("SINET_", "DAGSTER_"))}
     more = {"SINET_EXECUTOR": chosen} if chosen else {}
-    said = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", SCRIPT],
         cwd=tmp_path,
         env={**inherited, "SINET_HOME": str(tmp_path), "PYTHONPATH": str(CHECKOUT), **more},
@@ -34,4 +36,4 @@ def test_the_executor_is_chosen_by_the_environment_and_its_kubernetes_client_is_
         check=True,
         timeout=300,
     )
-    assert json.loads(said.stdout) == [name, [], chosen == "regions"]
+    assert json.loads(result.stdout) == [name, [], chosen == "regions"]

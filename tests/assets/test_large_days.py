@@ -3,12 +3,13 @@
 import dagster as dg
 import pytest
 
-import assets.days
-import sinet_pipelines.features.large_days as large_features
-from resources.keys import global_key, regional_key
-from resources.versions import days_made
-from sinet_pipelines.ingestion.landing import LandingZone
-from sinet_pipelines.regions import EAST
+import assets.framework.days
+import sinet_pipelines.applications.turbofan.features.large_days as large_features
+from assets.turbofan.keys import global_key, regional_key
+from resources.materializations.versions import days_made
+from sinet_pipelines.applications.turbofan.landed import TELEMETRY
+from tests.inventory import EAST
+from tests.zones import landing_zone
 
 RAW, VALIDATED, FEATURES = (
     regional_key(EAST, name) for name in ("raw_telemetry", "validated_telemetry", "window_features")
@@ -30,13 +31,13 @@ def said_of(instance, key):
 
 @pytest.mark.parametrize("rows_at_once", [1, 150, 100_000])
 def test_a_large_day_is_made_as_any_other(home, carry_out, monkeypatch, rows_at_once):
-    days = LandingZone(home / "landing").days(EAST.name)[:3]
+    days = landing_zone(home, TELEMETRY).days(EAST.name)[:3]
     with dg.DagsterInstance.ephemeral() as instance:
         assert carry_out(instance, [RAW, VALIDATED, *REGIMES, FEATURES], (days[0], days[-1])).success
         before = {key: said_of(instance, key) for key in (RAW, VALIDATED, FEATURES)}
         assert set(days_made(instance, FEATURES)) == set(days)
-        monkeypatch.setattr(assets.days, "LARGE_DAY_ROWS", 1)
-        monkeypatch.setattr(assets.days, "ROWS_AT_ONCE", 1)
+        monkeypatch.setattr(assets.framework.days, "LARGE_DAY_ROWS", 1)
+        monkeypatch.setattr(assets.framework.days, "ROWS_AT_ONCE", 1)
         monkeypatch.setattr(large_features, "ROWS_AT_ONCE", rows_at_once)
         assert carry_out(instance, [RAW, VALIDATED, FEATURES], (days[0], days[-1])).success
         assert {key: said_of(instance, key) for key in (RAW, VALIDATED, FEATURES)} == before

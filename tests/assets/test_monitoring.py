@@ -8,18 +8,19 @@ import polars as pl
 import pytest
 from dagster._core.events import DagsterEventType
 
-from resources.keys import global_key, regional_key
-from resources.settings import settings
-from resources.versions import days_made, days_refused
-from sinet_pipelines.cli.land import land_simulated
-from sinet_pipelines.ingestion.fleet import read_fleet
-from sinet_pipelines.ingestion.landing import LandingZone
-from sinet_pipelines.monitoring.input_drift import WATCHED
-from sinet_pipelines.regions import EAST, NULL_ISLAND
-from sinet_pipelines.schemas.features import FLEET_PREDICTIONS
-from sinet_pipelines.schemas.monitoring import INPUT_DRIFT, PREDICTION_QUALITY, ROWS_BY_DAY
-from sinet_pipelines.storage.tables import TableStore
+from assets.turbofan.keys import global_key, regional_key
+from resources.materializations.versions import days_made, days_refused
+from sinet_pipelines.applications.turbofan.fleet import read_fleet
+from sinet_pipelines.applications.turbofan.landed import TELEMETRY
+from sinet_pipelines.applications.turbofan.schemas.features import FLEET_PREDICTIONS
+from sinet_pipelines.applications.turbofan.schemas.monitoring import INPUT_DRIFT, PREDICTION_QUALITY, ROWS_BY_DAY
+from sinet_pipelines.applications.turbofan.source import land_simulated
+from sinet_pipelines.applications.turbofan.watched import WATCHED
+from sinet_pipelines.storage.layout import landing_root
+from sinet_pipelines.storage.tables import tables_of
 from tests.conftest import executor_for
+from tests.inventory import EAST, NAMES, NULL_ISLAND
+from tests.zones import landing_zone
 
 DRIFT_CHECK, TRUTH_CHECK, FRESH_CHECK = (
     "inputs_have_not_drifted",
@@ -32,10 +33,9 @@ DRIFT = regional_key(NULL_ISLAND, "input_drift")
 @pytest.fixture(scope="module")
 def watched(definitions):
     """The stages that the watch looks at, and the watch."""
-    from assets import deployment, features, ingestion, monitoring, quantization, registry, validation
-
-    modules = [ingestion, validation, features, quantization, registry, deployment, monitoring]
-    return dg.Definitions(assets=dg.load_assets_from_modules(modules))
+    stages = ("ingestion", "validation", "features", "quantization", "registry", "deployment", "monitoring")
+    selected = dg.AssetSelection.groups(*stages).resolve(definitions.resolve_asset_graph())
+    return dg.Definitions(assets=[one for one in definitions.assets if selected.issuperset(getattr(one, "keys", ()))])
 
 
 @pytest.fixture(scope="module")
@@ -48,15 +48,11 @@ def instance():
 def drifting(tmp_path_factory, watched, instance):
     """A home of 48 + 24 simulated engines with the planted drift, NULL_ISLAND's days watched; home and result."""
     home = tmp_path_factory.mktemp("drifting") / "home"
-    land_simulated(home, history_engines=48, live_engines=24, regimes=2)
-    days = LandingZone(home / "landing").days(NULL_ISLAND.name)
+    land_simulated(home, history_engines=48, live_engines=24, regimes=2, regions=NAMES)
+    days = landing_zone(home, TELEMETRY).days(NULL_ISLAND.name)
     names = ("raw_telemetry", "validated_telemetry", "regime_cells", "window_features", "input_drift")
     keys = [global_key("operating_regimes"), *(regional_key(NULL_ISLAND, name) for name in names)]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SINET_HOME", str(home))
-        settings.cache_clear()
-        result = executor_for(home, watched)(instance, keys, (days[0], days[-1]))
-    settings.cache_clear()
+    result = executor_for(home, watched)(instance, keys, (days[0], days[-1]))
     return home, result
 
 
@@ -68,8 +64,8 @@ def evaluations(instance, key, check):
     """The newest evaluation of each day, or of None where the asset has no days."""
     history = instance.event_log_storage.get_asset_check_execution_history(dg.AssetCheckKey(key, check), limit=100)
     events = [record.event.dagster_event for record in reversed(history) if record.event]
-    said = [event for event in events if event.event_type == DagsterEventType.ASSET_CHECK_EVALUATION]
-    return {event.asset_check_evaluation_data.partition: event.asset_check_evaluation_data for event in said}
+    found = [event for event in events if event.event_type == DagsterEventType.ASSET_CHECK_EVALUATION]
+    return {event.asset_check_evaluation_data.partition: event.asset_check_evaluation_data for event in found}
 
 
 def test_the_planted_drift_is_found_on_its_day_and_no_day_before(drifting, instance):
@@ -83,24 +79,24 @@ def test_the_planted_drift_is_found_on_its_day_and_no_day_before(drifting, insta
 def test_a_drifted_day_warns_names_the_sensor_and_is_made_all_the_same(drifting, instance):
     home, _ = drifting
     day = planted_drift(home).day
-    said = evaluations(instance, DRIFT, DRIFT_CHECK)[str(day)]
-    assert said.severity == dg.AssetCheckSeverity.WARN
-    assert said.description == f"{planted_drift(home).column}_z_last drifted"
-    assert said.metadata["psi"].value > said.metadata["psi_limit"].value
-    assert said.metadata["p_adjusted"].value < said.metadata["p_limit"].value
-    assert next(iter(said.metadata)) == "drifted_features"
-    assert set(days_made(instance, DRIFT)) == set(LandingZone(home / "landing").days(NULL_ISLAND.name))
+    evaluation = evaluations(instance, DRIFT, DRIFT_CHECK)[str(day)]
+    assert evaluation.severity == dg.AssetCheckSeverity.WARN
+    assert evaluation.description == f"{planted_drift(home).column}_z_last drifted"
+    assert evaluation.metadata["psi"].value > evaluation.metadata["psi_limit"].value
+    assert evaluation.metadata["p_adjusted"].value < evaluation.metadata["p_limit"].value
+    assert next(iter(evaluation.metadata)) == "drifted_features"
+    assert set(days_made(instance, DRIFT)) == set(landing_zone(home, TELEMETRY).days(NULL_ISLAND.name))
 
 
 def test_a_judged_day_has_one_row_a_sensor_and_a_reference_day_says_why_it_has_none(drifting, instance):
     home, _ = drifting
     first_day = read_fleet(home).first_day
-    table = TableStore(str(home / "tables" / NULL_ISLAND.name)).read(INPUT_DRIFT)
+    table = tables_of(home, NULL_ISLAND.name, "turbofan").read(INPUT_DRIFT)
     counts = dict(table.group_by("event_date").len().iter_rows())
-    assert counts == {first_day + timedelta(days=number): len(WATCHED) for number in range(15, 25)}
-    said = evaluations(instance, DRIFT, DRIFT_CHECK)[str(first_day + timedelta(days=7))]
-    assert said.passed
-    assert "make the reference" in said.metadata["not_compared"].value
+    assert counts == {first_day + timedelta(days=number): len(WATCHED.features) for number in range(15, 25)}
+    evaluation = evaluations(instance, DRIFT, DRIFT_CHECK)[str(first_day + timedelta(days=7))]
+    assert evaluation.passed
+    assert "are the reference" in evaluation.metadata["not_compared"].value
 
 
 def predictions(truth, *, late):
@@ -113,7 +109,7 @@ def predictions(truth, *, late):
         (pl.col("rul_cycles").clip(upper_bound=125) + late).cast(pl.Float64).alias("rul_cycles"),
         pl.lit(None, pl.Float64).alias("lower_cycles"),
         pl.lit(None, pl.Float64).alias("upper_cycles"),
-        pl.lit("remaining_useful_life").alias("model"),
+        pl.lit("turbofan_remaining_useful_life").alias("model"),
         pl.lit("1").alias("version"),
     )
 
@@ -132,8 +128,8 @@ def quality(home, watched, tmp_path):
                 "known_at": [datetime(2026, 1, 1, tzinfo=UTC)] * 8,
             }
         )
-        LandingZone(home / "landing").land_events(EAST.name, "truth", name="more", events=truth)
-        tables = TableStore(str(home / "tables" / EAST.name))
+        landing_zone(home, TELEMETRY).land_events(EAST.name, "truth", name="more", events=truth)
+        tables = tables_of(home, EAST.name, "turbofan")
         tables.replace(FLEET_PREDICTIONS, predictions(truth, late=late))
         with dg.DagsterInstance.ephemeral() as instance:
             result = executor_for(home, watched)(instance, [regional_key(EAST, "truth_events"), key])
@@ -144,24 +140,24 @@ def quality(home, watched, tmp_path):
 
 
 def test_predictions_near_the_truth_pass_and_an_absent_interval_is_not_applicable(quality):
-    said, rows = quality(late=3.0)
-    assert said.passed
-    assert said.metadata["rmse_cycles"].value == pytest.approx(3.0)
-    assert said.metadata["bias_cycles"].value == pytest.approx(3.0)
-    assert said.metadata["coverage"].value == "not applicable: the model gives no intervals"
+    found, rows = quality(late=3.0)
+    assert found.passed
+    assert found.metadata["rmse_cycles"].value == pytest.approx(3.0)
+    assert found.metadata["bias_cycles"].value == pytest.approx(3.0)
+    assert found.metadata["coverage"].value == "not applicable: the model predicts no intervals"
     assert rows.height == 8
 
 
 def test_predictions_far_from_the_truth_warn_with_numbers_and_fail_nothing(quality):
-    said, _ = quality(late=30.0)
-    assert not said.passed
-    assert said.severity == dg.AssetCheckSeverity.WARN
-    assert said.description == "RMSE 30.0 cycles (allowed: 25); bias +30.0 cycles (allowed: 10 either way)"
+    found, _ = quality(late=30.0)
+    assert not found.passed
+    assert found.severity == dg.AssetCheckSeverity.WARN
+    assert found.description == "RMSE 30.0 cycles (allowed: 25); bias +30.0 cycles (allowed: 10 either way)"
 
 
 def freshness(home, watched):
     key = regional_key(EAST, "rows_by_day")
-    days = LandingZone(home / "landing").days(EAST.name)
+    days = landing_zone(home, TELEMETRY).days(EAST.name)
     with dg.DagsterInstance.ephemeral() as instance:
         raw = regional_key(EAST, "raw_telemetry")
         assert executor_for(home, watched)(instance, [raw, key], (days[0], days[-1])).success
@@ -169,18 +165,18 @@ def freshness(home, watched):
 
 
 def test_a_region_that_sent_rows_yesterday_is_fresh(home, watched):
-    said = freshness(home, watched)
-    assert said.passed
-    assert said.metadata["silent_days"].value == "none"
-    rows = TableStore(str(home / "tables" / EAST.name)).read(ROWS_BY_DAY).sort("event_date")
+    found = freshness(home, watched)
+    assert found.passed
+    assert found.metadata["silent_days"].value == "none"
+    rows = tables_of(home, EAST.name, "turbofan").read(ROWS_BY_DAY).sort("event_date")
     assert rows.height == 25
-    assert said.metadata["rows_yesterday"].value == rows["rows"][-1]
+    assert found.metadata["rows_yesterday"].value == rows["rows"][-1]
 
 
 def test_a_region_silent_since_a_day_is_named_with_its_silent_days(home, watched):
-    *_, before, last = LandingZone(home / "landing").days(EAST.name)
-    shutil.rmtree(home / "landing" / EAST.name / str(last))
-    said = freshness(home, watched)
-    assert not said.passed
-    assert said.description == f"EAST sent no row on {last}; the last rows are of {before}"
-    assert said.metadata["silent_days"].value == str(last)
+    *_, before, last = landing_zone(home, TELEMETRY).days(EAST.name)
+    shutil.rmtree(landing_root(home, EAST.name, "turbofan") / str(last))
+    found = freshness(home, watched)
+    assert not found.passed
+    assert found.description == f"EAST sent no row on {last}; the last rows are of {before}"
+    assert found.metadata["silent_days"].value == str(last)

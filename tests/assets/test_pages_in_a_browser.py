@@ -13,16 +13,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from resources.keys import CONTRACT_CHECK, regional_key
+from assets.turbofan.keys import regional_key
+from resources.keys import CONTRACT_CHECK
+from sinet_pipelines.applications.turbofan.landed import TELEMETRY
+from sinet_pipelines.applications.turbofan.schemas.telemetry import DROP
 from sinet_pipelines.escaping import for_markdown
 from sinet_pipelines.ingestion.drops import encode_drop
-from sinet_pipelines.ingestion.landing import LandingZone
-from sinet_pipelines.regions import EAST
-from sinet_pipelines.schemas.telemetry import DROP
 from tests.browser import browser, open_page
 from tests.conftest import CHECKOUT
+from tests.inventory import EAST
 from tests.loopback import await_port, free_port
 from tests.sinet_pipelines.cli.test_guard import ask
+from tests.zones import landing_zone
 
 pytestmark = pytest.mark.slow
 
@@ -34,11 +36,11 @@ UNIT = "![K](/graphql?query=mutation{x})"
 @pytest.fixture
 def foreign():
     """A server of another origin; the paths that were asked of it."""
-    asked = []
+    requested = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
-            asked.append(self.path)
+            requested.append(self.path)
             self.send_response(200)
             self.end_headers()
 
@@ -47,7 +49,7 @@ def foreign():
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}", asked
+        yield f"http://127.0.0.1:{server.server_port}", requested
         server.shutdown()
 
 
@@ -59,8 +61,8 @@ def plant(zone, day, foreign):
     bad = rows.head(1).with_columns(unit=pl.lit(f"<script src={foreign}/s></script>|`x`"), role=pl.lit("![c](/d)"))
     rows = pl.concat([rows, bad, bad.with_columns(role=pl.lit("**x** | y\n# z"))])
     table = rows.with_columns(recorded_at=pl.col("recorded_at") + pl.duration(seconds=1))
-    path = zone.root / EAST.name / day.isoformat() / "<b>![x](y)|`z`.parquet"
-    path.write_bytes(encode_drop(table))
+    path = zone.folder(EAST.name) / day.isoformat() / "<b>![x](y)|`z`.parquet"
+    path.write_bytes(encode_drop(table, DROP))
     found = pq.read_table(pa.BufferReader(path.read_bytes()))
     for name in columns:
         found = found.append_column(name, pa.nulls(found.num_rows, pa.int8()))
@@ -92,7 +94,7 @@ def pages(home, tmp_path):
     yield start
     for process in started:
         process.terminate()
-        process.wait(timeout=60)
+        process.wait(timeout=300)
 
 
 def assert_inactive(page, address):
@@ -105,8 +107,8 @@ def assert_inactive(page, address):
 
 def test_planted_words_do_nothing_and_the_run_page_lists_its_log(home, carry_out, foreign, pages, tmp_path):
     browser()
-    address, asked = foreign
-    zone = LandingZone(home / "landing")
+    address, requested = foreign
+    zone = landing_zone(home, TELEMETRY)
     day = zone.days(EAST.name)[1]
     columns = plant(zone, day, address)
     folder = tmp_path / "instance"
@@ -121,7 +123,7 @@ def test_planted_words_do_nothing_and_the_run_page_lists_its_log(home, carry_out
     def shown(path):
         return open_page(f"http://{at}{path}")
 
-    key = "/assets/EAST/predictive_maintenance"
+    key = "/assets/EAST/turbofan"
     raw = shown(f"{key}/raw_telemetry?view=overview&partition={day}")
     events = shown(f"{key}/raw_telemetry?view=events&partition={day}")
     checks = shown(f"{key}/validated_telemetry?view=checks&checkDetail={CONTRACT_CHECK}")
@@ -133,6 +135,6 @@ def test_planted_words_do_nothing_and_the_run_page_lists_its_log(home, carry_out
     assert "ASSET_MATERIALIZATION" in run.text
     assert "RUN_SUCCESS" in run.text or "RUN_FAILURE" in run.text
     assert "Loading run logs" not in run.text
-    assert asked == []
+    assert requested == []
     status, answer = ask(at, LIMITS)
     assert (status, answer["data"]["instance"]["concurrencyLimits"]) == (200, [])

@@ -6,12 +6,13 @@ from datetime import date, timedelta
 import dagster as dg
 import polars as pl
 
-from assets.pictures import behind, glance, glance_of_bars
-from resources.keys import regional_key
-from sinet_pipelines.ingestion.landing import LandingZone
+from assets.framework.pictures import behind, glance, glance_of_bars
+from assets.turbofan.keys import regional_key
+from sinet_pipelines.applications.turbofan.landed import TELEMETRY
 from sinet_pipelines.pictures.charts import error_against_truth
 from sinet_pipelines.pictures.sparkline import LONGEST
-from sinet_pipelines.regions import EAST
+from tests.inventory import EAST
+from tests.zones import landing_zone
 
 PNG = b"\x89PNG\r\n\x1a\n"
 DAYS = [date(2026, 10, 1) + timedelta(days=number) for number in range(5)]
@@ -50,7 +51,7 @@ def seen(ratios, *, drifted=()):
 
 
 def drift_pictures(frame, days, newest):
-    from assets.monitoring import _drift_pictures
+    from assets.turbofan.monitoring import _drift_pictures
 
     return _drift_pictures(frame, EAST, days=days, newest=newest)
 
@@ -74,7 +75,7 @@ def test_a_day_of_the_past_made_again_draws_no_chart_and_a_day_without_judgement
 
 
 def test_the_fleets_lives_are_shown_and_a_region_without_live_engines_shows_none(definitions):
-    from assets.deployment import _fleet_pictures
+    from assets.turbofan.deployment import _fleet_pictures
 
     shown = _fleet_pictures(pl.DataFrame({"rul_cycles": [50.0, 3.0, 90.0]}), EAST)
     assert list(shown) == ["lives_soonest_first", "fleet"]
@@ -84,7 +85,7 @@ def test_the_fleets_lives_are_shown_and_a_region_without_live_engines_shows_none
 
 
 def test_predictions_are_shown_once_truth_has_arrived(definitions):
-    from assets.monitoring import _quality_pictures
+    from assets.turbofan.monitoring import _quality_pictures
 
     matched = pl.DataFrame(
         {
@@ -104,7 +105,7 @@ def test_predictions_are_shown_once_truth_has_arrived(definitions):
 
 def test_a_page_has_its_numbers_first_then_the_glance_then_the_chart(home, carry_out):
     raw, key = regional_key(EAST, "raw_telemetry"), regional_key(EAST, "rows_by_day")
-    days = LandingZone(home / "landing").days(EAST.name)
+    days = landing_zone(home, TELEMETRY).days(EAST.name)
     with dg.DagsterInstance.ephemeral() as instance:
         assert carry_out(instance, [raw, key], (days[0], days[-1])).success
         metadata = instance.get_latest_materialization_event(key).asset_materialization.metadata

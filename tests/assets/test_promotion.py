@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from assets.registry import may_be_promoted
+from sinet_pipelines.registry.promotion import may_be_promoted
 from sinet_pipelines.registry.versions import Version
 
 ONE = Version(

@@ -2,16 +2,19 @@
 
 import dagster as dg
 
-from resources.keys import everywhere, global_key, regional_key
+from assets.turbofan.keys import global_key, regional_key
+from resources.deployment import Deployment
 from resources.regions import region_resources
-from sinet_pipelines.regions import EAST, REGIONS, Region
+from sinet_pipelines.inventory.regions import Region
+from tests.deployed import deployment_at, everywhere
+from tests.inventory import EAST, REGIONS
 
 
-def test_a_factory_gives_one_asset_a_region_with_its_docstring_as_description(definitions, tmp_path):
-    from assets.regional import here, per_region
+def test_a_factory_gives_one_asset_a_region_with_its_docstring_as_description(tmp_path):
+    from assets.framework.regional import here, per_region
 
     @per_region
-    def places(region: Region) -> dg.AssetsDefinition:
+    def places(deployment: Deployment, region: Region) -> dg.AssetsDefinition:
         """Where the step is."""
 
         @dg.asset(key=regional_key(region, "places"), required_resource_keys={region.key})
@@ -20,17 +23,19 @@ def test_a_factory_gives_one_asset_a_region_with_its_docstring_as_description(de
 
         return asset
 
-    assert [one.key for one in places] == everywhere("places")
-    assert {spec.description for one in places for spec in one.specs} == {"Where the step is."}
-    done = dg.materialize(places, resources=region_resources(tmp_path))
+    deployment = deployment_at(tmp_path)
+    made = places.make(deployment)
+    assert [one.key for one in made] == everywhere("places")
+    assert {spec.description for one in made for spec in one.specs} == {"Where the step is."}
+    done = dg.materialize(made, resources=region_resources(deployment))
     made = done.get_asset_materialization_events()
-    said = {event.asset_key.path[0]: event.materialization.metadata["place"].value for event in made}
-    assert said == {region.name: region.name for region in REGIONS}
+    metadata = {event.asset_key.path[0]: event.materialization.metadata["place"].value for event in made}
+    assert metadata == {region.name: region.name for region in REGIONS}
 
 
 def test_keys_say_region_application_and_thing():
-    assert regional_key(EAST, "raw_telemetry").to_user_string() == "EAST/predictive_maintenance/raw_telemetry"
-    assert global_key("training_set").to_user_string() == "predictive_maintenance/training_set"
+    assert regional_key(EAST, "raw_telemetry").to_user_string() == "EAST/turbofan/raw_telemetry"
+    assert global_key("training_set").to_user_string() == "turbofan/training_set"
     assert [key.path[0] for key in everywhere("raw_telemetry")] == ["EAST", "WEST", "NULL_ISLAND"]
 
 

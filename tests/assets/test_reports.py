@@ -1,17 +1,21 @@
 """What a page shows: columns with units, where a table is, what its columns are made from, key numbers first."""
 
+from collections import Counter
 from datetime import date
 
 import dagster as dg
 import pytest
 
-from assets.reports import BRIEF, brief, entries_of, made, schema_of
-from resources.keys import everywhere, regional_key
+from assets.framework.reports import BRIEF, brief, entries_of, made, schema_of
+from assets.turbofan.keys import regional_key
+from resources.keys import name_of
+from sinet_pipelines.applications import load_applications
+from sinet_pipelines.applications.turbofan.schemas.features import FEATURE_NAMES, WINDOW_FEATURES
+from sinet_pipelines.applications.turbofan.schemas.telemetry import DROP, RAW_TELEMETRY, SENSORS
 from sinet_pipelines.escaping import from_markdown
-from sinet_pipelines.hardware import HARDWARE
-from sinet_pipelines.regions import EAST, REGIONS
-from sinet_pipelines.schemas.features import FEATURE_NAMES, WINDOW_FEATURES
-from sinet_pipelines.schemas.telemetry import DROP, RAW_TELEMETRY, SENSORS
+from sinet_pipelines.storage.layout import landing_root
+from tests.deployed import everywhere
+from tests.inventory import EAST, HARDWARE, REGIONS
 
 WINDOWS = regional_key(EAST, "window_features")
 
@@ -35,8 +39,8 @@ def lineages(nodes):
 def test_a_column_says_its_type_unit_and_bounds():
     columns = {column.name: column for column in schema_of(RAW_TELEMETRY).columns}
     assert columns["t24_degr"].type == "double"
-    said = "total temperature at low-pressure compressor outlet [degR]; 450 to 800"
-    assert columns["t24_degr"].description == said
+    message = "total temperature at low-pressure compressor outlet [degR]; 450 to 800"
+    assert columns["t24_degr"].description == message
     assert columns["t24_degr"].constraints.nullable
 
 
@@ -47,8 +51,9 @@ def test_a_ratio_has_no_unit_to_say():
 
 def test_every_asset_has_owner_description_region_and_hardware(nodes):
     regions, hardware = {region.key for region in REGIONS}, {kind.id for kind in HARDWARE}
+    owners = {one.name: one.owner for one in load_applications()}
     for key, node in nodes.items():
-        assert node.owners == ["team:predictive-maintenance"], key
+        assert node.owners == [owners[name_of(key).application]], key
         assert node.description, key
         assert len(regions & node.kinds) == 1, key
         assert (hardware & node.kinds) or not node.is_executable, key
@@ -56,8 +61,16 @@ def test_every_asset_has_owner_description_region_and_hardware(nodes):
 
 def test_a_table_says_its_name_and_where_it_is(nodes):
     metadata = nodes[WINDOWS].metadata
-    assert metadata["dagster/table_name"] == "window_features"
-    assert metadata["dagster/uri"].endswith("/tables/EAST/window_features")
+    assert metadata["dagster/table_name"] == "EAST.turbofan.window_features"
+    assert metadata["dagster/uri"].endswith("/EAST/feature/turbofan/window_features")
+
+
+def test_no_two_tables_have_one_name(nodes):
+    """Dagster links assets of one table name as if they were one table."""
+    names = Counter(node.metadata.get("dagster/table_name") for node in nodes.values())
+    del names[None]
+    assert len(names) >= 40
+    assert max(names.values()) == 1, names.most_common(3)
 
 
 def test_lineage_names_only_columns_that_there_are(nodes):
@@ -87,7 +100,7 @@ def test_columns_that_are_made_alike_share_a_line_of_the_page(nodes):
 
 
 def test_a_table_that_is_alike_in_all_regions_is_named_once(nodes):
-    page = nodes[dg.AssetKey(["predictive_maintenance", "training_set"])].metadata["columns_made_from"].value
+    page = nodes[dg.AssetKey(["turbofan", "training_set"])].metadata["columns_made_from"].value
     everywhere = r"EAST, WEST, NULL\_ISLAND"
     tables = rf"window\_features in {everywhere}; `cycle` of failure\_events in {everywhere}"
     assert page.splitlines()[-1] == f"| `rul_cycles` | `cycle` of {tables} |"
@@ -98,7 +111,7 @@ def test_the_description_counts_the_features_there_are(nodes):
 
 
 def test_a_table_without_sources_tells_no_lineage():
-    assert not {"dagster/column_lineage", "columns_made_from"} & set(entries_of(WINDOW_FEATURES, EAST))
+    assert not {"dagster/column_lineage", "columns_made_from"} & set(entries_of(WINDOW_FEATURES))
 
 
 def test_key_numbers_come_first_on_a_page():
@@ -137,7 +150,7 @@ def test_what_is_brief_fits_a_page(sentence):
 
 def test_a_days_event_carries_neither_columns_nor_lineage(carry_out, home):
     with dg.DagsterInstance.ephemeral() as instance:
-        day = min((home / "landing" / "EAST").glob("20*")).name
+        day = min((landing_root(home, "EAST", "turbofan")).glob("20*")).name
         key = regional_key(EAST, "raw_telemetry")
         assert carry_out(instance, [key], (date.fromisoformat(day), date.fromisoformat(day))).success
         metadata = instance.get_latest_materialization_event(key).asset_materialization.metadata

@@ -5,11 +5,11 @@ import shutil
 import dagster as dg
 import pytest
 
-from assets.reports import brief
-from resources.keys import global_key
+from assets.framework.reports import brief
+from assets.turbofan.evaluation import EXPERIMENTS_MODEL
+from assets.turbofan.keys import global_key
 from resources.placement import HARDWARE_TAG, REGION_TAG
 from resources.registry import registry_resource
-from resources.settings import settings
 from resources.tracking import tracking_resource
 from sinet_pipelines.escaping import for_markdown, from_markdown
 from sinet_pipelines.registry.versions import list_versions
@@ -27,12 +27,8 @@ def made(walked, definitions, tmp_path_factory):
     """A copy of a walked home in which the experiment was judged a second time: home, instance."""
     home = tmp_path_factory.mktemp("research") / "home"
     shutil.copytree(walked[0], home)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SINET_HOME", str(home))
-        settings.cache_clear()
-        assert executor_for(home, definitions)(walked[1], [VERDICT]).success
-        yield home, walked[1]
-    settings.cache_clear()
+    assert executor_for(home, definitions)(walked[1], [VERDICT]).success
+    return home, walked[1]
 
 
 @pytest.fixture
@@ -54,9 +50,7 @@ def check(instance):
 
 def registered(tracking):
     """The one version of the experiment."""
-    (version,) = [
-        one for one in list_versions(tracking, "remaining_useful_life_experiments") if one.family == "spiking"
-    ]
+    (version,) = [one for one in list_versions(tracking, EXPERIMENTS_MODEL) if one.family == "spiking"]
     return version
 
 
@@ -64,15 +58,15 @@ def test_the_experiment_is_bound_to_neuromorphic_hardware_in_null_island(specs):
     assert len(specs) == 2
     for spec in specs.values():
         assert (spec.tags[REGION_TAG], spec.tags[HARDWARE_TAG]) == ("NULL_ISLAND", "neuromorphic")
-        assert "Simulated on cpu" in spec.description
+        assert "simulated on cpu" in " ".join(spec.description.split())
         assert spec.metadata["figures"] == "simulated on cpu"
 
 
 def test_each_page_says_under_which_agreements_sequences_came(specs):
     for key, table in ((CHALLENGER, "training_sequences"), (VERDICT, "evaluation_sequences")):
-        said = specs[key].metadata["agreements"].value
+        metadata = specs[key].metadata["agreements"].value
         for region in ("EAST", "WEST"):
-            assert f"| {region} | {for_markdown(table)} | NULL\\_ISLAND | experiments |" in said
+            assert f"| {region} | {for_markdown(table)} | NULL\\_ISLAND | experiments |" in metadata
 
 
 def test_the_challenger_is_judged_out_of_fold_as_the_candidates_are(made):
@@ -86,16 +80,16 @@ def test_the_challenger_is_judged_out_of_fold_as_the_candidates_are(made):
 
 def test_the_verdict_bars_it_and_says_every_reason(made):
     _, instance = made
-    said = check(instance)
-    assert not said.passed
-    assert said.severity == dg.AssetCheckSeverity.WARN
-    assert said.description.startswith("may not be promoted: WEST, where the endpoint is, has no neuromorphic; ")
-    assert "simulated on cpu" in said.description
-    assert said.metadata["rmse_cycles"].value == pytest.approx(
+    found = check(instance)
+    assert not found.passed
+    assert found.severity == dg.AssetCheckSeverity.WARN
+    assert found.description.startswith("may not be promoted: WEST, where the endpoint is, has no neuromorphic; ")
+    assert "simulated on cpu" in found.description
+    assert found.metadata["score"].value == pytest.approx(
         page(instance, CHALLENGER)["rmse_capped_cycles"].value, abs=1e-3
     )
     candidates = [page(instance, global_key(name))["rmse_capped_cycles"].value for name in MADE_BEFORE[2:5]]
-    assert said.metadata["rmse_best_candidate_cycles"].value == pytest.approx(min(candidates), abs=1e-3)
+    assert found.metadata["score_best_candidate"].value == pytest.approx(min(candidates), abs=1e-3)
 
 
 def test_the_page_of_the_verdict_has_figures_beside_the_candidates_and_energy_with_its_source(made):
@@ -126,13 +120,14 @@ def test_judged_twice_it_is_one_version_without_an_alias_that_tells_its_verdict(
 
 
 def test_the_registered_file_is_the_whole_challenger(made):
-    from sinet_pipelines.research.spiking import FILE, SpikingNetwork
+    from sinet_pipelines.applications.turbofan.spiking import FILE, SpikingNetwork
+    from sinet_pipelines.applications.turbofan.task import RUL
 
     home, _ = made
     registry = registry_resource(home)
     version = registered(registry.tracking)
     content = registry.load(version)
-    assert SpikingNetwork().load({FILE: content}).files() == {FILE: content}
+    assert SpikingNetwork().load({FILE: content}, task=RUL).files() == {FILE: content}
 
 
 def test_its_run_tells_what_simulated_it_and_what_an_answer_costs(made):

@@ -6,11 +6,12 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from resources.keys import global_key, regional_key
-from sinet_pipelines.ingestion.landing import LandingZone
-from sinet_pipelines.regions import EAST
-from sinet_pipelines.schemas.telemetry import DROP
+from assets.turbofan.keys import global_key, regional_key
+from sinet_pipelines.applications.turbofan.landed import TELEMETRY
+from sinet_pipelines.applications.turbofan.schemas.telemetry import DROP
+from tests.inventory import EAST
 from tests.run_log import open_run_log, run_page_query
+from tests.zones import landing_zone
 
 ROWS = [regional_key(EAST, name) for name in ("raw_telemetry", "validated_telemetry")]
 FEATURES = [regional_key(EAST, name) for name in ("window_features", "input_drift")]
@@ -25,7 +26,7 @@ def instance(tmp_path):
 
 @pytest.fixture
 def zone(home):
-    return LandingZone(home / "landing")
+    return landing_zone(home, TELEMETRY)
 
 
 @pytest.fixture

@@ -80,11 +80,13 @@ class Access:
             return None  # its tokens go with it
         return user
 
-    def allows(self, user: User, asked: Request) -> bool:
+    def allows(self, user: User, requested: Request) -> bool:
         """Whether a binding of the user has a rule for this."""
-        if (asked.verb, asked.spelled) in self.site.denied:
+        if (requested.verb, requested.spelled) in self.site.denied:
             return False
-        return MASTERS in user.groups or any(_covers(rule, asked) for rule in self._rules(user, asked.namespace))
+        return MASTERS in user.groups or any(
+            _covers(rule, requested) for rule in self._rules(user, requested.namespace)
+        )
 
     def _rules(self, user: User, namespace: str) -> Iterator[dict[str, Any]]:
         """The rules of all roles that are bound to the user here."""
@@ -107,13 +109,13 @@ def service_account(namespace: str, name: str) -> User:
     return User(f"system:serviceaccount:{namespace}:{name}", groups)
 
 
-def refusal(user: User, asked: Request) -> str:
+def refusal(user: User, requested: Request) -> str:
     """The words in which the API server forbids something."""
-    resource = asked.resource
-    what = resource.words + (f' "{asked.name}"' if asked.name else "")
-    place = f'in the namespace "{asked.namespace}"' if asked.namespace else "at the cluster scope"
+    resource = requested.resource
+    what = resource.words + (f' "{requested.name}"' if requested.name else "")
+    place = f'in the namespace "{requested.namespace}"' if requested.namespace else "at the cluster scope"
     return (
-        f'{what} is forbidden: User "{user.name}" cannot {asked.verb} resource "{asked.spelled}" '
+        f'{what} is forbidden: User "{user.name}" cannot {requested.verb} resource "{requested.spelled}" '
         f'in API group "{resource.group}" {place}'
     )
 
@@ -125,7 +127,7 @@ def _is_subject(subject: dict[str, Any], user: User, binding: dict[str, Any]) ->
     return subject["name"] in (user.groups if subject["kind"] == "Group" else (user.name,))
 
 
-def _covers(rule: dict[str, Any], asked: Request) -> bool:
+def _covers(rule: dict[str, Any], requested: Request) -> bool:
     """Whether a rule of a role is about this; a rule with names is about no list and no creation."""
 
     def has(what: str, value: str) -> bool:
@@ -133,8 +135,8 @@ def _covers(rule: dict[str, Any], asked: Request) -> bool:
 
     names = rule.get("resourceNames") or []
     return (
-        has("verbs", asked.verb)
-        and has("apiGroups", asked.resource.group)
-        and has("resources", asked.spelled)
-        and (not names or asked.name in names)
+        has("verbs", requested.verb)
+        and has("apiGroups", requested.resource.group)
+        and has("resources", requested.spelled)
+        and (not names or requested.name in names)
     )

@@ -68,18 +68,22 @@ def refused(objects: Objects, namespace: str, name: str, spec: Body, *, neighbou
 
 
 def _over_quota(objects: Objects, namespace: str, spec: Body, neighbours: list[Body]) -> str:
-    asked = usage_of(spec)
+    request_rows = usage_of(spec)
     for quota in objects.list("resourcequotas", namespace):
         hard = quota["spec"].get("hard", {})
         name = quota["metadata"]["name"]
-        if missing := sorted(key for key in hard if key not in asked and key.split(".")[-1] in ("cpu", "memory")):
+        if missing := sorted(
+            key for key in hard if key not in request_rows and key.split(".")[-1] in ("cpu", "memory")
+        ):
             containers = ",".join(one["name"] for one in spec["containers"])
             wanted = "; ".join(f"{key} for: {containers}" for key in missing)
             return f"failed quota: {name}: must specify {wanted}"
         used = {key: sum((usage_of(one).get(key, Decimal(0)) for one in neighbours), Decimal(0)) for key in hard}
-        over = sorted(key for key in hard if key in asked and used[key] + asked[key] > quantity(hard[key]))
+        over = sorted(
+            key for key in hard if key in request_rows and used[key] + request_rows[key] > quantity(hard[key])
+        )
         if over:
-            requested = ",".join(f"{key}={_spelled(key, asked[key])}" for key in over)
+            requested = ",".join(f"{key}={_spelled(key, request_rows[key])}" for key in over)
             taken = ",".join(f"{key}={_spelled(key, used[key])}" for key in over)
             limited = ",".join(f"{key}={hard[key]}" for key in over)
             return f"exceeded quota: {name}, requested: {requested}, used: {taken}, limited: {limited}"

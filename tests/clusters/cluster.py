@@ -115,7 +115,7 @@ class Cluster:
         name = f"{owner}-{self._count + 1:05d}"
         words = refused(self.objects, namespace, name, template["spec"], neighbours=neighbours)
         if words := f"Error creating: {words}" if words else self.refuses_pods:
-            self.events.tell(namespace, owner_kind, owner, "FailedCreate", words, is_warning=True)
+            self.events.record(namespace, owner_kind, owner, "FailedCreate", words, is_warning=True)
             return None
         self._count += 1
         every = {**((template.get("metadata") or {}).get("labels") or {}), **labels}
@@ -123,7 +123,7 @@ class Cluster:
         pod = Pod(namespace, name, owner, every, spec, self.now(), owner_kind, beside=dict(self.beside))
         pod.annotations = dict((template.get("metadata") or {}).get("annotations") or {})
         self.pods[(namespace, name)] = pod
-        self.events.tell(namespace, owner_kind, owner, "SuccessfulCreate", f"Created pod: {name}")
+        self.events.record(namespace, owner_kind, owner, "SuccessfulCreate", f"Created pod: {name}")
         return pod
 
     def pods_of(self, job: Job) -> list[Pod]:
@@ -175,7 +175,7 @@ class Cluster:
                 continue
             if not pod.is_silent:
                 pod.is_silent, pod.is_ready = True, False
-                self.events.tell(pod.namespace, "Pod", pod.name, "NodeNotReady", "Node is not ready", is_warning=True)
+                self.events.record(pod.namespace, "Pod", pod.name, "NodeNotReady", "Node is not ready", is_warning=True)
             stays = stays_s(pod.spec)
             if stays is not None and not pod.is_deleted and self.now() - (node.lost_since or 0.0) >= 50.0 + stays:
                 self._take_away(pod, "DeletionByTaintManager")
@@ -193,13 +193,13 @@ class Cluster:
         if job.count(pods, now=self.now()):
             kind, reason, message = job.condition or ("", "", "")
             is_failed = kind == "Failed"
-            said = (reason, message) if is_failed else ("Completed", "Job completed")
-            self.events.tell(job.namespace, "Job", job.name, *said, is_warning=is_failed)
+            found = (reason, message) if is_failed else ("Completed", "Job completed")
+            self.events.record(job.namespace, "Job", job.name, *found, is_warning=is_failed)
         if job.target is not None and not had_target:
             for pod in pods:
                 if pod.is_live and not pod.is_deleted:
                     self.delete_pod(pod)
-                    self.events.tell(job.namespace, "Job", job.name, "SuccessfulDelete", f"Deleted pod: {pod.name}")
+                    self.events.record(job.namespace, "Job", job.name, "SuccessfulDelete", f"Deleted pod: {pod.name}")
                     job.note(pod)
         if job.target is None and not any(pod.is_live and not pod.is_deleted for pod in pods):
             labels = {"job-name": job.name, "batch.kubernetes.io/job-name": job.name}
@@ -255,7 +255,7 @@ class Cluster:
             return
         if reason == "Evicted":
             pod.reason, pod.message, pod.disruption = "Evicted", STARVED, f"TerminationByKubelet: {STARVED}"
-            self.events.tell(pod.namespace, "Pod", pod.name, "Evicted", STARVED, is_warning=True)
+            self.events.record(pod.namespace, "Pod", pod.name, "Evicted", STARVED, is_warning=True)
             self.end(pod)
         else:
             self._take_away(pod, reason)
@@ -268,9 +268,11 @@ class Cluster:
             words, event = DISRUPTIONS[reason]
             pod.disruption = f"{reason}: {words}"
             if event:
-                said = f"Marking for deletion Pod {pod.namespace}/{pod.name}"
-                said = said if event == "TaintManagerEviction" else f"Preempted by pod {uuid.UUID(int=0)} on {pod.node}"
-                self.events.tell(pod.namespace, "Pod", pod.name, event, said)
+                message = f"Marking for deletion Pod {pod.namespace}/{pod.name}"
+                message = (
+                    message if event == "TaintManagerEviction" else f"Preempted by pod {uuid.UUID(int=0)} on {pod.node}"
+                )
+                self.events.record(pod.namespace, "Pod", pod.name, event, message)
         self.delete_pod(pod)
 
     def replace(self, pod: Pod) -> None:

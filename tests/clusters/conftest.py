@@ -2,8 +2,8 @@
 
 import pytest
 
+from tests.clusters.bench import bench
 from tests.clusters.processes import Clusters
-from tests.clusters.simulation import bench
 
 
 @pytest.fixture(scope="session")

@@ -102,8 +102,8 @@ class Deployments:
         going = {"status": "True", "reason": "ReplicaSetUpdated", "message": f'"{name}" is progressing.'}
         conditions: list[Body] = [{"type": "Progressing", **(late if is_late else going)}]
         if is_refused:
-            told = cluster.events.shown(body["metadata"]["namespace"], {"reason": "FailedCreate"})
-            words = told[-1]["message"] if told else ""
+            reported = cluster.events.shown(body["metadata"]["namespace"], {"reason": "FailedCreate"})
+            words = reported[-1]["message"] if reported else ""
             conditions.append({"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": words})
         return {
             "observedGeneration": generation,

@@ -29,32 +29,32 @@ class Ended:
 
     def complaints(self) -> list[str]:
         """What is not as it was promised."""
-        said = []
+        found = []
         if twice := [step for step, times in self.succeeded.items() if times > 1]:
-            said.append(f"run to success twice: {twice}")
+            found.append(f"run to success twice: {twice}")
         if twice := [step for step, times in self.materialized.items() if times > 1]:
-            said.append(f"materialised twice: {twice}")
+            found.append(f"materialised twice: {twice}")
         if unnamed := [job for job in self.dangling if job not in self.left]:
-            said.append(f"dangling: {unnamed}")
+            found.append(f"dangling: {unnamed}")
         if self.status == "SUCCESS" and len(self.materialized) != self.steps:
-            said.append(f"success with {sorted(self.materialized)} alone")
+            found.append(f"success with {sorted(self.materialized)} alone")
         if self.status == "FAILURE":
             if not self.failures:
-                said.append("failed without a failed step")
-            said += [
+                found.append("failed without a failed step")
+            found += [
                 f"{step} failed without a name: {how}"
                 for step, how in self.failures.items()
                 if not self._named(step, how)
             ]
         if self.status == "CANCELED" and not {"cancel", "cancel_resumed"}.intersection(self.faults):
-            said.append("canceled by nobody")
+            found.append("canceled by nobody")
         if self.status not in ("SUCCESS", "FAILURE", "CANCELED"):
-            said.append(f"lost: it is {self.status}")
+            found.append(f"lost: it is {self.status}")
         if self.late:
-            said.append(f"written too late: {self.late}")
+            found.append(f"written too late: {self.late}")
         if self.took_s > LIMIT_S:
-            said.append(f"took {self.took_s:.0f} s")
-        return said
+            found.append(f"took {self.took_s:.0f} s")
+        return found
 
     def _named(self, step: str, how: str) -> bool:
         return any(f"{name}:" in how for name in REASONS) or bool(

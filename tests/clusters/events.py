@@ -13,7 +13,7 @@ class Events:
         self._order: dict[Key, int] = {}
         self._made = 0
 
-    def tell(
+    def record(
         self, namespace: str, kind: str, name: str, reason: str, message: str, *, is_warning: bool = False
     ) -> None:
         """Records an event about an object."""
@@ -22,13 +22,13 @@ class Events:
         self._counts[key] = self._counts.get(key, 0) + 1
         self._order[key] = self._made
 
-    def shown(self, namespace: str, asked: dict[str, str]) -> list[dict[str, Any]]:
+    def shown(self, namespace: str, requested: dict[str, str]) -> list[dict[str, Any]]:
         """The events of a namespace as the API shows them, chosen by fields such as `involvedObject.name`."""
         items = []
         for key, at in sorted(self._order.items(), key=lambda one: one[1]):
             where, kind, name, reason, message, severity = key
             has = {"involvedObject.kind": kind, "involvedObject.name": name, "reason": reason, "type": severity}
-            if where != namespace or any(has.get(field) != value for field, value in asked.items()):
+            if where != namespace or any(has.get(field) != value for field, value in requested.items()):
                 continue
             when = f"2026-01-{at // 86400 % 28 + 1:02d}T{at // 3600 % 24:02d}:{at // 60 % 60:02d}:{at % 60:02d}Z"
             items.append(

@@ -5,30 +5,19 @@ Each fault is a function that plans it; it happens when its time has come.
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sinet_pipelines.regions import get_region
 from tests.clusters import site_faults
+from tests.clusters.api_outages import Outage
 from tests.clusters.cluster import Cluster, Job
 from tests.clusters.site_faults import REGIONS, some_pod
+from tests.inventory import get_region
 
 if TYPE_CHECKING:
     from tests.clusters.simulation import Simulation
 
 STATUSES = (401, 403, 409, 410, 429, 429, 500, 500, 503)
-
-
-@dataclass
-class Outage:
-    """A window in which a region's API misbehaves."""
-
-    begins_at: float
-    ends_at: float
-    kind: str
-    share: float
-    status: int = 0
 
 
 def _window(run: "Simulation", kind: str, *, share: float, status: int = 0, longest_s: float = 240) -> None:

@@ -3,13 +3,13 @@
 from typing import Any
 
 from sinet_pipelines.deployment.cluster.rights import rules
-from sinet_pipelines.hardware import get_hardware
+from sinet_pipelines.inventory.regions import Region
+from sinet_pipelines.inventory.sites import TierKind
 from sinet_pipelines.manifests.rights import RUNS
-from sinet_pipelines.regions import Region
-from sinet_pipelines.sites import TierKind
 from tests.clusters.access import service_account
 from tests.clusters.cluster import Cluster
 from tests.clusters.nodes import Node
+from tests.inventory import get_hardware
 
 RUNNER, DEPLOYER, STEP_INSTANCE = "sinet-run", "sinet-deploy", "dagster-step-instance"
 RUNNER_TOKEN = "of whoever starts runs"  # noqa: S105 - in tests

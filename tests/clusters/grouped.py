@@ -12,7 +12,7 @@ from resources.router.definition import region_router
 from tests.clusters.graph import bound
 
 
-def told() -> dg.MaterializeResult:
+def recorded() -> dg.MaterializeResult:
     return dg.MaterializeResult(metadata={"process": os.getpid(), "pod": socket.gethostname()})
 
 
@@ -22,7 +22,7 @@ def first() -> dg.MaterializeResult:
     threading.Thread(target=threading.Event().wait).start()
     while "GATE" in os.environ and not Path(os.environ["GATE"]).exists():
         time.sleep(0.05)
-    return told()
+    return recorded()
 
 
 @dg.asset(deps=[first], **bound("EAST", "cpu"))
@@ -30,13 +30,13 @@ def second(context) -> dg.MaterializeResult:
     """Follows it, and takes a moment the first time."""
     if context.retry_number == 0:
         time.sleep(float(os.environ.get("STEP_S", "0")))
-    return told()
+    return recorded()
 
 
 @dg.asset(deps=[second], **bound("EAST", "cpu"))
 def third() -> dg.MaterializeResult:
     """Follows it."""
-    return told()
+    return recorded()
 
 
 defs = dg.Definitions(assets=[first, second, third], executor=region_router)

@@ -132,8 +132,8 @@ class Job:
         found = []
         if self.is_suspended or self.was_suspended:
             way = "suspended" if self.is_suspended else "resumed"
-            said = {"reason": f"Job{way.capitalize()}", "message": f"Job {way}"}
-            found.append({"type": "Suspended", "status": str(self.is_suspended), **said})
+            values = {"reason": f"Job{way.capitalize()}", "message": f"Job {way}"}
+            found.append({"type": "Suspended", "status": str(self.is_suspended), **values})
         for one in (self.target, self.condition):
             if one is not None:
                 found.append({"type": one[0], "status": "True", "reason": one[1], "message": one[2]})

@@ -41,14 +41,14 @@ class Kubelet:
                 pod.process.poll()
             return
         if pod.is_ending_since is not None and pod.told_at is None and self._has_left(pod, pod.is_ending_since):
-            self._tell(pod)
+            self._record_state(pod)
         if pod.is_live and pod.node and pod.process is None and pod.told_at is None:
             self._start(pod)
         if pod.is_live and pod.process is not None:
             self._watch(pod, pod.process)
 
     def _event(self, pod: Pod, reason: str, message: str, *, is_warning: bool = False) -> None:
-        self.cluster.events.tell(pod.namespace, "Pod", pod.name, reason, message, is_warning=is_warning)
+        self.cluster.events.record(pod.namespace, "Pod", pod.name, reason, message, is_warning=is_warning)
 
     # a node
 
@@ -83,7 +83,7 @@ class Kubelet:
             if kind and objects.get("storageclasses", "", kind) is None:
                 name, lost = f"{pod.name}-{volume['name']}", f'storageclass.storage.k8s.io "{kind}" not found'
                 about = (pod.namespace, "PersistentVolumeClaim", name, "ProvisioningFailed", lost)
-                self.cluster.events.tell(*about, is_warning=True)
+                self.cluster.events.record(*about, is_warning=True)
                 return f"0/{total} nodes are available: pod has unbound immediate PersistentVolumeClaims. {tail}"
         return ""
 
@@ -251,7 +251,7 @@ class Kubelet:
         wait_s = (hook.get("sleep") or {}).get("seconds", 0) if pod.process is not None else 0
         return self.cluster.now() - since >= wait_s
 
-    def _tell(self, pod: Pod) -> None:
+    def _record_state(self, pod: Pod) -> None:
         """Tells a pod's process to end; it is killed after its grace period."""
         pod.told_at = self.cluster.now()
         pod.is_ready = False

@@ -25,7 +25,7 @@ class LingeringProcess:
         self._offers, self._linger_s = Offers(arguments[at + 1]), float(arguments[at + 2])
         self._simulation, self._make, self._step = simulation, step, step()
         self._idle_since: float | None = None
-        self._is_told_to_end = False
+        self._is_terminating = False
         self._code: int | None = None
 
     @property
@@ -35,7 +35,7 @@ class LingeringProcess:
     def poll(self) -> int | None:
         if self._code is None and self._idle_since is None:
             code = self._step.poll()
-            if code == 0 and not self._is_told_to_end and self._has_succeeded():
+            if code == 0 and not self._is_terminating and self._has_succeeded():
                 self._idle_since = self._simulation.now()
             else:
                 self._code = code
@@ -44,7 +44,7 @@ class LingeringProcess:
         return self._code
 
     def terminate(self) -> None:
-        self._is_told_to_end = True
+        self._is_terminating = True
         if self._idle_since is None:
             self._step.terminate()
         elif self._code is None:

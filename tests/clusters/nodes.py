@@ -129,10 +129,10 @@ def _obstacles(
             return [f"node(s) had untolerated taint {{{taint['key']}: {taint.get('value', '')}}}"]
     if any(node.labels.get(key) != value for key, value in (spec.get("nodeSelector") or {}).items()):
         return ["node(s) didn't match Pod's node affinity/selector"]
-    asked = {key.removeprefix("requests."): n for key, n in usage_of(spec).items() if key.startswith("requests.")}
-    asked["pods"] = quantity(1)
+    requested = {key.removeprefix("requests."): n for key, n in usage_of(spec).items() if key.startswith("requests.")}
+    requested["pods"] = quantity(1)
     short = []
-    for name, amount in asked.items():
+    for name, amount in requested.items():
         used = sum((usage_of(one).get(f"requests.{name}", usage_of(one).get(name, 0)) for one in taken), quantity(0))
         if name in lacking or used + amount > quantity(node.allocatable.get(name, "0")):
             short.append("Too many pods" if name == "pods" else f"Insufficient {name}")

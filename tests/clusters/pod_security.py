@@ -70,15 +70,15 @@ def _capabilities(containers: list[dict[str, Any]]) -> Iterator[str]:
         added = (context.get("capabilities") or {}).get("add") or []
         return sorted(one for one in added if one != "NET_BIND_SERVICE")
 
-    said = []
+    found = []
     if bad := _those(containers, lambda context: not drops_all(context)):
-        said.append(f'{bad} must set securityContext.capabilities.drop=["ALL"]')
+        found.append(f'{bad} must set securityContext.capabilities.drop=["ALL"]')
     if bad := _those(containers, lambda context: bool(adds(context))):
         added = sorted({name for one in containers for name in adds(one.get("securityContext") or {})})
         names = ", ".join(f'"{name}"' for name in added)
-        said.append(f"{bad} must not include {names} in securityContext.capabilities.add")
-    if said:
-        yield f"unrestricted capabilities ({'; '.join(said)})"
+        found.append(f"{bad} must not include {names} in securityContext.capabilities.add")
+    if found:
+        yield f"unrestricted capabilities ({'; '.join(found)})"
 
 
 def _forbidden_volumes(spec: dict[str, Any]) -> str:

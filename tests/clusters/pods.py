@@ -146,8 +146,8 @@ class Pod:
         found: list[dict[str, Any]] = []
 
         def add(kind: str, is_true: bool, reason: str = "", message: str = "") -> None:
-            said = {key: value for key, value in (("reason", reason), ("message", message)) if value}
-            found.append({"type": kind, "status": str(is_true), "lastTransitionTime": stamp, **said})
+            values = {key: value for key, value in (("reason", reason), ("message", message)) if value}
+            found.append({"type": kind, "status": str(is_true), "lastTransitionTime": stamp, **values})
 
         if self.disruption:
             reason, _, message = self.disruption.partition(": ")
@@ -213,8 +213,8 @@ def _address() -> str:
 
 def _terminated(code: int, reason: str, stamp: str, *, log: str = "") -> dict[str, Any]:
     why = reason or ("Error" if code else "Completed")
-    said = {"message": log[-2000:]} if code and log else {}  # FallbackToLogsOnError
-    return {"terminated": {"exitCode": code, "reason": why, "startedAt": stamp, "finishedAt": stamp, **said}}
+    values = {"message": log[-2000:]} if code and log else {}  # FallbackToLogsOnError
+    return {"terminated": {"exitCode": code, "reason": why, "startedAt": stamp, "finishedAt": stamp, **values}}
 
 
 def _status(container: dict[str, Any], state: dict[str, Any], *, is_ready: bool, restarts: int = 0) -> dict[str, Any]:

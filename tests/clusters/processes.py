@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 from dagster import AssetKey, DagsterInstance, DagsterRun
 
-from sinet_pipelines.regions import REGIONS, Region
+from sinet_pipelines.inventory.regions import Region
 from tests.clusters.access import OPERATOR_TOKEN
 from tests.clusters.certificates import certificate_of, self_signed
 from tests.clusters.cluster import Cluster, Pod
@@ -24,6 +24,7 @@ from tests.clusters.environment import expanded, variables
 from tests.clusters.furnish import RUNNER_TOKEN, STEP_INSTANCE, furnish
 from tests.clusters.server import ApiServer, write_kubeconfig
 from tests.clusters.volumes import mounts_of, token_mount
+from tests.inventory import REGIONS
 
 CHECKOUT = Path(__file__).parents[2]
 CONTAINER = Path(__file__).with_name("container.py")
@@ -101,13 +102,13 @@ class PodProcess:
         root = folder / f"root-{name}"
         root.mkdir(exist_ok=True)
         spec = {"name": pod.name[:63], "command": command, "env": env, "mounts": mounts, "root": str(root)}
-        with tempfile.TemporaryFile("w+") as told, self._path.open("ab") as log:
-            json.dump({**spec, "folder": str(CHECKOUT)}, told)
-            told.flush()
-            told.seek(0)
+        with tempfile.TemporaryFile("w+") as reported, self._path.open("ab") as log:
+            json.dump({**spec, "folder": str(CHECKOUT)}, reported)
+            reported.flush()
+            reported.seek(0)
             has_begun, ready = os.pipe()
             alive, self._alive = os.pipe()
-            fds = (told.fileno(), ready, alive)
+            fds = (reported.fileno(), ready, alive)
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-S", str(CONTAINER), *map(str, fds)],
                 cwd=folder,
@@ -120,8 +121,8 @@ class PodProcess:
             )
             os.close(ready)
             os.close(alive)
-        with os.fdopen(has_begun, "rb") as said:
-            first, _, _ = said.read().partition(b"\n")
+        with os.fdopen(has_begun, "rb") as found:
+            first, _, _ = found.read().partition(b"\n")
         self._pid = int(first) if first else None
         self._code: int | None = None
 
@@ -227,13 +228,13 @@ class Clusters:
             token = cluster.access.issue(pod.namespace, pod.spec["serviceAccountName"])
             authority = self._certificate.read_bytes()
             mounts.append(token_mount(folder, token=token, authority=authority, namespace=pod.namespace))
-        said = variables(pod, container, objects)
+        found = variables(pod, container, objects)
         port = str(self.servers[region].port)
         service = {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": port}
         service["KUBERNETES_SERVICE_PORT_HTTPS"] = port
-        env = {**self.env, "HOSTNAME": pod.name[:63], **service, **said}
+        env = {**self.env, "HOSTNAME": pod.name[:63], **service, **found}
         words = [*(container.get("command") or []), *(container.get("args") or [])]
-        command = [expanded(word, {**service, **said}) for word in words]
+        command = [expanded(word, {**service, **found}) for word in words]
         # a pod has a network of its own, in which every address is its own; here it has an address
         command = [f"--host={pod.ip}" if word == "--host=0.0.0.0" else word for word in command]
         return PodProcess(pod, command=command, env=env, mounts=[one.to_json() for one in mounts], folder=folder)

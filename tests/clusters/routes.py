@@ -85,11 +85,11 @@ def _asked(found: re.Match[str], method: str, query: dict[str, str]) -> tuple[Re
 
 
 def _review(cluster: Cluster, user: User, body: dict[str, Any]) -> dict[str, Any]:
-    asked = body["spec"].get("resourceAttributes") or {}
-    key = (asked.get("group") or "", asked.get("resource", ""))
+    requested = body["spec"].get("resourceAttributes") or {}
+    key = (requested.get("group") or "", requested.get("resource", ""))
     resource = RESOURCES.get(key) or Resource(key[1], key[1], key[0])
-    names = (asked.get("subresource") or "", asked.get("namespace") or "", asked.get("name") or "")
-    is_allowed = cluster.access.allows(user, Request(asked["verb"], resource, *names))
+    names = (requested.get("subresource") or "", requested.get("namespace") or "", requested.get("name") or "")
+    is_allowed = cluster.access.allows(user, Request(requested["verb"], resource, *names))
     return {**body, "metadata": {}, "status": {"allowed": is_allowed}}
 
 
@@ -130,8 +130,8 @@ def _jobs(cluster: Cluster, request: Request, query: dict[str, str], body: Any) 
     if found is None:
         return 404, refused(404, f'jobs.batch "{name}" not found')
     if request.verb == "delete":
-        asked = (body or {}).get("propagationPolicy") or query.get("propagationPolicy")
-        cluster.delete(namespace, name, policy=asked or "Orphan")  # what batch/v1 does unless it is told
+        requested = (body or {}).get("propagationPolicy") or query.get("propagationPolicy")
+        cluster.delete(namespace, name, policy=requested or "Orphan")  # what batch/v1 does unless it is told
         return 200, {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
     if request.verb in ("patch", "update"):
         found.body = _merged(found.body, {key: body[key] for key in ("metadata", "spec") if key in body})

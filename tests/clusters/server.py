@@ -212,9 +212,9 @@ def _handler(server: ApiServer) -> type[BaseHTTPRequestHandler]:
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
 
-        def _answer(self, status: int, said: Any) -> None:
-            is_text = isinstance(said, str)
-            content = said.encode() if is_text else json.dumps(said).encode()
+        def _answer(self, status: int, found: Any) -> None:
+            is_text = isinstance(found, str)
+            content = found.encode() if is_text else json.dumps(found).encode()
             self.send_response(status)
             self.send_header("Content-Type", "text/plain" if is_text else "application/json")
             self.send_header("Content-Length", str(len(content)))

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sinet_pipelines.regions import get_region
 from tests.clusters import outages
 from tests.clusters.access import service_account
 from tests.clusters.cluster import Cluster, Pod
 from tests.clusters.furnish import RUNNER, RUNNER_TOKEN
+from tests.inventory import get_region
 
 if TYPE_CHECKING:
     from tests.clusters.simulation import Simulation

@@ -12,7 +12,7 @@ import kubernetes
 import psutil
 import pytest
 
-from sinet_pipelines.regions import EAST
+from tests.inventory import EAST
 from tests.waiting import until
 
 NAMESPACE = EAST.cluster.namespace
@@ -46,7 +46,7 @@ def run(clusters, core):
         body = {"metadata": {"name": "job"}, "spec": {"backoffLimit": 0, "template": template}}
         cluster = clusters.clusters["EAST"]
         cluster.create(NAMESPACE, body)
-        until(lambda: cluster.jobs[NAMESPACE, "job"].is_finished, limit_s=60)
+        until(lambda: cluster.jobs[NAMESPACE, "job"].is_finished)
         (pod,) = cluster.pods.values()
         return pod.log
 
@@ -74,8 +74,8 @@ def test_a_pod_sees_the_variables_of_its_spec_and_its_image_alone(run, clusters,
     clusters.settings(SINET_HOME="/mnt/sinet/home")
     entry = {"configMapRef": {"name": EAST.cluster.env_config_maps[0]}}
     named = {"name": "POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}
-    said = run("env", container={"envFrom": [entry], "env": [named, {"name": "TWICE", "value": "$(POD)-$(POD)"}]})
-    seen = dict(line.split("=", 1) for line in said.splitlines())
+    result = run("env", container={"envFrom": [entry], "env": [named, {"name": "TWICE", "value": "$(POD)-$(POD)"}]})
+    seen = dict(line.split("=", 1) for line in result.splitlines())
     assert (seen["SINET_HOME"], seen["SINET_EXECUTOR"]) == ("/mnt/sinet/home", "regions")
     assert seen["TWICE"] == f"{seen['POD']}-{seen['POD']}"
     assert seen["KUBERNETES_SERVICE_HOST"] == "127.0.0.1"
@@ -84,8 +84,8 @@ def test_a_pod_sees_the_variables_of_its_spec_and_its_image_alone(run, clusters,
 
 
 def test_a_pod_has_a_token_only_where_its_spec_or_account_mounts_it(run):
-    said = run("ls", "/var/run/secrets/kubernetes.io", automountServiceAccountToken=False)
-    assert "No such file" in said
+    result = run("ls", "/var/run/secrets/kubernetes.io", automountServiceAccountToken=False)
+    assert "No such file" in result
 
 
 @pytest.mark.parametrize(
@@ -116,8 +116,8 @@ try:
 except client.ApiException as error:
     print(error.status, json.loads(error.body)["message"])
 """
-    said = run(sys.executable, "-W", "ignore", "-c", asks, serviceAccountName=account)
-    assert said.strip() == (words if words == "1" else f"403 {words}")
+    result = run(sys.executable, "-W", "ignore", "-c", asks, serviceAccountName=account)
+    assert result.strip() == (words if words == "1" else f"403 {words}")
 
 
 def test_volumes_are_where_the_spec_mounts_them(run, clusters, core):
@@ -143,9 +143,9 @@ def test_volumes_are_where_the_spec_mounts_them(run, clusters, core):
         "cat /opt/dagster/dagster_home/dagster.yaml /etc/keys/key; echo; echo kept > /mnt/sinet/file; "
         "echo gone > /scratch/file && echo written; echo x > /etc/keys/more"
     )
-    said = run("sh", "-c", script, container={"volumeMounts": mounts}, volumes=volumes)
-    assert said.splitlines()[:3] == ["storage: here", "s3", "written"]
-    assert "Read-only file system" in said
+    result = run("sh", "-c", script, container={"volumeMounts": mounts}, volumes=volumes)
+    assert result.splitlines()[:3] == ["storage: here", "s3", "written"]
+    assert "Read-only file system" in result
     assert (clusters.folder / "claims" / "EAST" / "file").exists() is False
     assert (clusters.folder / "claims" / "EAST" / "sinet-files" / "file").read_text() == "kept\n"
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from dagster_k8s.job import DagsterK8sJobConfig, UserDefinedDagsterK8sConfig, construct_dagster_k8s_job
 
-from sinet_pipelines.deployment.client import ask
+from sinet_pipelines.deployment.client import predict
 from sinet_pipelines.deployment.cluster.api import connect
 from sinet_pipelines.deployment.cluster.record import read_record
 from sinet_pipelines.deployment.cluster.rollout import Patience
@@ -17,14 +17,13 @@ from sinet_pipelines.deployment.cluster.serving import serve_in_cluster
 from sinet_pipelines.deployment.cluster.standing import look
 from sinet_pipelines.deployment.connection import UnreachableError
 from sinet_pipelines.errors import ClusterError, ServingError
-from sinet_pipelines.hardware import get_hardware
+from sinet_pipelines.inventory.sites import ServingTarget
 from sinet_pipelines.placement.bindings import step_config
 from sinet_pipelines.placement.needs import Needs
-from sinet_pipelines.regions import WEST
-from sinet_pipelines.sites import ServingTarget
 from tests.clusters.deployments import ServiceProxy
 from tests.clusters.furnish import DEPLOYER, enforce_restricted, furnish
 from tests.clusters.processes import Clusters
+from tests.inventory import WEST, get_hardware
 from tests.loopback import free_port
 from tests.sinet_pipelines.deployment.served import expected_rul, rul_graph, sane_inputs
 from tests.waiting import until
@@ -66,14 +65,14 @@ def west(clusters, tmp_path):
 
 def serve(home, region, version, *, bias, patience=QUICK, **kind):
     graph = rul_graph(bias, **kind).SerializeToString()
-    said = {"model": "rul", "version": version, "graph": graph, "sample": sane_inputs()}
-    return serve_in_cluster(home, region, **said, own_region=None, patience=patience)
+    values = {"model": "rul", "version": version, "graph": graph, "sample": sane_inputs()}
+    return serve_in_cluster(home, region, **values, own_region=None, patience=patience)
 
 
 def says(endpoint, *, bias):
     """Whether the endpoint answers as the graph of this bias does."""
     inputs = sane_inputs(2)
-    answer = ask(endpoint.url, "rul", inputs)
+    answer = predict(endpoint.url, "rul", inputs)
     return abs(answer.outputs["rul_cycles"] - expected_rul(inputs, bias=bias)).max() < 1e-3
 
 
@@ -89,7 +88,7 @@ class Load:
         inputs = sane_inputs(700)  # in two parts over one connection
         while not self._over.is_set():
             try:
-                self.versions.append(ask(self._url, "rul", inputs).version)
+                self.versions.append(predict(self._url, "rul", inputs).version)
             except UnreachableError as error:
                 if "another version took over" not in str(error):  # told so, and asked again
                     self.failures.append(error)
@@ -132,22 +131,23 @@ STEP = """
 import sys
 from pathlib import Path
 from sinet_pipelines.deployment.cluster.serving import serve_in_cluster
-from sinet_pipelines.regions import WEST
+from sinet_pipelines.inventory.regions import this_inventory
 from tests.sinet_pipelines.deployment.served import rul_graph, sane_inputs
 
+west = this_inventory().region("WEST")
 graph = rul_graph(50.0).SerializeToString()
 served = {"model": "rul", "version": "1", "graph": graph, "sample": sane_inputs()}
-print(serve_in_cluster(Path(sys.argv[1]), WEST, **served, own_region="WEST").url)
+print(serve_in_cluster(Path(sys.argv[1]), west, **served, own_region="WEST").url)
 """
 
 
 def test_the_endpoint_answers_after_the_pod_that_applied_it_is_gone(clusters, west, tmp_path):
     region, cluster = west
     serving = {name: getattr(region.cluster.serving, name) for name in ("address", "http_port", "grpc_port")}
-    registry = tmp_path / "registry.yaml"
+    registry = tmp_path / "inventory.yaml"
     registry.write_text(yaml.safe_dump({"regions": [{"name": "WEST", "cluster": {"serving": serving}}]}))
     step = Needs(deploys=True)
-    job = job_of(region, step, ["python", "-W", "ignore", "-c", STEP, str(tmp_path)], SINET_REGISTRY=str(registry))
+    job = job_of(region, step, ["python", "-W", "ignore", "-c", STEP, str(tmp_path)], SINET_INVENTORY=str(registry))
     with cluster.lock:
         made = cluster.create(NAMESPACE, job)
     until(lambda: made.is_finished)
@@ -163,7 +163,7 @@ def test_the_endpoint_answers_after_the_pod_that_applied_it_is_gone(clusters, we
 
 def job_of(region, needs, command, **variables):
     """The Job of a step with these needs whose worker is this command."""
-    said = kubernetes.client.ApiClient()
+    found = kubernetes.client.ApiClient()
     config = step_config(region, get_hardware("cpu"), needs)
     pod = UserDefinedDagsterK8sConfig.from_dict(config)
     made = construct_dagster_k8s_job(
@@ -173,7 +173,7 @@ def job_of(region, needs, command, **variables):
         user_defined_k8s_config=pod,
         env_vars=[{"name": name, "value": value} for name, value in variables.items()],
     )
-    return said.sanitize_for_serialization(made)
+    return found.sanitize_for_serialization(made)
 
 
 def test_a_rollout_that_fails_leaves_the_old_version_serving_and_the_next_version_goes_on(west, tmp_path):
@@ -181,10 +181,10 @@ def test_a_rollout_that_fails_leaves_the_old_version_serving_and_the_next_versio
     first = serve(tmp_path, region, "1", bias=50.0)
     with pytest.raises(ServingError) as caught:
         serve(tmp_path, region, "2", bias=60.0, answers_nan=True)
-    said = str(caught.value)
-    assert "did not come up with version 2" in said
-    assert "server is in CrashLoopBackOff (code 3: ServingError: 'rul' version 2 answers a sane row with nan" in said
-    assert "version 1 is served on" in said
+    message = str(caught.value)
+    assert "did not become ready with version 2" in message
+    assert "server is in CrashLoopBackOff (code 3: ServingError: 'rul' version 2 predicts nan" in message
+    assert "version 1 still serves" in message
     assert says(first, bias=50.0)
     assert read_record(tmp_path / "serving" / "WEST" / "rul") == first
     standing = look(connect(region, own_region=None), first)
@@ -218,7 +218,7 @@ def test_an_image_that_is_not_there_is_named_and_a_pod_that_dies_is_replaced(wes
     endpoint = serve(tmp_path, region, "1", bias=50.0)
     lost = replace(region, cluster=replace(region.cluster, image="sinet/pipelines:none"))
     cluster.unpullable.add("sinet/pipelines:none")
-    with pytest.raises(ServingError, match="stage is in (ErrImagePull|ImagePullBackOff).*version 1 is served on"):
+    with pytest.raises(ServingError, match="stage is in (ErrImagePull|ImagePullBackOff).*version 1 still serves"):
         serve(tmp_path, lost, "1", bias=50.0)
     assert says(serve(tmp_path, region, "1", bias=50.0), bias=50.0)
     (pod,) = ready(cluster)
@@ -232,7 +232,7 @@ def test_an_account_without_its_role_is_told_with_its_cure(west, tmp_path):
     region, cluster = west
     with cluster.lock:
         role = cluster.objects.delete("roles", NAMESPACE, DEPLOYER)
-    with pytest.raises(ClusterError, match="answers 403 .*give service account sinet-deploy in sinet its Role"):
+    with pytest.raises(ClusterError, match="returns 403 .*give service account sinet-deploy in sinet its Role"):
         serve(tmp_path, region, "1", bias=50.0)
     with cluster.lock:
         cluster.objects.put("roles", NAMESPACE, DEPLOYER, role)

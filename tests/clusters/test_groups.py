@@ -46,7 +46,7 @@ def carry_out(clusters, instance, *names, **patience):
     return instance.get_run_by_id(run.run_id)
 
 
-def told(instance, run):
+def messages(instance, run):
     entries = instance.all_logs(run.run_id, of_type=DagsterEventType.ENGINE_EVENT)
     return [entry.dagster_event.message for entry in entries]
 
@@ -135,7 +135,7 @@ def test_an_offer_that_nobody_takes_is_withdrawn_and_a_worker_that_wakes_up_leav
     assert run.status is DagsterRunStatus.SUCCESS
     assert len(clusters.clusters["EAST"].made) == 2
     assert made_by(instance, "first")[1] != made_by(instance, "second")[1]
-    words = [one for one in told(instance, run) if "is not to be taken any more" in one]
+    words = [one for one in messages(instance, run) if "may no longer take attempt" in one]
     assert len(words) == 1
     assert "its worker did not take it within 2 s" in words[0]
     assert endings(instance, run) == []

@@ -50,15 +50,15 @@ def test_a_step_whose_node_is_lost_goes_on_elsewhere_and_its_older_worker_change
     (worker,) = older
     until(lambda: worker.poll() is not None)
     assert run.status is DagsterRunStatus.SUCCESS
-    assert "attempt 1 of table ends without a word" in worker.log()
-    assert said(instance, run).count("ASSET_MATERIALIZATION") == said(instance, run).count("STEP_SUCCESS") == 1
-    assert "STEP_FAILURE" not in said(instance, run)
+    assert "attempt 1 of table ends without a final event" in worker.log()
+    assert kinds_of(instance, run).count("ASSET_MATERIALIZATION") == kinds_of(instance, run).count("STEP_SUCCESS") == 1
+    assert "STEP_FAILURE" not in kinds_of(instance, run)
     tables = TableStore(str(gate / "tables"))
     assert tables.read(ATTEMPTS)["attempt"].to_list() == [1]
-    assert tables.health("attempts").version == 0  # written once
+    assert tables.health(ATTEMPTS).version == 0  # written once
 
 
-def said(instance, run):
-    """The kinds of all words in the log about the step, by now."""
+def kinds_of(instance, run):
+    """The kinds of all events of the step in the log so far."""
     entries = instance.all_logs(run.run_id)
     return [entry.dagster_event.event_type_value for entry in entries if entry.step_key == "table"]

@@ -10,9 +10,9 @@ import pytest
 from dagster import AssetKey, DagsterEventType, DagsterInstance, DagsterRunStatus
 from dagster._core.execution.api import execute_run
 
-from sinet_pipelines.regions import EAST
 from tests.clusters.processes import carry_out, create
 from tests.clusters.server import Trouble
+from tests.inventory import EAST
 from tests.waiting import until
 
 pytestmark = pytest.mark.slow  # each step is a process that imports Dagster first
@@ -35,7 +35,7 @@ def failure(instance, run, step):
     return found
 
 
-def told(instance, run):
+def messages(instance, run):
     entries = instance.all_logs(run.run_id, of_type=DagsterEventType.ENGINE_EVENT)
     return [entry.dagster_event.message for entry in entries]
 
@@ -84,15 +84,15 @@ def test_a_region_that_refuses_fails_its_own_steps_alone_and_says_why(clusters, 
     clusters.servers["NULL_ISLAND"].gate = lambda method, path: Trouble(status=403)
     run = carry_out(clusters, instance, "report", "readings")
     assert run.status is DagsterRunStatus.FAILURE
-    said = failure(instance, run, "report").error.message
-    assert "Refused: NULL_ISLAND's API answers 403 (jobs.batch is forbidden" in said
-    assert "sinet doctor" in said
+    found = failure(instance, run, "report").error.message
+    assert "Refused: NULL_ISLAND's API returns 403 (jobs.batch is forbidden" in found
+    assert "sinet doctor" in found
     assert instance.get_latest_materialization_event(AssetKey("readings"))
 
 
 def test_a_kubeconfig_without_the_context_is_a_failure_with_its_cure(clusters, instance):
     text = clusters.kubeconfig.read_text()
-    from sinet_pipelines.regions import NULL_ISLAND
+    from tests.inventory import NULL_ISLAND
 
     context = NULL_ISLAND.cluster.kubeconfig_context
     clusters.kubeconfig.write_text(text.replace(f"name: {context}\n", "name: somewhere\n"))
@@ -146,7 +146,7 @@ def test_a_pod_of_a_step_without_retries_that_is_drained_gets_another_attempt(cl
     assert run.status is DagsterRunStatus.SUCCESS
     # an eviction leaves no event: a worker that ends between two looks takes with its pod what was said of why
     named = ("ended. Evicted: EvictionByEvictionAPI", "ended. PodLost: the Job failed (BackoffLimitExceeded)")
-    assert any(name in said for said in told(instance, run) for name in named)
+    assert any(name in found for found in messages(instance, run) for name in named)
     assert len(cluster.made) == 2
 
 
@@ -185,15 +185,15 @@ def test_a_canceled_run_leaves_no_job_pending_or_running(clusters, instance, mon
 
     monkeypatch.setitem(clusters.env, "STEP_S", "60")
     clusters.clusters["NULL_ISLAND"].without.add("cpu")  # the report's pod stays pending
-    asked = threading.Event()
-    monkeypatch.setattr(active, "pop_captured_interrupt", asked.is_set)
+    requested = threading.Event()
+    monkeypatch.setattr(active, "pop_captured_interrupt", requested.is_set)
     run, job = create(clusters, instance, "readings", "report")
 
     def cancel():
         until(lambda: any(pod.phase == "Running" for pod in clusters.clusters["EAST"].pods.values()))
         until(lambda: clusters.clusters["NULL_ISLAND"].pods)
         instance.report_run_canceling(instance.get_run_by_id(run.run_id))
-        asked.set()
+        requested.set()
 
     thread = threading.Thread(target=cancel)
     thread.start()
@@ -253,7 +253,7 @@ def test_processes_under_misfortune_end_as_they_should(clusters, instance, monke
     monkeypatch.setitem(clusters.env, "STEP_S", "1")
     names = ["readings", "features", "model", "small_model", "report"]
     with Misfortune(seed, clusters):
-        run = carry_out(clusters, instance, *names, verdict_s=5.0, pending_s=60.0, farewell_s=5.0)
+        run = carry_out(clusters, instance, *names, verdict_s=15.0, pending_s=60.0, farewell_s=5.0)
     events = [entry.dagster_event for entry in instance.all_logs(run.run_id) if entry.dagster_event]
     succeeded = Counter(event.step_key for event in events if event.is_step_success)
     made = Counter(event.step_key for event in events if event.is_step_materialization)

@@ -5,8 +5,8 @@ import signal
 import kubernetes
 import pytest
 
-from sinet_pipelines.regions import EAST
 from tests.clusters.server import Trouble
+from tests.inventory import EAST
 from tests.waiting import until
 
 
@@ -82,6 +82,7 @@ def test_a_pod_obeys_sigterm_whoever_started_the_tests(ignored_sigterm, batch, c
     until(lambda: "ready" in log_of(core, "long"))
     batch.delete_namespaced_job("long", "sinet", propagation_policy="Foreground")
     until(lambda: not batch.list_namespaced_job("sinet").items)
+    assert core.list_namespaced_pod("sinet", label_selector="job-name=long").items == []
 
 
 def test_a_name_is_given_once(batch):

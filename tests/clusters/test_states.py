@@ -2,10 +2,10 @@
 
 import pytest
 
-from sinet_pipelines.regions import EAST
 from tests.clusters.cluster import Cluster
 from tests.clusters.furnish import enforce_restricted, furnish
 from tests.clusters.outages import drain, find, lose, remove, taint
+from tests.inventory import EAST
 
 NAMESPACE = EAST.cluster.namespace
 RESTRICTED = {

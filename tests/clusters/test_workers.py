@@ -20,7 +20,7 @@ from dagster._grpc.types import ExecuteStepArgs
 from dagster._serdes import serialize_value
 from dagster._utils.error import SerializableErrorInfo
 
-from resources.router.execution import TOLD_TO_END
+from resources.router.execution import TERMINATED_CODE
 from resources.router.fence import JOB_VARIABLE
 from resources.router.worker import ENTRY
 from sinet_pipelines.storage.tables import TableStore
@@ -105,9 +105,9 @@ def test_of_two_workers_of_a_step_the_newest_alone_commits_and_writes(run):
     newer = run.launch(1)
     before = run.words()
     (run.folder / "open").touch()
-    said = older.communicate(timeout=LIMIT_S)[1]
+    output = older.communicate(timeout=LIMIT_S)[1]
     assert older.returncode == 0
-    assert "attempt 1 of table ends without a word" in said
+    assert "attempt 1 of table ends without a final event" in output
     newer.communicate(timeout=LIMIT_S)
     assert newer.returncode == 0
     after = run.words()[len(before) :]
@@ -118,21 +118,21 @@ def test_of_two_workers_of_a_step_the_newest_alone_commits_and_writes(run):
     assert "STEP_FAILURE" not in run.words()
     tables = TableStore(str(run.folder / "tables"))
     assert tables.read(ATTEMPTS)["attempt"].to_list() == [1]
-    assert tables.health("attempts").version == 0  # written once
+    assert tables.health(ATTEMPTS).version == 0  # written once
 
 
 def test_a_worker_of_a_step_without_retries_that_is_told_to_end_leaves_the_word_to_the_router(run):
     worker = run.launch(0)
     worker.send_signal(signal.SIGTERM)
     worker.communicate(timeout=LIMIT_S)
-    assert worker.returncode == TOLD_TO_END
+    assert worker.returncode == TERMINATED_CODE
     assert not {"STEP_FAILURE", "STEP_UP_FOR_RETRY", "STEP_SUCCESS"} & set(run.words())
     noted = [
         entry.dagster_event.engine_event_data.metadata
         for entry in run.instance.all_logs(run.run.run_id)
         if entry.dagster_event.is_engine_event
     ]
-    assert any("told to end" in metadata for metadata in noted)
+    assert any("terminated" in metadata for metadata in noted)
 
 
 def test_a_worker_whose_run_is_canceled_writes_nothing_more(run):
@@ -143,7 +143,7 @@ def test_a_worker_whose_run_is_canceled_writes_nothing_more(run):
     (run.folder / "open").touch()
     worker.communicate(timeout=LIMIT_S)
     assert (worker.returncode, run.words()) == (0, before)
-    assert not TableStore(str(run.folder / "tables")).exists("attempts")
+    assert not TableStore(str(run.folder / "tables")).exists(ATTEMPTS)
 
 
 def test_a_worker_that_is_told_to_end_while_it_imports_goes_at_once():
@@ -154,4 +154,4 @@ def test_a_worker_that_is_told_to_end_while_it_imports_goes_at_once():
         status = Path(f"/proc/{worker.pid}/status").read_text()
         (caught,) = [int(line.split()[1], 16) for line in status.splitlines() if line.startswith("SigCgt")]
     worker.send_signal(signal.SIGTERM)
-    assert worker.wait(LIMIT_S) == TOLD_TO_END
+    assert worker.wait(LIMIT_S) == TERMINATED_CODE

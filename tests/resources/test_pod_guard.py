@@ -10,12 +10,12 @@ import pytest
 
 from resources.pod_guard import NOT_WANTED, Pod
 from sinet_pipelines.manifests.base import accounts
-from sinet_pipelines.regions import EAST
 from tests.clusters.certificates import certificate_of, self_signed
 from tests.clusters.cluster import Cluster
 from tests.clusters.furnish import grant
 from tests.clusters.server import ApiServer, Trouble
 from tests.conftest import CHECKOUT
+from tests.inventory import EAST
 from tests.waiting import LIMIT_S, until
 
 NAMESPACE, ACCOUNT = EAST.cluster.namespace, EAST.cluster.run_service_account
@@ -107,20 +107,20 @@ def revoke(site):
     ("befall", "words"),
     [
         (delete, "it is being deleted (since 2026-01-01T00:00:00Z)"),
-        (forget, 'the API server answers 404 (pods "sinet-daemon-00001" not found)'),
+        (forget, 'the API server returns 404 (pods "sinet-daemon-00001" not found)'),
         (replace, "another pod has its name (uid another)"),
         (fail, "it counts as Failed"),
-        (revoke, "the API server answers 401 (Unauthorized)"),
+        (revoke, "the API server returns 401 (Unauthorized)"),
     ],
     ids=lambda one: getattr(one, "__name__", ""),
 )
 def test_a_pod_that_is_not_wanted_ends_what_it_runs(site, befall, words):
     guard = begun(site.start(OBEDIENT))
     befall(site)
-    code, said = end_of(guard)
+    code, output = end_of(guard)
     assert code == NOT_WANTED
-    why = "ends, since pod sinet-daemon-00001 may not be wanted by its cluster any more"
-    assert said == f"{sys.executable} {why}: {words}\n"
+    why = "ends, since its cluster may no longer need pod sinet-daemon-00001"
+    assert output == f"{sys.executable} {why}: {words}\n"
 
 
 @pytest.mark.parametrize(
@@ -129,22 +129,22 @@ def test_a_pod_that_is_not_wanted_ends_what_it_runs(site, befall, words):
 )
 def test_a_page_of_something_between_says_nothing_of_a_pod(status, content):
     pod = Pod("127.0.0.1", 443, NAMESPACE, "daemon-1", "a", Path("/"))
-    assert pod.judge(status, content) == (None, f"the API server answers {status}")
+    assert pod.judge(status, content) == (None, f"the API server returns {status}")
 
 
 def test_what_does_not_end_by_itself_is_killed(site):
     guard = begun(site.start(STUBBORN, "--stop-s", "0.2"))
     delete(site)
-    code, said = end_of(guard)
+    code, output = end_of(guard)
     assert code == NOT_WANTED
-    assert said.endswith("is killed: it has not ended 0.2 s after SIGTERM\n")
+    assert output.endswith("is killed: it has not ended 0.2 s after SIGTERM\n")
 
 
 @pytest.mark.parametrize(
     ("trouble", "words"),
     [
-        (Trouble(status=503), "the API server answers 503 (apiserver not ready)"),
-        (Trouble(status=403), "the API server answers 403 ("),
+        (Trouble(status=503), "the API server returns 503 (apiserver not ready)"),
+        (Trouble(status=403), "the API server returns 403 ("),
         (Trouble(hang_s=20.0), "it hangs"),
     ],
     ids=["503", "403", "hangs"],
@@ -152,9 +152,9 @@ def test_what_does_not_end_by_itself_is_killed(site):
 def test_a_cluster_that_does_not_say_for_a_while_ends_it(site, trouble, words):
     guard = begun(site.start(OBEDIENT, "--silence-s", "2"))
     site.server.gate = lambda method, path: trouble
-    code, said = end_of(guard)
+    code, output = end_of(guard)
     assert code == NOT_WANTED
-    assert f"no answer has said so for 2 s; the last try: {words}" in said
+    assert f"no response has confirmed it for 2 s; the last try: {words}" in output
 
 
 def test_a_cluster_that_is_silent_for_less_changes_nothing(site):
@@ -174,7 +174,7 @@ def test_nothing_begins_before_the_cluster_says_that_the_pod_is_wanted(site, tmp
     is_open = tmp_path / "open"
     site.server.gate = lambda method, path: trouble
     guard = site.start(WATCHFUL.format(path=str(is_open)), "--silence-s", "2")
-    assert "waits until pod sinet-daemon-00001 is wanted" in guard.stderr.readline()
+    assert "waits until its cluster confirms pod sinet-daemon-00001" in guard.stderr.readline()
     is_open.touch()
     site.server.gate = lambda method, path: None
     assert guard.wait(LIMIT_S) == 5
@@ -182,9 +182,9 @@ def test_nothing_begins_before_the_cluster_says_that_the_pod_is_wanted(site, tmp
 
 def test_a_container_that_is_started_again_in_a_deleted_pod_begins_nothing(site):
     delete(site)
-    code, said = end_of(site.start(OBEDIENT))
+    code, output = end_of(site.start(OBEDIENT))
     assert code == NOT_WANTED
-    assert "does not start, since pod" in said
+    assert "does not start, since its cluster" in output
 
 
 def test_a_token_that_was_renewed_is_read_anew(site, tmp_path):
@@ -220,9 +220,9 @@ def test_a_signal_is_handed_on_and_its_child_ends_in_its_own_time_though_its_pod
 def test_a_child_that_passes_over_the_signal_to_end_is_ended_all_the_same(site):
     guard = begun(site.start(STUBBORN, "--silence-s", "2", "--stop-s", "0.1"))
     guard.terminate()
-    code, said = end_of(guard)
+    code, output = end_of(guard)
     assert code == NOT_WANTED
-    assert "it has not ended 2 s after a signal to end" in said
+    assert "it has not ended 2 s after a signal to end" in output
 
 
 def test_a_signal_before_anything_has_begun_ends_it_at_once(site):

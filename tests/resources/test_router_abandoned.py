@@ -8,9 +8,10 @@ from dagster._core.test_utils import instance_for_test
 
 from resources.router.abandoned import LOST_S, OVER_S, delete_abandoned
 from schedules.clusters import clusters_in_order
-from sinet_pipelines.regions import REGIONS
 from tests.clusters.cluster import Cluster
 from tests.clusters.server import ApiServer, Trouble, write_kubeconfig
+from tests.deployed import sensor_context
+from tests.inventory import REGIONS, SHIPPED
 
 NAMESPACE = "sinet"
 STEP = "step_worker"
@@ -57,7 +58,7 @@ class Sites:
         return name
 
     def look(self, *, later_s=OVER_S + 1):
-        return delete_abandoned(self.instance, kubeconfig=self.kubeconfig, now=time.time() + later_s)
+        return delete_abandoned(self.instance, SHIPPED, kubeconfig=self.kubeconfig, now=time.time() + later_s)
 
     def kept(self):
         return [
@@ -67,8 +68,8 @@ class Sites:
 
 @pytest.fixture
 def sites(tmp_path):
-    said = {"concurrency": {"pools": {"default_limit": 20}}}
-    with instance_for_test(temp_dir=str(tmp_path), overrides=said) as instance:
+    values = {"concurrency": {"pools": {"default_limit": 20}}}
+    with instance_for_test(temp_dir=str(tmp_path), overrides=values) as instance:
         made = Sites(instance, tmp_path)
         yield made
         made.close()
@@ -97,10 +98,10 @@ def test_a_region_that_refuses_is_named_and_the_others_jobs_go(sites):
     found = sites.look()
     assert (found.deleted, sites.kept()) == ([name], [("EAST", kept)])
     (left,) = found.left
-    assert left.startswith(f"Job {kept} in EAST cannot be deleted (EAST's API answers 403")
+    assert left.startswith(f"Job {kept} in EAST cannot be deleted (EAST's API returns 403")
     assert left.endswith(f"-n {NAMESPACE} delete job {kept}")
     sites.servers["EAST"].gate = lambda method, path: Trouble(status=403)
-    assert sites.look().left[0].startswith("EAST does not show its Jobs: EAST's API answers 403")
+    assert sites.look().left[0].startswith("the Jobs of EAST cannot be read: EAST's API returns 403")
 
 
 def test_a_job_that_does_not_end_is_asked_once_and_then_named_with_what_ends_it(sites):
@@ -113,14 +114,13 @@ def test_a_job_that_does_not_end_is_asked_once_and_then_named_with_what_ends_it(
     assert found.left[0].endswith(f"delete pod -l job-name={name} --force")
 
 
-def test_the_sensor_deletes_and_says_so_and_makes_pools(sites, monkeypatch):
+def test_the_sensor_deletes_and_says_so_and_makes_pools(sites, monkeypatch, tmp_path):
     name = sites.job("WEST", sites.run("CANCELED"))
     monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", sites.kubeconfig)
     monkeypatch.setattr("resources.router.abandoned.OVER_S", 0.0)
-    repository = defs.get_repository_def()
-    tick = clusters_in_order(dg.build_sensor_context(instance=sites.instance, repository_def=repository))
+    tick = clusters_in_order(sensor_context(sites.instance, tmp_path, defs))
     assert (tick.skip_message, sites.kept()) == (f"deleted: {name}", [])
     assert [pool.name for pool in sites.instance.event_log_storage.get_pool_limits()] == ["east-cpu"]
     sites.models["WEST"].jobs.clear()
-    tick = clusters_in_order(dg.build_sensor_context(instance=sites.instance, repository_def=repository))
+    tick = clusters_in_order(sensor_context(sites.instance, tmp_path, defs))
     assert tick.skip_message == "no Job is left of a run that has ended"

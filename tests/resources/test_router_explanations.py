@@ -4,6 +4,8 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+from dagster import DagsterEvent, MetadataValue
+from dagster._core.events import EngineEventData
 from kubernetes.client import (
     V1ContainerState,
     V1ContainerStateTerminated,
@@ -15,8 +17,10 @@ from kubernetes.client import (
 
 from resources.router.attempts import Attempt
 from resources.router.clock import Patience
-from resources.router.endings import JOB_LOST, NO_VERDICT, NODE_LOST, OOM_KILLED, PREEMPTED
+from resources.router.endings import JOB_LOST, KILLED, NO_VERDICT, NODE_LOST, OOM_KILLED, PREEMPTED
 from resources.router.explanations import Explanations
+from resources.router.fence import OUT_OF_MEMORY
+from resources.router.handler import RegionStepHandler
 from resources.router.places import Place
 from resources.router.seen import SeenJob, seen_pod
 from resources.router.weighing import Weighing
@@ -39,12 +43,12 @@ def test_a_job_that_waits_in_its_queue_was_taken_nothing_away():
     assert looked_at(job(is_suspended=True)).disturbed is None
 
 
-def weighed(*looks, is_interrupted=True, told=None):
+def weighed(*looks, is_interrupted=True, reported=None):
     """How an attempt ended whose Job was seen like that, one look after the other, and at last not at all."""
     shown = [*looks, None]
     cluster = SimpleNamespace(
         look=lambda namespace, name: shown.pop(0),
-        told_of=lambda namespace, name: told,
+        removal_event=lambda namespace, name: reported,
         last_lines=lambda namespace, pod, container: ("at work",),
     )
     attempt = Attempt("step", 0, step=None, run_id="run", place=Place("EAST", "cpu", 1.0), name="a", needs=Needs())
@@ -66,11 +70,11 @@ GOING = SimpleNamespace(
 def test_an_interrupted_worker_whose_job_is_gone_was_ended_with_its_job_and_nobody_waits_for_its_word():
     ended = weighed(replace(job(is_suspended=False, pods=(GOING,)), is_going=True))
     assert (ended.reason, ended.log) == (JOB_LOST, ("at work",))
-    assert "Job a is not there" in ended.message
+    assert "Job a does not exist" in ended.message
 
 
 def test_a_job_that_went_with_its_node_was_not_deleted_by_somebody():
-    ended = weighed(job(is_suspended=False, pods=(GOING,)), told=("TaintManagerEviction", "the node is not ready"))
+    ended = weighed(job(is_suspended=False, pods=(GOING,)), reported=("TaintManagerEviction", "the node is not ready"))
     assert (ended.reason, ended.message) == (NODE_LOST, "the node is not ready")
 
 
@@ -145,3 +149,29 @@ def pod_that_ended(exit_reason):
     worker = V1ContainerStatus(name="dagster", image="x", image_id="x", ready=False, restart_count=0, state=state)
     status = V1PodStatus(phase="Succeeded", container_statuses=[worker])
     return V1Pod(metadata=V1ObjectMeta(name="a-x"), status=status)
+
+
+def test_a_step_whose_child_was_killed_for_memory_gets_more_memory():
+    ended = V1ContainerStateTerminated(exit_code=137, reason="Error")
+    status = V1ContainerStatus(
+        name="dagster", image="x", image_id="x", ready=False, restart_count=0, state=V1ContainerState(terminated=ended)
+    )
+    pod = V1Pod(metadata=V1ObjectMeta(name="a-1"), status=V1PodStatus(phase="Failed", container_statuses=[status]))
+    failed = replace(job(is_suspended=False, pods=(seen_pod(pod),)), is_failed=True)
+    cluster = SimpleNamespace(
+        last_lines=lambda namespace, pod, container: ("BrokenProcessPool",), removal_event=lambda namespace, name: None
+    )
+    attempt = Attempt("step", 1, step=None, run_id="run", place=Place("EAST", "cpu", 1.0), name="a", needs=Needs())
+    handler = RegionStepHandler()
+    handler._attempts["step"] = attempt
+    data = EngineEventData(metadata={OUT_OF_MEMORY: MetadataValue.int(0)})
+    event = DagsterEvent("ENGINE_EVENT", "job", step_key="step", event_specific_data=data)
+    weighing = Weighing(Explanations(SimpleNamespace(get=lambda region: cluster)), patience=Patience())
+
+    def outcome():
+        handler.note_event(event)
+        return weighing.outcome(attempt, failed, lasted=lambda *_: True, has_begun=lambda: True).reason
+
+    assert outcome() is KILLED  # what an earlier attempt noted is not about this one
+    attempt.number = 0
+    assert outcome() is OOM_KILLED

@@ -8,7 +8,8 @@ from dagster._core.events import EngineEventData
 from dagster._core.execution.plan.objects import ErrorSource, StepFailureData, StepRetryData, StepSuccessData
 from dagster._utils.error import SerializableErrorInfo
 
-from resources.router.fence import TOLD_TO_END, WITHDRAWN, Fence, fenced
+from resources.router.fence import OUT_OF_MEMORY, TERMINATED, WITHDRAWN, Fence, fenced
+from resources.router.memory import kills_from_now_on, oom_kills
 from sinet_pipelines.schemas.contract import Column, Contract, DataClass
 from sinet_pipelines.storage.blobs import BlobStore
 from sinet_pipelines.storage.commits import CommitRefusedError
@@ -95,8 +96,8 @@ def delete(log):
 @pytest.mark.parametrize(
     ("happen", "why"),
     [
-        (Log.retry, "the log has the end of it"),
-        (Log.fail, "the log has the end of it"),
+        (Log.retry, "the event log has its end"),
+        (Log.fail, "the event log has its end"),
         (move, "Job job-a-m1 was launched after it"),
         (withdraw, "the router has withdrawn it"),
         (cancel, "its run is CANCELING"),
@@ -116,36 +117,64 @@ def test_a_worker_that_is_no_more_wanted_changes_nothing_and_writes_nothing(log,
         log.write("STEP_SUCCESS", StepSuccessData(duration_ms=1.0))
         log.instance.report_engine_event("a last remark", log.run)
     assert log.kinds() == before
-    assert not tables.exists("numbers")
+    assert not tables.exists(NUMBERS)
     assert blobs.resolve("newest") is None
-    assert f"attempt 1 of work ends without a word: {why}" in capsys.readouterr().err
+    assert f"attempt 1 of work ends without a final event: {why}" in capsys.readouterr().err
 
 
 def test_the_next_attempt_may_write_where_the_one_before_may_not(log):
     log.retry()
     log.launch("job-b")
-    assert Fence(log.instance, log.run.run_id, "work", 1, job="job-b").ask() == ""
-    assert log.fence.ask() != ""
+    assert Fence(log.instance, log.run.run_id, "work", 1, job="job-b").check() == ""
+    assert log.fence.check() != ""
 
 
 def test_what_happens_after_the_first_look_is_seen(log):
-    assert log.fence.ask() == ""
+    assert log.fence.check() == ""
     log.retry()
-    assert log.fence.ask() == "the log has the end of it"
+    assert log.fence.check() == "the event log has its end"
 
 
 @pytest.mark.parametrize("kind", ["DagsterExecutionInterruptedError", "ComputeError"])
 def test_a_worker_that_is_told_to_end_leaves_the_word_to_the_router(log, kind):
-    log.fence.is_told_to_end = lambda: kind == "ComputeError"  # raised by a library in the place of the interruption
+    log.fence.is_terminating = lambda: kind == "ComputeError"  # raised by a library in the place of the interruption
     with fenced(log.fence):
         log.fail(kind)
     (noted,) = [
-        entry.dagster_event.engine_event_data.metadata[TOLD_TO_END].value
+        entry.dagster_event.engine_event_data.metadata[TERMINATED].value
         for entry in log.instance.all_logs(log.run.run_id, of_type=DagsterEventType.ENGINE_EVENT)
-        if TOLD_TO_END in entry.dagster_event.engine_event_data.metadata
+        if TERMINATED in entry.dagster_event.engine_event_data.metadata
     ]
     assert noted == 0
     assert "STEP_FAILURE" not in log.kinds()
+
+
+def test_a_failure_after_a_process_was_killed_for_memory_is_left_to_the_router(log):
+    log.fence.has_lost_a_process = lambda: True
+    with fenced(log.fence):
+        log.fail("BrokenProcessPool")
+    noted = log.instance.all_logs(log.run.run_id, of_type=DagsterEventType.ENGINE_EVENT)[-1].dagster_event
+    assert noted.engine_event_data.metadata[OUT_OF_MEMORY].value == 0
+    assert log.fence.is_out_of_memory
+    assert "STEP_FAILURE" not in log.kinds()
+
+
+def test_a_step_that_succeeds_though_a_process_was_killed_for_memory_has_succeeded(log):
+    log.fence.has_lost_a_process = lambda: True
+    with fenced(log.fence):
+        log.write("STEP_SUCCESS", StepSuccessData(duration_ms=1.0))
+    assert log.kinds()[-1] == "STEP_SUCCESS"
+    assert not log.fence.is_out_of_memory
+
+
+def test_kills_for_memory_are_counted_from_the_beginning_of_the_attempt(tmp_path):
+    events = tmp_path / "memory.events"
+    events.write_text("low 0\nhigh 0\nmax 9\noom 4\noom_kill 2\noom_group_kill 7\n")
+    has_lost = kills_from_now_on(tmp_path)
+    assert (oom_kills(tmp_path), has_lost()) == (2, False)
+    events.write_text("low 0\nhigh 0\nmax 9\noom 5\noom_kill 3\noom_group_kill 7\n")
+    assert has_lost()
+    assert oom_kills(tmp_path / "of cgroup v1") == 0
 
 
 def test_a_failure_of_the_steps_own_is_written(log):

@@ -14,8 +14,8 @@ def test_the_log_is_read_from_the_offer_on_once_that_was_found(monkeypatch):
     with DagsterInstance.ephemeral() as instance:
         run = create_run_for_test(instance, "walk")
 
-        def note(**said):
-            metadata = {name: MetadataValue.text(value) for name, value in said.items()}
+        def note(**values):
+            metadata = {name: MetadataValue.text(value) for name, value in values.items()}
             instance.report_engine_event("noted", run, EngineEventData(metadata=metadata))
 
         counts = []

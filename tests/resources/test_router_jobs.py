@@ -17,15 +17,17 @@ from dagster._serdes import deserialize_value
 
 from resources.router.jobs import RegionJobs
 from sinet_pipelines.cli.render import _planned
-from sinet_pipelines.regions import EAST
 from tests.conftest import CHECKOUT
+from tests.inventory import EAST, REGIONS
 
 
 @pytest.fixture
 def of_the_run(tmp_path):
     """The instance of production, as a run pod knows it; SQLite stands in for PostgreSQL, which wants a server."""
-    said = yaml.safe_load((CHECKOUT / "deploy" / "dagster.yaml").read_text())
-    (tmp_path / "dagster.yaml").write_text(yaml.safe_dump({**said, "storage": {"sqlite": {"base_dir": str(tmp_path)}}}))
+    content = yaml.safe_load((CHECKOUT / "deploy" / "dagster.yaml").read_text())
+    (tmp_path / "dagster.yaml").write_text(
+        yaml.safe_dump({**content, "storage": {"sqlite": {"base_dir": str(tmp_path)}}})
+    )
     return InstanceRef.from_dir(str(tmp_path))
 
 
@@ -37,7 +39,9 @@ def handed_on(ref, region, folder):
         step = next(one for one in steps if one.key == "report")
         origin = plan.reconstructable_job.get_python_origin()
         args = ExecuteStepArgs(origin, plan.run_id, [step.key], ref, retry_mode=RetryMode.DEFERRED)
-        job = RegionJobs(region).job(StepHandlerContext(plan.instance, plan, [step], args, plan.dagster_run))
+        job = RegionJobs(region, regions=REGIONS).job(
+            StepHandlerContext(plan.instance, plan, [step], args, plan.dagster_run)
+        )
     (container,) = job.spec.template.spec.containers
     (packed,) = [one.value for one in container.env if one.name == "DAGSTER_COMPRESSED_EXECUTE_STEP_ARGS"]
     return deserialize_value(zlib.decompress(base64.b64decode(packed)).decode(), ExecuteStepArgs).instance_ref

@@ -12,17 +12,17 @@ from kubernetes.client import ApiClient, CoreV1Api
 from resources.router.cluster import client_configuration
 from sinet_pipelines.deployment.cluster.api import connect
 from sinet_pipelines.errors import ClusterError
-from sinet_pipelines.regions import WEST
+from tests.inventory import WEST
 
 
 @pytest.fixture
 def proxy():
     """A proxy that answers for the API behind it; returns its address and what it was asked."""
-    asked = []
+    requested = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):  # noqa: N802 - the server's name for it
-            asked.append(self.path)
+            requested.append(self.path)
             answer = b'{"items": []}'
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
@@ -36,21 +36,21 @@ def proxy():
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}", asked
+    yield f"http://127.0.0.1:{server.server_address[1]}", requested
     server.shutdown()
     server.server_close()
     thread.join()
 
 
 def written(path, *, cluster, user=None):
-    said = {
+    values = {
         "apiVersion": "v1",
         "kind": "Config",
         "clusters": [{"name": "c", "cluster": cluster}],
         "users": [{"name": "u", "user": user or {"token": "t"}}],
         "contexts": [{"name": "west", "context": {"cluster": "c", "user": "u"}}],
     }
-    path.write_text(yaml.safe_dump(said))
+    path.write_text(yaml.safe_dump(values))
     return str(path)
 
 
@@ -58,19 +58,19 @@ BEHIND = "http://api.behind.example:6443"
 
 
 def test_a_step_and_an_endpoint_go_by_the_proxy_of_the_kubeconfig(proxy, tmp_path, monkeypatch):
-    at, asked = proxy
+    at, requested = proxy
     monkeypatch.setenv("NO_PROXY", "*")
     file = written(tmp_path / "kube config", cluster={"server": BEHIND, "proxy-url": at})
     with ApiClient(client_configuration(WEST, kubeconfig=file)) as client:
         assert CoreV1Api(client).list_namespaced_pod("sinet", _request_timeout=5).items == []
     row = replace(WEST, cluster=replace(WEST.cluster, kubeconfig_file=file))
     assert connect(row, own_region=None).pods({}) == []
-    assert [one.startswith(f"{BEHIND}/") for one in asked] == [True, True]
+    assert [one.startswith(f"{BEHIND}/") for one in requested] == [True, True]
 
 
 def test_a_proxy_that_the_client_cannot_use_is_named_without_its_password(tmp_path):
     file = written(tmp_path / "config", cluster={"server": BEHIND, "proxy-url": "socks5://me:s3cret@hop:1080"})
-    with pytest.raises(ClusterError, match="is a socks5 proxy; steps and endpoints go by http:// and") as refused:
+    with pytest.raises(ClusterError, match="is a socks5 proxy; steps and endpoints use http:// and") as refused:
         client_configuration(WEST, kubeconfig=file)
     assert "s3cret" not in str(refused.value)
 
@@ -79,8 +79,8 @@ def test_a_cluster_and_its_context_may_stand_in_files_of_their_own(proxy, tmp_pa
     at, _ = proxy
     whole = yaml.safe_load(Path(written(tmp_path / "whole", cluster={"server": BEHIND, "proxy-url": at})).read_text())
     for part in ("clusters", "users", "contexts"):
-        said = {"apiVersion": "v1", "kind": "Config", part: whole[part]}
-        (tmp_path / part).write_text(yaml.safe_dump(said))
+        values = {"apiVersion": "v1", "kind": "Config", part: whole[part]}
+        (tmp_path / part).write_text(yaml.safe_dump(values))
     files = ":".join(str(tmp_path / part) for part in ("contexts", "clusters", "missing", "users"))
     assert client_configuration(WEST, kubeconfig=files).proxy == at
 

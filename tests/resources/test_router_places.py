@@ -44,7 +44,7 @@ def test_each_kill_for_memory_multiplies_it():
 def test_more_days_at_once_get_more_memory():
     needs = Needs(memory_mib=1000, memory_mib_per_day=100)
     # 1000 MiB and 100 for each of nine further days are 1900
-    assert after(needs=needs, days=10).memory_factor == 1.9
+    assert after(needs=needs, days=10).memory_factor == pytest.approx(1.9)
 
 
 def test_days_are_counted_by_the_tags_of_the_range():

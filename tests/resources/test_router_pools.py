@@ -10,8 +10,8 @@ from resources.router.pools import make_pools
 
 
 def opened(folder, *, limit):
-    said = {"concurrency": {"pools": {"default_limit": limit}}} if limit else {}
-    return instance_for_test(temp_dir=str(folder), overrides=said)
+    values = {"concurrency": {"pools": {"default_limit": limit}}} if limit else {}
+    return instance_for_test(temp_dir=str(folder), overrides=values)
 
 
 @pytest.fixture

@@ -23,12 +23,12 @@ def some_job():
 
 
 @pytest.fixture
-def said():
-    """Writes events of a step, and returns what the log then says of an attempt."""
+def state_after():
+    """Writes events of a step, and returns the state of an attempt in the log."""
     with DagsterInstance.ephemeral() as instance:
         run = instance.create_run_for_job(some_job)
 
-        def tell(*kinds, attempt):
+        def write(*kinds, attempt):
             for kind in kinds:
                 more = {
                     STARTING: EngineEventData(),
@@ -40,24 +40,24 @@ def said():
             found = verdict(instance, run.run_id, "work", attempt=attempt)
             return found.has_begun, found.has_ended
 
-        yield tell
+        yield write
 
 
-def test_a_step_that_is_only_launched_has_said_nothing(said):
-    assert said(STARTING, attempt=0) == (False, False)
+def test_a_step_that_is_only_launched_has_written_nothing(state_after):
+    assert state_after(STARTING, attempt=0) == (False, False)
 
 
-def test_a_step_that_begins_and_ends_is_seen_to(said):
-    assert said(STARTING, BEGUN, attempt=0) == (True, False)
-    assert said(SUCCESS, attempt=0) == (True, True)
+def test_a_step_that_begins_and_ends_is_seen_to(state_after):
+    assert state_after(STARTING, BEGUN, attempt=0) == (True, False)
+    assert state_after(SUCCESS, attempt=0) == (True, True)
 
 
-def test_a_retry_ends_an_attempt_and_the_next_begins_anew(said):
-    assert said(STARTING, BEGUN, RETRY, attempt=0) == (True, True)
-    assert said(STARTING, attempt=1) == (False, False)
-    assert said(AGAIN, attempt=1) == (True, False)
+def test_a_retry_ends_an_attempt_and_the_next_begins_anew(state_after):
+    assert state_after(STARTING, BEGUN, RETRY, attempt=0) == (True, True)
+    assert state_after(STARTING, attempt=1) == (False, False)
+    assert state_after(AGAIN, attempt=1) == (True, False)
 
 
-def test_a_retry_that_is_told_twice_ends_one_attempt(said):
+def test_a_retry_that_is_written_twice_ends_one_attempt(state_after):
     # found by the simulation: a worker that was given up told its end as well, and the run waited for ever
-    assert said(STARTING, BEGUN, RETRY, RETRY, STARTING, attempt=1) == (False, False)
+    assert state_after(STARTING, BEGUN, RETRY, RETRY, STARTING, attempt=1) == (False, False)

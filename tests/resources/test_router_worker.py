@@ -1,6 +1,5 @@
 """The entry of a step's process: it takes Dagster's arguments, and ends at once while it has begun nothing."""
 
-import time
 import warnings
 
 import pytest
@@ -8,8 +7,11 @@ from dagster import BackfillPolicy, DagsterInstance, asset, job, op
 from dagster._utils.interrupts import capture_interrupts, check_captured_interrupt
 
 from resources.router import execution
+from resources.router.definition import LOOK_VARIABLE, look_s
 from resources.router.fence import Fence
 from resources.router.worker import USAGE, expect_beta, main
+from sinet_pipelines.errors import UsageError
+from tests.waiting import until
 
 
 @op
@@ -39,6 +41,22 @@ def test_another_command_is_refused_in_one_sentence(arguments, capsys):
     assert "(allowed: 'api execute_step')" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("seconds", ["soon", "nan", "-1", "inf"])
+def test_seconds_that_are_no_number_are_refused_in_one_sentence(seconds, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["linger", "job", seconds, "api", "execute_step"])
+    assert ended.value.code == USAGE
+    assert capsys.readouterr().err == (
+        f"found {seconds!r} seconds after 'linger' (allowed: a number from 0 on); pass such a number\n"
+    )
+
+
+@pytest.mark.parametrize("text", ["soon", "", "0", "-1", "nan", "inf"])
+def test_a_pause_of_the_executor_that_is_no_number_is_refused_with_its_variable(text):
+    with pytest.raises(UsageError, match=f"{LOOK_VARIABLE} is {text!r} .allowed: seconds above 0."):
+        look_s(text)
+
+
 def test_a_worker_that_its_run_wants_no_more_is_told_to_end(monkeypatch):
     monkeypatch.setattr(execution, "WATCH_S", 0.02)
     with DagsterInstance.ephemeral() as instance:
@@ -46,10 +64,7 @@ def test_a_worker_that_its_run_wants_no_more_is_told_to_end(monkeypatch):
         fence = Fence(instance, run.run_id, "work", 0)
         with capture_interrupts(), execution._watched(fence):
             instance.report_run_canceling(run)
-            deadline = time.monotonic() + 60
-            while not check_captured_interrupt():
-                assert time.monotonic() < deadline
-                time.sleep(0.01)
+            until(check_captured_interrupt)
     assert fence.closed == "its run is CANCELING"
 
 

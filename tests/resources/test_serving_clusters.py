@@ -2,42 +2,29 @@
 
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 from typing import ClassVar
 from urllib.request import Request, urlopen
 
 import dagster as dg
 import pytest
 
-from resources.keys import global_key
+from assets.turbofan.keys import global_key
 from resources.serving import ServingResource
-from resources.settings import settings
+from sinet_pipelines.applications.turbofan.application import TURBOFAN
+from sinet_pipelines.applications.turbofan.features.sample import mean_engine
+from sinet_pipelines.applications.turbofan.task import RUL
 from sinet_pipelines.deployment.cluster.record import read_record
 from sinet_pipelines.deployment.process import stop_servers
 from sinet_pipelines.errors import ServingError
-from sinet_pipelines.features.sample import mean_engine
-from sinet_pipelines.sites import ServingTarget
-from tests.resources.test_serving import REGIMES, answer_of, version_of
+from sinet_pipelines.inventory.sites import ServingTarget
+from tests.resources.test_serving import REGIMES, SAMPLE, answer_of, version_of
 from tests.sinet_pipelines.deployment.cluster import conftest
 from tests.sinet_pipelines.deployment.conftest import ensure_rul
 from tests.sinet_pipelines.deployment.served import publish_rul, rul_graph
 
 answers, region = conftest.answers, conftest.region
 GRAPH = rul_graph(50.0).SerializeToString()
-
-
-@pytest.fixture
-def on_clusters(tmp_path, monkeypatch):
-    """Makes this process one of a deployment that has clusters; `on_clusters("EAST")` as a pod of a region."""
-
-    def set_up(name=""):
-        monkeypatch.setenv("SINET_EXECUTOR", "regions")
-        monkeypatch.setenv("SINET_HOME", str(tmp_path))
-        monkeypatch.setenv("SINET_REGION", name)
-        settings.cache_clear()
-
-    set_up()
-    yield set_up
-    settings.cache_clear()
 
 
 @pytest.fixture
@@ -49,45 +36,47 @@ def address(tmp_path):
     stop_servers(folder)
 
 
-def test_the_cluster_serves_and_a_sane_row_is_asked_through_the_address(
-    tmp_path, on_clusters, answers, region, address
-):
+def test_the_cluster_serves_and_a_sane_row_is_asked_through_the_address(tmp_path, answers, region, address):
     answers.on_get = answers.roll_out
-    west, serving = region(address=address), ServingResource(home=str(tmp_path))
-    served = serving.serve(version_of(GRAPH), GRAPH, region=west, regimes=REGIMES)
+    west, serving = region(address=address), ServingResource(home=str(tmp_path), executor="regions")
+    served = serving.serve(version_of(GRAPH), GRAPH, region=west, sample=SAMPLE)
     assert served.url == address
     assert serving.whereabouts(served) == {"served_by": "Deployment sinet/endpoint-rul in WEST"}
     assert read_record(tmp_path / "serving" / "WEST" / "rul") == served
-    said = serving.ask_sample("rul", region=west, regimes=REGIMES)
-    assert said.is_sane
-    assert said.rul_cycles == pytest.approx(answer_of(50.0, float(mean_engine(REGIMES).cycle_B[0])), abs=1e-3)
+    answer = serving.predict_sample("rul", region=west, sample=SAMPLE, task=RUL)
+    assert answer.is_sane
+    assert answer.value == pytest.approx(answer_of(50.0, float(mean_engine(REGIMES).cycle_B[0])), abs=1e-3)
     (stage,) = answers.objects[("deployments", "endpoint-rul")]["spec"]["template"]["spec"]["initContainers"]
     assert f"--home={tmp_path}" in stage["args"]
-    again = serving.serve(version_of(GRAPH), GRAPH, region=west, regimes=REGIMES)
+    again = serving.serve(version_of(GRAPH), GRAPH, region=west, sample=SAMPLE)
     assert again == served
 
 
-def test_a_row_that_says_process_and_one_machine_serve_by_a_process(tmp_path, on_clusters, region, monkeypatch):
-    west, serving = region(target=ServingTarget.PROCESS), ServingResource(home=str(tmp_path))
-    served = serving.serve(version_of(GRAPH), GRAPH, region=west, regimes=REGIMES)
+def test_a_row_that_says_process_and_one_machine_serve_by_a_process(tmp_path, region, monkeypatch):
+    west, serving = region(target=ServingTarget.PROCESS), ServingResource(home=str(tmp_path), executor="regions")
+    served = serving.serve(version_of(GRAPH), GRAPH, region=west, sample=SAMPLE)
     try:
         assert serving.whereabouts(served) == {"pid": served.pid}
-        monkeypatch.setenv("SINET_EXECUTOR", "in_process")
-        settings.cache_clear()
-        assert serving.serve(version_of(GRAPH), GRAPH, region=region(), regimes=REGIMES) == served
+        on_one_machine = ServingResource(home=str(tmp_path))
+        assert on_one_machine.serve(version_of(GRAPH), GRAPH, region=region(), sample=SAMPLE) == served
     finally:
         stop_servers(tmp_path / "serving" / "WEST" / "rul")
 
 
 def test_a_region_with_a_home_of_its_own_asks_the_address_of_the_newest_materialisation(
-    tmp_path, on_clusters, region, address
+    tmp_path, region, address, monkeypatch
 ):
-    on_clusters("EAST")
+    owner = SimpleNamespace(model="rul", key=TURBOFAN.key)  # of the model that the address serves
+    monkeypatch.setattr("resources.serving.load_applications", lambda: (owner,))
     west, home = region(), str(tmp_path / "home of EAST")
 
     @dg.op
     def step(context):
-        return ServingResource(home=home)._ask("rul", mean_engine(REGIMES), region=west).version
+        return (
+            ServingResource(home=home, executor="regions", own_region="EAST")
+            ._predict("rul", SAMPLE, region=west)
+            .version
+        )
 
     @dg.job
     def job():
@@ -101,17 +90,17 @@ def test_a_region_with_a_home_of_its_own_asks_the_address_of_the_newest_material
         assert job.execute_in_process(instance=instance).output_for_node("step") == "1"
 
 
-def test_an_address_that_nobody_answers_at_is_told_with_what_to_do(tmp_path, on_clusters, answers, region, monkeypatch):
-    monkeypatch.setattr("sinet_pipelines.deployment.cluster.asking.ROLLOUT_S", 0.0)
+def test_an_address_that_nobody_answers_at_is_told_with_what_to_do(tmp_path, answers, region, monkeypatch):
+    monkeypatch.setattr("sinet_pipelines.deployment.cluster.prediction.ROLLOUT_S", 0.0)
     answers.on_get = answers.roll_out
-    west, serving = region(address=""), ServingResource(home=str(tmp_path))
-    serving.serve(version_of(GRAPH), GRAPH, region=west, regimes=REGIMES)
+    west, serving = region(address=""), ServingResource(home=str(tmp_path), executor="regions")
+    serving.serve(version_of(GRAPH), GRAPH, region=west, sample=SAMPLE)
     with pytest.raises(ServingError) as caught:
-        serving.ask_sample("rul", region=west, regimes=REGIMES)
-    said = str(caught.value)
-    assert "the endpoint of WEST does not answer at http://endpoint-rul.sinet.svc:8000" in said
-    assert "give serving.address in its row" in said
-    assert "kubectl --context west -n sinet port-forward service/endpoint-rul 8000" in said
+        serving.predict_sample("rul", region=west, sample=SAMPLE, task=RUL)
+    message = str(caught.value)
+    assert "the endpoint of WEST does not respond at http://endpoint-rul.sinet.svc:8000" in message
+    assert "set serving.address in its row" in message
+    assert "kubectl --context west -n sinet port-forward service/endpoint-rul 8000" in message
 
 
 class _Gateway(BaseHTTPRequestHandler):
@@ -140,30 +129,44 @@ class _Gateway(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
 
-def test_a_gateway_that_does_not_know_the_new_server_yet_is_asked_again(
-    tmp_path, on_clusters, answers, region, address
-):
-    answers.on_get = answers.roll_out
+@pytest.fixture
+def gateway(address):
+    """A gateway's address; it answers by itself at first, with the codes given, and then hands on."""
     _Gateway.early, _Gateway.server_url = [404, 503, 404], address
-    gateway = ThreadingHTTPServer(("127.0.0.1", 0), _Gateway)
-    thread = threading.Thread(target=gateway.serve_forever, kwargs={"poll_interval": 0.01})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Gateway)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
-    try:
-        west = region(address=f"http://127.0.0.1:{gateway.server_address[1]}")
-        serving = ServingResource(home=str(tmp_path))
-        serving.serve(version_of(GRAPH), GRAPH, region=west, regimes=REGIMES)
-        assert serving.ask_sample("rul", region=west, regimes=REGIMES).is_sane
-        assert _Gateway.early == []
-    finally:
-        gateway.shutdown()
-        gateway.server_close()
-        thread.join()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
 
 
-def test_another_version_behind_the_address_is_named(tmp_path, on_clusters, answers, region, address, monkeypatch):
-    monkeypatch.setattr("sinet_pipelines.deployment.cluster.asking.ROLLOUT_S", 0.0)
+def test_a_gateway_that_does_not_know_the_new_server_yet_is_asked_again(tmp_path, answers, region, gateway):
     answers.on_get = answers.roll_out
-    west, serving = region(address=address), ServingResource(home=str(tmp_path))
-    serving.serve(version_of(GRAPH, 2), GRAPH, region=west, regimes=REGIMES)
+    west, serving = region(address=gateway), ServingResource(home=str(tmp_path), executor="regions")
+    serving.serve(version_of(GRAPH), GRAPH, region=west, sample=SAMPLE)
+    assert serving.predict_sample("rul", region=west, sample=SAMPLE, task=RUL).is_sane
+    assert _Gateway.early == []
+
+
+@pytest.mark.parametrize("asked_from", ["WEST", "EAST"])
+def test_a_step_waits_longer_than_for_a_switch_while_the_only_server_begins_on_another_node(
+    tmp_path, answers, region, gateway, monkeypatch, asked_from
+):
+    monkeypatch.setattr("sinet_pipelines.deployment.cluster.prediction.SWITCH_S", 0.0)
+    answers.on_get = answers.roll_out
+    west, serving = region(address=gateway), ServingResource(home=str(tmp_path), executor="regions")
+    serving.serve(version_of(GRAPH), GRAPH, region=west, sample=SAMPLE)
+    asking = ServingResource(home=str(tmp_path), executor="regions", own_region=asked_from)
+    assert asking._predict("rul", SAMPLE, region=west).version == "1"
+    assert _Gateway.early == []
+
+
+def test_another_version_behind_the_address_is_named(tmp_path, answers, region, address, monkeypatch):
+    monkeypatch.setattr("sinet_pipelines.deployment.cluster.prediction.ROLLOUT_S", 0.0)
+    answers.on_get = answers.roll_out
+    west, serving = region(address=address), ServingResource(home=str(tmp_path), executor="regions")
+    serving.serve(version_of(GRAPH, 2), GRAPH, region=west, sample=SAMPLE)
     with pytest.raises(ServingError, match="answers with version 1 of rul .applied: 2."):
-        serving.ask_sample("rul", region=west, regimes=REGIMES)
+        serving.predict_sample("rul", region=west, sample=SAMPLE, task=RUL)

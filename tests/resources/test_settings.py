@@ -1,12 +1,9 @@
 """The environment is read once, in one place; what is not allowed is refused with the cure."""
 
-import json
-from datetime import UTC, date, datetime, timedelta
-
 import pytest
 
-from resources.settings import EMPTY_HOME_DAYS, TRACKING_URL, read_settings
-from sinet_pipelines.errors import UnknownRegionError, UsageError
+from resources.settings import TRACKING_URL, read_settings
+from sinet_pipelines.errors import UsageError
 from tests.conftest import CHECKOUT
 
 
@@ -24,26 +21,19 @@ def test_a_home_that_is_named_is_the_home(tmp_path):
     assert (found.home, found.executor, found.tracking_url) == (tmp_path.resolve(), "multiprocess", "http://a")
 
 
-def test_partitions_begin_with_the_fleets_first_day(tmp_path):
-    (tmp_path / "landing").mkdir()
-    (tmp_path / "landing" / "fleet.json").write_text(json.dumps({"first_day": "2026-03-01"}))
-    assert read_settings({"SINET_HOME": str(tmp_path)}).first_day == date(2026, 3, 1)
-
-
-def test_a_home_without_a_fleet_shows_the_days_a_first_landing_would_lay_out(tmp_path):
-    before = datetime.now(UTC).date()
-    first_day = read_settings({"SINET_HOME": str(tmp_path)}).first_day
-    after = datetime.now(UTC).date()  # another day where midnight passed
-    assert before <= first_day + timedelta(days=EMPTY_HOME_DAYS) <= after
-
-
 def test_an_executor_that_is_not_known_is_refused():
     with pytest.raises(UsageError, match=r"SINET_EXECUTOR is 'threads' \(allowed: in_process, multiprocess, regions\)"):
         read_settings({"SINET_EXECUTOR": "threads"})
 
 
+def test_regions_that_run_apart_are_observed_by_their_own_steps_and_one_machine_by_whoever_plans():
+    assert read_settings({"SINET_EXECUTOR": "regions"}).observe_s == 60
+    assert read_settings({"SINET_EXECUTOR": "regions", "SINET_OBSERVE_SECONDS": "5"}).observe_s == 5
+    assert read_settings({"SINET_OBSERVE_SECONDS": "5"}).observe_s is None
+    with pytest.raises(UsageError, match="SINET_OBSERVE_SECONDS is '0' \\(allowed: whole seconds from 1 on"):
+        read_settings({"SINET_EXECUTOR": "regions", "SINET_OBSERVE_SECONDS": "0"})
+
+
 def test_a_steps_own_pod_says_its_region_and_one_machine_stands_for_all():
     assert read_settings({}).region is None
     assert read_settings({"SINET_REGION": "WEST"}).region == "WEST"
-    with pytest.raises(UnknownRegionError, match="no region 'NOWHERE'"):
-        read_settings({"SINET_REGION": "NOWHERE"})

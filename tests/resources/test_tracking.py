@@ -15,7 +15,7 @@ from sinet_pipelines.registry.runs import RunRecord
 def test_what_a_step_tells_and_registers_is_in_the_homes_store(tmp_path):
     @dg.asset
     def model(tracking: TrackingResource, registry: RegistryResource) -> None:
-        record = RunRecord("predictive_maintenance", "cnn", {"seed": 1}, {"rmse_cycles": 12.0}, {}, "abc")
+        record = RunRecord("turbofan", "cnn", {"seed": 1}, {"rmse_cycles": 12.0}, {}, "abc")
         run = tracking.log_run(record, key="k")
         tracking.add_metrics(run.run_id, {"live_rmse_cycles": 13.0})
         version = registry.register("rul", b"graph", family="cnn", run_id=run.run_id, alias="champion")
@@ -48,6 +48,6 @@ def test_a_resource_brings_no_heavy_framework_when_it_is_made(tmp_path, module):
         f"import sys; from pathlib import Path; from resources.{module} import {module}_resource as make;"
         f"make(Path({str(tmp_path)!r})); print({{'mlflow', 'feast', 'torch', 'sklearn'}} & set(sys.modules))"
     )
-    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=300)
-    assert said.stdout == "set()\n"
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=300)
+    assert result.stdout == "set()\n"
     assert list(tmp_path.iterdir()) == []

@@ -21,6 +21,6 @@ def _warnings(hash_seed: int) -> str:
 
 
 def test_the_same_files_give_the_same_warning_in_every_process():
-    said = {_warnings(seed) for seed in range(3)}
-    assert len(said) == 1, said
-    assert "not used in landing/MARS: a.parquet, b.parquet, c.parquet, ... (files: 4)" in said.pop()
+    values = {_warnings(seed) for seed in range(3)}
+    assert len(values) == 1, values
+    assert "not used in MARS: a.parquet, b.parquet, c.parquet, ... (files: 4)" in values.pop()

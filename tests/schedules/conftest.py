@@ -5,7 +5,9 @@ import shutil
 import dagster as dg
 import pytest
 
+from sinet_pipelines.applications.turbofan.landed import TELEMETRY
 from tests.conftest import executor_for
+from tests.deployed import deployment_at
 
 DATA_STAGES = ("ingestion", "validation", "features")
 
@@ -16,11 +18,11 @@ def made(definitions, landed, tmp_path_factory):
     from schedules.backfills import plan_repair
 
     home = tmp_path_factory.mktemp("made") / "home"
-    shutil.copytree(landed, home / "landing")
+    shutil.copytree(landed, home, dirs_exist_ok=True)
     (home / "dagster").mkdir()
     graph = definitions.resolve_asset_graph()
     with dg.DagsterInstance.local_temp(str(home / "dagster")) as instance:
-        (run,) = plan_repair(instance, graph, home)
+        (run,) = plan_repair(instance, graph, deployment_at(home))
         keys = [k for k in run.keys if graph.get(k).group_name in DATA_STAGES or graph.get(k).is_partitioned]
         assert executor_for(home, definitions)(instance, keys, run.days).success
         record_as_made(instance, graph, home, run.keys.difference(keys))
@@ -29,12 +31,12 @@ def made(definitions, landed, tmp_path_factory):
 
 def record_as_made(instance, graph, home, keys):
     """Records assets without days as made from what their inputs are now, each after those it comes from."""
-    from resources.stale import Books
-    from resources.versions import INPUTS_TAG, VERSION_TAG
+    from resources.materializations.staleness import Staleness
+    from resources.materializations.versions import INPUTS_TAG, VERSION_TAG
 
     for key in graph.toposorted_asset_keys:
         if key in keys:
-            tags = {INPUTS_TAG: Books(instance, graph, home).inputs_of(key), VERSION_TAG: "1"}
+            tags = {INPUTS_TAG: Staleness(instance, graph, deployment_at(home)).inputs_of(key), VERSION_TAG: "1"}
             instance.report_runless_asset_event(dg.AssetMaterialization(key, tags=tags))
             for check in graph.get_check_keys_for_assets({key}):
                 said = dg.AssetCheckEvaluation(asset_key=key, check_name=check.name, passed=True, metadata={})
@@ -44,15 +46,11 @@ def record_as_made(instance, graph, home, keys):
 @pytest.fixture
 def home(made, tmp_path, monkeypatch):
     """A copy of the made home; the settings of this process name it."""
-    from resources.settings import settings
-
     folder = tmp_path / "home"
     shutil.copytree(made, folder)
     monkeypatch.setenv("SINET_HOME", str(folder))
-    settings.cache_clear()
     yield folder
     monkeypatch.undo()
-    settings.cache_clear()
 
 
 @pytest.fixture
@@ -69,9 +67,9 @@ def graph(definitions):
 
 @pytest.fixture
 def zone(home):
-    from sinet_pipelines.ingestion.landing import LandingZone
+    from tests.zones import landing_zone
 
-    return LandingZone(home / "landing")
+    return landing_zone(home, TELEMETRY)
 
 
 @pytest.fixture
@@ -79,7 +77,7 @@ def land_late(zone):
     """Lands one row more on a day of a region, an engine's cycle that nobody has sent yet."""
     import polars as pl
 
-    from sinet_pipelines.schemas.telemetry import DROP
+    from sinet_pipelines.applications.turbofan.schemas.telemetry import DROP
 
     def land(region, day, *, on=None):
         rows = zone.read_day(region.name, on or day).rows.head(1)
@@ -98,7 +96,7 @@ def mend(instance, graph, home, definitions):
 
     def repair():
         for _ in range(8):
-            planned = plan_repair(instance, graph, home)
+            planned = plan_repair(instance, graph, deployment_at(home))
             if not planned:
                 return
             rows = [run for run in planned if any(key.path[-1] == "validated_telemetry" for key in run.keys)]

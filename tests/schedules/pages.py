@@ -89,15 +89,19 @@ class Pages:
         return [(one["startKey"], one["endKey"]) for one in said if one["status"] == "MATERIALIZED"]
 
 
+DAGSTER = (sys.executable, "-W", "ignore", "-m", "dagster")
+DG = (sys.executable, "-W", "ignore", "-c", "from dagster_dg_cli.cli import main; main()")
+
+
 @contextmanager
-def dagster_dev(folder, *, environment):
-    """A bare `dagster dev` in a folder, as a person starts it; every one of its processes is ended."""
+def dagster_dev(folder, *, environment, command=DAGSTER):
+    """A bare `dagster dev` (or `dg dev`) in a folder, as a person starts it; every one of its processes is ended."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-W", "ignore", "-m", "dagster", "dev", "-h", "127.0.0.1", "-p", str(port)]
+    words = [*command, "dev", "-h", "127.0.0.1", "-p", str(port)]
     with (folder / "dagster-dev.log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True)
+        process = subprocess.Popen(words, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True)
     pages = Pages(f"http://127.0.0.1:{port}/graphql")
     try:
         _await(pages, process)

@@ -5,10 +5,12 @@ from datetime import timedelta
 import dagster as dg
 import pytest
 
-from resources.keys import everywhere, global_key, regional_key
-from resources.versions import INPUTS_TAG, VERSION_TAG
-from schedules.automation import CONDITIONS, with_condition
-from sinet_pipelines.regions import EAST
+from assets.turbofan.keys import global_key, regional_key
+from resources.keys import CADENCE_TAG, Cadence
+from resources.materializations.versions import INPUTS_TAG, VERSION_TAG
+from schedules.automation import with_condition
+from tests.deployed import everywhere
+from tests.inventory import EAST
 
 VALIDATED, FEATURES = regional_key(EAST, "validated_telemetry"), regional_key(EAST, "window_features")
 LIVE, PREDICTED = regional_key(EAST, "live_sequences"), regional_key(EAST, "fleet_predictions")
@@ -24,7 +26,8 @@ def tick(instance, definitions):
     def once():
         result = dg.evaluate_automation_conditions(defs=definitions, instance=instance, cursor=state["cursor"])
         state["cursor"] = result.cursor
-        keys = [key for key in definitions.resolve_asset_graph().get_all_asset_keys() if key.path[-1] in CONDITIONS]
+        graph = definitions.resolve_asset_graph()
+        keys = [key for key in graph.get_all_asset_keys() if graph.get(key).automation_condition]
         asked = {key: result.get_requested_partitions(key) for key in keys}
         return {key: days for key, days in asked.items() if days}
 
@@ -101,11 +104,13 @@ def test_rows_without_regimes_request_no_features(definitions, zone):
         assert result.get_requested_partitions(PREDICTED) == set()
 
 
-def test_only_the_assets_that_are_named_have_a_condition(definitions):
+def test_only_assets_that_declare_to_follow_or_to_be_daily_have_a_condition(definitions):
     graph = definitions.resolve_asset_graph()
-    found = {key.path[-1] for key in graph.get_all_asset_keys() if graph.get(key).automation_condition}
-    assert found == set(CONDITIONS)
-    assert with_condition(dg.AssetSpec("gradient_boosting")).automation_condition is None
+    for key in graph.get_all_asset_keys():
+        declared = graph.get(key).tags.get(CADENCE_TAG)
+        has_condition = graph.get(key).automation_condition is not None
+        assert has_condition == (declared in (Cadence.FOLLOW, Cadence.DAILY)), key
+    assert with_condition(dg.AssetSpec("any"), {}).automation_condition is None
 
 
 def test_an_empty_deployment_requests_nothing_however_long_it_waits(definitions):

@@ -5,24 +5,22 @@ from datetime import UTC, datetime
 import dagster as dg
 import pytest
 
-from resources.keys import everywhere, global_key, regional_key
+from assets.turbofan.keys import global_key, regional_key
 from schedules.calendar import nightly_repair, weekly_training
 from schedules.jobs import training_keys
-from sinet_pipelines.regions import EAST
+from tests.deployed import everywhere, schedule_context
+from tests.inventory import EAST
 
 FIRST, LAST = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 AT = datetime(2026, 6, 7, 1, 30, tzinfo=UTC)
 
 
 @pytest.fixture
-def evaluate(definitions):
+def evaluate(home, definitions):
     """One tick of a schedule on an event log: its requests, and why there are none."""
 
-    def once(schedule, instance):
-        repository = definitions.get_repository_def()
-        with dg.build_schedule_context(
-            instance=instance, repository_def=repository, scheduled_execution_time=AT
-        ) as context:
+    def once(schedule, instance, home=home):
+        with schedule_context(instance, home, definitions, AT) as context:
             found = schedule.evaluate_tick(context)
             return found.run_requests, found.skip_message
 
@@ -30,7 +28,7 @@ def evaluate(definitions):
 
 
 def test_a_night_on_which_all_is_well_starts_nothing(evaluate, instance):
-    assert evaluate(nightly_repair, instance) == ([], "everything is what its inputs say")
+    assert evaluate(nightly_repair, instance) == ([], "nothing is stale")
 
 
 def test_a_night_starts_what_is_missing_first_and_leaves_what_follows_to_the_next_hour(
@@ -59,25 +57,21 @@ def test_a_night_makes_a_model_where_there_is_none(evaluate, instance):
     assert global_key("gradient_boosting") in request.asset_selection
 
 
-def test_the_weekly_training_is_one_run_over_all_landed_days(evaluate, instance, zone):
+def test_the_weekly_training_is_one_run_over_all_landed_days(evaluate, instance, zone, graph):
     ((request,), _) = evaluate(weekly_training, instance)
     days = zone.days(EAST.name)
-    assert set(request.asset_selection) == training_keys()
+    assert set(request.asset_selection) == training_keys(graph, "turbofan")
     assert (request.tags[FIRST], request.tags[LAST]) == (str(days[0]), str(days[-1]))
-    assert request.run_key == AT.isoformat()
+    assert request.run_key == f"{AT.isoformat()}-turbofan"
 
 
-def test_a_training_without_a_fleet_is_skipped(evaluate, tmp_path, monkeypatch):
-    from resources.settings import settings
-
-    monkeypatch.setenv("SINET_HOME", str(tmp_path))
-    settings.cache_clear()
+def test_a_training_without_a_fleet_is_skipped(evaluate, tmp_path):
     (tmp_path / "dagster").mkdir()
     with dg.DagsterInstance.local_temp(str(tmp_path / "dagster")) as fresh:  # a tick asks for a reference to its log
-        requests, reason = evaluate(weekly_training, fresh)
+        requests, reason = evaluate(weekly_training, fresh, tmp_path)
     assert requests == []
-    assert "`sinet run` or `sinet land` brings a fleet" in reason
+    assert "`sinet run` or `sinet land` lands drops" in reason
 
 
 def test_what_a_training_makes_are_assets_of_the_house(graph):
-    assert training_keys() <= set(graph.executable_asset_keys)
+    assert training_keys(graph) <= set(graph.executable_asset_keys)

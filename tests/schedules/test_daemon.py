@@ -5,14 +5,15 @@ from datetime import UTC, date, datetime, timedelta
 import polars as pl
 import pytest
 
-from sinet_pipelines.ingestion.landing import LandingZone
-from sinet_pipelines.regions import EAST, REGIONS
+from sinet_pipelines.applications.turbofan.landed import TELEMETRY
 from tests.conftest import link_project
+from tests.inventory import EAST, REGIONS
 from tests.schedules.pages import AGAIN, BACKFILL, BACKFILL_STATE, LIMIT_S, dagster_dev
 from tests.walk.conftest import environment_of, run_sinet
+from tests.zones import landing_zone
 
 pytestmark = pytest.mark.slow
-APPLICATION = "predictive_maintenance"
+APPLICATION = "turbofan"
 CHAIN = ("raw_telemetry", "validated_telemetry", "window_features")
 
 
@@ -54,7 +55,7 @@ def test_a_run_that_sinet_run_started_can_be_executed_again_from_the_page(pages,
 
 
 def test_a_backfill_of_all_days_of_all_regions_from_the_page_leaves_every_data_asset_green(pages, home):
-    first, last = LandingZone(home / "landing").days(EAST.name)[0], datetime.now(UTC).date()
+    first, last = landing_zone(home, TELEMETRY).days(EAST.name)[0], datetime.now(UTC).date()
     asked = [str(first + timedelta(days=ahead)) for ahead in range((last - first).days + 1)]  # today is a day too
     keys = [{"path": [region.name, APPLICATION, name]} for region in REGIONS for name in CHAIN]
     before = {run["id"] for run in pages.runs()}
@@ -74,7 +75,7 @@ def test_a_backfill_of_all_days_of_all_regions_from_the_page_leaves_every_data_a
 
 
 def test_a_file_in_the_landing_zone_starts_what_leads_to_new_predictions(pages, home):
-    zone = LandingZone(home / "landing")
+    zone = landing_zone(home, TELEMETRY)
     last = zone.days(EAST.name)[-1]
     before = {run["id"] for run in pages.runs()}
     zone.land(EAST.name, last, name="late", rows=_another_cycle(home, last))
@@ -91,7 +92,7 @@ def test_a_file_in_the_landing_zone_starts_what_leads_to_new_predictions(pages, 
 
 
 def test_a_backfill_of_features_and_drift_over_a_refused_day_ends_green_and_names_the_gap(pages, home):
-    zone = LandingZone(home / "landing")
+    zone = landing_zone(home, TELEMETRY)
     first, today = zone.days(EAST.name)[0], datetime.now(UTC).date()
     hot = _another_cycle(home, zone.days(EAST.name)[-1]).with_columns(
         pl.col("t30_degr") * 10, recorded_at=pl.lit(datetime.now(UTC)).cast(pl.Datetime("us", "UTC"))
@@ -127,10 +128,10 @@ def test_the_log_of_every_run_opens_on_its_page(pages):
 
 def _another_cycle(home, day: date) -> pl.DataFrame:
     """The cycle after a live engine's last one, an hour later, with the channels as they were."""
-    from sinet_pipelines.schemas.telemetry import DROP, VALIDATED_TELEMETRY
-    from sinet_pipelines.storage.tables import TableStore
+    from sinet_pipelines.applications.turbofan.schemas.telemetry import DROP, VALIDATED_TELEMETRY
+    from sinet_pipelines.storage.tables import tables_of
 
-    rows = TableStore(str(home / "tables" / EAST.name)).read(VALIDATED_TELEMETRY, days=(day, day))
+    rows = tables_of(home, EAST.name, "turbofan").read(VALIDATED_TELEMETRY, days=(day, day))
     last = (
         rows.filter(pl.col("role") == "live").sort("unit", "cycle").group_by("unit").last().sort("recorded_at").head(1)
     )

@@ -6,15 +6,22 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from resources.keys import regional_key
-from resources.stale import Books
-from resources.versions import days_refused
+from assets.turbofan.keys import regional_key
+from resources.materializations.staleness import Staleness
+from resources.materializations.versions import INPUTS_TAG, days_refused
 from schedules.backfills import plan_repair
-from sinet_pipelines.regions import EAST
-from sinet_pipelines.schemas.features import LIVE_SEQUENCES, TRAINING_SEQUENCES, WINDOW_FEATURES
-from sinet_pipelines.schemas.telemetry import DROP, EARLY_TELEMETRY, QUARANTINE, VALIDATED_TELEMETRY
-from sinet_pipelines.storage.tables import TableStore, content_hash
+from sinet_pipelines.applications.turbofan.schemas.features import LIVE_SEQUENCES, TRAINING_SEQUENCES, WINDOW_FEATURES
+from sinet_pipelines.applications.turbofan.schemas.telemetry import (
+    DROP,
+    EARLY_TELEMETRY,
+    QUARANTINE,
+    VALIDATED_TELEMETRY,
+)
+from sinet_pipelines.storage.layout import CLASSES
+from sinet_pipelines.storage.tables import content_hash, tables_of
 from tests.conftest import executor_for
+from tests.deployed import deployment_at
+from tests.inventory import EAST
 
 TABLES = (VALIDATED_TELEMETRY, QUARANTINE, EARLY_TELEMETRY, WINDOW_FEATURES, LIVE_SEQUENCES, TRAINING_SEQUENCES)
 VALIDATED = regional_key(EAST, "validated_telemetry")
@@ -22,7 +29,7 @@ VALIDATED = regional_key(EAST, "validated_telemetry")
 
 @pytest.fixture
 def tables(home):
-    return TableStore(str(home / "tables" / EAST.name))
+    return tables_of(home, EAST.name, "turbofan")
 
 
 def content(tables):
@@ -55,33 +62,26 @@ def test_a_second_row_that_comes_later_sets_both_aside_and_its_withdrawal_brings
     ]
     assert tables.read(VALIDATED_TELEMETRY).filter(pl.struct("unit", "cycle").is_duplicated()).is_empty()
     assert days_refused(instance, VALIDATED, "every_day_keeps_its_contract") == {}
-    assert plan_repair(instance, graph, home) == []
+    assert plan_repair(instance, graph, deployment_at(home)) == []
     file.unlink()
     mend()
     assert content(tables) == before
 
 
 @pytest.mark.slow
-def test_a_home_that_got_both_rows_at_once_has_the_same_tables(
-    home, zone, tables, mend, definitions, tmp_path, monkeypatch
-):
+def test_a_home_that_got_both_rows_at_once_has_the_same_tables(home, zone, tables, mend, definitions, tmp_path):
     import shutil
-
-    from resources.settings import settings
 
     days, other = zone.days(EAST.name), tmp_path / "other"
     rows = zone.read_day(EAST.name, days[14]).rows.sort("unit", "cycle").head(2)
     land_twin(zone, rows, days_later=-3)
     mend()
-    shutil.copytree(home / "landing", other / "landing")
-    shutil.copytree(home / "blobs", other / "blobs")
-    monkeypatch.setenv("SINET_HOME", str(other))
-    settings.cache_clear()
+    shutil.copytree(home, other, ignore=shutil.ignore_patterns(*CLASSES))
     names = ("raw_telemetry", "validated_telemetry", "window_features", "live_sequences", "training_sequences")
     with dg.DagsterInstance.ephemeral() as fresh:
         keys = [regional_key(EAST, name) for name in names]
         assert executor_for(other, definitions)(fresh, keys, (days[0], days[-1])).success
-    assert content(TableStore(str(other / "tables" / EAST.name))) == content(tables)
+    assert content(tables_of(other, EAST.name, "turbofan")) == content(tables)
 
 
 @pytest.mark.slow
@@ -125,4 +125,9 @@ def test_two_rows_that_a_table_holds_for_a_moment_stop_nothing_that_reads_it(ins
     keys = [regional_key(EAST, name) for name in names]
     assert executor_for(home, definitions)(instance, keys, (days[0], days[-1])).success
     assert tables.read(WINDOW_FEATURES).filter(pl.struct("unit", "cycle").is_duplicated()).is_empty()
-    assert Books(instance, definitions.resolve_asset_graph(), home).stale_features(EAST) == frozenset()
+    staleness, key = (
+        Staleness(instance, definitions.resolve_asset_graph(), deployment_at(home)),
+        regional_key(EAST, "window_features"),
+    )
+    made = staleness.made(key)
+    assert {day for day, inputs in staleness.inputs_by_day(key).items() if made[day][INPUTS_TAG] != inputs} == set()

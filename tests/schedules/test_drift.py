@@ -5,11 +5,14 @@ from datetime import timedelta
 import dagster as dg
 import pytest
 
-from resources.keys import DRIFT_CHECK, regional_key
+from assets.turbofan.keys import regional_key
+from resources.keys import APPLICATION_TAG, DRIFT_CHECK
 from schedules.jobs import training_keys
 from schedules.sensors import DRIFT_NAME, drift
-from sinet_pipelines.ingestion.landing import LandingZone
-from sinet_pipelines.regions import EAST, NULL_ISLAND
+from sinet_pipelines.applications.turbofan.landed import TELEMETRY
+from tests.deployed import sensor_context
+from tests.inventory import EAST, NULL_ISLAND
+from tests.zones import landing_zone
 
 
 @pytest.fixture
@@ -26,36 +29,37 @@ def judge(instance, region, day, *, passed):
     )
 
 
-def ask(instance, definitions):
-    return drift(dg.build_sensor_context(instance=instance, repository_def=definitions.get_repository_def()))
+def ask(instance, definitions, home):
+    context = sensor_context(instance, home, definitions)
+    return next(iter(drift(context)))
 
 
 def last_days(home, count):
-    return LandingZone(home / "landing").days(EAST.name)[-count:]
+    return landing_zone(home, TELEMETRY).days(EAST.name)[-count:]
 
 
 def test_no_drift_asks_for_nothing(instance, definitions, home):
     (day,) = last_days(home, 1)
     judge(instance, EAST, day, passed=True)
-    assert isinstance(ask(instance, definitions), dg.SkipReason)
+    assert isinstance(ask(instance, definitions, home), dg.SkipReason)
 
 
 def test_a_drift_that_has_ended_asks_for_nothing(instance, definitions, home):
     first, second = last_days(home, 2)
     judge(instance, EAST, first, passed=False)
     judge(instance, EAST, second, passed=True)
-    assert isinstance(ask(instance, definitions), dg.SkipReason)
+    assert isinstance(ask(instance, definitions, home), dg.SkipReason)
 
 
 def test_a_drift_that_lasts_asks_for_one_training_named_by_its_beginning(instance, definitions, home):
     zero, first, second = last_days(home, 3)
     judge(instance, NULL_ISLAND, zero, passed=True)
     judge(instance, NULL_ISLAND, first, passed=False)
-    request = ask(instance, definitions)
-    assert request.run_key.startswith(f"drift-NULL_ISLAND-{first}-")
-    assert set(request.asset_selection) == training_keys()
+    request = ask(instance, definitions, home)
+    assert request.run_key.startswith(f"drift-turbofan-NULL_ISLAND/turbofan/input_drift-{first}-")
+    assert set(request.asset_selection) == training_keys(definitions.resolve_asset_graph(), "turbofan")
     judge(instance, NULL_ISLAND, second, passed=False)
-    assert ask(instance, definitions).run_key == request.run_key
+    assert ask(instance, definitions, home).run_key == request.run_key
 
 
 def test_of_two_drifts_the_newer_is_named(instance, definitions, home):
@@ -63,16 +67,19 @@ def test_of_two_drifts_the_newer_is_named(instance, definitions, home):
     for day in (first, second):
         judge(instance, EAST, day, passed=False)
         judge(instance, NULL_ISLAND, day, passed=day == first)
-    assert ask(instance, definitions).run_key.startswith(f"drift-NULL_ISLAND-{second}-")
+    assert ask(instance, definitions, home).run_key.startswith(
+        f"drift-turbofan-NULL_ISLAND/turbofan/input_drift-{second}-"
+    )
 
 
 def test_a_training_that_was_asked_for_within_a_week_is_enough(instance, definitions, home):
     (day,) = last_days(home, 1)
     judge(instance, EAST, day, passed=False)
     instance.create_run_for_job(
-        definitions.resolve_implicit_global_asset_job_def(), tags={"dagster/sensor_name": DRIFT_NAME}
+        definitions.resolve_implicit_global_asset_job_def(),
+        tags={"dagster/sensor_name": DRIFT_NAME, APPLICATION_TAG: "turbofan"},
     )
-    said = ask(instance, definitions)
+    said = ask(instance, definitions, home)
     assert isinstance(said, dg.SkipReason)
     assert "within 7 days" in said.skip_message
 
@@ -82,23 +89,23 @@ def test_a_training_that_failed_is_requested_again_after_a_while_under_another_k
 ):
     (day,) = last_days(home, 1)
     judge(instance, EAST, day, passed=False)
-    first = ask(instance, definitions)
+    first = ask(instance, definitions, home)
     run = instance.create_run_for_job(
         definitions.resolve_implicit_global_asset_job_def(), tags={"dagster/sensor_name": DRIFT_NAME, **first.tags}
     )
     instance.report_run_failed(run)
-    assert "1 run of it failed" in ask(instance, definitions).skip_message
+    assert "1 run of it failed" in ask(instance, definitions, home).skip_message
     monkeypatch.setattr("schedules.requests._ended", lambda record: record.update_timestamp - timedelta(hours=1))
-    assert ask(instance, definitions).run_key not in (None, first.run_key)
+    assert ask(instance, definitions, home).run_key not in (None, first.run_key)
 
 
 def test_a_drift_that_lasts_longer_than_its_training_is_fresh_asks_again(instance, definitions, home, monkeypatch):
     (day,) = last_days(home, 1)
     judge(instance, EAST, day, passed=False)
-    first = ask(instance, definitions)
+    first = ask(instance, definitions, home)
     job = definitions.resolve_implicit_global_asset_job_def()
     tags = {"dagster/sensor_name": DRIFT_NAME, **first.tags}
     instance.create_run_for_job(job, tags=tags, status=dg.DagsterRunStatus.SUCCESS)
-    assert isinstance(ask(instance, definitions), dg.SkipReason)
+    assert isinstance(ask(instance, definitions, home), dg.SkipReason)
     monkeypatch.setattr("schedules.sensors.COOL_DOWN", timedelta(0))
-    assert ask(instance, definitions).run_key not in (None, first.run_key)
+    assert ask(instance, definitions, home).run_key not in (None, first.run_key)

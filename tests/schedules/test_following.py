@@ -3,14 +3,15 @@
 import dagster as dg
 import pytest
 
-from resources.settings import settings
 from schedules.following import alias
+from sinet_pipelines.applications.application import Application
 from sinet_pipelines.deployment.process import stop_servers
 from sinet_pipelines.deployment.repository import MODEL_FILE
 from sinet_pipelines.registry.runs import RunRecord, log_run
 from sinet_pipelines.registry.tracking import tracking_of
 from sinet_pipelines.registry.versions import register
 from sinet_pipelines.storage.locks import RUN_LOCK, held
+from tests.deployed import sensor_context
 from tests.sinet_pipelines.deployment.conftest import ensure_rul
 from tests.sinet_pipelines.deployment.served import publish_rul
 
@@ -18,18 +19,17 @@ from tests.sinet_pipelines.deployment.served import publish_rul
 @pytest.fixture
 def home(tmp_path, monkeypatch):
     monkeypatch.setenv("SINET_HOME", str(tmp_path))
-    settings.cache_clear()
-    yield tmp_path
-    settings.cache_clear()
+    monkeypatch.setattr(Application, "model", property(lambda one: "rul" if one.name == "turbofan" else one.name))
+    return tmp_path
 
 
-def evaluate(instance):
-    return [alias(dg.build_sensor_context(instance=instance))]
+def evaluate(instance, home):
+    return [alias(sensor_context(instance, home))]
 
 
 def test_a_home_without_endpoints_is_skipped(home):
     with dg.DagsterInstance.ephemeral() as instance:
-        (tick,) = evaluate(instance)
+        (tick,) = evaluate(instance, home)
     assert tick.skip_message == "every endpoint serves the version that its alias names"
 
 
@@ -44,20 +44,20 @@ def test_each_move_of_the_alias_requests_the_endpoint_once_and_later_where_its_r
     ensure_rul(folder, models, "1")
     try:
         with dg.DagsterInstance.ephemeral() as instance:
-            (request,) = evaluate(instance)
+            (request,) = evaluate(instance, home)
             assert [key.path[-1] for key in request.asset_selection] == ["endpoint"]
             assert request.tags["sinet/reason"] == "rul: the alias champion names version 2, served is version 1"
-            assert [again.run_key for again in evaluate(instance)] == [request.run_key]
+            assert [again.run_key for again in evaluate(instance, home)] == [request.run_key]
             for _ in range(10):  # of as many failures the wait is an hour, longer than any test
                 instance.add_run(dg.DagsterRun("endpoint", status=dg.DagsterRunStatus.FAILURE, tags=dict(request.tags)))
-            assert "10 runs of it failed" in evaluate(instance)[0].skip_message
+            assert "10 runs of it failed" in evaluate(instance, home)[0].skip_message
             with held(home / RUN_LOCK):
-                assert "`sinet run` is at work" in evaluate(instance)[0].skip_message
+                assert "`sinet run` is in progress" in evaluate(instance, home)[0].skip_message
             tracking.client.delete_registered_model_alias("rul", "champion")
-            (tick,) = evaluate(instance)
-            assert "version 1 is served on, although no version of rul has the alias champion" in tick.skip_message
+            (tick,) = evaluate(instance, home)
+            assert "version 1 still serves, although no version of rul has the alias champion" in tick.skip_message
             tracking.client.set_registered_model_alias("rul", "champion", "1")
-            assert isinstance(evaluate(instance)[0], dg.SkipReason)
+            assert isinstance(evaluate(instance, home)[0], dg.SkipReason)
     finally:
         stop_servers(folder)
 
@@ -70,7 +70,7 @@ def test_a_database_that_cannot_be_read_is_a_reason_and_no_crash(home):
     try:
         (home / "mlflow.db").write_bytes(b"no database")
         with dg.DagsterInstance.ephemeral() as instance:
-            (tick,) = evaluate(instance)
+            (tick,) = evaluate(instance, home)
         assert "mlflow.db cannot be read" in tick.skip_message
     finally:
         stop_servers(folder)

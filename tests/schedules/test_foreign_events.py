@@ -3,13 +3,15 @@
 import dagster as dg
 import pytest
 
-from resources.keys import CONTRACT_CHECK, DRIFT_CHECK, everywhere, regional_key
-from resources.state import states
-from resources.versions import INPUTS_TAG, VERSION_TAG, days_made, total_of, version_of
+from assets.turbofan.keys import regional_key
+from resources.keys import CONTRACT_CHECK, DRIFT_CHECK
+from resources.materializations.state import states
+from resources.materializations.versions import INPUTS_TAG, VERSION_TAG, days_made, total_of, version_of
 from schedules.backfills import plan_repair
 from schedules.sensors import drift, landing
-from sinet_pipelines.regions import EAST
 from tests.conftest import executor_for
+from tests.deployed import deployment_at, everywhere, sensor_context
+from tests.inventory import EAST
 
 DAILY = ("raw_telemetry", "validated_telemetry", "window_features", "input_drift")
 NO_DAYS = (None, "foo", "2026-13-45", "20260301", "2026-W09-1", "1970-01-01", "9999-12-31")
@@ -31,14 +33,13 @@ def read_all(instance, graph, home, definitions):
     """Everything that reads the event log; the planned runs."""
 
     def read():
-        repository = definitions.get_repository_def()
-        list(landing(dg.build_sensor_context(instance=instance, repository_def=repository)))
-        drift(dg.build_sensor_context(instance=instance, repository_def=repository))
-        states(instance, graph, home)
+        list(landing(sensor_context(instance, home, definitions)))
+        drift(sensor_context(instance, home, definitions))
+        states(instance, graph, deployment_at(home))
         for key in graph.get_all_asset_keys():
             version_of(instance, key)
             total_of(instance, key, "quarantined_rows")
-        return plan_repair(instance, graph, home)
+        return plan_repair(instance, graph, deployment_at(home))
 
     return read
 
@@ -103,7 +104,7 @@ def test_observations_are_no_materialisations(instance, zone, read_all):
 
 @pytest.mark.parametrize("tags", [{}, {VERSION_TAG: ""}, {INPUTS_TAG: "unknown"}])
 def test_every_asset_without_days_that_was_reported_by_hand_is_made_again(tags, instance, graph, read_all):
-    keys = [key for key in graph.get_all_asset_keys() if graph.get(key).is_executable]
+    keys = [key for key in graph.get_all_asset_keys() if graph.get(key).is_materializable]
     reported = [key for key in keys if not graph.get(key).is_partitioned]
     for key in reported:
         instance.report_runless_asset_event(dg.AssetMaterialization(key, metadata=STRANGE, tags=tags))

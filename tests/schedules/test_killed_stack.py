@@ -8,13 +8,15 @@ import polars as pl
 import psutil
 import pytest
 
-from sinet_pipelines.ingestion.landing import LandingZone
-from sinet_pipelines.schemas.telemetry import DROP, RAW_TELEMETRY
-from sinet_pipelines.storage.tables import TableStore
+from sinet_pipelines.applications.turbofan.landed import TELEMETRY
+from sinet_pipelines.applications.turbofan.schemas.telemetry import DROP, RAW_TELEMETRY
+from sinet_pipelines.storage.tables import tables_of
 from tests.conftest import link_project
 from tests.schedules.pages import LIMIT_S, dagster_dev
 from tests.waiting import until
 from tests.walk.conftest import environment_of, run_sinet
+from tests.walk.homes import folder_of
+from tests.zones import landing_zone
 
 pytestmark = pytest.mark.slow
 LATE = "FD007-0999"  # an engine that only the new drop has
@@ -62,16 +64,16 @@ def test_after_a_kill_of_everything_the_run_is_ended_and_a_new_drop_is_taken_in(
     killed = {run: region for run, region in killed.items() if run in runs_of(home, status="STARTED")}
     assert killed, "the run had ended before it was killed"
     run, region = next(iter(killed.items()))
-    zone = LandingZone(home / "landing")
+    zone = landing_zone(home, TELEMETRY)
     day = zone.days(region)[-1]
     row = zone.read_day(region, day).rows.head(1).with_columns(pl.lit(LATE).alias("unit"))
     zone.land(region, day, name="late", rows=row.select(column.name for column in DROP.columns))
     with dagster_dev(checkout, environment=environment) as pages:
-        tables = TableStore(str(home / "tables" / region))
+        tables = tables_of(home, region, "turbofan")
 
         def taken_in():
             """The new drop is in the table."""
-            if not (home / "tables" / region / RAW_TELEMETRY.name).exists():
+            if not (folder_of(home, region, RAW_TELEMETRY.name)).exists():
                 return False
             return LATE in tables.read(RAW_TELEMETRY, columns=["unit"])["unit"]
 

@@ -11,20 +11,19 @@ from dagster._core.scheduler.instigation import TickStatus
 import schedules.seen
 import schedules.sensors
 import sinet_pipelines.ingestion.inspection as inspection
-from resources.keys import regional_key
+from assets.turbofan.keys import regional_key
 from schedules.sensors import drift, landing
-from sinet_pipelines.regions import EAST
+from tests.deployed import sensor_context
+from tests.inventory import EAST
 
 
 @pytest.fixture
-def evaluate(instance, definitions):
+def evaluate(instance, home, definitions):
     """One evaluation with the cursor that the one before left; what it yielded."""
-    repository, kept = definitions.get_repository_def(), {}
+    kept = {}
 
     def once(sensor=landing):
-        with dg.build_sensor_context(
-            instance=instance, repository_def=repository, cursor=kept.get(sensor.name)
-        ) as context:
+        with sensor_context(instance, home, definitions, cursor=kept.get(sensor.name)) as context:
             found = sensor(context)
             found = [found] if isinstance(found, dg.SkipReason | dg.RunRequest) else list(found)
             kept[sensor.name] = context.cursor
@@ -36,9 +35,9 @@ def evaluate(instance, definitions):
 
 @pytest.fixture
 def looks(monkeypatch):
-    """How often the books were opened."""
-    counted, real = [], schedules.sensors.open_books
-    monkeypatch.setattr(schedules.sensors, "open_books", lambda context: (counted.append(1), real(context))[1])
+    """How often the staleness were opened."""
+    counted, real = [], schedules.sensors.staleness_of
+    monkeypatch.setattr(schedules.sensors, "staleness_of", lambda *given: (counted.append(1), real(*given))[1])
     return counted
 
 
@@ -58,8 +57,8 @@ def test_a_drop_that_lands_is_requested_by_the_next_tick(evaluate, zone, land_la
 
 
 def test_a_drop_is_noticed_in_a_region_folder_that_is_a_link_to_another_disk(evaluate, zone, land_late, tmp_path):
-    (zone.root / EAST.name).rename(tmp_path / "disk")
-    (zone.root / EAST.name).symlink_to(tmp_path / "disk")
+    zone.folder(EAST.name).rename(tmp_path / "disk")
+    zone.folder(EAST.name).symlink_to(tmp_path / "disk")
     evaluate()
     (reason,) = evaluate()
     assert reason.skip_message == "every drop is in the tables"
@@ -95,7 +94,10 @@ def test_a_drop_with_an_old_age_deep_below_a_day_is_requested_by_the_next_tick(e
     day = zone.days(EAST.name)[3]
     evaluate()
     evaluate()
-    ages = {place: place.stat() for place in (zone.root, zone.root / EAST.name, zone.root / EAST.name / str(day))}
+    ages = {
+        place: place.stat()
+        for place in (zone.folder(EAST.name).parent, zone.folder(EAST.name), zone.folder(EAST.name) / str(day))
+    }
     drop = land_late(EAST, day)
     deep = drop.parent / "role=live" / "hour=3" / drop.name
     deep.parent.mkdir(parents=True)
@@ -108,7 +110,7 @@ def test_a_drop_with_an_old_age_deep_below_a_day_is_requested_by_the_next_tick(e
 
 def test_a_change_behind_a_link_is_looked_at(evaluate, zone, looks):
     (drop, *_) = zone.drops(EAST.name, zone.days(EAST.name)[0])
-    hidden = zone.root / EAST.name / ".store" / drop.path.name
+    hidden = zone.folder(EAST.name) / ".store" / drop.path.name
     hidden.parent.mkdir()
     drop.path.rename(hidden)
     drop.path.symlink_to(hidden)
@@ -139,11 +141,11 @@ def test_midnight_is_looked_at_though_no_file_changed(evaluate, looks, monkeypat
 
 
 def test_a_file_that_is_no_drop_is_opened_once_and_costs_no_later_tick(evaluate, zone, looks, monkeypatch):
-    broken = zone.root / EAST.name / str(zone.days(EAST.name)[0]) / "broken.parquet"
+    broken = zone.folder(EAST.name) / str(zone.days(EAST.name)[0]) / "broken.parquet"
     broken.write_bytes(b"no table")
     monkeypatch.setattr(inspection, "_SETTLED_NS", -1)
     opened, look = [], inspection._look_into
-    monkeypatch.setattr(inspection, "_look_into", lambda path, kind: (opened.append(path), look(path, kind))[1])
+    monkeypatch.setattr(inspection, "_look_into", lambda part, *what: (opened.append(part.path), look(part, *what))[1])
     for _ in range(4):
         evaluate()
     assert opened.count(broken) == 1

@@ -10,21 +10,23 @@ import pytest
 from dagster._core.events import DagsterEvent, DagsterEventType
 
 import schedules.requests
+from resources.keys import UNUSED_CHECK
 from schedules.calendar import nightly_repair, weekly_training
 from schedules.sensors import drift, landing
-from sinet_pipelines.regions import EAST, WEST
+from sinet_pipelines.storage.layout import landing_root
 from tests.conftest import executor_for
+from tests.deployed import deployment_at, resources_at, schedule_context, sensor_context
+from tests.inventory import EAST, WEST
 
 FIRST, LAST = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 
 @pytest.fixture
-def evaluate(instance, definitions):
+def evaluate(instance, home, definitions):
     """One evaluation: its run requests, or why there are none, and what it warned of."""
 
     def once():
-        repository = definitions.get_repository_def()
-        with dg.build_sensor_context(instance=instance, repository_def=repository) as context:
+        with sensor_context(instance, home, definitions) as context:
             return list(landing(context))
 
     return once
@@ -138,7 +140,7 @@ def test_content_that_others_took_in_meanwhile_has_another_key(evaluate, zone, l
 
 
 def test_events_that_are_taken_out_and_put_back_are_taken_in_each_time(keys_used, zone):
-    file = next((zone.root / EAST.name / "events" / "truth").iterdir())
+    file = next((zone.folder(EAST.name) / "events" / "truth").iterdir())
     content = file.read_bytes()
     for _ in range(3):
         file.unlink()
@@ -189,7 +191,7 @@ def test_nothing_is_requested_while_sinet_run_is_at_work(evaluate, zone, land_la
     with (home / "run.lock").open("a+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         (reason,) = evaluate()
-        assert "`sinet run` is at work" in reason.skip_message
+        assert "`sinet run` is in progress" in reason.skip_message
     assert len(evaluate()) == 1  # the lock went with its file
 
 
@@ -235,47 +237,46 @@ def test_drops_outside_the_fleets_days_are_warned_of_and_stop_nothing(evaluate, 
     ((_, _, first, last),) = asked(evaluate())
     assert first == last == str(days[3])
     said = caplog.text + "".join(capsys.readouterr())
-    assert f"not used in landing/EAST/{days[0] - timedelta(days=9)}: late-" in said
-    assert f"is before the first day of this fleet, {days[0]}; set first_day in fleet.json" in said
+    assert f"not used in EAST/landing/turbofan/{days[0] - timedelta(days=9)}: late-" in said
+    assert f"is before the first day of turbofan in this home, {days[0]}; set first_day in landed/turbofan.json" in said
 
 
-def test_unused_files_are_warned_of_once_and_again_when_they_change(instance, definitions, zone):
+def test_unused_files_are_warned_of_once_and_again_when_they_change(instance, definitions, zone, home):
     def tick(cursor):
-        with dg.build_sensor_context(
-            instance=instance, repository_def=definitions.get_repository_def(), cursor=cursor
-        ) as context:
+        with sensor_context(instance, home, definitions, cursor=cursor) as context:
             said = []
             context.log.warning = said.append
             (reason,) = landing(context)
             return said, reason.skip_message, context.cursor
 
-    (zone.root / "MARS").mkdir()
-    (zone.root / "MARS" / "a.parquet").write_bytes(b"x")
+    mars = landing_root(zone.home, "MARS", "turbofan")
+    mars.mkdir(parents=True)
+    (mars / "a.parquet").write_bytes(b"x")
     said, reason, cursor = tick(None)
-    assert [text.partition("):")[0] for text in said] == ["not used in landing/MARS: a.parquet (files: 1"]
+    assert [text.partition("):")[0] for text in said] == ["not used in MARS/landing/turbofan: a.parquet (files: 1"]
     assert reason == "no drop has changed; files not used: 1 (`sinet status` lists them)"
     again = tick(cursor)
     assert again[:2] == ([], reason)
     assert json.loads(again[2])["unused"] == json.loads(cursor)["unused"]
-    (zone.root / "MARS" / "b.parquet").write_bytes(b"x")
+    (mars / "b.parquet").write_bytes(b"x")
     said, _, cursor = tick(cursor)
-    assert [text.partition("):")[0] for text in said] == ["not used in landing/MARS: a.parquet, b.parquet (files: 2"]
+    assert [text.partition("):")[0] for text in said] == [
+        "not used in MARS/landing/turbofan: a.parquet, b.parquet (files: 2"
+    ]
     for name in "ab":
-        (zone.root / "MARS" / f"{name}.parquet").unlink()
+        (mars / f"{name}.parquet").unlink()
     assert tick(cursor)[:2] == ([], "every drop is in the tables")
 
 
-def test_a_cursor_that_is_none_of_ours_is_begun_anew(evaluate, instance, definitions):
+def test_a_cursor_that_is_none_of_ours_is_begun_anew(evaluate, instance, home, definitions):
     for cursor in ("nonsense", "[1]", ""):
-        with dg.build_sensor_context(
-            instance=instance, repository_def=definitions.get_repository_def(), cursor=cursor
-        ) as context:
+        with sensor_context(instance, home, definitions, cursor=cursor) as context:
             (reason,) = landing(context)
         assert reason.skip_message == "every drop is in the tables"
 
 
 def test_the_check_of_a_landing_zone_is_recorded_when_its_unused_files_change(evaluate, instance, zone, home):
-    check = dg.AssetCheckKey(dg.AssetKey(["EAST", "predictive_maintenance", "landing_zone"]), "every_file_is_used")
+    check = dg.AssetCheckKey(dg.AssetKey(["EAST", "turbofan", "landing_zone"]), "every_file_is_used")
 
     def results():
         records = instance.event_log_storage.get_asset_check_execution_history(check, limit=9)
@@ -285,7 +286,7 @@ def test_the_check_of_a_landing_zone_is_recorded_when_its_unused_files_change(ev
     evaluate()
     evaluate()
     assert results() == [(True, 0)]
-    day = zone.root / "EAST" / "27-11-2026"
+    day = zone.folder("EAST") / "27-11-2026"
     day.mkdir()
     (day / "a.parquet").write_bytes(b"x")
     evaluate()
@@ -297,33 +298,34 @@ def test_the_check_of_a_landing_zone_is_recorded_when_its_unused_files_change(ev
 
 
 def test_the_check_of_a_landing_zone_can_be_run_by_itself(definitions, instance, zone, home):
-    from resources.regions import region_resources
 
-    (zone.root / "EAST" / "rows.csv").write_bytes(b"x")
-    chosen = dg.AssetSelection.checks_for_assets(dg.AssetKey(["EAST", "predictive_maintenance", "landing_zone"]))
+    (zone.folder("EAST") / "rows.csv").write_bytes(b"x")
+    chosen = dg.AssetSelection.checks_for_assets(dg.AssetKey(["EAST", "turbofan", "landing_zone"]))
     job = dg.Definitions(
         assets=definitions.assets,
         asset_checks=definitions.asset_checks,
-        resources={**definitions.resources, **region_resources(home)},
+        resources={**definitions.resources, **resources_at(home)},
         jobs=[dg.define_asset_job("look", chosen)],
     ).resolve_job_def("look")
     result = job.execute_in_process(instance=instance)
-    (found,) = result.get_asset_check_evaluations()
+    (found,) = (one for one in result.get_asset_check_evaluations() if one.check_name == UNUSED_CHECK)
     assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.WARN)
-    assert found.description.startswith("files not used: 1; the first: EAST/rows.csv is not used: it stands beside")
+    assert found.description.startswith("files not used: 1; the first: EAST/landing/turbofan/rows.csv is not used: it")
 
 
 def test_a_day_that_its_contract_withholds_is_not_said_to_be_in_the_tables(evaluate, instance, zone):
     day = zone.days(EAST.name)[3]
-    key = dg.AssetKey(["EAST", "predictive_maintenance", "validated_telemetry"])
+    key = dg.AssetKey(["EAST", "turbofan", "validated_telemetry"])
     refuse(instance, key, day)
     (reason,) = evaluate()
-    assert reason.skip_message == f"no drop has changed; days withheld by their contract: 1 (EAST {day})"
+    assert reason.skip_message == (
+        f"no drop has changed; days withheld by their contract: 1 (EAST/turbofan/validated_telemetry {day})"
+    )
 
 
 def refuse(instance, key, day):
     """Records that the day, as its rows are now, breaks its contract."""
-    from resources.versions import INPUTS_ENTRY, INPUTS_TAG, days_made
+    from resources.materializations.versions import INPUTS_ENTRY, INPUTS_TAG, days_made
 
     inputs = days_made(instance, key)[day][INPUTS_TAG]
     said = dg.AssetCheckEvaluation(
@@ -336,21 +338,15 @@ def refuse(instance, key, day):
     instance.report_runless_asset_event(said)
 
 
-def test_an_empty_deployment_requests_nothing(definitions, graph, tmp_path, monkeypatch):
-    from resources.settings import settings
+def test_an_empty_deployment_requests_nothing(definitions, graph, tmp_path):
     from schedules.backfills import plan_repair
 
-    monkeypatch.setenv("SINET_HOME", str(tmp_path / "nothing"))
-    settings.cache_clear()
     (tmp_path / "log").mkdir()
     with dg.DagsterInstance.local_temp(str(tmp_path / "log")) as fresh:
-        repository = definitions.get_repository_def()
-        seen = dg.build_sensor_context(instance=fresh, repository_def=repository)
-        ticked = dg.build_schedule_context(
-            instance=fresh, repository_def=repository, scheduled_execution_time=datetime(2026, 3, 1, 1, 30, tzinfo=UTC)
-        )
-        found = [*landing(seen), drift(seen), *nightly_repair(ticked), weekly_training(ticked)]
-        assert plan_repair(fresh, graph, tmp_path / "nothing") == []
+        nothing, night = tmp_path / "nothing", datetime(2026, 3, 1, 1, 30, tzinfo=UTC)
+        seen, ticked = sensor_context(fresh, nothing, definitions), schedule_context(fresh, nothing, definitions, night)
+        found = [*landing(seen), *drift(seen), *nightly_repair(ticked), *weekly_training(ticked)]
+        assert plan_repair(fresh, graph, deployment_at(tmp_path / "nothing")) == []
     assert [type(one) for one in found] == [dg.SkipReason] * 4
 
 

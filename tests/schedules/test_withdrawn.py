@@ -7,25 +7,28 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from resources.keys import CONTRACT_CHECK, regional_key
-from resources.stale import Books
-from resources.versions import days_refused
+from assets.turbofan.keys import regional_key
+from resources.keys import CONTRACT_CHECK
+from resources.materializations.staleness import Staleness
+from resources.materializations.versions import days_refused
 from schedules.backfills import plan_repair
 from schedules.sensors import landing
-from sinet_pipelines.monitoring.row_account import account_rows
-from sinet_pipelines.regions import EAST, WEST
-from sinet_pipelines.schemas.events import FAILURE_EVENTS
-from sinet_pipelines.schemas.features import LIVE_SEQUENCES, TRAINING_SEQUENCES, WINDOW_FEATURES
-from sinet_pipelines.schemas.monitoring import INPUT_DRIFT
-from sinet_pipelines.schemas.telemetry import (
+from sinet_pipelines.applications.turbofan.schemas.events import FAILURE_EVENTS
+from sinet_pipelines.applications.turbofan.schemas.features import LIVE_SEQUENCES, TRAINING_SEQUENCES, WINDOW_FEATURES
+from sinet_pipelines.applications.turbofan.schemas.monitoring import INPUT_DRIFT
+from sinet_pipelines.applications.turbofan.schemas.telemetry import (
     DROP,
     EARLY_TELEMETRY,
     QUARANTINE,
     RAW_TELEMETRY,
     VALIDATED_TELEMETRY,
 )
-from sinet_pipelines.storage.tables import TableStore, content_hash
+from sinet_pipelines.monitoring.row_account import account_rows
+from sinet_pipelines.storage.layout import CLASSES
+from sinet_pipelines.storage.tables import content_hash, tables_of
 from tests.conftest import executor_for
+from tests.deployed import deployment_at, sensor_context
+from tests.inventory import EAST, WEST
 
 DAILY = (RAW_TELEMETRY, VALIDATED_TELEMETRY, QUARANTINE, EARLY_TELEMETRY, WINDOW_FEATURES, INPUT_DRIFT)
 ROWS = [regional_key(EAST, name) for name in ("raw_telemetry", "validated_telemetry")]
@@ -33,20 +36,20 @@ ROWS = [regional_key(EAST, name) for name in ("raw_telemetry", "validated_teleme
 
 @pytest.fixture
 def tables(home):
-    return TableStore(str(home / "tables" / EAST.name))
+    return tables_of(home, EAST.name, "turbofan")
 
 
 @pytest.fixture
-def evaluate(instance, definitions):
+def evaluate(instance, home, definitions):
     def once():
-        with dg.build_sensor_context(instance=instance, repository_def=definitions.get_repository_def()) as context:
+        with sensor_context(instance, home, definitions) as context:
             return [one for one in landing(context) if isinstance(one, dg.RunRequest)]
 
     return once
 
 
 def folder(zone, day):
-    return zone.root / EAST.name / str(day)
+    return zone.folder(EAST.name) / str(day)
 
 
 def held(tables, day):
@@ -80,7 +83,7 @@ def test_a_day_whose_every_drop_was_withdrawn_leaves_every_table_and_is_made_aga
     shutil.copytree(folder(zone, day), kept)
     assert held(tables, day)["window_features"] > 0
     withdraw(folder(zone, day))
-    assert day in Books(instance, graph, home).stale_rows(EAST).validated
+    assert day in Staleness(instance, graph, deployment_at(home)).stale(regional_key(EAST, "validated_telemetry"))
     (request,) = evaluate()
     assert request.tags["dagster/asset_partition_range_start"] == str(day)
     mend()
@@ -96,24 +99,19 @@ def test_a_day_whose_every_drop_was_withdrawn_leaves_every_table_and_is_made_aga
 
 
 @pytest.mark.slow
-def test_a_home_without_the_day_from_the_start_has_the_same_tables(
-    home, zone, tables, mend, definitions, tmp_path, monkeypatch
-):
-    from resources.settings import settings
-
+def test_a_home_without_the_day_from_the_start_has_the_same_tables(home, zone, tables, mend, definitions, tmp_path):
     day, other = zone.days(EAST.name)[3], tmp_path / "other"
     shutil.rmtree(folder(zone, day))
     mend()
-    shutil.copytree(home / "landing", other / "landing")
-    shutil.copytree(home / "blobs", other / "blobs")  # the regimes are refitted by the training alone
-    monkeypatch.setenv("SINET_HOME", str(other))
-    settings.cache_clear()
+    shutil.copytree(
+        home, other, ignore=shutil.ignore_patterns(*CLASSES)
+    )  # the regimes are refitted by the training alone
     names = ("raw_telemetry", "validated_telemetry", "window_features", "input_drift", "live_sequences")
     keys = [*(regional_key(EAST, name) for name in names), regional_key(EAST, "training_sequences")]
     days = zone.days(EAST.name)
     with dg.DagsterInstance.ephemeral() as fresh:
         assert executor_for(other, definitions)(fresh, keys, (days[0], days[-1])).success
-    assert content(TableStore(str(other / "tables" / EAST.name))) == content(tables)
+    assert content(tables_of(other, EAST.name, "turbofan")) == content(tables)
 
 
 def test_a_backfill_of_the_withdrawn_day_alone_empties_it(instance, home, zone, tables, definitions):
@@ -142,13 +140,13 @@ def test_a_region_whose_every_drop_was_withdrawn_has_no_rows_left(instance, grap
     mend()
     assert {contract.name for contract in DAILY if tables.read(contract).height} == set()
     assert tables.read(LIVE_SEQUENCES).is_empty()
-    assert TableStore(str(home / "tables" / WEST.name)).read(VALIDATED_TELEMETRY).height > 0
-    assert plan_repair(instance, graph, home) == []
+    assert tables_of(home, WEST.name, "turbofan").read(VALIDATED_TELEMETRY).height > 0
+    assert plan_repair(instance, graph, deployment_at(home)) == []
 
 
 def test_events_whose_every_file_was_withdrawn_leave_their_table(home, zone, tables, mend, evaluate):
     assert tables.read(FAILURE_EVENTS).height > 0
-    shutil.rmtree(zone.root / EAST.name / "events" / "failures")
+    shutil.rmtree(zone.folder(EAST.name) / "events" / "failures")
     assert [request.asset_selection for request in evaluate()] == [[regional_key(EAST, "failure_events")]]
     mend()
     assert tables.read(FAILURE_EVENTS).is_empty()
@@ -164,7 +162,7 @@ def test_a_refused_day_that_was_withdrawn_is_refused_no_more(instance, graph, ho
     shutil.rmtree(folder(zone, day))
     mend()
     assert days_refused(instance, ROWS[1], CONTRACT_CHECK) == {}
-    assert plan_repair(instance, graph, home) == []
+    assert plan_repair(instance, graph, deployment_at(home)) == []
 
 
 @pytest.mark.slow
@@ -177,6 +175,6 @@ def test_a_table_that_still_has_rows_of_a_day_that_was_recorded_as_empty_is_empt
     shutil.rmtree(folder(zone, day))
     mend()
     tables.replace_days(WINDOW_FEATURES, rows, days=[day])
-    assert day in Books(instance, graph, home).stale_features(EAST)
+    assert day in Staleness(instance, graph, deployment_at(home)).stale(regional_key(EAST, "window_features"))
     mend()
     assert set(held(tables, day).values()) == {0}

@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,12 @@ def unused():
     "handed_on/inside.py": "def extra():\n    return []\n",
     "unrelated.py": "def unrelated():\n    return 1\n",
 }
+
+
+@dataclass(frozen=True)
+class Settings:
+    penalty: float
+    inner: "Settings | None" = None
 
 
 @pytest.fixture
@@ -169,6 +176,28 @@ def test_a_nested_function_counts_with_what_its_factory_computes_and_with_what_i
     assert changed != before
     edit("main.py", "OTHER = 1", "OTHER = 5")
     assert nested("a") not in (before, changed)
+
+
+def test_a_function_that_a_factory_was_given_counts_with_its_code(hash_of, edit):
+    def given(module, name):
+        return hash_of("factory", make=lambda factory: factory(getattr(importlib.import_module(module), name)))
+
+    transform, unused = given("planted.lazy", "transform"), given("planted.lazy", "unused")
+    assert transform != unused
+    edit("deep.py", "STEP = 1", "STEP = 2")
+    assert given("planted.lazy", "transform") != transform
+    edit("lazy.py", "return 0", "return 1")
+    assert given("planted.lazy", "unused") != unused
+
+
+def test_a_behaviour_that_a_factory_was_given_counts_by_its_fields(hash_of):
+    def given(value):
+        return hash_of(
+            "factory", make=lambda factory: factory(value), is_behaviour=lambda one: isinstance(one, Settings)
+        )
+
+    assert given(Settings(1)) == given(Settings(1))
+    assert len({given(Settings(1)), given(Settings(2)), given(Settings(1, Settings(1)))}) == 3
 
 
 def test_excluded_modules_do_not_count(hash_of, edit):

@@ -74,7 +74,7 @@ def test_what_is_markdown_already_is_not_escaped_again():
 
 
 def test_plain_text_is_refused_as_metadata():
-    with pytest.raises(TypeError, match="str is no Markdown; build it with"):
+    with pytest.raises(TypeError, match="str is not Markdown; build it with"):
         shown("![x](/graphql)")
     assert shown(points(["![x](/graphql)"])).value == "- !\\[x\\](/graphql)"
 
@@ -100,8 +100,9 @@ def test_markdown_is_built_by_builders_alone():
     assert found == {
         "sinet_pipelines/markdown.py",
         *(f"sinet_pipelines/pictures/{name}.py" for name in builders),
-        "assets/binding.py",
-        "assets/lineage.py",
+        "assets/framework/binding.py",
+        "assets/framework/lineage.py",
+        "assets/milling/cards.py",
     }
 
 

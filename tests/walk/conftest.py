@@ -76,7 +76,7 @@ def first_day():
 
 @pytest.fixture(scope="session")
 def small_fleet():
-    from sinet_pipelines.ingestion.simulator import simulate_fleet
+    from sinet_pipelines.applications.turbofan.simulator import simulate_fleet
 
     return simulate_fleet(name=SMALL_SUBSET, **SMALL_ENGINES)
 
@@ -135,8 +135,8 @@ def home(desk, tmp_path):
 @pytest.fixture(scope="session")
 def withheld(small_fleet, gappy, walked):
     """The rows that come late, by the names of `WITHHELD`: region, day and the row as a drop has it."""
-    from sinet_pipelines.ingestion.fleet import read_fleet
-    from sinet_pipelines.ingestion.layout import lay_out
+    from sinet_pipelines.applications.turbofan.fleet import read_fleet
+    from sinet_pipelines.applications.turbofan.fleet_layout import lay_out
 
     late = {}
     for name, (unit, cycle) in WITHHELD.items():

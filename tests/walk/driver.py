@@ -38,20 +38,21 @@ def wrap(owner, name, *, before=None, after=None, when=lambda *args, **kwargs: T
 
 def landing():
     """Half of a drop is written, under its dotted name, and a third of the fleet has landed."""
-    from sinet_pipelines.ingestion import delivery
+    from sinet_pipelines.ingestion.zone_file import ZoneFile
 
     written = []
 
-    def write(path, content):
-        written.append(path)
+    def keep(file, content):
+        written.append(file)
         if len(written) == 25:
+            path = file.path
             path.parent.mkdir(parents=True, exist_ok=True)
             (path.parent / f".{path.name}.half").write_bytes(content[: len(content) // 2])
             die()
-        original(path, content)
+        original(file, content)
 
-    original = delivery.write_whole
-    delivery.write_whole = write
+    original = ZoneFile.keep
+    ZoneFile.keep = keep
 
 
 def delta_commit():
@@ -62,7 +63,7 @@ def delta_commit():
 
     def write(uri, *args, **options):
         result = original(uri, *args, **options)
-        if uri.endswith("WEST/validated_telemetry"):
+        if uri.endswith("WEST/raw/turbofan/validated_telemetry"):
             _uncommit(Path(uri) / "_delta_log")
             die()
         return result
@@ -86,7 +87,9 @@ def before_the_event():
         TableStore,
         "replace_days",
         after=die,
-        when=lambda store, contract, *_, **__: contract.name == "validated_telemetry" and store.root.endswith("WEST"),
+        when=lambda store, contract, *_, **__: (
+            contract.name == "validated_telemetry" and store.root.endswith("/WEST") and store.application == "turbofan"
+        ),
     )
 
 
@@ -115,7 +118,7 @@ def registration():
     """The version is registered and has no alias."""
     from sinet_pipelines.registry import versions
 
-    wrap(versions, "_give_alias", before=die)
+    wrap(versions, "_set_alias", before=die)
 
 
 def before_the_switch():
@@ -143,7 +146,7 @@ def waiting():
         while not gate.exists():
             time.sleep(0.05)
 
-    wrap(run, "_walk", before=wait)
+    wrap(run, "_run_all", before=wait)
 
 
 def none():

@@ -4,29 +4,23 @@ import json
 import shutil
 import sqlite3
 from contextlib import closing
-from importlib import import_module
 from pathlib import Path
-from pkgutil import iter_modules
 
 import dagster as dg
 import polars as pl
 import psutil
 from dagster._core.events import DagsterEventType
 
-from sinet_pipelines import schemas
-from sinet_pipelines.ingestion.landing import LandingZone
-from sinet_pipelines.regions import REGIONS
-from sinet_pipelines.schemas.contract import Contract
+from sinet_pipelines.applications import load_applications
+from sinet_pipelines.applications.turbofan.landed import TELEMETRY
+from sinet_pipelines.storage.layout import table_folder, tables_folders
 from sinet_pipelines.storage.tables import TableStore, content_hash
+from tests.inventory import REGIONS
+from tests.zones import landing_zone
 
-APPLICATION = "predictive_maintenance"
-MODEL = "remaining_useful_life"
-CONTRACTS = {
-    contract.name: contract
-    for module in iter_modules(schemas.__path__)
-    for contract in vars(import_module(f"{schemas.__name__}.{module.name}")).values()
-    if isinstance(contract, Contract)
-}
+APPLICATION = "turbofan"
+MODEL = "turbofan_remaining_useful_life"
+CONTRACTS = {(one.name, contract.name): contract for one in load_applications() for contract in one.tables}
 
 
 def copy_home(source, target):
@@ -34,19 +28,26 @@ def copy_home(source, target):
     return shutil.copytree(source, target)
 
 
+def folder_of(home, region, table, *, application=APPLICATION):
+    """The folder of a table, by its name."""
+    return table_folder(home, region, application, CONTRACTS[application, table])
+
+
 def tables_of(home):
     """The content of every table, by region and name, as the hash of what its rows say."""
     return {
-        f"{folder.parent.name}/{folder.name}": content_hash(_read(folder), CONTRACTS[folder.name])
-        for folder in sorted((home / "tables").glob("*/[!.]*"))
+        f"{folder.parents[2].name}/{folder.name}": content_hash(
+            _read(folder), CONTRACTS[folder.parent.name, folder.name]
+        )
+        for folder in sorted(tables_in(home))
     }
 
 
 def days_of(home, table):
     """The content of every day of a table, by region and day."""
     return {
-        (folder.parent.name, day): content_hash(rows, CONTRACTS[table])
-        for folder in sorted((home / "tables").glob(f"*/{table}"))
+        (folder.parents[2].name, day): content_hash(rows, CONTRACTS[folder.parent.name, table])
+        for folder in sorted(tables_in(home, table))
         for (day,), rows in _read(folder).partition_by("event_date", as_dict=True).items()
     }
 
@@ -58,14 +59,14 @@ def row_hashes(home, table):
 
 def read(home, region, table):
     """A table of a region."""
-    return _read(home / "tables" / region / table)
+    return _read(folder_of(home, region, table))
 
 
 def stray_files(home, region, table):
     """Parquet files of a table that no commit names: what a write left that did not come through."""
     from deltalake import DeltaTable
 
-    folder = home / "tables" / region / table
+    folder = folder_of(home, region, table)
     named = set(DeltaTable(str(folder)).file_uris()) if (folder / "_delta_log").exists() else set()
     return {str(path) for path in folder.rglob("*.parquet")} - named
 
@@ -145,12 +146,12 @@ def mlflow_runs(home):
 
 def drop(home, region, day, rows, *, name="late"):
     """Puts rows of one day into a landing zone, as a plant does."""
-    return LandingZone(home / "landing").land(region, day, name=name, rows=rows)
+    return landing_zone(home, TELEMETRY).land(region, day, name=name, rows=rows)
 
 
 def fleet_days(home):
     """First and last day of the home's layout."""
-    from sinet_pipelines.ingestion.fleet import read_fleet
+    from sinet_pipelines.applications.turbofan.fleet import read_fleet
 
     fleet = read_fleet(home)
     return fleet.first_day, fleet.last_day
@@ -171,5 +172,15 @@ def _latest(instance, key):
     return instance.event_log_storage.get_latest_storage_id_by_partition(key, DagsterEventType.ASSET_MATERIALIZATION)
 
 
+def tables_in(home, name="[!.]*"):
+    """The folders of the home's tables of applications; what regions publish of these is left out."""
+    found = [path for folder in tables_folders(home) for path in folder.glob(name)]
+    return [path for path in found if (path.parent.name, path.name) in CONTRACTS]
+
+
+def _contract(folder: Path):
+    return CONTRACTS[folder.parent.name, folder.name]
+
+
 def _read(folder: Path) -> pl.DataFrame:
-    return TableStore(str(folder.parent)).read(CONTRACTS[folder.name])
+    return TableStore(str(folder.parents[2]), folder.parent.name).read(_contract(folder))

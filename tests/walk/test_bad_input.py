@@ -11,7 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 from dagster import AssetCheckKey, AssetKey
 
-from sinet_pipelines.ingestion.fleet import read_fleet
+from sinet_pipelines.applications.turbofan.fleet import read_fleet
+from sinet_pipelines.storage.layout import landing_folders, landing_root
+from tests.inventory import REGIONS
 from tests.walk.homes import (
     APPLICATION,
     MODEL,
@@ -33,11 +35,11 @@ CONTRACT_CHECK = "every_day_keeps_its_contract"
 def assert_refused(ended, code, *words):
     """It ended with this code and one sentence that has these words in it."""
     assert ended.returncode == code, ended.stderr
-    said = [line for line in ended.stderr.splitlines() if line.startswith("sinet: ")]
-    assert len(said) == 1, ended.stderr
+    found = [line for line in ended.stderr.splitlines() if line.startswith("sinet: ")]
+    assert len(found) == 1, ended.stderr
     assert "Traceback" not in ended.stderr + ended.stdout
     for word in words:
-        assert word in said[0], said[0]
+        assert word in found[0], found[0]
 
 
 @pytest.fixture
@@ -73,7 +75,7 @@ def test_a_folder_that_is_not_there_is_asked_wrongly_and_makes_no_home(desk, tmp
 def test_a_file_that_is_no_cmapss_is_asked_wrongly_and_lands_nothing(desk, mended, tmp_path, part, change, words):
     ended = desk("run", "--data", mended(part, change), "--home", tmp_path / "home", check=False)
     assert_refused(ended, 2, f"{part}_FD007.txt", *words)
-    assert not (tmp_path / "home" / "landing").exists()
+    assert not landing_folders(tmp_path / "home")
 
 
 def test_a_subset_without_one_of_its_files_is_asked_wrongly(desk, small_cmapss, tmp_path):
@@ -95,10 +97,10 @@ def test_a_fleet_of_another_name_is_refused_and_the_home_stays_as_it_was(desk, s
     home = tmp_path / "home"
     desk("land", small_cmapss, "--format", "cmapss", "--home", home)
     other = shutil.copytree(small_cmapss, tmp_path / "other")
-    before = {path: path.read_bytes() for path in (home / "landing").rglob("*") if path.is_file()}
+    before = {path: path.read_bytes() for path in home.glob("*/landing/**/*") if path.is_file()}
     ended = desk("run", "--data", other, "--home", home, check=False)
-    assert_refused(ended, 2, "has a fleet (name: small) and another was asked for (name: other)", "--home")
-    assert {path: path.read_bytes() for path in (home / "landing").rglob("*") if path.is_file()} == before
+    assert_refused(ended, 2, "has a fleet (name: small) and another was requested (name: other)", "--home")
+    assert {path: path.read_bytes() for path in home.glob("*/landing/**/*") if path.is_file()} == before
 
 
 @pytest.mark.parametrize("command", ["status", "predict", "stop"])
@@ -117,16 +119,17 @@ def messy(desk, small_fleet, small_cmapss, first_day, tmp_path_factory):
     spoil(next(folder.glob("train_*")), next(folder.glob("test_*")))
     home = folder.parent / "home"
     desk("land", folder, "--format", "cmapss", "--home", home, "--first-day", first_day.isoformat())
-    zone, last = home / "landing", fleet_days(home)[1]
-    shutil.rmtree(zone / "NULL_ISLAND" / day(first_day, 14))
-    lacking = pq.read_table(next((zone / "WEST" / day(first_day, 8)).glob("*.parquet"))).drop_columns(["t24_degr"])
-    pq.write_table(lacking.slice(0, 3), zone / "WEST" / day(first_day, 8) / "lacking.parquet")
-    (zone / "EAST" / day(first_day, 10) / "garbage.parquet").write_bytes(b"PAR1 and no more")
-    whole = next((zone / "EAST" / day(first_day, 3)).glob("*.parquet"))
-    (zone / "EAST" / day(last, 1)).mkdir()
-    pq.write_table(pq.read_table(whole).slice(0, 0), zone / "EAST" / day(last, 1) / "empty.parquet")
-    (zone / "WEST" / day(last, 1)).mkdir()
-    (zone / "WEST" / day(last, 1) / "garbage.parquet").write_bytes(b"no table")
+    last = fleet_days(home)[1]
+    zone = {region.name: landing_root(home, region.name, "turbofan") for region in REGIONS}
+    shutil.rmtree(zone["NULL_ISLAND"] / day(first_day, 14))
+    lacking = pq.read_table(next((zone["WEST"] / day(first_day, 8)).glob("*.parquet"))).drop_columns(["t24_degr"])
+    pq.write_table(lacking.slice(0, 3), zone["WEST"] / day(first_day, 8) / "lacking.parquet")
+    (zone["EAST"] / day(first_day, 10) / "garbage.parquet").write_bytes(b"PAR1 and no more")
+    whole = next((zone["EAST"] / day(first_day, 3)).glob("*.parquet"))
+    (zone["EAST"] / day(last, 1)).mkdir()
+    pq.write_table(pq.read_table(whole).slice(0, 0), zone["EAST"] / day(last, 1) / "empty.parquet")
+    (zone["WEST"] / day(last, 1)).mkdir()
+    (zone["WEST"] / day(last, 1) / "garbage.parquet").write_bytes(b"no table")
     yield home, desk("run", "--home", home)
     desk("stop", "--home", home, check=False)
 
@@ -204,8 +207,8 @@ def test_an_engine_shorter_than_the_window_is_flagged_and_predicted(messy, desk)
     home, _ = messy
     rows = read(home, "WEST", "window_features").filter(pl.col("unit") == "FD007-L0002").sort("cycle")
     assert rows["window_cycles_present"].to_list() == [1, 2, 3, 4, 5]
-    said = json.loads(desk("predict", "--home", home, "--json").stdout)["predictions"]
-    assert 0 <= {row["unit"]: row["rul_cycles"] for row in said}["FD007-L0002"] <= 125
+    answer = json.loads(desk("predict", "--home", home, "--json").stdout)["predictions"]
+    assert 0 <= {row["unit"]: row["rul_cycles"] for row in answer}["FD007-L0002"] <= 125
 
 
 @pytest.mark.slow
@@ -254,7 +257,7 @@ def test_a_port_in_use_is_busy(desk, copy):
         ended = desk("serve", MODEL, "--port", port, "--home", copy, check=False)
     assert_refused(ended, 3, str(port))
     assert [endpoint["ready"] for endpoint in status_of(desk, copy)["endpoints"]] == [True]
-    assert_refused(desk("serve", MODEL, "--port", 70000, "--home", copy, check=False), 2, "70000 is no port")
+    assert_refused(desk("serve", MODEL, "--port", 70000, "--home", copy, check=False), 2, "70000 is not a port")
     assert_refused(desk("serve", "nobody", "--home", copy, check=False), 2, "nobody")
 
 

@@ -54,10 +54,10 @@ def walk(checkout, walked, tmp_path, monkeypatch):
 
 def test_a_changed_bound_and_a_changed_function_are_followed_and_a_changed_command_is_not(walk, edit):
     edit("sinet_pipelines/cli/progress.py", '"""', '"""Other words. ')
-    edit("sinet_pipelines/features/windows.py", "CHUNK_ROWS = ", "# a comment\nCHUNK_ROWS = ")
+    edit("sinet_pipelines/applications/turbofan/features/windows.py", "CHUNK_ROWS = ", "# a comment\nCHUNK_ROWS = ")
     assert walk() == {"endpoint"}  # the copy of the home had no server
-    edit("sinet_pipelines/schemas/telemetry.py", BOUND, BOUND.replace("620.0", "621.0"))
-    edit("sinet_pipelines/training/conformal.py", "LEAST_HALF_WIDTH = ", "LEAST_HALF_WIDTH = 0.0 + ")
+    edit("sinet_pipelines/applications/turbofan/schemas/telemetry.py", BOUND, BOUND.replace("620.0", "621.0"))
+    edit("sinet_pipelines/training/conformal.py", "SMALLEST = ", "SMALLEST = 0.0 + ")
     made = walk()
     assert {"raw_telemetry", "validated_telemetry", "gradient_boosting", "average"} <= made
     assert walk() == set()

@@ -7,15 +7,15 @@ import sys
 import pytest
 import yaml
 
-from assets.evaluation import MODEL
+from assets.turbofan.evaluation import MODEL
 from sinet_pipelines.cli.orchestrator import CURRENT_HOME
 from sinet_pipelines.deployment.client import ready_models
 from sinet_pipelines.deployment.cluster.wanted import object_name
-from sinet_pipelines.regions import REGIONS, WEST
 from tests.clusters.deployments import ServiceProxy
 from tests.clusters.furnish import STEP_INSTANCE
 from tests.clusters.processes import Clusters
 from tests.conftest import CHECKOUT
+from tests.inventory import REGIONS, WEST
 from tests.loopback import free_port
 from tests.walk.conftest import TRACED, environment_of
 
@@ -34,8 +34,8 @@ def walked_in_clusters(small_cmapss, walk_project, tmp_path_factory):
     ):
         serving = {"address": proxy.url, "http_port": free_port(), "grpc_port": free_port()}
         rows = {"regions": [{"name": "WEST", "cluster": {"serving": serving}}]}
-        (folder / "registry.yaml").write_text(yaml.safe_dump(rows))
-        registry = {"SINET_REGISTRY": str(folder / "registry.yaml")}
+        (folder / "inventory.yaml").write_text(yaml.safe_dump(rows))
+        registry = {"SINET_INVENTORY": str(folder / "inventory.yaml")}
         more = {"SINET_EXECUTOR": "regions", "KUBECONFIG": str(clusters.kubeconfig), **registry}
         clusters.env |= {"SINET_PROJECT": str(walk_project), **TRACED, **registry}
         clusters.settings(SINET_HOME=str(home))
@@ -44,7 +44,7 @@ def walked_in_clusters(small_cmapss, walk_project, tmp_path_factory):
         for cluster in clusters.clusters.values():
             cluster.slots = 1  # three steps at once on a machine of two cores
         command = [sys.executable, "-W", "ignore", "-c", "from sinet_pipelines.cli.main import main; main()"]
-        said = subprocess.run(
+        result = subprocess.run(
             [*command, "run", "--data", str(small_cmapss), "--home", str(home), "--json"],
             cwd=CHECKOUT,
             env=environment_of(walk_project, **more),
@@ -52,24 +52,24 @@ def walked_in_clusters(small_cmapss, walk_project, tmp_path_factory):
             text=True,
             timeout=LIMIT_S,
         )
-        yield clusters, said
+        yield clusters, result
         subprocess.run([*command, "stop", "--home", str(home)], env=environment_of(walk_project), check=False)
 
 
 def test_the_walk_ends_green(walked_in_clusters):
-    _, said = walked_in_clusters
-    assert said.returncode == 0, said.stderr[-5000:]
-    facts = json.loads(said.stdout)
+    _, result = walked_in_clusters
+    assert result.returncode == 0, result.stderr[-5000:]
+    facts = json.loads(result.stdout)
     assert not facts["failed"]
     assert [endpoint["ready"] for endpoint in facts["endpoints"]] == [True]
 
 
 def test_the_endpoint_answers_after_the_pod_of_its_step_is_gone(walked_in_clusters):
-    clusters, said = walked_in_clusters
+    clusters, result = walked_in_clusters
     west = clusters.clusters["WEST"]
     live = [pod for pod in west.pods.values() if pod.is_live]
     assert [pod.owner_kind for pod in live] == ["ReplicaSet"]
-    (endpoint,) = json.loads(said.stdout)["endpoints"]
+    (endpoint,) = json.loads(result.stdout)["endpoints"]
     assert (endpoint["target"], endpoint["reason"], endpoint["known"]) == ("deployment", "", True)
     assert ready_models(endpoint["url"]) == (MODEL,)
 

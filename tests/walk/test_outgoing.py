@@ -1,6 +1,5 @@
 """Nothing leaves the machine: a whole walk with its trainings, its model server and both pages, traced below Python."""
 
-import socket
 import subprocess
 import sys
 import time
@@ -9,6 +8,7 @@ from functools import partial
 
 import pytest
 
+from tests.loopback import free_port
 from tests.waiting import until
 from tests.walk.conftest import DRIVER, LIMIT_S, environment_of
 from tests.walk.homes import servers_of, status_of
@@ -43,7 +43,7 @@ def test_a_walk_a_server_and_the_pages_reach_no_other_machine_and_queue_no_event
             time.sleep(0.5)
     finally:
         desk("stop", "--home", home)
-        pages.wait(timeout=60)
+        pages.wait(timeout=300)
     assert any(line.startswith("connect 127.0.0.1 ") for line in outgoing.lines())
     assert {line.split()[2] for line in outgoing.lines()} - {str(pages.pid)}
     assert outgoing.beyond() == []
@@ -53,12 +53,7 @@ def test_a_walk_a_server_and_the_pages_reach_no_other_machine_and_queue_no_event
 def status_at(url):
     """The status of a page; None while nothing answers there."""
     try:
-        with urllib.request.urlopen(url, timeout=30) as answer:
+        with urllib.request.urlopen(url, timeout=300) as answer:
             return answer.status
     except OSError:
         return None
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]

@@ -38,14 +38,14 @@ ROWS = {"sent", "duplicates", "landed", "in_tables", "quarantined", "withheld", 
 def served(desk, walked, tmp_path_factory):
     """A copy of the walked home whose server runs, and what the run that started it said."""
     home = copy_home(walked, tmp_path_factory.mktemp("served") / "home")
-    said = desk("run", "--home", home, "--json")
-    yield home, said
+    result = desk("run", "--home", home, "--json")
+    yield home, result
     desk("stop", "--home", home, check=False)
 
 
 def test_a_run_makes_only_what_is_missing_and_its_stdout_is_json_alone(served):
-    _, said = served
-    facts = json.loads(said.stdout)
+    _, result = served
+    facts = json.loads(result.stdout)
     assert facts["made"] == [f"{APPLICATION}/endpoint"]  # the copy's server was gone, and nothing else
     assert not facts["failed"]
     assert_closed(facts["rows"])
@@ -60,8 +60,8 @@ def test_while_nothing_changes_status_is_the_same_and_needs_no_dagster(served, w
     command = [sys.executable, "-c", code, str(home), str(walk_project)]
     shown = []
     for _ in range(2):
-        said = subprocess.run(command, env=environment_of(walk_project), capture_output=True, text=True, check=True)
-        shown.append(json.loads(said.stdout))
+        result = subprocess.run(command, env=environment_of(walk_project), capture_output=True, text=True, check=True)
+        shown.append(json.loads(result.stdout))
     (first, _), (second, imported) = shown
     assert first == second
     assert imported == []
@@ -71,9 +71,9 @@ def test_a_second_run_makes_nothing_and_says_so(served, desk):
     home, _ = served
     before, pids = made_days(home), [server.pid for server in servers_of(home)]
     started = time.perf_counter()
-    said = desk("run", "--home", home)
+    result = desk("run", "--home", home)
     print(f"a second run took {time.perf_counter() - started:.1f} s")
-    assert "nothing to do" in said.stdout
+    assert "nothing to do" in result.stdout
     assert not any(remade(before, made_days(home)).values())
     assert [server.pid for server in servers_of(home)] == pids
     assert json.loads(desk("run", "--home", home, "--json").stdout)["made"] == []
@@ -110,15 +110,15 @@ def test_status_says_what_others_build_on(served, desk):
 
 def test_the_served_model_predicts_every_live_engine(served, desk):
     home, _ = served
-    said = json.loads(desk("predict", "--home", home, "--json").stdout)
-    units = [row["unit"] for row in said["predictions"]]
+    answer = json.loads(desk("predict", "--home", home, "--json").stdout)
+    units = [row["unit"] for row in answer["predictions"]]
     assert units == [f"FD007-L{number:04}" for number in range(1, 10)]
-    for row in said["predictions"]:
+    for row in answer["predictions"]:
         assert 0 <= row["lower_cycles"] <= row["rul_cycles"] <= row["upper_cycles"] <= 125
-    assert (said["model"], said["version"]) == (MODEL, str(champion_of(home)))
+    assert (answer["model"], answer["version"]) == (MODEL, str(champion_of(home)))
     kept = pl.concat(read(home, region, "fleet_predictions") for region in ("EAST", "WEST", "NULL_ISLAND"))
     assert kept.sort("unit")["rul_cycles"].to_list() == pytest.approx(
-        [row["rul_cycles"] for row in said["predictions"]]
+        [row["rul_cycles"] for row in answer["predictions"]]
     )
 
 
@@ -139,7 +139,8 @@ def test_of_two_runs_on_one_home_one_works_and_the_other_says_who_does(served, w
     output, errors = first.communicate(timeout=LIMIT_S)
     assert second.returncode == 3
     assert second.stderr == (
-        f"sinet: another `sinet run` (process {first.pid}) is at work in {home}; wait for it, or name another --home\n"
+        f"sinet: another `sinet run` (process {first.pid}) is in progress in {home}; "
+        "wait for it, or name another --home\n"
     )
     assert first.returncode == 0, errors
     assert "nothing to do" in output
@@ -236,5 +237,5 @@ def test_the_command_that_a_run_prints_answers_without_naming_the_home(served, d
     home, _ = served
     printed = desk("run", "--home", home).stdout
     assert (walk_project / ".sinet" / "current").resolve() == home
-    command = printed.partition("ask it: ")[2].split("        ")[0].split()[1:]
+    command = printed.partition("predict: ")[2].split("        ")[0].split()[1:]
     assert "FD007-L0001" in desk(*command).stdout

@@ -1,7 +1,7 @@
 """The benchmark of failure prediction: stratified 5-fold cross-validation of AI4I 2020, repeated with several seeds.
 
-Every figure is of out-of-fold predictions; calibration, threshold and choice of the model are made inside the training
-folds (`training.py`). Failure modes are part of the label: they are read to count recall by mode, and for nothing else.
+Every figure is computed from out-of-fold predictions; calibration, threshold and choice of the model use the training
+folds only (`training.py`). Failure modes are part of the label: they are read only to count recall by mode.
 """
 
 import time
@@ -14,10 +14,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from sinet_pipelines.applications.milling.calibration import calibration_table
-from sinet_pipelines.applications.milling.families import AVERAGE, BASELINES, CANDIDATES, Family
-from sinet_pipelines.applications.milling.features import Examples, examples
-from sinet_pipelines.applications.milling.folds import FOLDS, require_both_classes, stratified_folds
+from sinet_pipelines.applications.milling.families import AVERAGE, BASELINES, BOOSTED_TREES, FOREST
+from sinet_pipelines.applications.milling.features import examples_of_records
 from sinet_pipelines.applications.milling.reader import LICENCE, SOURCE, SUBSET, read_records
 from sinet_pipelines.applications.milling.schemas import FEATURE_NAMES, MODE_NAMES, PRODUCT_TYPES
 from sinet_pipelines.applications.milling.training import (
@@ -25,30 +23,37 @@ from sinet_pipelines.applications.milling.training import (
     Predictions,
     choose_by_fold,
     cross_validate,
+    require_both_classes,
 )
 from sinet_pipelines.metrics.failure import failure_errors
+from sinet_pipelines.models.model import Examples, Family
+from sinet_pipelines.training.calibration import calibration_table
+from sinet_pipelines.training.fit import FOLDS, folds_of
+
+#: Each is fitted; the average needs no fit of its own.
+MEMBERS: tuple[Family, ...] = (BOOSTED_TREES, FOREST)
 
 FIGURES = ("f1", "pr_auc", "precision", "recall", "seconds")
-#: The published rules reach 0.92 and the rest is drawn at random: a larger PR-AUC is a leak until shown otherwise.
+#: The published rules reach 0.92 and the other failures are random: a larger PR-AUC is treated as a leak.
 SUSPECT_PR_AUC = 0.93
 
 Report = Callable[[str], None]
 
 
 def benchmark_failure(folder: Path, *, seeds: int, report: Report = lambda _: None) -> dict[str, Any]:
-    """The figures of every seed, as `sinet benchmark failure --json` prints them.
+    """The figures of every seed, in the form that `sinet benchmark failure --json` prints.
 
     Args:
-        folder: with the AI4I 2020 table.
-        seeds: how many, from 1; seed s shuffles folds and bagging.
-        report: called with what was just fitted, `n_fits` times in all.
+        folder: folder with the AI4I 2020 table.
+        seeds: number of seeds, at least 1; seed s shuffles folds and bagging.
+        report: called after each fit with its name, `n_fits` times in total.
 
     Raises:
-        SourceError: when the table is missing, is not as its contract says, or has too few products of a class.
+        SourceError: the table is missing, violates its contract, or has too few products of a class.
     """
     records = read_records(folder)
-    known = examples(records.rows)
-    require_both_classes(known.failed_B)
+    known = examples_of_records(records.rows)
+    require_both_classes(known.truth_B == 1.0)
     runs = [run_seed(records.rows, known, seed=seed, report=report) for seed in range(seeds)]
     results = [run["result"] for run in runs]
     return {
@@ -64,30 +69,30 @@ def benchmark_failure(folder: Path, *, seeds: int, report: Report = lambda _: No
 
 
 def n_fits(*, seeds: int) -> int:
-    """How many fits a benchmark makes."""
-    return seeds * FITS * (len(CANDIDATES) + len(BASELINES))
+    """The number of fits of a benchmark."""
+    return seeds * FITS * (len(MEMBERS) + len(BASELINES))
 
 
 def run_seed(rows: pl.DataFrame, known: Examples, *, seed: int, report: Report = lambda _: None) -> dict[str, Any]:
     """The figures of one seed: of the predictor chosen in each fold, and of each predictor alone.
 
     Args:
-        rows: of the contract `PROCESS_RECORDS`; the modes alone are read.
+        rows: of the contract `PROCESS_RECORDS`; types, modes and label are read only to group the figures.
         known: the same products as examples.
         seed: shuffles folds and bagging.
-        report: called with what was just fitted.
+        report: called after each fit with its name.
     """
     started = time.perf_counter()
-    families: dict[str, Family] = {**CANDIDATES, **BASELINES}
     found = cross_validate(
         known,
-        families=families,
-        averaged=tuple(CANDIDATES),
+        families={family.name: family for family in (*MEMBERS, *BASELINES)},
+        averaged=tuple(family.name for family in MEMBERS),
         seed=seed,
         report=lambda name: report(f"{SUBSET} seed {seed}: {name}"),
     )
-    fold_B = stratified_folds(known.failed_B, known.product_B, seed=seed)
-    chosen, names = choose_by_fold({name: found[name] for name in (AVERAGE, *CANDIDATES)}, fold_B)
+    fold_B = folds_of(known, folds=FOLDS, seed=seed)
+    candidates = (AVERAGE.name, *(family.name for family in MEMBERS))
+    chosen, names = choose_by_fold({name: found[name] for name in candidates}, fold_B)
     mark = {"subset": SUBSET, "seed": seed}
     seconds = round(time.perf_counter() - started, 2)
     return {
@@ -96,32 +101,39 @@ def run_seed(rows: pl.DataFrame, known: Examples, *, seed: int, report: Report =
             {"family": name, **mark, **_figures(one, known), "chosen_folds": names.count(name)}
             for name, one in found.items()
         ],
-        "by_type": [{**mark, **row} for row in _by_type(chosen, known)],
+        "by_type": [{**mark, **row} for row in _by_type(chosen, rows)],
         "recall_by_mode": [{**mark, **row} for row in _recall_by_mode(chosen, rows)],
-        "calibration": [{**mark, **row} for row in calibration_table(chosen.probability_B, known.failed_B)],
+        "calibration": [{**mark, **row} for row in _calibration(chosen, known)],
     }
 
 
 def _figures(predictions: Predictions, known: Examples) -> dict[str, Any]:
-    errors = failure_errors(predictions.probability_B, predictions.warned_B, known.failed_B)
-    brier = float(np.mean((predictions.probability_B - known.failed_B) ** 2))
+    errors = failure_errors(predictions.probability_B, predictions.warned_B, known.truth_B == 1.0)
+    brier = float(np.mean((predictions.probability_B - known.truth_B) ** 2))
     return {**asdict(errors), "brier": brier, "thresholds": [round(value, 4) for value in predictions.thresholds]}
 
 
-def _by_type(predictions: Predictions, known: Examples) -> list[dict[str, Any]]:
-    """The figures of each type of product that is there."""
+def _calibration(predictions: Predictions, known: Examples) -> list[dict[str, Any]]:
+    """Mean probability and share of failures of the products in each bin of probability."""
+    rows = calibration_table(predictions.probability_B, known.truth_B == 1.0)
+    return [{("products" if name == "rows" else name): value for name, value in row.items()} for row in rows]
+
+
+def _by_type(predictions: Predictions, rows: pl.DataFrame) -> list[dict[str, Any]]:
+    """The figures of each type of product in the rows."""
     found = []
     for kind in PRODUCT_TYPES:
-        rows = known.type_B == kind
-        if rows.any():
-            failed = known.failed_B[rows]
-            errors = failure_errors(predictions.probability_B[rows], predictions.warned_B[rows], failed)
-            found.append({"type": kind, "products": int(rows.sum()), "failures": int(failed.sum()), **asdict(errors)})
+        own_B = rows["product_type"].to_numpy() == kind
+        if own_B.any():
+            failed_B = rows["machine_failure"].to_numpy()[own_B] == 1
+            errors = failure_errors(predictions.probability_B[own_B], predictions.warned_B[own_B], failed_B)
+            counts = {"products": int(own_B.sum()), "failures": int(failed_B.sum())}
+            found.append({"type": kind, **counts, **asdict(errors)})
     return found
 
 
 def _recall_by_mode(predictions: Predictions, rows: pl.DataFrame) -> list[dict[str, Any]]:
-    """Of the failures with a mode, and of those without any, the share that was warned of."""
+    """The share of failures with a warning, for each mode and for failures without a mode."""
     failed = rows["machine_failure"].to_numpy() == 1
     modes = {name: rows[name].to_numpy() == 1 for name in MODE_NAMES}
     modes["no_mode"] = ~np.logical_or.reduce(list(modes.values()))
@@ -135,7 +147,7 @@ def _recall_by_mode(predictions: Predictions, rows: pl.DataFrame) -> list[dict[s
 
 
 def summary(results: list[Mapping[str, Any]]) -> dict[str, Any]:
-    """Mean and sample standard deviation of each figure over the seeds; no deviation (None) of one seed."""
+    """Mean and sample standard deviation of each figure over the seeds; with one seed the deviation is None."""
     figures: dict[str, Any] = {"subset": SUBSET, "seeds": len(results)}
     for name in FIGURES:
         values = [row[name] for row in results]
@@ -145,7 +157,7 @@ def summary(results: list[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def leak_warnings(results: list[Mapping[str, Any]]) -> list[str]:
-    """A sentence for each seed whose PR-AUC is too good to be true."""
+    """One sentence for each seed whose PR-AUC is above the plausible limit."""
     return [
         f"seed {row['seed']}: PR-AUC {row['pr_auc']:.3f} is above {SUSPECT_PR_AUC}; look for a leak of the label"
         for row in results
@@ -154,7 +166,7 @@ def leak_warnings(results: list[Mapping[str, Any]]) -> list[str]:
 
 
 def protocol(known: Examples, *, seeds: int, digest: str) -> dict[str, Any]:
-    """How the figures were made, in words and numbers."""
+    """The method of the benchmark, in words and numbers."""
     return {
         "source": SOURCE,
         "licence": LICENCE,
@@ -163,7 +175,7 @@ def protocol(known: Examples, *, seeds: int, digest: str) -> dict[str, Any]:
         "predictions": "pooled out-of-fold predictions of all products",
         "threshold": f"greatest F1 on {FOLDS} stratified folds inside the training folds",
         "probabilities": "Platt scaling fitted on the same inner out-of-fold scores",
-        "choice": "in each fold the candidate, or the average of the candidates' probabilities, with the greatest "
+        "choice": "in each fold the candidate, or the average of the candidates' scores, with the greatest "
         "PR-AUC on the inner folds",
         "test_rows_in_any_fit_or_choice": 0,
         "pr_auc": "average precision, nothing interpolated",
@@ -171,9 +183,9 @@ def protocol(known: Examples, *, seeds: int, digest: str) -> dict[str, Any]:
         "features": list(FEATURE_NAMES),
         "seeds": list(range(seeds)),
         "products": len(known),
-        "failures": int(known.failed_B.sum()),
-        "candidates": {name: _settings(family) for name, family in CANDIDATES.items()},
-        "baselines": {name: _settings(family) for name, family in BASELINES.items()},
+        "failures": int(known.truth_B.sum()),
+        "candidates": {family.name: _settings(family) for family in MEMBERS},
+        "baselines": {family.name: _settings(family) for family in BASELINES},
     }
 
 

@@ -1,69 +1,44 @@
-"""Features of process records: the process inputs and the published physics; nothing of the outcome is read."""
-
-from dataclasses import dataclass
+"""Features of process records: the published physics of the process inputs; the outcome is not read."""
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from sinet_pipelines.applications.milling.physics import (
-    Floats,
+    as_measured,
     heat_dissipation_margin,
     overstrain_margin,
     power_margin,
     power_w,
     temperature_difference_k,
+    tool_life_share,
 )
 from sinet_pipelines.applications.milling.schemas import (
     FEATURE_NAMES,
-    IDENTITY,
     INPUT_NAMES,
     MACHINE_FAILURE,
     PRODUCT_TYPES,
 )
+from sinet_pipelines.applications.milling.tables import PROCESS_FEATURES
+from sinet_pipelines.applications.milling.task import FAILURE
+from sinet_pipelines.models.model import Examples, Inputs
 
-
-@dataclass(frozen=True)
-class Examples:
-    """Products with known outcome; B of them, F features.
-
-    Attributes:
-        features_BF: (B, F) float64, columns in the order of `FEATURE_NAMES`.
-        failed_B: (B,) whether the machine failed.
-        product_B: (B,) product; all records of a product are on one side of a split.
-        type_B: (B,) L, M or H.
-    """
-
-    features_BF: Floats
-    failed_B: NDArray[np.bool_]
-    product_B: NDArray[np.str_]
-    type_B: NDArray[np.str_]
-
-    def __len__(self) -> int:
-        """How many products."""
-        return len(self.failed_B)
-
-    def take(self, rows: NDArray[np.bool_]) -> "Examples":
-        """Those rows alone."""
-        return Examples(self.features_BF[rows], self.failed_B[rows], self.product_B[rows], self.type_B[rows])
+_BESIDE = tuple(column.name for column in PROCESS_FEATURES.columns if column.name not in FEATURE_NAMES)
 
 
 def process_features(records: pl.DataFrame) -> pl.DataFrame:
-    """The table of features (contract `PROCESS_FEATURES`), in the order of the records.
+    """The table of features (contract `PROCESS_FEATURES`), in the order of the records, float32.
 
     Args:
-        records: with the identity and the process inputs of `PROCESS_RECORDS`; other columns are never read.
+        records: with the process inputs; other columns of the contract are kept, but not read.
     """
     kind = records["product_type"].to_numpy()
-    air_k, process_k, speed_rpm, torque_nm, wear_min = (records[name].to_numpy() for name in INPUT_NAMES[1:])
+    air_k, process_k, speed_rpm, torque_nm, wear_min = (as_measured(records[name]) for name in INPUT_NAMES[1:])
     difference_k = temperature_difference_k(process_k, air_k)
     power = power_w(torque_nm, speed_rpm)
     overstrain = wear_min * torque_nm
     columns = {
         "quality_level": np.array([PRODUCT_TYPES.index(str(name)) for name in kind], dtype=np.float64),
-        "rotational_speed_rpm": speed_rpm,
-        "torque_nm": torque_nm,
-        "tool_wear_min": wear_min,
+        "tool_life_share": tool_life_share(wear_min),
         "temperature_difference_k": difference_k,
         "power_w": power,
         "overstrain_min_nm": overstrain,
@@ -71,16 +46,31 @@ def process_features(records: pl.DataFrame) -> pl.DataFrame:
         "power_margin": power_margin(power),
         "overstrain_margin": overstrain_margin(overstrain, kind),
     }
-    identity = records.select(column.name for column in IDENTITY)
-    return identity.with_columns(pl.Series(name, columns[name], dtype=pl.Float64) for name in FEATURE_NAMES)
+    beside = records.select(name for name in _BESIDE if name in records.columns)
+    return beside.with_columns(pl.Series(name, columns[name]).cast(pl.Float32) for name in FEATURE_NAMES)
 
 
-def examples(records: pl.DataFrame) -> Examples:
-    """What models are fitted on: features and label, record by record."""
-    features = process_features(records)
+def inputs_of(rows: pl.DataFrame) -> Inputs:
+    """The inputs of a model, in the order of the rows: (B, F) features of any table that has these columns."""
+    features_BF = np.ascontiguousarray(rows.select(FEATURE_NAMES).to_numpy().astype(np.float32, copy=False))
+    return Inputs(features_BF, FEATURE_NAMES)
+
+
+def examples_of(rows: pl.DataFrame) -> Examples:
+    """The training examples of a family, in the order of the rows.
+
+    Args:
+        rows: with product, record, features and `machine_failure`, as in the training set.
+    """
     return Examples(
-        features_BF=features.select(FEATURE_NAMES).to_numpy().astype(np.float64),
-        failed_B=records[MACHINE_FAILURE.name].to_numpy() == 1,
-        product_B=records["product_id"].to_numpy().astype(np.str_),
-        type_B=records["product_type"].to_numpy().astype(np.str_),
+        inputs=inputs_of(rows),
+        group_B=rows["product_id"].to_numpy().astype(np.str_),
+        order_B=rows["record_id"].to_numpy().astype(np.int32),
+        truth_B=rows[MACHINE_FAILURE.name].to_numpy().astype(np.float64),
+        task=FAILURE,
     )
+
+
+def examples_of_records(records: pl.DataFrame) -> Examples:
+    """The examples of process records with their outcome (contract `PROCESS_RECORDS`)."""
+    return examples_of(process_features(records).with_columns(records[MACHINE_FAILURE.name]))

@@ -1,4 +1,4 @@
-"""The published physics of milling failures: power, heat dissipation, overstrain, and how far each is beyond its limit.
+"""The published physics of milling failures: power, heat dissipation and overstrain, each with its margin.
 
 Source of every rule and number: S. Matzka, "Explainable Artificial Intelligence for Predictive Maintenance
 Applications", AI4I 2020, section II; UCI data set 601. A margin is the share by which a limit is exceeded: above 0 the
@@ -12,11 +12,24 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 
+STEPS = 1e4  # of a measured value in one of its units
 RAD_PER_S_OF_RPM = 2.0 * np.pi / 60.0
 MIN_TEMPERATURE_DIFFERENCE_K = 8.6  # heat is not dissipated below this difference ...
 MIN_SPEED_RPM = 1380.0  # ... while the spindle turns more slowly than this
 MIN_POWER_W, MAX_POWER_W = 3500.0, 9000.0
+MAX_TOOL_LIFE_MIN = 240.0  # a tool is replaced, or fails, after 200 to 240 min of use
 OVERSTRAIN_LIMIT_MIN_NM: Mapping[str, float] = {"L": 11_000.0, "M": 12_000.0, "H": 13_000.0}
+
+
+def as_measured(values: ArrayLike) -> Floats:
+    """Values in the precision of a request: float32, which at 300 K resolves four decimals, so four remain.
+
+    The served graph rounds in the same way, so a value is the same number in tables and in requests.
+
+    >>> bool(as_measured([308.6, 308.60001])[0] == as_measured(np.float32(308.6)) == 308.6)
+    True
+    """
+    return np.round(np.asarray(values, dtype=np.float32).astype(np.float64) * STEPS) / STEPS
 
 
 def power_w(torque_nm: ArrayLike, speed_rpm: ArrayLike) -> Floats:
@@ -29,15 +42,24 @@ def power_w(torque_nm: ArrayLike, speed_rpm: ArrayLike) -> Floats:
 
 
 def temperature_difference_k(process_k: ArrayLike, air_k: ArrayLike) -> Floats:
-    """Process less air temperature in K.
+    """Process temperature minus air temperature in K.
 
-    The difference is not rounded: the published table compares it with 8.6 K as floats have it, and twelve of its heat
-    dissipation failures are recorded at 8.6 K, where the floats differ by 8.59999.
+    The difference is not rounded: the published table compares the float difference with 8.6 K, and twelve of its heat
+    dissipation failures are recorded at 8.6 K, where the float difference is 8.59999.
 
     >>> temperature_difference_k([309.5, 308.6], [299.5, 300.0]).round(1).tolist()
     [10.0, 8.6]
     """
     return np.asarray(process_k, dtype=np.float64) - np.asarray(air_k, dtype=np.float64)
+
+
+def tool_life_share(tool_wear_min: ArrayLike) -> Floats:
+    """Time in use as a share of the longest life of a tool.
+
+    >>> tool_life_share([0.0, 60.0, 240.0]).tolist()
+    [0.0, 0.25, 1.0]
+    """
+    return np.asarray(tool_wear_min, dtype=np.float64) / MAX_TOOL_LIFE_MIN
 
 
 def heat_dissipation_margin(difference_k: ArrayLike, speed_rpm: ArrayLike) -> Floats:

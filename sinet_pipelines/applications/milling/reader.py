@@ -1,17 +1,18 @@
-"""Reads the published AI4I 2020 table, strictly: a table that is not as its contract says gives no figure.
+"""Reads the published AI4I 2020 table strictly: a table that violates its contract is an error.
 
-The header is the published one, in any case. A column in another unit has another header, so it counts as missing.
+The header is the published one, in upper or lower case. A column in another unit has another header, so it is missing.
 """
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
 
-from sinet_pipelines.applications.milling.schemas import PROCESS_RECORDS
+from sinet_pipelines.applications.milling.schemas import INPUT_NAMES, PROCESS_RECORDS
 from sinet_pipelines.errors import SourceError
 from sinet_pipelines.ingestion.casting import UNPARSED, cast_table
 from sinet_pipelines.ingestion.text_tables import MAX_BYTES, decode, read_csv
@@ -49,12 +50,13 @@ HEADERS = dict(
     )
 )
 _COLUMNS = {header.lower(): column for header, column in HEADERS.items()}
+_BEFORE = ("record_id", "product_id", *INPUT_NAMES)  # known before the outcome
 _HEADER_OF = {column.name: header for header, column in HEADERS.items()}
 
 
 @dataclass(frozen=True)
 class ProcessRecords:
-    """A table that keeps the contract.
+    """A table that fulfils the contract.
 
     Attributes:
         rows: the columns of `PROCESS_RECORDS`, sorted by record.
@@ -70,18 +72,36 @@ def read_records(folder: Path) -> ProcessRecords:
 
     Raises:
         SourceError: the file is missing or unreadable, lacks a column, has a value that its column's contract does not
-            allow, names a record twice, or has no rows.
+            allow, has a record twice, or has no rows.
     """
     path = _find(folder)
+    content = _content(path)
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise SourceError(f"{path} cannot be read ({error.strerror}); make it a readable file") from error
-    try:
-        rows = _checked(_contract_columns(_table(content)))
+        rows = _checked(_contract_columns(_table(content), PROCESS_RECORDS.columns), PROCESS_RECORDS.columns)
     except SourceError as error:
         raise SourceError(f"{path}: {error}") from error
     return ProcessRecords(rows.sort("record_id"), hashlib.sha256(content).hexdigest())
+
+
+def read_products(path: Path) -> pl.DataFrame:
+    """The products of one file in the published format; columns of the outcome are optional and are not read.
+
+    Raises:
+        SourceError: as of `read_records`.
+    """
+    columns = tuple(column for column in PROCESS_RECORDS.columns if column.name in _BEFORE)
+    content = _content(path)
+    try:
+        return _checked(_contract_columns(_table(content), columns), columns)
+    except SourceError as error:
+        raise SourceError(f"{path}: {error}") from error
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read ({error.strerror}); make it a readable file") from error
 
 
 def _find(folder: Path) -> Path:
@@ -104,33 +124,35 @@ def _table(content: bytes) -> pa.Table:
     return read_csv(text, known=list(_COLUMNS))
 
 
-def _contract_columns(table: pa.Table) -> pa.Table:
-    """The columns of the contract under their own names; other columns are passed over."""
-    places: dict[str, list[int]] = {name: [] for name in _COLUMNS}
+def _contract_columns(table: pa.Table, columns: Sequence[Column]) -> pa.Table:
+    """The columns of the contract under their own names; other columns are ignored."""
+    wanted = {_HEADER_OF[column.name].lower(): column for column in columns}
+    headers = [header for header in HEADERS if header.lower() in wanted]
+    places: dict[str, list[int]] = {name: [] for name in wanted}
     for place, name in enumerate(table.column_names):
         places.get(name.strip().lower(), []).append(place)
-    missing = [header for header in HEADERS if not places[header.lower()]]
-    if len(missing) == len(HEADERS):
+    missing = [header for header in headers if not places[header.lower()]]
+    if len(missing) == len(headers):
         raise SourceError(f"it has none of the columns of AI4I 2020 ({', '.join(HEADERS)}); is it another data set?")
     if missing:
         raise SourceError(f"it lacks {_listed(missing)} (columns are named with their unit); take the published table")
-    twice = [header for header in HEADERS if len(places[header.lower()]) > 1]
+    twice = [header for header in headers if len(places[header.lower()]) > 1]
     if twice:
         raise SourceError(f"it has {_listed(twice)} twice; give each column once")
-    return pa.table({column.name: table.column(places[name][0]) for name, column in _COLUMNS.items()})
+    return pa.table({column.name: table.column(places[name][0]) for name, column in wanted.items()})
 
 
 def _listed(headers: list[str]) -> str:
     return ("column " if len(headers) == 1 else "columns ") + ", ".join(headers)
 
 
-def _checked(table: pa.Table) -> pl.DataFrame:
-    """The rows in the contract's types; the first value that is not allowed is refused with its row."""
-    rows = cast_table(table, PROCESS_RECORDS.columns).with_row_index("row", offset=1)
+def _checked(table: pa.Table, columns: Sequence[Column]) -> pl.DataFrame:
+    """The rows in the contract's types; the error for a value that is not allowed names its row."""
+    rows = cast_table(table, columns).with_row_index("row", offset=1)
     if rows.is_empty():
         raise SourceError("it has a header and no rows; take the file from the data set again")
     _check_types(rows)
-    for column in PROCESS_RECORDS.columns:
+    for column in columns:
         _check_values(rows, column)
     twice = rows.filter(pl.col("record_id").is_duplicated())
     if not twice.is_empty():

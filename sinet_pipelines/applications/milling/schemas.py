@@ -1,8 +1,8 @@
-"""Contracts of the milling tables: process records as the AI4I 2020 data set has them, features and labels.
+"""Contracts of the milling tables: process records of the AI4I 2020 data set, features and labels.
 
 Columns and units are those of S. Matzka, "Explainable Artificial Intelligence for Predictive Maintenance Applications",
-AI4I 2020. The bounds are wider than the published table and narrower than another unit: a temperature in degrees
-Celsius, a speed in rad/s or a torque in lb ft is outside of them.
+AI4I 2020. The bounds are wider than the published table, but they exclude values in another unit: a temperature in
+degrees Celsius, a speed in rad/s or a torque in lb ft is outside of them.
 """
 
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ import pyarrow as pa
 
 from sinet_pipelines.schemas.contract import Column, Contract, DataClass
 
-_F, _I, _S = pa.float64(), pa.int32(), pa.string()
+_F, _F32, _I, _S = pa.float64(), pa.float32(), pa.int32(), pa.string()
 
 PRODUCT_TYPES = ("L", "M", "H")  # quality of the product: low, medium, high
 
 #: Measured before the outcome is known; the only columns that features are made from.
 PROCESS_INPUTS: tuple[Column, ...] = (
     Column("product_type", _S, "quality of the product: L (low), M (medium), H (high)", allowed=PRODUCT_TYPES),
-    Column("air_temperature_k", _F, "temperature of the air in the hall", "K", 270.0, 330.0),
+    Column("air_temperature_k", _F, "temperature of the air around the machine", "K", 270.0, 330.0),
     Column("process_temperature_k", _F, "temperature of the cutting process", "K", 280.0, 340.0),
     Column("rotational_speed_rpm", _F, "speed of the spindle", "rpm", 500.0, 5000.0),
     Column("torque_nm", _F, "torque of the spindle", "Nm", 0.0, 150.0),
@@ -48,49 +48,32 @@ PROCESS_RECORDS = Contract(
     key=("record_id",),
 )
 
-FAILURE_LABELS = Contract(
-    "failure_labels",
-    "Whether the machine failed on one product.",
-    DataClass.FEATURE,
-    (*IDENTITY, MACHINE_FAILURE),
-    key=("record_id",),
-)
-
 
 @dataclass(frozen=True)
 class Feature:
-    """One feature and the direction in which physics lets it act.
+    """One feature and the direction of its effect according to physics.
 
     Attributes:
-        column: of the table of features.
-        risk: 1 where a larger value never makes a failure less likely, 0 where physics promises no direction.
+        column: column of the table of features.
+        risk: 1 where a larger value never makes a failure less likely, 0 where the direction is unknown.
     """
 
     column: Column
     risk: int = 0
 
 
-#: What models see. A margin is the share by which a published limit is exceeded: positive is beyond the limit.
-#: The two temperatures by themselves are left out: every published mode depends on their difference alone.
+#: The features of models: only derived quantities, since a measured column is class `raw` and stays in its region. A
+#: margin is the share by which a published limit is exceeded: positive is beyond the limit. The single temperatures
+#: are left out: every published mode depends only on their difference.
 FEATURES: tuple[Feature, ...] = (
-    Feature(Column("quality_level", _F, "quality of the product: 0 low, 1 medium, 2 high", "1", 0, 2)),
-    Feature(Column("rotational_speed_rpm", _F, "speed of the spindle", "rpm", 500.0, 5000.0)),
-    Feature(Column("torque_nm", _F, "torque of the spindle", "Nm", 0.0, 150.0)),
-    Feature(Column("tool_wear_min", _F, "time the tool has been in use", "min", 0.0, 400.0), risk=1),
-    Feature(Column("temperature_difference_k", _F, "process less air temperature", "K", -50.0, 70.0)),
-    Feature(Column("power_w", _F, "torque times angular speed", "W", 0.0, 80_000.0)),
-    Feature(Column("overstrain_min_nm", _F, "tool wear times torque", "min Nm", 0.0, 60_000.0)),
-    Feature(Column("heat_dissipation_margin", _F, "share beyond both limits of heat dissipation", "1"), risk=1),
-    Feature(Column("power_margin", _F, "share beyond the nearer limit of the power", "1"), risk=1),
-    Feature(Column("overstrain_margin", _F, "share beyond the limit of overstrain of its type", "1"), risk=1),
+    Feature(Column("quality_level", _F32, "quality of the product: 0 low, 1 medium, 2 high", "1", 0, 2)),
+    Feature(Column("tool_life_share", _F32, "time in use over the longest tool life (240 min)", "1", 0.0, 2.0), risk=1),
+    Feature(Column("temperature_difference_k", _F32, "process less air temperature", "K", -50.0, 70.0)),
+    Feature(Column("power_w", _F32, "torque times angular speed", "W", 0.0, 80_000.0)),
+    Feature(Column("overstrain_min_nm", _F32, "tool wear times torque", "min Nm", 0.0, 60_000.0)),
+    Feature(Column("heat_dissipation_margin", _F32, "share beyond both limits of heat dissipation", "1"), risk=1),
+    Feature(Column("power_margin", _F32, "share beyond the nearer limit of the power", "1"), risk=1),
+    Feature(Column("overstrain_margin", _F32, "share beyond the limit of overstrain of its type", "1"), risk=1),
 )
 FEATURE_NAMES = tuple(feature.column.name for feature in FEATURES)
 RISK_DIRECTIONS = tuple(feature.risk for feature in FEATURES)
-
-PROCESS_FEATURES = Contract(
-    "process_features",
-    "What is known of one product before its outcome, with the published physics.",
-    DataClass.FEATURE,
-    (*IDENTITY, *(feature.column for feature in FEATURES)),
-    key=("record_id",),
-)

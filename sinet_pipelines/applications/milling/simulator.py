@@ -1,4 +1,4 @@
-"""Simulates the process records of a milling machine by the published generating rules of AI4I 2020.
+"""Simulates the process records of a milling machine with the published generating rules of AI4I 2020.
 
 After S. Matzka, "Explainable Artificial Intelligence for Predictive Maintenance Applications", AI4I 2020, section II.
 Where the published table differs from the text, the table is followed, and the difference is stated at the number.
@@ -26,17 +26,17 @@ RECORDS = 10_000  # as many as the published table has
 _TYPE_SHARES = (0.6, 0.3, 0.1)  # L, M, H as counted in the table; the text has 50, 30 and 20 %
 _WEAR_MIN = {"L": 2.0, "M": 3.0, "H": 5.0}  # tool wear that a product of each type adds
 _AIR_K, _AIR_SPREAD_K = 300.0, 2.0  # a random walk, normalised to this mean and standard deviation
-_HEATING_K, _HEATING_SPREAD_K = 10.0, 1.0  # of the process over the air: a second walk
+_HEATING_K, _HEATING_SPREAD_K = 10.0, 1.0  # of the process over the air: a second random walk
 _TORQUE_NM, _TORQUE_SPREAD_NM = 40.0, 10.0
 _LEAST_TORQUE_NM = 3.8  # the least of the table; the text has "no negative values"
-# The text derives the speed from a power of 2860 W; the table has 1000 rpm and what 2094 W allow (20,000 rpm Nm over
-# the torque), with a spread of 50 rpm; where the two curves cross, at 12.25 Nm, a line up to 3000 rpm takes over.
+# The text derives the speed from a power of 2860 W; the table has 1000 rpm plus the speed for 2094 W (20,000 rpm Nm
+# over the torque), with a spread of 50 rpm; below 12.25 Nm, where the two curves cross, a line up to 3000 rpm applies.
 _BASE_SPEED_RPM, _SPEED_RPM_NM, _SPEED_SPREAD_RPM = 1000.0, 20_000.0, 50.0
 _LOW_TORQUE_NM, _IDLE_SPEED_RPM, _SPEED_LOSS_RPM_PER_NM = 12.25, 3000.0, 30.0
-# The text ends the life of a tool evenly between 200 and 240 min; in the table tools end at 216 min with this spread.
+# In the text a tool's life is uniform between 200 and 240 min; in the table tools end at 216 min with this spread.
 _TOOL_LIFE_MIN, _TOOL_LIFE_SPREAD_MIN = 214.5, 10.0
 _FAILING_SHARE = 51 / 120  # of tools; the others are replaced in time
-_RANDOM_SHARE = 0.0019  # of products, as in the table (the text has 0.1 %), which counts none of them as a failure
+_RANDOM_SHARE = 0.0019  # of products, as in the table (the text has 0.1 %); the table counts none of them as a failure
 _UNEXPLAINED_SHARE = 0.0009  # of products: failures without a mode, nine in the table
 
 
@@ -45,7 +45,7 @@ class _Tools:
     """The state of the tool at each product.
 
     Attributes:
-        wear_B: (B,) minutes in use.
+        wear_B: (B,) time in use in minutes.
         failed_B: (B,) whether the tool failed at this product.
     """
 
@@ -54,11 +54,11 @@ class _Tools:
 
 
 def simulate_records(*, records: int = RECORDS, seed: int = 0) -> pl.DataFrame:
-    """A table of the contract `PROCESS_RECORDS`. Equal arguments give an equal table.
+    """A table of the contract `PROCESS_RECORDS`. Equal arguments return an equal table.
 
     Args:
-        records: how many products, 2 or more.
-        seed: of all that is drawn, 0 or more.
+        records: number of products, 2 or more.
+        seed: seed of all random numbers, 0 or more.
 
     Raises:
         SourceError: a number that is not allowed.
@@ -106,7 +106,7 @@ def _speed_rpm(torque_nm: Floats, rng: np.random.Generator) -> Floats:
 
 
 def _use_tools(kind: NDArray[np.str_], rng: np.random.Generator) -> _Tools:
-    """Tools that wear product by product; each fails, or is replaced, at a time of its own."""
+    """Simulates tools that wear with each product; each tool fails or is replaced at its own time."""
     wear_B, failed_B = np.zeros(len(kind)), np.zeros(len(kind), dtype=bool)
     wear, end = 0.0, rng.normal(_TOOL_LIFE_MIN, _TOOL_LIFE_SPREAD_MIN)
     for place, name in enumerate(kind):

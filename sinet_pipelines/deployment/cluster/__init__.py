@@ -1,1 +1,1 @@
-"""A region's endpoint in its cluster: what is applied, how it is applied and watched, and how it stands."""
+"""A region's endpoint in its cluster: its manifests, how they are applied and watched, and its state."""

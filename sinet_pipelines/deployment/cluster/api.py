@@ -1,7 +1,7 @@
-"""The API of a region's cluster as its endpoints need it: apply, look, and the events that say why not.
+"""The API of a region's cluster for endpoints: applies and reads objects, and reads events with the cause of a failure.
 
-Objects go and come as plain dicts, so that a custom object is asked for as any other. A call is sent once and has an
-end; whoever applies may send it again, since the same bytes change nothing.
+Objects are plain dicts, so that custom objects are handled like any other. A call is sent once and has a time limit.
+The caller may repeat an apply, since the same bytes change nothing.
 """
 
 import json
@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from sinet_pipelines.deployment.cluster.proxies import go_by_proxy
 from sinet_pipelines.errors import ClusterError, first_line
-from sinet_pipelines.regions import Region
+from sinet_pipelines.inventory.regions import Region
 
 if TYPE_CHECKING:
     from kubernetes.client import ApiClient
 
-MANAGER = "sinet"  # owner of the fields that are applied
+MANAGER = "sinet"  # field manager of the applied fields
 REQUEST_S = 10.0
 TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 _PATHS = {
@@ -32,7 +32,7 @@ _PATHS = {
 
 
 def kubeconfig_errors() -> tuple[type[Exception], ...]:
-    """What the client's loader raises of a kubeconfig that is missing, no YAML, no base64, or of another shape."""
+    """Exceptions of the client's loader for a kubeconfig that is missing, invalid YAML or base64, or incomplete."""
     import kubernetes.config
     import yaml
 
@@ -42,31 +42,31 @@ def kubeconfig_errors() -> tuple[type[Exception], ...]:
 
 @dataclass
 class ClusterApi:
-    """The objects of one region's namespace.
+    """The objects in the namespace of one region.
 
     Attributes:
-        region: whose cluster.
-        client: of the Kubernetes package, as it was configured.
+        region: the region of the cluster.
+        client: a configured client of the Kubernetes package.
     """
 
     region: Region
     client: "ApiClient"
 
-    def apply(self, said: Mapping[str, Any]) -> dict[str, Any]:
-        """The object after a server-side apply: made, changed, or, where nothing differs, as it was.
+    def apply(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
+        """The object after a server-side apply: created, changed, or unchanged where nothing differs.
 
         Raises:
-            ClusterError: the API refused it or does not answer.
+            ClusterError: the API rejected the request or did not respond.
         """
-        path = f"{self._path(said['kind'])}/{said['metadata']['name']}"
-        query = [("fieldManager", MANAGER), ("force", "true")]  # what a hand changed of our fields is changed back
-        return self._call("PATCH", path, query=query, body=said, kind="application/apply-patch+yaml")
+        path = f"{self._path(wanted['kind'])}/{wanted['metadata']['name']}"
+        query = [("fieldManager", MANAGER), ("force", "true")]  # overwrites manual changes of our fields
+        return self._call("PATCH", path, query=query, body=wanted, kind="application/apply-patch+yaml")
 
     def get(self, kind: str, name: str) -> dict[str, Any] | None:
-        """The object; None where there is none.
+        """The object; None where it does not exist.
 
         Raises:
-            ClusterError: the API refused or does not answer.
+            ClusterError: the API rejected the request or did not respond.
         """
         try:
             return self._call("GET", f"{self._path(kind)}/{name}")
@@ -79,18 +79,18 @@ class ClusterApi:
         """The pods that have these labels.
 
         Raises:
-            ClusterError: the API refused or does not answer.
+            ClusterError: the API rejected the request or did not respond.
         """
         query = [("labelSelector", ",".join(f"{name}={value}" for name, value in selector.items()))]
         return list(self._call("GET", self._path("Pod"), query=query)["items"])
 
     def warning(self, kind: str, name: str) -> str:
-        """Reason and words of the newest warning about an object; empty where there is none, or none may be seen."""
+        """Reason and message of the newest warning about an object; empty where there is none or it is unreadable."""
         query = [("fieldSelector", f"involvedObject.kind={kind},involvedObject.name={name}")]
         try:
             found = self._call("GET", self._path("Event"), query=query)["items"]
         except ClusterError:
-            return ""  # events only add words to a reason that is known without them
+            return ""  # events only add details to a reason that is known already
         warnings = [event for event in found if event.get("type") == "Warning"]
         newest = max(warnings, key=_when, default=None)
         return f"{newest.get('reason')}: {newest.get('message')}" if newest else ""
@@ -126,51 +126,51 @@ class ClusterApi:
         except ApiException as error:
             raise self._refused(error) from error
         except AttributeError as error:
-            if not isinstance(error.__context__, ApiException):  # kubernetes 36 stumbles over an answer without a body
+            if not isinstance(error.__context__, ApiException):  # kubernetes 36 fails on a response without a body
                 raise
             raise self._refused(error.__context__) from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise ClusterError(f"{self.region.name}'s API does not answer ({first_line(error)})") from error
+            raise ClusterError(f"{self.region.name}'s API does not respond ({first_line(error)})") from error
         return dict(answer)
 
     def _refused(self, error: Any) -> ClusterError:
         status = int(error.status or 0)
-        words = " ".join(_words(error).split())
-        said = f"answers {status} ({words})" if status else f"does not answer ({words})"
+        words = " ".join(words_of(error).split())
+        problem = f"returns {status} ({words})" if status else f"does not respond ({words})"
         if not is_of_an_api_server(error.body):
-            return ClusterError(f"{self.region.name}'s API {said}, by no API server: a gateway before it?", status=503)
-        is_final = 400 <= status < 429 and status != 409  # a conflict with another writer passes
-        return ClusterError(f"{self.region.name}'s API {said}", status=status, is_final=is_final)
+            return ClusterError(f"{self.region.name}'s API {problem}, not from an API server: a gateway?", status=503)
+        is_final = 400 <= status < 429 and status != 409  # a conflict with another writer is temporary
+        return ClusterError(f"{self.region.name}'s API {problem}", status=status, is_final=is_final)
 
 
 def is_of_an_api_server(body: str | bytes | None) -> bool:
-    """Whether an API server refused, and not a gateway before it, which knows nothing of what was asked for.
+    """Whether an API server rejected the request, not a gateway in front of it, which has no such objects.
 
-    An API server says so by a Status object, a gateway by a page; where there is no body, nothing speaks against it.
+    An API server returns a Status object, a gateway an HTML page. A response without a body counts as an API server's.
     """
     if not body:
         return True
     try:
-        said = json.loads(body)
+        content = json.loads(body)
     except ValueError:
         return False
-    return isinstance(said, dict) and said.get("kind") == "Status"
+    return isinstance(content, dict) and content.get("kind") == "Status"
 
 
 def connect(region: Region, *, own_region: str | None) -> ClusterApi:
-    """The API of a region's cluster: by the context of its row, else, in a pod of that region, by the pod's own token.
+    """The API of a region's cluster: from the context in its row, or in a pod of that region from the pod's token.
 
     Args:
-        region: whose cluster.
-        own_region: the region whose pod this process runs in; None on a person's machine.
+        region: the region of the cluster.
+        own_region: the region of the pod of this process; None on a person's machine.
 
     Raises:
-        ClusterError: there is neither.
+        ClusterError: there is neither a context nor a token.
     """
     import kubernetes.config
     from kubernetes.client import ApiClient, Configuration
 
-    # the client's own default is the variable as it was when the client was imported
+    # the client's default is the variable's value at the import of the client
     file = region.cluster.kubeconfig_file or os.environ.get("KUBECONFIG") or None
     context = region.cluster.kubeconfig_context
     configuration = Configuration()
@@ -191,16 +191,16 @@ def connect(region: Region, *, own_region: str | None) -> ClusterApi:
     return ClusterApi(region, ApiClient(configuration))
 
 
-def _words(error: Any) -> str:
-    """What a server says beside its number: the message of its status object, else its reason."""
+def words_of(error: Any) -> str:
+    """The text of an API error: the message of its status object, or else its reason."""
     try:
-        said = json.loads(error.body or "")
+        content = json.loads(error.body or "")
     except ValueError:
-        said = None
-    return str((said.get("message") if isinstance(said, dict) else None) or error.reason or "no word")
+        content = None
+    return str((content.get("message") if isinstance(content, dict) else None) or error.reason or "no word")
 
 
 def _when(event: Mapping[str, Any]) -> str:
-    """When an event was last seen, by the server's own clock: ISO times of one zone sort as text."""
+    """When an event last occurred, by the server's clock: ISO times of one zone sort as text."""
     series = (event.get("series") or {}).get("lastObservedTime")
     return str(series or event.get("lastTimestamp") or event.get("eventTime") or "")

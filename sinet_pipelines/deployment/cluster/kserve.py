@@ -1,16 +1,16 @@
-"""The other target: a KServe InferenceService, of which KServe's controller makes Deployment, Service and routes.
+"""The alternative target: a KServe InferenceService, from which KServe makes Deployment, Service and routes.
 
-The predictor is the very pod of `pods.py`. KServe's raw mode is asked for by its older word, which newer releases read
-as well: it rolls out as a Deployment does, and its pods may have init containers of their own.
+The predictor is the pod of `pods.py`. KServe's raw mode is selected by its older name, which newer releases accept too:
+it rolls out like a Deployment, and its pods may have init containers of their own.
 """
 
 from typing import Any
 
 from sinet_pipelines.deployment.cluster.pods import pod_spec
 from sinet_pipelines.deployment.cluster.wanted import Wanted, annotations, host_names, labels, object_name
-from sinet_pipelines.regions import Region
+from sinet_pipelines.inventory.regions import Region
 
-SERVER = "kserve-container"  # KServe looks for the container of this name
+SERVER = "kserve-container"  # the container name that KServe expects
 
 
 def inference_service(region: Region, wanted: Wanted, *, attempt: int = 1) -> dict[str, Any]:
@@ -23,7 +23,7 @@ def inference_service(region: Region, wanted: Wanted, *, attempt: int = 1) -> di
     hosts = host_names(region, wanted.model, address=serving.address)
     spec = pod_spec(region, wanted, hosts=hosts, server=SERVER)
     (server,) = spec["containers"]
-    # KServe routes to the first port, and refuses a second one in some of its modes
+    # KServe routes to the first port, and rejects a second one in some of its modes
     spec["containers"] = [{**server, "ports": server["ports"][:1]}]
     return {
         "apiVersion": "serving.kserve.io/v1beta1",

@@ -1,16 +1,16 @@
-"""The objects of an endpoint as a cluster takes them: Deployment, Service, and one disruption budget."""
+"""The Kubernetes objects of an endpoint: Deployment, Service and one disruption budget."""
 
 from typing import Any
 
 from sinet_pipelines.deployment.cluster.pods import pod_template
 from sinet_pipelines.deployment.cluster.wanted import Wanted, annotations, labels, object_name, selector
-from sinet_pipelines.regions import Region
+from sinet_pipelines.inventory.regions import Region
 
-KEPT_REPLICA_SETS = 5  # former versions that `kubectl rollout undo` and a switch back find as they were
+KEPT_REPLICA_SETS = 5  # former versions to which `kubectl rollout undo` and a switch can return
 
 
 def service(region: Region, wanted: Wanted) -> dict[str, Any]:
-    """The address of an endpoint; it is the same for every version."""
+    """The address of an endpoint, equal for every version."""
     serving = region.cluster.serving
     ports = (("http", serving.http_port), ("grpc", serving.grpc_port))
     return {
@@ -28,14 +28,14 @@ def service(region: Region, wanted: Wanted) -> dict[str, Any]:
 def deployment(
     region: Region, wanted: Wanted, *, hosts: str, attempt: int = 1, is_autoscaled: bool = False
 ) -> dict[str, Any]:
-    """The servers of an endpoint: a new version's is ready before one of the old version's ends.
+    """The servers of an endpoint: a server of the new version is ready before one of the old version ends.
 
     Args:
-        region: where it serves.
+        region: the region of the endpoint.
         wanted: what it serves.
-        hosts: names under which a server may be asked, separated by commas.
-        attempt: at this version; a higher one than the cluster's is a rollout of its own, with new pods.
-        is_autoscaled: an autoscaler has set how many servers there are, and nothing is said of it.
+        hosts: host names that the server accepts, separated by commas.
+        attempt: number of the attempt at this version; a higher one than the cluster's makes new pods.
+        is_autoscaled: whether an autoscaler sets the number of servers; then the manifest leaves it out.
 
     Raises:
         ServingError: the region has no storage that a pod can mount.
@@ -47,7 +47,7 @@ def deployment(
         "metadata": _metadata(region, wanted),
         "spec": {
             **({} if is_autoscaled else {"replicas": serving.replicas}),
-            "paused": False,  # said, so that a rollout that a hand has paused goes on
+            "paused": False,  # explicit, so that a rollout that a person paused continues
             "revisionHistoryLimit": KEPT_REPLICA_SETS,
             "progressDeadlineSeconds": serving.progress_s,
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
@@ -58,7 +58,7 @@ def deployment(
 
 
 def disruption_budget(region: Region, wanted: Wanted) -> dict[str, Any]:
-    """That a drain takes one server at a time."""
+    """The rule that a drain stops one server at a time."""
     return {
         "apiVersion": "policy/v1",
         "kind": "PodDisruptionBudget",
@@ -68,8 +68,8 @@ def disruption_budget(region: Region, wanted: Wanted) -> dict[str, Any]:
 
 
 def _metadata(region: Region, wanted: Wanted, *, is_versioned: bool = True) -> dict[str, Any]:
-    said: dict[str, Any] = {"name": object_name(wanted.model), "namespace": region.cluster.namespace}
+    metadata: dict[str, Any] = {"name": object_name(wanted.model), "namespace": region.cluster.namespace}
     if is_versioned:
-        return {**said, "labels": labels(region, wanted), "annotations": annotations(wanted)}
+        return {**metadata, "labels": labels(region, wanted), "annotations": annotations(wanted)}
     stable = {**selector(wanted.model), "app.kubernetes.io/managed-by": "sinet", "sinet.ai/region": region.name}
-    return {**said, "labels": stable}
+    return {**metadata, "labels": stable}

@@ -1,7 +1,7 @@
-"""The pods of an endpoint: an init container that stages the model, and a server that sees nothing else.
+"""The pods of an endpoint: an init container that stages the model, and a server that can read the staged model alone.
 
-They satisfy Pod Security "restricted". All are pure functions: equal arguments give equal bytes, so that an endpoint
-that is applied again is not rolled out again.
+They satisfy Pod Security "restricted". All functions are pure: equal arguments return equal bytes, so that an endpoint
+that is applied again causes no rollout.
 """
 
 from typing import Any
@@ -11,16 +11,15 @@ from sinet_pipelines.deployment.endpoint import ServerOptions
 from sinet_pipelines.deployment.environment import SERVER_VARIABLES
 from sinet_pipelines.deployment.stage import StageOptions
 from sinet_pipelines.errors import ServingError
-from sinet_pipelines.hardware import get_hardware
-from sinet_pipelines.regions import Region
-from sinet_pipelines.sites import StorageTier, TierKind
+from sinet_pipelines.inventory.regions import Region
+from sinet_pipelines.inventory.sites import StorageTier, TierKind
 
-SERVED = "served"  # the volume with the staged model repository, and where it is mounted
+SERVED = "served"  # name of the volume with the staged model repository, and its mount folder
 FOLDER = f"/{SERVED}"
 SERVER, STAGE = "server", "stage"
-STAGE_MEMORY_MIB = 1024  # ONNX Runtime checks the graph; it ends before the server begins, so nothing is added
-LEAVE_S = 5  # before a server is told to end: until no Service and no proxy sends new connections to it
-GRACE_S = 30  # `LEAVE_S`, the 3 s in which open connections are ended and the 10 s for requests under way, and more
+STAGE_MEMORY_MIB = 1024  # for ONNX Runtime's check of the graph; it ends before the server starts
+LEAVE_S = 5  # before SIGTERM to a server: until no Service and no proxy sends new connections to it
+GRACE_S = 30  # more than `LEAVE_S`, 3 s to close open connections and 10 s for requests in progress
 START_S = 120  # a graph loads in half a second; a full node is slow
 _PROBED = {"timeoutSeconds": 5, "periodSeconds": 2}
 
@@ -29,10 +28,10 @@ def pod_template(region: Region, wanted: Wanted, *, hosts: str, attempt: int = 1
     """The template of an endpoint's pods.
 
     Args:
-        region: where it serves.
+        region: the region of the endpoint.
         wanted: what it serves.
-        hosts: names under which the server may be asked, separated by commas.
-        attempt: at this version.
+        hosts: host names that the server accepts, separated by commas.
+        attempt: number of the attempt at this version.
 
     Raises:
         ServingError: the region has no storage that a pod can mount.
@@ -44,19 +43,19 @@ def pod_template(region: Region, wanted: Wanted, *, hosts: str, attempt: int = 1
 
 
 def pod_spec(region: Region, wanted: Wanted, *, hosts: str, server: str = SERVER) -> dict[str, Any]:
-    """What stands in a pod of an endpoint; `server` is the name of the server's container."""
-    cluster, cpu = region.cluster, get_hardware("cpu")
+    """The pod spec of an endpoint; `server` is the name of the server's container."""
+    cluster, cpu = region.cluster, region.kind("cpu")
     tier = _files(region)
     spec: dict[str, Any] = {
         "serviceAccountName": cluster.service_account,
-        "automountServiceAccountToken": False,  # a server asks nothing of the cluster's API
+        "automountServiceAccountToken": False,  # a server makes no request to the cluster's API
         "enableServiceLinks": False,
-        "priorityClassName": cluster.priority_classes["high"],  # a batch step waits, a request does not
+        "priorityClassName": cluster.priority_classes["high"],  # a batch step can wait, a request cannot
         "terminationGracePeriodSeconds": GRACE_S,
         "nodeSelector": {**cluster.node_labels, **cpu.node_labels},
         "securityContext": {
             "runAsNonRoot": True,
-            "runAsUser": cluster.run_as_user,  # as steps run, whose files it reads
+            "runAsUser": cluster.run_as_user,  # the user of steps, whose files it reads
             "runAsGroup": cluster.run_as_user,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
@@ -79,8 +78,8 @@ def _files(region: Region) -> StorageTier:
     if tier is None:
         has = ", ".join(one.kind for one in region.storage) or "none"
         raise ServingError(
-            f"{region.name} has no storage that an endpoint's pod can stage its model from (needed: "
-            f"{TierKind.PARALLEL_FILES}, there is: {has}); add one to its row, or serve as target: process"
+            f"{region.name} has no storage from which an endpoint's pod can stage its model (needed: "
+            f"{TierKind.PARALLEL_FILES}, there is: {has}); add one to its row, or serve with target: process"
         )
     return tier
 
@@ -132,9 +131,9 @@ def _server(region: Region, wanted: Wanted, *, hosts: str, name: str) -> dict[st
             {"name": "grpc", "containerPort": serving.grpc_port, "protocol": "TCP"},
         ],
         "volumeMounts": [{"name": SERVED, "mountPath": FOLDER, "readOnly": True}],
-        "startupProbe": {**_asks(ready), **_PROBED, "failureThreshold": START_S // _PROBED["periodSeconds"]},
-        "readinessProbe": {**_asks(ready), **_PROBED, "failureThreshold": 3},
-        "livenessProbe": {**_asks("/v2/health/live"), "timeoutSeconds": 5, "periodSeconds": 10, "failureThreshold": 3},
+        "startupProbe": {**_probe(ready), **_PROBED, "failureThreshold": START_S // _PROBED["periodSeconds"]},
+        "readinessProbe": {**_probe(ready), **_PROBED, "failureThreshold": 3},
+        "livenessProbe": {**_probe("/v2/health/live"), "timeoutSeconds": 5, "periodSeconds": 10, "failureThreshold": 3},
         "lifecycle": {"preStop": {"sleep": {"seconds": LEAVE_S}}},
     }
 
@@ -152,17 +151,17 @@ def _container(region: Region, name: str, module: str, arguments: list[str]) -> 
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         },
-        "terminationMessagePolicy": "FallbackToLogsOnError",  # the pod's status then says why, without its log
+        "terminationMessagePolicy": "FallbackToLogsOnError",  # the pod's status then has the error, without its log
     }
 
 
 def _variables() -> list[dict[str, str]]:
-    more = {"HOME": FOLDER, "PYTHONDONTWRITEBYTECODE": "1"}  # nothing else can be written
+    more = {"HOME": FOLDER, "PYTHONDONTWRITEBYTECODE": "1"}  # the only writable folder
     return [{"name": name, "value": value} for name, value in sorted({**SERVER_VARIABLES, **more}.items())]
 
 
-def _asks(path: str) -> dict[str, Any]:
-    """A request of the kubelet, which asks by the pod's address: under a name that every server has."""
+def _probe(path: str) -> dict[str, Any]:
+    """A probe of the kubelet, which connects to the pod's address, with a host name that every server accepts."""
     return {"httpGet": {"path": path, "port": "http", "httpHeaders": [{"name": "Host", "value": "localhost"}]}}
 
 
@@ -172,7 +171,7 @@ def _resources(cpu: str, cpu_limit: str, memory_mib: int) -> dict[str, Any]:
 
 
 def _cores(millicores: int) -> str:
-    """As the API server writes it: another spelling of the same amount would look like an edit.
+    """The API server's spelling of an amount of cores; another spelling would look like a manual change.
 
     >>> _cores(250), _cores(2000)
     ('250m', '2')

@@ -1,6 +1,6 @@
-"""The way to a cluster's API that a kubeconfig names: `proxy-url`, which `kubectl` takes and the client does not.
+"""Sets the `proxy-url` of a kubeconfig, which `kubectl` uses and the Python client ignores.
 
-Without it a call would go straight to the API: it fails where only the proxy leads there, or passes a firewall by.
+Without it a call would go to the API directly: it fails where only the proxy reaches the API, or bypasses a firewall.
 """
 
 import re
@@ -12,15 +12,15 @@ _PROXY = re.compile(r"https?://[^/\s]+/?", re.IGNORECASE)
 
 
 def go_by_proxy(configuration: Any, *, file: str | None, context: str) -> None:
-    """Sets the proxy of a context's cluster, where its kubeconfig names one; a variable of the environment gives way.
+    """Sets the proxy of a context's cluster, if its kubeconfig names one; it overrides a proxy of the environment.
 
     Args:
-        configuration: of the client, as it was loaded from the context.
-        file: the kubeconfig, or several, parted as in `$KUBECONFIG`; None for the client's own default.
-        context: its name there.
+        configuration: the client's configuration, loaded from the context.
+        file: the kubeconfig, or several, separated as in `$KUBECONFIG`; None for the client's default.
+        context: name of the context.
 
     Raises:
-        ClusterError: the proxy is of a kind that the client cannot use.
+        ClusterError: the client does not support this kind of proxy.
     """
     from kubernetes.config import kube_config
 
@@ -30,10 +30,10 @@ def go_by_proxy(configuration: Any, *, file: str | None, context: str) -> None:
     if not proxy:
         return
     if not _PROXY.fullmatch(str(proxy)):
-        scheme = str(proxy).partition("://")[0]  # the rest may hold a password
+        scheme = str(proxy).partition("://")[0]  # the rest may contain a password
         raise ClusterError(
             f"the proxy-url of cluster {name!r} in {file or 'the default kubeconfig'} is a {scheme[:20]} proxy; "
-            "steps and endpoints go by http:// and https:// proxies alone: name one of these",
+            "steps and endpoints use http:// and https:// proxies alone: name one of these",
             is_final=True,
         )
     configuration.proxy, configuration.no_proxy = str(proxy), None

@@ -1,4 +1,4 @@
-"""What the API's objects say of an endpoint: how far a rollout is, which versions answer, and why a pod does not."""
+"""Reads the state of an endpoint from the API's objects: progress of a rollout, ready versions, causes of failures."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -9,20 +9,20 @@ from sinet_pipelines.deployment.cluster.wanted import VERSION
 
 Seen = Mapping[str, Any]
 
-STARTING = frozenset({"ContainerCreating", "PodInitializing"})  # what a container waits for when all goes well
+STARTING = frozenset({"ContainerCreating", "PodInitializing"})  # normal waiting reasons of a container
 CONTROLLERS = frozenset({MANAGER, "kube-controller-manager", "manager"})  # `manager` is KServe's
-HOPELESS = frozenset({"InvalidImageName", "ErrImageNeverPull"})  # waiting changes nothing
-RESTARTS = 3  # of one container: it failed thrice at the same start
+HOPELESS = frozenset({"InvalidImageName", "ErrImageNeverPull"})  # waiting reasons that never end
+RESTARTS = 3  # of one container after which its start counts as failed
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a rollout is.
+    """The progress of a rollout.
 
     Attributes:
-        is_done: every pod is of the applied template, and available; no older one is left.
-        failure: why it will not be; empty where it may.
-        words: how it stands, in a few words.
+        is_done: whether every pod has the applied template and is available, and no older pod is left.
+        failure: why it will not succeed; empty where it may.
+        words: a short description of the state.
     """
 
     is_done: bool
@@ -31,7 +31,7 @@ class Progress:
 
 
 def deployment_progress(seen: Seen) -> Progress:
-    """How far a Deployment's rollout is."""
+    """The progress of a Deployment's rollout."""
     status, wanted = seen.get("status", {}), int(seen["spec"].get("replicas", 1))
     if status.get("observedGeneration", 0) < seen["metadata"]["generation"]:
         return Progress(False, "", "the controller has not seen it yet")
@@ -50,7 +50,7 @@ def deployment_progress(seen: Seen) -> Progress:
 
 
 def kserve_progress(seen: Seen) -> Progress:
-    """How far an InferenceService is: its condition Ready, of the generation that was applied."""
+    """The progress of an InferenceService: its condition Ready, for the applied generation."""
     status = seen.get("status", {})
     if status.get("observedGeneration", 0) < seen["metadata"]["generation"]:
         return Progress(False, "", "KServe's controller has not seen it yet")
@@ -61,7 +61,7 @@ def kserve_progress(seen: Seen) -> Progress:
 
 
 def is_autoscaled(seen: Seen) -> bool:
-    """Whether the autoscaler owns how many servers there are: it sets that by `scale`; a hand has another name."""
+    """Whether an autoscaler sets the number of servers: it writes `scale`, and a person has another field manager."""
     return any(
         entry.get("manager") == "kube-controller-manager"
         and entry.get("subresource") == "scale"
@@ -77,13 +77,13 @@ def is_pod_ready(pod: Seen) -> bool:
 
 
 def ready_versions(pods: Iterable[Seen]) -> tuple[str, ...]:
-    """Versions that answer, in the order of their numbers."""
+    """The ready versions, in the order of their numbers."""
     found = {pod["metadata"].get("labels", {}).get(VERSION, "") for pod in pods if is_pod_ready(pod)}
     return tuple(sorted(found - {""}, key=lambda version: (len(version), version)))
 
 
 def trouble_of(pod: Seen) -> str:
-    """Why a pod does not answer, in the cluster's words; empty where it does, or is on its way."""
+    """Why a pod is not ready, in the cluster's words; empty where it is ready or starting."""
     status = pod.get("status", {})
     for condition in status.get("conditions", []):
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
@@ -101,7 +101,7 @@ def trouble_of(pod: Seen) -> str:
 
 
 def is_hopeless(pod: Seen) -> bool:
-    """Whether a pod that does not answer will not do so by waiting: it failed thrice alike, or has no such image."""
+    """Whether waiting cannot make a pod ready: it failed three times in the same way, or its image does not exist."""
     containers = _containers(pod.get("status", {}))
     reasons = {one.get("state", {}).get("waiting", {}).get("reason", "") for one in containers}
     return bool(reasons & HOPELESS) or any(
@@ -110,7 +110,7 @@ def is_hopeless(pod: Seen) -> bool:
 
 
 def edited_by(seen: Seen) -> tuple[str, ...]:
-    """Who, beside us and the controllers, owns something of an object's spec: somebody changed it by hand."""
+    """The field managers, other than the platform's and the controllers', of an object's spec: manual changes."""
     return tuple(
         sorted(
             {
@@ -129,7 +129,7 @@ def _containers(status: Seen) -> list[Seen]:
 
 
 def _last_end(container: Seen) -> str:
-    """How a container last failed: its code and its last line."""
+    """How a container last failed: its exit code and its last line."""
     ends = [container.get(when, {}).get("terminated", {}) for when in ("state", "lastState")]
     ended = next((end for end in ends if end.get("exitCode")), None)
     if ended is None:

@@ -1,6 +1,6 @@
-"""What a home records of an endpoint that its cluster serves, in `<home>/serving/<REGION>/<model>/cluster.json`.
+"""What a home records of an endpoint in a cluster, in `<home>/serving/<REGION>/<model>/cluster.json`.
 
-Where the servers are, and how they stand, the cluster says; the record says that there should be some.
+The cluster has the servers' addresses and state; the record states that the endpoint should exist.
 """
 
 import json
@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from sinet_pipelines.deployment.endpoint import endpoint_folders
-from sinet_pipelines.sites import ServingTarget
+from sinet_pipelines.inventory.sites import ServingTarget
 from sinet_pipelines.storage.files import write_whole
 
 RECORD_FILE = "cluster.json"
@@ -16,20 +16,20 @@ RECORD_FILE = "cluster.json"
 
 @dataclass(frozen=True)
 class ClusterEndpoint:
-    """An endpoint that was applied to its region's cluster and has answered.
+    """An endpoint that was applied to its region's cluster and has responded.
 
     Attributes:
-        name: of the endpoint, that of its model.
-        region: where it serves.
+        name: of the endpoint, equal to its model's.
+        region: the region of the endpoint.
         target: `deployment` or `kserve`.
         namespace: of its objects.
-        object: their name.
-        url: HTTP root that every region asks.
+        object: name of its objects.
+        url: HTTP root for all regions.
         grpc: host and port of gRPC; empty where the target has none.
-        model: what it serves.
-        version: that was applied last.
+        model: name of the model.
+        version: the version that was applied last.
         sha256: of that version's graph.
-        generation: of the object when it was applied; the cluster counts each change of what is wanted.
+        generation: of the object when it was applied; the cluster counts each change of the spec.
     """
 
     name: str
@@ -51,21 +51,21 @@ class ClusterEndpoint:
 
 
 def write_record(folder: Path, endpoint: ClusterEndpoint) -> None:
-    """From now on this endpoint is its cluster's."""
+    """Records that this endpoint is in its cluster."""
     write_whole(folder / RECORD_FILE, json.dumps(asdict(endpoint), indent=2).encode())
 
 
 def read_record(folder: Path) -> ClusterEndpoint | None:
-    """What is recorded; None where the endpoint is no cluster's, or the file is no record."""
+    """The record of an endpoint; None where it is not in a cluster, or the file is not a record."""
     try:
-        said = json.loads((folder / RECORD_FILE).read_bytes())
-        return ClusterEndpoint(**{field.name: said[field.name] for field in fields(ClusterEndpoint)})
+        content = json.loads((folder / RECORD_FILE).read_bytes())
+        return ClusterEndpoint(**{field.name: content[field.name] for field in fields(ClusterEndpoint)})
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
 def forget(folder: Path) -> None:
-    """The endpoint is no cluster's any more; what the cluster serves goes on until somebody deletes it there."""
+    """Removes the record; the objects in the cluster continue until a person deletes them."""
     (folder / RECORD_FILE).unlink(missing_ok=True)
 
 

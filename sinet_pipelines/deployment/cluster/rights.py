@@ -1,21 +1,22 @@
-"""What may be asked of a cluster's API for its endpoints: rules of a Role in the region's namespace.
+"""The rights that endpoints need in a cluster: rules of a Role in the region's namespace.
 
-`APPLIES` is for the one step that applies an endpoint (`Serving.service_account`), `LOOKS` for whoever asks how it
-stands: `sinet status`, the sensors, the pages. Nothing here reaches beyond the namespace, no Secret is read, and no pod
-is made or ended but by the controllers.
+`APPLIES` is for the one step that applies an endpoint (`Serving.service_account`). `LOOKS` is for readers of its state:
+`sinet status`, the sensors, the UI. No rule reaches beyond the namespace, reads a Secret, or creates or deletes a pod;
+the controllers do that.
 """
 
 from typing import Any
 
-from sinet_pipelines.sites import Serving, ServingTarget
+from sinet_pipelines.inventory.regions import Region
+from sinet_pipelines.inventory.sites import Serving, ServingTarget
 
 Rule = dict[str, Any]
 
-_PODS: list[Rule] = [  # why a rollout does not go on
+_PODS: list[Rule] = [  # to read why a rollout does not proceed
     {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]},
     {"apiGroups": [""], "resources": ["events"], "verbs": ["list"]},
 ]
-_APPLIED: list[Rule] = [  # server-side apply is `patch`, and `create` as well where there is nothing yet
+_APPLIED: list[Rule] = [  # server-side apply needs `patch`, and `create` for new objects
     {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get", "create", "patch"]},
     {"apiGroups": [""], "resources": ["services"], "verbs": ["get", "create", "patch"]},
     {"apiGroups": ["policy"], "resources": ["poddisruptionbudgets"], "verbs": ["get", "create", "patch"]},
@@ -41,3 +42,15 @@ def rules(serving: Serving, *, only_looks: bool = False) -> list[Rule]:
     [['inferenceservices'], ['pods'], ['events']]
     """
     return (LOOKS if only_looks else APPLIES)[serving.target]
+
+
+def cure(region: Region, account: str) -> str:
+    """How to grant a service account of a region the rights of its Role.
+
+    >>> from sinet_pipelines.inventory.regions import read_inventory
+    >>> cure(read_inventory(None).region("WEST"), "sinet-run")[:50]
+    'give service account sinet-run in sinet its Role ('
+    """
+    cluster = region.cluster
+    manifests = f"`{cluster.kubectl()} apply -k DIR/{region.key}`; `sinet render --deploy DIR` writes it"
+    return f"give service account {account} in {cluster.namespace} its Role ({manifests})"

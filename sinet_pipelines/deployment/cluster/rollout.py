@@ -1,17 +1,18 @@
-"""Applies an endpoint to its region's cluster and watches until it answers; idempotent, and never without a server.
+"""Applies an endpoint to its region's cluster and waits until it is ready; idempotent, with a server at every moment.
 
-The servers that answer now go on until the new ones are ready, so a rollout that fails leaves the former version
-serving. To go back is to apply the former version: its ReplicaSet is still there, and its pods begin at once.
+The present servers continue until the new ones are ready, so after a failed rollout the former version still serves. To
+return to the former version is to apply it: its ReplicaSet still exists, and its pods start at once.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from sinet_pipelines.deployment.cluster import kserve, objects, reading
+from sinet_pipelines.deployment.cluster import kserve, objects, reading, rights
 from sinet_pipelines.deployment.cluster.api import ClusterApi
 from sinet_pipelines.deployment.cluster.record import ClusterEndpoint, write_record
 from sinet_pipelines.deployment.cluster.wanted import (
@@ -25,7 +26,7 @@ from sinet_pipelines.deployment.cluster.wanted import (
 )
 from sinet_pipelines.deployment.endpoint import LOCK_FILE
 from sinet_pipelines.errors import ClusterError, ServingError
-from sinet_pipelines.sites import ServingTarget
+from sinet_pipelines.inventory.sites import ServingTarget
 from sinet_pipelines.storage.commits import before_commit
 from sinet_pipelines.storage.locks import held
 
@@ -34,14 +35,14 @@ ProgressOf = Callable[[Mapping[str, Any]], reading.Progress]
 
 @dataclass(frozen=True)
 class Patience:
-    """How long is waited for what, in seconds.
+    """Time limits in seconds.
 
     Attributes:
-        poll_s: between two looks.
-        settle_s: for a pod in trouble to come out of it by itself: an image that a registry gives a minute later.
-        address_s: for a load balancer to get its address.
-        unreachable_s: for an API that does not answer while a rollout is under way.
-        slack_s: after the deadline that the cluster itself keeps.
+        poll_s: between two polls.
+        settle_s: for a failing pod to recover by itself, for example when its image becomes available.
+        address_s: for a load balancer to assign an address.
+        unreachable_s: for an API that does not respond during a rollout.
+        slack_s: after the cluster's own deadline.
     """
 
     poll_s: float = 1.0
@@ -55,21 +56,21 @@ PATIENCE = Patience()
 
 
 def ensure_endpoint(folder: Path, api: ClusterApi, wanted: Wanted, *, patience: Patience = PATIENCE) -> ClusterEndpoint:
-    """The endpoint as its cluster serves it, once every server of the wanted version is ready.
+    """The endpoint in its cluster, once every server of the wanted version is ready.
 
     Args:
-        folder: the endpoint's folder in the home, made if need be; whoever applies holds its lock.
+        folder: the endpoint's folder in the home, created if necessary; the caller holds its lock.
         api: of the region's cluster.
         wanted: what to serve.
-        patience: how long is waited.
+        patience: time limits.
 
     Raises:
-        ServingError: the rollout fails; the message says why, and which version is served on.
-        ClusterError: the API refuses what it is asked, or does not answer.
+        ServingError: the rollout fails; the message has the cause, and the version that still serves.
+        ClusterError: the API rejects a request, or does not respond.
     """
     folder.mkdir(parents=True, exist_ok=True)
     serving = api.region.cluster.serving
-    with held(folder / LOCK_FILE, wait_s=serving.progress_s + patience.slack_s):
+    with held(folder / LOCK_FILE, wait_s=serving.progress_s + patience.slack_s), _missing_right_named(api):
         if serving.target is ServingTarget.KSERVE:
             attempt = _attempt(api, wanted, "InferenceService", reading.kserve_progress)
             applied = _apply(api, kserve.inference_service(api.region, wanted, attempt=attempt), patience)
@@ -84,8 +85,28 @@ def ensure_endpoint(folder: Path, api: ClusterApi, wanted: Wanted, *, patience: 
     return endpoint
 
 
+@contextmanager
+def _missing_right_named(api: ClusterApi) -> Iterator[None]:
+    """Adds to a rejected read (403) the Role that has the right; a rejected apply names it already (`_cure`).
+
+    Raises:
+        ClusterError: the original error with the cure.
+    """
+    try:
+        yield
+    except ClusterError as error:
+        if error.status != 403 or isinstance(error.__cause__, ClusterError):
+            raise
+        what_to_do = rights.cure(api.region, api.region.cluster.serving.service_account)
+        raise ClusterError(
+            f"the endpoint of {api.region.name} could not be read: {error}; {what_to_do}",
+            status=error.status,
+            is_final=error.is_final,
+        ) from error
+
+
 def _apply_deployment(api: ClusterApi, wanted: Wanted, patience: Patience) -> tuple[str, dict[str, Any]]:
-    """The root of the Service and the Deployment, both applied; the Service first: a server must know its name."""
+    """Applies the Service, whose name servers need, then the Deployment; returns the Service's root and the latter."""
     region = api.region
     _apply(api, objects.service(region, wanted), patience)
     root = _service_root(api, wanted, patience)
@@ -95,21 +116,21 @@ def _apply_deployment(api: ClusterApi, wanted: Wanted, patience: Patience) -> tu
     attempt = _attempt(api, wanted, "Deployment", reading.deployment_progress)
     live = api.get("Deployment", object_name(wanted.model))
     scaled = live is not None and reading.is_autoscaled(live)
-    said = objects.deployment(region, wanted, hosts=hosts, attempt=attempt, is_autoscaled=scaled)
-    return root, _apply(api, said, patience)
+    manifest = objects.deployment(region, wanted, hosts=hosts, attempt=attempt, is_autoscaled=scaled)
+    return root, _apply(api, manifest, patience)
 
 
 def _attempt(api: ClusterApi, wanted: Wanted, kind: str, progress_of: ProgressOf) -> int:
-    """Which attempt at this version it is: that of the cluster, or the next, where that one has failed.
+    """The number of the attempt at this version: that of the cluster, or the next one after a failed attempt.
 
-    What a failed rollout waited for may have been mended since; its pods would begin again only minutes later.
+    The cause of a failed rollout may be repaired, but its pods would be retried only minutes later.
     """
     live = api.get(kind, object_name(wanted.model))
     if live is None or live["metadata"].get("labels", {}).get(VERSION) != wanted.version:
         return 1
     spec = live["spec"]
-    told = spec["predictor"] if kind == "InferenceService" else spec["template"]["metadata"]
-    attempt = str(told.get("annotations", {}).get(ATTEMPT, "1"))
+    metadata = spec["predictor"] if kind == "InferenceService" else spec["template"]["metadata"]
+    attempt = str(metadata.get("annotations", {}).get(ATTEMPT, "1"))
     number = int(attempt) if attempt.isdigit() else 1
     progress = progress_of(live)
     if progress.is_done:
@@ -119,32 +140,32 @@ def _attempt(api: ClusterApi, wanted: Wanted, kind: str, progress_of: ProgressOf
     return number + 1 if has_failed else number
 
 
-def _apply(api: ClusterApi, said: Mapping[str, Any], patience: Patience = PATIENCE) -> dict[str, Any]:
-    """The applied object; what passes, as a conflict with another writer, is tried again, since it changes nothing.
+def _apply(api: ClusterApi, wanted: Mapping[str, Any], patience: Patience = PATIENCE) -> dict[str, Any]:
+    """The applied object; temporary errors, such as a conflict with another writer, are retried.
 
     Raises:
-        ClusterError: with the cure, where it is one that a person has to see to.
+        ClusterError: with the cure, where a person must act.
     """
-    give_up_at = time.monotonic() + patience.unreachable_s
+    deadline = time.monotonic() + patience.unreachable_s
     while True:
         before_commit()
         try:
-            return api.apply(said)
+            return api.apply(wanted)
         except ClusterError as error:
-            if not error.is_final and time.monotonic() < give_up_at:
+            if not error.is_final and time.monotonic() < deadline:
                 time.sleep(patience.poll_s)
                 continue
             raise ClusterError(
-                f"{said['kind']} {said['metadata']['name']} of {api.region.name} could not be applied: {error}; "
-                f"{_cure(api, said, error)}",
+                f"{wanted['kind']} {wanted['metadata']['name']} of {api.region.name} could not be applied: {error}; "
+                f"{_cure(api, wanted, error)}",
                 status=error.status,
                 is_final=error.is_final,
             ) from error
 
 
-def _cure(api: ClusterApi, said: Mapping[str, Any], error: ClusterError) -> str:
-    """What a person can do about an object that was not applied, by the number and the words of the refusal."""
-    cluster, kind, name = api.region.cluster, said["kind"], said["metadata"]["name"]
+def _cure(api: ClusterApi, wanted: Mapping[str, Any], error: ClusterError) -> str:
+    """The cure for an object that was not applied, from the status and the message of the rejection."""
+    cluster, kind, name = api.region.cluster, wanted["kind"], wanted["metadata"]["name"]
     at = cluster.kubectl()
     look = f"{at} -n {cluster.namespace} get {kind.lower()} {name} -o yaml"
     if "exceeded quota" in str(error):
@@ -152,33 +173,32 @@ def _cure(api: ClusterApi, said: Mapping[str, Any], error: ClusterError) -> str:
     if "being terminated" in str(error):
         return f"wait until namespace {cluster.namespace} is gone, and apply the rendered manifests again"
     cures = {
-        403: f"give service account {cluster.serving.service_account} in {cluster.namespace} its Role "
-        "(`sinet render --deploy`)",
-        404: f"see that the namespace is there (`{at} create namespace {cluster.namespace}`)"
+        403: rights.cure(api.region, cluster.serving.service_account),
+        404: f"check that the namespace exists (`{at} create namespace {cluster.namespace}`)"
         + (" and that KServe is installed" if kind == "InferenceService" else ""),
-        422: f"see what differs (`{look}`), or delete the object: the next run applies it anew",
+        422: f"find what differs (`{look}`), or delete the object: the next run applies it again",
     }
-    return cures.get(error.status, "materialise the endpoint again once it answers")
+    return cures.get(error.status, "materialise the endpoint again once it responds")
 
 
 def _service_root(api: ClusterApi, wanted: Wanted, patience: Patience) -> str:
-    """The root that all regions ask: of the row, of the load balancer, or the Service's own name."""
+    """The root for all regions: from the row, from the load balancer, or the Service's own name."""
     serving, name = api.region.cluster.serving, object_name(wanted.model)
     if serving.address:
         return serving.address
     if serving.service_type != "LoadBalancer":
         return f"http://{service_host(api.region, wanted.model)}:{serving.http_port}"
-    give_up_at = time.monotonic() + patience.address_s
+    deadline = time.monotonic() + patience.address_s
     while True:
         seen = api.get("Service", name) or {}
         for ingress in seen.get("status", {}).get("loadBalancer", {}).get("ingress", []):
             host = ingress.get("hostname") or ingress["ip"]
             return f"http://{f'[{host}]' if ':' in host else host}:{serving.http_port}"
-        if time.monotonic() > give_up_at:
-            why = api.warning("Service", name) or "no event says why"
+        if time.monotonic() > deadline:
+            why = api.warning("Service", name) or "no event gives a reason"
             raise ServingError(
                 f"Service {name} of {api.region.name} got no address of a load balancer within "
-                f"{patience.address_s:.0f} s ({why}); see to the load balancer, or give serving.address in the row"
+                f"{patience.address_s:.0f} s ({why}); check the load balancer, or set serving.address in the row"
             )
         time.sleep(patience.poll_s)
 
@@ -230,7 +250,7 @@ def _await(
 def _failed(
     api: ClusterApi, wanted: Wanted, progress: reading.Progress, pod: Mapping[str, Any] | None, *, kind: str
 ) -> ServingError:
-    """What a rollout failed with: the cluster's words, what is served on, and where to look."""
+    """The error of a failed rollout: the cluster's messages, the version that still serves, and a command."""
     region, name = api.region, object_name(wanted.model)
     words = [progress.failure or progress.words]
     if pod is not None:
@@ -241,19 +261,19 @@ def _failed(
         words.append(api.warning(kind, name))
     at = region.cluster.kubectl(namespace=region.cluster.namespace)
     return ServingError(
-        f"{kind} {name} of {region.name} did not come up with version {wanted.version} "
-        f"({'; '.join(filter(None, words))}); {_served_on(api, wanted)}; mend that and materialise the "
-        f"endpoint again (look with `{at} describe pods -l app.kubernetes.io/instance={name}`)"
+        f"{kind} {name} of {region.name} did not become ready with version {wanted.version} "
+        f"({'; '.join(filter(None, words))}); {_served_on(api, wanted)}; correct that and materialise the "
+        f"endpoint again (details: `{at} describe pods -l app.kubernetes.io/instance={name}`)"
     )
 
 
 def _served_on(api: ClusterApi, wanted: Wanted) -> str:
-    """Which version answers while the new one does not, in words."""
+    """The version that serves while the new one does not, as text."""
     try:
         served = reading.ready_versions(api.pods(selector(wanted.model)))
-    except ClusterError as error:  # the rollout's own failure is known, and must not be lost for this
-        return f"which version is served is not known ({error})"
-    return f"version {', '.join(served)} is served on" if served else "no version is served"
+    except ClusterError as error:  # must not hide the cause of the rollout's failure
+        return f"the version that serves is unknown ({error})"
+    return f"version {', '.join(served)} still serves" if served else "no version serves"
 
 
 def _described(api: ClusterApi, wanted: Wanted, root: str, *, generation: int) -> ClusterEndpoint:

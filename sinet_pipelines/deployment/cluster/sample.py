@@ -1,4 +1,4 @@
-"""The sane row that every server of a version answers before it is ready, kept as a blob beside the graph's."""
+"""The valid row that every server of a version predicts before it is ready, stored as a blob beside the graph's."""
 
 import base64
 import json
@@ -14,12 +14,12 @@ _REF = "endpoint_samples/of_{sha256}"
 
 
 def keep_sample(blobs: BlobStore, sample: Mapping[str, NDArray], *, sha256: str) -> str:
-    """The name of the blob with the sample of a graph; the first sample of a graph stays its sample.
+    """Stores the sample of a graph; returns the blob's name. The first sample of a graph stays its sample.
 
-    A new one would be another pod template, and so a rollout in which nothing changes for those who ask.
+    A new sample would change the pod template, and so cause a rollout without a change for clients.
 
     Args:
-        blobs: of the region that serves.
+        blobs: of the region of the endpoint.
         sample: input name -> (1, ...) array.
         sha256: of the graph.
     """
@@ -36,7 +36,7 @@ def read_sample(content: bytes) -> dict[str, NDArray]:
     """Input name -> (1, ...) array, as `keep_sample` wrote it.
 
     Raises:
-        StorageError: the bytes are no sample.
+        StorageError: the bytes are not a sample.
     """
     try:
         return {
@@ -44,15 +44,15 @@ def read_sample(content: bytes) -> dict[str, NDArray]:
             for name, one in json.loads(content).items()
         }
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StorageError(f"the blob is no sample of an endpoint ({error}); materialise the endpoint again") from error
+        raise StorageError(f"the blob is not an endpoint's sample ({error}); materialise the endpoint again") from error
 
 
 def _encoded(sample: Mapping[str, NDArray]) -> bytes:
-    said = {
+    content = {
         name: {"dtype": values.dtype.str, "shape": values.shape, "data": base64.b64encode(values.tobytes()).decode()}
         for name, values in sample.items()
     }
-    return json.dumps(said, sort_keys=True).encode()
+    return json.dumps(content, sort_keys=True).encode()
 
 
 def _is_sound(blobs: BlobStore, name: str) -> bool:

@@ -1,28 +1,28 @@
-"""How an endpoint stands in its cluster, whoever changed it there: ready or not, which version, and what is wrong."""
+"""The state of an endpoint in its cluster, also after manual changes: ready or not, version, faults."""
 
 from dataclasses import dataclass
 from typing import Any
 
 from sinet_pipelines.deployment.client import get_json
-from sinet_pipelines.deployment.cluster import reading
+from sinet_pipelines.deployment.cluster import reading, rights
 from sinet_pipelines.deployment.cluster.api import ClusterApi, connect
 from sinet_pipelines.deployment.cluster.record import ClusterEndpoint
 from sinet_pipelines.deployment.cluster.wanted import SHA256, VERSION, selector
-from sinet_pipelines.errors import SinetError
-from sinet_pipelines.regions import get_region
-from sinet_pipelines.sites import ServingTarget
+from sinet_pipelines.errors import ClusterError, SinetError, UnknownRegionError
+from sinet_pipelines.inventory.regions import Inventory
+from sinet_pipelines.inventory.sites import ServingTarget
 
 
 @dataclass(frozen=True)
 class Standing:
-    """How an endpoint stands.
+    """The state of an endpoint.
 
     Attributes:
-        is_ready: whether it answers.
-        is_known: whether its cluster, or its address, has said so; else nothing is known of it.
-        version: that answers; of several, all of them; the recorded one where none does.
-        sha256: of the version's graph; empty where several versions answer.
-        reason: what is not as it was applied, in a sentence; empty where all is.
+        is_ready: whether it predicts.
+        is_known: whether its cluster, or its address, could be read.
+        version: the ready version; several where several are ready; the recorded one where none is.
+        sha256: of the version's graph; empty where several versions are ready.
+        reason: what differs from what was applied, in a sentence; empty where nothing does.
     """
 
     is_ready: bool
@@ -32,24 +32,31 @@ class Standing:
     reason: str
 
 
-def standing_of(record: ClusterEndpoint, *, own_region: str | None = None) -> Standing:
-    """How a recorded endpoint stands, asked of its cluster, or of its own address where the cluster may not be asked.
+def standing_of(record: ClusterEndpoint, *, inventory: Inventory, own_region: str | None = None) -> Standing:
+    """The state of a recorded endpoint from its cluster, or from its address where the cluster cannot be read.
 
     Args:
-        record: what the home recorded.
-        own_region: the region whose pod this process runs in; None on a person's machine.
+        record: the home's record.
+        inventory: with its region; of a region that was removed from it, the state is unknown.
+        own_region: the region of the pod of this process; None on a person's machine.
     """
     try:
-        return look(connect(get_region(record.region), own_region=own_region), record)
-    except SinetError as error:
+        region = inventory.region(record.region)
+    except UnknownRegionError as error:
         return _by_address(record, str(error))
+    try:
+        return look(connect(region, own_region=own_region), record)
+    except SinetError as error:
+        lacks_right = isinstance(error, ClusterError) and error.status == 403
+        what_to_do = f"; {rights.cure(region, region.cluster.run_service_account)}" if lacks_right else ""
+        return _by_address(record, f"{error}{what_to_do}")
 
 
 def look(api: ClusterApi, record: ClusterEndpoint) -> Standing:
-    """How an endpoint stands in its cluster.
+    """The state of an endpoint in its cluster.
 
     Raises:
-        ClusterError: the API refuses or does not answer.
+        ClusterError: the API rejects a request or does not respond.
     """
     seen = api.get(record.kind, record.object)
     where = f"{record.kind} {record.object} in namespace {record.namespace} of {record.region}"
@@ -68,7 +75,7 @@ def look(api: ClusterApi, record: ClusterEndpoint) -> Standing:
 
 
 def _faults(api: ClusterApi, record: ClusterEndpoint, seen: reading.Seen, pods: list[dict[str, Any]]) -> list[str]:
-    """What is not as it was applied."""
+    """What differs from what was applied."""
     faults = []
     if record.target == ServingTarget.DEPLOYMENT and api.get("Service", record.object) is None:
         faults.append(f"Service {record.object} in namespace {record.namespace} of {record.region} is gone")
@@ -83,17 +90,17 @@ def _faults(api: ClusterApi, record: ClusterEndpoint, seen: reading.Seen, pods: 
             faults.extend(f"pod {name}: {why}" for name, why in trouble if why)
     if hands := reading.edited_by(seen):
         faults.append(f"{record.kind} {record.object} was edited by {', '.join(hands)}")
-    if (told := seen["metadata"].get("labels", {}).get(VERSION)) != record.version:
-        faults.append(f"{record.kind} {record.object} is of version {told}, applied last was {record.version}")
+    if (version := seen["metadata"].get("labels", {}).get(VERSION)) != record.version:
+        faults.append(f"{record.kind} {record.object} is of version {version}, applied last was {record.version}")
     return faults
 
 
 def _by_address(record: ClusterEndpoint, why: str) -> Standing:
-    """How it stands by its own word, since the cluster's is not to be had."""
+    """The state from the endpoint's own address, since the cluster cannot be read."""
     try:
-        said = get_json(record.url, f"/v2/models/{record.model}")
-        versions = [str(version) for version in said.get("versions", [])]
+        metadata = get_json(record.url, f"/v2/models/{record.model}")
+        versions = [str(version) for version in metadata.get("versions", [])]
     except SinetError as error:
         return Standing(False, False, record.version, record.sha256, f"{why}; and {error}")
     is_recorded = versions == [record.version]
-    return Standing(True, True, ", ".join(versions), record.sha256 if is_recorded else "", f"not asked of it: {why}")
+    return Standing(True, True, ", ".join(versions), record.sha256 if is_recorded else "", f"cluster not read: {why}")

@@ -1,31 +1,31 @@
-"""What is to be served in a region's cluster, and the names and labels of the objects that serve it."""
+"""The version to serve in a region's cluster, and the names and labels of its objects."""
 
 import hashlib
 import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from sinet_pipelines.regions import Region
-from sinet_pipelines.sites import ServingTarget
+from sinet_pipelines.inventory.regions import Region
+from sinet_pipelines.inventory.sites import ServingTarget
 
 GROUP = "sinet.ai"
 INSTANCE = "app.kubernetes.io/instance"
 VERSION = f"{GROUP}/version"
 SHA256 = f"{GROUP}/sha256"
 ATTEMPT = f"{GROUP}/attempt"
-_LONGEST = 52  # KServe and ReplicaSets append to it, and a label's value ends at 63
+_LONGEST = 52  # KServe and ReplicaSets append to the name, and a label's value has at most 63 characters
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """A version of a model that an endpoint is to serve.
+    """A version of a model for an endpoint.
 
     Attributes:
         model: its name in the registry.
         version: its number, as text.
         sha256: of its graph, 64 hex digits.
-        sample: SHA-256 of the blob with the sane row that every server answers before it is ready.
-        home: the home as pods of the region see it, where the graph and the sample are.
+        sample: SHA-256 of the blob with the valid row that every server predicts before it is ready.
+        home: path of the home for pods of the region, with the graph and the sample.
     """
 
     model: str
@@ -36,10 +36,10 @@ class Wanted:
 
 
 def object_name(model: str) -> str:
-    """The name of the objects of a model's endpoint: a DNS label; what had to be changed leaves a hash.
+    """The name of the objects of a model's endpoint: a DNS label; a changed name gets a hash.
 
-    >>> object_name("remaining_useful_life"), object_name("Rul.v2")
-    ('endpoint-remaining-useful-life', 'endpoint-rul-v2-7d03583c')
+    >>> object_name("turbofan_remaining_useful_life"), object_name("Rul.v2")
+    ('endpoint-turbofan-remaining-useful-life', 'endpoint-rul-v2-7d03583c')
     """
     label = re.sub("[^a-z0-9]+", "-", model.lower()).strip("-")
     name = f"endpoint-{label}"
@@ -49,12 +49,12 @@ def object_name(model: str) -> str:
 
 
 def selector(model: str) -> dict[str, str]:
-    """By which a Deployment and a Service find the pods of an endpoint; never changed, a Deployment's is immutable."""
+    """The labels by which Deployment and Service select the pods of an endpoint; a Deployment's are immutable."""
     return {"app.kubernetes.io/name": "sinet-endpoint", INSTANCE: object_name(model)}
 
 
 def labels(region: Region, wanted: Wanted) -> dict[str, str]:
-    """Of the objects and the pods."""
+    """The labels of the objects and the pods."""
     return {
         **selector(wanted.model),
         "app.kubernetes.io/managed-by": "sinet",
@@ -64,13 +64,13 @@ def labels(region: Region, wanted: Wanted) -> dict[str, str]:
 
 
 def annotations(wanted: Wanted, *, attempt: int = 1) -> dict[str, str]:
-    """Of the objects and the pods: what labels are too short for, and which attempt at the version it is, from 2 on."""
-    said = {f"{GROUP}/model": wanted.model, SHA256: wanted.sha256}
-    return {**said, ATTEMPT: str(attempt)} if attempt > 1 else said
+    """The annotations of the objects and the pods: values too long for labels, and the attempt's number from 2 on."""
+    entries = {f"{GROUP}/model": wanted.model, SHA256: wanted.sha256}
+    return {**entries, ATTEMPT: str(attempt)} if attempt > 1 else entries
 
 
 def service_host(region: Region, model: str) -> str:
-    """The name by which the region's own cluster resolves the endpoint."""
+    """The host name of the endpoint inside the region's own cluster."""
     name = object_name(model)
     if region.cluster.serving.target is ServingTarget.KSERVE:
         name = f"{name}-predictor"
@@ -78,9 +78,9 @@ def service_host(region: Region, model: str) -> str:
 
 
 def host_names(region: Region, model: str, *, address: str) -> str:
-    """Names under which the servers may be asked, as their option `hosts` wants them.
+    """Host names that the servers accept, for their option `hosts`.
 
-    KServe's gateways ask under names that they choose themselves, and look at the name before they do.
+    KServe's gateways use host names of their own, and check the name themselves.
     """
     if region.cluster.serving.target is ServingTarget.KSERVE:
         return "*"

@@ -11,10 +11,10 @@ with warnings.catch_warnings():  # typer takes names from click.utils that click
 
     from sinet_pipelines.cli.benchmark import command
 
-from sinet_pipelines.applications import rul_benchmark
-from sinet_pipelines.ingestion.simulator import simulate_fleet
+from sinet_pipelines.applications.turbofan import benchmark as rul_benchmark
+from sinet_pipelines.applications.turbofan.schemas.telemetry import CHANNELS
+from sinet_pipelines.applications.turbofan.simulator import simulate_fleet
 from sinet_pipelines.models.gradient_boosting import GradientBoosting
-from sinet_pipelines.schemas.telemetry import CHANNELS
 
 APP = typer.Typer()
 APP.command()(command)
@@ -42,12 +42,12 @@ def few_trees(monkeypatch):
 def test_json_alone_is_on_stdout(folder):
     result = CliRunner().invoke(APP, ["--data", str(folder), "--subset", "FD009", "--seeds", "2", "--json"])
     assert result.exit_code == 0, result.output
-    said = json.loads(result.stdout)
-    assert set(said) == {"protocol", "results", "summary", "families"}
-    assert [(row["subset"], row["seed"]) for row in said["results"]] == [("FD009", 0), ("FD009", 1)]
-    assert set(said["results"][0]) >= FIGURES
-    assert said["summary"][0]["rmse_capped_sd"] >= 0.0
-    assert {row["family"] for row in said["families"]} == {
+    content = json.loads(result.stdout)
+    assert set(content) == {"protocol", "results", "summary", "families"}
+    assert [(row["subset"], row["seed"]) for row in content["results"]] == [("FD009", 0), ("FD009", 1)]
+    assert set(content["results"][0]) >= FIGURES
+    assert content["summary"][0]["rmse_capped_sd"] >= 0.0
+    assert {row["family"] for row in content["families"]} == {
         "gradient_boosting",
         "average",
         "stack",

@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 
 import polars as pl
 import pytest
@@ -14,7 +15,7 @@ with warnings.catch_warnings():  # typer takes names from click.utils that click
     from sinet_pipelines.cli.benchmark_failure import command
 
 from sinet_pipelines.applications.milling import benchmark
-from sinet_pipelines.applications.milling.families import BoostedTrees, PublishedRules
+from sinet_pipelines.applications.milling.families import BOOSTED_TREES, PublishedRules
 from sinet_pipelines.applications.milling.reader import HEADERS
 from sinet_pipelines.applications.milling.simulator import simulate_records
 
@@ -34,20 +35,20 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def few_trees(monkeypatch):
-    monkeypatch.setattr(benchmark, "CANDIDATES", {"boosted_trees": BoostedTrees(trees=5)})
-    monkeypatch.setattr(benchmark, "BASELINES", {"published_rules": PublishedRules()})
+    monkeypatch.setattr(benchmark, "MEMBERS", (replace(BOOSTED_TREES, trees=5),))
+    monkeypatch.setattr(benchmark, "BASELINES", (PublishedRules(),))
 
 
 def test_json_alone_is_on_stdout_and_a_home_keeps_it(folder, tmp_path):
     arguments = ["--data", str(folder), "--seeds", "2", "--json", "--home", str(tmp_path)]
     result = CliRunner().invoke(APP, arguments)
     assert result.exit_code == 0, result.output
-    said = json.loads(result.stdout)
-    assert set(said) >= {"protocol", "results", "summary", "families"}
-    assert [(row["subset"], row["seed"]) for row in said["results"]] == [("ai4i2020", 0), ("ai4i2020", 1)]
-    assert set(said["results"][0]) >= {"f1", "pr_auc", "precision", "recall", "seconds"}
-    assert said["summary"][0]["pr_auc_sd"] >= 0.0
-    assert json.loads((tmp_path / "benchmarks" / "failure.json").read_text()) == said
+    content = json.loads(result.stdout)
+    assert set(content) >= {"protocol", "results", "summary", "families"}
+    assert [(row["subset"], row["seed"]) for row in content["results"]] == [("ai4i2020", 0), ("ai4i2020", 1)]
+    assert set(content["results"][0]) >= {"f1", "pr_auc", "precision", "recall", "seconds"}
+    assert content["summary"][0]["pr_auc_sd"] >= 0.0
+    assert json.loads((tmp_path / "benchmarks" / "failure.json").read_text()) == content
 
 
 def test_without_json_people_read_tables(folder):
@@ -71,8 +72,8 @@ def test_no_seed_is_asked_wrongly(folder):
 def test_another_data_set_gives_one_sentence_and_exit_code_2(tmp_path):
     (tmp_path / "train_FD001.txt").write_text("1 1 0.0\n")
     command = [sys.executable, "-m", "sinet_pipelines.cli", "benchmark", "failure", "--data", str(tmp_path), "--json"]
-    said = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert said.returncode == 2
-    assert said.stdout == ""
-    assert said.stderr.count("\n") == 1
-    assert said.stderr.startswith(f"sinet: {tmp_path} has no ai4i2020.csv (there: train_FD001.txt)")
+    result = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert result.stderr.count("\n") == 1
+    assert result.stderr.startswith(f"sinet: {tmp_path} has no ai4i2020.csv (there: train_FD001.txt)")

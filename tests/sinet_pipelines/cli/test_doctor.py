@@ -17,5 +17,5 @@ def test_commands_name_the_home_that_was_named(tmp_path, capsys):
 
 
 def test_without_a_home_the_commands_mean_the_one_last_run():
-    finding = Finding("endpoint", False, "none answers", "run `sinet run`")
+    finding = Finding("endpoint", False, "none responds", "run `sinet run`")
     assert finding.at(None) is finding

@@ -12,13 +12,13 @@ import yaml
 
 from sinet_pipelines.cli.doctor import examine
 from sinet_pipelines.cli.doctor_clusters import cluster_findings
-from sinet_pipelines.hardware import get_hardware
+from sinet_pipelines.inventory.sites import ServingTarget
+from sinet_pipelines.inventory.streams import Stream
 from sinet_pipelines.manifests import deployment
-from sinet_pipelines.regions import EAST, REGIONS, WEST
-from sinet_pipelines.sites import ServingTarget
 from tests.clusters.server import write_kubeconfig
 from tests.conftest import CHECKOUT
-from tests.standing import Standing
+from tests.inventory import EAST, REGIONS, WEST, get_hardware
+from tests.standing import Standing, path_of
 
 URL = "postgresql+psycopg2://sinet:s3cret@db.example:5432/dagster"
 
@@ -36,6 +36,10 @@ def secret(name, *, kind="Opaque", **values):
     data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
     metadata = {"name": name, "namespace": "sinet"}
     return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": kind, "data": data}
+
+
+def add(server, found):
+    server.objects[path_of(found)] = found
 
 
 def of_the_cluster(api, kind, name):
@@ -111,6 +115,7 @@ def test_with_exactly_the_documented_rights_nothing_is_called_lacking(patients, 
     findings = {one.name: one for one in cluster_findings(region, kubeconfig=kubeconfig)}
     assert lacks(findings) == {}
     assert findings[f"{region.name} permissions"].ok
+    assert unknown(findings)[f"{region.name} rights of sinet-run"] == "unknown (needs create localsubjectaccessreviews)"
     assert unknown(findings)[f"{region.name} secret sinet-secrets"] == "unknown (needs get secrets)"
     assert unknown(findings)[f"{region.name} nodes"] == "unknown (needs list nodes)"
 
@@ -127,7 +132,7 @@ def test_a_cluster_that_does_not_answer_is_one_finding(patient):
     server, look = patient
     server.close()
     ((name, (found, cure)),) = lacks(look()).items()
-    assert (name, "does not answer" in found, "its address" in cure) == ("EAST API", True, True)
+    assert (name, "does not respond" in found, "its address" in cure) == ("EAST API", True, True)
 
 
 def test_a_credential_that_is_refused_is_not_taken_for_a_wrong_address(patient):
@@ -170,16 +175,16 @@ def test_missing_permissions_are_spelled(patient):
         ("PersistentVolumeClaim", "sinet-files", "claim sinet-files", "apply -k DIR/east"),
         ("PriorityClass", "sinet-high", "priority class sinet-high", "create priorityclass sinet-high"),
         ("RuntimeClass", "nvidia", "runtime class nvidia", "operator of the devices"),
-        ("StorageClass", "local-nvme", "storage class local-nvme", "name another in the storage"),
+        ("StorageClass", "local-nvme", "storage class local-nvme", "name another class in the storage"),
         ("LocalQueue", "sinet", "local queue sinet", "apply -k DIR/east/kueue"),
     ],
 )
 def test_what_is_not_set_up_is_named_with_its_cure(patient, kind, name, finding, cure):
     server, look = patient
     server.drop(kind, name)
-    ((what, (found, said)),) = lacks(look()).items()
-    assert (what, found) == (f"EAST {finding}", "is not there")
-    assert cure in said
+    ((what, (found, found_here)),) = lacks(look()).items()
+    assert (what, found) == (f"EAST {finding}", "does not exist")
+    assert cure in found_here
 
 
 def test_where_a_cluster_serves_models_the_account_that_applies_endpoints_is_looked_for(patient):
@@ -187,7 +192,47 @@ def test_where_a_cluster_serves_models_the_account_that_applies_endpoints_is_loo
     server.objects.pop("/api/v1/namespaces/sinet/serviceaccounts/sinet-deploy", None)
     serving = replace(EAST.cluster.serving, target=ServingTarget.DEPLOYMENT)
     found = lacks(look(replace(EAST, cluster=replace(EAST.cluster, serving=serving))))
-    assert list(found) == ["EAST service account sinet-deploy"]
+    assert list(found) == [
+        "EAST rights of sinet-run",
+        "EAST rights of sinet-deploy",
+        "EAST service account sinet-deploy",
+    ]
+    finding, cure = found["EAST rights of sinet-deploy"]
+    assert finding.startswith("may not get deployments, create deployments, patch deployments, get services")
+    assert "give service account sinet-deploy in sinet its Role (`kubectl --context east apply -k DIR/east`" in cure
+    assert found["EAST rights of sinet-run"][0] == "may not get deployments, get services, get poddisruptionbudgets"
+
+
+def test_the_options_of_a_streams_client_are_looked_for(patient):
+    server, look = patient
+    streaming = replace(EAST, streams=(Stream("nats://broker/mills", "milling", options_secret="nats-mills"),))
+    found, cure = lacks(look(streaming))["EAST secret nats-mills"]
+    assert "create secret generic nats-mills --from-file=options.json=FILE" in cure
+    add(server, secret("nats-mills", **{"nats.json": "{}"}))
+    assert lacks(look(streaming))["EAST secret nats-mills"] == (
+        "has no key options.json (it has: nats.json)",
+        "rename its key",
+    )
+    server.drop("Secret", "nats-mills")
+    add(server, secret("nats-mills", **{"options.json": "{}"}))
+    assert lacks(look(streaming)) == {}
+
+
+def test_rights_that_accounts_lost_are_named_with_the_account(tmp_path):
+    server = equipped(WEST)
+    kubeconfig = str(write_kubeconfig(tmp_path / "kubeconfig", {WEST.cluster.kubeconfig_context: server.url}))
+    for account, resource, verb in (("sinet-deploy", "deployments", "patch"), ("sinet-run", "services", "get")):
+        role = server.named("Role", account)
+        role["rules"] = [
+            {**rule, "verbs": [one for one in rule["verbs"] if one != verb]} if resource in rule["resources"] else rule
+            for rule in role["rules"]
+        ]
+    found = lacks({one.name: one for one in cluster_findings(WEST, kubeconfig=kubeconfig)})
+    server.close()
+    assert {name: got for name, (got, _) in found.items()} == {
+        "WEST rights of sinet-deploy": "may not patch deployments",
+        "WEST rights of sinet-run": "may not get services",
+    }
 
 
 def test_a_cluster_without_kueue_starts_steps_without_a_queue(patient):
@@ -206,7 +251,7 @@ def test_the_level_of_pod_security_is_shown(patient):
 @pytest.mark.parametrize(
     ("url", "found"),
     [
-        ("postgresql://sinet:s3cret@db/dagster", "SINET_POSTGRES_URL begins with postgresql://"),
+        ("postgresql://sinet:s3cret@db/dagster", "SINET_POSTGRES_URL starts with postgresql://"),
         ("sinet:s3cret@db/dagster", "SINET_POSTGRES_URL has no scheme"),
         ("s3cret@x://db", "SINET_POSTGRES_URL has no scheme"),
     ],
@@ -214,10 +259,10 @@ def test_the_level_of_pod_security_is_shown(patient):
 def test_another_scheme_of_the_database_is_named_without_its_password(patient, url, found):
     server, look = patient
     server.named("Secret", "sinet-secrets").update(secret("sinet-secrets", SINET_POSTGRES_URL=url))
-    said, cure = lacks(look())["EAST secret sinet-secrets"]
-    assert said == found
+    finding, cure = lacks(look())["EAST secret sinet-secrets"]
+    assert finding == found
     assert "postgresql+psycopg2://" in cure
-    assert "s3cret" not in said + cure
+    assert "s3cret" not in finding + cure
 
 
 def test_keys_that_are_not_there_are_named(patient):
@@ -245,7 +290,7 @@ def test_a_pull_secret_is_made_of_the_type_that_pulls_want(patient):
     server, look = patient
     private = replace(EAST, cluster=replace(EAST.cluster, image_pull_secrets=("registry-east",)))
     found, cure = lacks(look(private))["EAST secret registry-east"]
-    assert (found, "create secret docker-registry registry-east" in cure) == ("is not there", True)
+    assert (found, "create secret docker-registry registry-east" in cure) == ("does not exist", True)
     wrong = secret("registry-east", user="x")
     server.objects["/api/v1/namespaces/sinet/secrets/registry-east"] = wrong
     assert "is of type Opaque" in lacks(look(private))["EAST secret registry-east"][0]
@@ -258,7 +303,7 @@ def test_a_pull_secret_is_made_of_the_type_that_pulls_want(patient):
     [
         ({"status": {"phase": "Pending"}}, None, "Pending, until a pod mounts it"),
         ({"status": {"phase": "Lost"}}, False, "is Lost"),
-        ({"spec": {"accessModes": ["ReadWriteOnce"]}}, False, "may be mounted as ReadWriteOnce alone"),
+        ({"spec": {"accessModes": ["ReadWriteOnce"]}}, False, "can be mounted only as ReadWriteOnce"),
     ],
 )
 def test_a_claim_that_pods_may_not_be_able_to_mount_is_told(patient, change, ok, words):
@@ -303,10 +348,10 @@ def test_an_image_without_a_tag_is_no_image_to_rely_on(patient):
 def test_the_scheme_of_the_database_of_this_process_is_looked_at(monkeypatch, capsys, tmp_path):
     monkeypatch.setenv("SINET_POSTGRES_URL", "postgres://sinet:s3cret@db/dagster")
     assert examine(home=tmp_path, as_json=True) == 1
-    said = capsys.readouterr().out
-    (found,) = [one for one in json.loads(said) if one["name"] == "database"]
-    assert (found["ok"], found["found"]) == (False, "SINET_POSTGRES_URL begins with postgres://")
-    assert "s3cret" not in said
+    output = capsys.readouterr().out
+    (found,) = [one for one in json.loads(output) if one["name"] == "database"]
+    assert (found["ok"], found["found"]) == (False, "SINET_POSTGRES_URL starts with postgres://")
+    assert "s3cret" not in output
 
 
 def test_the_command_looks_at_all_clusters_when_asked(patients, monkeypatch, capsys, tmp_path):
@@ -323,7 +368,7 @@ def test_the_command_from_the_console_looks_at_clusters_as_well(patients, tmp_pa
         name: value for name, value in os.environ.items() if not name.startswith(("SINET_", "DAGSTER_", "PYTHONPATH"))
     }
     command = [sys.executable, "-W", "ignore", "-c", "from sinet_pipelines.cli.main import main; main()"]
-    said = subprocess.run(
+    result = subprocess.run(
         [*command, "doctor", "--clusters", "--json"],
         cwd=tmp_path,
         env={**env, "KUBECONFIG": patients[1], "SINET_PROJECT": str(CHECKOUT), "PYTHONPATH": str(library_of(tmp_path))},
@@ -331,8 +376,8 @@ def test_the_command_from_the_console_looks_at_clusters_as_well(patients, tmp_pa
         text=True,
         timeout=300,
     )
-    findings = {finding["name"]: finding for finding in json.loads(said.stdout)}
-    assert findings["EAST permissions"]["ok"], said.stderr
+    findings = {finding["name"]: finding for finding in json.loads(result.stdout)}
+    assert findings["EAST permissions"]["ok"], result.stderr
 
 
 def library_of(folder):
@@ -356,13 +401,13 @@ def test_a_namespace_that_is_being_deleted_is_not_taken_for_one_that_is_there(pa
     server, look = patient
     server.named("Namespace", "sinet")["status"] = {"phase": "Terminating"}
     found, cure = lacks(look())["EAST namespace"]
-    assert found == "sinet is being deleted, and takes nothing new"
-    assert cure.startswith("kubectl --context east get namespace sinet -o yaml says what it waits for")
+    assert found == "sinet is being deleted and accepts no new objects"
+    assert cure.startswith("kubectl --context east get namespace sinet -o yaml shows why")
 
 
 def test_an_instance_file_of_steps_that_is_no_yaml_is_named(patient):
     server, look = patient
     server.named("ConfigMap", "dagster-step-instance")["data"]["dagster.yaml"] = "storage: [\n"
     found, cure = lacks(look())["EAST config map dagster-step-instance"]
-    assert found.startswith("dagster.yaml is no YAML: ")
+    assert found.startswith("dagster.yaml is not YAML: ")
     assert cure == "use deploy/dagster-step.yaml"

@@ -1,8 +1,9 @@
 import dagster as dg
 import pytest
+from kubernetes.client import ApiException
 
 from sinet_pipelines.cli.failures import exit_code, failures_of
-from sinet_pipelines.errors import DisagreementError, SourceError, StorageError
+from sinet_pipelines.errors import ClusterError, DisagreementError, SourceError, StorageError
 
 
 def fails_with(raised):
@@ -46,6 +47,20 @@ def test_the_error_that_others_came_from_is_the_one_that_is_told():
     wrapped.__cause__ = StorageError("the disk is full; free some")
     (found,) = failures(fails_with(wrapped))
     assert (found.exit_code, found.reason) == (3, "the disk is full; free some")
+
+
+def test_an_error_with_its_cure_is_shown_and_not_the_client_s_error_that_it_was_raised_from():
+    refused = ApiException(status=403, reason="Forbidden")
+    wrapped = ClusterError("WEST's API answers 403; give service account sinet-deploy its Role", status=403)
+    wrapped.__cause__ = refused
+    outer = ClusterError(f"Deployment endpoint-rul of WEST could not be applied: {wrapped}", status=403)
+    outer.__cause__ = wrapped
+    (found,) = failures(fails_with(outer))
+    assert found.reason == (
+        "Deployment endpoint-rul of WEST could not be applied: WEST's API answers 403; "
+        "give service account sinet-deploy its Role"
+    )
+    assert found.exit_code == 3
 
 
 def test_a_step_that_says_itself_that_it_failed_is_a_refusal():

@@ -5,8 +5,10 @@ import json
 import os
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -14,7 +16,7 @@ from hypothesis import strategies as st
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from sinet_pipelines.cli.dagster_pages import MODULE, guarded_command
+from sinet_pipelines.cli.dagster_pages import HEARTBEAT_S, MODULE, RELOAD_S, guarded_command, reload_less_often
 from sinet_pipelines.cli.guard import CONFINED, Guard, judge
 from tests.loopback import await_port, free_port
 
@@ -96,12 +98,52 @@ def test_what_is_let_through_may_not_be_framed_and_what_is_refused_reaches_nothi
     assert [message.get("status") for message in sent] == [200, 403, None, 200]
 
 
-def test_the_webserver_is_the_one_process_that_is_started_otherwise():
+@pytest.mark.parametrize(
+    ("module", "program"), [("dagster_webserver", "webserver"), ("dagster._daemon", "daemon"), ("dagster", "dagster")]
+)
+def test_each_program_that_asks_a_code_server_is_started_by_ours_and_others_as_they_are(module, program):
     python = sys.executable
-    webserver = [python, "-m", "dagster_webserver", "--port", "3000"]
-    assert guarded_command(webserver) == [python, "-m", MODULE, "webserver", "--port", "3000"]
-    daemon = [python, "-m", "dagster._daemon", "run"]
-    assert guarded_command(daemon) == daemon
+    assert guarded_command([python, "-m", module, "run"]) == [python, "-m", MODULE, program, "run"]
+    assert guarded_command([python, "-m", "mlflow", "dagster"]) == [python, "-m", "mlflow", "dagster"]
+
+
+def test_a_code_server_is_asked_often_enough_to_live():
+    from dagster._grpc import client, server, server_watcher
+
+    assert (client.CLIENT_HEARTBEAT_INTERVAL, server_watcher.WATCH_INTERVAL) == (1, 1)
+    assert callable(server.open_ipc_subprocess)
+    ends_after_s = 30  # the shorter of the two `--heartbeat-timeout` that `dagster dev` starts code servers with
+    assert ends_after_s >= HEARTBEAT_S * 3
+
+
+@pytest.mark.parametrize(
+    ("age_s", "errors", "is_reloaded"),
+    [
+        (100, [], False),
+        (100, ["the code does not load"], True),
+        (30, ["the code does not load"], False),
+        (290, [], True),
+    ],
+)
+def test_the_daemon_reads_definitions_again_after_minutes_and_sooner_those_that_did_not_load(
+    monkeypatch, age_s, errors, is_reloaded
+):
+    from dagster._daemon.controller import DEFAULT_WORKSPACE_FRESHNESS_TOLERANCE, DagsterDaemonController
+
+    own = DagsterDaemonController.check_workspace_freshness
+    monkeypatch.setattr(DagsterDaemonController, "check_workspace_freshness", own)  # put back after the test
+    reload_less_often()
+    reloads = []
+    context = SimpleNamespace(
+        create_request_context=lambda: SimpleNamespace(code_location_errors=lambda: errors),
+        refresh_workspace=lambda: reloads.append(1),
+    )
+    controller = SimpleNamespace(_workspace_process_context=context, _grpc_server_registry=None)
+    before = time.time() - age_s
+    after = DagsterDaemonController.check_workspace_freshness(controller, before)
+    assert (reloads == [1]) == is_reloaded
+    assert (after > before) == is_reloaded
+    assert RELOAD_S < DEFAULT_WORKSPACE_FRESHNESS_TOLERANCE
 
 
 def test_the_private_names_are_those_of_the_pinned_dagster():
@@ -128,7 +170,7 @@ def webserver(tmp_path_factory):
         yield f"127.0.0.1:{port}"
     finally:
         process.terminate()
-        process.wait(timeout=60)
+        process.wait(timeout=300)
 
 
 def ask(at, query, *, method="POST", **headers):
@@ -139,7 +181,7 @@ def ask(at, query, *, method="POST", **headers):
         body, address = None, f"http://{at}/graphql?query={urllib.request.quote(query)}"
     head = {"Content-Type": "application/json", **headers}
     try:
-        with urllib.request.urlopen(urllib.request.Request(address, body, head, method=method), timeout=60) as answer:
+        with urllib.request.urlopen(urllib.request.Request(address, body, head, method=method), timeout=300) as answer:
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
@@ -169,7 +211,7 @@ def test_subscriptions_of_the_own_page_work_and_of_others_do_not(webserver):
     address = f"ws://{webserver}/graphql"
     with connect(address, origin=f"http://{webserver}", subprotocols=["graphql-ws"]) as page:
         page.send(json.dumps({"type": "connection_init"}))
-        assert json.loads(page.recv(timeout=60)) == {"type": "connection_ack"}
+        assert json.loads(page.recv(timeout=300)) == {"type": "connection_ack"}
     for options in ({"origin": "http://evil.example"}, {"additional_headers": {"Host": "evil.example"}}):
         with pytest.raises(InvalidStatus) as refused, connect(address, subprotocols=["graphql-ws"], **options):
             pass

@@ -6,6 +6,7 @@ import pytest
 
 from sinet_pipelines.cli import home as homes
 from sinet_pipelines.errors import BusyError, StorageError, UsageError
+from sinet_pipelines.storage.layout import record_file
 
 
 @pytest.fixture
@@ -18,8 +19,8 @@ def checkout(tmp_path, monkeypatch):
 
 
 def with_fleet(home):
-    (home / "landing").mkdir(parents=True)
-    (home / "landing" / "fleet.json").write_text("{}")
+    record_file(home, "turbofan").parent.mkdir(parents=True)
+    record_file(home, "turbofan").write_text("{}")
     return home
 
 
@@ -69,7 +70,7 @@ def test_a_home_whose_tables_could_not_be_read_is_not_made(tmp_path):
 
 
 def test_before_any_run_the_current_home_says_what_to_do(checkout):
-    with pytest.raises(UsageError, match="`sinet run` walks a simulated one"):
+    with pytest.raises(UsageError, match="`sinet run` makes a simulated one"):
         homes.current_home()
 
 
@@ -77,7 +78,7 @@ def test_a_home_is_held_by_one_run_and_names_it(checkout):
     home = homes.make_home(checkout / ".sinet" / "simulated")
     with (
         homes.held(home),
-        pytest.raises(BusyError, match="another `sinet run` \\(process \\d+\\) is at work"),
+        pytest.raises(BusyError, match="another `sinet run` \\(process \\d+\\) is in progress"),
         homes.held(home),
     ):
         pass

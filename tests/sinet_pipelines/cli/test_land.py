@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 import warnings
@@ -7,18 +8,24 @@ from pathlib import Path
 
 import pytest
 
+from tests.inventory import NAMES
+
 with warnings.catch_warnings():  # typer takes names from click.utils that click says it will move
     warnings.filterwarnings("ignore", r"'click\.utils\.\w+' is deprecated", DeprecationWarning)
     import typer
     from typer.testing import CliRunner
 
     from sinet_pipelines.cli import land
-    from sinet_pipelines.cli.home import home_of
+    from sinet_pipelines.cli.home import current_home, home_of
 
-from sinet_pipelines.errors import FleetError, SinetError, SourceError
-from sinet_pipelines.ingestion.fleet import read_fleet
-from sinet_pipelines.ingestion.landing import LandingZone
-from sinet_pipelines.schemas.telemetry import CHANNELS
+from sinet_pipelines.applications.turbofan.fleet import read_fleet
+from sinet_pipelines.applications.turbofan.landed import TELEMETRY
+from sinet_pipelines.applications.turbofan.schemas.telemetry import CHANNELS
+from sinet_pipelines.applications.turbofan.source import land_folder, land_simulated
+from sinet_pipelines.errors import FleetError, SinetError, SourceError, StorageError
+from sinet_pipelines.storage.layout import landing_folders, landing_root, record_file
+from tests.deployed import deployment_at
+from tests.zones import landing_zone
 
 TODAY = date(2026, 3, 26)
 
@@ -47,16 +54,21 @@ def _invoke(*arguments):
 
 def test_json_alone_stands_on_stdout(folder, tmp_path):
     result = _invoke(folder, "--format", "cmapss", "--home", tmp_path / "home", "--json")
-    said = json.loads(result.stdout)
-    assert (said["fleet"], said["simulated"], said["subsets"]) == ("plant", False, ["FD009"])
-    assert (said["rows"], said["failures"], said["truth"]) == (87, 2, 1)
+    (content,) = json.loads(result.stdout)
+    assert (content["application"], content["name"], content["simulated"], content["subsets"]) == (
+        "turbofan",
+        "plant",
+        False,
+        ["FD009"],
+    )
+    assert (content["rows"], content["events"]) == (87, {"failures": 2, "truth": 1})
 
 
 def test_a_summary_names_what_landed(folder, tmp_path):
     result = _invoke(folder, "--format", "cmapss", "--home", tmp_path / "home")
     assert result.exit_code == 0
     assert "87 rows in 3 drops, 3 of them new" in result.stdout
-    assert "2 failures, truth about 1 live engines" in result.stdout
+    assert "events: 2 failures, 1 truth" in result.stdout
 
 
 def test_pace_first_day_and_subset_are_kept_to(folder, tmp_path):
@@ -70,7 +82,7 @@ def test_pace_first_day_and_subset_are_kept_to(folder, tmp_path):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--format", "csv"), r"no format 'csv' \(allowed: cmapss\)"),
+        (("--format", "csv"), r"no format 'csv' \(allowed: cmapss, home, ai4i2020\)"),
         (("--format", "cmapss", "--subset", "FD001"), r"no subset 'FD001' .*there: FD009"),
         (("--format", "cmapss", "--cycles-per-day", "29"), r"29 cycles a day \(allowed: 30"),
         (("--format", "cmapss", "--first-day", "2999-01-01"), r"give an earlier --first-day"),
@@ -82,7 +94,7 @@ def test_what_is_asked_wrongly_ends_with_two_and_lands_nothing(folder, tmp_path,
     assert result.exception.exit_code == 2
     with pytest.raises(SinetError, match=words):
         raise result.exception
-    assert not (tmp_path / "home" / "landing").exists()
+    assert not landing_folders(tmp_path / "home")
 
 
 def test_a_folder_that_is_not_there_makes_no_home(tmp_path):
@@ -94,24 +106,25 @@ def test_a_folder_that_is_not_there_makes_no_home(tmp_path):
 def test_without_a_home_a_folder_lands_in_the_home_that_run_walks(folder, tmp_path, monkeypatch):
     (tmp_path / "workspace.yaml").write_text("")
     monkeypatch.setenv("SINET_PROJECT", str(tmp_path))
-    (tmp_path / ".sinet" / "other" / "landing").mkdir(parents=True)
-    (tmp_path / ".sinet" / "other" / "landing" / "fleet.json").write_text("{}")
+    record = record_file(tmp_path / ".sinet" / "other", "turbofan")
+    record.parent.mkdir(parents=True)
+    record.write_text("{}")
     (tmp_path / ".sinet" / "current").symlink_to(tmp_path / ".sinet" / "other")
     spaced = folder.rename(folder.with_name("6. Turbofan Data #1"))
     assert _invoke(spaced, "--format", "cmapss").exit_code == 0
     assert read_fleet(tmp_path / ".sinet" / "6.-Turbofan-Data--1").complete
     assert home_of(spaced) == tmp_path / ".sinet" / "6.-Turbofan-Data--1"
-    assert json.loads(_invoke(spaced, "--format", "cmapss", "--json").stdout)["new_drops"] == 0
+    assert json.loads(_invoke(spaced, "--format", "cmapss", "--json").stdout)[0]["new_drops"] == 0
 
 
 def test_the_simulated_fleet_lands_with_its_faults_and_says_so(tmp_path):
-    report = land.land_simulated(tmp_path, history_engines=30, live_engines=9, today=TODAY)
+    report = land_simulated(tmp_path, history_engines=30, live_engines=9, today=TODAY, regions=NAMES)
     fleet = read_fleet(tmp_path)
     assert report.simulated
     assert fleet.simulated
-    assert (report.fleet, report.failures, report.truth) == ("simulated", 30, 9)
+    assert (report.name, report.events) == ("simulated", {"failures": 30, "truth": 9})
     assert report.planted == len(fleet.planted) > 0
-    zone = LandingZone(tmp_path / "landing")
+    zone = landing_zone(tmp_path, TELEMETRY)
     days = [zone.read_day(region, day) for region in fleet.regions for day in zone.days(region)]
     assert sum(day.sent for day in days) == report.rows
     assert sum(day.duplicates for day in days) == 25
@@ -119,18 +132,23 @@ def test_the_simulated_fleet_lands_with_its_faults_and_says_so(tmp_path):
 
 def test_a_simulated_fleet_lands_twice_as_once_and_no_other_after_it(tmp_path, folder):
     small = {"history_engines": 6, "live_engines": 3}
-    land.land_simulated(tmp_path, today=TODAY, **small)
-    assert land.land_simulated(tmp_path, **small).new_drops == 0
-    with pytest.raises(FleetError, match="another was asked for"):
-        land.land_simulated(tmp_path, seed=1, **small)
-    with pytest.raises(FleetError, match="another was asked for"):
-        land.land_folder(folder, home=tmp_path)
+    land_simulated(tmp_path, today=TODAY, **small, regions=NAMES)
+    assert land_simulated(tmp_path, **small, regions=NAMES).new_drops == 0
+    with pytest.raises(FleetError, match="another was requested"):
+        land_simulated(tmp_path, seed=1, **small, regions=NAMES)
+    with pytest.raises(FleetError, match="another was requested"):
+        land_folder(folder, home=tmp_path, regions=NAMES)
     with pytest.raises(FleetError, match="has another SIM"):
-        land.land_simulated(tmp_path, history_engines=7, live_engines=3)
+        land_simulated(tmp_path, history_engines=7, live_engines=3, regions=NAMES)
 
 
 def test_a_fleet_can_be_simulated_without_faults(tmp_path):
-    assert land.land_simulated(tmp_path, history_engines=6, live_engines=3, with_faults=False, today=TODAY).planted == 0
+    assert (
+        land_simulated(
+            tmp_path, history_engines=6, live_engines=3, with_faults=False, today=TODAY, regions=NAMES
+        ).planted
+        == 0
+    )
 
 
 def test_nothing_heavy_is_imported_for_help():
@@ -142,14 +160,25 @@ def test_nothing_heavy_is_imported_for_help():
 
 
 def test_nasas_fleet_lands_whole(nasa_folder, tmp_path):
-    report = land.land_folder(nasa_folder, home=tmp_path, subsets=["FD001"], today=TODAY)
+    report = land_folder(nasa_folder, home=tmp_path, subsets=["FD001"], today=TODAY, regions=NAMES)
     assert (report.rows, report.drops, report.days) == (20_631 + 13_096, 75, 75)
-    assert (report.failures, report.truth) == (100, 100)
+    assert report.events == {"failures": 100, "truth": 100}
 
 
-@pytest.fixture
-def nasa_folder():
-    folder = Path(__file__).resolve().parents[4] / "shared" / "data" / "cmapss"
-    if not folder.exists():
-        pytest.skip(f"no C-MAPSS data in {folder}")
-    return folder
+def test_a_home_of_version_0_1_is_refused_by_every_command_and_lands_again_in_a_new_home(folder, tmp_path):
+    old, new = tmp_path / "old", tmp_path / "new"
+    land_folder(folder, home=tmp_path / "landed", today=TODAY, regions=NAMES)
+    for region in ("EAST", "WEST"):
+        shutil.copytree(landing_root(tmp_path / "landed", region, "turbofan"), old / "landing" / region)
+    shutil.copy(record_file(tmp_path / "landed", "turbofan"), old / "landing" / "fleet.json")
+    before = {path: path.read_bytes() for path in old.rglob("*") if path.is_file()}
+    refused = _invoke(folder, "--home", old)
+    assert isinstance(refused.exception, StorageError)
+    for requested in (lambda: current_home(old), lambda: deployment_at(old)):
+        with pytest.raises(StorageError, match=r"laid out by version 0\.1 .* `sinet land .*old --format home --home "):
+            requested()
+    result = _invoke(old, "--format", "home", "--home", new, "--json")
+    (content,) = json.loads(result.stdout)
+    assert (content["name"], content["rows"], content["events"]) == ("plant", 87, {"failures": 2, "truth": 1})
+    assert {path: path.read_bytes() for path in old.rglob("*") if path.is_file()} == before
+    assert current_home(new) == new

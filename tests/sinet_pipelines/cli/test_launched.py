@@ -1,5 +1,6 @@
 """`sinet run` in a pod of a deployment: its runs go to the deployment's launcher, and its home is the deployment's."""
 
+import json
 import os
 import threading
 
@@ -9,8 +10,21 @@ import yaml
 from dagster._core.execution.api import execute_run
 from dagster._core.launcher import RunLauncher
 from dagster._serdes import ConfigurableClass
+from dagster_k8s.client import k8s_api_retry
+from kubernetes.client import ApiException
 
 from sinet_pipelines.cli import home, orchestrator
+from sinet_pipelines.errors import ClusterError
+
+
+class Answer:
+    """An answer of an API server, as the client's exception reads it."""
+
+    def __init__(self, status, reason, data):
+        self.status, self.reason, self.data = status, reason, data
+
+    def getheaders(self):
+        return {}
 
 
 @dg.op
@@ -102,6 +116,27 @@ def test_an_interrupted_command_ends_the_run_that_it_waits_for(instance, monkeyp
     assert instance.run_launcher.terminated == [run.run_id]
 
 
+def test_a_launcher_without_its_role_is_one_sentence_and_no_traceback(instance, monkeypatch):
+    words = 'User "system:serviceaccount:sinet:default" cannot create resource "jobs"'
+
+    def refuse(context):
+        def ask():
+            raise ApiException(http_resp=Answer(403, "Forbidden", json.dumps({"message": words})))
+
+        k8s_api_retry(ask, max_retries=1, timeout=0.0)
+
+    monkeypatch.setattr(instance.run_launcher, "launch_run", refuse)
+    run, job = _run(instance)
+    with pytest.raises(ClusterError) as caught:
+        orchestrator.execute(instance, run, job)
+    assert str(caught.value) == (
+        f"the Job of run {run.run_id[:8]} could not be created: the API of Dagster's cluster (EAST) returns 403 "
+        f"({words}); give service account sinet-run in sinet its Role "
+        "(`kubectl --context east apply -k DIR/east`; `sinet render --deploy DIR` writes it)"
+    )
+    assert instance.get_run_by_id(run.run_id).status is dg.DagsterRunStatus.FAILURE
+
+
 def test_on_one_machine_a_run_is_executed_here(instance, monkeypatch):
     monkeypatch.setenv("SINET_EXECUTOR", "in_process")
     run, job = _run(instance)
@@ -115,7 +150,7 @@ def test_a_deployment_has_one_home_and_nothing_is_written_into_the_image(deploye
     checkout.mkdir()
     (checkout / "workspace.yaml").write_text("load_from: []\n")
     monkeypatch.setenv("SINET_PROJECT", str(checkout))
-    told = home.home_of(tmp_path / "data" / "small")
-    assert str(told) == os.environ["SINET_HOME"]
-    home.make_current(told)
+    reported = home.home_of(tmp_path / "data" / "small")
+    assert str(reported) == os.environ["SINET_HOME"]
+    home.make_current(reported)
     assert [one.name for one in checkout.iterdir()] == ["workspace.yaml"]

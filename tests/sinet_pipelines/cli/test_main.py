@@ -28,9 +28,9 @@ def sinet(*arguments, cwd=None):
 
 
 def test_help_names_every_command():
-    said = sinet("--help")
-    assert said.returncode == 0
-    assert [name for name in COMMANDS if name not in said.stdout] == []
+    result = sinet("--help")
+    assert result.returncode == 0
+    assert [name for name in COMMANDS if name not in result.stdout] == []
 
 
 def test_help_says_of_each_command_what_it_does_in_a_whole_sentence():
@@ -45,11 +45,11 @@ def test_help_brings_no_heavy_framework():
 
 
 def test_a_home_without_a_fleet_is_one_sentence_and_asked_wrongly(tmp_path):
-    said = sinet("stop", "--home", str(tmp_path), cwd=tmp_path)
-    assert said.returncode == 2
-    assert said.stderr.startswith("sinet: no fleet in ")
-    assert said.stderr.count("\n") == 1
-    assert said.stdout == ""
+    result = sinet("stop", "--home", str(tmp_path), cwd=tmp_path)
+    assert result.returncode == 2
+    assert result.stderr.startswith("sinet: no fleet in ")
+    assert result.stderr.count("\n") == 1
+    assert result.stdout == ""
 
 
 def test_an_unknown_option_is_asked_wrongly(tmp_path):

@@ -30,7 +30,7 @@ def pages(tmp_path_factory):
         yield f"127.0.0.1:{port}"
     finally:
         process.terminate()
-        process.wait(timeout=60)
+        process.wait(timeout=300)
 
 
 def create(at, name, **headers):
@@ -39,7 +39,7 @@ def create(at, name, **headers):
     head = {"Content-Type": "application/json", **headers}
     request = urllib.request.Request(address, json.dumps({"name": name}).encode(), head)
     try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with urllib.request.urlopen(request, timeout=300) as answer:
             return answer.status
     except urllib.error.HTTPError as error:
         return error.code

@@ -1,6 +1,7 @@
 """Which Dagster instance a command opens: the home's own on one machine, the deployment's in a pod of its cluster."""
 
 import os
+import shutil
 
 import pytest
 
@@ -50,3 +51,10 @@ def test_a_second_home_of_a_process_does_not_take_the_firsts(entered):
     entered("one", executor="regions")
     found, home = entered("two", executor="regions")
     assert found == str(home / "dagster")
+
+
+def test_a_home_whose_state_was_removed_gets_an_instance_again(entered):
+    folder, home = entered("home", executor="in_process")
+    shutil.rmtree(folder)
+    enter(CHECKOUT, home)
+    assert (home / "dagster" / "dagster.yaml").exists()

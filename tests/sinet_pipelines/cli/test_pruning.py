@@ -10,16 +10,17 @@ import pytest
 from deltalake import DeltaTable
 
 import sinet_pipelines.cli.pruning as pruning
+from sinet_pipelines.applications.turbofan.schemas.events import TRUTH_EVENTS
 from sinet_pipelines.cli.pruning import prune
 from sinet_pipelines.errors import StorageError
-from sinet_pipelines.schemas.events import TRUTH_EVENTS
-from sinet_pipelines.storage.tables import TableStore, content_hash, empty
+from sinet_pipelines.storage.delta import vacuum_table
+from sinet_pipelines.storage.tables import content_hash, empty, tables_of
 
 
 @pytest.fixture
 def tables(tmp_path):
     """A table of two versions."""
-    store = TableStore(str(tmp_path / "tables" / "EAST"))
+    store = tables_of(tmp_path, "EAST", "turbofan")
     for unit in ("a", "b"):
         row = dict.fromkeys(TRUTH_EVENTS.schema.names)
         frame = pl.DataFrame([row | {"unit": unit, "cycle": 1}], schema=empty(TRUTH_EVENTS).schema)
@@ -33,7 +34,7 @@ def tables(tmp_path):
 
 
 def files(tables):
-    return list((tables.folder / TRUTH_EVENTS.name).glob("*.parquet"))
+    return list((Path(tables.uri(TRUTH_EVENTS))).glob("*.parquet"))
 
 
 def test_files_of_an_old_version_go_once_they_are_old_and_the_rows_stay(tmp_path, tables, monkeypatch):
@@ -42,15 +43,15 @@ def test_files_of_an_old_version_go_once_they_are_old_and_the_rows_stay(tmp_path
     monkeypatch.setattr(pruning, "KEEP_HOURS", 0)
     assert (prune(tmp_path), len(files(tables))) == (1, 1)
     assert content_hash(tables.read(TRUTH_EVENTS), TRUTH_EVENTS) == before
-    assert tables.health(TRUTH_EVENTS.name).faults == ()
+    assert tables.health(TRUTH_EVENTS).faults == ()
 
 
 def test_pruning_twice_commits_nothing_new(tmp_path, tables, monkeypatch):
     monkeypatch.setattr(pruning, "KEEP_HOURS", 0)
     prune(tmp_path)
-    log = sorted((tables.folder / TRUTH_EVENTS.name / "_delta_log").iterdir())
+    log = sorted((Path(tables.uri(TRUTH_EVENTS)) / "_delta_log").iterdir())
     assert prune(tmp_path) == 0
-    assert sorted((tables.folder / TRUTH_EVENTS.name / "_delta_log").iterdir()) == log
+    assert sorted((Path(tables.uri(TRUTH_EVENTS)) / "_delta_log").iterdir()) == log
 
 
 def test_outputs_of_runs_go_after_a_month(tmp_path):
@@ -68,14 +69,14 @@ def test_a_home_without_anything_has_nothing_to_prune(tmp_path):
 
 
 def test_a_damaged_table_is_left_to_others(tmp_path, tables):
-    for entry in (tables.folder / TRUTH_EVENTS.name / "_delta_log").glob("*.json"):
+    for entry in (Path(tables.uri(TRUTH_EVENTS)) / "_delta_log").glob("*.json"):
         entry.write_text("{")
     assert prune(tmp_path) == 0
 
 
 def test_a_file_that_no_commit_names_yet_stays_however_old_it_looks(tmp_path, tables, monkeypatch):
     monkeypatch.setattr(pruning, "KEEP_HOURS", 0)
-    uncommitted = tables.folder / TRUTH_EVENTS.name / "part-00000-of-another-writer.snappy.parquet"
+    uncommitted = Path(tables.uri(TRUTH_EVENTS)) / "part-00000-of-another-writer.snappy.parquet"
     uncommitted.write_bytes(b"PAR1")
     os.utime(uncommitted, (1, 1))
     prune(tmp_path)
@@ -85,12 +86,12 @@ def test_a_file_that_no_commit_names_yet_stays_however_old_it_looks(tmp_path, ta
 def test_a_file_that_cannot_be_removed_ends_nothing(tmp_path, tables, monkeypatch):
     monkeypatch.setattr(pruning, "KEEP_HOURS", 0)
     rows = tables.read(TRUTH_EVENTS)
-    active = {Path(uri).name for uri in DeltaTable(tables.uri(TRUTH_EVENTS.name)).file_uris()}
+    active = {Path(uri).name for uri in DeltaTable(tables.uri(TRUTH_EVENTS)).file_uris()}
     (old,) = [path for path in files(tables) if path.name not in active]
     old.unlink()
     (old / "of a user").mkdir(parents=True)
     with pytest.raises(StorageError, match="old files of .* were not removed"):
-        tables.vacuum(TRUTH_EVENTS.name, keep_hours=0)
+        vacuum_table(tables.uri(TRUTH_EVENTS), keep_hours=0)
     assert prune(tmp_path) == 0
     assert tables.read(TRUTH_EVENTS).equals(rows)
 
@@ -101,4 +102,4 @@ def test_a_process_that_has_read_a_table_reads_its_new_rows_after_a_rewrite_and_
     tables.replace(TRUTH_EVENTS, before.with_columns(unit=pl.lit("rewritten")))
     assert prune(tmp_path) == 2
     assert tables.read(TRUTH_EVENTS)["unit"].to_list() == ["rewritten"]
-    assert tables.health(TRUTH_EVENTS.name).is_readable
+    assert tables.health(TRUTH_EVENTS).is_readable

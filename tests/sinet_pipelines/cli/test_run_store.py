@@ -8,7 +8,8 @@ import pytest
 from dagster._core.storage.runs.sqlite.sqlite_run_storage import SqliteRunStorage
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 
-from sinet_pipelines.cli.run_store import REVISION, OpenSqliteRunStorage, OpenSqliteScheduleStorage, is_current
+from sinet_pipelines.cli.run_store import OpenSqliteRunStorage, OpenSqliteScheduleStorage, is_current
+from sinet_pipelines.storage.databases import DAGSTER_REVISION
 
 
 @pytest.fixture
@@ -79,7 +80,7 @@ def test_a_database_of_another_revision_or_none_is_left_to_dagster(tmp_path, sto
         opened.execute("UPDATE alembic_version SET version_num = 'older'")
         opened.commit()
     assert not is_current(path)
-    assert REVISION != "older"
+    assert DAGSTER_REVISION != "older"
     (tmp_path / "garbage.db").write_bytes(b"no database" * 100)
     assert not is_current(tmp_path / "garbage.db")
     assert not is_current(tmp_path / "missing.db")

@@ -8,6 +8,7 @@ import pytest
 from sinet_pipelines.deployment.client import infer
 from sinet_pipelines.deployment.process import endpoints, stop_all
 from sinet_pipelines.errors import ModelNotFoundError, UsageError
+from sinet_pipelines.storage.layout import record_file
 from tests.sinet_pipelines.deployment.served import publish_rul, sane_inputs
 
 with warnings.catch_warnings():  # typer takes names from click.utils that click says it will move
@@ -17,8 +18,8 @@ with warnings.catch_warnings():  # typer takes names from click.utils that click
 
 @pytest.fixture
 def home(tmp_path):
-    (tmp_path / "landing").mkdir()
-    (tmp_path / "landing" / "fleet.json").write_text("{}")
+    record_file(tmp_path, "turbofan").parent.mkdir(parents=True)
+    record_file(tmp_path, "turbofan").write_text("{}")
     publish_rul(tmp_path / "serving" / "models", "1", bias=100.0, alias="champion")
     publish_rul(tmp_path / "serving" / "models", "2", bias=200.0)
     yield tmp_path
@@ -40,9 +41,9 @@ def test_the_champion_is_served_and_used_again_and_another_version_stands_beside
 
 def test_without_json_it_says_where_and_how_to_ask(home, capsys):
     command("rul", home=home)
-    said = capsys.readouterr().out
-    assert "rul version 1 answers at http://127.0.0.1:" in said
-    assert "sinet predict --url http://127.0.0.1:" in said
+    output = capsys.readouterr().out
+    assert "rul version 1 serves at http://127.0.0.1:" in output
+    assert "sinet predict --url http://127.0.0.1:" in output
 
 
 def test_a_model_that_is_not_there_is_answered_with_those_that_are(home):
@@ -56,5 +57,5 @@ def test_a_model_that_is_not_there_is_answered_with_those_that_are(home):
 
 @pytest.mark.parametrize("port", [-1, 65536])
 def test_a_number_that_is_no_port_is_refused(home, port):
-    with pytest.raises(UsageError, match=f"{port} is no port"):
+    with pytest.raises(UsageError, match=f"{port} is not a port"):
         command("rul", port=port, home=home)

@@ -8,11 +8,15 @@ import pytest
 
 import sinet_pipelines.cli.snapshot
 from sinet_pipelines.cli.snapshot import keep_snapshot, read_snapshot, signature_of
+from sinet_pipelines.inventory.roots import Root
+from sinet_pipelines.storage.roots import Stores, settle_roots
+from tests.sinet_pipelines.storage.test_roots import Row
 
 KEY = dg.AssetKey(["EAST", "application", "rows"])
 FILES = (
-    *("landing/EAST/2026-03-01/a.parquet", "tables/EAST/rows/_delta_log/0.json", "tables/EAST/rows/1.parquet"),
-    *("blobs/EAST/ab/abc", "feast/online.db", "mlflow.db", "fleet.json", "serving/models/rul/1/model.onnx"),
+    *("EAST/landing/mill/2026-03-01/a.parquet", "EAST/raw/mill/rows/_delta_log/0.json"),
+    "EAST/raw/mill/rows/1.parquet",
+    *("EAST/blobs/ab/abc", "feast/online.db", "mlflow.db", "landed/mill.json", "serving/models/rul/1/model.onnx"),
 )
 FACTS = {"assets": [], "rows": {"sent": 3}}
 
@@ -57,18 +61,28 @@ def replace(path, content):
     fresh.replace(path)
 
 
+def overwrite(path, content):
+    """Other content of the same size in the same file, with the age of the one before, as `rsync --inplace -t` may."""
+    before = path.stat()
+    path.write_bytes(content)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
 CHANGES = {
-    "a drop more": lambda home: (home / "landing/EAST/2026-03-01/b.parquet").write_bytes(b"two"),
+    "a drop more": lambda home: (home / "EAST/landing/mill/2026-03-01/b.parquet").write_bytes(b"two"),
     "a drop replaced by one of its size and age": lambda home: replace(
-        home / "landing/EAST/2026-03-01/a.parquet", b"two"
+        home / "EAST/landing/mill/2026-03-01/a.parquet", b"two"
     ),
-    "a drop withdrawn": lambda home: (home / "landing/EAST/2026-03-01/a.parquet").unlink(),
-    "a data file cut": lambda home: (home / "tables/EAST/rows/1.parquet").write_bytes(b""),
-    "a log entry gone": lambda home: (home / "tables/EAST/rows/_delta_log/0.json").unlink(),
-    "a blob that nobody may read": lambda home: (home / "blobs/EAST/ab/abc").chmod(0o000),
+    "a drop overwritten in its place": lambda home: overwrite(home / "EAST/landing/mill/2026-03-01/a.parquet", b"two"),
+    "a registry overwritten in its place": lambda home: overwrite(home / "mlflow.db", b"two"),
+    "a record overwritten in its place": lambda home: overwrite(home / "landed/mill.json", b"two"),
+    "a drop withdrawn": lambda home: (home / "EAST/landing/mill/2026-03-01/a.parquet").unlink(),
+    "a data file cut": lambda home: (home / "EAST/raw/mill/rows/1.parquet").write_bytes(b""),
+    "a log entry gone": lambda home: (home / "EAST/raw/mill/rows/_delta_log/0.json").unlink(),
+    "a blob that nobody may read": lambda home: (home / "EAST/blobs/ab/abc").chmod(0o000),
     "another online store": lambda home: (home / "feast/online.db").write_bytes(b"other"),
     "an alias moved": lambda home: (home / "mlflow.db").write_bytes(b"other"),
-    "a fleet's record gone": lambda home: (home / "fleet.json").unlink(),
+    "a record gone": lambda home: (home / "landed/mill.json").unlink(),
     "a served model gone": lambda home: (home / "serving/models/rul/1/model.onnx").unlink(),
 }
 
@@ -79,6 +93,25 @@ def test_a_change_of_storage_is_noticed(signature, home, change):
     assert before == signature()
     change(home)
     assert signature() not in ("", before)
+
+
+def test_a_change_of_data_that_lies_outside_of_the_home_is_noticed(signature, home, tmp_path, s3_store, monkeypatch):
+    monkeypatch.setenv("SINET_WEST_AT_WEST_ACCESS_KEY_ID", s3_store.key_id)
+    monkeypatch.setenv("SINET_WEST_AT_WEST_SECRET_ACCESS_KEY", s3_store.secret)
+    stored, elsewhere = Root(f"s3://{s3_store.bucket()}", endpoint_url=s3_store.url), Root(str(tmp_path / "elsewhere"))
+    seen = [signature()]
+    settle_roots(home, [Row("EAST", elsewhere), Row("WEST", stored)])
+    seen.append(signature())
+    for place in ("landing/mill/2026-03-01", "raw/mill/rows", "blobs/ab"):
+        folder = tmp_path / "elsewhere" / place
+        folder.mkdir(parents=True)
+        (folder / "one").write_bytes(b"one")
+        seen.append(signature())
+        Stores(home)["WEST"].put(f"{place}/one", b"one")
+        seen.append(signature())
+    monkeypatch.delenv("SINET_WEST_AT_WEST_ACCESS_KEY_ID")
+    seen.append(signature())
+    assert len(set(seen)) == len(seen)
 
 
 def test_a_change_of_code_or_settings_is_noticed(signature, project, monkeypatch):

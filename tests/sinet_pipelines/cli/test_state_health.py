@@ -50,8 +50,8 @@ def test_a_damaged_database_is_named_set_aside_and_the_instance_opens_again(home
         assert path in [fault.path for fault in state_faults(home, thorough=True)]
     with pytest.raises(StorageError, match="sinet run"):
         require_state(home)
-    told = mend_state(home)
-    assert len(told) == len(list(home.rglob(".set_aside/*.db-damaged-*")))
+    reported = mend_state(home)
+    assert len(reported) == len(list(home.rglob(".set_aside/*.db-damaged-*")))
     with dg.DagsterInstance.local_temp(str(home / "dagster")) as instance:
         assert instance.get_latest_materialization_event(dg.AssetKey("thing")) is None
         instance.report_runless_asset_event(dg.AssetMaterialization("thing"))

@@ -14,13 +14,15 @@ import pytest
 from sinet_pipelines.cli.ui import open_pages, stop_all
 from sinet_pipelines.deployment.endpoint import LOCK_FILE, SERVING_FOLDER
 from sinet_pipelines.errors import BusyError
+from sinet_pipelines.storage.layout import record_file
+from tests.loopback import free_port
 
 
 @pytest.fixture
 def landed_home(tmp_path, project):
     home = tmp_path / "home"
-    (home / "landing").mkdir(parents=True)
-    (home / "landing" / "fleet.json").write_text("{}")
+    record_file(home, "turbofan").parent.mkdir(parents=True)
+    record_file(home, "turbofan").write_text("{}")
     return home
 
 
@@ -46,15 +48,15 @@ def family():
 def test_a_port_that_is_taken_is_named_with_its_option(landed_home, project):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(BusyError, match=f"port {port} is taken by another program; .* another --mlflow-port"):
-            open_pages(home=landed_home, project=project, port=_free_port(), mlflow_port=port)
+        with pytest.raises(BusyError, match=f"port {port} is in use by another program; .* another --mlflow-port"):
+            open_pages(home=landed_home, project=project, port=free_port(), mlflow_port=port)
     assert not (landed_home / "pages.json").exists()
 
 
 def test_the_pages_of_a_home_open_once(landed_home, project, family):
     remember(landed_home, family)
-    with pytest.raises(BusyError, match=f"are open already .processes {family.pid}.; .*`sinet stop`"):
-        open_pages(home=landed_home, project=project, port=_free_port(), mlflow_port=_free_port())
+    with pytest.raises(BusyError, match=f"is open already .processes {family.pid}.; .*`sinet stop`"):
+        open_pages(home=landed_home, project=project, port=free_port(), mlflow_port=free_port())
 
 
 def test_stop_ends_the_pages_and_their_children(landed_home, family, capsys):
@@ -91,14 +93,9 @@ def test_stop_leaves_a_stranger_that_has_the_number_of_a_page(landed_home, capsy
     assert json.loads(capsys.readouterr().out)["pages"] == 0
 
 
-def _free_port():
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
-
-
 def test_stop_in_a_copy_of_a_home_leaves_the_pages_of_the_original(landed_home, tmp_path):
     environment = {**os.environ, "SINET_HOME": str(landed_home)}
-    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], env=environment) as process:
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"], env=environment) as process:
         try:
             remember(landed_home, process)
             copy = shutil.copytree(landed_home, tmp_path / "copy")
@@ -106,6 +103,6 @@ def test_stop_in_a_copy_of_a_home_leaves_the_pages_of_the_original(landed_home, 
             assert process.poll() is None
             moved = landed_home.rename(tmp_path / "moved")
             stop_all(home=moved, as_json=True)
-            assert process.wait(timeout=10) is not None
+            assert process.wait(timeout=300) is not None
         finally:
             process.kill()

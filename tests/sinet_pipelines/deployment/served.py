@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from sinet_pipelines.applications.turbofan.schemas.telemetry import CHANNELS
 from sinet_pipelines.deployment.publish import publish_model
 from sinet_pipelines.deployment.repository import Manifest
-from sinet_pipelines.schemas.telemetry import CHANNELS
 
 Inputs = dict[str, np.ndarray]
 

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import numpy as np
 import pytest
 
-from sinet_pipelines.deployment.client import PART_ROWS, ask, ask_at, get_json, infer, instance, ready_models
+from sinet_pipelines.deployment.client import PART_ROWS, get_json, infer, instance, predict, predict_at, ready_models
 from sinet_pipelines.errors import ModelNotFoundError, ServingError, UsageError
 from tests.sinet_pipelines.deployment.served import expected_rul, sane_inputs
 
@@ -22,7 +22,7 @@ def test_many_rows_are_asked_in_parts_and_come_back_in_order(shared):
 
 def test_the_servers_refusals_are_our_errors_in_its_words(shared):
     url = shared.url
-    with pytest.raises(UsageError, match=r"answered 400: input 'window' came as 'FP64' \(allowed: FP32\)"):
+    with pytest.raises(UsageError, match=r"returned 400: input 'window' came as 'FP64' \(allowed: FP32\)"):
         infer(url, "rul", {name: values.astype(np.float64) for name, values in sane_inputs().items()})
     with pytest.raises(UsageError, match="no output 'life'"):
         infer(url, "rul", sane_inputs(), outputs=["life"])
@@ -33,20 +33,20 @@ def test_the_servers_refusals_are_our_errors_in_its_words(shared):
 def test_it_finds_what_a_server_answers_for(shared):
     assert ready_models(shared.url) == ("rul",)
     assert get_json(shared.url, "/v2/models/rul")["versions"] == ["1"]
-    assert ask(shared.url, "rul", sane_inputs()).version == "1"
+    assert predict(shared.url, "rul", sane_inputs()).version == "1"
 
 
 def test_nothing_that_listens_is_named_with_the_way_out(folder):
-    with pytest.raises(ServingError, match=r"no model server answers at http://127.0.0.1:1 .*sinet serve"):
+    with pytest.raises(ServingError, match=r"no model server responds at http://127.0.0.1:1 .*sinet serve"):
         infer("http://127.0.0.1:1", "rul", sane_inputs())
     with pytest.raises(ServingError, match="no model server runs for 'rul'; start one with `sinet run`"):
-        ask_at(folder, sane_inputs())
+        predict_at(folder, sane_inputs())
     assert instance("http://127.0.0.1:1") is None
 
 
 @pytest.mark.parametrize("url", ["", "127.0.0.1:8000", "ftp://x", "http://", "http://x:port", "http://x/v2"])
 def test_a_url_that_is_no_root_is_refused(url):
-    with pytest.raises(UsageError, match="is no root of a server"):
+    with pytest.raises(UsageError, match="is not the root of a server"):
         infer(url, "rul", sane_inputs())
 
 
@@ -86,12 +86,12 @@ def test_what_is_no_model_server_is_named(status, headers, content):
 
     with HTTPServer(("127.0.0.1", 0), Foreign) as server:
         threading.Thread(target=server.handle_request).start()
-        with pytest.raises(ServingError, match="answered"):
+        with pytest.raises(ServingError, match="returned|the response of"):
             infer(f"http://127.0.0.1:{server.server_port}", "rul", sane_inputs())
 
 
 def test_its_import_is_light():
     code = "import sinet_pipelines.deployment.client, sys; print(sorted({m.split('.')[0] for m in sys.modules}))"
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     for heavy in ("requests", "httpx", "grpc", "onnxruntime", "pyarrow", "polars", "pandas"):
-        assert f"'{heavy}'" not in said
+        assert f"'{heavy}'" not in output

@@ -42,7 +42,7 @@ def test_an_endpoint_follows_every_move_of_the_alias_and_stays_where_it_cannot(t
     client.delete_registered_model_alias("rul", "champion")
     (unnamed,) = follow(tmp_path)
     assert not unnamed.is_behind
-    assert "rul: version 2 is served on, although no version of rul has the alias champion" in unnamed.reason
+    assert "rul: version 2 still serves, although no version of rul has the alias champion" in unnamed.reason
 
     stop_servers(folder)
     assert follow(tmp_path) == []

@@ -13,6 +13,7 @@ from tritonclient.grpc import service_pb2 as pb
 from sinet_pipelines.deployment.catalogue import Catalogue
 from sinet_pipelines.deployment.grpc_server import GrpcService, make_server
 from sinet_pipelines.errors import BusyError
+from tests.examples import sampled
 from tests.sinet_pipelines.deployment.served import expected_rul, publish_rul, sane_inputs
 
 
@@ -86,7 +87,7 @@ def test_a_second_server_does_not_share_a_port(service):
         with ThreadPoolExecutor(1) as workers:
             first, port = make_server(service._catalogue, host="127.0.0.1", port=0, workers=workers)
             try:
-                with pytest.raises(BusyError, match=f"port {port} for gRPC is taken"):
+                with pytest.raises(BusyError, match=f"port {port} for gRPC is in use"):
                     make_server(service._catalogue, host="127.0.0.1", port=port, workers=workers)
             finally:
                 await first.stop(grace=None)
@@ -137,7 +138,7 @@ GOOD = infer_request(sane_inputs()).SerializeToString()
 GOOD_TYPED = infer_request(sane_inputs(), typed=True).SerializeToString()
 
 
-@settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=sampled(1000), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.sampled_from([GOOD, GOOD_TYPED]),
     st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.binary(max_size=3), st.integers(0, 3)), max_size=3),
@@ -190,10 +191,10 @@ def _of_whole_numbers(request):
     ("change", "sentence"),
     [
         (_with_contents_beside, "contents beside raw_input_contents"),
-        (_with_an_output_twice, "an output is asked for twice"),
-        (_with_an_output_into_shared_memory, "shared_memory_region is not spoken here"),
-        (_with_a_classification, "classification is not spoken here"),
-        (_with_an_input_twice, "stands there twice"),
+        (_with_an_output_twice, "an output is requested twice"),
+        (_with_an_output_into_shared_memory, "shared_memory_region is not supported"),
+        (_with_a_classification, "classification is not supported"),
+        (_with_an_input_twice, "occurs twice"),
         (_with_no_rows, "any size from 1"),
         (_with_a_negative_size, "any size from 1"),
         (_of_whole_numbers, "allowed: FP32"),
@@ -202,15 +203,15 @@ def _of_whole_numbers(request):
 def test_what_a_request_contradicts_itself_in_is_refused_as_over_http(service, change, sentence):
     request = infer_request(sane_inputs())
     change(request)
-    said = []
+    found = []
 
     class Hears(Context):
         async def abort(self, code, text):
-            said.append((code, text))
+            found.append((code, text))
             raise Aborted(code)
 
     with pytest.raises(Aborted):
         asyncio.run(service.handlers()["ModelInfer"].unary_unary(request.SerializeToString(), Hears()))
-    ((code, text),) = said
+    ((code, text),) = found
     assert code is grpc.StatusCode.INVALID_ARGUMENT
     assert sentence in text

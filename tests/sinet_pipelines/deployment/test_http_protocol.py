@@ -33,7 +33,9 @@ async def echo(scope, receive, send):
 def listening(**bounds):
     """A server of the protocol on a free port, whose connections are swept every 20 ms; and what it reported."""
     reported = []
-    kind = type("Here", (BoundedHttpProtocol,), {**bounds, "report": staticmethod(lambda *said: reported.append(said))})
+    kind = type(
+        "Here", (BoundedHttpProtocol,), {**bounds, "report": staticmethod(lambda *found: reported.append(found))}
+    )
     config = uvicorn.Config(echo, http=kind, ws="none", lifespan="off", log_config=None, interface="asgi3")
     server, ready = uvicorn.Server(config), threading.Event()
     listener = socket.create_server(("127.0.0.1", 0))
@@ -60,7 +62,7 @@ def listening(**bounds):
 
 def exchange(address, *parts):
     """Everything that comes back for some bytes, until the server ends the connection."""
-    with socket.create_connection(address, timeout=60) as connection:
+    with socket.create_connection(address, timeout=300) as connection:
         for part in parts:
             try:
                 connection.sendall(part)
@@ -98,7 +100,7 @@ def test_a_head_beyond_the_limit_is_431_and_delays_nobody(head):
         status, sentence, _ = status_of(exchange(address, head))
         assert (status, f"larger than {HEAD_LIMIT_BYTES} bytes" in sentence) == (431, True)
         assert [one[0] for one in reported] == [431]
-        with socket.create_connection(address, timeout=60) as connection:
+        with socket.create_connection(address, timeout=300) as connection:
             connection.sendall(GOOD)
             assert connection.recv(1000).startswith(b"HTTP/1.1 200")
 
@@ -126,7 +128,7 @@ def test_a_body_that_pauses_or_takes_too_long_is_408(bounds):
 
 def test_connections_beyond_the_limit_are_503_and_the_others_are_answered():
     with listening(limit_connections=3) as (address, _):
-        kept = [socket.create_connection(address, timeout=60) for _ in range(3)]
+        kept = [socket.create_connection(address, timeout=300) for _ in range(3)]
         for connection in kept:
             connection.sendall(GOOD)
             assert connection.recv(1000).startswith(b"HTTP/1.1 200")
@@ -143,7 +145,7 @@ def test_connections_beyond_the_limit_are_503_and_the_others_are_answered():
 def test_a_client_that_ends_its_side_after_the_request_gets_its_answer():
     with listening() as (address, _):
         for _ in range(20):
-            with socket.create_connection(address, timeout=60) as connection:
+            with socket.create_connection(address, timeout=300) as connection:
                 connection.sendall(POST + b"0123456789")
                 connection.shutdown(socket.SHUT_WR)
                 assert connection.makefile("rb").read().endswith(b"\r\n\r\n10")
@@ -161,7 +163,7 @@ def test_what_is_no_http_is_400_once(garbage):
 def test_a_client_that_offers_another_protocol_is_answered_in_this_one():
     """Java's client sends this with every first request."""
     offer = b"connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAEAAEAAAAIAAAAAAAMAAAAA"
-    with listening() as (address, reported), socket.create_connection(address, timeout=60) as connection:
+    with listening() as (address, reported), socket.create_connection(address, timeout=300) as connection:
         connection.sendall(GOOD.replace(b"\r\n\r\n", b"\r\n" + offer + b"\r\n\r\n"))
         assert connection.recv(1000).startswith(b"HTTP/1.1 200")
         assert reported == []

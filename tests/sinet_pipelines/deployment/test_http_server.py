@@ -11,10 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sinet_pipelines.applications.turbofan.schemas.telemetry import CHANNELS
 from sinet_pipelines.deployment.bodies import BODY_LIMIT_BYTES, FREE_BYTES, BodyReader, ClientGoneError, CrowdedError
 from sinet_pipelines.deployment.catalogue import Catalogue
 from sinet_pipelines.deployment.http_server import HttpApplication
-from sinet_pipelines.schemas.telemetry import CHANNELS
+from tests.examples import sampled
 from tests.sinet_pipelines.deployment.served import expected_rul, publish_rul, sane_inputs
 
 INFER = "/v2/models/rul/infer"
@@ -71,28 +72,28 @@ def raw_body(inputs, **more):
 
 def error_of(response):
     status, _, content = response
-    said = orjson.loads(content)
-    assert list(said) == ["error"]
-    return status, said["error"]
+    parsed = orjson.loads(content)
+    assert list(parsed) == ["error"]
+    return status, parsed["error"]
 
 
 def test_json_in_json_out_with_null_for_an_absent_cycle(application):
     inputs = sane_inputs(2)
     status, headers, content = post(application, INFER, json_body(inputs, id="q7"))
-    said = orjson.loads(content)
+    parsed = orjson.loads(content)
     assert (status, headers[b"content-type"]) == (200, b"application/json")
-    assert (said["id"], said["model_name"], said["model_version"]) == ("q7", "rul", "1")
-    assert [output["name"] for output in said["outputs"]] == ["rul_cycles", "lower_cycles", "upper_cycles"]
-    assert said["outputs"][0]["shape"] == [2, 1]
-    np.testing.assert_allclose(said["outputs"][0]["data"], expected_rul(inputs, bias=100.0).ravel(), rtol=1e-6)
+    assert (parsed["id"], parsed["model_name"], parsed["model_version"]) == ("q7", "rul", "1")
+    assert [output["name"] for output in parsed["outputs"]] == ["rul_cycles", "lower_cycles", "upper_cycles"]
+    assert parsed["outputs"][0]["shape"] == [2, 1]
+    np.testing.assert_allclose(parsed["outputs"][0]["data"], expected_rul(inputs, bias=100.0).ravel(), rtol=1e-6)
 
 
 def test_raw_in_raw_out(application):
     inputs = sane_inputs(3)
     body, headers = raw_body(inputs, parameters={"binary_data_output": True}, outputs=[{"name": "rul_cycles"}])
-    status, said, content = post(application, INFER, body, headers)
-    length = int(said[b"inference-header-content-length"])
-    assert (status, said[b"content-type"]) == (200, b"application/octet-stream")
+    status, found, content = post(application, INFER, body, headers)
+    length = int(found[b"inference-header-content-length"])
+    assert (status, found[b"content-type"]) == (200, b"application/octet-stream")
     assert orjson.loads(content[:length])["outputs"][0]["parameters"] == {"binary_data_size": 12}
     np.testing.assert_allclose(
         np.frombuffer(content[length:], "<f4"), expected_rul(inputs, bias=100.0).ravel(), rtol=1e-6
@@ -112,11 +113,11 @@ def test_raw_and_json_mix_both_ways(application):
     ]
     encoded = orjson.dumps(header)
     mixed = encoded + body[length:]
-    status, said, content = post(
+    status, found, content = post(
         application, INFER, mixed, [(b"inference-header-content-length", b"%d" % len(encoded))]
     )
     assert status == 200
-    cut = int(said[b"inference-header-content-length"])
+    cut = int(found[b"inference-header-content-length"])
     outputs = orjson.loads(content[:cut])["outputs"]
     assert [output["name"] for output in outputs] == ["upper_cycles", "rul_cycles"]
     np.testing.assert_allclose(np.frombuffer(content[cut:], "<f4") - 10, outputs[1]["data"], rtol=1e-6)
@@ -164,9 +165,9 @@ def test_integers_of_hundreds_of_digits_are_refused_in_data_and_in_shapes(applic
 
 def test_a_version_answers_at_its_own_path(application):
     application._catalogue.load("rul")
-    said = orjson.loads(post(application, "/v2/models/rul/versions/2/infer", json_body(sane_inputs()))[2])
-    assert said["model_version"] == "2"
-    assert said["outputs"][0]["data"][0] == pytest.approx(expected_rul(sane_inputs(), bias=200.0)[0, 0])
+    content = orjson.loads(post(application, "/v2/models/rul/versions/2/infer", json_body(sane_inputs()))[2])
+    assert content["model_version"] == "2"
+    assert content["outputs"][0]["data"][0] == pytest.approx(expected_rul(sane_inputs(), bias=200.0)[0, 0])
 
 
 def test_health_metadata_and_index(application):
@@ -183,12 +184,16 @@ def test_health_metadata_and_index(application):
 
 
 def test_the_servers_address_leads_somewhere(application):
-    status, said = get(application, "/")
-    assert (status, said["ready"]) == (200, True)
-    assert {"name": "rul", "version": "1", "state": "READY", "reason": "", "path": "/v2/models/rul/versions/1"} in said[
-        "models"
-    ]
-    for path in (*said["paths"], said["models"][0]["path"]):
+    status, found = get(application, "/")
+    assert (status, found["ready"]) == (200, True)
+    assert {
+        "name": "rul",
+        "version": "1",
+        "state": "READY",
+        "reason": "",
+        "path": "/v2/models/rul/versions/1",
+    } in found["models"]
+    for path in (*found["paths"], found["models"][0]["path"]):
         assert get(application, path)[0] == 200
 
 
@@ -239,11 +244,11 @@ def broken(change):
 @pytest.mark.parametrize(
     ("change", "found"),
     [
-        (lambda h: h.pop("inputs"), "inputs is no list"),
-        (lambda h: h.update(inputs={}), "inputs is no list"),
-        (lambda h: h.update(inputs=[1]), "inputs is no list"),
+        (lambda h: h.pop("inputs"), "inputs is not a list"),
+        (lambda h: h.update(inputs={}), "inputs is not a list"),
+        (lambda h: h.update(inputs=[1]), "inputs is not a list"),
         (lambda h: h["inputs"].pop(), "no input cycle"),
-        (lambda h: h["inputs"].append(h["inputs"][0]), "stands there twice"),
+        (lambda h: h["inputs"].append(h["inputs"][0]), "occurs twice"),
         (lambda h: h["inputs"][0].update(name="vindow"), "no input 'vindow' (allowed: window, first_cycles, cycle)"),
         (lambda h: h["inputs"][0].update(name=None), "no input None"),
         (lambda h: h["inputs"][0].update(datatype="FP64"), "came as 'FP64' (allowed: FP32)"),
@@ -251,18 +256,18 @@ def broken(change):
         (lambda h: h["inputs"][0].update(shape=[1, 30, N - 1]), f"has shape [1, 30, {N - 1}] (allowed: [-1, 30, {N}]"),
         (lambda h: h["inputs"][0].update(shape=[1, 30 * N]), f"has shape [1, {30 * N}]"),
         (lambda h: h["inputs"][0].update(shape=[2, 30, N]), f"{30 * N} values for 'window' (allowed: {60 * N}"),
-        (lambda h: h["inputs"][0].update(data=["a"] * 30 * N), "values that are no FP32"),
-        (lambda h: h["inputs"][0].pop("data"), "data of 'window' is no list"),
+        (lambda h: h["inputs"][0].update(data=["a"] * 30 * N), "values that are not FP32"),
+        (lambda h: h["inputs"][0].pop("data"), "data of 'window' is not a list"),
         (lambda h: h["inputs"][0].update(parameters={"binary_data_size": 8}), "both data and binary_data_size"),
-        (lambda h: h["inputs"][0].update(parameters=[]), "parameters are no JSON object"),
+        (lambda h: h["inputs"][0].update(parameters=[]), "parameters are not a JSON object"),
         (
             lambda h: h["inputs"][0].update(parameters={"shared_memory_region": "r"}),
-            "shared_memory_region is not spoken",
+            "shared_memory_region is not supported",
         ),
-        (lambda h: h.update(id=7), "id is no text"),
+        (lambda h: h.update(id=7), "id is not a text"),
         (lambda h: h.update(outputs=[{"name": "rul"}]), "no output 'rul' (allowed: rul_cycles"),
-        (lambda h: h.update(outputs=[{"name": "rul_cycles"}] * 2), "asked for twice"),
-        (lambda h: h.update(outputs="all"), "outputs is no list"),
+        (lambda h: h.update(outputs=[{"name": "rul_cycles"}] * 2), "requested twice"),
+        (lambda h: h.update(outputs="all"), "outputs is not a list"),
         (lambda h: h.update(parameters={"binary_data_output": 1}), "neither true nor false"),
     ],
 )
@@ -431,7 +436,7 @@ def is_in_the_protocol(response):
         assert isinstance(orjson.loads(content)["error"], str)
 
 
-@settings(max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=sampled(1500), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.sampled_from([(GOOD_RAW, GOOD_RAW_HEADERS), (GOOD_JSON, []), (NAN_JSON, [])]),
     st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.binary(max_size=4), st.integers(0, 4)), max_size=4),
@@ -447,7 +452,7 @@ def test_no_mutation_of_the_bytes_or_the_header_is_ever_a_fault_of_the_server(ap
     is_in_the_protocol(post(application, INFER, body, headers))
 
 
-@settings(max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=sampled(1500), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.sampled_from([(), ("inputs",), ("inputs", 0), ("inputs", 1), ("outputs",), ("outputs", 0), ("parameters",)]),
     st.sampled_from(["name", "datatype", "shape", "data", "parameters", "id", "inputs", "outputs", "binary_data"]),
@@ -465,7 +470,7 @@ def test_no_json_in_any_place_is_ever_a_fault_of_the_server(application, path, k
     is_in_the_protocol(post(application, INFER, orjson.dumps(header)))
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=sampled(300), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.sampled_from(["GET", "POST", "PUT", "HEAD"]),
     st.lists(

@@ -8,18 +8,28 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import psutil
 import pytest
 
-from sinet_pipelines.deployment.client import ask_at, infer
-from sinet_pipelines.deployment.endpoint import current, endpoint_folders, is_alive, read_current
+from sinet_pipelines.deployment.client import infer, instance, predict_at
+from sinet_pipelines.deployment.endpoint import (
+    ServerOptions,
+    current,
+    endpoint_folders,
+    is_alive,
+    read_current,
+    read_report,
+    report_path,
+)
 from sinet_pipelines.deployment.process import endpoints, ensure_server, is_ready, stop_all, stop_servers
 from sinet_pipelines.deployment.repository import read_manifest
 from sinet_pipelines.errors import BusyError, ModelNotFoundError, ServingError
 from sinet_pipelines.storage.commits import CommitRefusedError, commits_checked
+from tests.loopback import free_port
 from tests.sinet_pipelines.deployment.served import expected_rul, publish_rul, run_script, sane_inputs
 from tests.waiting import until
 
@@ -80,8 +90,8 @@ def test_four_starters_at_once_make_one_server(folder, repository):
 
 
 def test_it_outlives_its_starter_and_holds_none_of_its_pipes(folder, repository):
-    said = run_script(STARTER, folder, repository, "1", "never")  # returns only when both pipes are closed
-    assert said.returncode == 0, said.stderr
+    result = run_script(STARTER, folder, repository, "1", "never")  # returns only when both pipes are closed
+    assert result.returncode == 0, result.stderr
     assert is_ready(current(folder))
     assert psutil.Process(current(folder).pid).ppid() != os.getpid()
 
@@ -92,7 +102,7 @@ def test_another_version_takes_the_place_of_the_running_one(start, folder):
     assert not is_alive(old)
     assert current(folder) == new
     assert servers_of(folder) == [new.pid]
-    answer = ask_at(folder, sane_inputs())
+    answer = predict_at(folder, sane_inputs())
     np.testing.assert_allclose(answer.outputs["rul_cycles"], expected_rul(sane_inputs(), bias=200.0), rtol=1e-6)
 
 
@@ -104,7 +114,7 @@ def test_a_starter_killed_around_the_switch_leaves_an_answering_endpoint_that_th
     assert run_script(STARTER, folder, repository, "2", killed).returncode == -signal.SIGKILL
     assert len(servers_of(folder)) == 2
     assert current(folder).version == {"before": "1", "after": "2"}[killed]
-    assert ask_at(folder, sane_inputs()).version == current(folder).version
+    assert predict_at(folder, sane_inputs()).version == current(folder).version
     new = start("2")
     assert servers_of(folder) == [new.pid]
     assert not is_alive(old)
@@ -127,7 +137,7 @@ def test_a_client_loses_no_request_through_four_switches(start, folder):
 
     def ask():
         while not done.is_set():
-            answer = ask_at(folder, inputs)
+            answer = predict_at(folder, inputs)
             versions.append(answer.version)
             if not np.allclose(answer.outputs["rul_cycles"], expected[answer.version], rtol=1e-6):
                 failures.append(answer)
@@ -166,17 +176,12 @@ def test_a_version_that_is_not_there_is_named(start, folder, repository):
     assert servers_of(folder) == []
 
 
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return found.getsockname()[1]
-
-
 @pytest.mark.parametrize("kind", ["port", "grpc_port"])
 def test_a_port_that_another_program_holds_is_busy_and_leaves_the_running_one(start, folder, kind):
     running = start("1")
     with socket.create_server(("127.0.0.1", 0)) as holder:
         port = holder.getsockname()[1]
-        with pytest.raises(BusyError, match=f"port {port} is held by another program") as caught:
+        with pytest.raises(BusyError, match=f"port {port} is in use by another program") as caught:
             start("2", **{kind: port})
     assert caught.value.exit_code == 3
     assert is_ready(running)
@@ -264,8 +269,8 @@ def test_a_process_number_that_is_anothers_by_now_is_not_our_server(start, folde
 
 def test_the_graph_that_was_asked_for_is_the_one_served(start, folder, repository):
     start("1")
-    said = infer(current(folder).url, "rul", sane_inputs(), version="1")
-    np.testing.assert_allclose(said["rul_cycles"], expected_rul(sane_inputs(), bias=100.0), rtol=1e-6)
+    found = infer(current(folder).url, "rul", sane_inputs(), version="1")
+    np.testing.assert_allclose(found["rul_cycles"], expected_rul(sane_inputs(), bias=100.0), rtol=1e-6)
     assert current(folder).sha256 == read_manifest(repository, "rul", "1").sha256
 
 
@@ -287,7 +292,7 @@ def test_a_copy_starts_a_server_of_its_own_beside_the_originals(start, folder, r
     try:
         assert own.pid != original.pid
         assert is_ready(original)
-        assert ask_at(copy, sane_inputs()).version == "1"
+        assert predict_at(copy, sane_inputs()).version == "1"
     finally:
         assert stop_servers(copy) == 1
 
@@ -304,3 +309,26 @@ def test_a_moved_home_has_no_server_until_it_starts_one_at_its_new_place(start, 
     finally:
         stop_servers(moved)
         os.kill(left.pid, signal.SIGTERM)
+
+
+@pytest.mark.parametrize("held", ["port", "grpc_port"])
+def test_a_server_binds_both_ports_however_long_one_is_held_after_the_other(folder, repository, held):
+    """The former server leaves its ports one after the other; what was bound meanwhile is left again."""
+    ports = {"port": free_port(), "grpc_port": free_port()}
+    options = ServerOptions(str(repository), "rul", "1", instance="f11e5", folder=str(folder), **ports)
+    folder.mkdir(parents=True)
+    command = [sys.executable, "-m", "sinet_pipelines.deployment.server", *options.arguments()]
+    with socket.create_server(("127.0.0.1", ports[held])):
+        server = subprocess.Popen(command)
+        try:
+            until(lambda: (report := read_report(report_path(folder, "f11e5"))) and report.ports == (ports[held],))
+            time.sleep(0.3)  # of this the server needs a tenth to try again
+        except BaseException:
+            server.kill()
+            raise
+    try:
+        until(lambda: instance(f"http://127.0.0.1:{ports['port']}") == "f11e5")
+        assert read_report(report_path(folder, "f11e5")).state == "listening"
+    finally:
+        server.terminate()
+        assert server.wait(timeout=300) == 0

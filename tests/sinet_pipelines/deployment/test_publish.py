@@ -6,11 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from sinet_pipelines.applications.turbofan.schemas.telemetry import CHANNELS
 from sinet_pipelines.deployment.publish import clear_damaged, name_version, publish_model
 from sinet_pipelines.deployment.repository import aliases, find_version, models, read_model, versions
 from sinet_pipelines.deployment.triton_config import read_config, read_sample
 from sinet_pipelines.errors import ModelNotFoundError, ServingError, StorageError, UsageError
-from sinet_pipelines.schemas.telemetry import CHANNELS
 from sinet_pipelines.storage.commits import CommitRefusedError, commits_checked
 from tests.sinet_pipelines.deployment.served import publish_rul, rul_graph, sane_inputs, save
 
@@ -108,19 +108,19 @@ def test_what_no_server_could_load_is_not_published(tmp_path):
 
 @pytest.mark.parametrize("model", ["", "..", "a/b", "a b", "-a", "x" * 129])
 def test_a_name_that_is_no_folder_name_is_refused(tmp_path, model):
-    with pytest.raises(UsageError, match="is no model name"):
+    with pytest.raises(UsageError, match="is not a model name"):
         publish_model(tmp_path, model, version="1", onnx=tmp_path / "m.onnx", sample={})
 
 
 @pytest.mark.parametrize("version", ["", "0", "-1", "1.0", "latest", "01"])
 def test_a_version_that_is_no_number_is_refused(tmp_path, version):
-    with pytest.raises(UsageError, match="is no version"):
+    with pytest.raises(UsageError, match="is not a version"):
         publish_model(tmp_path, "rul", version=version, onnx=tmp_path / "m.onnx", sample={})
 
 
 def test_a_sample_that_does_not_fit_is_refused(tmp_path):
     path = save(rul_graph(), tmp_path / "rul.onnx")
-    with pytest.raises(UsageError, match="give one sane row for each input"):
+    with pytest.raises(UsageError, match="pass one valid row for each input"):
         publish_model(tmp_path / "models", "rul", version="1", onnx=path, sample=sane_inputs(2))
 
 
@@ -153,9 +153,9 @@ def test_an_alias_of_nothing_is_refused(repository):
 def test_the_manifest_names_the_graph(repository):
     import hashlib
 
-    said = json.loads((repository / "rul/1/manifest.json").read_text())
+    parsed = json.loads((repository / "rul/1/manifest.json").read_text())
     content = (repository / "rul/1/model.onnx").read_bytes()
-    assert said == {
+    assert parsed == {
         "model": "rul",
         "version": "1",
         "sha256": hashlib.sha256(content).hexdigest(),

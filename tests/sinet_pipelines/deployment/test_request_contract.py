@@ -8,14 +8,14 @@ import onnx
 import pytest
 from tritonclient.grpc import service_pb2 as pb
 
+from sinet_pipelines.applications.turbofan.graph import request_contract as written
+from sinet_pipelines.applications.turbofan.schemas.telemetry import SENSORS, SETTINGS
 from sinet_pipelines.deployment.client import infer
 from sinet_pipelines.deployment.model import open_graph
 from sinet_pipelines.deployment.process import stop_servers
 from sinet_pipelines.deployment.publish import publish_model
 from sinet_pipelines.deployment.request_contract import METADATA_KEY, NOTHING_REQUIRED, read_request_contract
 from sinet_pipelines.errors import ServingError, UsageError
-from sinet_pipelines.quantization import request_contract as written
-from sinet_pipelines.schemas.telemetry import SENSORS, SETTINGS
 from tests.sinet_pipelines.deployment.conftest import ensure_rul
 from tests.sinet_pipelines.deployment.served import rul_graph, save
 
@@ -118,7 +118,7 @@ def test_what_the_model_was_not_made_for_is_refused_with_a_sentence(contract, re
 @pytest.mark.parametrize("refused", REFUSED)
 def test_a_server_refuses_it_over_http_and_grpc_with_the_same_sentence(endpoint, refused):
     inputs, sentence = REFUSED[refused]
-    with pytest.raises(UsageError, match="answered 400") as error:
+    with pytest.raises(UsageError, match="returned 400") as error:
         infer(endpoint.url, "rul", inputs)
     assert sentence in str(error.value)
     request = pb.ModelInferRequest(model_name="rul")
@@ -126,7 +126,7 @@ def test_a_server_refuses_it_over_http_and_grpc_with_the_same_sentence(endpoint,
         request.inputs.add(name=name, datatype="FP32", shape=values.shape)
         request.raw_input_contents.append(values.tobytes())
     with grpc.insecure_channel(endpoint.grpc) as channel, pytest.raises(grpc.RpcError) as aborted:
-        channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")(request.SerializeToString(), timeout=30)
+        channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")(request.SerializeToString(), timeout=300)
     assert (aborted.value.code(), sentence in aborted.value.details()) == (grpc.StatusCode.INVALID_ARGUMENT, True)
 
 

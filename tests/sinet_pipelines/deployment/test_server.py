@@ -23,10 +23,11 @@ from grpc_health.v1 import health_pb2
 from tritonclient.grpc import service_pb2 as pb
 
 from sinet_pipelines.deployment.client import infer, instance
-from sinet_pipelines.deployment.endpoint import ServerOptions, is_alive, read_current
+from sinet_pipelines.deployment.endpoint import ServerOptions, is_alive, read_current, read_wanted, write_wanted
 from sinet_pipelines.deployment.process import ensure_server
 from sinet_pipelines.deployment.publish import publish_model
 from sinet_pipelines.deployment.server import parse_options
+from tests.loopback import free_port
 from tests.sinet_pipelines.deployment.served import (
     expected_rul,
     publish_rul,
@@ -152,14 +153,14 @@ def address_of(endpoint):
 
 def test_tritons_http_client_gets_what_it_asks_for(start, questions, monkeypatch):
     monkeypatch.setenv("SINET_SERVE_TOKEN", "control")
-    said = run_script(TRITON_HTTP, urlsplit(start("1").url).netloc, questions)
-    assert said.stdout == "passed\n", said.stderr
+    result = run_script(TRITON_HTTP, urlsplit(start("1").url).netloc, questions)
+    assert result.stdout == "passed\n", result.stderr
 
 
 def test_tritons_grpc_client_gets_what_it_asks_for(start, questions, monkeypatch):
     monkeypatch.setenv("SINET_SERVE_TOKEN", "control")
-    said = run_script(TRITON_GRPC, start("1").grpc, questions)
-    assert said.stdout == "passed\n", said.stderr
+    result = run_script(TRITON_GRPC, start("1").grpc, questions)
+    assert result.stdout == "passed\n", result.stderr
 
 
 def test_it_listens_on_loopback_alone(shared):
@@ -277,15 +278,34 @@ def test_a_server_that_nobody_names_ends_itself(folder, repository):
     import sys
 
     folder.mkdir(parents=True)
-    options = ServerOptions(str(repository), "rul", "1", token="a1b2c3d4", folder=str(folder), orphan_s=0.3)
+    options = ServerOptions(str(repository), "rul", "1", instance="a1b2c3d4", folder=str(folder), orphan_s=0.3)
     command = [sys.executable, "-m", "sinet_pipelines.deployment.server", *options.arguments()]
     assert subprocess.run(command, timeout=300, cwd=Path.cwd()).returncode == 0
     assert not list(folder.glob("server-*.json"))
 
 
 def test_options_come_back_from_their_command_line():
-    options = ServerOptions("/r", "rul", "3", sha256="ab", port=8000, grpc_port=8001, token="t", orphan_s=2.5)
+    options = ServerOptions("/r", "rul", "3", sha256="ab", port=8000, grpc_port=8001, instance="t", orphan_s=2.5)
     assert parse_options(options.arguments()) == options
+
+
+def test_the_control_token_is_in_no_command_line(start, monkeypatch):
+    monkeypatch.setenv("SINET_SERVE_TOKEN", "s3cret-c0ntrol")
+    endpoint = start("1")
+    words = Path(f"/proc/{endpoint.pid}/cmdline").read_text().split("\0")
+    assert f"--instance={endpoint.token}" in words
+    assert not [word for word in words if "s3cret" in word or "token" in word.split("=")[0]]
+
+
+def test_what_0_1_0_kept_of_a_start_is_read(tmp_path):
+    folder = tmp_path / "serving" / "WEST" / "rul"
+    folder.mkdir(parents=True)
+    options = ServerOptions("/r", "rul", "3", port=8000)
+    write_wanted(folder, options)
+    content = json.loads((folder / "wanted.json").read_text())
+    content["token"] = content.pop("instance")
+    (folder / "wanted.json").write_text(json.dumps(content))
+    assert read_wanted(folder) == options
 
 
 def test_a_model_that_cannot_be_served_ends_it_with_a_sentence_and_exit_3(repository, capsys):
@@ -293,7 +313,7 @@ def test_a_model_that_cannot_be_served_ends_it_with_a_sentence_and_exit_3(reposi
 
     publish_rul(repository, "3", answers_nan=True)
     assert main(["--repository", str(repository), "--model", "rul", "--version", "3"]) == 3
-    assert "ServingError: 'rul' version 3 answers a sane row with nan" in capsys.readouterr().err
+    assert "ServingError: 'rul' version 3 predicts nan" in capsys.readouterr().err
 
 
 HEALTH = "/grpc.health.v1.Health"
@@ -303,15 +323,15 @@ HEALTH = "/grpc.health.v1.Health"
 def test_a_kubernetes_probe_over_grpc_gets_serving(shared, service):
     with grpc.insecure_channel(shared.grpc) as channel:
         request = health_pb2.HealthCheckRequest(service=service).SerializeToString()
-        answer = channel.unary_unary(f"{HEALTH}/Check")(request, timeout=30)
-        first = next(channel.unary_stream(f"{HEALTH}/Watch")(request, timeout=30))
+        answer = channel.unary_unary(f"{HEALTH}/Check")(request, timeout=300)
+        first = next(channel.unary_stream(f"{HEALTH}/Watch")(request, timeout=300))
     assert answer == first == b"\x08\x01"
 
 
 def test_health_of_a_model_that_is_not_there_is_not_found(shared):
     request = health_pb2.HealthCheckRequest(service="nope").SerializeToString()
     with grpc.insecure_channel(shared.grpc) as channel, pytest.raises(grpc.RpcError) as aborted:
-        channel.unary_unary(f"{HEALTH}/Check")(request, timeout=30)
+        channel.unary_unary(f"{HEALTH}/Check")(request, timeout=300)
     assert aborted.value.code() == grpc.StatusCode.NOT_FOUND
 
 
@@ -320,19 +340,19 @@ def test_health_follows_what_is_loaded(start, monkeypatch):
     endpoint = start("1")
     control = [("authorization", "Bearer control")]
     with grpc.insecure_channel(endpoint.grpc) as channel:
-        states = channel.unary_stream(f"{HEALTH}/Watch")(b"", timeout=60)
+        states = channel.unary_stream(f"{HEALTH}/Watch")(b"", timeout=300)
         assert next(states) == b"\x08\x01"
         unload = channel.unary_unary("/inference.GRPCInferenceService/RepositoryModelUnload")
         request = pb.RepositoryModelUnloadRequest(model_name="rul").SerializeToString()
         with pytest.raises(grpc.RpcError) as refused:
-            unload(request, timeout=30)
+            unload(request, timeout=300)
         assert refused.value.code() == grpc.StatusCode.PERMISSION_DENIED
-        unload(request, timeout=30, metadata=control)
+        unload(request, timeout=300, metadata=control)
         assert next(states) == b"\x08\x02"
 
 
 def test_a_body_of_40_megabytes_is_413_and_the_client_can_send_all_of_it(shared):
-    connection = HTTPConnection(*address_of(shared), timeout=60)
+    connection = HTTPConnection(*address_of(shared), timeout=300)
     connection.request("POST", "/v2/models/rul/infer", b"x" * (40 * 1024**2))
     response = connection.getresponse()
     assert (response.status, b"send the rows in parts" in response.read()) == (413, True)
@@ -347,7 +367,7 @@ def test_a_client_that_keeps_its_connection_sees_no_reset_through_a_switch(start
     versions, stop, faults = [], threading.Event(), []
 
     def ask():
-        connection = HTTPConnection(*address_of(read_current(folder)), timeout=60)
+        connection = HTTPConnection(*address_of(read_current(folder)), timeout=300)
         while not stop.is_set():
             try:
                 connection.request("GET", "/v2/models/rul")
@@ -358,7 +378,7 @@ def test_a_client_that_keeps_its_connection_sees_no_reset_through_a_switch(start
                 return
             if response.getheader("connection") == "close":
                 connection.close()
-                connection = HTTPConnection(*address_of(read_current(folder)), timeout=60)
+                connection = HTTPConnection(*address_of(read_current(folder)), timeout=300)
         connection.close()
 
     clients = [threading.Thread(target=ask) for _ in range(4)]
@@ -381,7 +401,7 @@ def test_each_request_is_a_line_with_model_version_and_time(start, folder):
     endpoint = start("1")
     infer(endpoint.url, "rul", sane_inputs())
     with grpc.insecure_channel(endpoint.grpc) as channel:
-        channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")(grpc_request(), timeout=30)
+        channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")(grpc_request(), timeout=300)
     exchange(address_of(endpoint), b"no http\r\n\r\n")
     for _ in range(100):
         exchange(address_of(endpoint), b"GET /nope HTTP/1.1\r\nconnection: close\r\n\r\n")
@@ -413,7 +433,7 @@ def test_new_clients_are_answered_when_connections_take_all_files(folder, reposi
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard < 2048:
         pytest.skip(f"this process may open {hard} files; 400 connections and a server need more")
-    options = ServerOptions(str(repository), "rul", "1", token="f11e5", folder=str(folder), port=free_port())
+    options = ServerOptions(str(repository), "rul", "1", instance="f11e5", folder=str(folder), port=free_port())
     folder.mkdir(parents=True)
     limited = "import resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256)); "
     code = limited + "from sinet_pipelines.deployment.server import main; sys.exit(main(sys.argv[1:]))"
@@ -422,8 +442,8 @@ def test_new_clients_are_answered_when_connections_take_all_files(folder, reposi
     try:
         until(lambda: instance(f"http://127.0.0.1:{options.port}") == "f11e5")
         for _ in range(400):
-            kept.append(socket.create_connection(("127.0.0.1", options.port), timeout=60))
-        until(lambda: asked(options.port) == 503)  # once the flood is over: what is refused lingers for a second
+            kept.append(socket.create_connection(("127.0.0.1", options.port), timeout=300))
+        until(lambda: status_of(options.port) == 503)  # once the flood is over: what is refused lingers for a second
         for connection in kept:
             connection.close()
         until(lambda: instance(f"http://127.0.0.1:{options.port}") == "f11e5")
@@ -431,20 +451,15 @@ def test_new_clients_are_answered_when_connections_take_all_files(folder, reposi
         for connection in kept:
             connection.close()
         server.terminate()
-        assert server.wait(timeout=60) == 0
+        assert server.wait(timeout=300) == 0
 
 
-def asked(port):
+def status_of(port):
     """The status of a request on a connection of its own; None where the connection is reset."""
     try:
         return int(exchange(("127.0.0.1", port), b"GET /v2 HTTP/1.1\r\nconnection: close\r\n\r\n").split()[1])
     except (OSError, IndexError):
         return None
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
 
 
 def grpc_request():

@@ -54,8 +54,8 @@ def test_a_killed_server_is_not_ready_and_comes_again_at_its_ports_each_time(sta
         assert infer(again.url, "rul", sane_inputs())["rul_cycles"].shape == (1, 1)
         assert not describe(server)["ready"]
         server = again
-    until(lambda: f"process {server.pid} answers at {server.url}" in (folder / LOG_FILE).read_text())
-    assert (folder / LOG_FILE).read_text().count("ended unasked") == 2
+    until(lambda: f"process {server.pid} serves at {server.url}" in (folder / LOG_FILE).read_text())
+    assert (folder / LOG_FILE).read_text().count("ended unexpectedly") == 2
 
 
 def test_a_stopped_server_stays_stopped_and_its_supervisor_ends(start, folder):
@@ -98,7 +98,7 @@ def test_a_killed_supervisor_is_started_again_with_the_endpoint(start, folder):
     server = start("1", supervised=True)
     until(lambda: is_held(folder / LOCK_FILE))
     os.kill(server.pid, signal.SIGKILL)
-    another_than(folder, server)
+    assert another_than(folder, server).version == "1"
 
 
 def test_a_port_that_was_taken_meanwhile_is_given_up(start, folder):

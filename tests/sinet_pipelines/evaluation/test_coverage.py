@@ -1,6 +1,7 @@
 import numpy as np
 import polars as pl
 
+from sinet_pipelines.applications.turbofan.task import RUL
 from sinet_pipelines.evaluation.coverage import coverage_of
 from sinet_pipelines.models.interval import Interval
 
@@ -15,7 +16,9 @@ PREDICTED = np.array([12.0, 121.0, 80.0, 31.0, 60.0])  # inside; inside when 200
 
 
 def test_truths_inside_are_counted_by_origin_and_region():
-    found = coverage_of(ROWS, PREDICTED, Interval(0.9, (0.0, 125.0), (5.0, 5.0)))
+    found = coverage_of(
+        ROWS, PREDICTED, Interval(0.9, (0.0, 125.0), (5.0, 5.0), (0.0, 125.0)), task=RUL, independent="live"
+    )
     counts = {(row["origin"], row["region"]): (row["covered"], row["n"]) for row in found.to_dicts()}
     assert counts == {
         ("live", "all"): (2, 3),
@@ -28,6 +31,6 @@ def test_truths_inside_are_counted_by_origin_and_region():
 
 
 def test_engines_asked_once_each_have_a_band_and_the_others_none():
-    found = coverage_of(ROWS, PREDICTED, Interval(0.9, (0.0,), (5.0,)))
+    found = coverage_of(ROWS, PREDICTED, Interval(0.9, (0.0,), (5.0,), (0.0, 125.0)), task=RUL, independent="live")
     assert set(found.filter(pl.col("least").is_null())["origin"]) == {"history"}
     assert set(found.filter(pl.col("least").is_not_null())["origin"]) == {"live"}

@@ -6,8 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sinet_pipelines.applications.turbofan.task import RUL
 from sinet_pipelines.errors import ContractError
-from sinet_pipelines.evaluation.gate import Verdict, covers_as_promised, is_not_worse, may_serve
+from sinet_pipelines.evaluation.gate import Verdict, covers_as_promised, may_serve
+from sinet_pipelines.evaluation.gate import is_not_worse as of_any_task
+from tests.sinet_pipelines.models.examples import WORN
 
 RNG = np.random.default_rng(0)
 TRUE = np.tile([100, 60, 20], 12)
@@ -22,6 +25,10 @@ def answers(predicted: np.ndarray) -> pl.DataFrame:
 
 
 CHAMPION = answers(TRUE + NOISE)
+
+
+def is_not_worse(challenger: pl.DataFrame, champion: pl.DataFrame | None) -> Verdict:
+    return of_any_task(challenger, champion, task=RUL)
 
 
 def test_the_first_challenger_passes():
@@ -74,7 +81,7 @@ def test_an_answer_that_is_no_number_is_never_accepted(where, odd):
     for champion in (CHAMPION, None):
         verdict = is_not_worse(answers(predicted), champion)
         assert not verdict.passed
-        assert verdict.reason == "1 of 36 answers are no number"
+        assert verdict.reason == "1 of 36 predictions are not finite"
 
 
 def test_a_missing_answer_is_never_accepted():
@@ -105,18 +112,18 @@ def test_the_order_of_answers_changes_nothing():
 
 
 def test_other_questions_cannot_be_compared():
-    with pytest.raises(ContractError, match="different questions"):
+    with pytest.raises(ContractError, match="different rows"):
         is_not_worse(CHAMPION, CHAMPION.head(35))
 
 
 def test_a_challenger_that_was_asked_nothing_is_refused():
-    with pytest.raises(ContractError, match="asked nothing"):
+    with pytest.raises(ContractError, match="has no predictions"):
         is_not_worse(CHAMPION.head(0), None)
 
 
 @pytest.mark.parametrize(
     ("covered", "passed", "word"),
-    [(84, True, "hold"), (95, True, "hold"), (83, False, "over-conf"), (96, False, "wider")],
+    [(84, True, "contain"), (95, True, "contain"), (83, False, "over-conf"), (96, False, "wider")],
 )
 def test_intervals_may_miss_by_chance_alone(covered, passed, word):
     verdict = covers_as_promised(covered, 100)
@@ -147,3 +154,40 @@ def test_a_worse_challenger_stays_worse_whatever_its_intervals():
     worse = Verdict(False, "clearly worse")
     assert may_serve(worse, covers_as_promised(90, 100), has_champion=True) == worse
     assert may_serve(worse, covers_as_promised(60, 100), has_champion=False) == worse
+
+
+def warnings_of(probability: np.ndarray) -> pl.DataFrame:
+    """Probabilities of sixty groups with two rows each, of which every third has the event."""
+    return pl.DataFrame(
+        {
+            "unit": np.repeat([f"engine-{number:02d}" for number in range(60)], 2),
+            "cycle": np.tile([1, 2], 60),
+            "is_worn": np.tile([1, 0, 0], 40),
+            "predicted": probability,
+        }
+    )
+
+
+GOOD = np.clip(np.tile([0.8, 0.2, 0.3], 40) + RNG.normal(scale=0.02, size=120), 0.0, 1.0)
+
+
+def test_a_classification_is_compared_by_the_log_loss_of_each_group():
+    verdict = of_any_task(warnings_of(GOOD), warnings_of(GOOD), task=WORN)
+    assert verdict.passed
+    rows = warnings_of(GOOD)
+    expected = -np.log(np.where(rows["is_worn"] == 1, GOOD, 1.0 - GOOD)).mean()
+    assert verdict.numbers["log_loss_challenger"] == pytest.approx(expected)
+    assert verdict.numbers["engines"] == 60.0
+
+
+def test_probabilities_that_are_clearly_worse_are_refused():
+    worse = np.where(np.tile([1, 0, 0], 40), GOOD - 0.05, GOOD + 0.05)
+    verdict = of_any_task(warnings_of(worse), warnings_of(GOOD), task=WORN)
+    assert not verdict.passed
+    assert verdict.reason.startswith("clearly worse: log loss 0.3")
+
+
+def test_a_probability_that_is_no_number_is_refused():
+    broken = GOOD.copy()
+    broken[3] = np.nan
+    assert of_any_task(warnings_of(broken), None, task=WORN).reason == "1 of 120 predictions are not finite"

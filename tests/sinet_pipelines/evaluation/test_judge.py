@@ -4,9 +4,10 @@ import numpy as np
 import polars as pl
 import pytest
 
+from sinet_pipelines.applications.turbofan.schemas.features import EVALUATION_RESULTS
+from sinet_pipelines.applications.turbofan.task import RUL
 from sinet_pipelines.errors import ContractError
 from sinet_pipelines.evaluation.judge import judge
-from sinet_pipelines.schemas.features import EVALUATION_RESULTS
 
 ASKED = pl.DataFrame(
     {
@@ -25,7 +26,7 @@ PREDICTIONS = {
 
 
 def test_every_predictor_is_judged_on_every_slice():
-    results = judge(ASKED, PREDICTIONS)
+    results = judge(ASKED, PREDICTIONS, task=RUL, results=EVALUATION_RESULTS)
     slices = results.select("slice", "value").unique(maintain_order=True).rows()
     assert slices == [("all", "all"), ("region", "EAST"), ("region", "WEST"), ("origin", "history"), ("origin", "live")]
     assert len(results) == 3 * len(slices)
@@ -33,7 +34,9 @@ def test_every_predictor_is_judged_on_every_slice():
 
 
 def test_figures_of_a_slice_are_those_of_its_rows():
-    rows = judge(ASKED, PREDICTIONS).rows_by_key(["value", "predictor"], named=True, unique=True)
+    rows = judge(ASKED, PREDICTIONS, task=RUL, results=EVALUATION_RESULTS).rows_by_key(
+        ["value", "predictor"], named=True, unique=True
+    )
     west = rows["WEST", "model"]
     assert (west["n"], west["engines"]) == (2, 1)
     assert west["rmse_capped"] == pytest.approx(math.sqrt((9 + 16) / 2))
@@ -44,4 +47,4 @@ def test_figures_of_a_slice_are_those_of_its_rows():
 
 def test_nothing_to_judge_by_is_refused():
     with pytest.raises(ContractError, match="no row to evaluate on"):
-        judge(ASKED.head(0), {"model": np.array([])})
+        judge(ASKED.head(0), {"model": np.array([])}, task=RUL, results=EVALUATION_RESULTS)

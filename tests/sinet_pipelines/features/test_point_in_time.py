@@ -29,10 +29,10 @@ def features(*rows):
     return pl.DataFrame([(u, at(t), at(c), m, s) for u, t, c, m, s in rows], schema=FEATURES, orient="row")
 
 
-def brute_force(asked, known, *, ttl):
+def brute_force(requested, known, *, ttl):
     """Every entity against every row, by the words of the docstring."""
     answers = []
-    for unit, time, _ in asked.iter_rows():
+    for unit, time, _ in requested.iter_rows():
         seen = [
             row
             for row in known.iter_rows()
@@ -55,19 +55,19 @@ ttls = st.one_of(st.none(), st.integers(0, 5).map(lambda s: timedelta(seconds=s)
 
 @settings(max_examples=150, deadline=None)
 @given(entity_rows, feature_rows, ttls)
-def test_the_join_equals_every_entity_against_every_row(asked, known, ttl):
-    asked, known = entities(*asked), features(*known)
-    joined = point_in_time_join(asked, known, columns=["mean", "slope"], created_time="created_at", ttl=ttl)
-    assert joined.select("mean", "slope").rows() == brute_force(asked, known, ttl=ttl)
-    assert joined.select(asked.columns).equals(asked)
+def test_the_join_equals_every_entity_against_every_row(wanted, known, ttl):
+    wanted, known = entities(*wanted), features(*known)
+    joined = point_in_time_join(wanted, known, columns=["mean", "slope"], created_time="created_at", ttl=ttl)
+    assert joined.select("mean", "slope").rows() == brute_force(wanted, known, ttl=ttl)
+    assert joined.select(wanted.columns).equals(wanted)
 
 
 @settings(max_examples=60, deadline=None)
 @given(entity_rows, feature_rows, st.randoms(use_true_random=False))
-def test_the_order_of_rows_changes_no_answer(asked, known, random):
+def test_the_order_of_rows_changes_no_answer(wanted, known, random):
     shuffled = random.sample(known, len(known))
     answers = [
-        point_in_time_join(entities(*asked), features(*rows), columns=["mean", "slope"], created_time="created_at")
+        point_in_time_join(entities(*wanted), features(*rows), columns=["mean", "slope"], created_time="created_at")
         for rows in (known, shuffled)
     ]
     assert answers[0].equals(answers[1])
@@ -75,10 +75,10 @@ def test_the_order_of_rows_changes_no_answer(asked, known, random):
 
 @settings(max_examples=60, deadline=None)
 @given(entity_rows, feature_rows, st.integers(-3, 6))
-def test_rows_of_the_future_change_no_answer(asked, known, now):
-    asked = entities(*[(unit, None if second is None else min(second, now)) for unit, second in asked])
+def test_rows_of_the_future_change_no_answer(wanted, known, now):
+    wanted = entities(*[(unit, None if second is None else min(second, now)) for unit, second in wanted])
     past = [row for row in known if row[1] is None or row[1] <= now]
-    with_future, without = (point_in_time_join(asked, features(*rows), columns=["mean"]) for rows in (known, past))
+    with_future, without = (point_in_time_join(wanted, features(*rows), columns=["mean"]) for rows in (known, past))
     assert with_future.equals(without)
 
 
@@ -115,21 +115,21 @@ def test_instants_of_other_zones_and_units_are_the_same_instants():
     known = features(("a", 0, 0, 1.0, 0), ("a", 3600, 0, 2.0, 0))
     berlin = at(3599).astimezone(ZoneInfo("Europe/Berlin"))
     for dtype in (pl.Datetime("ms", "Europe/Berlin"), pl.Datetime("us", "Europe/Berlin"), pl.Datetime("ns", "UTC")):
-        asked = pl.DataFrame({"unit": ["a"], "event_timestamp": pl.Series([berlin]).cast(dtype)})
-        assert point_in_time_join(asked, known, columns=["mean"])["mean"].to_list() == [1.0]
+        requested = pl.DataFrame({"unit": ["a"], "event_timestamp": pl.Series([berlin]).cast(dtype)})
+        assert point_in_time_join(requested, known, columns=["mean"])["mean"].to_list() == [1.0]
 
 
 def test_a_time_without_a_zone_is_utc():
-    asked = pl.DataFrame({"unit": ["a"], "event_timestamp": [at(1).replace(tzinfo=None)]})
+    requested = pl.DataFrame({"unit": ["a"], "event_timestamp": [at(1).replace(tzinfo=None)]})
     known = features(("a", 1, 0, 1.0, 0), ("a", 2, 0, 2.0, 0))
-    assert point_in_time_join(asked, known, columns=["mean"])["mean"].to_list() == [1.0]
+    assert point_in_time_join(requested, known, columns=["mean"])["mean"].to_list() == [1.0]
 
 
 def test_a_nanosecond_too_early_sees_nothing():
     nanoseconds = pl.Series([1_000_000_000 - 1, 1_000_000_000]).cast(pl.Datetime("ns", "UTC"))
-    asked = pl.DataFrame({"unit": ["a", "a"], "event_timestamp": nanoseconds})
+    requested = pl.DataFrame({"unit": ["a", "a"], "event_timestamp": nanoseconds})
     known = pl.DataFrame({"unit": ["a"], "recorded_at": pl.Series([1_000_000]).cast(UTC_US), "mean": [1.0]})
-    assert point_in_time_join(asked, known, columns=["mean"])["mean"].to_list() == [None, 1.0]
+    assert point_in_time_join(requested, known, columns=["mean"])["mean"].to_list() == [None, 1.0]
 
 
 def test_the_greatest_ttl_there_is_limits_nothing():
@@ -139,8 +139,8 @@ def test_the_greatest_ttl_there_is_limits_nothing():
 
 def test_several_keys_together_name_an_entity():
     known = features(("a", 0, 0, 1.0, 1), ("a", 0, 0, 2.0, 2))
-    asked = entities(("a", 5), ("a", 5), ("a", 5)).with_columns(slope=pl.Series([2, 1, 3], dtype=pl.Int64))
-    joined = point_in_time_join(asked, known, on=["unit", "slope"], columns=["mean"])
+    requested = entities(("a", 5), ("a", 5), ("a", 5)).with_columns(slope=pl.Series([2, 1, 3], dtype=pl.Int64))
+    joined = point_in_time_join(requested, known, on=["unit", "slope"], columns=["mean"])
     assert joined["mean"].to_list() == [2.0, 1.0, None]
 
 
@@ -155,22 +155,22 @@ def test_a_missing_column_is_named():
 
 
 def test_a_column_that_the_entities_have_already_is_refused():
-    with pytest.raises(UsageError, match="slope would stand twice"):
+    with pytest.raises(UsageError, match="slope would occur twice"):
         point_in_time_join(entities(("a", 0)).with_columns(slope=1), features(), columns=["slope"])
 
 
 def test_a_day_is_no_instant():
-    asked = entities(("a", 0)).with_columns(pl.col("event_timestamp").cast(pl.Date))
+    requested = entities(("a", 0)).with_columns(pl.col("event_timestamp").cast(pl.Date))
     with pytest.raises(UsageError, match="is no instant"):
-        point_in_time_join(asked, features(), columns=["mean"])
+        point_in_time_join(requested, features(), columns=["mean"])
 
 
 def test_a_key_of_another_type_is_refused():
-    asked = entities(("a", 0)).with_columns(unit=pl.lit(1))
+    requested = entities(("a", 0)).with_columns(unit=pl.lit(1))
     with pytest.raises(UsageError, match="key unit is Int32 in the entities and String in the features"):
-        point_in_time_join(asked, features(), columns=["mean"])
+        point_in_time_join(requested, features(), columns=["mean"])
 
 
 def test_a_ttl_below_zero_is_refused():
-    with pytest.raises(UsageError, match="lets no row be seen"):
+    with pytest.raises(UsageError, match="excludes every row"):
         point_in_time_join(entities(("a", 0)), features(), columns=["mean"], ttl=timedelta(seconds=-1))

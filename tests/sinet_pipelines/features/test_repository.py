@@ -29,10 +29,12 @@ def at(cycle):
     return START + timedelta(minutes=36 * cycle)
 
 
-def write(table, *rows):
-    """Rows of unit, cycle and mean."""
+def write(table, *rows, options=None):
+    """Writes rows of unit, cycle and mean."""
     values = [(unit, cycle, at(cycle), f"{unit}{cycle}", mean, min(cycle, 30)) for unit, cycle, mean in rows]
-    write_deltalake(str(table), pl.DataFrame(values, schema=SCHEMA, orient="row").to_arrow(), mode="append")
+    write_deltalake(
+        str(table), pl.DataFrame(values, schema=SCHEMA, orient="row").to_arrow(), mode="append", storage_options=options
+    )
 
 
 @pytest.fixture

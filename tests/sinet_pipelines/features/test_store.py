@@ -60,7 +60,7 @@ def store(tmp_path, *views):
     return opened
 
 
-def asked(*rows, **columns):
+def entity_rows(*rows, **columns):
     return pd.DataFrame({"unit": [u for u, _ in rows], "event_timestamp": [at(h) for _, h in rows], **columns})
 
 
@@ -88,7 +88,7 @@ def test_rows_that_were_replaced_are_not_seen_again(tmp_path):
     write(table, ("a", 0, 0, 1.0, 0.0))
     write(table, ("b", 0, 0, 2.0, 0.0), mode="overwrite")
     opened = store(tmp_path, view(source(table)))
-    found = history(opened, asked(("a", 1), ("b", 1)), "window:mean")
+    found = history(opened, entity_rows(("a", 1), ("b", 1)), "window:mean")
     assert found["mean"].to_list() == [None, 2.0]
 
 
@@ -96,14 +96,14 @@ def test_an_engine_is_found_in_whichever_regions_table_it_lies(tmp_path):
     write(tmp_path / "EAST", ("a", 0, 0, 1.0, 0.0))
     write(tmp_path / "WEST", ("b", 0, 0, 2.0, 0.0))
     opened = store(tmp_path, view(source(tmp_path / "EAST", tmp_path / "WEST", tmp_path / "never_written")))
-    found = history(opened, asked(("b", 0), ("a", 0)), "window:mean")
+    found = history(opened, entity_rows(("b", 0), ("a", 0)), "window:mean")
     assert found["mean"].to_list() == [2.0, 1.0]
 
 
 def test_entities_keep_their_order_number_and_other_columns(tmp_path):
     write(tmp_path / "table", ("a", 0, 0, 1.0, 0.0), ("a", 2, 2, 3.0, 0.0))
     opened = store(tmp_path, view(source(tmp_path / "table")))
-    entities = asked(("a", 5), ("unseen", 5), ("a", 1), ("a", 5), rul_cycles=[7, 8, 9, 7])
+    entities = entity_rows(("a", 5), ("unseen", 5), ("a", 1), ("a", 5), rul_cycles=[7, 8, 9, 7])
     found = history(opened, entities, "window:mean")
     assert found.columns == ["unit", "event_timestamp", "rul_cycles", "mean"]
     assert found.select("unit", "rul_cycles", "mean").rows() == [
@@ -118,7 +118,7 @@ def test_each_view_answers_by_its_own_ttl(tmp_path):
     write(tmp_path / "table", ("a", 0, 0, 1.0, 2.0))
     short = view(source(tmp_path / "table", name="short"), ttl=timedelta(hours=1))
     endless = view(source(tmp_path / "table", name="endless"))
-    found = history(store(tmp_path, short, endless), asked(("a", 1), ("a", 2)), "short:mean", "endless:spread")
+    found = history(store(tmp_path, short, endless), entity_rows(("a", 1), ("a", 2)), "short:mean", "endless:spread")
     assert found.select("mean", "spread").rows() == [(1.0, 2.0), (None, 2.0)]
 
 
@@ -126,7 +126,7 @@ def test_full_names_tell_two_views_of_one_feature_apart(tmp_path):
     write(tmp_path / "old", ("a", 0, 0, 1.0, 0.0))
     write(tmp_path / "new", ("a", 0, 0, 2.0, 0.0))
     opened = store(tmp_path, view(source(tmp_path / "old", name="old")), view(source(tmp_path / "new", name="new")))
-    found = history(opened, asked(("a", 0)), "old:mean", "new:mean", full_feature_names=True)
+    found = history(opened, entity_rows(("a", 0)), "old:mean", "new:mean", full_feature_names=True)
     assert found.select("old__mean", "new__mean").rows() == [(1.0, 2.0)]
 
 
@@ -134,7 +134,7 @@ def test_of_two_rows_of_one_instant_the_last_written_is_seen(tmp_path):
     write(tmp_path / "table", ("a", 0, 5, 5.0, 0.0))
     write(tmp_path / "table", ("a", 0, 3, 3.0, 0.0))
     opened = store(tmp_path, view(source(tmp_path / "table")))
-    assert history(opened, asked(("a", 9)), "window:mean")["mean"].to_list() == [5.0]
+    assert history(opened, entity_rows(("a", 9)), "window:mean")["mean"].to_list() == [5.0]
 
 
 def test_compaction_of_files_changes_no_tie(tmp_path):
@@ -142,9 +142,9 @@ def test_compaction_of_files_changes_no_tie(tmp_path):
     for spread in (1.0, 3.0, 2.0):
         write(tmp_path / "table", ("a", 0, 0, 10 - spread, spread))
     opened = store(tmp_path, view(origin))
-    before = history(opened, asked(("a", 0)), "window:mean")["mean"].to_list()
+    before = history(opened, entity_rows(("a", 0)), "window:mean")["mean"].to_list()
     DeltaTable(str(tmp_path / "table")).optimize.compact()
-    assert before == history(opened, asked(("a", 0)), "window:mean")["mean"].to_list() == [7.0]
+    assert before == history(opened, entity_rows(("a", 0)), "window:mean")["mean"].to_list() == [7.0]
 
 
 def test_the_latest_row_is_that_of_the_whole_table_whatever_range_is_asked_for(tmp_path):
@@ -185,7 +185,7 @@ def test_a_source_comes_back_from_the_registry_as_it_went_in(tmp_path):
 def test_a_column_of_instants_of_another_name_is_understood_if_it_is_the_only_one(tmp_path):
     write(tmp_path / "table", ("a", 0, 0, 1.0, 0.0))
     opened = store(tmp_path, view(source(tmp_path / "table")))
-    entities = asked(("a", 1)).rename(columns={"event_timestamp": "cut_at"})
+    entities = entity_rows(("a", 1)).rename(columns={"event_timestamp": "cut_at"})
     assert history(opened, entities, "window:mean")["mean"].to_list() == [1.0]
     with pytest.raises(UsageError, match="2 columns of instants"):
         history(opened, entities.assign(known_at=at(0)), "window:mean")
@@ -193,14 +193,14 @@ def test_a_column_of_instants_of_another_name_is_understood_if_it_is_the_only_on
 
 def test_entities_asked_for_by_a_query_are_refused(tmp_path):
     opened = store(tmp_path, view(source(tmp_path / "table")))
-    with pytest.raises(UsageError, match="asked for by a query"):
+    with pytest.raises(UsageError, match="requested by a query"):
         opened.get_historical_features(entity_df="SELECT 1", features=["window:mean"])
 
 
 def test_a_table_that_was_never_written_is_named(tmp_path):
     opened = store(tmp_path, view(source(tmp_path / "nowhere")))
     with pytest.raises(StorageError, match="window has no rows: no Delta table at .*nowhere"):
-        history(opened, asked(("a", 1)), "window:mean")
+        history(opened, entity_rows(("a", 1)), "window:mean")
 
 
 def test_a_folder_of_parquet_files_is_refused(tmp_path):

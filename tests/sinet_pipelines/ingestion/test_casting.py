@@ -8,9 +8,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from sinet_pipelines.applications.turbofan.schemas.telemetry import INSTANT
 from sinet_pipelines.ingestion.casting import cast_table
 from sinet_pipelines.schemas.contract import Column
-from sinet_pipelines.schemas.telemetry import INSTANT
+from tests.examples import sampled
 
 NUMBER, COUNT, WORD, WHEN = (
     Column("number", pa.float64(), ""),
@@ -211,7 +212,7 @@ def test_a_whole_number_is_one_name_as_integer_float_decimal_and_text(number):
 COUNTED = Column("name", pa.string(), "")
 
 
-@settings(deadline=None)
+@settings(max_examples=sampled(300))
 @given(st.data())
 def test_a_dictionary_of_values_is_cast_as_the_values_are(data):
     values = data.draw(_arrays.filter(lambda array: not pa.types.is_nested(array.type)))
@@ -226,7 +227,7 @@ def test_a_dictionary_of_values_is_cast_as_the_values_are(data):
         assert _cast(column, encoded) == plain
 
 
-@settings(deadline=None)
+@settings(max_examples=sampled(300))
 @given(st.data())
 def test_whatever_type_a_column_has_each_row_is_cast_or_keeps_a_text_and_nothing_is_raised(data):
     values = data.draw(_arrays)

@@ -4,16 +4,17 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
+from sinet_pipelines.applications.turbofan.landed import TELEMETRY
+from sinet_pipelines.applications.turbofan.schemas.events import FAILURE_EVENTS, TRUTH_EVENTS
 from sinet_pipelines.ingestion.drops import FaultKind
-from sinet_pipelines.ingestion.landing import LandingZone
-from sinet_pipelines.schemas.events import FAILURE_EVENTS, TRUTH_EVENTS
+from tests.zones import landing_zone
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 @pytest.fixture
 def zone(tmp_path):
-    return LandingZone(tmp_path / "landing")
+    return landing_zone(tmp_path, TELEMETRY)
 
 
 def _failures(units, cycle=100, at=NOW):
@@ -41,7 +42,7 @@ def test_events_are_read_back_sorted_by_their_key(zone):
 
 def test_events_stand_outside_the_days(zone):
     path = zone.land_events("EAST", "truth", name="FD001", events=_truth("a", 7))
-    assert path.parent == zone.root / "EAST" / "events" / "truth"
+    assert path.parent == zone.folder("EAST") / "events" / "truth"
     assert zone.days("EAST") == []
 
 
@@ -88,7 +89,7 @@ def test_files_that_hold_no_events_are_named_and_their_neighbours_go_on(zone):
 
 
 def test_events_of_foreign_types_are_cast(zone):
-    folder = zone.root / "EAST" / "events" / "truth"
+    folder = zone.folder("EAST") / "events" / "truth"
     folder.mkdir(parents=True)
     foreign = _truth("a", 7).with_columns(pl.col("cycle").cast(pl.String), pl.col("rul_cycles").cast(pl.Float64))
     pq.write_table(foreign.to_arrow(), folder / "plant.parquet")

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sinet_pipelines.applications.turbofan.schemas.telemetry import CHANNELS, DROP
 from sinet_pipelines.ingestion import hashing
 from sinet_pipelines.ingestion.hashing import row_hash
-from sinet_pipelines.schemas.telemetry import CHANNELS, DROP
 
 SCHEMA = pl.DataFrame(DROP.schema.empty_table()).schema | {"unparsed": pl.String}
 TEXT = st.none() | st.text(max_size=8)
@@ -51,7 +51,7 @@ def test_the_hash_is_that_of_the_documented_bytes(make_rows):
         pl.when(pl.col("cycle") == 3).then(pl.lit('{"x": "y"}')).alias("unparsed"),
         pl.when(pl.col("cycle") == 4).then(None).otherwise("recorded_at").alias("recorded_at"),
     )
-    assert row_hash(rows).to_list() == [_hash_by_hand(row) for row in rows.iter_rows(named=True)]
+    assert row_hash(rows, DROP).to_list() == [_hash_by_hand(row) for row in rows.iter_rows(named=True)]
 
 
 @settings(max_examples=60, deadline=None)
@@ -59,9 +59,9 @@ def test_the_hash_is_that_of_the_documented_bytes(make_rows):
 def test_the_hash_of_a_row_ignores_its_neighbours_and_their_order(rows, random):
     shuffled = random.sample(rows, len(rows))
     frame, other = _frame(rows), _frame(shuffled)
-    alone = pl.concat([row_hash(frame[i : i + 1]) for i in range(len(rows))]) if rows else row_hash(frame)
-    assert row_hash(frame).to_list() == alone.to_list()
-    assert sorted(row_hash(frame)) == sorted(row_hash(other))
+    alone = pl.concat([row_hash(frame[i : i + 1], DROP) for i in range(len(rows))]) if rows else row_hash(frame, DROP)
+    assert row_hash(frame, DROP).to_list() == alone.to_list()
+    assert sorted(row_hash(frame, DROP)) == sorted(row_hash(other, DROP))
 
 
 @settings(max_examples=100, deadline=None)
@@ -71,7 +71,7 @@ def test_hashes_are_equal_exactly_where_rows_are(rows):
         return "nothing" if value is None or value != value else value + 0.0 if isinstance(value, float) else value
 
     contents = [(*row[:4], *map(canonical, row[4:7]), row[7]) for row in rows]
-    hashes = row_hash(_frame(rows)).to_list()
+    hashes = row_hash(_frame(rows), DROP).to_list()
     for i in range(len(rows)):
         for j in range(i):
             assert (hashes[i] == hashes[j]) == (contents[i] == contents[j])
@@ -79,10 +79,10 @@ def test_hashes_are_equal_exactly_where_rows_are(rows):
 
 def test_chunks_and_their_bounds_do_not_show(make_rows, monkeypatch):
     rows = make_rows(engines=3, cycles=7)
-    whole = row_hash(rows)
+    whole = row_hash(rows, DROP)
     monkeypatch.setattr(hashing, "_CHUNK_ROWS", 5)
     pieces = pl.concat([rows[:4], rows[4:]], rechunk=False)
-    assert row_hash(pieces).to_list() == whole.to_list()
+    assert row_hash(pieces, DROP).to_list() == whole.to_list()
 
 
 def test_the_sign_of_zero_and_the_bits_of_nan_do_not_show(make_rows):
@@ -94,7 +94,8 @@ def test_the_sign_of_zero_and_the_bits_of_nan_do_not_show(make_rows):
         ("t2_degr", float("nan"), None),
     ]:
         hashes = [
-            row_hash(one.with_columns(pl.Series(column, [value], dtype=pl.Float64)))[0] for value in (first, second)
+            row_hash(one.with_columns(pl.Series(column, [value], dtype=pl.Float64)), DROP)[0]
+            for value in (first, second)
         ]
         assert hashes[0] == hashes[1]
 
@@ -103,9 +104,9 @@ def test_the_sign_of_zero_and_the_bits_of_nan_do_not_show(make_rows):
 def test_every_column_of_a_drop_counts(make_rows, column):
     rows = make_rows(engines=1, cycles=1)
     changed = rows.with_columns(pl.lit(None, rows.schema[column]).alias(column))
-    assert row_hash(changed)[0] != row_hash(rows)[0]
+    assert row_hash(changed, DROP)[0] != row_hash(rows, DROP)[0]
 
 
 def test_no_rows_have_no_hashes(make_rows):
-    assert row_hash(make_rows().clear()).to_list() == []
-    assert row_hash(make_rows().clear()).dtype == pl.String
+    assert row_hash(make_rows().clear(), DROP).to_list() == []
+    assert row_hash(make_rows().clear(), DROP).dtype == pl.String

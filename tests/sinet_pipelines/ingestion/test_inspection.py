@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 import sinet_pipelines.ingestion.inspection as inspection
+from sinet_pipelines.applications.turbofan.landed import TELEMETRY
 from sinet_pipelines.ingestion.inspection import remembered
-from sinet_pipelines.ingestion.landing import LandingZone
-from sinet_pipelines.regions import EAST
 from sinet_pipelines.storage.cache import write_cache
+from tests.inventory import EAST
+from tests.zones import landing_zone
 
 DAY = date(2026, 3, 1)
 
@@ -20,7 +21,7 @@ def zone(tmp_path, make_rows, monkeypatch):
     """A zone with one drop that has been there for a while, and a process that has looked into no file."""
     monkeypatch.setattr(inspection, "_SETTLED_NS", -1)
     monkeypatch.setattr(inspection, "_FOUND", inspection.OrderedDict())
-    found = LandingZone(tmp_path / "landing")
+    found = landing_zone(tmp_path, TELEMETRY)
     found.land(EAST.name, DAY, name="a", rows=make_rows())
     return found
 
@@ -30,7 +31,7 @@ def opened(monkeypatch):
     """The files that were looked into."""
     paths = []
     look = inspection._look_into
-    monkeypatch.setattr(inspection, "_look_into", lambda path, kind: (paths.append(path), look(path, kind))[1])
+    monkeypatch.setattr(inspection, "_look_into", lambda path, *what: (paths.append(path), look(path, *what))[1])
     return paths
 
 

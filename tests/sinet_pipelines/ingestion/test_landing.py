@@ -8,28 +8,29 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from sinet_pipelines.applications.turbofan.landed import TELEMETRY
+from sinet_pipelines.applications.turbofan.schemas.telemetry import DROP, RAW_TELEMETRY
 from sinet_pipelines.errors import SourceError, UnknownRegionError
 from sinet_pipelines.ingestion.drops import FaultKind
 from sinet_pipelines.ingestion.hashing import row_hash
-from sinet_pipelines.ingestion.landing import LandingZone
-from sinet_pipelines.schemas.telemetry import RAW_TELEMETRY
+from tests.zones import landing_zone
 
 DAY = date(2026, 3, 1)
 
 
 @pytest.fixture
 def zone(tmp_path):
-    return LandingZone(tmp_path / "landing")
+    return landing_zone(tmp_path, TELEMETRY)
 
 
 def _files(zone):
-    return {path: path.read_bytes() for path in zone.root.rglob("*") if path.is_file()}
+    return {path: path.read_bytes() for path in zone.home.rglob("*") if path.is_file()}
 
 
 def test_a_drop_is_named_by_its_content_and_stands_in_its_day(zone, make_rows):
     path = zone.land("EAST", DAY, name="FD001", rows=make_rows())
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    assert path == zone.root / "EAST" / "2026-03-01" / f"FD001-{digest[:12]}.parquet"
+    assert path == zone.folder("EAST") / "2026-03-01" / f"FD001-{digest[:12]}.parquet"
 
 
 def test_landing_twice_changes_nothing(zone, make_rows):
@@ -56,7 +57,7 @@ def test_a_day_is_read_back_in_the_columns_of_raw_telemetry(zone, make_rows):
     assert raw.rows.schema == expected
     assert (raw.sent, raw.duplicates, raw.faults) == (10, 0, ())
     assert raw.rows.select(rows.columns).equals(rows.sort("unit", "cycle"))
-    assert raw.rows["row_hash"].to_list() == row_hash(rows.sort("unit", "cycle")).to_list()
+    assert raw.rows["row_hash"].to_list() == row_hash(rows.sort("unit", "cycle"), DROP).to_list()
     assert set(raw.rows["drop_id"]) == {hashlib.sha256(path.read_bytes()).hexdigest()[:16]}
     assert set(raw.rows["event_date"]) == {DAY}
 
@@ -88,7 +89,7 @@ def test_a_day_is_the_same_in_whatever_order_and_under_whatever_names_its_drops_
     parts = [rows[:9], rows[5:12], rows[10:][::-1]]
     days = []
     for order in ([0, 1, 2], [2, 0, 1], [1, 2, 0]):
-        zone = LandingZone(tmp_path / "".join(map(str, order)))
+        zone = landing_zone(tmp_path / "".join(map(str, order)), TELEMETRY)
         for number, part in enumerate(order):
             zone.land("EAST", DAY, name=f"drop{number}", rows=parts[part])
         days.append(zone.read_day("EAST", DAY))
@@ -100,12 +101,12 @@ def test_days_are_those_on_which_a_file_landed(zone, make_rows):
     for days in (3, 1):
         day = DAY + timedelta(days=days)
         zone.land("WEST", day, name="A", rows=make_rows(day=day))
-    (zone.root / "WEST" / "2026-03-09").mkdir()
-    (zone.root / "WEST" / "2026-03-10").mkdir()
-    (zone.root / "WEST" / "2026-03-10" / ".A.parquet").write_bytes(b"half")
-    (zone.root / "WEST" / "20260311").mkdir()
-    (zone.root / "WEST" / "20260311" / "A.parquet").write_bytes(b"here")
-    (zone.root / "WEST" / "events" / "truth").mkdir(parents=True)
+    (zone.folder("WEST") / "2026-03-09").mkdir()
+    (zone.folder("WEST") / "2026-03-10").mkdir()
+    (zone.folder("WEST") / "2026-03-10" / ".A.parquet").write_bytes(b"half")
+    (zone.folder("WEST") / "20260311").mkdir()
+    (zone.folder("WEST") / "20260311" / "A.parquet").write_bytes(b"here")
+    (zone.folder("WEST") / "events" / "truth").mkdir(parents=True)
     assert zone.days("WEST") == [date(2026, 3, 2), date(2026, 3, 4)]
     assert zone.days("EAST") == []
 
@@ -140,7 +141,7 @@ def test_a_file_that_is_no_table_is_named_and_its_neighbours_go_on(zone, make_ro
 
 
 def test_a_day_of_nothing_but_broken_files_has_no_rows_and_says_why(zone):
-    folder = zone.root / "EAST" / "2026-03-01"
+    folder = zone.folder("EAST") / "2026-03-01"
     folder.mkdir(parents=True)
     (folder / "B.parquet").write_bytes(b"no table")
     raw = zone.read_day("EAST", DAY)
@@ -149,7 +150,7 @@ def test_a_day_of_nothing_but_broken_files_has_no_rows_and_says_why(zone):
 
 def test_a_column_that_a_drop_lacks_fails_its_day(zone, make_rows):
     zone.land("EAST", DAY, name="A", rows=make_rows())
-    pq.write_table(make_rows(seed=1).drop("p2_psia").to_arrow(), zone.root / "EAST" / "2026-03-01" / "B.parquet")
+    pq.write_table(make_rows(seed=1).drop("p2_psia").to_arrow(), zone.folder("EAST") / "2026-03-01" / "B.parquet")
     assert zone.read_faults("EAST", DAY) == ("drop B.parquet has no column p2_psia; drop the day again with it",)
 
 
@@ -167,7 +168,7 @@ def test_a_drop_that_changes_is_seen_to_change(zone, make_rows):
 def test_a_name_that_could_climb_out_is_refused(zone, make_rows, name):
     with pytest.raises(SourceError, match="allowed: letters, digits and _"):
         zone.land("EAST", DAY, name=name, rows=make_rows())
-    assert not zone.root.exists()
+    assert list(zone.home.iterdir()) == []
 
 
 @pytest.mark.parametrize("region", ["..", "east", "EAST/..", ""])
@@ -180,7 +181,7 @@ def test_a_region_that_is_none_is_refused(zone, make_rows, region):
 
 def test_a_file_of_many_row_groups_and_foreign_types_is_one_drop(zone, make_rows):
     rows = make_rows(engines=4, cycles=10)
-    folder = zone.root / "EAST" / "2026-03-01"
+    folder = zone.folder("EAST") / "2026-03-01"
     folder.mkdir(parents=True)
     table = rows.with_columns(pl.col("cycle").cast(pl.Int64)).to_arrow()
     table = table.set_column(3, "recorded_at", table.column("recorded_at").cast(pa.timestamp("ms", tz="Asia/Tokyo")))

@@ -9,29 +9,31 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sinet_pipelines.applications.turbofan.landed import TELEMETRY
+from sinet_pipelines.applications.turbofan.schemas.telemetry import CHANNELS, DROP
 from sinet_pipelines.ingestion.drops import encode_drop
 from sinet_pipelines.ingestion.landing import LandingZone
-from sinet_pipelines.regions import EAST
-from sinet_pipelines.schemas.telemetry import CHANNELS
+from tests.inventory import EAST
 from tests.sinet_pipelines.ingestion.conftest import DAY
+from tests.zones import landing_zone
 
 
 def put(zone: LandingZone, name: str, content: bytes) -> Path:
-    path = zone.root / EAST.name / DAY.isoformat() / name
+    path = zone.folder(EAST.name) / DAY.isoformat() / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     return path
 
 
 def in_row_groups(rows: pl.DataFrame, size: int) -> bytes:
-    table, buffer = pq.read_table(io.BytesIO(encode_drop(rows))), io.BytesIO()
+    table, buffer = pq.read_table(io.BytesIO(encode_drop(rows, DROP))), io.BytesIO()
     pq.write_table(table, buffer, row_group_size=size)
     return buffer.getvalue()
 
 
 def assert_equal(zone: LandingZone, *, batch_rows: int) -> None:
     at_once = zone.read_day(EAST.name, DAY)
-    with zone.sort_day(EAST.name, DAY, folder=zone.root.parent / "tables", batch_rows=batch_rows) as day:
+    with zone.sort_day(EAST.name, DAY, folder=zone.home / "tables", batch_rows=batch_rows) as day:
         rows = pl.concat([at_once.rows.clear(), *day.batches()])
         assert rows.rows() == at_once.rows.rows()
         assert (day.sent, day.duplicates) == (at_once.sent, at_once.duplicates)
@@ -43,7 +45,7 @@ def assert_equal(zone: LandingZone, *, batch_rows: int) -> None:
 def test_batches_and_row_groups_make_no_difference(
     tmp_path_factory, make_rows, batch_rows: int, group: int, copies: int, texts: bool
 ) -> None:
-    zone = LandingZone(tmp_path_factory.mktemp("home") / "landing")
+    zone = landing_zone(tmp_path_factory.mktemp("home"), TELEMETRY)
     rows = make_rows(engines=3, cycles=8)
     if texts:
         broken = pl.when(pl.int_range(pl.len()) % 5 == 0).then(pl.lit("hot"))
@@ -59,7 +61,7 @@ def test_batches_and_row_groups_make_no_difference(
 
 @pytest.mark.parametrize("batch_rows", [1, 7, 1000])
 def test_a_file_damaged_in_a_later_row_group_gives_none_of_its_rows(tmp_path, make_rows, batch_rows: int) -> None:
-    zone = LandingZone(tmp_path / "landing")
+    zone = landing_zone(tmp_path, TELEMETRY)
     whole = bytearray(in_row_groups(make_rows(engines=4, cycles=30), 30))
     middle = whole.rindex(b"T-0004") if b"T-0004" in whole else len(whole) // 2
     whole[middle - 200 : middle + 40] = bytes(240)
@@ -70,7 +72,7 @@ def test_a_file_damaged_in_a_later_row_group_gives_none_of_its_rows(tmp_path, ma
 
 
 def test_the_same_bytes_twice_are_one_drop(tmp_path, make_rows) -> None:
-    zone = LandingZone(tmp_path / "landing")
+    zone = landing_zone(tmp_path, TELEMETRY)
     content = in_row_groups(make_rows(), 3)
     put(zone, "a.parquet", content)
     put(zone, "b.parquet", content)
@@ -78,14 +80,14 @@ def test_the_same_bytes_twice_are_one_drop(tmp_path, make_rows) -> None:
 
 
 def test_rows_of_one_engine_and_cycle_are_told_apart_by_their_hash(tmp_path, make_rows) -> None:
-    zone = LandingZone(tmp_path / "landing")
+    zone = landing_zone(tmp_path, TELEMETRY)
     rows = make_rows(engines=1, cycles=40).with_columns(cycle=pl.lit(1, pl.Int32), unit=pl.lit(None, pl.String))
     put(zone, "a.parquet", in_row_groups(rows.with_columns(pl.lit(1.0).alias(CHANNELS[0])), 7))
     assert_equal(zone, batch_rows=3)
 
 
 def test_nothing_is_left_in_the_folder_of_the_runs(tmp_path, make_rows) -> None:
-    zone = LandingZone(tmp_path / "landing")
+    zone = landing_zone(tmp_path, TELEMETRY)
     put(zone, "a.parquet", in_row_groups(make_rows(), 3))
     with zone.sort_day(EAST.name, DAY, folder=tmp_path / "tables") as day:
         assert sum(rows.height for rows in day.batches()) == 10

@@ -3,6 +3,7 @@
 import os
 import shutil
 import socket
+from dataclasses import replace
 from datetime import date, timedelta
 
 import pyarrow as pa
@@ -11,8 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sinet_pipelines.applications.turbofan.landed import TELEMETRY
 from sinet_pipelines.ingestion import inspection
-from sinet_pipelines.ingestion.landing import LandingZone
+from sinet_pipelines.ingestion.scan import misplaced_in_home
+from tests.inventory import NAMES
+from tests.zones import landing_zone
 
 DAY = date(2026, 3, 1)
 TODAY = date(2026, 3, 5)
@@ -20,7 +24,7 @@ TODAY = date(2026, 3, 5)
 
 @pytest.fixture
 def zone(tmp_path):
-    return LandingZone(tmp_path / "landing")
+    return landing_zone(tmp_path, TELEMETRY)
 
 
 @pytest.fixture
@@ -28,7 +32,7 @@ def put(zone, make_rows):
     """Writes a sound drop, or other bytes, at a path of the zone."""
 
     def write(path, content=None, *, rows=None):
-        file = zone.root / path
+        file = zone.home / placed(path)
         file.parent.mkdir(parents=True, exist_ok=True)
         if content is None:
             pq.write_table((make_rows() if rows is None else rows).to_arrow(), file)
@@ -39,40 +43,83 @@ def put(zone, make_rows):
     return write
 
 
-def unused(zone, region=None):
-    return {one.path: one for one in zone.unused(region, first_day=DAY, today=TODAY)}
+def placed(path):
+    """Where a path of a test lies in the home: `EAST/x` in the zone of EAST, what names `landing/` as it is."""
+    region, _, rest = path.partition("/")
+    return path if "landing/" in f"{path}/" else f"{region}/landing/turbofan/{rest}".rstrip("/")
+
+
+def listed_as(path):
+    """A listed path as the tests spell it."""
+    return path.replace("/landing/turbofan", "", 1)
+
+
+def unused(zone, *, applications=("turbofan",)):
+    files = (*zone.unused(first_day=DAY, today=TODAY), *misplaced_in_home(zone.home, applications, NAMES))
+    return {listed_as(one.path): one for one in files}
 
 
 def test_a_sound_drop_is_used_and_nothing_is_listed(zone, put):
     put("EAST/2026-03-01/a.parquet")
-    put("fleet.json", b"{}")
     assert unused(zone) == {}
-    assert LandingZone(zone.root / "nowhere").unused() == ()
+    assert landing_zone(zone.home / "nowhere", TELEMETRY).unused() == ()
 
 
 @pytest.mark.parametrize(
     ("path", "reason", "cure"),
     [
         (
-            "a.parquet",
-            "it stands beside the folders of the regions",
-            "move it into <REGION>/<YYYY-MM-DD>/ or remove it",
+            "EAST/landing/a.parquet",
+            "it stands beside the folders of the applications",
+            "move it into EAST/landing/<application>/<YYYY-MM-DD>/ or remove it",
         ),
-        ("east/2026-03-01/a.parquet", "no region east is in the registry", "rename the folder to EAST"),
-        ("MARS/2026-03-01/a.parquet", "no region MARS is in the registry", "add the region to registry.yaml or remove"),
-        ("EAST/a.parquet", "it stands beside the folders of the days", "move it into EAST/<YYYY-MM-DD>/ or remove it"),
+        (
+            "EAST/landing/Turbofan/2026-03-01/a.parquet",
+            "Turbofan is no application (known: turbofan)",
+            "rename the folder to turbofan, or remove it",
+        ),
+        (
+            "EAST/landing/lathes/2026-03-01/a.parquet",
+            "lathes is no application (known: turbofan)",
+            "move its files into the folder of one of: turbofan",
+        ),
+        (
+            "EAST/landing/2026-03-01/a.parquet",
+            "2026-03-01 is a day outside of an application's folder",
+            "move it into one of: turbofan",
+        ),
+        (
+            "landing/EAST/2026-03-01/a.parquet",
+            "each region has a landing zone of its own",
+            "move it into <REGION>/landing/<application>/<YYYY-MM-DD>/ or remove it",
+        ),
+        ("east/2026-03-01/a.parquet", "no region east is in the inventory", "rename the folder to EAST"),
+        (
+            "MARS/2026-03-01/a.parquet",
+            "no region MARS is in the inventory",
+            "add the region to inventory.yaml or remove",
+        ),
+        (
+            "EAST/a.parquet",
+            "it stands beside the folders of the days",
+            "move it into EAST/landing/turbofan/<YYYY-MM-DD>/ or remove it",
+        ),
         ("EAST/27-11-2026/a.parquet", "its folder 27-11-2026 is no day", "rename the folder to 2026-11-27"),
         ("EAST/20260301/a.parquet", "its folder 20260301 is no day", "rename the folder to 2026-03-01"),
         ("EAST/Events/truth/a.parquet", "its folder Events is no day", "rename the folder to the day of its rows"),
-        ("EAST/2026-02-28/a.parquet", "2026-02-28 is before the first day of this fleet, 2026-03-01", "set first_day"),
+        (
+            "EAST/2026-02-28/a.parquet",
+            "2026-02-28 is before the first day of turbofan in this home, 2026-03-01",
+            "set first_day",
+        ),
         (
             "EAST/1970-01-01/a.parquet",
-            "1970-01-01 is before the first day of this fleet",
-            "set first_day in fleet.json",
+            "1970-01-01 is before the first day of turbofan in this home",
+            "set first_day in landed/turbofan.json",
         ),
         ("EAST/2026-03-06/a.parquet", "2026-03-06 is still to come (today is 2026-03-05, UTC)", "wait for that day"),
         ("EAST/2099-01-01/a.parquet", "2099-01-01 is still to come", "wait for that day"),
-        ("EAST/events/a.parquet", "it is of no kind of events", "move it into EAST/events/<kind>/"),
+        ("EAST/events/a.parquet", "it is of no kind of events", "move it into EAST/landing/turbofan/events/<kind>/"),
         ("EAST/events/thruth/a.parquet", "there is no kind of events thruth (allowed: failures and truth)", "move it"),
         ("EAST/events/truth/a.parquet", "it has rul_cycles, known_at not once among its columns", "put it there again"),
     ],
@@ -110,7 +157,8 @@ def test_a_file_with_a_whole_footer_and_a_broken_page_is_listed_and_counts_no_ro
     "name", ["_SUCCESS", "_metadata", ".a.parquet.crc", "_temporary/0/a.parquet", ".tmp/a.parquet"]
 )
 @pytest.mark.parametrize(
-    "folder", ["", "EAST/", "EAST/2026-03-01/", "EAST/2026-03-01/x.parquet/", "EAST/events/truth/"]
+    "folder",
+    ["landing/", "EAST/landing/", "EAST/", "EAST/2026-03-01/", "EAST/2026-03-01/x.parquet/", "EAST/events/truth/"],
 )
 def test_markers_and_what_is_being_written_are_ignored_everywhere(zone, put, folder, name):
     put(folder + name, b"half")
@@ -124,7 +172,7 @@ def test_a_folder_is_a_drop_of_its_parts(zone, put, make_rows):
     put("EAST/2026-03-01/x.parquet/part-0.parquet", rows=rows[:4])
     put("EAST/2026-03-01/x.parquet/part-1.parquet", rows=rows[4:])
     put("EAST/2026-03-01/x.parquet/_SUCCESS", b"")
-    whole = LandingZone(zone.root.parent / "whole")
+    whole = landing_zone(zone.home.parent / "whole", TELEMETRY)
     whole.land("EAST", DAY, name="A", rows=rows)
     assert unused(zone) == {}
     assert zone.days("EAST") == [DAY]
@@ -154,58 +202,94 @@ def test_two_files_of_the_same_bytes_in_two_hive_folders_are_two_drops(zone, put
 class TestLinks:
     def test_a_link_to_another_regions_drop_is_not_followed_and_is_listed(self, zone, put):
         target = put("WEST/2026-03-01/a.parquet")
-        (zone.root / "EAST/2026-03-01").mkdir(parents=True)
-        (zone.root / "EAST/2026-03-01/a.parquet").symlink_to(target)
+        (zone.home / placed("EAST/2026-03-01")).mkdir(parents=True)
+        (zone.home / placed("EAST/2026-03-01/a.parquet")).symlink_to(target)
         assert zone.days("EAST") == []
         assert zone.read_day("EAST", DAY).sent == 0
         found = unused(zone)["EAST/2026-03-01/a.parquet"]
-        assert found.reason == "it is a link out of the folder of EAST, and such links are not followed"
+        assert found.reason == "it is a link out of EAST/landing/turbofan, and such links are not followed"
 
     @pytest.mark.parametrize("link", ["EAST", "EAST/2026-03-01", "EAST/2026-03-01/x.parquet", "EAST/events"])
     def test_a_link_to_a_folder_of_another_region_is_not_followed_and_is_listed(self, zone, put, link):
         put("WEST/2026-03-01/a.parquet")
         put("WEST/2026-03-01/truth/a.parquet")
-        path = zone.root / link
+        path = zone.home / placed(link)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.symlink_to(zone.root / ("WEST" if link == "EAST" else "WEST/2026-03-01"))
+        path.symlink_to(zone.home / placed("WEST" if link == "EAST" else "WEST/2026-03-01"))
         assert zone.days("EAST") == []
         assert zone.read_events("EAST", "truth").height == 0
         found = zone.unused("EAST", first_day=DAY, today=TODAY)
-        assert [one.path.rstrip("/") for one in found] == [link]
+        assert [listed_as(one.path).rstrip("/") for one in found] == [link]
         assert "link" in found[0].reason
 
     def test_a_region_folder_that_is_a_link_to_a_disk_of_its_own_is_read(self, zone, put, tmp_path):
         put("EAST/2026-03-01/a.parquet")
-        shutil.move(zone.root / "EAST", tmp_path / "disk")
-        (zone.root / "EAST").symlink_to(tmp_path / "disk")
+        shutil.move(zone.home / placed("EAST"), tmp_path / "disk")
+        (zone.home / placed("EAST")).symlink_to(tmp_path / "disk")
         assert zone.read_day("EAST", DAY).sent == 10
         assert unused(zone) == {}
 
     def test_a_link_within_the_region_is_read(self, zone, put):
         target = put("EAST/2026-03-01/..data/a.parquet")
-        (zone.root / "EAST/2026-03-01/a.parquet").symlink_to(target)
+        (zone.home / placed("EAST/2026-03-01/a.parquet")).symlink_to(target)
         assert zone.read_day("EAST", DAY).sent == 10
         assert unused(zone) == {}
 
     @pytest.mark.parametrize("target", ["nowhere", "a.parquet", "."])
     def test_a_link_to_nowhere_to_itself_or_to_a_folder_is_listed(self, zone, put, target):
         put("EAST/2026-03-01/b.parquet")
-        (zone.root / "EAST/2026-03-01/a.parquet").symlink_to(target)
+        (zone.home / placed("EAST/2026-03-01/a.parquet")).symlink_to(target)
         assert list(unused(zone)) == ["EAST/2026-03-01/a.parquet"]
         assert zone.read_day("EAST", DAY).sent == 10
+
+    def test_a_link_to_the_drops_of_another_application_is_not_followed_and_is_listed(self, zone, put):
+        put("EAST/landing/milling/2026-03-01/a.parquet")
+        (zone.home / "EAST/landing/turbofan").symlink_to(zone.home / "EAST/landing/milling")
+        assert zone.days("EAST") == []
+        (found,) = zone.unused("EAST", first_day=DAY, today=TODAY)
+        assert found.reason == "it is a link to the folder of milling, and no two applications share drops"
+
+    def test_a_whole_region_that_is_a_link_to_another_is_not_read(self, zone, put):
+        put("WEST/2026-03-01/a.parquet")
+        (zone.home / "EAST").symlink_to(zone.home / "WEST")
+        assert zone.days("EAST") == []
+        assert zone.days("WEST") == [DAY]
+        (found,) = zone.unused("EAST", first_day=DAY, today=TODAY)
+        assert found.reason.startswith("it is a link to the folder of WEST")
+
+
+def test_two_applications_land_beside_each_other_and_neither_sees_the_others_drops(zone, put):
+    put("EAST/2026-03-01/a.parquet")
+    other = landing_zone(zone.home, replace(TELEMETRY, application="lathes"))
+    put("EAST/landing/lathes/2026-03-02/b.parquet")
+    assert (zone.days("EAST"), other.days("EAST")) == ([DAY], [DAY + timedelta(days=1)])
+    assert unused(zone, applications=("turbofan", "lathes")) == {}
+    assert [one.application for one in unused(zone).values()] == [""]
+
+
+def test_a_file_beside_the_parts_of_a_region_is_listed(zone, put):
+    put("EAST/2026-03-01/a.parquet")
+    for name in ("rows.parquet", "2026-03-01/a.parquet"):
+        file = zone.home / "EAST" / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(b"x")
+    assert {path: one.cure for path, one in unused(zone).items()} == dict.fromkeys(
+        ("EAST/rows.parquet", "EAST/2026-03-01/a.parquet"),
+        "move it into EAST/landing/<application>/<YYYY-MM-DD>/ or remove it",
+    )
 
 
 def test_pipes_and_sockets_are_listed_and_block_nothing(zone, put, monkeypatch):
     put("EAST/2026-03-01/a.parquet")
-    for folder in ("", "EAST", "EAST/2026-03-01", "EAST/events/truth"):
-        (zone.root / folder).mkdir(parents=True, exist_ok=True)
-        os.mkfifo(zone.root / folder / "pipe.parquet")
-    monkeypatch.chdir(zone.root / "EAST/2026-03-01")  # a socket's whole path may be too long
+    for folder in ("EAST/landing", "EAST", "EAST/2026-03-01", "EAST/events/truth"):
+        (zone.home / placed(folder)).mkdir(parents=True, exist_ok=True)
+        os.mkfifo(zone.home / placed(folder) / "pipe.parquet")
+    monkeypatch.chdir(zone.home / placed("EAST/2026-03-01"))  # a socket's whole path may be too long
     with socket.socket(socket.AF_UNIX) as server:
         server.bind("socket.parquet")
         found = unused(zone)
     assert {path: one.reason for path, one in found.items()} == {
-        "pipe.parquet": "it is a named pipe, no file",
+        "EAST/landing/pipe.parquet": "it is a named pipe, no file",
         "EAST/pipe.parquet": "it is a named pipe, no file",
         "EAST/2026-03-01/pipe.parquet": "it is a named pipe, no file",
         "EAST/2026-03-01/socket.parquet": "it is a socket, no file",
@@ -221,7 +305,7 @@ def test_what_becomes_a_pipe_or_a_link_after_it_was_listed_is_not_read(tmp_path)
     (tmp_path / "link").symlink_to(tmp_path / "file")
     for name in ("pipe", "link"):
         with pytest.raises(OSError, match="no regular file|symbolic links"):
-            inspection.read_bytes(tmp_path / name)
+            inspection.open_file(tmp_path / name).__enter__()
 
 
 @pytest.fixture
@@ -327,7 +411,16 @@ def test_a_rewrite_of_equal_size_and_age_is_seen(zone, put, monkeypatch, settled
     assert zone.fingerprint("EAST", DAY) != before
 
 
-_PLACES = ("", "EAST/", "EAST/2026-03-01/", "EAST/2026-03-09/", "EAST/x/", "east/2026-03-01/", "EAST/events/truth/")
+_PLACES = (
+    "EAST/landing/",
+    "landing/EAST/2026-03-01/",
+    "EAST/",
+    "EAST/2026-03-01/",
+    "EAST/2026-03-09/",
+    "EAST/x/",
+    "east/2026-03-01/",
+    "EAST/events/truth/",
+)
 _NAMES = ("a.parquet", "b.csv", "d.parquet/p.parquet", "role=live/a.parquet", ".h.parquet", "_SUCCESS", "_m/a.parquet")
 
 
@@ -340,12 +433,11 @@ _NAMES = ("a.parquet", "b.csv", "d.parquet/p.parquet", "role=live/a.parquet", ".
     )
 )
 def test_whatever_lands_every_visible_file_is_read_or_listed_and_never_both(tmp_path_factory, files):
-    zone = LandingZone(tmp_path_factory.mktemp("any") / "landing")
-    zone.root.mkdir()
+    zone = landing_zone(tmp_path_factory.mktemp("any"), TELEMETRY)
     table = pa.table({"unit": ["A"], "cycle": [1]})
     visible = set()
     for (folder, name), content in files.items():
-        file = zone.root / (folder + name)
+        file = zone.home / placed(folder + name)
         file.parent.mkdir(parents=True, exist_ok=True)
         if content == "rows":
             pq.write_table(table, file)
@@ -355,8 +447,8 @@ def test_whatever_lands_every_visible_file_is_read_or_listed_and_never_both(tmp_
             file.symlink_to("/etc/hostname")
         if not any(part[0] in "._" for part in name.split("/")):
             visible.add(folder + name)
-    listed = {one.path for one in zone.unused(first_day=DAY, today=TODAY)}
-    used = {drop.path.relative_to(zone.root).as_posix() for drop in zone.drops("EAST", DAY) if drop.rows}
+    listed = set(unused(zone))
+    used = {listed_as(drop.path.relative_to(zone.home).as_posix()) for drop in zone.drops("EAST", DAY) if drop.rows}
     twins = {
         path
         for path in visible - listed - used

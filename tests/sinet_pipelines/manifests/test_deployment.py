@@ -11,13 +11,14 @@ import yaml
 
 from resources import pod_guard
 from sinet_pipelines.deployment.cluster import rights
-from sinet_pipelines.errors import RegistryError
+from sinet_pipelines.errors import InventoryError
+from sinet_pipelines.inventory.sites import ServingTarget
 from sinet_pipelines.manifests import deployment
-from sinet_pipelines.manifests.rights import LAUNCHES, RUNS, asked
-from sinet_pipelines.regions import EAST, NULL_ISLAND, REGIONS, WEST
-from sinet_pipelines.sites import ServingTarget
+from sinet_pipelines.manifests.control import CONFIGURED_BY
+from sinet_pipelines.manifests.rights import LAUNCHES, RUNS, single_rules
 from tests.clusters.pod_security import violations
 from tests.conftest import CHECKOUT
+from tests.inventory import EAST, NULL_ISLAND, REGIONS, WEST
 
 KUBERNETES = "1.36"
 FOREIGN = ("kueue.x-k8s.io", "kustomize.config.k8s.io")  # of no schema that is here
@@ -83,7 +84,7 @@ def test_kustomize_builds_each_folder(files, tmp_path, folder):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     built = subprocess.run(
-        ["kubectl", "kustomize", str(tmp_path / folder)], capture_output=True, text=True, check=True, timeout=60
+        ["kubectl", "kustomize", str(tmp_path / folder)], capture_output=True, text=True, check=True, timeout=300
     )
     held = list(yaml.safe_load(files[f"{folder}/kustomization.yaml"])["resources"])
     wanted = [one for file in held for one in yaml.safe_load_all(files[f"{folder}/{file}"])]
@@ -131,6 +132,7 @@ def test_dagster_is_in_one_cluster_alone_and_knows_its_image(files, east):
     for name in ("sinet-code", "sinet-webserver", "sinet-daemon"):
         (container,) = east["Deployment", name]["spec"]["template"]["spec"]["containers"]
         variables = {one["name"]: one.get("value") for one in container["env"]}
+        assert variables["DAGSTER_BACKFILL_RETRY_DEFINITION_CHANGED_ERROR"] == "1"
         assert variables["DAGSTER_CURRENT_IMAGE"] == container["image"] == EAST.cluster.image
 
 
@@ -144,7 +146,7 @@ def test_one_daemon_alone_is_at_work_and_ends_itself_before_a_lost_node_is_given
     fields = {one["name"]: one["valueFrom"]["fieldRef"]["fieldPath"] for one in container["env"] if "valueFrom" in one}
     assert fields == {"POD_NAME": "metadata.name", "POD_NAMESPACE": "metadata.namespace", "POD_UID": "metadata.uid"}
     assert pod["automountServiceAccountToken"] is True
-    assert ("get", "", "pods", "") in asked(tuple(east["Role", pod["serviceAccountName"]]["rules"]))
+    assert ("get", "", "pods", "") in single_rules(tuple(east["Role", pod["serviceAccountName"]]["rules"]))
     node_is_lost_s = 40 - 10  # the node controller's grace, of which the last heartbeat is 10 s old at most
     for key in ("not-ready", "unreachable"):
         (one,) = (one for one in pod["tolerations"] if one["key"] == f"node.kubernetes.io/{key}")
@@ -170,13 +172,13 @@ def test_a_run_pod_mounts_what_it_is_told_and_is_admitted(east):
     from dagster_k8s.job import DagsterK8sJobConfig, UserDefinedDagsterK8sConfig, construct_dagster_k8s_job
     from kubernetes.client import ApiClient
 
-    said = yaml.safe_load(east["ConfigMap", "dagster-instance"]["data"]["dagster.yaml"])["run_launcher"]["config"]
-    assert process_config(K8sRunLauncher.config_type(), said).success
+    content = yaml.safe_load(east["ConfigMap", "dagster-instance"]["data"]["dagster.yaml"])["run_launcher"]["config"]
+    assert process_config(K8sRunLauncher.config_type(), content).success
     job = construct_dagster_k8s_job(
-        DagsterK8sJobConfig(job_image=said["job_image"], dagster_home=said["dagster_home"]),
+        DagsterK8sJobConfig(job_image=content["job_image"], dagster_home=content["dagster_home"]),
         ["dagster", "api", "execute_run"],
         "dagster-run-1",
-        user_defined_k8s_config=UserDefinedDagsterK8sConfig.from_dict(said["run_k8s_config"]),
+        user_defined_k8s_config=UserDefinedDagsterK8sConfig.from_dict(content["run_k8s_config"]),
     )
     plain = ApiClient().sanitize_for_serialization(job)
     kubernetes_validate.validate(plain, KUBERNETES, strict=True)
@@ -190,7 +192,7 @@ def test_a_run_pod_mounts_what_it_is_told_and_is_admitted(east):
 def test_a_namespace_lets_nobody_in_by_itself(east):
     deny = east["NetworkPolicy", "default-deny"]["spec"]
     assert deny == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
-    out = east["NetworkPolicy", "go-out"]["spec"]["egress"]
+    out = east["NetworkPolicy", "allow-egress"]["spec"]["egress"]
     assert {port["port"] for rule in out for port in rule.get("ports", [])} >= {53, 443, 5432, 6443}
 
 
@@ -232,10 +234,39 @@ def test_kueue_has_a_flavor_a_kind_and_the_quota_of_its_nodes():
     ],
 )
 def test_a_row_from_which_no_cluster_can_be_set_up_is_refused(change, words):
-    with pytest.raises(RegistryError, match=words):
+    with pytest.raises(InventoryError, match=words):
         files_of(replace(EAST, cluster=replace(EAST.cluster, **change)), WEST, NULL_ISLAND)
 
 
 def test_two_regions_cannot_both_run_dagster():
-    with pytest.raises(RegistryError, match="EAST, WEST runs Dagster; set .* of one region alone"):
+    with pytest.raises(InventoryError, match="EAST, WEST runs Dagster; set .* of one region alone"):
         files_of(EAST, replace(WEST, cluster=replace(WEST.cluster, runs_dagster=True)), NULL_ISLAND)
+
+
+def configured(files):
+    """What the templates of Dagster's own pods say of their config maps, by Deployment."""
+    found = objects_of(files, "east").items()
+    return {
+        name: one["spec"]["template"]["metadata"]["annotations"][CONFIGURED_BY]
+        for (kind, name), one in found
+        if kind == "Deployment"
+    }
+
+
+def test_other_config_maps_start_dagsters_pods_again_since_they_read_them_as_they_start(files):
+    shipped = CHECKOUT / "deploy"
+    instance = yaml.safe_load((shipped / "dagster.yaml").read_text())
+    instance["concurrency"]["runs"]["max_concurrent_runs"] += 1
+    step_instance = (shipped / "dagster-step.yaml").read_text()
+    before = configured(files)
+    after = configured(deployment.files(REGIONS, instance=instance, step_instance=step_instance))
+    assert set(before) == set(after) == {"sinet-code", "sinet-daemon", "sinet-webserver"}
+    assert not set(before.values()) & set(after.values())
+    other = configured(deployment.files(REGIONS, instance=instance, step_instance=step_instance + "# a word\n"))
+    assert other == after  # what steps alone read starts nothing
+
+
+def test_another_mount_path_is_in_the_settings_and_starts_dagsters_pods_again(files):
+    tiers = tuple(replace(one, mount_path=f"{one.mount_path}2") if one.mount_path else one for one in EAST.storage)
+    moved = files_of(replace(EAST, storage=tiers), WEST, NULL_ISLAND)
+    assert not set(configured(files).values()) & set(configured(moved).values())

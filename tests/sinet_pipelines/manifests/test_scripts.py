@@ -1,5 +1,6 @@
 """The scripts that fill secrets: what they hand to kubectl is what runs read, and no secret is on a command line."""
 
+import json
 import os
 import subprocess
 from dataclasses import replace
@@ -8,7 +9,7 @@ import kubernetes.config
 import pytest
 
 from sinet_pipelines.manifests import scripts
-from sinet_pipelines.regions import EAST, REGIONS
+from tests.inventory import EAST, REGIONS
 
 URL = "postgresql+psycopg2://sinet:s3cret%21@db.example:5432/dagster"
 # stands in for the clusters: notes its arguments, answers as an API server's kubectl, keeps the files it is given
@@ -16,6 +17,8 @@ KUBECTL = """#!/bin/bash
 printf '%s\\n' "$*" >> "$NOTED/arguments"
 case "$*" in
   *"config view"*) printf https://api.example:6443 ;;
+  *"get deployment"*) echo "$STANDING" ;;
+  *"get secret"*resourceVersion*) printf 4711 ;;
   *"get secret"*base64decode*) printf s3cret-token ;;
   *"get secret"*) printf QUJD ;;
   *"create secret"*)
@@ -35,14 +38,14 @@ def carried_out(tmp_path):
         (tmp_path / "script.sh").write_text(text)
         env = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "NOTED": str(tmp_path)}
         command = ["bash", str(tmp_path / "script.sh"), *arguments]
-        return subprocess.run(command, env=env, capture_output=True, text=True, timeout=60), tmp_path
+        return subprocess.run(command, env=env, capture_output=True, text=True, timeout=300), tmp_path
 
     return run
 
 
 def test_each_region_gets_the_url_of_the_database_without_its_end_of_line(carried_out, tmp_path):
     (tmp_path / "url").write_text(URL + "\n")
-    ended, noted = carried_out(scripts.secrets(REGIONS), str(tmp_path / "url"))
+    ended, noted = carried_out(scripts.secrets(REGIONS, EAST), str(tmp_path / "url"))
     assert ended.returncode == 0, ended.stderr
     for region in REGIONS:
         assert (noted / f"made-{region.cluster.kubeconfig_context}").read_text() == URL
@@ -53,15 +56,28 @@ def test_each_region_gets_the_url_of_the_database_without_its_end_of_line(carrie
 
 def test_a_url_with_the_end_of_line_of_windows_is_the_url(carried_out, tmp_path):
     (tmp_path / "url").write_bytes(URL.encode() + b"\r\n")
-    ended, noted = carried_out(scripts.secrets(REGIONS), str(tmp_path / "url"))
+    ended, noted = carried_out(scripts.secrets(REGIONS, EAST), str(tmp_path / "url"))
     assert ended.returncode == 0, ended.stderr
     assert (noted / "made-east").read_text() == URL
+
+
+@pytest.mark.parametrize("standing", ["", "deployment.apps/one"])
+def test_pods_that_are_there_begin_again_with_another_url_and_none_is_wanted(
+    carried_out, tmp_path, monkeypatch, standing
+):
+    monkeypatch.setenv("STANDING", standing)
+    (tmp_path / "url").write_text(URL)
+    ended, noted = carried_out(scripts.secrets(REGIONS, EAST), str(tmp_path / "url"))
+    assert ended.returncode == 0, ended.stderr
+    patches = [line.split(" -p ")[1] for line in (noted / "arguments").read_text().splitlines() if " patch " in line]
+    template = {"template": {"metadata": {"annotations": {"sinet.ai/secrets": "4711"}}}}
+    assert [json.loads(one) for one in patches] == [{"spec": template}] * (3 if standing else 0)
 
 
 @pytest.mark.parametrize("text", ["postgresql://sinet@db/dagster", "postgres://sinet@db/dagster", ""])
 def test_another_scheme_is_refused_before_anything_is_done(carried_out, tmp_path, text):
     (tmp_path / "url").write_text(text)
-    ended, noted = carried_out(scripts.secrets(REGIONS), str(tmp_path / "url"))
+    ended, noted = carried_out(scripts.secrets(REGIONS, EAST), str(tmp_path / "url"))
     assert ended.returncode == 2
     assert "does not begin with postgresql+psycopg2://" in ended.stderr
     assert not (noted / "arguments").exists()

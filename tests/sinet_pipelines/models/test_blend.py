@@ -1,32 +1,33 @@
 import numpy as np
 import pytest
 
+from sinet_pipelines.applications.turbofan.task import RUL
 from sinet_pipelines.errors import ContractError
+from sinet_pipelines.models.baselines import Constant, LinearModel, Ridge
 from sinet_pipelines.models.blend import Blend, stacked_weights
 from sinet_pipelines.models.model import Inputs
-from sinet_pipelines.models.yardsticks import Constant, LinearModel, Ridge
 from tests.sinet_pipelines.models.examples import examples
 
 KNOWN = examples(sequences=False)
 
 
 def line(intercept):
-    return LinearModel(("a",), intercept, (0.0,), (0.0,), (1.0,))
+    return LinearModel(("a",), intercept, (0.0,), (0.0,), (1.0,), RUL)
 
 
 def test_an_average_is_the_mean_of_clipped_answers():
     blend = Blend("two", (Constant(), Ridge())).of([line(100.0), line(500.0)])
-    asked = Inputs(np.zeros((1, 1), dtype=np.float32), ("a",))
-    assert blend.predict(asked).tolist() == [(100.0 + 125.0) / 2]
+    requested = Inputs(np.zeros((1, 1), dtype=np.float32), ("a",))
+    assert blend.predict(requested).tolist() == [(100.0 + 125.0) / 2]
 
 
 def test_weights_count_and_the_sum_stays_in_range():
     blend = Blend("two", (Constant(), Ridge()), (0.5, 0.75)).of([line(100.0), line(60.0)])
-    asked = Inputs(np.zeros((1, 1), dtype=np.float32), ("a",))
-    assert blend.predict(asked).tolist() == [95.0]
-    assert Blend("two", (Constant(), Ridge()), (2.0, 2.0)).of([line(100.0), line(60.0)]).predict(asked).tolist() == [
-        125
-    ]
+    requested = Inputs(np.zeros((1, 1), dtype=np.float32), ("a",))
+    assert blend.predict(requested).tolist() == [95.0]
+    assert Blend("two", (Constant(), Ridge()), (2.0, 2.0)).of([line(100.0), line(60.0)]).predict(
+        requested
+    ).tolist() == [125]
 
 
 def test_fitted_models_are_not_fitted_anew():
@@ -38,7 +39,7 @@ def test_fitted_models_are_not_fitted_anew():
 def test_a_blend_of_others_is_refused():
     files = Blend("two", (Constant(), Ridge())).fit(KNOWN, seed=0).files()
     with pytest.raises(ContractError, match="a blend of constant, ridge"):
-        Blend("one", (Constant(),)).load(files)
+        Blend("one", (Constant(),)).load(files, task=RUL)
 
 
 def test_a_stack_is_never_further_off_than_its_best_member():

@@ -2,10 +2,10 @@ import dataclasses
 
 import numpy as np
 
-from sinet_pipelines.metrics.rul import rmse
+from sinet_pipelines.metrics.regression import rmse
 from sinet_pipelines.models import gradient_boosting
+from sinet_pipelines.models.baselines import Constant
 from sinet_pipelines.models.gradient_boosting import GradientBoosting
-from sinet_pipelines.models.yardsticks import Constant
 from tests.sinet_pipelines.models.examples import examples
 
 
@@ -34,7 +34,7 @@ def test_the_number_of_threads_changes_no_answer(monkeypatch):
 def test_lives_above_the_cap_are_taught_as_the_cap():
     known = examples(lives=(300, 280), sequences=False)
     predicted = GradientBoosting(trees=200).fit(known, seed=0).predict(known.inputs)
-    assert predicted[known.rul_B > 200].min() > 110.0
+    assert predicted[known.truth_B > 200].min() > 110.0
 
 
 def test_features_one_float32_apart_are_told_apart_and_no_finer():
@@ -42,8 +42,8 @@ def test_features_one_float32_apart_are_told_apart_and_no_finer():
     low = np.float32(9046.0)
     high = np.nextafter(low, np.float32(np.inf))
     known = examples(lives=(100,), sequences=False)
-    values = np.where(known.rul_B < 50, high, low)[:, None].astype(np.float32)
+    values = np.where(known.truth_B < 50, high, low)[:, None].astype(np.float32)
     inputs = dataclasses.replace(known.inputs, features_BF=values, feature_names=("odd",))
     model = GradientBoosting(trees=50, feature_share=1.0).fit(dataclasses.replace(known, inputs=inputs), seed=0)
     predicted = model.predict(inputs)
-    assert predicted[known.rul_B >= 50].min() - predicted[known.rul_B < 50].max() > 20.0
+    assert predicted[known.truth_B >= 50].min() - predicted[known.truth_B < 50].max() > 20.0

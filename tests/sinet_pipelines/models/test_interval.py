@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from sinet_pipelines.models.interval import Interval
 
-INTERVAL = Interval(0.9, (0.0, 50.0, 125.0), (4.0, 20.0, 8.0))
+INTERVAL = Interval(0.9, (0.0, 50.0, 125.0), (4.0, 20.0, 8.0), (0.0, 125.0))
 
 
 @given(st.floats(0.0, 125.0))

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sinet_pipelines.models.model import within_range
+from sinet_pipelines.applications.turbofan.task import RUL
 from tests.sinet_pipelines.models.examples import examples
 
 
@@ -9,12 +9,12 @@ def test_the_target_is_the_capped_life_left():
     example = examples(lives=(200,), sequences=False)
     assert example.target_B[0] == 125.0
     assert example.target_B[-1] == 0.0
-    assert example.rul_B[0] == 199.0
+    assert example.truth_B[0] == 199.0
 
 
 def test_every_engine_weighs_the_same():
     example = examples(lives=(50, 200), sequences=False)
-    short = example.unit_B == "FD001-0001"
+    short = example.group_B == "FD001-0001"
     assert example.weight_B[short].sum() == pytest.approx(example.weight_B[~short].sum())
     assert example.weight_B.mean() == pytest.approx(1.0)
 
@@ -26,8 +26,8 @@ def test_some_rows_take_their_sequences_with_them():
     np.testing.assert_array_equal(taken.inputs.features_BF, example.inputs.features_BF[rows])
     np.testing.assert_array_equal(taken.inputs.sequences.windows(), example.inputs.sequences.windows()[rows])
     assert taken.inputs.sequences.cycle_B.tolist() == [21, 4]
-    np.testing.assert_array_equal(taken.rul_B, example.rul_B[rows])
+    np.testing.assert_array_equal(taken.truth_B, example.truth_B[rows])
 
 
 def test_a_prediction_that_is_no_number_stays_none():
-    np.testing.assert_array_equal(within_range(np.array([np.nan, -3.0, 130.0, 7.0])), [np.nan, 0.0, 125.0, 7.0])
+    np.testing.assert_array_equal(RUL.within_range(np.array([np.nan, -3.0, 130.0, 7.0])), [np.nan, 0.0, 125.0, 7.0])

@@ -5,25 +5,25 @@ import pytest
 
 from sinet_pipelines.errors import ContractError
 from sinet_pipelines.models.descent import Scale, standardised
-from sinet_pipelines.models.temporal_convolution import SEEN_CYCLES, TemporalConvolution, _engines
+from sinet_pipelines.models.temporal_convolution import SEEN_STEPS, TemporalConvolution, _groups
 from tests.sinet_pipelines.models.examples import examples
 
 KNOWN = examples()
 QUICK = TemporalConvolution(epochs=2, channels=4)
 
 
-def test_what_is_trained_on_whole_engines_is_what_windows_are_answered():
+def test_what_is_trained_on_whole_groups_is_what_windows_are_answered():
     """The loss of the training pass (torch, whole lives side by side) is that of the answers (numpy, windows)."""
     import torch
 
     model = QUICK.fit(KNOWN, seed=1)
-    net = QUICK._net(len(model.statistic_names)).eval()
+    net = QUICK._net(KNOWN.inputs.sequences.z_LS.shape[1], len(model.statistic_names)).eval()
     names = dict(net.named_parameters())
     net.load_state_dict({name: torch.from_numpy(model.weights[name]) for name in names})
     columns = [KNOWN.inputs.feature_names.index(name) for name in model.statistic_names]
     scaled = KNOWN.inputs.features_BF[:, columns] - model.weights["statistic_means"]
     target = Scale(model.target_mean, model.target_sd)
-    engines = _engines(KNOWN, scaled / model.weights["statistic_sds"], target, place="cpu")
+    engines = _groups(KNOWN, scaled / model.weights["statistic_sds"], target, place="cpu")
     with torch.no_grad():
         loss = float(QUICK._loss(net, engines))
     answered = standardised(model.predict(KNOWN.inputs), target)  # within the range here, so nothing is clipped
@@ -38,35 +38,35 @@ def test_it_learns_what_the_sequence_alone_shows():
     teller.z_LS[teller.place_B, 5] = (-KNOWN.target_B / 40 + 1).astype(np.float32)
     silent = dataclasses.replace(KNOWN.inputs, features_BF=np.zeros_like(KNOWN.inputs.features_BF), sequences=teller)
     known = dataclasses.replace(KNOWN, inputs=silent)
-    network = TemporalConvolution(epochs=40, channels=8, engines_in_batch=1, channel_dropout=0.0, dropout=0.0)
+    network = TemporalConvolution(epochs=40, channels=8, groups_in_batch=1, channel_dropout=0.0, dropout=0.0)
     errors = network.fit(known, seed=0).predict(silent) - known.target_B
     assert np.sqrt(np.mean(errors**2)) < 0.3 * known.target_B.std()
 
 
 def test_it_never_looks_further_back_than_it_says():
     model, sequences = QUICK.fit(KNOWN, seed=0), KNOWN.inputs.sequences
-    row = int(np.flatnonzero(KNOWN.cycle_B == 50)[0])
-    asked = KNOWN.inputs.take(np.array([row]))
+    row = int(np.flatnonzero(KNOWN.order_B == 50)[0])
+    requested = KNOWN.inputs.take(np.array([row]))
     changed = {}
-    for back in (SEEN_CYCLES - 1, SEEN_CYCLES):
-        answers, rng = {model.predict(asked)[0]}, np.random.default_rng(0)
+    for back in (SEEN_STEPS - 1, SEEN_STEPS):
+        answers, rng = {model.predict(requested)[0]}, np.random.default_rng(0)
         for _ in range(20):  # one alone may be cut off by a rectifier or by the range
             z_LS = sequences.z_LS.copy()
             z_LS[sequences.place_B[row] - back] += rng.normal(0, 10, z_LS.shape[1])
-            other = dataclasses.replace(asked, sequences=dataclasses.replace(asked.sequences, z_LS=z_LS))
+            other = dataclasses.replace(requested, sequences=dataclasses.replace(requested.sequences, z_LS=z_LS))
             answers.add(model.predict(other)[0])
         changed[back] = len(answers) > 1
-    assert changed == {SEEN_CYCLES - 1: True, SEEN_CYCLES: False}
+    assert changed == {SEEN_STEPS - 1: True, SEEN_STEPS: False}
 
 
 def test_the_cycles_after_the_asked_one_change_nothing():
     model, sequences = QUICK.fit(KNOWN, seed=0), KNOWN.inputs.sequences
-    row = int(np.flatnonzero(KNOWN.cycle_B == 40)[0])
-    asked = KNOWN.inputs.take(np.array([row]))
+    row = int(np.flatnonzero(KNOWN.order_B == 40)[0])
+    requested = KNOWN.inputs.take(np.array([row]))
     z_LS = sequences.z_LS.copy()
     z_LS[sequences.place_B[row] + 1 :] = 7.0
-    later = dataclasses.replace(asked, sequences=dataclasses.replace(asked.sequences, z_LS=z_LS))
-    assert model.predict(later)[0] == model.predict(asked)[0]
+    later = dataclasses.replace(requested, sequences=dataclasses.replace(requested.sequences, z_LS=z_LS))
+    assert model.predict(later)[0] == model.predict(requested)[0]
 
 
 def test_without_sequences_it_says_what_is_missing():

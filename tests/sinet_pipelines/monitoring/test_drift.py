@@ -159,8 +159,8 @@ def test_no_rows_and_strata_the_reference_lacks_are_refused():
     with pytest.raises(ContractError, match="a reference without a row"):
         reference_of(np.empty((0, 2)))
     reference = reference_of(np.ones((3, 1)), stratum=np.zeros(3, dtype=int), strata=2)
-    assert reference.knows(np.array([0, 1])).tolist() == [True, False]
-    with pytest.raises(ContractError, match="not all of a stratum that the reference has"):
+    assert reference.covers(np.array([0, 1])).tolist() == [True, False]
+    with pytest.raises(ContractError, match="not all of a stratum of the reference"):
         compare(reference, np.ones((2, 1)), stratum=np.array([0, 1]))
     with pytest.raises(ContractError, match="0 rows"):
         compare(reference, np.empty((0, 1)), stratum=np.empty(0, dtype=int))

@@ -5,8 +5,8 @@ from datetime import date, timedelta
 import polars as pl
 import pytest
 
+from sinet_pipelines.applications.turbofan.schemas.monitoring import ROWS_BY_DAY
 from sinet_pipelines.monitoring.freshness import count_by_day, freshness_of
-from sinet_pipelines.schemas.monitoring import ROWS_BY_DAY
 from sinet_pipelines.storage.tables import to_contract
 
 FIRST_DAY = date(2026, 3, 1)
@@ -23,7 +23,15 @@ def rows(counts):
 
 
 def watch(counts, *, until):
-    by_day = count_by_day(rows(counts), region="WEST", first_day=FIRST_DAY, until=day(until))
+    by_day = count_by_day(
+        rows(counts),
+        region="WEST",
+        first_day=FIRST_DAY,
+        until=day(until),
+        group="unit",
+        groups="engines",
+        contract=ROWS_BY_DAY,
+    )
     return by_day, freshness_of(by_day, region="WEST", expected=day(until))
 
 

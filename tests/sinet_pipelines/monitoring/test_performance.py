@@ -1,124 +1,61 @@
-"""Predictions against truth that arrived: the newest truth counts, limits are numbers, an absent interval is none."""
-
-from datetime import UTC, datetime, timedelta
+"""Predictions against truth of both kinds: figures worked by hand, and each limit named where it is broken."""
 
 import polars as pl
 import pytest
 
-from sinet_pipelines.monitoring.performance import quality_of, with_truth
-from sinet_pipelines.schemas.events import TRUTH_EVENTS
-from sinet_pipelines.schemas.features import FLEET_PREDICTIONS
-from sinet_pipelines.schemas.monitoring import PREDICTION_QUALITY
-from sinet_pipelines.storage.tables import empty, to_contract
+from sinet_pipelines.applications.turbofan.task import RUL
+from sinet_pipelines.monitoring.performance import Limits, Matched, quality_of
+from tests.sinet_pipelines.models.examples import WORN
 
-KNOWN_AT = datetime(2026, 2, 1, tzinfo=UTC)
-
-
-def predictions(said, *, lower=None, upper=None, cycle=100):
-    """One prediction an engine, U0, U1, ... at one cycle."""
-    count = len(said)
-    columns = {
-        "unit": [f"U{n}" for n in range(count)],
-        "region": ["EAST"] * count,
-        "cycle": [cycle] * count,
-        "recorded_at": [KNOWN_AT - timedelta(days=1)] * count,
-        "rul_cycles": [float(one) for one in said],
-        "lower_cycles": lower or [None] * count,
-        "upper_cycles": upper or [None] * count,
-        "model": ["remaining_useful_life"] * count,
-        "version": ["3"] * count,
-    }
-    return pl.DataFrame(pl.from_arrow(to_contract(pl.DataFrame(columns), FLEET_PREDICTIONS)))
+WARNINGS = Matched("probability", "happened", warned="is_warned")
+LEAST = Limits(pr_auc=0.9, recall=0.6, precision=0.7)
 
 
-def truth(left, *, cycle=100, known_at=KNOWN_AT):
-    """What engines U0, U1, ... had left at one cycle."""
-    count = len(left)
-    columns = {
-        "unit": [f"U{n}" for n in range(count)],
-        "cycle": [cycle] * count,
-        "rul_cycles": left,
-        "known_at": [known_at] * count,
-    }
-    return pl.DataFrame(pl.from_arrow(to_contract(pl.DataFrame(columns), TRUTH_EVENTS)))
+def warned(probability, happened, *, threshold=0.5):
+    """A row a unit, warned of at or above the threshold."""
+    rows = {"unit": [f"U{n}" for n in range(len(happened))], "probability": probability, "happened": happened}
+    return pl.DataFrame(rows).with_columns(is_warned=(pl.col("probability") >= threshold).cast(pl.Float64))
 
 
-def measure(said, left, **interval):
-    return quality_of(with_truth(predictions(said, **interval), truth(left)), predicted=len(said))
+def of(matched, *, predicted=None, limits=LEAST):
+    return quality_of(matched, WARNINGS, predicted=predicted or matched.height, task=WORN, limits=limits)
 
 
-def test_error_and_bias_are_those_worked_by_hand():
-    found = measure([13, 16, 30, 40, 50], [10, 20, 30, 40, 50])
-    assert found.rmse_cycles == pytest.approx(5**0.5)  # sqrt((9 + 16) / 5)
-    assert found.bias_cycles == pytest.approx(-0.2)  # (3 - 4) / 5
+def test_recall_and_precision_are_those_worked_by_hand():
+    found = of(warned([0.9, 0.8, 0.7, 0.6, 0.4, 0.3, 0.2], [1, 1, 0, 1, 1, 1, 0]))
+    assert found.figures["recall"] == pytest.approx(3 / 5)
+    assert found.figures["precision"] == pytest.approx(3 / 4)
+    assert found.figures["pr_auc"] == pytest.approx((1 + 1 + 3 / 4 + 4 / 5 + 5 / 6) / 5)
+    assert found.faults == ("PR-AUC 0.877 (allowed: 0.9 or more)",)
+
+
+def test_every_broken_limit_is_named():
+    found = of(warned([0.9, 0.8, 0.1, 0.1, 0.1, 0.1, 0.1], [0, 0, 1, 1, 1, 1, 1]))
+    assert [fault.split()[0] for fault in found.faults] == ["PR-AUC", "recall", "precision"]
+    assert found.faults[1] == "recall 0.000 (allowed: 0.6 or more)"
+
+
+def test_a_figure_without_a_limit_is_not_judged():
+    assert of(warned([0.1] * 5, [1] * 5), limits=Limits()).faults == ()
+
+
+def test_a_few_events_are_measured_and_not_judged():
+    found = of(warned([0.1, 0.1, 0.9], [1, 1, 0]))
+    assert found.figures["recall"] == 0.0
     assert found.faults == ()
 
 
-def test_truth_is_capped_as_models_are_taught():
-    assert measure([125], [300]).rmse_cycles == 0
+def test_predictions_without_truth_wait():
+    found = of(warned([0.5], [1]).clear(), predicted=3)
+    assert (found.groups, found.waiting, found.figures, found.faults) == (0, 3, {}, ())
 
 
-def test_of_a_revised_truth_the_newest_counts_whatever_the_order():
-    first, revised = truth([10]), truth([40], known_at=KNOWN_AT + timedelta(days=2))
-    for told in (pl.concat([first, revised]), pl.concat([revised, first])):
-        rows = with_truth(predictions([40]), told)
-        assert rows["true_cycles"].to_list() == [40.0]
-        assert rows["known_at"].to_list() == [KNOWN_AT + timedelta(days=2)]
+def test_a_probability_that_is_no_number_is_named():
+    assert of(warned([0.5, float("nan")], [1, 0])).faults == ("no number was predicted for U1",)
 
 
-def test_truth_about_an_earlier_cycle_tells_what_was_left_at_the_prediction():
-    rows = with_truth(predictions([25], cycle=110), truth([30], cycle=100))
-    assert rows["true_cycles"].to_list() == [20.0]
-    assert rows["late_cycles"].to_list() == [5.0]
-
-
-def test_an_engine_that_flew_beyond_its_supposed_end_awaits_a_revised_truth():
-    assert with_truth(predictions([25], cycle=131), truth([30], cycle=100)).is_empty()
-
-
-def test_predictions_without_truth_wait_and_are_not_judged():
-    found = quality_of(with_truth(predictions([1, 2]), empty(TRUTH_EVENTS)), predicted=2)
-    assert (found.engines, found.waiting, found.rmse_cycles, found.bias_cycles) == (0, 2, None, None)
-    assert found.faults == ()
-
-
-def test_large_errors_and_bias_are_named_with_their_limits():
-    found = measure([70, 80, 90, 100, 110], [40, 50, 60, 70, 80])
-    assert found.faults == (
-        "RMSE 30.0 cycles (allowed: 25)",
-        "bias +30.0 cycles (allowed: 10 either way)",
-    )
-
-
-def test_a_few_engines_are_measured_and_not_judged():
-    found = measure([100, 100], [10, 10])
-    assert found.rmse_cycles == 90
-    assert found.faults == ()
-
-
-def test_a_model_that_answers_no_number_is_named_by_its_engines():
-    found = measure([10, float("nan"), 30], [10, 20, 30])
-    assert found.faults == ("no number was predicted for U1",)
-
-
-def test_absent_intervals_are_not_applicable():
-    assert measure([10] * 6, [10] * 6).coverage is None
-
-
-def test_coverage_counts_truths_inside_and_is_a_fault_outside_the_band_of_chance():
-    said = [50.0] * 20
-    close = measure(said, [45] * 20, lower=[40.0] * 20, upper=[60.0] * 20)
-    assert (close.intervals, close.covered, close.coverage) == (20, 20, 1.0)
-    assert close.faults == ()
-    off = measure(said, [45] * 10 + [55] * 10, lower=[48.0] * 20, upper=[60.0] * 20)
-    assert off.faults == ("10 of 20 intervals cover (allowed: 15 to 20)",)
-
-
-def test_truth_above_the_cap_is_covered_by_an_interval_up_to_the_cap():
-    found = measure([120.0], [300], lower=[100.0], upper=[125.0])
-    assert found.covered == 1
-
-
-def test_rows_are_those_of_the_contract():
-    rows = with_truth(predictions([10, 20], lower=[1.0, None], upper=[30.0, None]), truth([10, 30]))
-    assert to_contract(rows, PREDICTION_QUALITY).num_rows == 2
+def test_a_regression_without_intervals_has_no_coverage():
+    rows = pl.DataFrame({"unit": list("ABCDE"), "predicted": [1.0, 2, 3, 4, 5], "true": [2.0, 3, 4, 5, 6]})
+    found = quality_of(rows, Matched("predicted", "true"), predicted=5, task=RUL, limits=Limits(rmse=0.5, bias=2.0))
+    assert (found.figures, found.coverage) == ({"rmse": 1.0, "bias": -1.0}, None)
+    assert found.faults == ("RMSE 1.0 cycles (allowed: 0.5)",)

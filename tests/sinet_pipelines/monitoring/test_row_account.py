@@ -1,18 +1,29 @@
 """The account of the rows: each landed row has one state, and the account closes at every moment."""
 
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sinet_pipelines.applications.turbofan.landed import TELEMETRY
+from sinet_pipelines.applications.turbofan.schemas.telemetry import (
+    DROP,
+    QUARANTINE,
+    SENSORS,
+    SETTINGS,
+    VALIDATED_TELEMETRY,
+)
 from sinet_pipelines.ingestion.drops import encode_drop
 from sinet_pipelines.ingestion.landing import LandingZone
+from sinet_pipelines.ingestion.scan import misplaced_in_home
 from sinet_pipelines.monitoring.row_account import NOTHING, account_rows, read_counts, total
-from sinet_pipelines.schemas.telemetry import QUARANTINE, SENSORS, SETTINGS, VALIDATED_TELEMETRY
 from sinet_pipelines.storage.cache import write_cache
 from sinet_pipelines.storage.tables import TableStore
+from tests.inventory import NAMES
+from tests.zones import landing_zone
 
 DAYS = [date(2026, 3, 1), date(2026, 3, 2)]
 
@@ -34,7 +45,7 @@ def drop(day, *, cycles):
 
 @pytest.fixture
 def zone(tmp_path):
-    return LandingZone(tmp_path / "landing")
+    return landing_zone(tmp_path, TELEMETRY)
 
 
 @pytest.fixture
@@ -89,7 +100,7 @@ def test_a_row_that_was_in_the_tables_before_its_day_failed_is_still_there(zone,
 )
 def test_the_account_closes_whatever_landed_and_however_far_it_came(tmp_path_factory, drops, good, failed):
     home = tmp_path_factory.mktemp("home")
-    zone, tables = LandingZone(home / "landing"), TableStore(str(home / "tables"))
+    zone, tables = landing_zone(home, TELEMETRY), TableStore(str(home / "tables"))
     for day, cycles in drops:
         zone.land("EAST", day, name="A", rows=drop(day, cycles=cycles))
     for day in zone.days("EAST")[:1]:
@@ -129,10 +140,10 @@ def test_a_day_that_did_not_change_is_counted_once_and_one_that_changed_again(zo
 def test_a_file_that_is_gone_from_a_table_is_noticed_though_its_day_was_counted(zone, tables):
     zone.land("EAST", DAYS[0], name="A", rows=drop(DAYS[0], cycles=[1, 2, 3]))
     keep(zone, tables, DAYS[0], good=3)
-    before = tables.files_by_day(VALIDATED_TELEMETRY.name)
-    for path in (tables.folder / VALIDATED_TELEMETRY.name).glob("event_date=*/*.parquet"):
+    before = tables.files_by_day(VALIDATED_TELEMETRY)
+    for path in Path(tables.uri(VALIDATED_TELEMETRY)).glob("event_date=*/*.parquet"):
         path.unlink()
-    assert tables.files_by_day(VALIDATED_TELEMETRY.name) != before
+    assert tables.files_by_day(VALIDATED_TELEMETRY) != before
 
 
 def test_kept_counts_that_are_none_are_passed_over(tmp_path):
@@ -140,7 +151,15 @@ def test_kept_counts_that_are_none_are_passed_over(tmp_path):
     assert read_counts(tmp_path / "rows.json") == {"a": [1, 1, 1, 0]}
 
 
-_PLACES = ("EAST/2026-03-01", "EAST/2026-03-02", "EAST/1970-01-01", "EAST/27-11-2026", "NORTH/2026-03-01", "", "EAST")
+_PLACES = (
+    "EAST/2026-03-01",
+    "EAST/2026-03-02",
+    "EAST/1970-01-01",
+    "EAST/27-11-2026",
+    "NORTH/2026-03-01",
+    "landing",
+    "EAST",
+)
 _NAMES = (
     "a.parquet",
     "b.parquet",
@@ -151,6 +170,12 @@ _NAMES = (
     "d.csv",
 )
 _FIRST = date(2026, 3, 1)
+
+
+def placed(place):
+    """Where a place of the test lies in a home: in the zone of its region, or in `landing` at the top."""
+    region, _, rest = place.partition("/")
+    return place if place == "landing" else f"{region}/landing/turbofan/{rest}".rstrip("/")
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -164,16 +189,16 @@ _FIRST = date(2026, 3, 1)
 )
 def test_the_account_closes_over_any_mixture_of_files_and_each_file_is_counted_or_listed(tmp_path_factory, files, good):
     home = tmp_path_factory.mktemp("home")
-    zone, tables = LandingZone(home / "landing", also=frozenset(["NORTH"])), TableStore(str(home / "tables"))
+    zone, tables = landing_zone(home, TELEMETRY, also=frozenset(["NORTH"])), TableStore(str(home / "tables"))
     for (place, name), content in files.items():
-        file = zone.root / place / name
+        file = home / placed(place) / name
         file.parent.mkdir(parents=True, exist_ok=True)
         if content == "link":
             file.symlink_to(home / "elsewhere.parquet")
         elif isinstance(content, str):
             file.write_bytes(content.encode() if content == "junk" else b"")
         else:
-            file.write_bytes(encode_drop(drop(_FIRST, cycles=sorted(content))))
+            file.write_bytes(encode_drop(drop(_FIRST, cycles=sorted(content)), DROP))
     for day in zone.days("EAST")[:1]:
         keep(zone, tables, day, good=good)
     accounts = {name: account_rows(zone, tables, region=name, known={}) for name in ("EAST", "NORTH")}
@@ -186,8 +211,9 @@ def test_the_account_closes_over_any_mixture_of_files_and_each_file_is_counted_o
             if not isinstance(content, str) and name[0] not in "._"
         }
         assert account.sent == sum(len(cycles) for *_, cycles in drops)
-    listed = {one.path for one in zone.unused(first_day=_FIRST, today=DAYS[-1])}
+    unused = (*zone.unused(first_day=_FIRST, today=DAYS[-1]), *misplaced_in_home(home, ["turbofan"], NAMES))
+    listed = {one.path for one in unused}
     for (place, name), content in files.items():
         is_ignored = name[0] in "._"
         is_used = place in ("EAST/2026-03-01", "EAST/2026-03-02") and not isinstance(content, str)
-        assert (f"{place}/{name}".lstrip("/") in listed) == (not is_ignored and not is_used)
+        assert (f"{placed(place)}/{name}" in listed) == (not is_ignored and not is_used)

@@ -59,8 +59,8 @@ def test_a_picture_needs_no_pyplot_and_importing_the_hall_no_matplotlib():
 
 def test_a_markdown_image_holds_the_picture_itself():
     png = cloud_of(5)
-    said = markdown_image(png, label="a [cloud]")
-    head, _, tail = said.partition("base64,")
+    found = markdown_image(png, label="a [cloud]")
+    head, _, tail = found.partition("base64,")
     assert head == "![a cloud](data:image/png;"
     assert base64.b64decode(tail.removesuffix(")")) == png
 
@@ -72,5 +72,5 @@ def test_columns_lose_rows_in_which_one_is_no_number_and_say_how_many():
 
 
 def test_columns_of_other_lengths_are_refused_in_a_sentence():
-    with pytest.raises(UsageError, match=r"true_B has 2, predicted_B has 3 \(allowed: equally many\); pass"):
+    with pytest.raises(UsageError, match=r"true_B has 2, predicted_B has 3 \(allowed: equal lengths\); pass"):
         together(true_B=[1.0, 2.0], predicted_B=[1.0, 2.0, 3.0])

@@ -82,7 +82,7 @@ def test_intervals_that_miss_the_truth_are_crossed_and_counted(monkeypatch):
 
     (axes,) = drawn(monkeypatch, charts, make)["panels"]
     labels = [collection.get_label() for collection in axes.collections]
-    assert labels == ["1 of 2 intervals hold the truth", "1 do not"]
+    assert labels == ["1 of 2 intervals contain the truth", "1 do not"]
     crosses = [one for one in axes.lines if one.get_marker() == "x"]
     assert [(list(one.get_xdata()), list(one.get_ydata())) for one in crosses] == [([50], [30])]
     assert line(axes, "one prediction") == ([10, 50, 90], [12, 30, 90])
@@ -134,5 +134,5 @@ def test_names_of_a_pareto_that_stand_together_do_not_cover_each_other(monkeypat
 
 
 def test_columns_that_do_not_belong_together_are_refused():
-    with pytest.raises(UsageError, match="equally many"):
+    with pytest.raises(UsageError, match="equal lengths"):
         charts.error_against_truth([1.0], [1.0, 2.0])

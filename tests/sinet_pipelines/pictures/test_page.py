@@ -70,8 +70,8 @@ def every_block(text):
 def test_words_stay_words_whatever_they_are(text):
     found = Read(to_html(text, [Section(text, every_block(text))], subtitle=text))
     assert found.tags <= KNOWN_TAGS
-    said = "".join(found.words)
-    assert said.count(visible(" ".join(text.split()))) >= 15
+    message, shown = "".join(found.words), visible(" ".join(text.split()))
+    assert not shown or message.count(shown) >= 15
     assert all(address.startswith(("data:image/png;base64,", "#")) for address in found.addresses)
 
 
@@ -106,13 +106,13 @@ def test_colours_are_all_named_for_both_schemes():
 
 @given(text=READABLE)
 def test_a_markdown_table_keeps_its_columns_whatever_its_cells_say(text):
-    said = to_markdown("T", [Section("S", (Table(("a", "b"), ((text, text),)),))])
-    *_, row = said.rstrip("\n").split("\n")
+    page_text = to_markdown("T", [Section("S", (Table(("a", "b"), ((text, text),)),))])
+    *_, row = page_text.rstrip("\n").split("\n")
     assert len(re.findall(r"(?<!\\)(?:\\\\)*\|", row)) == 3
 
 
 def test_markdown_tells_every_block():
-    said = to_markdown("A page", [Section("All", every_block("a_b"))])
-    assert said.startswith("# A page\n\n## All\n\na\\_b\n\n**a\\_b**\n\n- a\\_b\n- a\\_b\n\n| what | value |")
-    assert "| --- | ---: |\n| a\\_b | 1 |\n| a\\_b | 2 |" in said
-    assert said.endswith("```\na_b\n```\n\nPicture: a\\_b\n")
+    text = to_markdown("A page", [Section("All", every_block("a_b"))])
+    assert text.startswith("# A page\n\n## All\n\na\\_b\n\n**a\\_b**\n\n- a\\_b\n- a\\_b\n\n| what | value |")
+    assert "| --- | ---: |\n| a\\_b | 1 |\n| a\\_b | 2 |" in text
+    assert text.endswith("```\na_b\n```\n\nPicture: a\\_b\n")

@@ -46,14 +46,14 @@ def points(path):
 @pytest.mark.parametrize("draw", [sparkline, bars])
 @given(series=ANY_SERIES, label=st.text(), unit=st.text(), limit=ANY_LIMIT)
 def test_whatever_is_given_it_is_short_and_well_formed(draw, series, label, unit, limit):
-    said = draw(series, label=label, unit=unit, limit=limit)
-    assert len(said) < LONGEST
+    found = draw(series, label=label, unit=unit, limit=limit)
+    assert len(found) < LONGEST
     if any(map(math.isfinite, series)):
-        _, root, _ = picture_in(said)
+        _, root, _ = picture_in(found)
         assert root.tag == f"{SVG}svg"
         assert re.fullmatch(r"[MVh,\d-]*", "".join(paths(root)))  # whole pixels alone
     else:
-        assert said.endswith(": no value yet")
+        assert found.endswith(": no value yet")
 
 
 @given(series=st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=500))

@@ -5,10 +5,9 @@ from dataclasses import replace
 import pytest
 
 from sinet_pipelines.errors import NeedsError, UnknownHardwareError
-from sinet_pipelines.hardware import HARDWARE, get_hardware
 from sinet_pipelines.placement.bindings import hardware_for, step_config
 from sinet_pipelines.placement.needs import Needs
-from sinet_pipelines.regions import EAST, NULL_ISLAND, REGIONS, WEST
+from tests.inventory import EAST, HARDWARE, NULL_ISLAND, REGIONS, WEST, get_hardware
 
 TRAINING = Needs(
     cpu_millicores=16000,
@@ -56,9 +55,9 @@ def test_only_what_may_be_taken_away_goes_to_spot_nodes_and_prefers_them():
 
 
 def test_it_has_time_to_save_its_state_and_an_end():
-    said = config()
-    assert said["pod_spec_config"]["termination_grace_period_seconds"] == 330  # 300 to save, 30 to report it
-    assert said["job_spec_config"] == {
+    found = config()
+    assert found["pod_spec_config"]["termination_grace_period_seconds"] == 330  # 300 to save, 30 to report it
+    assert found["job_spec_config"] == {
         "backoff_limit": 0,
         "active_deadline_seconds": 72000,  # twice the ten hours
         "ttl_seconds_after_finished": 86400,
@@ -67,8 +66,8 @@ def test_it_has_time_to_save_its_state_and_an_end():
 
 
 def test_queue_priority_and_cost_stand_on_the_job():
-    said = config()
-    assert said["job_metadata"]["labels"] == {
+    found = config()
+    assert found["job_metadata"]["labels"] == {
         "sinet.ai/region": "EAST",
         "sinet.ai/hardware": "nvidia-h100",
         "sinet.ai/capacity": "spot",
@@ -77,32 +76,32 @@ def test_queue_priority_and_cost_stand_on_the_job():
         "kueue.x-k8s.io/queue-name": "sinet",
         "kueue.x-k8s.io/priority-class": "sinet-high",
     }
-    assert said["pod_spec_config"]["priority_class_name"] == "sinet-high"
-    assert said["pod_template_spec_metadata"]["labels"]["sinet.ai/team"] == "predictive-maintenance"
+    assert found["pod_spec_config"]["priority_class_name"] == "sinet-high"
+    assert found["pod_template_spec_metadata"]["labels"]["sinet.ai/team"] == "predictive-maintenance"
     unqueued = replace(EAST, cluster=replace(EAST.cluster, queue=""))
     assert not [name for name in config(unqueued)["job_metadata"]["labels"] if "kueue" in name]
 
 
 def test_the_tiers_that_it_reads_are_mounted_or_told():
-    said = config()
-    mounts = {one["name"]: one["mount_path"] for one in said["container_config"]["volume_mounts"]}
+    found = config()
+    mounts = {one["name"]: one["mount_path"] for one in found["container_config"]["volume_mounts"]}
     instance = "/opt/dagster/dagster_home/dagster.yaml"
     own = {"home": "/home/sinet", "dagster-instance": instance}
     assert mounts == {"parallel-file-system": "/mnt/sinet", "local-nvme": "/scratch", **own}
-    files, scratch, home, settings = said["pod_spec_config"]["volumes"]
+    files, scratch, home, settings = found["pod_spec_config"]["volumes"]
     assert settings == {"name": "dagster-instance", "config_map": {"name": "dagster-step-instance"}}
-    assert said["pod_spec_config"]["automount_service_account_token"] is False
+    assert found["pod_spec_config"]["automount_service_account_token"] is False
     assert files == {"name": "parallel-file-system", "persistent_volume_claim": {"claim_name": "sinet-files"}}
     claim = scratch["ephemeral"]["volume_claim_template"]["spec"]
     assert claim["resources"] == {"requests": {"storage": "100Gi"}}
-    told = {one["name"]: one["value"] for one in said["container_config"]["env"]}
+    reported = {one["name"]: one["value"] for one in found["container_config"]["env"]}
     assert home == {"name": "home", "empty_dir": {}}
-    assert told == {
+    assert reported == {
         "SINET_REGION": "EAST",
         "HOME": "/home/sinet",
         "AWS_ENDPOINT_URL": "https://objects.east.sinet.internal",
     }
-    assert said["container_config"]["env_from"] == [{"secret_ref": {"name": "sinet-objects"}}]
+    assert found["container_config"]["env_from"] == [{"secret_ref": {"name": "sinet-objects"}}]
 
 
 def test_an_attempt_after_one_that_ran_out_has_more_memory_but_no_more_than_a_node():
@@ -142,15 +141,15 @@ def test_devices_are_of_a_kind_that_is_counted():
 
 def test_storage_that_a_region_lacks_is_refused_with_what_it_has():
     bare = replace(WEST, storage=WEST.storage[:1])
-    with pytest.raises(NeedsError, match="storage is object-store, and WEST has parallel-file-system; ask"):
+    with pytest.raises(NeedsError, match="storage is object-store, and WEST has parallel-file-system; request"):
         config(bare, "nvidia-t4", Needs(storage=("object-store",)))
 
 
 @pytest.mark.parametrize("region", REGIONS, ids=lambda region: region.name)
 def test_every_kind_on_site_has_a_job(region):
     for kind in map(get_hardware, region.hardware):
-        said = step_config(region, kind, Needs())
-        assert said["job_metadata"]["labels"]["sinet.ai/hardware"] == kind.id
+        found = step_config(region, kind, Needs())
+        assert found["job_metadata"]["labels"]["sinet.ai/hardware"] == kind.id
 
 
 def test_no_label_is_longer_than_a_cluster_takes():

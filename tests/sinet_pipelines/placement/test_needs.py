@@ -24,7 +24,7 @@ MANY = Needs(
 
 
 @pytest.mark.parametrize(
-    ("said", "words"),
+    ("expected", "words"),
     [
         ({"memory_mib": "2Gi"}, "memory_mib is '2Gi'; allowed is a whole number of 0 or more"),
         ({"count": "abc"}, "count is 'abc'"),
@@ -43,9 +43,9 @@ MANY = Needs(
         ({"team": "a team of people"}, "team is 'a team of people'"),
     ],
 )
-def test_a_quantity_that_is_none_is_refused_by_its_name(said, words):
+def test_a_quantity_that_is_none_is_refused_by_its_name(expected, words):
     with pytest.raises(NeedsError, match=words):
-        Needs(**said)
+        Needs(**expected)
 
 
 def test_a_tag_carries_the_needs_and_is_empty_for_the_usual_ones():
@@ -62,7 +62,7 @@ def test_what_comes_out_of_a_tag_is_what_went_in(memory_mib, count, hours, is_ch
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("{", "is no JSON"),
+        ("{", "is not JSON"),
         ("[]", r"there is no need \[\]"),
         ('{"gpus": 1}', "there is no need gpus .there is: cpu_millicores, memory_mib"),
         ('{"latest_finish": "noon"}', "latest_finish is 'noon'"),

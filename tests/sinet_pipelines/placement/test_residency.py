@@ -6,10 +6,10 @@ from datetime import date
 import pytest
 
 from sinet_pipelines.errors import ResidencyError
+from sinet_pipelines.inventory.sites import Agreement
 from sinet_pipelines.placement.residency import Edge, forbidden, require_allowed
-from sinet_pipelines.regions import EAST, REGIONS, WEST
 from sinet_pipelines.schemas.contract import DataClass
-from sinet_pipelines.sites import Agreement
+from tests.inventory import EAST, REGIONS, WEST
 
 BY_NAME = {region.name: region for region in REGIONS}
 TODAY = date(2026, 6, 1)
@@ -80,8 +80,8 @@ def test_a_region_takes_in_what_it_accepts():
 
 def test_the_message_names_asset_table_class_and_rule_of_every_edge():
     edges = [Edge("training_set", f"raw_{n}", DataClass.RAW, "WEST", "EAST") for n in range(7)]
-    with pytest.raises(ResidencyError) as said:
+    with pytest.raises(ResidencyError) as caught:
         require_allowed([*edges, edges[0]], regions=BY_NAME, day=TODAY)
     first = "training_set takes raw_0 from WEST to EAST, columns of class raw: class raw never leaves its region; "
-    assert str(said.value).startswith(first)
-    assert "and 2 more. Bind the asset to the region of its data" in str(said.value)
+    assert str(caught.value).startswith(first)
+    assert "and 2 more. Bind the asset to the region of its data" in str(caught.value)

@@ -1,25 +1,28 @@
 """A small fleet that has everything a graph can get wrong: six regimes, gaps, short lives, constant sensors."""
 
 import datetime as dt
+from dataclasses import replace
 
 import lightgbm as lgb
 import numpy as np
 import polars as pl
 import pytest
 
-from sinet_pipelines.features.completeness import are_answerable
-from sinet_pipelines.features.regimes import OperatingRegimes, find_regimes, setting_cells
-from sinet_pipelines.features.scaled import scaled_windows
-from sinet_pipelines.features.sequences import Sequences, sequence_windows
-from sinet_pipelines.features.windows import window_features
+from sinet_pipelines.applications.turbofan.families import NETWORK
+from sinet_pipelines.applications.turbofan.features.completeness import are_answerable
+from sinet_pipelines.applications.turbofan.features.regimes import OperatingRegimes, find_regimes, setting_cells
+from sinet_pipelines.applications.turbofan.features.scaled import scaled_windows
+from sinet_pipelines.applications.turbofan.features.sequences import Sequences, sequence_windows
+from sinet_pipelines.applications.turbofan.features.windows import window_features
+from sinet_pipelines.applications.turbofan.graph.served import quantize_by_regime as quantize
+from sinet_pipelines.applications.turbofan.schemas.features import FEATURE_NAMES
+from sinet_pipelines.applications.turbofan.schemas.telemetry import CHANNELS, SENSOR_NAMES
+from sinet_pipelines.applications.turbofan.task import RUL
 from sinet_pipelines.models.gradient_boosting import BoostedModel
 from sinet_pipelines.models.interval import Interval
 from sinet_pipelines.models.model import Examples, Inputs
-from sinet_pipelines.models.temporal_convolution import ConvolutionModel, TemporalConvolution
-from sinet_pipelines.quantization.export import export
-from sinet_pipelines.quantization.int8 import quantize
-from sinet_pipelines.schemas.features import FEATURE_NAMES
-from sinet_pipelines.schemas.telemetry import CHANNELS, SENSOR_NAMES
+from sinet_pipelines.models.temporal_convolution import ConvolutionModel
+from tests.sinet_pipelines.quantization.windows import export
 
 # The six operating conditions of C-MAPSS FD002: altitude in kft, Mach number, throttle in % (its readme.txt).
 SIX = np.array([(0, 0, 100), (10, 0.25, 100), (20, 0.7, 100), (25, 0.62, 60), (35, 0.84, 100), (42, 0.84, 100)])
@@ -93,7 +96,7 @@ def inputs(sequences, regimes) -> Inputs:
 def examples(asked, inputs) -> Examples:
     cycle = asked["cycle"].to_numpy()
     rul = (asked["cycle"].max() - cycle).astype(np.float64)
-    return Examples(inputs, asked["unit"].to_numpy().astype(str), cycle, rul)
+    return Examples(inputs, asked["unit"].to_numpy().astype(str), cycle, rul, RUL)
 
 
 @pytest.fixture(scope="session")
@@ -103,7 +106,9 @@ def grow():
     def fit(inputs: Inputs, target: np.ndarray, *, trees: int = 40, **parameters) -> BoostedModel:
         plain = {"objective": "regression", "min_data_in_leaf": 2, "verbose": -1, "num_threads": 1}
         data = lgb.Dataset(inputs.features_BF, target, params={"verbose": -1})
-        return BoostedModel(inputs.feature_names, lgb.train({**plain, **parameters}, data, trees).model_to_string())
+        return BoostedModel(
+            inputs.feature_names, lgb.train({**plain, **parameters}, data, trees).model_to_string(), RUL
+        )
 
     return fit
 
@@ -120,12 +125,12 @@ def served(forest, regimes) -> bytes:
 
 @pytest.fixture(scope="session")
 def network(examples) -> ConvolutionModel:
-    return TemporalConvolution(epochs=4).fit(examples, seed=1)
+    return replace(NETWORK, epochs=4).fit(examples, seed=1)
 
 
 @pytest.fixture(scope="session")
 def interval() -> Interval:
-    return Interval(level=0.9, knots_cycles=(5.0, 40.0, 110.0), half_widths_cycles=(3.0, 25.0, 12.0))
+    return Interval(level=0.9, knots=(5.0, 40.0, 110.0), half_widths=(3.0, 25.0, 12.0), range=RUL.range)
 
 
 @pytest.fixture(scope="session")

@@ -5,13 +5,13 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
+from sinet_pipelines.applications.turbofan.graph.window_graph import INPUTS, write_signals
+from sinet_pipelines.applications.turbofan.schemas.telemetry import SENSORS
 from sinet_pipelines.errors import DisagreementError
 from sinet_pipelines.models.temporal_convolution import ConvolutionModel
 from sinet_pipelines.quantization.convolution_graph import write_convolution
 from sinet_pipelines.quantization.graph import GraphWriter
-from sinet_pipelines.quantization.session import feed
-from sinet_pipelines.quantization.window_graph import INPUTS, write_signals
-from sinet_pipelines.schemas.telemetry import SENSORS
+from tests.sinet_pipelines.quantization.windows import feed
 
 
 def seen(model: ConvolutionModel, regimes, sequences) -> np.ndarray:
@@ -60,13 +60,13 @@ def test_the_asked_cycle_is_answered_as_among_all_cycles(network, regimes, input
 
 
 def test_the_thirtieth_cycle_back_is_not_seen(network, regimes, sequences):
-    asked = sequences.take(sequences.cycle_B > 100)
-    without, shown = asked.window_BTC.copy(), asked.window_BTC.copy()
+    requested = sequences.take(sequences.cycle_B > 100)
+    without, shown = requested.window_BTC.copy(), requested.window_BTC.copy()
     without[:, 0] = np.nan
     shown[:, 1] = np.nan
-    plain = seen(network, regimes, asked)
-    np.testing.assert_array_equal(seen(network, regimes, dataclasses.replace(asked, window_BTC=without)), plain)
-    assert (seen(network, regimes, dataclasses.replace(asked, window_BTC=shown)) != plain).any()
+    plain = seen(network, regimes, requested)
+    np.testing.assert_array_equal(seen(network, regimes, dataclasses.replace(requested, window_BTC=without)), plain)
+    assert (seen(network, regimes, dataclasses.replace(requested, window_BTC=shown)) != plain).any()
 
 
 def test_dilations_that_do_not_nest_are_refused(network, regimes, sequences):
@@ -77,5 +77,5 @@ def test_dilations_that_do_not_nest_are_refused(network, regimes, sequences):
 
 def test_layers_that_see_more_than_the_window_are_refused(network, regimes, sequences):
     model = random_model(network, channels=4, taps=5, dilations=(1, 2, 4, 8))
-    with pytest.raises(DisagreementError, match="see 61 cycles"):
+    with pytest.raises(DisagreementError, match="read 61 steps"):
         seen(model, regimes, sequences)

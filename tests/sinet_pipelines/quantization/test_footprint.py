@@ -1,6 +1,7 @@
 import pytest
 
-from sinet_pipelines.quantization.footprint import footprints, weight_bytes
+from sinet_pipelines.quantization.footprint import weight_bytes
+from tests.sinet_pipelines.quantization.windows import footprints
 
 
 def test_weights_of_a_network_are_counted_by_hand(served_network, network):

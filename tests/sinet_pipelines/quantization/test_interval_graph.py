@@ -27,19 +27,21 @@ def ends(interval: Interval, cycles: np.ndarray) -> tuple[np.ndarray, np.ndarray
 )
 def test_the_graph_has_the_ends_of_the_interval(knots, seed):
     widths = np.random.default_rng(seed).uniform(0, 60, len(knots))
-    interval = Interval(0.9, tuple(knots), tuple(widths.tolist()))
+    interval = Interval(0.9, tuple(knots), tuple(widths.tolist()), (0.0, 125.0))
     for found, expected in zip(ends(interval, ASKED), interval.around(ASKED.astype(np.float64)), strict=True):
         np.testing.assert_allclose(found, expected, atol=2e-5)
 
 
 def test_ends_worked_by_hand():
-    lower, upper = ends(Interval(0.9, (0.0, 100.0), (2.0, 12.0)), np.array([0.0, 50.0, 120.0], dtype=np.float32))
+    lower, upper = ends(
+        Interval(0.9, (0.0, 100.0), (2.0, 12.0), (0.0, 125.0)), np.array([0.0, 50.0, 120.0], dtype=np.float32)
+    )
     assert lower.tolist() == [0.0, 43.0, 108.0]
     assert upper.tolist() == [2.0, 57.0, 125.0]
 
 
 @pytest.mark.parametrize("knots", [(50.0,), (20.0, 80.0)])
 def test_no_answer_has_no_ends(knots):
-    interval = Interval(0.9, knots, (5.0,) * len(knots))
+    interval = Interval(0.9, knots, (5.0,) * len(knots), (0.0, 125.0))
     for found in ends(interval, np.array([np.nan], dtype=np.float32)):
         assert np.isnan(found).all()

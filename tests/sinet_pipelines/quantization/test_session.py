@@ -3,18 +3,12 @@ import dataclasses
 import numpy as np
 import pytest
 
+from sinet_pipelines.applications.turbofan.graph.window_graph import INPUTS
+from sinet_pipelines.applications.turbofan.schemas.telemetry import CHANNELS
 from sinet_pipelines.errors import DisagreementError
 from sinet_pipelines.quantization.graph import GraphWriter
-from sinet_pipelines.quantization.session import (
-    BATCH_ROWS,
-    TURN_CALLS,
-    answer,
-    feed,
-    median_latencies_us,
-    open_session,
-)
-from sinet_pipelines.quantization.window_graph import INPUTS
-from sinet_pipelines.schemas.telemetry import CHANNELS
+from sinet_pipelines.quantization.session import BATCH_ROWS, TURN_CALLS
+from tests.sinet_pipelines.quantization.windows import answer, feed, median_latencies_us, open_session
 
 
 def cycle_plus_one(*, inputs=INPUTS, output: str = "rul_cycles") -> bytes:
@@ -66,19 +60,19 @@ def test_latency_is_of_one_call(sequences):
 
 
 def test_sessions_take_turns_and_are_asked_equally_often(sequences):
-    asked = []
+    requested = []
 
     class Recorded:
         def __init__(self, name):
             self.name, self.session = name, open_session(cycle_plus_one())
 
         def run(self, outputs, tensors):
-            asked.append((self.name, float(tensors["cycle"][0, 0])))
+            requested.append((self.name, float(tensors["cycle"][0, 0])))
             return self.session.run(outputs, tensors)
 
     found = median_latencies_us({"a": Recorded("a"), "b": Recorded("b")}, sequences, calls=TURN_CALLS + 5)
     assert list(found) == ["a", "b"]
-    names = [name for name, _ in asked]
+    names = [name for name, _ in requested]
     assert names == ["a"] * TURN_CALLS + ["b"] * TURN_CALLS + ["a"] * 5 + ["b"] * 5
-    questions = {name: [row for asker, row in asked if asker == name] for name in found}
+    questions = {name: [row for asker, row in requested if asker == name] for name in found}
     assert questions["a"] == questions["b"]

@@ -38,10 +38,12 @@ def test_walking_the_arrays_gives_what_lightgbm_answers(seed, leaves, nan_share)
     x = rng.normal(size=(200, 4))
     x[rng.random(x.shape) < nan_share] = np.nan
     booster = fit(x, np.nansum(x, axis=1), num_leaves=leaves)
-    asked = rng.normal(size=(20, 4))
-    asked[:5] = np.nan  # where training saw nothing missing LightGBM reads 0
+    requested = rng.normal(size=(20, 4))
+    requested[:5] = np.nan  # where training saw nothing missing LightGBM reads 0
     trees = read_trees(booster.model_to_string())
-    np.testing.assert_allclose([walk(trees, row) for row in asked], booster.predict(asked), rtol=1e-14, atol=1e-14)
+    np.testing.assert_allclose(
+        [walk(trees, row) for row in requested], booster.predict(requested), rtol=1e-14, atol=1e-14
+    )
 
 
 def test_a_tree_without_a_split_is_its_leaf():
@@ -72,7 +74,7 @@ def test_half_a_text_is_refused():
     x = np.arange(20.0)[:, None]
     text = fit(x, x[:, 0]).model_to_string()
     for broken in ("", text[: len(text) // 8], text.partition("Tree=0")[0] + "end of trees"):
-        with pytest.raises(DisagreementError, match="no whole LightGBM model"):
+        with pytest.raises(DisagreementError, match="not a complete LightGBM model"):
             read_trees(broken)
 
 

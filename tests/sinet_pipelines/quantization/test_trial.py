@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 
 from sinet_pipelines.errors import DisagreementError
-from sinet_pipelines.quantization.trial import put_on_trial
+from tests.sinet_pipelines.quantization.windows import put_on_trial
 
 
 @pytest.fixture(scope="module")
 def questions(examples):
-    region_B = np.where(np.char.endswith(examples.unit_B, "3"), "WEST", "EAST")
+    region_B = np.where(np.char.endswith(examples.group_B, "3"), "WEST", "EAST")
     return {"true_B": examples.target_B, "region_B": region_B, "calls": 60}
 
 
@@ -26,7 +26,7 @@ def test_an_int8_graph_that_cannot_be_opened_is_broken_and_its_source_is_not(
 ):
     verdict = put_on_trial({"fp32": served_network, "int8": spoil(quantized_network)}, sequences, **questions)
     assert not verdict.passed
-    assert verdict.reason.startswith("the INT8 graph is none")
+    assert verdict.reason.startswith("the INT8 graph is invalid")
     with pytest.raises(DisagreementError):
         put_on_trial({"fp32": spoil(served_network), "int8": quantized_network}, sequences, **questions)
 

@@ -11,18 +11,21 @@ from sinet_pipelines.registry.card_facts import (
     ModelCard,
     Protocol,
     Slice,
+    Terms,
     Versions,
 )
 
 SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+TERMS = Terms("engines", "engine", "run to failure", "live", "RMSE", "cycles", second="PHM08 score")
 
 
 def some_card():
     """All sections filled."""
     return ModelCard(
-        name="remaining_useful_life",
-        application="predictive_maintenance",
+        name="turbofan_remaining_useful_life",
+        application="turbofan",
         family="non-negative blend of gradient boosting, a perceptron and a causal temporal convolution",
+        terms=TERMS,
         intended_use=(
             "Maintenance planners rank live engines by the flight cycles they have left.",
             "A person decides; the answer is one input among others.",
@@ -40,8 +43,8 @@ def some_card():
             simulated=False,
             first_day="2026-10-30",
             last_day="2026-11-23",
-            history_engines=100,
-            live_engines=100,
+            history_groups=100,
+            live_groups=100,
             rows=33_727,
             set_aside=12,
             source="A. Saxena, K. Goebel 2008, Turbofan Engine Degradation Simulation Data Set, NASA Ames",

@@ -1,6 +1,8 @@
 """Changes on MLflow's page: the alias moved or taken away, versions, models and runs deleted, tags edited."""
 
 import shutil
+import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -9,7 +11,7 @@ from sinet_pipelines.registry.runs import RunRecord, add_metrics, log_run
 from sinet_pipelines.registry.tracking import tracking_of
 from sinet_pipelines.registry.versions import CHAMPION, get_champion, get_version, load_artifact, register
 
-NAME = "remaining_useful_life"
+NAME = "turbofan_remaining_useful_life"
 
 
 @pytest.fixture(scope="module")
@@ -50,14 +52,28 @@ def test_the_hash_is_that_of_the_versions_file(home, client):
 
 def test_a_deleted_alias_is_named(home, client):
     client.delete_registered_model_alias(NAME, CHAMPION)
-    assert "has the alias champion: it was taken away; give the alias to a version" in named_by(home, NAME).reason
+    assert "has the alias champion: it was removed; set the alias on a version" in named_by(home, NAME).reason
     assert get_champion(tracking_of(home), NAME) is None
 
 
 def test_a_deleted_version_is_named(home, client):
     client.delete_model_version(NAME, "2")
     assert named_by(home, NAME).version is None
-    assert "give the alias to a version on MLflow's page" in named_by(home, NAME).reason
+    assert "set the alias on a version in MLflow's UI" in named_by(home, NAME).reason
+
+
+def test_an_alias_that_outlived_its_version_names_none_and_is_given_again(home, client):
+    with closing(sqlite3.connect(home / "mlflow.db")) as database, database:
+        database.execute("CREATE TABLE kept AS SELECT * FROM registered_model_aliases")
+    client.delete_model_version(NAME, "2")
+    with closing(sqlite3.connect(home / "mlflow.db")) as database, database:
+        database.execute("INSERT INTO registered_model_aliases SELECT * FROM kept")
+        database.execute("DROP TABLE kept")
+    assert f"version 2 of {NAME}, which has the alias champion, was deleted" in named_by(home, NAME).reason
+    assert get_champion(tracking_of(home), NAME) is None
+    run = log_run(tracking_of(home), RunRecord("fleet", "trees", {}, {}, {}, ""), key="one")
+    register(tracking_of(home), NAME, b"newer", family="trees", run_id=run.run_id, alias=CHAMPION)
+    assert (named_by(home, NAME).version, champion_bytes(home)) == (3, b"newer")
 
 
 def test_a_renamed_model_is_named_with_the_models_that_are_there(home, client):
@@ -70,7 +86,7 @@ def test_a_version_registered_by_hand_is_named(home, client):
     run = client.search_runs(["1"])[0].info.run_id
     version = client.create_model_version(NAME, "file:///nowhere", run_id=run).version
     client.set_registered_model_alias(NAME, CHAMPION, version)
-    assert "version 3 of remaining_useful_life, which has the alias champion, was registered by hand" in (
+    assert "version 3 of turbofan_remaining_useful_life, which has the alias champion, was registered by hand" in (
         named_by(home, NAME).reason
     )
 
@@ -79,7 +95,7 @@ def test_a_version_whose_file_is_gone_is_named(home, client):
     assert client is not None  # the database now says that its files are in this home
     for graph in home.rglob("model.onnx"):
         graph.unlink()
-    assert "version 2 of remaining_useful_life, which has the alias champion, has lost its file" in (
+    assert "version 2 of turbofan_remaining_useful_life, which has the alias champion, has lost its file" in (
         named_by(home, NAME).reason
     )
 

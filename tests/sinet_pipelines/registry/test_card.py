@@ -53,12 +53,12 @@ def card():
 
 
 def test_every_word_of_the_facts_is_on_the_page_and_in_the_markdown(card):
-    page, said = html.unescape(card_html(card)), plain(card_markdown(card))
+    page, text = html.unescape(card_html(card)), plain(card_markdown(card))
     inner = {"cut", "all", "region", "origin"}
     missing = [word for word in words_of(card) if word not in inner and word not in page]
     assert missing == []
     only_page = {card.application, card.versions.made_at}  # the page's line under its title
-    assert [word for word in words_of(card) if word not in inner | only_page and word not in said] == []
+    assert [word for word in words_of(card) if word not in inner | only_page and word not in text] == []
 
 
 def test_sections_are_those_of_mitchell_with_ours_beside_them(card):
@@ -67,14 +67,14 @@ def test_sections_are_those_of_mitchell_with_ours_beside_them(card):
 
 
 def test_numbers_are_told_with_their_units_and_bands(card):
-    said = card_markdown(card)
-    assert "| RMSE, model | 11.42 cycles |" in said
-    assert "| blend | 12.31 | chosen | least error out of fold |" in said
-    assert "| region: EAST | 40 | 88 | 11.05 | 16.10 | 37.90 |" in said
-    assert "| live | 91 of 100 | 91.0 % | 84 to 95 | yes |" in said
-    assert "| live, EAST | 24 of 33 | 72.7 % | 26 to 33 | no |" in said
-    assert "| convolution INT8 | 12.11 | 79 kB | 0.17 | lost |" in said
-    assert f"| SHA-256 | {SHA256} |" in said
+    text = card_markdown(card)
+    assert "| RMSE, model | 11.42 cycles |" in text
+    assert "| blend | 12.31 | chosen | least error out of fold |" in text
+    assert "| region: EAST | 40 | 88 | 11.05 | 16.10 | 37.90 |" in text
+    assert "| live | 91 of 100 | 91.0 % | 84 to 95 | yes |" in text
+    assert "| live, EAST | 24 of 33 | 72.7 % | 26 to 33 | no |" in text
+    assert "| convolution INT8 | 12.11 | 79 kB | 0.17 | lost |" in text
+    assert f"| SHA-256 | {SHA256} |" in text
 
 
 def test_a_region_without_truth_neither_keeps_nor_breaks_its_promise(card):
@@ -85,28 +85,28 @@ def test_the_decision_comes_first_in_words_and_not_by_colour_alone(card):
     assert '<p class="good">Promoted: not worse' in card_html(card)
     refused = replace(card, decision=replace(card.decision, promoted=False, reason="clearly worse"))
     assert '<p class="bad">Not promoted: clearly worse' in card_html(refused)
-    assert "**The gate was not asked yet.**" in card_markdown(replace(card, decision=None))
+    assert "**The gate has not decided yet.**" in card_markdown(replace(card, decision=None))
 
 
 def test_a_simulated_fleet_is_said_to_be_one_before_any_figure(card):
-    said = card_markdown(replace(card, data=replace(card.data, simulated=True)))
-    assert said.index("Simulated: no row is of a real engine") < said.index("11.42 cycles")
+    text = card_markdown(replace(card, data=replace(card.data, simulated=True)))
+    assert text.index("Simulated: no row is of a real engine") < text.index("11.42 cycles")
     assert "Simulated" not in card_markdown(card)
 
 
 @pytest.mark.parametrize(
-    ("without", "said"),
+    ("without", "expected"),
     [
-        ({"intervals": None}, "The model gives no intervals."),
+        ({"intervals": None}, "The model has no intervals."),
         ({"artefacts": ()}, "Nothing was quantized yet."),
-        ({"experiments": ()}, "None is running."),
+        ({"experiments": ()}, "There is none."),
         ({"slices": ()}, "Not evaluated yet."),
-        ({"candidates": ()}, "None was compared."),
+        ({"candidates": ()}, "There was none to compare."),
     ],
 )
-def test_what_is_not_known_yet_is_said(card, without, said):
-    assert said in card_markdown(replace(card, **without))
-    assert said in card_html(replace(card, **without))
+def test_what_is_not_known_yet_is_said(card, without, expected):
+    assert expected in card_markdown(replace(card, **without))
+    assert expected in card_html(replace(card, **without))
 
 
 def test_a_picture_stands_in_its_section_and_an_unknown_one_after_the_analyses(card):

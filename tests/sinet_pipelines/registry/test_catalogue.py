@@ -48,8 +48,8 @@ def test_the_catalogue_needs_no_mlflow(filled):
         "import sys; from pathlib import Path; from sinet_pipelines.registry.catalogue import list_models;"
         f"list_models(Path({str(filled)!r})); print('mlflow' in sys.modules)"
     )
-    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=300)
-    assert said.stdout == "False\n"
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=300)
+    assert result.stdout == "False\n"
 
 
 def test_a_home_without_a_registry_has_no_model(tmp_path):

@@ -11,7 +11,7 @@ from sinet_pipelines.registry.runs import RunRecord, log_run
 from sinet_pipelines.registry.tracking import tracking_of
 from sinet_pipelines.registry.versions import get_champion, load_artifact, register
 
-NAME = "remaining_useful_life"
+NAME = "turbofan_remaining_useful_life"
 ODD = "what? 50% #2 日本"
 
 

@@ -15,7 +15,7 @@ from sinet_pipelines.errors import StorageError, UsageError
 from sinet_pipelines.registry.runs import RunRecord, add_metrics, content_key, log_run
 
 RECORD = RunRecord(
-    experiment="predictive_maintenance/gradient_boosting",
+    experiment="turbofan/gradient_boosting",
     name="gradient_boosting",
     params={"num_leaves": 31, "learning_rate": 0.05},
     metrics={"rmse_cycles": 12.5, "validation_rmse_cycles": [20.0, 15.0, 13.0]},
@@ -38,8 +38,8 @@ def test_a_run_tells_what_made_it_and_what_came_out(tracking):
     assert run.info.run_name == "gradient_boosting"
     assert run.data.params == {"num_leaves": "31", "learning_rate": "0.05"}
     assert run.data.metrics == {"rmse_cycles": 12.5, "validation_rmse_cycles": 13.0}
-    said = {"code_version": "abc123", "data_version.training_set": "e3b0c44298fc1c14", "region": "EAST"}
-    assert said.items() <= run.data.tags.items()
+    values = {"code_version": "abc123", "data_version.training_set": "e3b0c44298fc1c14", "region": "EAST"}
+    assert values.items() <= run.data.tags.items()
 
 
 def test_a_curve_keeps_all_its_steps(tracking):
@@ -99,7 +99,7 @@ from sinet_pipelines.registry.tracking import tracking_of
 tracking = tracking_of(Path(sys.argv[1]))
 client = type(tracking.client)
 client.log_artifacts = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
-record = RunRecord("predictive_maintenance/gradient_boosting", "x", {"num_leaves": 7}, {"rmse_cycles": 99.0}, {}, "",
+record = RunRecord("turbofan/gradient_boosting", "x", {"num_leaves": 7}, {"rmse_cycles": 99.0}, {}, "",
                    artifacts={"a": b""})
 log_run(tracking, record, key="killed")
 """
@@ -122,7 +122,7 @@ def test_a_run_whose_files_find_no_place_is_written_when_there_is_one(tracking):
     obstacle = tracking.lock.parent / "mlflow-artifacts" / "crowded"
     obstacle.parent.mkdir(exist_ok=True)
     obstacle.touch()
-    with pytest.raises(StorageError, match="did not take it: .*; mend that and run again"):
+    with pytest.raises(StorageError, match="could not write: .*; correct that and run again"):
         log_run(tracking, record, key="crowded")
     obstacle.unlink()
     logged = log_run(tracking, record, key="crowded")

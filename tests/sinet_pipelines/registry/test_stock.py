@@ -13,7 +13,7 @@ from tests.sinet_pipelines.deployment.served import expected_rul, rul_graph, san
 
 # MLflow's loaders warn at their import of type hints of their own
 pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType")
-URI = "models:/remaining_useful_life@champion"
+URI = "models:/turbofan_remaining_useful_life@champion"
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,14 @@ def made(tmp_path_factory):
     home.mkdir()
     run = log_run(tracking_of(home), RunRecord("fleet", "trees", {}, {}, {}, ""), key="one")
     content = rul_graph(bias=100.0).SerializeToString()
-    register(tracking_of(home), "remaining_useful_life", content, family="trees", run_id=run.run_id, alias="champion")
+    register(
+        tracking_of(home),
+        "turbofan_remaining_useful_life",
+        content,
+        family="trees",
+        run_id=run.run_id,
+        alias="champion",
+    )
     return home
 
 
@@ -62,7 +69,7 @@ def test_a_version_of_an_earlier_release_gets_its_files_with_the_next_registrati
     for path in home.rglob(MLMODEL):
         path.unlink()
     run = tracking_of(home).client.search_runs(["1"])[0].info.run_id
-    register(tracking_of(home), "remaining_useful_life", b"another", family="trees", run_id=run)
+    register(tracking_of(home), "turbofan_remaining_useful_life", b"another", family="trees", run_id=run)
     (restored,) = home.rglob(MLMODEL)
     assert (restored.parent / "model.onnx").exists()
 

@@ -34,7 +34,7 @@ tracking_of(Path(sys.argv[1])).client
 def home_after_a_kill(tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
     killed = subprocess.run(
-        [sys.executable, "-c", KILLED, str(home)], env={**os.environ, "PYTHONPATH": "."}, timeout=60
+        [sys.executable, "-c", KILLED, str(home)], env={**os.environ, "PYTHONPATH": "."}, timeout=300
     )
     assert killed.returncode == -signal.SIGKILL
     return home

@@ -23,7 +23,7 @@ from sinet_pipelines.registry.versions import (
     set_alias,
 )
 
-RECORD = RunRecord("predictive_maintenance", "gradient_boosting", {}, {}, {}, "abc123")
+RECORD = RunRecord("turbofan", "gradient_boosting", {}, {}, {}, "abc123")
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +130,7 @@ def test_a_version_registered_by_hand_is_listed_and_not_loaded(tracking, run_id,
     tracking.client.create_model_version(name, "file:///nowhere", run_id=run_id)
     (version,) = list_versions(tracking, name)
     assert (version.sha256, version.family) == ("", "")
-    with pytest.raises(ModelNotFoundError, match="was registered by hand and holds no graph of ours"):
+    with pytest.raises(ModelNotFoundError, match="was registered by hand and has no graph of the platform"):
         load_artifact(tracking, version)
 
 
@@ -161,7 +161,7 @@ from sinet_pipelines.registry.tracking import tracking_of
 from sinet_pipelines.registry.versions import register
 
 def registrar(tracking, name, fatal):
-    run = log_run(tracking, RunRecord("predictive_maintenance", "cnn", {}, {}, {}, ""), key=name)
+    run = log_run(tracking, RunRecord("turbofan", "cnn", {}, {}, {}, ""), key=name)
     if fatal:
         setattr(MlflowClient, fatal, lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
     register(tracking, name, name.encode(), family="cnn", run_id=run.run_id, alias="champion")

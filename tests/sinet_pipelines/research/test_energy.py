@@ -4,11 +4,13 @@ import numpy as np
 import onnx
 import pytest
 
-from sinet_pipelines.features.regimes import OperatingRegimes
+from sinet_pipelines.applications.turbofan.features.regimes import OperatingRegimes
+from sinet_pipelines.applications.turbofan.graph.window_graph import INPUTS
+from sinet_pipelines.applications.turbofan.schemas.features import FEATURE_NAMES
+from sinet_pipelines.applications.turbofan.schemas.telemetry import SENSORS
+from sinet_pipelines.applications.turbofan.task import RUL
 from sinet_pipelines.models.temporal_convolution import DILATIONS, TAPS, ConvolutionModel
-from sinet_pipelines.quantization.export import export
 from sinet_pipelines.quantization.runtime import served_session
-from sinet_pipelines.quantization.window_graph import INPUTS
 from sinet_pipelines.research.energy import (
     Operations,
     Shape,
@@ -16,8 +18,7 @@ from sinet_pipelines.research.energy import (
     dense_twin_operations,
     spiking_operations,
 )
-from sinet_pipelines.schemas.features import FEATURE_NAMES
-from sinet_pipelines.schemas.telemetry import SENSORS
+from tests.sinet_pipelines.quantization.windows import export
 
 # 4 steps; 5 numbers a step and 3 fixed ones into 2 neurons, those into 3, those into one read-out
 SHAPE = Shape(steps=4, stepped_inputs=5, fixed_inputs=3, widths=(2, 3, 1))
@@ -68,13 +69,13 @@ def test_a_convolution_is_counted_as_its_graph_computes_it():
     weights = {f"{name}.weight": rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
     weights |= {f"{name}.bias": np.zeros(shape[0], dtype=np.float32) for name, shape in shapes.items()}
     weights |= {"statistic_means": np.zeros(3, dtype=np.float32), "statistic_sds": np.ones(3, dtype=np.float32)}
-    model = ConvolutionModel(FEATURE_NAMES, statistics, 60.0, 30.0, DILATIONS, weights)
+    model = ConvolutionModel(FEATURE_NAMES, statistics, 60.0, 30.0, DILATIONS, weights, RUL)
     regimes = OperatingRegimes((1.0,) * 3, ((0.0,) * 3,), ((0.0,) * len(SENSORS),), ((1.0,) * len(SENSORS),), (1,))
     graph = onnx.load_from_string(export(model, regimes=regimes, family="temporal_convolution"))
     convolved = [node.output[0] for node in graph.graph.node if node.op_type == "Conv"]
     graph.graph.output.extend(onnx.ValueInfoProto(name=name) for name in convolved)
-    asked = {name: np.ones((1, *shape), dtype=np.float32) for name, shape in INPUTS.items()}
-    answers = served_session(graph.SerializeToString()).run(convolved, asked)
+    requested = {name: np.ones((1, *shape), dtype=np.float32) for name, shape in INPUTS.items()}
+    answers = served_session(graph.SerializeToString()).run(convolved, requested)
     places = [answer.shape[2] for answer in answers]
     assert places == [13, 5, 1]
     by_hand = sum(n * int(np.prod(shapes[f"conv{layer}"])) for layer, n in enumerate(places)) + 4 * 5 + 3 * 4 + 1 * 3

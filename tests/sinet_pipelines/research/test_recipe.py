@@ -2,14 +2,15 @@
 
 import pytest
 
-from sinet_pipelines.errors import UnknownHardwareError, UnknownRegionError
-from sinet_pipelines.research.experiments import EXPERIMENTS, RECIPES
+from sinet_pipelines.applications.turbofan.experiments import EXPERIMENTS, RECIPES
+from sinet_pipelines.errors import UnknownHardwareError
 from sinet_pipelines.research.recipe import Recipe
+from tests.inventory import NULL_ISLAND, get_region
 
 
 def recipe(**changed):
-    said = {"name": "n", "question": "Does it?", "region": "NULL_ISLAND", "hardware": "neuromorphic", "family": "f"}
-    return Recipe(**{**said, "simulated_on": "cpu", **changed})
+    values = {"name": "n", "question": "Does it?", "region": "NULL_ISLAND", "hardware": "neuromorphic", "family": "f"}
+    return Recipe(**{**values, "simulated_on": "cpu", **changed})
 
 
 def test_figures_of_a_simulated_recipe_come_from_what_stands_in():
@@ -31,19 +32,23 @@ def test_figures_of_a_recipe_on_its_hardware_come_from_that():
     ],
 )
 def test_hardware_that_the_region_has_not_is_refused_with_what_it_has(changed):
+    one = recipe(**changed)
     with pytest.raises(UnknownHardwareError, match="cpu"):
-        recipe(**changed)
+        one.require_on_site(get_region(one.region))
 
 
-def test_an_unknown_kind_or_region_is_refused():
+def test_an_unknown_kind_is_refused():
     with pytest.raises(UnknownHardwareError, match="abacus"):
-        recipe(hardware="abacus")
-    with pytest.raises(UnknownRegionError, match="NORTH"):
-        recipe(region="NORTH")
+        recipe(hardware="abacus").require_on_site(NULL_ISLAND)
 
 
-@pytest.mark.parametrize("told", RECIPES, ids=lambda told: told.name)
-def test_every_recipe_of_the_house_asks_one_question_of_a_family_there_is(told):
-    assert told.question.count("?") == 1
-    assert told.question.endswith("?")
-    assert EXPERIMENTS[told.family].name == told.family
+def test_the_hardware_that_the_region_has_is_accepted():
+    assert recipe().require_on_site(NULL_ISLAND) is None
+
+
+@pytest.mark.parametrize("reported", RECIPES, ids=lambda reported: reported.name)
+def test_every_recipe_of_the_house_asks_one_question_of_a_family_there_is(reported):
+    assert reported.question.count("?") == 1
+    assert reported.question.endswith("?")
+    assert EXPERIMENTS[reported.family].name == reported.family
+    reported.require_on_site(get_region(reported.region))

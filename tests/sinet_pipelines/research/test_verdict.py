@@ -5,11 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 
+from sinet_pipelines.applications.turbofan.experiments import SPIKING
+from sinet_pipelines.applications.turbofan.task import RUL
 from sinet_pipelines.errors import ContractError
-from sinet_pipelines.regions import EAST, NULL_ISLAND, WEST
-from sinet_pipelines.research.experiments import SPIKING
 from sinet_pipelines.research.recipe import Recipe
 from sinet_pipelines.research.verdict import judge_experiment
+from tests.inventory import EAST, NULL_ISLAND, WEST
 
 SOUND = Recipe("sound", "Does it?", NULL_ISLAND.name, "cpu", None, "spiking")
 CANDIDATES = {"trees": 12.0, "network": 10.0, "broken": np.nan}
@@ -18,7 +19,7 @@ ANSWERS = np.array([3.0, 120.0, 60.0])
 
 def judged(recipe=SOUND, *, endpoint=WEST, rmse_cycles=10.5, answers_B=ANSWERS):
     return judge_experiment(
-        recipe, endpoint=endpoint, rmse_cycles=rmse_cycles, candidates=CANDIDATES, answers_B=answers_B
+        recipe, endpoint=endpoint, metric=RUL.metric, score=rmse_cycles, candidates=CANDIDATES, answers_B=answers_B
     )
 
 
@@ -46,9 +47,9 @@ def test_simulated_figures_bar_it():
 def test_an_error_more_than_a_tenth_above_the_best_candidate_bars_it():
     assert judged(rmse_cycles=11.0).may_be_promoted
     worse = judged(rmse_cycles=11.01)
-    assert worse.reasons == ("its error out of fold is 11.01 cycles (allowed: 11.00, 10% above network)",)
-    assert worse.numbers["rmse_best_candidate_cycles"] == 10.0
-    assert worse.numbers["rmse_limit_cycles"] == pytest.approx(11.0)
+    assert worse.reasons == ("its RMSE out of fold is 11.01 cycles (allowed: 11.00, 10% above network)",)
+    assert worse.numbers["score_best_candidate"] == 10.0
+    assert worse.numbers["score_limit"] == pytest.approx(11.0)
 
 
 def test_an_error_that_is_no_number_bars_it():
@@ -68,13 +69,13 @@ def test_every_reason_is_said_in_one_sentence():
     assert verdict.numbers["conditions_kept"] == 0.0
     assert verdict.sentence == (
         "may not be promoted: WEST, where the endpoint is, has no neuromorphic; its figures were simulated on cpu, not "
-        "measured on neuromorphic; its error out of fold is 20.00 cycles (allowed: 11.00, 10% above network); 1 of 1 "
+        "measured on neuromorphic; its RMSE out of fold is 20.00 cycles (allowed: 11.00, 10% above network); 1 of 1 "
         "answers are no number"
     )
 
 
 def test_who_was_asked_nothing_is_not_judged():
-    with pytest.raises(ContractError, match="asked nothing"):
+    with pytest.raises(ContractError, match="has no predictions"):
         judged(answers_B=np.array([]))
 
 

@@ -13,14 +13,14 @@ from sinet_pipelines.errors import StorageError, UsageError
 from sinet_pipelines.storage.backup import read_manifest, restore_backup, write_backup
 
 KEPT = {
-    "landing/fleet.json": b"{}",
-    "landing/EAST/2026-03-01/my rows #1.parquet": b"rows",
-    "landing/EAST/2026-03-01/cache/rows.new": b"a drop may have any name",
-    "landing/EAST/2026-03-01/server-7.json": b"and so may a file that is no drop",
-    "tables/EAST/raw_telemetry/_delta_log/00000000000000000000.json": b"log",
-    "tables/EAST/raw_telemetry/event_date=2026-03-01/part-0.parquet": b"data" * 1000,
-    "blobs/EAST/refs/candidates/trees": b"a" * 64,
-    "blobs/EAST/aa/" + "a" * 64: b"blob",
+    "landed/mill.json": b"{}",
+    "EAST/landing/mill/2026-03-01/my rows #1.parquet": b"rows",
+    "EAST/landing/mill/2026-03-01/cache/rows.new": b"a drop may have any name",
+    "EAST/landing/mill/2026-03-01/server-7.json": b"and so may a file that is no drop",
+    "EAST/raw/mill/raw_rows/_delta_log/00000000000000000000.json": b"log",
+    "EAST/raw/mill/raw_rows/event_date=2026-03-01/part-0.parquet": b"data" * 1000,
+    "EAST/blobs/refs/mill/candidates/trees": b"a" * 64,
+    "EAST/blobs/aa/" + "a" * 64: b"blob",
     "feast/registry.db": b"a protocol buffer, no database",
     "mlflow-artifacts/ex periment/run/artifacts/model.onnx": b"model",
     "serving/models/rul/1/model.onnx": b"graph",
@@ -30,10 +30,10 @@ LEFT = {
     "run.lock": b"1",
     "feast/.lock": b"1",
     "cache/rows.json": b"{}",
-    "tables/EAST/.set_aside/old/part.parquet": b"old",
+    "EAST/raw/mill/.set_aside/old/part.parquet": b"old",
     "serving/WEST/rul/server-abc.json": b"{}",
     "serving/WEST/rul/current.json": b"{}",
-    "landing/EAST/2026-03-01/.rows.parquet.x1": b"half",
+    "EAST/landing/mill/2026-03-01/.rows.parquet.x1": b"half",
     "mlflow.db-wal": b"wal",
 }
 

@@ -10,11 +10,17 @@ import pytest
 import sqlalchemy as db
 import yaml
 
+from sinet_pipelines.applications.turbofan.schemas.events import TRUTH_EVENTS
 from sinet_pipelines.cli.event_store import OpenSqliteStorage
 from sinet_pipelines.errors import StorageError
-from sinet_pipelines.schemas.events import TRUTH_EVENTS
+from sinet_pipelines.inventory.roots import Root
+from sinet_pipelines.schemas.contract import DataClass, TableName
+from sinet_pipelines.storage import layout
+from sinet_pipelines.storage.blobs import BlobStore
 from sinet_pipelines.storage.layout import file_uri, home_name, require_readable, sqlite_path, sqlite_uri
-from sinet_pipelines.storage.tables import TableStore
+from sinet_pipelines.storage.roots import settle_roots
+from sinet_pipelines.storage.tables import TableStore, tables_of
+from tests.sinet_pipelines.storage.test_roots import Row
 from tests.sinet_pipelines.storage.test_tables import READINGS, rows
 
 ODD = ("my project", "run #2", "what?", "50% off", "100%", "a+b", "a&b;c", "Flüge", "日本", 'it\'s "so"', "~x{y}*")
@@ -29,7 +35,7 @@ def truth(cycle=31):
 
 @pytest.mark.parametrize("name", ODD)
 def test_a_table_under_an_odd_name_is_read_back_and_replaced(tmp_path, name):
-    tables = TableStore(str(tmp_path / name / "tables" / "EAST"))
+    tables = tables_of(tmp_path / name, "EAST", "turbofan")
     tables.replace(TRUTH_EVENTS, truth())
     tables.replace(TRUTH_EVENTS, truth(cycle=32))
     assert tables.read(TRUTH_EVENTS)["cycle"].to_list() == [32]
@@ -54,7 +60,7 @@ def test_a_name_that_delta_misreads_is_refused_before_anything_is_written(tmp_pa
 
 
 def test_a_percent_sign_that_begins_no_escape_is_allowed(tmp_path):
-    require_readable(tmp_path / "50% off, 100%")
+    assert require_readable(tmp_path / "50% off, 100%") is None
 
 
 @pytest.mark.parametrize("name", [*ODD, "50%25 off"])
@@ -103,3 +109,47 @@ def test_the_home_of_any_data_folder_can_hold_tables_and_is_no_other_commands(na
     require_readable(Path("/homes") / found)
     assert found not in ("current", "simulated", "")
     assert not found.startswith(".")
+
+
+def test_each_region_of_a_home_has_a_root_and_each_application_a_part_of_it(tmp_path):
+    assert layout.landing_root(tmp_path, "EAST", "mill") == tmp_path / "EAST" / "landing" / "mill"
+    raw, truth = layout.table_folder(tmp_path, "EAST", "mill", READINGS), TableName("truth", DataClass.FEATURE)
+    assert raw == tmp_path / "EAST" / "raw" / "mill" / "readings"
+    assert layout.table_uri("s3://east/plant", "mill", truth) == "s3://east/plant/feature/mill/truth"
+    assert layout.blobs_root(tmp_path, "EAST") == tmp_path / "EAST" / "blobs"
+    others = ("EAST/raw/.set_aside", "EAST/other/saw", "EAST/landing/mill", "dagster")
+    for place in ("WEST/raw/mill", "EAST/feature/saw", *others):
+        (tmp_path / place).mkdir(parents=True)
+    assert layout.tables_folders(tmp_path) == [tmp_path / "EAST/feature/saw", tmp_path / "WEST/raw/mill"]
+    assert layout.landing_folders(tmp_path) == [tmp_path / "EAST" / "landing"]
+
+
+def test_a_region_whose_root_is_a_folder_elsewhere_is_found_there(tmp_path):
+    home, root = tmp_path / "home", tmp_path / "elsewhere"
+    settle_roots(home, [Row("EAST", Root(str(root))), Row("WEST")])
+    tables_of(home, "EAST", "turbofan").replace(TRUTH_EVENTS, truth())
+    assert layout.tables_folders(home) == [root / "feature" / "turbofan"]
+    assert layout.landing_root(home, "EAST", "turbofan") == root / "landing" / "turbofan"
+    assert layout.table_folder(home, "EAST", "turbofan", TRUTH_EVENTS) == root / "feature" / "turbofan" / "truth_events"
+    assert not (home / "EAST").exists()
+
+
+def test_two_applications_may_give_their_refs_the_same_name(tmp_path):
+    mill, saw = BlobStore(tmp_path, "mill"), BlobStore(tmp_path, "saw")
+    mill.point("regimes", mill.put(b"of the mill"))
+    saw.point("regimes", saw.put(b"of the saw"))
+    assert (mill.get_ref("regimes"), saw.get_ref("regimes")) == (b"of the mill", b"of the saw")
+    assert mill.get(saw.resolve("regimes")) == b"of the saw"  # what a ref names is there for both
+
+
+@pytest.mark.parametrize("record", ["landing/fleet.json", "fleet.json"])
+def test_a_home_of_version_0_1_is_refused_with_the_command_that_lands_it_again(tmp_path, record):
+    home = tmp_path / "my home"
+    (home / record).parent.mkdir(parents=True)
+    (home / record).write_text("{}")
+    with pytest.raises(
+        StorageError,
+        match=r"was laid out by version 0\.1 .* `sinet land '.*my home' --format home --home '.*my home-again'`",
+    ):
+        layout.require_layout(home)
+    assert (home / record).read_text() == "{}"

@@ -65,7 +65,7 @@ def test_a_day_replaced_by_nothing_is_empty(store):
 def test_rows_of_another_day_are_refused(store):
     with pytest.raises(StorageError, match="3 rows of readings are of other days"):
         store.replace_days(READINGS, rows(DAYS[1]), days=[DAYS[0]])
-    assert not store.exists("readings")
+    assert not store.exists(READINGS)
 
 
 def test_a_table_never_written_reads_as_empty(store):
@@ -134,7 +134,7 @@ def test_writers_of_different_days_all_come_through(store, tmp_path):
 
 def test_a_full_disk_is_one_sentence_and_loses_nothing(store, tmp_path):
     store.replace_days(READINGS, rows(DAYS[0]), days=[DAYS[0]])
-    blocked = tmp_path / "tables" / "readings" / "event_date=2026-01-02"
+    blocked = Path(store.uri(READINGS)) / "event_date=2026-01-02"
     blocked.write_text("a file where the writer wants a folder")
     with pytest.raises(StorageError, match="nothing of this write was kept"):
         store.replace_days(READINGS, rows(DAYS[1]), days=[DAYS[1]])

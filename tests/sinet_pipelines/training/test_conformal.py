@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sinet_pipelines.applications.turbofan.task import RUL
 from sinet_pipelines.errors import ContractError
 from sinet_pipelines.training.conformal import (
     LEVELS,
@@ -25,44 +26,44 @@ def errors_that_grow(rng, n):
 @given(seed=st.integers(0, 10_000))
 def test_the_share_that_is_promised_is_covered_on_what_it_was_calibrated_on(seed):
     predicted, true = errors_that_grow(np.random.default_rng(seed), 400)
-    interval = conformal_interval(predicted, true, np.ones(400), engines=400)
+    interval = conformal_interval(predicted, true, np.ones(400), groups=400, task=RUL)
     assert 0.9 <= is_covered(interval, predicted, true).mean() <= 0.93
 
 
 def test_new_truths_are_covered_as_often_and_where_errors_are_large_intervals_are_wide():
     rng = np.random.default_rng(1)
-    interval = conformal_interval(*errors_that_grow(rng, 4000), np.ones(4000), engines=4000)
+    interval = conformal_interval(*errors_that_grow(rng, 4000), np.ones(4000), groups=4000, task=RUL)
     predicted, true = errors_that_grow(rng, 4000)
     assert is_covered(interval, predicted, true).mean() == pytest.approx(0.9, abs=0.015)
     for low, high in ((5, 40), (40, 80), (80, 120)):
         inside = (predicted >= low) & (predicted < high)
         assert is_covered(interval, predicted, true)[inside].mean() == pytest.approx(0.9, abs=0.04)
-    assert interval.half_widths_cycles[4] > 2 * interval.half_widths_cycles[0]
+    assert interval.half_widths[4] > 2 * interval.half_widths[0]
 
 
 def test_a_perfect_model_still_allows_a_cycle():
     true = np.arange(100.0)
-    interval = conformal_interval(true, true, np.ones(100), engines=10)
-    assert interval.half_widths_cycles == (1.0,) * 6
+    interval = conformal_interval(true, true, np.ones(100), groups=10, task=RUL)
+    assert interval.half_widths == (1.0,) * 6
 
 
 def test_few_engines_widen_the_interval():
     predicted, true = errors_that_grow(np.random.default_rng(2), 300)
-    few, many = (conformal_interval(predicted, true, np.ones(300), engines=n) for n in (12, 300))
-    assert min(a - b for a, b in zip(few.half_widths_cycles, many.half_widths_cycles, strict=True)) > 0
+    few, many = (conformal_interval(predicted, true, np.ones(300), groups=n, task=RUL) for n in (12, 300))
+    assert min(a - b for a, b in zip(few.half_widths, many.half_widths, strict=True)) > 0
 
 
 @pytest.mark.parametrize("predicted", [np.array([]), np.array([1.0, np.nan])])
 def test_there_is_nothing_to_calibrate_on_what_is_no_number(predicted):
-    with pytest.raises(ContractError, match="numbers alone"):
-        conformal_interval(predicted, predicted, np.ones(len(predicted)), engines=1)
+    with pytest.raises(ContractError, match="all must be finite"):
+        conformal_interval(predicted, predicted, np.ones(len(predicted)), groups=1, task=RUL)
 
 
 def test_out_of_fold_each_engine_is_covered_by_what_the_others_say():
     """One engine whose error is ten times that of the others is hardly covered; it cannot widen its own interval."""
     known = examples(lives=(60,) * 10, sequences=False)
     rng = np.random.default_rng(0)
-    odd = known.unit_B == "FD001-0001"
+    odd = known.group_B == "FD001-0001"
     predicted = known.target_B + rng.normal(0, 3, len(known)) + np.where(odd, 30.0, 0.0)
     share = weighted_coverage(covered_out_of_fold(predicted, known, folds=5, seed=0), known)
     assert share == pytest.approx(0.9, abs=0.09)

@@ -6,7 +6,7 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sinet_pipelines.schemas.telemetry import VALIDATED_TELEMETRY
+from sinet_pipelines.applications.turbofan.schemas.telemetry import VALIDATED_TELEMETRY
 from sinet_pipelines.storage.fingerprint import fingerprint
 from sinet_pipelines.validation.doubt import doubt_of_days, keeps_its_rules, rows_in_doubt, settled
 from sinet_pipelines.validation.judge import judge_days
@@ -22,9 +22,9 @@ SCHEMA = {
 }
 
 
-def rows(*said):
+def rows(*found):
     """Rows as (day, unit, cycle), each recorded on its day, or (day, unit, cycle, day of its clock)."""
-    laid = [(day_of(day), clock_of(clock[0] if clock else day), unit, cycle) for day, unit, cycle, *clock in said]
+    laid = [(day_of(day), clock_of(clock[0] if clock else day), unit, cycle) for day, unit, cycle, *clock in found]
     return pl.DataFrame(laid, schema=SCHEMA, orient="row")
 
 
@@ -87,7 +87,7 @@ def test_what_is_in_doubt_on_a_day_has_a_fingerprint_that_changes_with_it():
 
 
 def test_of_rows_that_share_engine_and_cycle_none_is_settled():
-    assert settled(rows((0, "A", 1), (1, "A", 1), (1, "A", 2)))["cycle"].to_list() == [2]
+    assert settled(rows((0, "A", 1), (1, "A", 1), (1, "A", 2)), key=("unit", "cycle"))["cycle"].to_list() == [2]
 
 
 def test_rows_in_doubt_are_set_aside_with_the_day_named_and_fail_no_day_however_many():

@@ -7,7 +7,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from sinet_pipelines.schemas.telemetry import CHANNELS, RAW_TELEMETRY, SENSORS, SETTINGS, VALIDATED_TELEMETRY
+from sinet_pipelines.applications.turbofan.schemas.telemetry import (
+    CHANNELS,
+    RAW_TELEMETRY,
+    SENSORS,
+    SETTINGS,
+    VALIDATED_TELEMETRY,
+)
 from sinet_pipelines.storage.spill import FrameFile
 from sinet_pipelines.validation.judge import judge_day_in_batches, judge_days, named_medians, unit_columns
 
@@ -55,9 +61,9 @@ def test_sane_rows_all_pass():
         ("t30_degr", 9e9, "t30_degr is outside 1000 to 2000 degR"),
         ("t30_degr", float("inf"), "t30_degr is outside 1000 to 2000 degR"),
         ("unit", None, "unit is missing"),
-        ("role", "spare", "role is none of history, live"),
+        ("role", "spare", "role is not one of history, live"),
         ("cycle", 0, "cycle is outside 1 to 100000 cycles"),
-        ("unparsed", '{"t30_degr": "hot"}', "a value is no value of its column's type"),
+        ("unparsed", '{"t30_degr": "hot"}', "a value is not of its column's type"),
         ("recorded_at", datetime(2026, 3, 9, tzinfo=UTC), "recorded_at is not on the day of the drop"),
     ],
 )
@@ -100,7 +106,7 @@ def test_a_day_with_too_many_bad_rows_fails_and_its_neighbour_goes_on():
     assert first.passed
     assert not second.passed
     assert second.quarantined == 6
-    assert "6 of 100 rows break the contract (allowed: 5% a day)" in second.faults[0]
+    assert "6 of 100 rows violate the contract (allowed: 5% a day)" in second.faults[0]
 
 
 def test_exactly_the_allowed_share_passes():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sinet_pipelines.schemas.telemetry import SENSORS, SETTINGS, VALIDATED_TELEMETRY
+from sinet_pipelines.applications.turbofan.schemas.telemetry import SENSORS, SETTINGS, VALIDATED_TELEMETRY
 from sinet_pipelines.validation.units import OTHER_UNITS, explain_median, likely_units
 
 COLUMN = {column.name: column for column in VALIDATED_TELEMETRY.columns}
@@ -47,8 +47,8 @@ def test_the_files_whose_own_median_is_outside_are_named_and_of_many_the_first()
 
 
 def test_what_no_known_unit_explains_is_another_unit_or_a_broken_instrument():
-    said = explain_median(COLUMN["t2_degr"], 9_999.99, by_file={})
-    assert said.startswith("median t2_degr is 1e+04, expected 380 to 620 degR: another unit, or a broken instrument; ")
+    found = explain_median(COLUMN["t2_degr"], 9_999.99, by_file={})
+    assert found.startswith("median t2_degr is 1e+04, expected 380 to 620 degR: another unit, or a broken instrument; ")
 
 
 def test_every_unit_of_the_contract_but_ratios_of_flows_has_others():

@@ -1,21 +1,27 @@
 """What tests of the milling application share: simulated records, and the same as a file of the published format."""
 
-import os
 from pathlib import Path
 
 import polars as pl
 import pytest
 
+from sinet_pipelines.applications.milling.features import examples_of_records
 from sinet_pipelines.applications.milling.reader import HEADERS
 from sinet_pipelines.applications.milling.simulator import simulate_records
-
-CHECKOUT = Path(__file__).parents[4]
+from sinet_pipelines.models.model import Examples
+from tests.conftest import real_data
 
 
 @pytest.fixture(scope="session")
 def records():
     """1,500 products, some 50 failures."""
     return simulate_records(records=1500, seed=7)
+
+
+@pytest.fixture(scope="session")
+def known(records) -> Examples:
+    """The same products as examples."""
+    return examples_of_records(records)
 
 
 @pytest.fixture
@@ -32,8 +38,5 @@ def write_table(tmp_path):
 
 @pytest.fixture(scope="session")
 def published_folder():
-    """The published table: `$SINET_DATA/ai4i2020`, or `shared/data/ai4i2020` beside the checkout."""
-    data = Path(os.environ.get("SINET_DATA") or CHECKOUT.parent / "shared" / "data")
-    if not (data / "ai4i2020" / "ai4i2020.csv").exists():
-        pytest.skip(f"no AI4I 2020 in {data}; set SINET_DATA to a folder with ai4i2020/ai4i2020.csv")
-    return data / "ai4i2020"
+    """The published table."""
+    return real_data("ai4i2020", "ai4i2020.csv")

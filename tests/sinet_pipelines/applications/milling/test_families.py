@@ -1,45 +1,35 @@
 import numpy as np
 import pytest
 
-from sinet_pipelines.applications.milling.families import BASELINES, CANDIDATES, BoostedTrees, RandomForest
-from sinet_pipelines.applications.milling.features import examples
+from sinet_pipelines.applications.milling.families import BASELINES, BOOSTED_TREES, CANDIDATES, PublishedRules
 from sinet_pipelines.applications.milling.schemas import FEATURE_NAMES
+from sinet_pipelines.applications.milling.task import FAILURE
 from sinet_pipelines.metrics.failure import average_precision
-
-FAMILIES = {**CANDIDATES, **BASELINES}
-
-
-@pytest.fixture(scope="module")
-def known(records):
-    return examples(records)
+from sinet_pipelines.models.model import Inputs
 
 
-@pytest.mark.parametrize("name", FAMILIES)
-def test_a_family_scores_within_0_and_1_and_equally_with_an_equal_seed(known, name):
-    one, two = (FAMILIES[name].fit(known, seed=3)(known.features_BF) for _ in range(2))
-    np.testing.assert_array_equal(one, two)
-    assert one.shape == (len(known),)
-    assert ((one >= 0) & (one <= 1)).all()
-    assert average_precision(one, known.failed_B) > 10 * known.failed_B.mean()
+@pytest.mark.parametrize("family", [*CANDIDATES, *BASELINES], ids=lambda one: one.name)
+def test_a_family_scores_far_better_than_by_chance_and_is_loaded_as_it_was(known, family):
+    model = family.fit(known, seed=3)
+    score_B = model.predict(known.inputs)
+    assert ((score_B >= 0) & (score_B <= 1)).all()
+    assert average_precision(score_B, known.truth_B == 1) > 10 * known.truth_B.mean()
+    again = family.load(model.files(), task=FAILURE)
+    np.testing.assert_array_equal(again.predict(known.inputs), score_B)
 
 
-def test_a_greater_margin_never_lowers_the_score_of_boosted_trees(known):
-    score = BoostedTrees(trees=30).fit(known, seed=0)
-    base = np.median(known.features_BF, axis=0)
-    for name in ("tool_wear_min", "heat_dissipation_margin", "power_margin", "overstrain_margin"):
+def test_a_greater_margin_or_more_wear_never_lowers_the_score_of_boosted_trees(known):
+    model = BOOSTED_TREES.fit(known, seed=0)
+    features_BF = known.inputs.features_BF
+    base = np.median(features_BF, axis=0)
+    for name in ("tool_life_share", "heat_dissipation_margin", "power_margin", "overstrain_margin"):
         place = FEATURE_NAMES.index(name)
         rows = np.tile(base, (50, 1))
-        values = known.features_BF[:, place]
-        rows[:, place] = np.linspace(values.min(), values.max(), 50)
-        assert (np.diff(score(rows)) >= 0).all(), name
+        rows[:, place] = np.linspace(features_BF[:, place].min(), features_BF[:, place].max(), 50)
+        assert (np.diff(model.predict(Inputs(rows.astype(np.float32), FEATURE_NAMES))) >= 0).all(), name
 
 
 def test_published_rules_are_the_three_modes_that_have_limits(known, records):
     modes = records.select("heat_dissipation_failure", "power_failure", "overstrain_failure").to_numpy()
-    found = FAMILIES["published_rules"].fit(known, seed=0)(known.features_BF)
+    found = PublishedRules().fit(known, seed=0).predict(known.inputs)
     np.testing.assert_array_equal(found == 1.0, modes.any(axis=1))
-
-
-def test_a_seed_changes_the_forest(known):
-    one, two = (RandomForest(trees=5).fit(known, seed=seed)(known.features_BF) for seed in (0, 1))
-    assert (one != two).any()

@@ -40,7 +40,7 @@ def test_a_folder_that_is_none_and_one_of_another_data_set(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "expected"),
     [
         (b"", "it is empty; take the file"),
         (b"\xff\xfe\x00", "no UTF-16"),
@@ -49,9 +49,9 @@ def test_a_folder_that_is_none_and_one_of_another_data_set(tmp_path):
     ],
     ids=["empty", "torn", "other", "archive"],
 )
-def test_a_file_that_is_no_such_table(tmp_path, content, said):
+def test_a_file_that_is_no_such_table(tmp_path, content, expected):
     (tmp_path / "ai4i2020.csv").write_bytes(content)
-    with pytest.raises(SourceError, match=said) as raised:
+    with pytest.raises(SourceError, match=expected) as raised:
         read_records(tmp_path)
     assert str(tmp_path / "ai4i2020.csv") in str(raised.value)
 
@@ -78,7 +78,7 @@ def test_a_header_alone(records, write_table):
 
 
 @pytest.mark.parametrize(
-    ("column", "value", "said"),
+    ("column", "value", "expected"),
     [
         ("torque_nm", "forty", r"row 3 has Torque \[Nm\] 'forty' \(1 such rows; allowed: numbers\)"),
         ("tool_wear_failure", "0.5", r"row 3 has TWF '0.5' \(1 such rows; allowed: whole numbers\)"),
@@ -94,8 +94,10 @@ def test_a_header_alone(records, write_table):
         ("record_id", "1", r"record 1 \(UDI\) is there twice"),
     ],
 )
-def test_a_value_that_the_contract_does_not_allow_is_refused_with_its_row(records, write_table, column, value, said):
+def test_a_value_that_the_contract_does_not_allow_is_refused_with_its_row(
+    records, write_table, column, value, expected
+):
     texts = records.head(5).cast(pl.String)
     changed = pl.when(pl.int_range(pl.len()) == 2).then(pl.lit(value)).otherwise(pl.col(column)).alias(column)
-    with pytest.raises(SourceError, match=said):
+    with pytest.raises(SourceError, match=expected):
         read_records(write_table(texts.with_columns(changed)))

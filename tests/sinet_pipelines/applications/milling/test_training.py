@@ -5,18 +5,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sinet_pipelines.applications.milling.families import AVERAGE, BoostedTrees, LogisticRegression
-from sinet_pipelines.applications.milling.features import examples
-from sinet_pipelines.applications.milling.folds import FOLDS, stratified_folds
-from sinet_pipelines.applications.milling.training import FITS, Predictions, choose_by_fold, cross_validate
+from sinet_pipelines.applications.milling.families import BOOSTED_TREES, Logistic
+from sinet_pipelines.applications.milling.training import (
+    FITS,
+    Predictions,
+    choose_by_fold,
+    cross_validate,
+    require_both_classes,
+)
+from sinet_pipelines.errors import SourceError
 from sinet_pipelines.metrics.failure import average_precision, failure_errors
+from sinet_pipelines.training.fit import FOLDS, folds_of
 
-FAMILIES = {"trees": BoostedTrees(trees=20), "line": LogisticRegression()}
-
-
-@pytest.fixture(scope="module")
-def known(records):
-    return examples(records)
+FAMILIES = {"trees": replace(BOOSTED_TREES, trees=20), "line": Logistic()}
+AVERAGE = "average"
 
 
 @pytest.fixture(scope="module")
@@ -25,40 +27,41 @@ def found(known):
 
 
 def test_every_product_is_predicted_and_most_failures_are_found(known, found):
-    errors = failure_errors(found["trees"].probability_B, found["trees"].warned_B, known.failed_B)
+    errors = failure_errors(found["trees"].probability_B, found["trees"].warned_B, (known.truth_B == 1))
     assert errors.pr_auc > 0.6
     assert errors.f1 > 0.6
 
 
-def test_an_average_is_the_mean_of_the_probabilities(found):
-    expected = (found["trees"].probability_B + found["line"].probability_B) / 2
-    np.testing.assert_allclose(found[AVERAGE].probability_B, expected)
+def test_an_average_of_one_predictor_is_that_predictor_and_of_two_neither(known, found):
+    line = cross_validate(known, families={"line": Logistic()}, averaged=("line",), seed=0)
+    np.testing.assert_array_equal(line[AVERAGE].probability_B, line["line"].probability_B)
+    np.testing.assert_array_equal(line["line"].probability_B, found["line"].probability_B)
+    assert (found[AVERAGE].probability_B != found["trees"].probability_B).any()
 
 
 def test_a_warning_is_a_probability_above_the_threshold_of_its_fold(known, found):
-    fold_B = stratified_folds(known.failed_B, known.product_B, seed=0)
+    fold_B = folds_of(known, folds=FOLDS, seed=0)
     threshold_B = np.array(found["trees"].thresholds)[fold_B]
     np.testing.assert_array_equal(found["trees"].warned_B, found["trees"].probability_B >= threshold_B)
 
 
 def test_each_fit_is_reported(known):
-    said = []
-    cross_validate(known, families={"line": LogisticRegression()}, averaged=("line",), seed=0, report=said.append)
-    assert said == ["line"] * FITS
+    found = []
+    cross_validate(known, families={"line": Logistic()}, averaged=("line",), seed=0, report=found.append)
+    assert found == ["line"] * FITS
     assert FITS == FOLDS * (FOLDS + 1)
 
 
 def test_labels_of_a_fold_change_neither_its_predictions_nor_its_threshold_nor_the_choice(known, found, monkeypatch):
     """The folds are held, the labels of fold 2 are turned round: only the other folds may notice."""
-    fold_B = stratified_folds(known.failed_B, known.product_B, seed=0)
-    outer = [known.failed_B]
+    fold_B = folds_of(known, folds=FOLDS, seed=0)
 
-    def held(failed_B, product_B, *, seed):
-        return fold_B if len(failed_B) == len(outer[0]) else stratified_folds(failed_B, product_B, seed=seed)
+    def held(examples, *, folds, seed):
+        return fold_B if len(examples) == len(known) else folds_of(examples, folds=folds, seed=seed)
 
-    monkeypatch.setattr("sinet_pipelines.applications.milling.training.stratified_folds", held)
+    monkeypatch.setattr("sinet_pipelines.applications.milling.training.folds_of", held)
     inside = fold_B == 2
-    turned = replace(known, failed_B=np.where(inside, ~known.failed_B, known.failed_B))
+    turned = replace(known, truth_B=np.where(inside, 1.0 - known.truth_B, known.truth_B))
     other = cross_validate(turned, families=FAMILIES, averaged=("trees", "line"), seed=0)
     for name in (*FAMILIES, AVERAGE):
         np.testing.assert_array_equal(other[name].probability_B[inside], found[name].probability_B[inside])
@@ -69,11 +72,12 @@ def test_labels_of_a_fold_change_neither_its_predictions_nor_its_threshold_nor_t
 
 def test_shuffled_labels_are_predicted_no_better_than_by_chance(known):
     """Any way in which a label reaches its own prediction would show here."""
-    shuffled = replace(known, failed_B=np.random.default_rng(4).permutation(known.failed_B))
+    shuffled = replace(known, truth_B=np.random.default_rng(4).permutation(known.truth_B))
+    failed_B = shuffled.truth_B == 1
     lost = cross_validate(shuffled, families={"trees": FAMILIES["trees"]}, averaged=("trees",), seed=0)["trees"]
-    share = shuffled.failed_B.mean()
-    assert average_precision(lost.probability_B, shuffled.failed_B) < 3 * share
-    assert failure_errors(lost.probability_B, lost.warned_B, shuffled.failed_B).f1 < 0.2
+    share = failed_B.mean()
+    assert average_precision(lost.probability_B, failed_B) < 3 * share
+    assert failure_errors(lost.probability_B, lost.warned_B, failed_B).f1 < 0.2
 
 
 def test_the_predictor_of_a_fold_is_the_best_on_its_inner_folds():
@@ -85,3 +89,9 @@ def test_the_predictor_of_a_fold_is_the_best_on_its_inner_folds():
     assert names == ("high", "high", "low", "high", "high")
     assert chosen.thresholds == (0.5, 0.5, 0.4, 0.5, 0.5)
     np.testing.assert_array_equal(chosen.probability_B, (fold_B != 2).astype(float))
+
+
+@pytest.mark.parametrize(("failed", "expected"), [(0, "0 of 40"), (9, "9 of 40"), (35, "35 of 40")])
+def test_too_few_of_a_class_are_refused_in_one_sentence(failed, expected):
+    with pytest.raises(SourceError, match=f"{expected} products have Machine failure 1 .*at least 10 of each"):
+        require_both_classes(np.arange(40) < failed)

@@ -108,14 +108,14 @@ def waiting_pod(
 
 def kubeconfig(path: Path, url: str, context: str) -> Path:
     """A kubeconfig with one context."""
-    said = {
+    values = {
         "apiVersion": "v1",
         "kind": "Config",
         "clusters": [{"name": context, "cluster": {"server": url}}],
         "users": [{"name": "operator", "user": {"token": "secret"}}],
         "contexts": [{"name": context, "context": {"cluster": context, "user": "operator"}}],
     }
-    path.write_text(yaml.safe_dump(said))
+    path.write_text(yaml.safe_dump(values))
     return path
 
 
@@ -133,8 +133,8 @@ def _handler(api: Api) -> type[BaseHTTPRequestHandler]:
             query = parse_qs(parts.query)
             api.requests.append((self.command, parts.path, query, self.headers.get("Content-Type", "")))
             name = after[1] if len(after) > 1 else None
-            code, said = api.answer(self.command, after[0], name, json.loads(content) if content else None)
-            answer = json.dumps(said).encode()
+            code, parsed = api.answer(self.command, after[0], name, json.loads(content) if content else None)
+            answer = json.dumps(parsed).encode()
             self.send_response(code)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(answer)))

@@ -6,8 +6,8 @@ import pytest
 
 from sinet_pipelines.deployment.cluster.api import connect
 from sinet_pipelines.deployment.cluster.wanted import Wanted
-from sinet_pipelines.regions import WEST
-from sinet_pipelines.sites import ServingTarget
+from sinet_pipelines.inventory.sites import ServingTarget
+from tests.inventory import WEST
 from tests.sinet_pipelines.deployment.cluster.answers import Api, kubeconfig
 
 

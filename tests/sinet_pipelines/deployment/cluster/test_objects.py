@@ -11,10 +11,10 @@ from sinet_pipelines.deployment.cluster.objects import deployment, disruption_bu
 from sinet_pipelines.deployment.cluster.pods import pod_spec
 from sinet_pipelines.deployment.cluster.wanted import host_names, object_name
 from sinet_pipelines.deployment.server import parse_options
-from sinet_pipelines.errors import RegistryError, ServingError
-from sinet_pipelines.regions import REGIONS, WEST
-from sinet_pipelines.sites import Serving, ServingTarget
+from sinet_pipelines.errors import InventoryError, ServingError
+from sinet_pipelines.inventory.sites import Serving, ServingTarget
 from tests.clusters.pod_security import violations
+from tests.inventory import REGIONS, WEST
 from tests.sinet_pipelines.deployment.cluster.conftest import wanted
 
 KUBERNETES = "1.36"
@@ -32,8 +32,8 @@ def objects(region):
 
 @pytest.mark.parametrize("region", [row(one, replicas=count) for one in REGIONS for count in (1, 3)])
 def test_every_object_is_one_that_the_schema_accepts(region):
-    for said in objects(region):
-        kubernetes_validate.validate(said, KUBERNETES, strict=True)
+    validated = [kubernetes_validate.validate(found, KUBERNETES, strict=True) for found in objects(region)]
+    assert len(validated) == 3
 
 
 def test_a_pod_satisfies_pod_security_restricted_and_runs_as_steps_do():
@@ -96,14 +96,14 @@ def test_several_servers_are_spread_over_nodes_and_drained_one_by_one():
 
 
 def test_a_region_without_a_file_system_says_what_to_do():
-    with pytest.raises(ServingError, match="no storage that an endpoint's pod can stage its model from .*add one"):
+    with pytest.raises(ServingError, match="no storage from which an endpoint's pod can stage its model .*add one"):
         pod_spec(replace(WEST, storage=()), wanted(), hosts="")
 
 
 def test_kserves_predictor_is_the_same_pod_and_the_rest_its_own_fields():
     region = row(target=ServingTarget.KSERVE, replicas=2)
-    said = inference_service(region, wanted("3"))
-    predictor = dict(said["spec"]["predictor"])
+    found = inference_service(region, wanted("3"))
+    predictor = dict(found["spec"]["predictor"])
     own = {name: predictor.pop(name) for name in OF_KSERVE}
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}, "spec": predictor}
     kubernetes_validate.validate(pod, KUBERNETES, strict=True)
@@ -125,7 +125,7 @@ def test_a_name_is_a_dns_label_and_no_two_models_share_one(model):
 
 
 @pytest.mark.parametrize(
-    ("said", "found"),
+    ("expected", "found"),
     [
         ({"address": "models.west.example"}, "give a root like https://models.west.example"),
         ({"address": "https://models.west.example/rul"}, "give a root"),
@@ -133,10 +133,10 @@ def test_a_name_is_a_dns_label_and_no_two_models_share_one(model):
         ({"http_port": 8000, "grpc_port": 8000}, "two different ones"),
         ({"http_port": 80}, "from 1024 to 65535"),
         ({"replicas": 0}, "1 or more"),
-        ({"cpu_limit_millicores": 100}, "below the 250 asked for"),
+        ({"cpu_limit_millicores": 100}, "below the 250 requested"),
         ({"service_account": ""}, "name the one that may apply"),
     ],
 )
-def test_a_row_that_cannot_be_is_refused_with_what_to_say(said, found):
-    with pytest.raises(RegistryError, match=found):
-        Serving(**said)
+def test_a_row_that_cannot_be_is_refused_with_what_to_say(expected, found):
+    with pytest.raises(InventoryError, match=found):
+        Serving(**expected)

@@ -7,7 +7,7 @@ from sinet_pipelines.deployment.cluster.api import connect
 from sinet_pipelines.deployment.cluster.record import read_record
 from sinet_pipelines.deployment.cluster.rollout import Patience, ensure_endpoint
 from sinet_pipelines.errors import ClusterError, ServingError
-from sinet_pipelines.sites import ServingTarget
+from sinet_pipelines.inventory.sites import ServingTarget
 from sinet_pipelines.storage.commits import CommitRefusedError, commits_checked
 from tests.sinet_pipelines.deployment.cluster.answers import ready_pod, status, waiting_pod
 from tests.sinet_pipelines.deployment.cluster.conftest import wanted
@@ -17,8 +17,8 @@ NAME = ("deployments", "endpoint-rul")
 
 
 def ensure(folder, api, wish=None, **patience):
-    said = Patience(**{**vars(QUICK), **patience})
-    return ensure_endpoint(folder, api, wish or wanted(), patience=said)
+    found = Patience(**{**vars(QUICK), **patience})
+    return ensure_endpoint(folder, api, wish or wanted(), patience=found)
 
 
 def seen(answers):
@@ -122,11 +122,11 @@ def test_a_stage_that_fails_thrice_ends_the_rollout_with_its_words_and_the_old_v
     first = ensure(tmp_path, api)
     with pytest.raises(ServingError) as caught:
         ensure(tmp_path, api, wanted("2", "c"), settle_s=60.0)
-    said = str(caught.value)
-    assert "did not come up with version 2" in said
-    assert "pod new: stage is in CrashLoopBackOff (code 3: StorageError: no blob bbb in /mnt/sinet/home)" in said
-    assert "version 1 is served on" in said
-    assert "kubectl --context west -n sinet describe pods -l app.kubernetes.io/instance=endpoint-rul" in said
+    message = str(caught.value)
+    assert "did not become ready with version 2" in message
+    assert "pod new: stage is in CrashLoopBackOff (code 3: StorageError: no blob bbb in /mnt/sinet/home)" in message
+    assert "version 1 still serves" in message
+    assert "kubectl --context west -n sinet describe pods -l app.kubernetes.io/instance=endpoint-rul" in message
     assert read_record(tmp_path) == first
 
 
@@ -174,7 +174,7 @@ def test_a_failure_is_named_where_the_api_does_not_say_what_is_served(answers, a
         return answer(method, plural, name, body)
 
     answers.answer = answers_no_more_after_the_events
-    with pytest.raises(ServingError, match="ProgressDeadlineExceeded.*which version is served is not known .*503"):
+    with pytest.raises(ServingError, match="ProgressDeadlineExceeded.*the version that serves is unknown .*503"):
         ensure(tmp_path, api, wanted("2", "c"))
 
 
@@ -209,14 +209,14 @@ def test_a_deployment_that_is_deleted_while_it_is_rolled_out_is_named(answers, a
         (403, "give service account sinet-deploy in sinet its Role"),
         (404, "kubectl --context west create namespace sinet"),
         (422, "get deployment endpoint-rul -o yaml"),
-        (500, "materialise the endpoint again once it answers"),
+        (500, "materialise the endpoint again once it responds"),
     ],
 )
 def test_what_the_api_refuses_is_told_with_its_words_and_its_cure(answers, api, code, cure):
     answers.refusals["deployments"], answers.words = code, "not so"
     with pytest.raises(ClusterError) as caught:
         rollout._apply(api, {"kind": "Deployment", "metadata": {"name": "endpoint-rul"}}, QUICK)
-    assert "WEST's API answers" in str(caught.value)
+    assert "WEST's API returns" in str(caught.value)
     assert "not so" in str(caught.value)
     assert cure in str(caught.value)
 
@@ -237,6 +237,27 @@ def test_a_quota_and_a_namespace_that_goes_are_not_taken_for_a_missing_right(ans
         rollout._apply(api, {"kind": "Deployment", "metadata": {"name": "endpoint-rul"}}, QUICK)
     assert cure in str(caught.value)
     assert "Role" not in str(caught.value)
+
+
+@pytest.mark.parametrize("plural", ["pods", "deployments"])
+def test_a_look_that_is_refused_names_the_right_and_its_role(answers, api, tmp_path, plural):
+    answers.on_get = answers.roll_out
+    answers.words = f'User "system:serviceaccount:sinet:default" cannot list resource "{plural}"'
+    serves = answers.answer
+
+    def answer(method, requested, name, body):
+        if (method, requested) == ("GET", plural):
+            return 403, {"kind": "Status", "message": answers.words}
+        return serves(method, requested, name, body)
+
+    answers.answer = answer
+    with pytest.raises(ClusterError) as caught:
+        ensure(tmp_path, api)
+    assert str(caught.value).startswith("the endpoint of WEST could not be read: WEST's API returns 403")
+    assert f'cannot list resource "{plural}"' in str(caught.value)
+    assert "give service account sinet-deploy in sinet its Role (`kubectl --context west apply -k DIR/west`" in str(
+        caught.value
+    )
 
 
 @pytest.mark.parametrize("code", [409, 429, 503])
@@ -273,7 +294,7 @@ def test_what_an_autoscaler_has_set_is_not_set_back_by_the_next_version(answers,
 
 def test_a_page_of_a_gateway_is_no_word_that_an_object_is_gone(answers, api):
     answers.answer = lambda *_: (404, {"message": "default backend - 404"})
-    with pytest.raises(ClusterError, match="by no API server: a gateway before it") as refused:
+    with pytest.raises(ClusterError, match="not from an API server: a gateway") as refused:
         api.get("Deployment", "endpoint-rul")
     assert (refused.value.is_final, refused.value.status) == (False, 503)
 
@@ -294,7 +315,7 @@ def test_a_load_balancers_address_is_waited_for_and_recorded(answers, region, tm
 
 def test_a_load_balancer_without_an_address_is_named(answers, region, tmp_path):
     api = connect(region(address="", service_type="LoadBalancer"), own_region=None)
-    with pytest.raises(ServingError, match="got no address of a load balancer .*give serving.address"):
+    with pytest.raises(ServingError, match="got no address of a load balancer .*set serving.address"):
         ensure(tmp_path, api)
 
 

@@ -19,7 +19,7 @@ from tests.sinet_pipelines.deployment.served import expected_rul, rul_graph, san
 
 @pytest.fixture
 def blobs(tmp_path):
-    return BlobStore(tmp_path / "home" / "blobs" / "WEST")
+    return BlobStore(tmp_path / "home" / "WEST" / "blobs")
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_a_changed_blob_is_not_served(blobs, options, capsys):
     path.write_bytes(rul_graph(71.0).SerializeToString())
     assert main(options.arguments()) == 3
     last = capsys.readouterr().err.splitlines()[-1]
-    assert last.startswith("StorageError: rul version 3 is nowhere: blob")
+    assert last.startswith("StorageError: rul version 3 is missing: blob")
     assert "it was changed" in last
 
 
@@ -63,8 +63,8 @@ def test_a_lost_blob_is_taken_from_mlflow_whose_files_may_be_read_only(tmp_path,
     run = log_run(tracking, RunRecord("fleet", "trees", {}, {}, {}, ""), key="one").run_id
     version = register(tracking, "rul", content, family="trees", run_id=run)
     blobs.path(options.sha256).unlink()
-    said = StageOptions(**{**vars(options), "version": str(version.version)})
-    assert (stage(said) / "model.onnx").read_bytes() == content
+    found = StageOptions(**{**vars(options), "version": str(version.version)})
+    assert (stage(found) / "model.onnx").read_bytes() == content
 
 
 def test_a_home_that_is_not_mounted_and_a_sample_that_is_lost_are_named(tmp_path, blobs, options):
@@ -85,7 +85,7 @@ def test_the_sample_of_a_graph_stays_and_a_lost_one_is_made_again(blobs, options
 
 
 def test_a_blob_that_is_no_sample_is_named():
-    with pytest.raises(StorageError, match="is no sample of an endpoint"):
+    with pytest.raises(StorageError, match="is not an endpoint's sample"):
         read_sample(b"[]")
 
 
@@ -95,5 +95,5 @@ def test_the_command_of_the_container_imports_neither_frames_nor_trackers(option
         "print(sorted({'polars', 'mlflow', 'pandas', 'dagster', 'kubernetes'} & set(sys.modules)))"
     )
     command = [sys.executable, "-P", "-W", "ignore", "-c", code, *options.arguments()]
-    said = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
-    assert said.stdout.splitlines()[-1] == "[]"
+    result = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
+    assert result.stdout.splitlines()[-1] == "[]"

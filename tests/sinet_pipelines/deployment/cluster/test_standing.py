@@ -9,7 +9,7 @@ from sinet_pipelines.deployment.cluster.api import connect
 from sinet_pipelines.deployment.cluster.rollout import ensure_endpoint
 from sinet_pipelines.deployment.cluster.standing import look, standing_of
 from sinet_pipelines.errors import ClusterError
-from sinet_pipelines.regions import WEST
+from tests.inventory import SHIPPED, WEST
 from tests.sinet_pipelines.deployment.cluster.answers import status, waiting_pod
 from tests.sinet_pipelines.deployment.cluster.conftest import wanted
 
@@ -78,19 +78,26 @@ def test_a_failed_rollout_leaves_the_version_that_answers_and_says_why(answers, 
 
 def test_where_the_cluster_may_not_be_asked_the_endpoint_itself_is(answers, api, record, shared, monkeypatch):
     answers.refusals["deployments"] = 403
-    with pytest.raises(ClusterError, match="answers 403"):
+    with pytest.raises(ClusterError, match="returns 403"):
         look(api, record)
     monkeypatch.setattr(standing, "connect", lambda *_, **__: api)
-    found = standing_of(replace(record, url=shared.url))
+    found = standing_of(replace(record, url=shared.url), inventory=SHIPPED)
     assert (found.is_ready, found.is_known, found.version) == (True, True, "1")
-    assert found.reason.startswith("not asked of it: WEST's API answers 403")
+    assert found.reason.startswith("cluster not read: WEST's API returns 403")
+    assert "give service account sinet-run in sinet its Role" in found.reason
 
 
 def test_a_cluster_that_is_not_to_be_had_is_no_dead_endpoint(record, monkeypatch, tmp_path):
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
-    found = standing_of(record)
+    found = standing_of(record, inventory=SHIPPED)
     assert (found.is_ready, found.is_known, found.version) == (False, False, "1")
     assert "has no usable context 'west'" in found.reason
+
+
+def test_an_endpoint_of_a_region_that_left_the_inventory_is_unknown_and_named(record):
+    found = standing_of(replace(record, region="NORTH"), inventory=SHIPPED)
+    assert (found.is_ready, found.is_known, found.version) == (False, False, "1")
+    assert "no region 'NORTH' (known: EAST, WEST, NULL_ISLAND)" in found.reason
 
 
 def test_a_kubeconfig_without_the_context_is_told_with_what_to_do(monkeypatch, tmp_path):

@@ -1,0 +1,1 @@
+"""How assets are declared, bound, recorded and shown, for every application."""

@@ -1,0 +1,244 @@
+"""Validation of an application's rows: rows that satisfy the contract are kept, others go to quarantine.
+
+Makes one asset and one quarantine table for each region; contracts hold what is particular to an application.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from functools import partial
+
+import dagster as dg
+import polars as pl
+
+from assets.framework.checks import contract_check
+from assets.framework.days import close, days_of, in_batches, is_large, partitions_of, record, record_quiet
+from assets.framework.lineage import copied
+from assets.framework.regional import here
+from assets.framework.reports import entries_of
+from resources.code_versions import code_of
+from resources.deployment import Deployment
+from resources.keys import CONTRACT_CHECK, Cadence
+from resources.materializations.held import BESIDE_ENTRY
+from resources.materializations.inputs import judged_from
+from resources.materializations.kept import BESIDE_TABLES
+from resources.placement import CLASS_TAG, HARDWARE_TAG, OWNERS, REGION_TAG, bind
+from sinet_pipelines.applications.application import Application
+from sinet_pipelines.inventory.regions import Region
+from sinet_pipelines.schemas.contract import Beside, DataClass, Validated
+from sinet_pipelines.storage.content import ContentHash
+from sinet_pipelines.storage.spill import FrameFile, Sorter
+from sinet_pipelines.storage.tables import DAY_COLUMN, TableStore, Written, content_hash
+from sinet_pipelines.validation.doubt import doubt_of_days, doubted_rows
+from sinet_pipelines.validation.judge import (
+    DayVerdict,
+    Judged,
+    judge_day_in_batches,
+    judge_days,
+    named_medians,
+    unit_columns,
+)
+
+QUARANTINED = "quarantined_rows"  # entry of a day, so that its raw rows need not be counted elsewhere
+
+
+def quarantine_of(deployment: Deployment, application: Application, region: Region, tables: Validated) -> dg.AssetSpec:
+    """The table of rows that were set aside, written by the step of the validated rows."""
+    raw_key = dg.AssetKey(application.key(tables.raw.name, region=region.name))
+    return dg.AssetSpec(
+        dg.AssetKey(application.key(tables.quarantine.name, region=region.name)),
+        deps=[raw_key],
+        description=f"{tables.quarantine.description} Written by the step of `{tables.validated.name}`.",
+        kinds={region.key, "cpu", "deltalake"},
+        owners=OWNERS,
+        tags={REGION_TAG: region.name, HARDWARE_TAG: "cpu", CLASS_TAG: str(tables.quarantine.data_class)},
+        metadata=entries_of(
+            tables.quarantine,
+            sources=copied(tables.quarantine, of=tables.raw, keys=[raw_key]),
+        ),
+        partitions_def=partitions_of(deployment, application),
+    )
+
+
+def validated_rows(
+    deployment: Deployment, application: Application, region: Region, tables: Validated
+) -> dg.AssetsDefinition:
+    """The asset of the validated rows of a region.
+
+    A row that breaks a rule goes to quarantine with the reason, and the other rows are used. A key that is on another
+    day as well is set aside on both days. A day with a fault of the whole day (a missing column, another unit, too many
+    bad rows) fails its check and is not materialised; its former rows stay.
+    """
+    raw, validated = tables.raw, tables.validated
+    key, raw_key = (dg.AssetKey(application.key(one.name, region=region.name)) for one in (validated, raw))
+
+    @dg.asset(
+        key=key,
+        deps=[raw_key],
+        description=validated.description,
+        partitions_def=partitions_of(deployment, application),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        check_specs=[contract_check(validated, key)],
+        output_required=False,
+        metadata={
+            **entries_of(
+                validated,
+                sources=copied(validated, of=raw, keys=[raw_key]),
+            ),
+            BESIDE_TABLES: ", ".join(one.name for one in tables.written[:-1]),
+        },
+        **bind(region, cadence=Cadence.LANDING, inputs="validated_rows", data_class=DataClass.RAW, kinds={"deltalake"}),
+    )
+    def asset(context: dg.AssetExecutionContext) -> Iterator[object]:
+        place = here(context, region)
+        days = days_of(context, region)
+        yield from record_quiet(context, region, days.quiet, tables=tables.written)
+        doubted = doubted_rows(place.tables, raw=raw, validated=validated)
+        doubt = doubt_of_days(doubted)
+        made: list[date] = []
+        verdicts: dict[date, DayVerdict] = {}
+        refused: dict[date, str] = {}
+        for chunk in in_batches(place.landing, region.name, days.landed):
+            faults = {day: place.landing.read_faults(region.name, day) for day in chunk}
+            if is_large(place.landing, region.name, chunk):
+                large = _judge_large(
+                    place.tables,
+                    tables,
+                    chunk[0],
+                    faults=faults[chunk[0]],
+                    files=partial(place.landing.file_names, region.name, chunk[0]),
+                    doubted=doubted,
+                )
+                inputs = {chunk[0]: judged_from(code_of(context), large.raw_version, doubt.get(chunk[0]))}
+                yield from _record_large(context, large, inputs=inputs)
+                verdicts[chunk[0]] = large.verdict
+                made += chunk if large.verdict.passed else []
+                refused |= {} if large.verdict.passed else inputs
+                continue
+            rows = place.tables.read(raw, days=(chunk[0], chunk[-1])).filter(pl.col(DAY_COLUMN).is_in(chunk))
+            judged = judge_days(
+                rows,
+                validated,
+                drop_faults=faults,
+                files=partial(place.landing.file_names, region.name),
+                doubted=doubted,
+            )
+            parts = {part[DAY_COLUMN][0]: part for part in rows.partition_by(DAY_COLUMN)}
+            inputs = {
+                day: judged_from(code_of(context), content_hash(parts.get(day, rows.clear()), raw), doubt.get(day))
+                for day in chunk
+            }
+            chunk_verdicts = {verdict.day: verdict for verdict in judged.days}
+            passed = [verdict.day for verdict in judged.days if verdict.passed]
+            written, beside = _keep(place.tables, tables, judged, passed) if passed else (None, {})
+            entries = {
+                day: {QUARANTINED: verdict.quarantined, **beside.get(day, {})}
+                for day, verdict in chunk_verdicts.items()
+            }
+            good = {day: chunk_verdicts[day] for day in passed}
+            yield from record(context, written, inputs=inputs, entries=entries, verdicts=good)
+            made += passed
+            verdicts |= chunk_verdicts
+            refused |= {day: inputs[day] for day, verdict in chunk_verdicts.items() if not verdict.passed}
+        # last, since the UI shows the latest result of a check
+        yield from record(context, None, inputs=refused, verdicts={day: verdicts[day] for day in refused})
+        yield from close(context, region, made=made, verdicts=verdicts, check=CONTRACT_CHECK)
+
+    return asset
+
+
+def _keep(
+    store: TableStore, tables: Validated, judged: Judged, days: list[date]
+) -> tuple[Written, dict[date, dict[str, int]]]:
+    """Writes the days that passed; in the order of `written`: the table that others read never runs ahead.
+
+    Also returns the rows of each day in the tables beside, which its materialisation records.
+    """
+    good = judged.good.filter(pl.col(DAY_COLUMN).is_in(days))
+    bad = judged.bad.filter(pl.col(DAY_COLUMN).is_in(days))
+    aside = [store.replace_days(tables.quarantine, bad, days=days)]
+    aside += [store.replace_days(one.contract, good.filter(_is_kept(one)), days=days) for one in tables.beside]
+    beside = {day: _rows_of(day, *aside) for day in days}
+    return store.replace_days(tables.validated, good, days=days), beside
+
+
+def _is_kept(beside: Beside) -> pl.Expr:
+    """Whether a validated row is copied to a table beside."""
+    return pl.col(beside.column) <= beside.at_most
+
+
+def _rows_of(day: date, *written: Written) -> dict[str, int]:
+    """Entries of a day's materialisation: its rows in each table beside."""
+    return {f"{BESIDE_ENTRY}{one.table}": one.rows_per_day[day] for one in written}
+
+
+@dataclass(frozen=True)
+class _LargeDay:
+    """The result of a day that was checked in batches: version of its raw rows, verdict, and written tables."""
+
+    raw_version: str
+    verdict: DayVerdict
+    written: Written | None
+    beside: Mapping[str, int] = field(default_factory=dict)
+
+
+def _judge_large(
+    store: TableStore,
+    tables: Validated,
+    day: date,
+    *,
+    faults: tuple[str, ...],
+    files: Callable[[], Mapping[str, str]],
+    doubted: pl.DataFrame,
+) -> _LargeDay:
+    """Judges one day in batches and writes it if it passed, each table in one commit and in the order of `_keep`."""
+    content, folder = ContentHash(tables.raw), store.scratch
+    with Sorter(tables.raw.order, folder=folder) as raw, FrameFile(folder) as good, FrameFile(folder) as bad:
+        for rows in store.read_in_batches(tables.raw, day=day):
+            raw.add(rows)
+
+        def batches() -> Iterator[pl.DataFrame]:
+            for rows in raw.sorted():
+                content.take(rows)
+                yield rows
+
+        verdict = judge_day_in_batches(
+            batches(),
+            tables.validated,
+            day=day,
+            medians=lambda: store.medians(
+                tables.raw, day=day, columns=[column.name for column in unit_columns(tables.validated)]
+            ),
+            medians_by_file=lambda column: named_medians(
+                pl.concat(store.read_in_batches(tables.raw, day=day, columns=["drop_id", column])), column, files()
+            ),
+            faults=faults,
+            doubted=doubted,
+            good=good,
+            bad=bad,
+        )
+        if not verdict.passed:
+            return _LargeDay(content.value, verdict, None)
+        aside = [store.replace_day_from(tables.quarantine, lambda: iter(bad), day=day)]
+        for one in tables.beside:
+            kept = partial(_rows_kept, good, one)
+            aside.append(store.replace_day_from(one.contract, kept, day=day))
+        written = store.replace_day_from(tables.validated, lambda: iter(good), day=day)
+        return _LargeDay(content.value, verdict, written, _rows_of(day, *aside))
+
+
+def _rows_kept(good: FrameFile, beside: Beside) -> Iterator[pl.DataFrame]:
+    return (rows.filter(_is_kept(beside)) for rows in good)
+
+
+def _record_large(
+    context: dg.AssetExecutionContext, large: _LargeDay, *, inputs: dict[date, str]
+) -> Iterator[dg.AssetMaterialization | dg.AssetCheckEvaluation]:
+    day = large.verdict.day
+    yield from record(
+        context,
+        large.written,
+        inputs=inputs,
+        entries={day: {QUARANTINED: large.verdict.quarantined, **large.beside}},
+        verdicts={day: large.verdict} if large.verdict.passed else {},
+    )

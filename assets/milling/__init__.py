@@ -1,0 +1,1 @@
+"""The assets of milling, one module for each stage."""

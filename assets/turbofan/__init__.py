@@ -1,0 +1,1 @@
+"""Assets of the application turbofan, one module for each stage."""

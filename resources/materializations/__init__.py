@@ -1,0 +1,1 @@
+"""Assets in the event log and in storage: versions, inputs, staleness, state."""

@@ -1,0 +1,1 @@
+"""Features of engines: operating regimes, windows, sequences."""

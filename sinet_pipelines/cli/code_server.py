@@ -1,0 +1,70 @@
+"""Restarts code servers of `dagster dev` whose child process was killed.
+
+Dagster runs a proxy for each code location and restarts the proxy when it ends. The proxy starts its child, which has
+loaded the code, only once. Where the child is killed (the kernel does so when memory is short), the proxy keeps running
+and returns an error for every request.
+"""
+
+import signal
+from collections.abc import Iterable
+
+import psutil
+
+PROXY, CHILD = "code-server", "grpc"  # in the command lines `dagster code-server start` and `dagster api grpc`
+
+
+class CodeServers:
+    """The proxies below the `dagster dev` of a process id, and which of them have had a child."""
+
+    def __init__(self, dagster: int) -> None:
+        self._dagster = dagster
+        self._had_child = set[psutil.Process]()
+
+    def restart_orphans(self) -> int:
+        """Ends each proxy whose child has gone since an earlier call; `dagster dev` restarts the proxy.
+
+        A proxy whose code does not load has no lasting child. It is left alone; the UI shows its error.
+
+        Returns:
+            The number of proxies ended.
+        """
+        ended = 0
+        for proxy in _proxies(self._dagster):
+            if _has_child(proxy):
+                self._had_child.add(proxy)
+            elif proxy in self._had_child:
+                self._had_child.discard(proxy)
+                ended += _end(proxy)
+        return ended
+
+
+def _proxies(dagster: int) -> Iterable[psutil.Process]:
+    try:
+        children = psutil.Process(dagster).children()
+    except psutil.NoSuchProcess:
+        return ()
+    return [child for child in children if PROXY in _command(child)]
+
+
+def _has_child(proxy: psutil.Process) -> bool:
+    try:
+        children = proxy.children()
+    except psutil.NoSuchProcess:
+        return True  # it ended a moment ago: `dagster dev` restarts it
+    return any(CHILD in _command(child) for child in children)
+
+
+def _command(process: psutil.Process) -> list[str]:
+    """The command line of a process; empty for one that ended and whose parent has not waited for it."""
+    try:
+        return process.cmdline()
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return []
+
+
+def _end(proxy: psutil.Process) -> bool:
+    try:
+        proxy.send_signal(signal.SIGKILL)  # SIGTERM would wait for the child, which is gone
+    except psutil.NoSuchProcess:
+        return False
+    return True

@@ -1,0 +1,216 @@
+"""Kafka: all partitions of a topic, each read from the offset in the table, never from that of the broker.
+
+The table has one writer, so the partitions are assigned here and not by a consumer group: a restart after a kill waits
+for no time-out of a group. Partitions that are added to the topic are found within seconds. Offsets are also committed
+at the broker under the client's name, only so that its tools show the lag.
+"""
+
+import time
+from contextlib import ExitStack, suppress
+from typing import Any
+
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Message as Received
+
+from sinet_pipelines.errors import SourceError, UnreachableError
+from sinet_pipelines.ingestion.streams.source import (
+    ANSWER_S,
+    REMEDY,
+    UNDATED,
+    Address,
+    Client,
+    Message,
+    Position,
+    Stored,
+)
+
+LOOK_S = 10.0  # between two looks for added partitions
+_FIXED = (
+    "bootstrap.servers",
+    "group.id",
+    "group.instance.id",
+    "enable.auto.commit",
+    "enable.auto.offset.store",
+    "auto.offset.reset",
+)
+
+
+def open_source(address: Address, client: Client) -> "KafkaTopic":
+    """The source of a topic; the client's options are those of librdkafka."""
+    return KafkaTopic(address, client)
+
+
+class KafkaTopic:
+    """A topic of a Kafka cluster."""
+
+    most_unacknowledged = 1 << 30  # the broker waits for no acknowledgement
+
+    def __init__(self, address: Address, client: Client) -> None:
+        if fixed := sorted(set(client.options) & set(_FIXED)):
+            raise SourceError(f"the options {', '.join(fixed)} follow from the URL and the table; remove them")
+        self.name = client.source_name("kafka", address)
+        self.problem = ""
+        self.expired = 0
+        self.loss = ""
+        self._address = address
+        self._settings: dict[str, Any] = {
+            "queued.max.messages.kbytes": 32_768,  # of each partition, in memory before they are taken
+            "fetch.wait.max.ms": 100,
+            "reconnect.backoff.max.ms": 2_000,
+            "log_level": 0,  # the state of the connection is in `problem`
+            **client.options,
+            "bootstrap.servers": address.broker,
+            "group.id": client.name,
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "auto.offset.reset": "error",
+            "error_cb": self._on_error,
+        }
+        self._fault: SourceError | None = None
+        self._assigned: set[int] = set()
+        self._looked_at = 0.0
+        self._taken: dict[int, int] = {}  # the offset after the last taken message of each partition
+
+    def start(self, position: Position) -> None:
+        """Assigns all partitions; see `StreamSource.start`."""
+        self._position = position
+        try:
+            self._consumer = Consumer(self._settings)
+        except KafkaException as error:
+            raise SourceError(f"Kafka's client rejects the options: {error.args[0].str()}; correct the file") from error
+        with ExitStack() as unless_assigned:
+            unless_assigned.callback(self._consumer.close)
+            self._assign(self._partitions())
+            unless_assigned.pop_all()
+
+    def take(self, most: int, *, wait_s: float) -> list[Message]:
+        """The next messages; see `StreamSource.take`."""
+        self._assign_added()
+        received = self._consumer.consume(min(most, 10_000), timeout=wait_s)
+        if self._fault is not None:
+            raise self._fault
+        now = time.time_ns() // 1000
+        found = []
+        for one in received:
+            if (error := one.error()) is None:
+                found.append(self._read(one, now))
+            else:
+                self._on_error(error)
+        for message in found:
+            self._taken[message.partition] = message.offset + 1
+        if found:
+            self.problem = ""
+        return found
+
+    def acknowledge(self) -> None:
+        """Commits the offsets at the broker, for its tools alone."""
+        offsets = [TopicPartition(self._address.stream, partition, offset) for partition, offset in self._taken.items()]
+        self._taken.clear()
+        if offsets:
+            try:
+                self._consumer.commit(offsets=offsets, asynchronous=True)
+            except KafkaException as error:
+                self._on_error(error.args[0])
+
+    def close(self) -> None:
+        """Disconnects."""
+        self._consumer.close()
+
+    def _partitions(self) -> set[int]:
+        """The partitions of the topic at present."""
+        self._looked_at = time.monotonic()
+        try:
+            found = self._consumer.list_topics(self._address.stream, timeout=ANSWER_S)
+        except KafkaException as error:
+            raise UnreachableError(
+                f"Kafka at {self._address.broker} does not answer ({self.problem or error.args[0].str()}); start it, "
+                "or correct the URL or the options"
+            ) from error
+        topic = found.topics.get(self._address.stream)
+        if topic is None or topic.error is not None or not topic.partitions:
+            why = f" ({topic.error.str()})" if topic is not None and topic.error is not None else ""
+            raise SourceError(
+                f"Kafka at {self._address.broker} has no topic {self._address.stream!r}{why}; create it or correct the "
+                "URL"
+            )
+        return set(topic.partitions)
+
+    def _assign_added(self) -> None:
+        """Assigns partitions that were added to the topic; looks for them now and then."""
+        if time.monotonic() - self._looked_at >= LOOK_S and not self.problem:
+            with suppress(UnreachableError, SourceError):  # of a broker that is away; it is waited for
+                self._assign(self._partitions() - self._assigned)
+
+    def _assign(self, partitions: set[int]) -> None:
+        """Assigns partitions, each after the offset that is stored."""
+        first: list[TopicPartition] = []
+        again: dict[int, Stored] = {}
+        for partition in sorted(partitions):
+            stored = self._position(partition)
+            one = TopicPartition(self._address.stream, partition)
+            try:
+                low, high = self._consumer.get_watermark_offsets(one, timeout=ANSWER_S)
+            except KafkaException as error:
+                raise UnreachableError(
+                    f"Kafka at {self._address.broker} does not answer ({error.args[0].str()}); start it"
+                ) from error
+            if stored.offset >= high:
+                raise SourceError(
+                    f"partition {partition} of {self._address.stream} ends at offset {high}, and the table has it up "
+                    f"to {stored.offset}: the topic was created again; {REMEDY}"
+                )
+            if stored.offset >= low:
+                again[partition] = stored
+            one.offset = max(stored.offset + 1, low)
+            self.expired += max(0, low - stored.offset - 1) if stored.offset >= 0 else 0
+            first.append(one)
+        self._require_same(again)
+        if first:
+            self._consumer.incremental_assign(first)
+            self._assigned |= partitions
+
+    def _require_same(self, stored: dict[int, Stored]) -> None:
+        """Reads the last stored message of each partition again; raises where another one is in its place."""
+        if not stored:
+            return
+        one_by_one = {"queued.min.messages": 1, "enable.partition.eof": True}
+        reader, end = Consumer(self._settings | one_by_one), time.monotonic() + ANSWER_S
+        try:
+            reader.assign([TopicPartition(self._address.stream, one, stored[one].offset) for one in stored])
+            while stored and time.monotonic() < end:
+                for found in reader.consume(100, timeout=0.1):
+                    self._require_one(found, stored)
+        finally:
+            reader.close()
+
+    def _require_one(self, found: Received, stored: dict[int, Stored]) -> None:
+        """Compares a message with the stored one of its partition, which it removes from the dictionary."""
+        error, partition = found.error(), found.partition()
+        if partition not in stored or (error is not None and error.code() != KafkaError._PARTITION_EOF):
+            return
+        last = stored.pop(partition)
+        if error is None and found.offset() == last.offset and last.is_other(_sent_ms(found)):
+            raise SourceError(
+                f"partition {partition} of {self._address.stream} has another message at offset {last.offset} than the "
+                f"table: the topic was created again, or is that of another cluster; {REMEDY}"
+            )
+
+    def _on_error(self, error: KafkaError) -> None:
+        if error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError._LOG_TRUNCATION):
+            self._fault = SourceError(
+                f"{self._address.stream} no longer has the next offset ({error.str()}); start again to continue with "
+                "the oldest message that is left"
+            )
+        elif error.code() != KafkaError._PARTITION_EOF:
+            self.problem = error.str()
+
+    def _read(self, one: Received, now: int) -> Message:
+        partition, offset = one.partition(), one.offset()
+        assert partition is not None  # only messages to be sent have none
+        assert offset is not None
+        return Message(partition, offset, one.value() or b"", now, self._address.stream, sent_ms=_sent_ms(one))
+
+
+def _sent_ms(one: Received) -> int:
+    kind, sent = one.timestamp()
+    return UNDATED if kind == TIMESTAMP_NOT_AVAILABLE else sent

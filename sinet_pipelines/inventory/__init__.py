@@ -1,0 +1,1 @@
+"""Inventory: regions, hardware, links, storage and clusters as rows; reads inventory.yaml."""

@@ -1,0 +1,57 @@
+"""Decisions: the calibrated probability of an event from a model's score, and the threshold above which to warn."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sinet_pipelines.models.model import Floats, probability_of
+
+LEAST_SCORE = 1e-6  # a forest's score may be 0 or 1, whose logit is infinite
+
+
+@dataclass(frozen=True)
+class PlattScaling:
+    """The probability sigmoid(slope * logit(score) + offset).
+
+    J. Platt, "Probabilistic outputs for support vector machines", 1999; on logits as by Kull, Silva Filho, Flach,
+    AISTATS 2017. It never falls with the score, so it changes neither ranks nor PR-AUC within one model.
+    """
+
+    slope: float
+    offset: float
+
+    def __call__(self, score_B: Floats) -> Floats:
+        """(B,) probabilities.
+
+        >>> PlattScaling(1.0, 0.0)(np.array([0.25, 0.5])).round(6).tolist()
+        [0.25, 0.5]
+        """
+        return probability_of(self.slope * logit_of(score_B) + self.offset)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """How a score becomes a probability and a warning.
+
+    Attributes:
+        scaling: of scores.
+        threshold: least probability that is warned of.
+    """
+
+    scaling: PlattScaling
+    threshold: float
+
+    def probability(self, score_B: Floats) -> Floats:
+        """(B,) calibrated probabilities of scores."""
+        return self.scaling(score_B)
+
+    def is_warned(self, score_B: Floats) -> NDArray[np.bool_]:
+        """(B,) whether the probability is at least the threshold."""
+        return self.scaling(score_B) >= self.threshold
+
+
+def logit_of(score_B: Floats) -> Floats:
+    """(B,) logarithm of the odds of scores, which are clipped to [1e-6, 1 - 1e-6]."""
+    clipped = np.clip(score_B, LEAST_SCORE, 1.0 - LEAST_SCORE)
+    return np.log(clipped / (1.0 - clipped))

@@ -1,0 +1,323 @@
+"""The data that a region publishes about its landing zone and its confined tables, so that no other region opens them.
+
+A step of the region observes and publishes; the planner, `sinet status` and sensors read the published data. They are
+one table of class `feature`, replaced in one commit, so that its facts are of one moment. An application adds digests
+of its own where it needs more. Unchanged parts are not computed again, and nothing is written where nothing changed.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from functools import cache
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from sinet_pipelines.errors import StorageError
+from sinet_pipelines.ingestion.landing import LandingZone
+from sinet_pipelines.ingestion.scan import UnusedFile
+from sinet_pipelines.monitoring.row_account import DayCounts, DayDigest, Known, count_days
+from sinet_pipelines.schemas.contract import AnyTable, Contract
+from sinet_pipelines.schemas.publication import (
+    DAY,
+    DOUBT,
+    EVENTS,
+    FAULT,
+    REGION_DIGESTS,
+    SOURCE,
+    TABLE,
+    TABLE_ROWS,
+    UNUSED,
+)
+from sinet_pipelines.storage.fingerprint import fingerprint
+from sinet_pipelines.storage.health import StorageFault, TableHealth
+from sinet_pipelines.storage.layout import FREE
+from sinet_pipelines.storage.tables import TableStore, empty
+from sinet_pipelines.validation.doubt import doubt_of_days, doubted_rows
+
+CODE = "code"  # name of the source that stands for this code
+_CODE = ("applications", "ingestion", "monitoring", "schemas", "storage", "validation")  # packages
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Digest:
+    """A table of class `feature` that an application computes from its rows in a region.
+
+    Attributes:
+        contract: of the digests.
+        of: contracts of the tables that they are computed from.
+        compute: returns the digests of a region's tables.
+    """
+
+    contract: Contract
+    of: tuple[Contract, ...]
+    compute: Callable[[TableStore], pl.DataFrame]
+
+
+@dataclass(frozen=True)
+class EventsDigest:
+    """One kind of events.
+
+    Attributes:
+        content: digest of its files.
+        rows: events in them, and faults of files; 0 where there is nothing to make a table from.
+    """
+
+    content: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class Publication:
+    """The published data of one region and application.
+
+    Attributes:
+        days: the landed days, in order.
+        events: by kind.
+        unused: files whose rows are in no table; those of no application are among them.
+        tables: the state of each table that does not leave the region, by name.
+        doubt: by day, the digest of its keys that are on other days too.
+        sources: by name of a costly part (the doubt, an application's digest), what it was computed from.
+    """
+
+    days: Mapping[date, DayDigest] = field(default_factory=dict)
+    events: Mapping[str, EventsDigest] = field(default_factory=dict)
+    unused: tuple[UnusedFile, ...] = ()
+    tables: Mapping[str, TableHealth] = field(default_factory=dict)
+    doubt: Mapping[date, str] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def counts(self) -> dict[date, DayCounts]:
+        """The rows of each landed day."""
+        return {day: one.counts for day, one in self.days.items()}
+
+    def is_damaged(self, *contracts: Contract) -> bool:
+        """Whether one of these tables is damaged."""
+        return any(self.tables[one.name].faults for one in contracts if one.name in self.tables)
+
+
+@dataclass(frozen=True)
+class RegionView:
+    """One application's part of a region.
+
+    Attributes:
+        region: its name.
+        zone: the landing zone.
+        tables: the tables.
+        contracts: of all tables of the application.
+        digests: the application's own digests, which are published too.
+        first_day: the first day that has a partition; None for no such day.
+        misplaced: the files of the region that are in no application's landing zone.
+    """
+
+    region: str
+    zone: LandingZone
+    tables: TableStore
+    contracts: tuple[Contract, ...]
+    digests: tuple[Digest, ...] = ()
+    first_day: date | None = None
+    misplaced: tuple[UnusedFile, ...] = ()
+
+
+def is_confined(table: AnyTable) -> bool:
+    """Whether a table may not leave its region, so that other regions see only what is published of it."""
+    return table.data_class not in FREE
+
+
+def publish(view: RegionView) -> Publication:
+    """Observes a region's part of an application and publishes the changes.
+
+    It runs in the region. Of two processes at once both may write; each writes a complete observation.
+
+    Raises:
+        StorageError: the region's storage cannot be written.
+    """
+    before = read_publication(view.tables, view.region)
+    is_of_this_code = before is not None and before.sources.get(CODE) == code_of_publishing()
+    now = _observe(view, before if before is not None and is_of_this_code else Publication())
+    if now != before:
+        view.tables.replace(REGION_DIGESTS, _to_frame(now, _root_of(view.tables)))
+    return now
+
+
+def read_publication(tables: TableStore, region: str) -> Publication | None:
+    """The latest published data; None where there are none or their table is damaged, so that it is made again."""
+    try:
+        rows = tables.read(REGION_DIGESTS)
+    except StorageError:
+        return None
+    return _from_rows(list(rows.iter_rows(named=True)), tables, region) if rows.height else None
+
+
+def read_digest(tables: TableStore, contract: Contract) -> pl.DataFrame | None:
+    """An application's digests; None where they were never published or their table is damaged."""
+    try:
+        return tables.read(contract) if tables.exists(contract) else None
+    except StorageError:
+        return None
+
+
+def _observe(view: RegionView, before: Publication) -> Publication:
+    zone, tables, region = view.zone, view.tables, view.region
+    health = {one.name: tables.health(one) for one in view.contracts if is_confined(one)}
+    doubt, sources = _doubt(view, before, health)
+    for digest in view.digests:
+        sources |= _publish_digest(tables, digest, before, health)
+    return Publication(
+        days=_days(view, before),
+        events={kind.name: _events(zone, region, kind.name, before) for kind in zone.data.events},
+        unused=(*zone.unused(region, first_day=view.first_day), *view.misplaced),
+        tables=health,
+        doubt=doubt,
+        sources={CODE: code_of_publishing(), **sources},
+    )
+
+
+@cache
+def code_of_publishing() -> str:
+    """The hash of the code that makes publications: after a change of it all are made again."""
+    library = Path(__file__).parents[1]
+    files = sorted(path for name in _CODE for path in (library / name).rglob("*.py"))
+    return fingerprint(*(path.read_text() for path in files))
+
+
+def _days(view: RegionView, before: Publication) -> dict[date, DayDigest]:
+    known: Known = {day.made_from: _numbers(day.counts) for day in before.days.values()}
+    return count_days(view.zone, view.tables, region=view.region, known=known)
+
+
+def _numbers(counts: DayCounts) -> list[int]:
+    return [counts.sent, counts.landed, counts.in_tables, counts.quarantined]
+
+
+def _events(zone: LandingZone, region: str, kind: str, before: Publication) -> EventsDigest:
+    content, known = zone.events_fingerprint(region, kind), before.events.get(kind)
+    if known is not None and known.content == content:
+        return known
+    return EventsDigest(content, zone.read_events(region, kind).height + len(zone.event_faults(region, kind)))
+
+
+def _doubt(
+    view: RegionView, before: Publication, health: Mapping[str, TableHealth]
+) -> tuple[Mapping[date, str], dict[str, str]]:
+    """The conflicts with other days, and their source; empty for a damaged table, which is made again first."""
+    raw, validated = view.zone.data.raw, view.zone.data.validated
+    if health[raw.name].faults:
+        return {}, {}
+    source = fingerprint(_content(view.tables, raw), repr(validated.columns), validated.key)
+    if before.sources.get(DOUBT) == source:
+        return before.doubt, {DOUBT: source}
+    return doubt_of_days(doubted_rows(view.tables, raw=raw, validated=validated)), {DOUBT: source}
+
+
+def _publish_digest(
+    tables: TableStore, digest: Digest, before: Publication, health: Mapping[str, TableHealth]
+) -> dict[str, str]:
+    """Publishes an application's digests if their sources changed; returns the sources."""
+    name = digest.contract.name
+    if any(health[one.name].faults for one in digest.of):
+        return {}
+    source = fingerprint(*(_content(tables, one) for one in digest.of), repr(digest.contract.columns))
+    if before.sources.get(name) != source or read_digest(tables, digest.contract) is None:
+        tables.replace(digest.contract, digest.compute(tables))
+    return {name: source}
+
+
+def _content(tables: TableStore, contract: Contract) -> str:
+    """A text that changes with the rows of a table; its files never change once they are listed."""
+    return repr(sorted(tables.files_by_day(contract).items()))
+
+
+# as rows of the table
+
+
+def _to_frame(found: Publication, root: Path) -> pl.DataFrame:
+    rows = chain(
+        (_day_row(day, one) for day, one in found.days.items()),
+        ({"subject": DOUBT, "day": day, "content": content} for day, content in found.doubt.items()),
+        ({"subject": EVENTS, "name": n, "content": one.content, "rows": one.rows} for n, one in found.events.items()),
+        (
+            {"subject": UNUSED, "name": one.application, "path": one.path, "found": one.reason, "cure": one.cure}
+            for one in found.unused
+        ),
+        *(_table_rows(name, one, root) for name, one in found.tables.items()),
+        ({"subject": SOURCE, "name": name, "made_from": made_from} for name, made_from in found.sources.items()),
+    )
+    schema = empty(REGION_DIGESTS).schema
+    blank: Row = dict.fromkeys(schema) | {"name": "", "path": ""}
+    return pl.DataFrame([blank | row for row in rows], schema=schema, orient="row")
+
+
+def _day_row(day: date, one: DayDigest) -> Row:
+    sent, landed, in_tables, quarantined = _numbers(one.counts)
+    numbers = {"rows_sent": sent, "rows_landed": landed, "rows_in_tables": in_tables, "rows_quarantined": quarantined}
+    return {
+        "subject": DAY, "day": day, "content": one.content, "drops": one.drops, "made_from": one.made_from, **numbers
+    }  # fmt: skip
+
+
+def _table_rows(name: str, one: TableHealth, root: Path) -> Iterator[Row]:
+    yield {"subject": TABLE, "name": name, "path": str(one.path.relative_to(root)), "version": one.version}
+    for day, rows in one.rows.items():
+        if not day or _as_day(day):  # other files are not written by the platform
+            yield {"subject": TABLE_ROWS, "name": name, "day": _as_day(day), "rows": rows}
+    for fault in one.faults:
+        path = fault.path.relative_to(root)
+        yield {
+            "subject": FAULT, "name": name, "day": _as_day(fault.day), "path": str(path), "found": fault.found,
+            "cure": fault.cure,
+        }  # fmt: skip
+
+
+def _root_of(tables: TableStore) -> Path:
+    """The root as a prefix of paths of tables and faults; for a store it is used in messages alone."""
+    return Path(tables.root.replace("://", ":/"))
+
+
+def _from_rows(rows: Iterable[Row], tables: TableStore, region: str) -> Publication:
+    of: dict[str, list[Row]] = {}
+    for row in rows:
+        of.setdefault(row["subject"], []).append(row)
+    root = _root_of(tables)
+    faults = [_fault(row, root) for row in of.get(FAULT, [])]
+    return Publication(
+        days={row["day"]: _day(row) for row in of.get(DAY, [])},
+        events={row["name"]: EventsDigest(row["content"], row["rows"]) for row in of.get(EVENTS, [])},
+        unused=tuple(UnusedFile(r["path"], r["found"], r["cure"], region, r["name"]) for r in of.get(UNUSED, [])),
+        tables={
+            row["name"]: TableHealth(
+                root / row["path"],
+                row["version"],
+                {_as_text(one["day"]): one["rows"] for one in of.get(TABLE_ROWS, []) if one["name"] == row["name"]},
+                tuple(fault for name, fault in faults if name == row["name"]),
+            )
+            for row in of.get(TABLE, [])
+        },
+        doubt={row["day"]: row["content"] for row in of.get(DOUBT, [])},
+        sources={row["name"]: row["made_from"] for row in of.get(SOURCE, [])},
+    )
+
+
+def _day(row: Row) -> DayDigest:
+    counts = DayCounts(row["rows_sent"], row["rows_landed"], row["rows_in_tables"], row["rows_quarantined"])
+    return DayDigest(row["content"], row["drops"], row["made_from"], counts)
+
+
+def _fault(row: Row, root: Path) -> tuple[str, StorageFault]:
+    day = _as_text(row["day"]) or None
+    return row["name"], StorageFault(root / row["path"], row["found"], row["cure"], day)
+
+
+def _as_day(text: str | None) -> date | None:
+    try:
+        return date.fromisoformat(text or "")
+    except ValueError:
+        return None
+
+
+def _as_text(day: date | None) -> str:
+    return day.isoformat() if day is not None else ""

@@ -1,0 +1,168 @@
+"""A home opened for reading: the tables of each application as frames, and its champion model."""
+
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from sinet_pipelines.applications import load_applications
+from sinet_pipelines.applications.application import Application, by_name
+from sinet_pipelines.errors import ModelNotFoundError, UsageError
+from sinet_pipelines.ingestion.record import has_record
+from sinet_pipelines.inventory.regions import Inventory, this_inventory
+from sinet_pipelines.notebook.champion import Champion
+from sinet_pipelines.registry.alias import named_by
+from sinet_pipelines.schemas.contract import Contract
+from sinet_pipelines.storage.layout import require_layout
+from sinet_pipelines.storage.tables import TableStore, tables_of, to_contract
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table of an application, in one region or in all regions that have it.
+
+    Attributes:
+        contract: columns with their units and bounds.
+        regions: names of the regions of the rows.
+        rows: the rows, which are not read yet.
+    """
+
+    contract: Contract
+    regions: tuple[str, ...]
+    rows: pl.LazyFrame
+
+    def scan(self) -> pl.LazyFrame:
+        """A lazy polars frame: only what a query needs is read."""
+        return self.rows
+
+    def to_polars(self) -> pl.DataFrame:
+        """All rows as a polars frame."""
+        return self.rows.collect()
+
+    def to_arrow(self) -> "pa.Table":
+        """All rows as an Arrow table with exactly the contract's columns and types."""
+        return to_contract(self.to_polars(), self.contract)
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """All rows as a pandas frame; days are `datetime.date`, lists are numpy arrays."""
+        return self.to_arrow().to_pandas()
+
+
+@dataclass(frozen=True)
+class Home:
+    """The state of one deployment.
+
+    Attributes:
+        folder: its folder.
+        inventory: its regions.
+    """
+
+    folder: Path
+    inventory: Inventory
+
+    @property
+    def applications(self) -> tuple[str, ...]:
+        """Names of the applications."""
+        return tuple(by_name(load_applications()))
+
+    def tables(self, application: str) -> tuple[str, ...]:
+        """Names of an application's tables that have rows in any region."""
+        found = self._application(application)
+        stores = [self._store(application, region) for region in self.inventory.names]
+        return tuple(one.name for one in found.tables if any(store.exists(one) for store in stores))
+
+    def table(
+        self, application: str, name: str, *, region: str | None = None, days: tuple[date, date] | None = None
+    ) -> Table:
+        """A table; no rows are read yet.
+
+        Args:
+            application: its name.
+            name: name of the table.
+            region: region of the rows; None for all regions that have the table.
+            days: first and last `event_date`, both included; None for all.
+
+        Raises:
+            UsageError: no such application, table or region, or no run has made the table yet.
+            StorageError: the table is damaged.
+        """
+        contract = _contract(self._application(application), name)
+        wanted = self.inventory.names if region is None else (self.inventory.region(region).name,)
+        stores = {one: self._store(application, one) for one in wanted}
+        made = {one: store for one, store in stores.items() if store.exists(contract)}
+        if not made:
+            there = ", ".join(self.tables(application)) or "none"
+            where = f" in {region}" if region else ""
+            raise UsageError(
+                f"table {name} of {application} was not made{where} yet (made in {self.folder}: {there}); "
+                "`sinet run` makes all, `sinet status` lists what is stale"
+            )
+        rows = pl.concat([store.scan(contract) for store in made.values()])
+        if days is not None:
+            _require_days(contract)
+            rows = rows.filter(pl.col("event_date").is_between(*days))
+        return Table(contract, tuple(made), rows)
+
+    def champion(self, application: str) -> Champion:
+        """The application's champion as a function from a frame to predictions.
+
+        Raises:
+            UsageError: no such application.
+            ModelNotFoundError: no version of its model can be served, with the reason.
+            StorageError: the model's file is lost or changed.
+        """
+        found = self._application(application)
+        named = named_by(self.folder, found.model)
+        if named.reason:
+            raise ModelNotFoundError(named.reason)
+        from sinet_pipelines.registry.tracking import tracking_of
+        from sinet_pipelines.registry.versions import get_version, load_artifact
+
+        assert named.version is not None  # an alias without a version has a reason
+        tracking = tracking_of(self.folder)
+        version = get_version(tracking, found.model, named.version)
+        return Champion(found.model, version.version, load_artifact(tracking, version), found.tables)
+
+    def _application(self, name: str) -> Application:
+        known = by_name(load_applications())
+        if name not in known:
+            raise UsageError(f"no application {name!r} (known: {', '.join(known)}); name one of those")
+        return known[name]
+
+    def _store(self, application: str, region: str) -> TableStore:
+        return tables_of(self.folder, region, application)
+
+
+def open_home(folder: str | Path) -> Home:
+    """Opens the home of a deployment: `.sinet/simulated`, or `.sinet/current` for that of the last run.
+
+    Raises:
+        UsageError: the folder has no runs.
+        StorageError: a version with another layout made the home.
+    """
+    home = Path(folder).expanduser().resolve()
+    require_layout(home)
+    if not has_record(home):
+        state = "holds no data yet" if home.is_dir() else "is not there"
+        raise UsageError(f"the home {home} {state}; `sinet run` makes one at .sinet/simulated in the checkout")
+    return Home(home, this_inventory())
+
+
+def _contract(application: Application, name: str) -> Contract:
+    known = {one.name: one for one in application.tables}
+    if name not in known:
+        raise UsageError(
+            f"application {application.name} has no table {name!r} (known: {', '.join(known)}); name one of those"
+        )
+    return known[name]
+
+
+def _require_days(contract: Contract) -> None:
+    if "event_date" not in {column.name for column in contract.columns}:
+        raise UsageError(f"table {contract.name} has no days (no column event_date); leave `days` out")
