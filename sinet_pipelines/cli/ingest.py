@@ -70,7 +70,7 @@ def command(
 
     address, inventory = parse_url(url), this_inventory()
     known = inventory.region(region).name
-    place, data = _home_and_data(home, application, inventory)
+    place, data = home_and_data(home, application, inventory)
     source = open_source(address, _client(known, application, url, options=read_options(options), name=name))
     limits = Limits(rows=batch_rows, seconds=batch_seconds, land_s=land_seconds)
     with _alone(place, known, application, wait_s=wait), _stops() as stop:
@@ -105,7 +105,7 @@ def _client(region: str, application: str, url: str, *, options: dict[str, Any],
     return Client(f"sinet-{region}-{application}-{stream}", options, stream=name)
 
 
-def _home_and_data(home: Path | None, name: str, inventory: "Inventory") -> "tuple[Path, LandedData]":
+def home_and_data(home: Path | None, name: str, inventory: "Inventory") -> "tuple[Path, LandedData]":
     """The home and the landed data of the application.
 
     Raises:

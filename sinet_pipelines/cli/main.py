@@ -13,7 +13,7 @@ from sinet_pipelines.errors import SinetError, UsageError
 from sinet_pipelines.escaping import for_terminal
 
 try:
-    from sinet_pipelines.cli import benchmark, benchmark_failure, ingest, land, predict, serve
+    from sinet_pipelines.cli import benchmark, benchmark_failure, ingest, land, predict, pull, serve
 except SinetError as error:  # an unreadable inventory.yaml: the regions are read at the first import
     print(for_terminal(f"sinet: {error}"), file=sys.stderr)
     sys.exit(error.exit_code)
@@ -34,6 +34,7 @@ benchmarks.command("failure")(benchmark_failure.command)
 app.add_typer(benchmarks, name="benchmark")
 app.command("land")(land.command)
 app.command("ingest")(ingest.command)
+app.command("pull")(pull.command)
 app.command("serve")(serve.command)
 app.command("predict")(predict.command)
 

@@ -43,7 +43,7 @@ ORIGIN = pa.schema(
         pa.field("arrived_at", _INSTANT),
     ]
 )
-_LETTER = pa.schema(
+LETTER = pa.schema(
     [*ORIGIN, pa.field("topic", pa.string()), pa.field("reason", pa.string()), pa.field("payload", pa.binary())]
 )
 Ranges = Mapping[int, tuple[int, int]]  # first and last offset of each partition
@@ -66,7 +66,7 @@ class StreamTables:
     def __init__(self, store: TableStore, data: LandedData) -> None:
         self.data = data
         self._rows = AppendedTable(store.uri(LANDED_STREAM), store.storage_options, rows_schema(data.drop))
-        self._dead = AppendedTable(store.uri(DEAD_LETTERS), store.storage_options, _LETTER)
+        self._dead = AppendedTable(store.uri(DEAD_LETTERS), store.storage_options, LETTER)
 
     @property
     def opened(self) -> DeltaTable | None:

@@ -1,0 +1,146 @@
+"""The state of a source: what landed of it, in one JSON file of the region's storage, replaced atomically.
+
+It is `landing/<application>/_pulled/<source>.json`, where landing zones ignore it. The keys of files that are about to
+be written are saved first (`pending`), the state after them last. What an interrupted pull left is in `pending`; the
+next one removes these files and reads their rows again. Two writers of one state: the second one fails.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from hashlib import blake2b
+from typing import Any
+
+from sinet_pipelines.errors import BusyError, ConflictError, StorageError
+from sinet_pipelines.ingestion.connectors.source import Part
+from sinet_pipelines.storage.layout import LANDING
+from sinet_pipelines.storage.objects import Objects
+
+FOLDER = "_pulled"
+
+
+def source_id(name: str) -> str:
+    """16 hex digits that identify a source in names of files."""
+    return blake2b(name.encode(errors="surrogatepass"), digest_size=8).hexdigest()
+
+
+class Taken:
+    """What landed of one source in one region.
+
+    Args:
+        objects: the root of the region.
+        application: name of the application.
+        source: name of the source.
+
+    Raises:
+        StorageError: the state is damaged, or the region's storage cannot be read.
+    """
+
+    def __init__(self, objects: Objects, application: str, source: str) -> None:
+        self._objects = objects
+        self.key = f"{LANDING}/{application}/{FOLDER}/{source_id(source)}.json"
+        found = objects.get(self.key)
+        self._tag = None if found is None else found.tag
+        self._state: dict[str, Any] = {"source": source}
+        if found is not None:
+            self._state = _parsed(found.content, f"{self.key} in {objects.root}")
+
+    @property
+    def position(self) -> Mapping[str, Any]:
+        """The position in a table, empty where nothing landed."""
+        return self._state.get("position") or {}
+
+    @property
+    def pending(self) -> list[str]:
+        """The keys of files that are written and not confirmed, or withdrawn and not removed."""
+        return list(self._state.get("pending", ()))
+
+    def is_same(self, name: str, version: str) -> bool:
+        """Whether this version of a file was read before, with rows or without."""
+        known = [self._part(kind, name).get("version") for kind in ("files", "refused")]
+        return version != "" and version in known
+
+    def version(self, name: str) -> str:
+        """The version of a file that was read last, with rows or without; empty if it is not known."""
+        return str(self._part("refused", name).get("version") or self._part("files", name).get("version") or "")
+
+    def has(self, digest: str) -> bool:
+        """Whether a file of this content landed, under any name."""
+        return digest in self._state.get("drops", {})
+
+    def is_refused(self, name: str, digest: str) -> bool:
+        """Whether this file with this content was found to be unreadable."""
+        return self._part("refused", name).get("digest") == digest
+
+    def plan(self, keys: Iterable[str]) -> None:
+        """Saves that these files are about to be written."""
+        self._save({**self._state, "pending": [*self.pending, *keys]})
+
+    def confirm(
+        self, landed: Iterable[tuple[Part, list[str]]], refused: Iterable[Part], incomplete: Iterable[str] = ()
+    ) -> None:
+        """Saves that parts landed with the drops of these keys, that others are unreadable, and what stays pending."""
+        state = {**self._state, "pending": list(incomplete)}
+        files, drops, bad = (dict(state.get(name, {})) for name in ("files", "drops", "refused"))
+        for part, keys in landed:
+            if part.position is not None:
+                state["position"] = dict(part.position)
+                continue
+            files[part.name] = {"version": part.version, "digest": part.digest}
+            drops.setdefault(part.digest, keys)
+            bad.pop(part.name, None)
+        for part in refused:  # the rows of its former content stay
+            bad[part.name] = {"version": part.version, "digest": part.digest}
+        self._save({**state, "files": files, "drops": drops, "refused": bad})
+
+    def withdraw(self) -> list[str]:
+        """Saves that the drops of replaced files are to be removed; returns their keys with all that is pending."""
+        used = {one["digest"] for one in self._state.get("files", {}).values()}
+        drops = self._state.get("drops", {})
+        gone = [key for digest, keys in drops.items() if digest not in used for key in keys]
+        if gone:
+            kept = {digest: keys for digest, keys in drops.items() if digest in used}
+            self._save({**self._state, "drops": kept, "pending": [*self.pending, *gone]})
+        return self.pending
+
+    def removed(self) -> None:
+        """Saves that the files of `pending` are removed."""
+        if self.pending:
+            self._save({**self._state, "pending": []})
+
+    def _part(self, kind: str, name: str) -> Mapping[str, Any]:
+        return self._state.get(kind, {}).get(name, {})
+
+    def _save(self, state: dict[str, Any]) -> None:
+        content = json.dumps(state, separators=(",", ":")).encode()
+        busy = BusyError(
+            f"another `sinet pull` takes rows from {state['source']}: this one lands nothing more; let one of them run"
+        )
+        try:
+            if self._tag is not None:
+                self._tag = self._objects.swap(self.key, content, tag=self._tag)
+            elif self._objects.put_if_absent(self.key, content):
+                found = self._objects.get(self.key)
+                if found is None or found.content != content:
+                    raise busy
+                self._tag = found.tag
+            else:
+                raise busy
+        except ConflictError as error:
+            raise busy from error
+        self._state = state
+
+
+def _parsed(content: bytes, shown: str) -> dict[str, Any]:
+    try:
+        found = json.loads(content)
+        if isinstance(found["source"], str):
+            for kind in ("files", "refused"):
+                _ = [(one["version"], one["digest"]) for one in found.get(kind, {}).values()]
+            _ = [list(keys) for keys in found.get("drops", {}).values()]
+            return dict(found)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        pass
+    raise StorageError(
+        f"{shown} is no state of a source; put its old text back, or remove it: then the next `sinet pull` reads the "
+        "source again, and validation drops the exact copies"
+    )

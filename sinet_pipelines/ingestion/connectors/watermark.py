@@ -1,0 +1,67 @@
+"""How far a table was read by its watermark, and which rows of the overlap before it were read."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from sinet_pipelines.errors import SourceError, first_line
+
+
+@dataclass(frozen=True)
+class Position:
+    """The saved form of a window.
+
+    Attributes:
+        watermark: name of the column; empty if nothing was read.
+        last: as in `Window`.
+        seen: as in `Window`.
+    """
+
+    watermark: str
+    last: Decimal | None
+    seen: Mapping[str, tuple[Decimal, str]]
+
+    @classmethod
+    def of(cls, saved: Mapping[str, Any], name: str) -> "Position":
+        """The position in the state of a source; raises SourceError where it is none."""
+        try:
+            seen = {one: (Decimal(at), str(content)) for one, (at, content) in saved.get("seen", {}).items()}
+            last = saved.get("last")
+            return cls(str(saved.get("watermark", "")), None if last is None else Decimal(last), seen)
+        except (TypeError, ValueError, ArithmeticError, AttributeError) as error:
+            raise SourceError(
+                f"the state of {name} is damaged ({first_line(error)}); give the source another name with --name"
+            ) from error
+
+
+@dataclass
+class Window:
+    """The rows that are read again, and those that were read.
+
+    Attributes:
+        last: the watermark up to which rows were read, None for none; microseconds since 1970 for an instant.
+        seen: for each row from `low` on, its watermark and the hash of its content, by its identity.
+        overlap: distance of `low` before `last`.
+        latest: no row moves `last` beyond it.
+        is_instant: whether the watermark is an instant.
+    """
+
+    last: Decimal | None
+    seen: dict[str, tuple[Decimal, str]]
+    overlap: Decimal
+    latest: Decimal
+    is_instant: bool
+
+    @property
+    def low(self) -> Decimal | None:
+        """The watermark from which rows are read; None for all rows."""
+        return None if self.last is None else self.last - self.overlap
+
+    def saved(self, watermark: str) -> dict[str, Any]:
+        """The state after the rows that were read so far."""
+        low = self.low
+        if low is not None:
+            self.seen = {name: found for name, found in self.seen.items() if found[0] >= low}
+        seen = {name: [str(at), content] for name, (at, content) in self.seen.items()}
+        return {"watermark": watermark, "last": None if self.last is None else str(self.last), "seen": seen}

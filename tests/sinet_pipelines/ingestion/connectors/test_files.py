@@ -1,0 +1,272 @@
+"""Folders and buckets that change: files that grow, are replaced, renamed, removed, or written while they are read."""
+
+import io
+import os
+import time
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from sinet_pipelines.errors import SourceError, UsageError
+from sinet_pipelines.ingestion.connectors import folder as folders
+from tests.outside import FolderOutside, StoreOutside, as_csv
+from tests.pulls import a_row, dead, landed, landed_frame, pull, some_rows, units
+
+
+@pytest.fixture(params=["folder", "s3"])
+def outside(request, tmp_path):
+    return FolderOutside(tmp_path) if request.param == "folder" else StoreOutside(request.getfixturevalue("s3_store"))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return FolderOutside(tmp_path)
+
+
+@pytest.fixture
+def home(tmp_path):
+    path = tmp_path / "home"
+    path.mkdir()
+    return path
+
+
+def drops(home):
+    return sorted((home / "EAST/landing/plant").glob("????-??-??/*.parquet"))
+
+
+def test_the_rows_of_a_replaced_file_are_withdrawn(outside, home):
+    outside.write("a.csv", as_csv(some_rows(0, 4)))
+    outside.write("b.csv", as_csv(some_rows(4, 6)))
+    pull(outside.url, home, outside.options)
+    outside.write("a.csv", as_csv([a_row(0, speed_rpm=99), a_row(7)]))
+    made = pull(outside.url, home, outside.options)
+    assert landed(home) == ["M0", "M4", "M5", "M7"]
+    assert dict(landed_frame(home).select("unit", "speed_rpm").iter_rows())["M0"] == 99
+    assert (made.totals.rows, made.totals.withdrawn, len(drops(home))) == (2, 1, 2)
+
+
+def test_a_file_that_grows_has_each_row_once(outside, home):
+    for last in (2, 4, 15):
+        outside.write("log.csv", as_csv(some_rows(0, last)))
+        pull(outside.url, home, outside.options)
+        assert landed(home) == units(0, last)
+
+
+def test_a_rotated_file_keeps_its_rows(outside, home):
+    outside.write("log.csv", as_csv(some_rows(0, 3)))
+    pull(outside.url, home, outside.options)
+    outside.write("log.1.csv", as_csv(some_rows(0, 3)))
+    outside.write("log.csv", as_csv(some_rows(3, 5)))
+    made = pull(outside.url, home, outside.options)
+    assert landed(home) == units(0, 5)
+    assert made.totals.withdrawn == 0
+
+
+def test_a_removed_file_keeps_its_rows(folder, home):
+    folder.add(some_rows(0, 3))
+    pull(folder.url, home)
+    (folder.folder / "rows 1.csv").unlink()
+    pull(folder.url, home)
+    assert landed(home) == units(0, 3)
+
+
+def test_equal_files_of_two_names_land_once(outside, home):
+    outside.write("a.csv", as_csv(some_rows(0, 3)))
+    outside.write("copy of a.csv", as_csv(some_rows(0, 3)))
+    made = pull(outside.url, home, outside.options)
+    assert (landed(home), made.totals.rows) == (units(0, 3), 3)
+
+
+def test_an_unreadable_replacement_leaves_the_former_rows_and_is_reported_once(outside, home):
+    outside.write("a.parquet.csv", as_csv(some_rows(0, 3)))
+    pull(outside.url, home, outside.options)
+    outside.write("a.parquet.csv", b"unit\nM9\n")
+    made = pull(outside.url, home, outside.options)
+    assert list(made.totals.unreadable) == ["a.parquet.csv"]
+    assert pull(outside.url, home, outside.options).totals.unreadable == {}
+    assert landed(home) == units(0, 3)
+    assert dead(home)["topic"].to_list() == ["a.parquet.csv"]
+    outside.write("a.parquet.csv", as_csv(some_rows(3, 5)))
+    pull(outside.url, home, outside.options)
+    assert landed(home) == units(3, 5)
+
+
+def test_a_file_with_bad_lines_lands_and_keeps_them_as_dead_letters(outside, home):
+    outside.write("a.csv", as_csv(some_rows(0, 2)) + b"M2,too,many,values\n" + as_csv([a_row(3)]).split(b"\n")[1])
+    for _ in range(2):
+        pull(outside.url, home, outside.options)
+    assert landed(home) == ["M0", "M1", "M3"]
+    assert dead(home).select("payload", "stream_offset").rows() == [(b"M2,too,many,values", 4)]
+
+
+def test_other_files_are_named_and_not_read(outside, home):
+    outside.add(some_rows(0, 2))
+    for name in ("notes.docx", "plot.png", "_SUCCESS", "day=1/_metadata", "x_$folder$"):
+        outside.write(name, b"\x00\x01")
+    made = pull(outside.url, home, outside.options)
+    assert sorted(made.source.notes.left) == ["notes.docx", "plot.png"]
+    assert "no known format (allowed: .csv" in made.source.notes.left["plot.png"]
+    assert landed(home) == units(0, 2)
+
+
+def test_a_folder_of_spark_lands_with_the_values_of_its_partitions(outside, home):
+    for unit in ("007", "a%2Fb", "__HIVE_DEFAULT_PARTITION__"):
+        outside.write(f"rows.parquet/unit={unit}/part-0.snappy.parquet", _without_unit(some_rows(0, 1)))
+    outside.write("rows.parquet/_SUCCESS", b"")
+    pull(outside.url, home, outside.options)
+    assert sorted(landed_frame(home)["unit"], key=str) == ["007", None, "a/b"]
+
+
+def _without_unit(rows):
+    file = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows).drop_columns(["unit"]), file)
+    return file.getvalue()
+
+
+def test_a_folder_that_spark_still_writes_is_left_for_the_next_pull(outside, home):
+    outside.write("rows.csv/part-0.csv", as_csv(some_rows(0, 1)))
+    outside.write("rows.csv/_temporary/0/part-1.csv", as_csv(some_rows(1, 2)))
+    outside.write("other.csv", as_csv(some_rows(2, 3)))
+    made = pull(outside.url, home, outside.options)
+    assert landed(home) == ["M2"]
+    assert made.source.notes.left == {"rows.csv/part-0.csv": "its folder is still being written: it has _temporary"}
+
+
+def test_a_file_older_than_those_that_landed_is_read(folder, home):
+    folder.add(some_rows(0, 1))
+    pull(folder.url, home)
+    folder.write("late.csv", as_csv(some_rows(1, 2)))
+    os.utime(folder.folder / "late.csv", (0, 0))
+    pull(folder.url, home)
+    assert landed(home) == units(0, 2)
+
+
+def test_a_file_changed_within_one_tick_of_the_clock_is_noticed(folder, home):
+    path = folder.folder / "a.csv"
+    folder.write("a.csv", as_csv([a_row(1)]))
+    before = path.stat()
+    pull(folder.url, home)
+    with path.open("r+b") as file:  # the same length, the same inode
+        file.write(as_csv([a_row(1, unit="M9")]))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    pull(folder.url, home)
+    assert landed(home) == ["M9"]
+
+
+def test_a_file_that_changes_while_it_is_read_is_read_again(folder, home, monkeypatch):
+    folder.write("a.csv", as_csv(some_rows(0, 2)))
+    writes = [as_csv(some_rows(0, 3))]
+    _changing(monkeypatch, folder, writes)
+    pull(folder.url, home)
+    assert landed(home) == units(0, 3)
+
+
+def test_a_file_that_never_rests_is_left_for_the_next_pull(folder, home, monkeypatch):
+    folder.write("a.csv", as_csv(some_rows(0, 2)))
+    folder.write("b.csv", as_csv(some_rows(50, 51)))
+    with monkeypatch.context() as patch:
+        _changing(patch, folder, [as_csv(some_rows(0, last)) for last in range(3, 9)])
+        made = pull(folder.url, home)
+    assert made.source.notes.left == {"a.csv": "it changed during 3 reads; the next pull reads it"}
+    assert landed(home) == ["M50"]
+    pull(folder.url, home)
+    assert landed(home) == sorted([*units(0, 5), "M50"])
+
+
+def _changing(patch, folder, writes):
+    """Writes `a.csv` again whenever it was copied."""
+    real = folders.spooled
+
+    def spooled(file):
+        found = real(file)
+        if file.name.endswith("a.csv") and writes:
+            folder.write("a.csv", writes.pop(0))
+            time.sleep(0.01)  # another tick of the clock of the file system
+        return found
+
+    patch.setattr(folders, "spooled", spooled)
+
+
+def test_a_file_that_vanishes_is_named_and_the_others_land(folder, home, monkeypatch):
+    folder.write("a.csv", as_csv(some_rows(0, 1)))
+    folder.write("b.csv", as_csv(some_rows(1, 2)))
+    real = folders.LocalFiles.open
+
+    def opening(self, entry):
+        if entry.name == "a.csv":
+            (folder.folder / "a.csv").unlink(missing_ok=True)
+        return real(self, entry)
+
+    monkeypatch.setattr(folders.LocalFiles, "open", opening)
+    made = pull(folder.url, home)
+    assert made.source.notes.left == {"a.csv": "it was removed while the source was read"}
+    assert landed(home) == ["M1"]
+
+
+def test_a_name_with_a_line_end_is_named_and_the_others_land(folder, home):
+    folder.write("a\nb.csv", as_csv(some_rows(0, 1)))
+    folder.write("c.csv", as_csv(some_rows(1, 2)))
+    made = pull(folder.url, home)
+    assert "control characters" in made.source.notes.left["a\nb.csv"]
+    assert landed(home) == ["M1"]
+
+
+def test_a_name_that_is_not_utf_8_is_a_name(folder, home):
+    (folder.folder / os.fsdecode(b"\xff.csv")).write_bytes(as_csv(some_rows(0, 2)) + b"bad\n")
+    for _ in range(2):
+        pull(folder.url, home)
+    assert landed(home) == units(0, 2)
+    assert dead(home)["topic"].to_list() == ["\\udcff.csv"]
+
+
+def test_an_empty_folder_lands_nothing(folder, home):
+    made = pull(folder.url, home)
+    assert (made.totals.rows, made.source.notes.parts) == (0, 0)
+
+
+def test_one_file_is_a_source(outside, home):
+    outside.write("a b.csv", as_csv(some_rows(0, 2)))
+    outside.write("other.csv", as_csv(some_rows(2, 4)))
+    pull(f"{outside.url}/a b.csv", home, outside.options)
+    assert landed(home) == units(0, 2)
+
+
+def test_a_file_url_has_escapes_and_a_path_has_none(folder, home):
+    folder.add(some_rows(0, 2))
+    assert pull(folder.folder.as_uri(), home).source.name == f"file:{folder.folder}"
+    assert pull(folder.url, home).totals.rows == 0
+
+
+def test_a_source_around_the_home_is_refused(tmp_path, home):
+    for url in (tmp_path, home, home / "EAST" / "landing"):
+        with pytest.raises(SourceError, match="are inside each other"):
+            pull(str(url), home)
+
+
+@pytest.mark.parametrize(
+    ("url", "error", "words"),
+    [
+        ("ftp://h/rows.csv", UsageError, r"no connector reads ftp:// \(allowed: a path"),
+        ("file://other/rows.csv", UsageError, "names another machine"),
+        ("file:rows.csv", UsageError, "no absolute path"),
+        ("s3://bucket/rows", UsageError, "AWS_ACCESS_KEY_ID"),
+        ("s3://me:secret@bucket/rows", UsageError, "put them into a file"),
+        ("https://me:secret@h/rows.csv", UsageError, "put them into a file"),
+        ("http://h/rows", UsageError, "as the option file_name"),
+        ("postgresql://me@h/d/s.t?watermark=id", UsageError, "put them into a file"),
+        ("postgresql://h/d/s.t", UsageError, "names no watermark"),
+        ("postgresql://h/d/t?watermark=id", UsageError, "names no host, database, schema and table"),
+        ("postgresql://h/d/s.t?watermark=id&where=1", UsageError, "has where"),
+        ("postgresql://h/d/s.t?watermark=id&overlap=-1", UsageError, "the overlap is '-1'"),
+    ],
+)
+def test_what_no_connector_reads_is_refused(home, url, error, words):
+    with pytest.raises(error, match=words) as found:
+        pull(url, home)
+    assert "secret" not in str(found.value).replace("SECRET", "").replace("secret_access_key", "")
+
+
+def test_an_unknown_option_is_refused(home, tmp_path):
+    with pytest.raises(UsageError, match="no option user"):
+        pull(str(tmp_path / "rows"), home, {"user": "me"})
