@@ -7,6 +7,7 @@ import json
 from psycopg2 import sql
 
 from sinet_pipelines.ingestion.connectors.s3 import OPTIONS
+from sinet_pipelines.storage.objects import open_objects
 
 KINDS = ("folder", "s3", "postgresql", "http")
 
@@ -35,8 +36,8 @@ class StoreOutside:
     """A prefix of a bucket with an object for each addition."""
 
     def __init__(self, store):
-        self._store, self._bucket, self._count = store, store.bucket(), 0
-        self.url = f"s3://{self._bucket}/my plant"
+        self.url, self._count = f"s3://{store.bucket()}/my plant", 0
+        self._objects = open_objects(self.url, store.options)
         self.options = {"endpoint_url": store.url, "access_key_id": store.key_id, "secret_access_key": store.secret}
         assert set(self.options) <= set(OPTIONS)
 
@@ -47,7 +48,7 @@ class StoreOutside:
 
     def write(self, name, content):
         """Writes an object below the prefix."""
-        self._store.put(self._bucket, f"my plant/{name}", content)
+        self._objects.put(name, content)
 
 
 class TableOutside:

@@ -146,7 +146,8 @@ class Pull:
 
     def _land(self, part: Part) -> None:
         opened = _Open(part)
-        if part.position is None and self._taken.has(part.digest):
+        waiting = {one.digest for one, _ in self._landed}
+        if part.position is None and (part.digest in waiting or self._taken.has(part.digest)):
             self._landed.append((part, []))  # known under another name; its drops are the same
             return
         try:
