@@ -135,7 +135,7 @@ def _require_record(home: Path, application: "Application") -> None:
         return
     raise SourceError(
         f"{application.name} landed nothing in {home} yet; `sinet run` or `sinet land` with the same --home lays out "
-        "its first rows, then streams continue them"
+        "its first rows, then `sinet ingest` and `sinet pull` continue them"
     )
 
 

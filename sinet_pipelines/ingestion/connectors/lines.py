@@ -70,7 +70,7 @@ def unpacked(file: BinaryIO, size: int) -> Iterator[bytes]:
     is_packed = head.startswith(GZIP) or head == ZSTD
     stream: BinaryIO = file
     if head.startswith(GZIP):
-        stream = gzip.GzipFile(fileobj=file)  # type: ignore[assignment]
+        stream = gzip.GzipFile(fileobj=file, mode="rb")  # type: ignore[assignment]
     elif head == ZSTD:
         stream = pa.CompressedInputStream(pa.PythonFile(file, mode="r"), "zstd")
     total = 0

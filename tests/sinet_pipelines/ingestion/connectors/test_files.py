@@ -1,6 +1,8 @@
 """Folders and buckets that change: files that grow, are replaced, renamed, removed, or written while they are read."""
 
+import gzip
 import io
+import itertools
 import os
 import time
 
@@ -10,7 +12,7 @@ import pytest
 
 from sinet_pipelines.errors import SourceError, UsageError
 from sinet_pipelines.ingestion.connectors import folder as folders
-from tests.outside import FolderOutside, StoreOutside, as_csv
+from tests.outside import FolderOutside, StoreOutside, as_csv, as_json_lines
 from tests.pulls import a_row, dead, landed, landed_frame, pull, some_rows, units
 
 
@@ -33,6 +35,30 @@ def home(tmp_path):
 
 def drops(home):
     return sorted((home / "EAST/landing/plant").glob("????-??-??/*.parquet"))
+
+
+def as_parquet(rows):
+    file = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows), file)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("in_memory", [1, 8 << 20])
+def test_each_format_lands_packed_or_not_in_memory_or_on_disk(outside, home, monkeypatch, in_memory):
+    monkeypatch.setattr("sinet_pipelines.ingestion.connectors.files.IN_MEMORY_BYTES", in_memory)
+    monkeypatch.setattr("sinet_pipelines.storage.s3.IN_MEMORY_BYTES", in_memory)
+    packings = {
+        "": bytes,
+        ".gz": gzip.compress,
+        ".zst": lambda content: pa.Codec("zstd").compress(content, asbytes=True),
+    }
+    forms = {"csv": as_csv, "jsonl": as_json_lines, "parquet": as_parquet}
+    for number, (form, packing) in enumerate(itertools.product(forms, packings)):
+        content = packings[packing](forms[form](some_rows(number, number + 1)))
+        outside.write(f"{number}.{form}{packing}", content)
+    made = pull(outside.url, home, outside.options)
+    assert made.totals.unreadable == {}
+    assert landed(home) == units(0, 9)
 
 
 def test_the_rows_of_a_replaced_file_are_withdrawn(outside, home):
@@ -111,17 +137,12 @@ def test_other_files_are_named_and_not_read(outside, home):
 
 
 def test_a_folder_of_spark_lands_with_the_values_of_its_partitions(outside, home):
+    rows = [{name: value for name, value in row.items() if name != "unit"} for row in some_rows(0, 1)]
     for unit in ("007", "a%2Fb", "__HIVE_DEFAULT_PARTITION__"):
-        outside.write(f"rows.parquet/unit={unit}/part-0.snappy.parquet", _without_unit(some_rows(0, 1)))
+        outside.write(f"rows.parquet/unit={unit}/part-0.snappy.parquet", as_parquet(rows))
     outside.write("rows.parquet/_SUCCESS", b"")
     pull(outside.url, home, outside.options)
     assert sorted(landed_frame(home)["unit"], key=str) == ["007", None, "a/b"]
-
-
-def _without_unit(rows):
-    file = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(rows).drop_columns(["unit"]), file)
-    return file.getvalue()
 
 
 def test_a_folder_that_spark_still_writes_is_left_for_the_next_pull(outside, home):
