@@ -41,7 +41,7 @@ def a_pull(url, home, options=None, **more):
     objects = open_objects(root_of(home, "EAST").uri, access_options(home, "EAST"))
     return Pull(
         source,
-        Taken(objects, "plant", source.name),
+        Taken(objects, "plant", source.name, home=home),
         Letters(tables_of(home, "EAST", "plant"), source.name),
         zone=landing_zone(home, DATA),
         region="EAST",

@@ -73,21 +73,23 @@ def command(
     private = read_private_options(options)
     place, data = home_and_data(home, application, inventory)
     cache = place / CACHE / "connectors"
-    source = open_source(url, Settings(data.drop, private, cache=cache, home=place, name=name))
+    report = _Report()
+    settings = Settings(data.drop, private, cache=cache, home=place, name=name, report=report.read)
+    source = open_source(url, settings)
     with _alone(place, known, application, source.name, wait_s=wait):
         started = time.monotonic()
         objects = open_objects(root_of(place, known).uri, access_options(place, known))
-        report = _Report(source.name)
         pull = Pull(
             source,
-            Taken(objects, application, source.name),
+            Taken(objects, application, source.name, home=place),
             Letters(tables_of(place, known, application), source.name),
             zone=LandingZone(place, data, inventory.names),
             region=known,
             objects=objects,
             first_day=first_day.date() if first_day else None,
-            report=lambda: report(pull),
+            report=report,
         )
+        report.pull = pull
         pull.run()
         summary = {
             "home": str(place),
@@ -126,18 +128,26 @@ def _alone(home: Path, region: str, application: str, source: str, *, wait_s: fl
 class _Report:
     """Prints a line of progress to stderr now and then."""
 
-    def __init__(self, source: str) -> None:
-        self._source, self._at = source, time.monotonic()
+    def __init__(self) -> None:
+        self.pull: Pull | None = None
+        self._at, self._bytes = time.monotonic(), 0
 
-    def __call__(self, pull: "Pull") -> None:
+    def read(self, count: int) -> None:
+        """Counts bytes of the source that were read."""
+        self._bytes += count
+        self()
+
+    def __call__(self) -> None:
         from sinet_pipelines.cli.terminal import Terminal
 
-        if time.monotonic() - self._at < REPORT_S:
+        if self.pull is None or time.monotonic() - self._at < REPORT_S:
             return
         self._at = time.monotonic()
-        totals, notes = pull.totals, pull.source.notes
-        what = f"{counted(totals.rows, 'row')} landed, {counted(totals.parts, 'part')} of {notes.parts:,} read so far"
-        Terminal(sys.stderr).print(f"{self._source}: {what}", soft_wrap=True)
+        totals, source = self.pull.totals, self.pull.source
+        read = f"{source.notes.parts:,} found, {self._bytes >> 20:,} MiB read"
+        Terminal(sys.stderr).print(
+            f"{source.name}: {counted(totals.rows, 'row')} in {counted(totals.parts, 'part')} ({read})", soft_wrap=True
+        )
 
 
 def _print(found: dict[str, Any]) -> None:

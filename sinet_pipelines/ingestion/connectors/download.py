@@ -10,7 +10,7 @@ import ssl
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -107,12 +107,23 @@ class Download:
         shown: the URL in the form for messages.
         partial: the file; its validator is in a file beside it.
         most_bytes: size of the largest accepted file.
+        report: is called with the number of bytes whenever some were read.
     """
 
-    def __init__(self, client: Client, url: str, *, shown: str, partial: Path, most_bytes: int) -> None:
+    def __init__(
+        self,
+        client: Client,
+        url: str,
+        *,
+        shown: str,
+        partial: Path,
+        most_bytes: int,
+        report: Callable[[int], None],
+    ) -> None:
         self.partial = partial
         self._client, self._url, self._shown, self._most = client, url, shown, most_bytes
         self._state = partial.with_suffix(".json")
+        self._report = report
         self._response: Any = None
         self._version = ""
 
@@ -244,6 +255,7 @@ class Download:
                 if size > self._most:
                     raise self._too_large(size)
                 self._append(file, block)
+                self._report(len(block))
         return total is None or size == total
 
     def _append(self, file: Any, block: bytes) -> None:

@@ -5,9 +5,8 @@ its former content are withdrawn. A file that is removed at the source changes n
 """
 
 import hashlib
-import shutil
 import tempfile
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Protocol
@@ -127,11 +126,13 @@ class FileSource:
 
 
 @contextmanager
-def spooled(file: BinaryIO) -> Iterator[BinaryIO]:
+def spooled(file: BinaryIO, report: Callable[[int], None]) -> Iterator[BinaryIO]:
     """A copy of a file that does not change: in memory if it is small, else a temporary file."""
     copy: Any
     with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY_BYTES, prefix="sinet-pull-") as copy:
-        shutil.copyfileobj(file, copy, _READ_BYTES)
+        while block := file.read(_READ_BYTES):
+            copy.write(block)
+            report(len(block))
         yield copy
 
 

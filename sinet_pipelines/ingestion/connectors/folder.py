@@ -1,7 +1,7 @@
 """The connector of files and folders of this machine."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -29,7 +29,7 @@ def open_source(url: str, settings: Settings) -> FileSource:
     home = settings.home.resolve()
     if home.is_relative_to(path) or path.is_relative_to(home):
         raise SourceError(f"{path} and the home {home} are inside each other (allowed: folders apart); name another")
-    return FileSource(settings.name or f"file:{path}", LocalFiles(path), settings.drop)
+    return FileSource(settings.name or f"file:{path}", LocalFiles(path, settings.report), settings.drop)
 
 
 class LocalFiles:
@@ -37,10 +37,11 @@ class LocalFiles:
 
     Args:
         path: path of the folder or the file.
+        report: as in `Settings`.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, report: Callable[[int], None]) -> None:
+        self._path, self._report = path, report
         self._objects = FolderObjects(str(path.parent if path.is_file() else path))
 
     def entries(self, _: Taken) -> Iterator[Entry]:
@@ -60,7 +61,7 @@ class LocalFiles:
     @contextmanager
     def open(self, entry: Entry) -> Iterator[tuple[str, BinaryIO] | None]:
         """As in `Files`."""
-        with self._objects.open(entry.name) as (before, file), spooled(file) as copy:
+        with self._objects.open(entry.name) as (before, file), spooled(file, self._report) as copy:
             after = self._objects.stat(entry.name)
             if after is None:
                 raise AbsentError(f"{entry.name} was removed")

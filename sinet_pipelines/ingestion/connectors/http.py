@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -51,6 +51,7 @@ def open_source(url: str, settings: Settings) -> FileSource:
         sha256=_checksum(options),
         partial=settings.cache / f"{source_id(name)}.part",
         most_bytes=_most_bytes(options),
+        report=settings.report,
     )
     return FileSource(name, files, settings.drop)
 
@@ -67,6 +68,7 @@ class HttpFile:
         sha256: the expected checksum in hex digits; empty for the one at `checksum_url`.
         partial: file for an unfinished download.
         most_bytes: size of the largest accepted file.
+        report: as in `Settings`.
     """
 
     def __init__(
@@ -80,10 +82,11 @@ class HttpFile:
         sha256: str,
         partial: Path,
         most_bytes: int,
+        report: Callable[[int], None],
     ) -> None:
         self._client, self._url, self._checksum_url, self._shown = client, url, checksum_url, shown
         self._file_name, self._sha256 = file_name, sha256
-        self._download = Download(client, url, shown=shown, partial=partial, most_bytes=most_bytes)
+        self._download = Download(client, url, shown=shown, partial=partial, most_bytes=most_bytes, report=report)
 
     def entries(self, taken: Taken) -> Iterator[Entry]:
         """As in `Files`; an unchanged file is recognised by its ETag or its date."""
@@ -113,6 +116,8 @@ class HttpFile:
         content = self._client.read_small(self._checksum_url, most_bytes=_CHECKSUM_BYTES, shown=f"{self._shown}.sha256")
         if content is None:
             return ""
+        if content.lstrip().startswith(b"<"):
+            return ""  # a page: some servers have one at every URL
         lines = [line for line in content.decode(errors="replace").splitlines() if _SHA256.search(line)]
         ours = [line for line in lines if line.rstrip().endswith(self._file_name)] or lines
         if not ours:

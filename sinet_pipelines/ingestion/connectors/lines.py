@@ -17,7 +17,7 @@ from sinet_pipelines.ingestion.text_tables import GZIP, SEPARATORS
 ZSTD = b"\x28\xb5\x2f\xfd"
 BLOCK_BYTES = 1 << 20
 LINE_BYTES = 64 << 20  # a longer line is no row; its beginning is kept
-KEPT_BYTES = 1 << 20  # of a piece that is no row
+KEPT_BYTES = 64 << 10  # of a piece that is no row
 RECORD_LINES = 1_000  # of one CSV record; more lines after an open quote mean that the quote is wrong
 MOST_RATIO, FREE_BYTES = 2_000, 1 << 30  # unpacked bytes for each packed one, and those that need no reason
 _UTF8_MARK = b"\xef\xbb\xbf"

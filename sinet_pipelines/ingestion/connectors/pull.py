@@ -7,7 +7,7 @@ its part and the hash of its content, so what lands again has the same name.
 
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -30,7 +30,8 @@ DROP_ROWS = 250_000  # of one part, which are in memory at once
 DROP_BYTES = 128 << 20
 WAITING_BYTES = 64 << 20  # of encoded drops before they are written
 WAITING_PARTS = 500  # before the state is saved
-WAITING_LETTERS = 10_000
+WAITING_LETTERS = 10_000  # before they are stored
+WAITING_LETTER_BYTES = 16 << 20
 WAITING_S = 5.0
 EXAMPLES = 5  # of each kind in the totals
 OLDEST = timedelta(days=3_660)  # of the first day of a home, since one wrong instant of 1970 would be 20,000 days
@@ -72,7 +73,6 @@ class _Open:
     part: Part
     frames: list[pl.DataFrame] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
-    letters: list[DeadLetter] = field(default_factory=list)
     counted: Totals = field(default_factory=Totals)
     held_rows: int = 0
     held_bytes: int = 0
@@ -129,7 +129,9 @@ class Pull:
         """
         with closing(self.source.parts(self._taken)) as parts:
             part = next(parts, None)  # connects, so that a source that is away changes nothing
-            self._remove(self._taken.pending)
+            if self._taken.pending:
+                self._taken.claim()
+                self._remove(self._taken.pending)
             try:
                 while part is not None:
                     self._land(part)
@@ -153,7 +155,7 @@ class Pull:
         try:
             for block in part.blocks:
                 opened.counted.unknown |= block.unknown
-                opened.letters += block.dead
+                self._add_letters(opened, block.dead)
                 if block.rows.height:
                     opened.frames.append(block.rows)
                     opened.held_rows += block.rows.height
@@ -163,14 +165,14 @@ class Pull:
                 self._report()
         except UnreadableError as error:
             self._discard(opened)
-            opened.letters = [DeadLetter(0, b"", str(error))]
+            self._waiting_letters = [one for one in self._waiting_letters if one[0] != part.name]
+            self._add_letters(opened, [DeadLetter(0, b"", str(error))])
             self.totals.unreadable[part.name] = str(error)
             self._refused.append(part)
         else:
             self._encode(opened)
             self._landed.append((part, opened.keys))
             self._count(opened.counted)
-        self._add_letters(opened)
         if self._is_due() or part.position is not None:
             self._commit()
 
@@ -215,13 +217,18 @@ class Pull:
             self._objects.delete(key)
         self._deleted |= keys
 
-    def _add_letters(self, opened: _Open) -> None:
+    def _add_letters(self, opened: _Open, letters: Sequence[DeadLetter]) -> None:
+        """Counts dead letters, and stores them where they are many; a pull that is repeated stores none again."""
         part, totals = opened.part, self.totals
-        totals.dead_letters += len(opened.letters)
-        for letter in opened.letters[: max(0, EXAMPLES - len(totals.reasons))]:
+        totals.dead_letters += len(letters)
+        for letter in letters[: max(0, EXAMPLES - len(totals.reasons))]:
             place = f", line {letter.place}" if letter.place else ""
             totals.reasons.append(f"{part.name}{place}: {letter.reason}")
-        self._waiting_letters += [(part.name, part.digest, letter) for letter in opened.letters]
+        self._waiting_letters += [(part.name, part.digest, letter) for letter in letters]
+        held = sum(len(letter.payload) for _, _, letter in self._waiting_letters) if letters else 0
+        if len(self._waiting_letters) >= WAITING_LETTERS or held >= WAITING_LETTER_BYTES:
+            self._letters.append(self._waiting_letters)
+            self._waiting_letters = []
 
     def _count(self, counted: Totals) -> None:
         totals = self.totals
@@ -234,11 +241,7 @@ class Pull:
             totals.set_aside[column] = totals.set_aside.get(column, 0) + count
 
     def _is_due(self) -> bool:
-        return (
-            len(self._landed) + len(self._refused) >= WAITING_PARTS
-            or len(self._waiting_letters) >= WAITING_LETTERS
-            or time.monotonic() - self._since >= WAITING_S
-        )
+        return len(self._landed) + len(self._refused) >= WAITING_PARTS or time.monotonic() - self._since >= WAITING_S
 
     def _commit(self) -> None:
         """Makes durable what was read completely."""

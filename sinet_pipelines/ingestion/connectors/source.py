@@ -6,7 +6,7 @@ in `CONNECTORS`. The suite `tests/contracts/test_connectors.py` runs over every 
 
 import re
 import stat
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -98,7 +98,7 @@ class Notes:
         unchanged: parts that landed before.
         repeated: rows of a table that landed before.
         changed: rows of a table whose key landed before with other values.
-        without_watermark: rows of a table that cannot be read, since their watermark is null.
+        without_watermark: rows of a table that cannot be read, since their watermark is null or infinite.
         left: parts that were not read, each with the reason.
     """
 
@@ -142,8 +142,9 @@ class Settings:
         drop: contract of a row.
         options: options of the connector: user, password, endpoint; never logged.
         cache: folder for unfinished downloads, which may be removed at any time.
-        name: name of the source; empty for its URL.
         home: the home, which cannot be a part of a source.
+        name: name of the source; empty for its URL.
+        report: is called with the number of bytes whenever some were read.
     """
 
     drop: Contract
@@ -151,6 +152,7 @@ class Settings:
     cache: Path
     home: Path
     name: str = ""
+    report: Callable[[int], None] = lambda _: None
 
     def only(self, *allowed: str) -> dict[str, Any]:
         """The options.

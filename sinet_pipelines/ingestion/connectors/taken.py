@@ -2,12 +2,17 @@
 
 It is `landing/<application>/_pulled/<source>.json`, where landing zones ignore it. The keys of files that are about to
 be written are saved first (`pending`), the state after them last. What an interrupted pull left is in `pending`; the
-next one removes these files and reads their rows again. Two writers of one state: the second one fails.
+next one removes these files and reads their rows again. Two writers of one state: the second one fails. While files are
+pending, they belong to the home that wrote them; another one with the same storage takes over only after a while.
 """
 
 import json
+import secrets
+import socket
+import time
 from collections.abc import Iterable, Mapping
 from hashlib import blake2b
+from pathlib import Path
 from typing import Any
 
 from sinet_pipelines.errors import BusyError, ConflictError, StorageError
@@ -16,6 +21,7 @@ from sinet_pipelines.storage.layout import LANDING
 from sinet_pipelines.storage.objects import Objects
 
 FOLDER = "_pulled"
+LEASE_S = 900  # after which a pull of another machine that saved nothing counts as dead; it renews this with each save
 
 
 def source_id(name: str) -> str:
@@ -30,13 +36,15 @@ class Taken:
         objects: the root of the region.
         application: name of the application.
         source: name of the source.
+        home: the home; no other process pulls this source into it.
 
     Raises:
         StorageError: the state is damaged, or the region's storage cannot be read.
     """
 
-    def __init__(self, objects: Objects, application: str, source: str) -> None:
+    def __init__(self, objects: Objects, application: str, source: str, *, home: Path) -> None:
         self._objects = objects
+        self._place = f"{home} at {socket.gethostname()}"
         self.key = f"{LANDING}/{application}/{FOLDER}/{source_id(source)}.json"
         found = objects.get(self.key)
         self._tag = None if found is None else found.tag
@@ -70,6 +78,20 @@ class Taken:
     def is_refused(self, name: str, digest: str) -> bool:
         """Whether this file with this content was found to be unreadable."""
         return self._part("refused", name).get("digest") == digest
+
+    def claim(self) -> None:
+        """Takes over the pending files of an interrupted pull, before they are removed.
+
+        Raises:
+            BusyError: another machine wrote them, and may still run.
+        """
+        place, until = (self._state.get("lease") or ["", 0])[:2]
+        if place not in ("", self._place) and time.time() < until:
+            raise BusyError(
+                f"another `sinet pull` takes rows from {self._state['source']} (home {place}); wait for it, or until "
+                f"{time.strftime('%H:%M', time.gmtime(until))} UTC if it was killed"
+            )
+        self._save({**self._state, "pending": self.pending})
 
     def plan(self, keys: Iterable[str]) -> None:
         """Saves that these files are about to be written."""
@@ -111,6 +133,8 @@ class Taken:
         return self._state.get(kind, {}).get(name, {})
 
     def _save(self, state: dict[str, Any]) -> None:
+        state["lease"] = [self._place, int(time.time()) + LEASE_S] if state.get("pending") else None
+        state["save"] = secrets.token_hex(8)  # equal states would have equal tags, and the other writer go unnoticed
         content = json.dumps(state, separators=(",", ":")).encode()
         busy = BusyError(
             f"another `sinet pull` takes rows from {state['source']}: this one lands nothing more; let one of them run"

@@ -199,8 +199,8 @@ def _changing(patch, folder, writes):
     """Writes `a.csv` again whenever it was copied."""
     real = folders.spooled
 
-    def spooled(file):
-        found = real(file)
+    def spooled(file, report):
+        found = real(file, report)
         if file.name.endswith("a.csv") and writes:
             folder.write("a.csv", writes.pop(0))
             time.sleep(0.01)  # another tick of the clock of the file system

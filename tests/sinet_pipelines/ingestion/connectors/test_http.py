@@ -116,8 +116,14 @@ def test_a_file_with_another_checksum_lands_nothing(server, home, where):
     assert landed(home) == []
 
 
+def test_a_page_in_the_place_of_the_checksum_is_none(server, home):
+    server.files["/rows.csv.sha256"] = b"<!DOCTYPE html><html></html>"
+    pull(f"{server.url}/rows.csv", home)
+    assert is_whole(home)
+
+
 def test_a_checksum_file_without_a_checksum_is_refused(server, home):
-    server.files["/rows.csv.sha256"] = b"<html>"
+    server.files["/rows.csv.sha256"] = b"d41d8cd98f00b204e9800998ecf8427e  rows.csv"
     with pytest.raises(SourceError, match="has no SHA-256"):
         pull(f"{server.url}/rows.csv", home)
 
