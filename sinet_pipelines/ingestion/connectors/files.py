@@ -5,6 +5,7 @@ its former content are withdrawn. A file that is removed at the source changes n
 """
 
 import hashlib
+import os
 import tempfile
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -13,7 +14,8 @@ from typing import Any, BinaryIO, Protocol
 
 from sinet_pipelines.errors import AbsentError, ForbiddenError, StorageError, UnreachableError
 from sinet_pipelines.ingestion.connectors.formats import ALLOWED, format_of, read_blocks
-from sinet_pipelines.ingestion.connectors.source import Notes, Part
+from sinet_pipelines.ingestion.connectors.lines import unpacked
+from sinet_pipelines.ingestion.connectors.source import Notes, Part, UnreadableError
 from sinet_pipelines.ingestion.connectors.taken import Taken
 from sinet_pipelines.ingestion.drops import Hive, named
 from sinet_pipelines.ingestion.scan import hive_value
@@ -115,14 +117,23 @@ class FileSource:
         self.notes.left[entry.name] = f"it changed during {TRIES} reads; the next pull reads it"
 
     def _part(self, entry: Entry, version: str, file: BinaryIO) -> Part:
-        file.seek(0)
+        size = file.seek(0, os.SEEK_END)
+        blocks = read_blocks(file, name=entry.name, size=size, hive=entry.hive, drop=self._drop)
+        return Part(entry.name, named(_digest(file, size), self._drop, entry.hive), blocks, version)
+
+
+def _digest(file: BinaryIO, size: int) -> str:
+    """The SHA-256 of the content, unpacked: a file that is packed when it is rotated is the same one."""
+    digest = hashlib.sha256()
+    try:
+        for block in unpacked(file, size):
+            digest.update(block)
+    except UnreadableError:
         digest = hashlib.sha256()
-        size = 0
+        file.seek(0)
         while block := file.read(_READ_BYTES):
             digest.update(block)
-            size += len(block)
-        blocks = read_blocks(file, name=entry.name, size=size, hive=entry.hive, drop=self._drop)
-        return Part(entry.name, named(digest.hexdigest(), self._drop, entry.hive), blocks, version)
+    return digest.hexdigest()
 
 
 @contextmanager

@@ -72,7 +72,7 @@ def unpacked(file: BinaryIO, size: int) -> Iterator[bytes]:
     if head.startswith(GZIP):
         stream = gzip.GzipFile(fileobj=file, mode="rb")  # type: ignore[assignment]
     elif head == ZSTD:
-        stream = pa.CompressedInputStream(pa.PythonFile(file, mode="r"), "zstd")
+        stream = pa.CompressedInputStream(pa.PythonFile(_Kept(file), mode="r"), "zstd")
     total = 0
     try:
         while block := stream.read(BLOCK_BYTES):
@@ -84,6 +84,21 @@ def unpacked(file: BinaryIO, size: int) -> Iterator[bytes]:
         if not is_packed:
             raise
         raise UnreadableError(f"its compressed data are damaged or break off ({first_line(error)})") from error
+
+
+class _Kept:
+    """A file that its reader cannot close: Arrow's stream closes it when it is no longer used."""
+
+    closed = False
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def read(self, size: int = -1) -> bytes:
+        return self._file.read(size)
+
+    def close(self) -> None:
+        pass
 
 
 def text_blocks(blocks: Iterable[bytes]) -> Iterator[bytes]:
@@ -99,7 +114,12 @@ def text_blocks(blocks: Iterable[bytes]) -> Iterator[bytes]:
     if head.startswith(_UTF16_MARKS):
         yield from _from_utf16(head, left)
         return
-    yield head.removeprefix(_UTF8_MARK)
+    head = head.removeprefix(_UTF8_MARK)
+    if b"\r" in head and b"\n" not in head:  # lines as of old spreadsheets
+        yield head.replace(b"\r", b"\n")
+        yield from (block.replace(b"\r", b"\n") for block in left)
+        return
+    yield head
     yield from left
 
 

@@ -116,7 +116,7 @@ class TableSource:
             name: pa.array(values, pa.string()) for name, values in zip(names, zip(*rows, strict=True), strict=True)
         }
         block = Block(cast_table(pa.table(columns), self._drop.columns))
-        return Part("rows", digest, [block], position=window.saved(self._table.watermark))
+        return Part("rows", digest, [block], position=window.saved(self._table.watermark, self._table.key))
 
     def _query(self, kinds: Mapping[str, str], window: "Window") -> sql.Composed:
         table = self._table
@@ -170,10 +170,12 @@ class TableSource:
                 f"the watermark {table.watermark} is of type {kinds[table.watermark]} (allowed: "
                 f"{', '.join((*INSTANTS, *NUMBERS))}); name another column"
             )
-        if position.watermark not in ("", table.watermark):
+        if position.watermark and (position.watermark, position.key) != (table.watermark, table.key):
+            keys = (", ".join(position.key) or "no column", ", ".join(table.key) or "no column")
             raise SourceError(
-                f"{self.name} was read by the watermark {position.watermark}, not {table.watermark}; name the same, or "
-                "give the source another name with --name to read all of its rows again"
+                f"{self.name} was read by the watermark {position.watermark} and the key {keys[0]}, not by "
+                f"{table.watermark} and {keys[1]}; name the same, or give the source another name with --name to read "
+                "all of its rows again"
             )
 
     def _kinds(self, connection: Any) -> dict[str, str]:

@@ -14,11 +14,13 @@ class Position:
 
     Attributes:
         watermark: name of the column; empty if nothing was read.
+        key: columns by which rows were recognised; empty for their content.
         last: as in `Window`.
         seen: as in `Window`.
     """
 
     watermark: str
+    key: tuple[str, ...]
     last: Decimal | None
     seen: Mapping[str, tuple[Decimal, str]]
 
@@ -28,7 +30,8 @@ class Position:
         try:
             seen = {one: (Decimal(at), str(content)) for one, (at, content) in saved.get("seen", {}).items()}
             last = saved.get("last")
-            return cls(str(saved.get("watermark", "")), None if last is None else Decimal(last), seen)
+            key = tuple(str(one) for one in saved.get("key", ()))
+            return cls(str(saved.get("watermark", "")), key, None if last is None else Decimal(last), seen)
         except (TypeError, ValueError, ArithmeticError, AttributeError) as error:
             raise SourceError(
                 f"the state of {name} is damaged ({first_line(error)}); give the source another name with --name"
@@ -58,10 +61,11 @@ class Window:
         """The watermark from which rows are read; None for all rows."""
         return None if self.last is None else self.last - self.overlap
 
-    def saved(self, watermark: str) -> dict[str, Any]:
+    def saved(self, watermark: str, key: tuple[str, ...]) -> dict[str, Any]:
         """The state after the rows that were read so far."""
         low = self.low
         if low is not None:
             self.seen = {name: found for name, found in self.seen.items() if found[0] >= low}
         seen = {name: [str(at), content] for name, (at, content) in self.seen.items()}
-        return {"watermark": watermark, "last": None if self.last is None else str(self.last), "seen": seen}
+        last = None if self.last is None else str(self.last)
+        return {"watermark": watermark, "key": list(key), "last": last, "seen": seen}

@@ -89,6 +89,21 @@ def test_a_rotated_file_keeps_its_rows(outside, home):
     assert made.totals.withdrawn == 0
 
 
+def test_a_file_that_is_packed_when_it_is_rotated_is_the_same_file(outside, home):
+    outside.write("log.csv", as_csv(some_rows(0, 3)))
+    pull(outside.url, home, outside.options)
+    outside.write("log-20260301.csv.gz", gzip.compress(as_csv(some_rows(0, 3))))
+    made = pull(outside.url, home, outside.options)
+    assert (landed(home), made.totals.rows) == (units(0, 3), 0)
+
+
+def test_a_file_with_only_a_header_takes_no_other_file(outside, home):
+    outside.write("a.csv", as_csv(some_rows(0, 1)).split(b"\n")[0])
+    outside.write("b.csv", as_csv(some_rows(0, 2)))
+    made = pull(outside.url, home, outside.options)
+    assert (landed(home), made.totals.unreadable) == (units(0, 2), {})
+
+
 def test_a_removed_file_keeps_its_rows(folder, home):
     folder.add(some_rows(0, 3))
     pull(folder.url, home)

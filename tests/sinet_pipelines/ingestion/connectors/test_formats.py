@@ -125,6 +125,29 @@ def test_a_quoted_value_may_have_quotes_separators_and_line_ends():
     assert json.loads(rows["unparsed"][1]) == {"speed_rpm": "two\nlines"}
 
 
+def test_line_ends_of_other_systems_are_line_ends():
+    whole = as_csv(some_rows(0, 3))
+    for end in (b"\r\n", b"\r"):
+        assert read("a.csv", whole.replace(b"\n", end))[0]["unit"].to_list() == ["M0", "M1", "M2"]
+    quoted = whole.replace(b"M1", b'"M1\r\n\r"').replace(b"\n", b"\r\n")
+    rows, dead = read("a.csv", quoted)
+    assert (rows["unit"].to_list(), dead) == (["M0", "M1", "M2"], [])
+
+
+def test_a_mark_may_come_in_pieces():
+    content = b"\xef\xbb\xbf" + as_csv(some_rows(0, 1))
+    pieces = [content[place : place + 1] for place in range(len(content))]
+    assert b"".join(lines.text_blocks(pieces)) == as_csv(some_rows(0, 1))
+
+
+def test_a_missing_instant_of_parquet_is_a_row_without_one():
+    kinds = pa.schema([("unit", pa.string()), ("speed_rpm", pa.float64()), ("recorded_at", pa.timestamp("ns"))])
+    file = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist([{"unit": "M0"}, {"unit": "M1", "speed_rpm": 1.0}], schema=kinds), file)
+    rows, dead = read("a.parquet", file.getvalue())
+    assert (rows["unit"].to_list(), rows["recorded_at"].null_count(), dead) == (["M0", "M1"], 2, [])
+
+
 def test_a_quote_within_a_value_is_a_character():
     rows, dead = read(
         "a.csv", b'unit,speed_rpm,recorded_at\n5" pipe,1,2026-03-01T00:00:00Z\nM2,2,2026-03-01T00:00:00Z\n'

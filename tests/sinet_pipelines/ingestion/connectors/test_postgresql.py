@@ -190,11 +190,15 @@ def test_a_table_that_changes_between_two_pulls_is_one_sentence(outside, home, c
     assert landed(home) == units(0, 2)
 
 
-def test_another_watermark_of_a_known_table_is_refused(outside, home):
+def test_another_watermark_or_key_of_a_known_table_is_refused(outside, home):
     outside.add(some_rows(0, 2))
     pull(outside.url, home, outside.options)
-    with pytest.raises(SourceError, match="was read by the watermark id, not recorded_at"):
-        pull(by(outside, "watermark=recorded_at"), home, outside.options)
+    for query, words in (
+        ("watermark=recorded_at", "recorded_at and no column"),
+        ("watermark=id&key=unit", "id and unit"),
+    ):
+        with pytest.raises(SourceError, match=f"was read by the watermark id and the key no column, not by {words}"):
+            pull(by(outside, query), home, outside.options)
 
 
 def test_a_database_that_does_not_exist_is_one_sentence(outside, home):
