@@ -4,8 +4,6 @@ import csv
 import io
 import json
 
-from psycopg2 import sql
-
 from sinet_pipelines.ingestion.connectors.s3 import OPTIONS
 from sinet_pipelines.storage.objects import open_objects
 
@@ -55,6 +53,8 @@ class TableOutside:
     """A table with a number for each row; its speed is text, as it came from a form."""
 
     def __init__(self, database, table):
+        from psycopg2 import sql
+
         self.database, self.table = database, table
         name = table.replace(" ", "%20").replace('"', "%22")
         self.url = f"postgresql://127.0.0.1:{database.port}/plant/public.{name}?watermark=id"
@@ -67,6 +67,8 @@ class TableOutside:
 
     def add(self, rows):
         """Adds rows."""
+        from psycopg2 import sql
+
         insert = sql.SQL("INSERT INTO {} (unit, speed_rpm, recorded_at) VALUES (%s, %s, %s)").format(
             sql.Identifier(self.table.replace("%", "%%"))  # beside values, a % begins a place for one
         )

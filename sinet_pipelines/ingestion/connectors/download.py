@@ -272,8 +272,8 @@ class Download:
             length = response.headers.get("Content-Length", "")
             return 0, int(length) if length.isdigit() else None
         found = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
-        asked, etag = self._resuming().get("If-Range", ""), response.headers.get("ETag", "")
-        is_other = asked.startswith('"') and etag.startswith('"') and asked != etag  # it ignored If-Range
+        requested, etag = self._resuming().get("If-Range", ""), response.headers.get("ETag", "")
+        is_other = requested.startswith('"') and etag.startswith('"') and requested != etag  # it ignored If-Range
         if found is None or is_other or int(found.group(1)) > self._size():
             return None, None
         return int(found.group(1)), None if found.group(3) == "*" else int(found.group(3))

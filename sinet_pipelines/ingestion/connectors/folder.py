@@ -1,5 +1,6 @@
 """The connector of files and folders of this machine."""
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,8 +27,8 @@ def open_source(url: str, settings: Settings) -> FileSource:
     """
     settings.only()
     path = _path(url)
-    home = settings.home.resolve()
-    if home.is_relative_to(path) or path.is_relative_to(home):
+    home, real = settings.home.resolve(), path.resolve()
+    if home.is_relative_to(real) or real.is_relative_to(home):
         raise SourceError(f"{path} and the home {home} are inside each other (allowed: folders apart); name another")
     return FileSource(settings.name or f"file:{path}", LocalFiles(path, settings.report), settings.drop)
 
@@ -74,11 +75,11 @@ class LocalFiles:
 
 def _path(url: str) -> Path:
     if not url.lower().startswith("file:"):
-        return Path(url).expanduser().resolve()
+        return Path(os.path.abspath(Path(url).expanduser()))  # noqa: PTH100 - a link keeps its name, its target may change
     parts = urlsplit(url.replace("#", "%23").replace("?", "%3F"))
     if parts.netloc not in ("", "localhost"):
         raise UsageError(f"{url!r} names another machine (allowed: file:///PATH); mount its folder and name that")
     path = unquote(parts.path)
     if not path.startswith("/"):
         raise UsageError(f"{url!r} has no absolute path (allowed: file:///PATH, or a path without file:); correct it")
-    return Path(path).resolve()
+    return Path(os.path.normpath(path))

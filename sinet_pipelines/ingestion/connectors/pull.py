@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
 
-from sinet_pipelines.errors import SinetError
+from sinet_pipelines.errors import BusyError, SinetError
 from sinet_pipelines.ingestion.connectors.letters import Letters
 from sinet_pipelines.ingestion.connectors.source import DeadLetter, Part, Source, UnreadableError
 from sinet_pipelines.ingestion.connectors.taken import Taken, source_id
@@ -129,13 +129,13 @@ class Pull:
         """
         with closing(self.source.parts(self._taken)) as parts:
             part = next(parts, None)  # connects, so that a source that is away changes nothing
-            if self._taken.pending:
-                self._taken.claim()
-                self._remove(self._taken.pending)
+            self._remove(self._taken.pending)
             try:
                 while part is not None:
                     self._land(part)
                     part = next(parts, None)
+            except BusyError:
+                raise  # another pull took over; its drops have the same names
             except SinetError:
                 self._commit()
                 self._remove(self._taken.pending)
@@ -143,7 +143,7 @@ class Pull:
         self._commit()
         gone = self._taken.withdraw()
         self._remove(gone)
-        self.totals.withdrawn += len(gone)
+        self.totals.withdrawn = len(gone)
         self._report()
 
     def _land(self, part: Part) -> None:
@@ -213,9 +213,12 @@ class Pull:
         """Removes the drops of a part that turned out to be unreadable."""
         keys = set(opened.keys)
         self._files = [(file, content) for file, content in self._files if file.key not in keys]
-        for key in opened.keys:
+        written = [key for key in self._taken.pending if key in keys]
+        if written:
+            self._taken.claim()
+        for key in written:
             self._objects.delete(key)
-        self._deleted |= keys
+        self._deleted.update(written)
 
     def _add_letters(self, opened: _Open, letters: Sequence[DeadLetter]) -> None:
         """Counts dead letters, and stores them where they are many; a pull that is repeated stores none again."""
@@ -256,6 +259,9 @@ class Pull:
         self._since = time.monotonic()
 
     def _remove(self, keys: list[str]) -> None:
+        """Removes pending files, which are still those of this pull."""
+        if keys:
+            self._taken.claim()
         for key in keys:
             self._objects.delete(key)
             self._report()

@@ -104,6 +104,16 @@ def test_a_file_with_only_a_header_takes_no_other_file(outside, home):
     assert (landed(home), made.totals.unreadable) == (units(0, 2), {})
 
 
+def test_a_link_that_leads_to_another_folder_later_is_one_source(tmp_path, home):
+    for version, rows in (("v1", some_rows(0, 3)), ("v2", some_rows(0, 5))):
+        (tmp_path / version).mkdir()
+        (tmp_path / version / "a.csv").write_bytes(as_csv(rows))
+        (tmp_path / "current").unlink(missing_ok=True)
+        (tmp_path / "current").symlink_to(version)
+        pull(str(tmp_path / "current"), home)
+        assert landed(home) == units(0, len(rows))
+
+
 def test_a_removed_file_keeps_its_rows(folder, home):
     folder.add(some_rows(0, 3))
     pull(folder.url, home)

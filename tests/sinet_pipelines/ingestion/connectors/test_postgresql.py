@@ -6,11 +6,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from sinet_pipelines.errors import ForbiddenError, SourceError
-from sinet_pipelines.ingestion.connectors import postgresql
+from sinet_pipelines.errors import ForbiddenError, SourceError, UnreachableError
 from tests.databases import running_database
 from tests.outside import TableOutside
 from tests.pulls import landed, landed_frame, pull, some_rows, units
+
+pytest.importorskip("psycopg2", reason="no client of PostgreSQL; install psycopg2-binary")
+
+from sinet_pipelines.ingestion.connectors import postgresql  # noqa: E402
 
 NOW = datetime.now(UTC)
 NUMBERS = itertools.count()
@@ -222,7 +225,7 @@ def test_a_connection_that_is_ended_while_rows_are_read_loses_nothing(outside, h
 
     with monkeypatch.context() as patch:
         patch.setattr(postgresql.TableSource, "_part", ending)
-        with pytest.raises(postgresql.UnreachableError, match="went away: .*; try again"):
+        with pytest.raises(UnreachableError, match="went away: .*; try again"):
             pull(outside.url, home, outside.options)
     assert landed(home) == units(0, 6)
     pull(outside.url, home, outside.options)

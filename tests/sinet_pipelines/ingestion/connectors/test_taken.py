@@ -8,6 +8,7 @@ import pytest
 from sinet_pipelines.errors import BusyError
 from sinet_pipelines.ingestion.connectors import taken
 from sinet_pipelines.ingestion.connectors.taken import Taken
+from sinet_pipelines.ingestion.zone_file import ZoneFile
 from sinet_pipelines.inventory.roots import Root
 from sinet_pipelines.storage.objects import open_objects
 from sinet_pipelines.storage.roots import access_options, root_of, settle_roots
@@ -108,6 +109,23 @@ def test_a_pull_whose_files_were_taken_over_stops(folder, stored_home):
     second.claim()
     with pytest.raises(BusyError, match="this one lands nothing more"):
         first.plan(["landing/plant/2026-03-01/b.parquet"])
+
+
+def test_a_pull_that_was_taken_over_removes_nothing_of_the_other_one(folder, stored_home, monkeypatch):
+    folder.add(some_rows(0, 4))
+    homes = [stored_home("one"), stored_home("two")]
+    real = ZoneFile.keep
+
+    def keep(self, content):
+        real(self, content)
+        monkeypatch.setattr(ZoneFile, "keep", real)
+        _later(monkeypatch)
+        assert pull(folder.url, homes[1]).totals.rows == 4  # the other machine lands the same drops
+
+    monkeypatch.setattr(ZoneFile, "keep", keep)
+    with pytest.raises(BusyError, match="this one lands nothing more"):
+        pull(folder.url, homes[0])
+    assert landed(homes[0]) == units(0, 4)
 
 
 def test_a_moved_home_continues(folder, tmp_path, monkeypatch):
