@@ -31,7 +31,7 @@ def open_source(url: str, settings: Settings) -> FileSource:
     options = settings.only(*OPTIONS)
     parts = urlsplit(url)
     if not parts.hostname:
-        raise UsageError(f"{url!r} names no host; give one like https://HOST/PATH/FILE.csv")
+        raise UsageError(f"{url.partition('?')[0]!r} names no host; give one like https://HOST/PATH/FILE.csv")
     file_name = str(options.get("file_name") or unquote(parts.path.rpartition("/")[2]))
     if not format_of(file_name) or "/" in file_name:
         raise UsageError(

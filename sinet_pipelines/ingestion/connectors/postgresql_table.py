@@ -53,20 +53,24 @@ def parse_table(url: str) -> Table:
     >>> parse_table("postgresql://db/plant/public.rows%20%231?watermark=id").table
     'rows #1'
     """
+    shown = url.partition("?")[0]  # a password may stand in the rest
     try:
         parts = urlsplit(url)
         port = parts.port or 5432
         query = parse_qs(parts.query, strict_parsing=True) if parts.query else {}
     except ValueError as error:
-        raise UsageError(f"{url!r} is no URL of a table ({error}); give one like {FORM}") from error
+        raise UsageError(f"{shown!r} is no URL of a table ({error}); give one like {FORM}") from error
     database, _, rest = parts.path.removeprefix("/").partition("/")
     schema, _, table = rest.partition(".")
     if not (parts.hostname and database and schema and table) or "/" in table or parts.fragment:
-        raise UsageError(f"{url!r} names no host, database, schema and table; give one like {FORM}")
+        raise UsageError(f"{shown!r} names no host, database, schema and table; give one like {FORM}")
     if unknown := sorted(set(query) - {"watermark", "key", "overlap"}):
-        raise UsageError(f"{url!r} has {', '.join(unknown)} (allowed: watermark, key, overlap); remove it")
+        raise UsageError(
+            f"{shown!r} has {', '.join(unknown)} after its `?` (allowed: watermark, key, overlap); credentials are in "
+            "the file of --options"
+        )
     if "watermark" not in query:
-        raise UsageError(f"{url!r} names no watermark, a column that grows with each row; give one like {FORM}")
+        raise UsageError(f"{shown!r} names no watermark, a column that grows with each row; give one like {FORM}")
     given = query.get("overlap", [""])[0]
     try:
         overlap = Decimal(given) if given else None

@@ -304,6 +304,7 @@ def test_a_source_around_the_home_is_refused(tmp_path, home):
         ("postgresql://h/d/s.t", UsageError, "names no watermark"),
         ("postgresql://h/d/t?watermark=id", UsageError, "names no host, database, schema and table"),
         ("postgresql://h/d/s.t?watermark=id&where=1", UsageError, "has where"),
+        ("postgresql://h/d/s.t?watermark=id&user=me&password=secret", UsageError, "has password, user .*--options"),
         ("postgresql://h/d/s.t?watermark=id&overlap=-1", UsageError, "the overlap is '-1'"),
     ],
 )

@@ -131,6 +131,27 @@ def test_each_type_of_a_column_is_read_without_a_loss(database, home):
     assert pull(url, home, options).totals.rows == 1  # 9.5 is before the watermark, and the overlap is 0
 
 
+@pytest.mark.parametrize("kind", ["date", "timestamp", "timestamptz", "smallint", "bigint", "numeric"])
+def test_each_kind_of_watermark_separates_new_rows_of_a_view(database, home, kind):
+    is_number = kind in ("smallint", "bigint", "numeric")
+    first, second, third = (1, 2, 3) if is_number else ("2026-03-01", "2026-03-02", "2026-03-03")
+    table = f"by_{kind}_{next(NUMBERS)}"
+    row = f"INSERT INTO {table} VALUES (%s, %s, 1, '2026-03-01T00:00:00Z')"
+    database.execute(
+        f"CREATE TABLE {table} (mark {kind}, machine varchar(10), speed real, at timestamptz)",
+        f"CREATE VIEW {table}_view AS SELECT mark, machine AS unit, speed AS speed_rpm, at AS recorded_at FROM {table}",
+        (row, (first, "M1")),
+        (row, (second, "M2")),
+    )
+    url = f"postgresql://127.0.0.1:{database.port}/plant/public.{table}_view?watermark=mark&overlap=0"
+    options = {"user": "sinet", "password": database.password}
+    assert pull(url, home, options).totals.rows == 2
+    database.execute((row, (second, "M3")), (row, (third, "M4")))
+    made = pull(url, home, options)
+    assert (made.totals.rows, made.source.notes.repeated) == (2, 1)
+    assert landed(home) == units(1, 5)
+
+
 def test_a_row_that_changes_is_another_row_without_a_key_and_counted_with_one(outside, home):
     outside.add(some_rows(0, 3))
     keyed = by(outside, "watermark=id&key=unit,recorded_at")
