@@ -112,6 +112,7 @@ class Pull:
         self._first = _FirstDay(zone, first_day)
         self._prefix = f"pull_{source_id(source.name)}"
         self._files: list[tuple[ZoneFile, bytes]] = []
+        self._held_bytes = 0  # of these files, about
         self._landed: list[tuple[Part, list[str]]] = []
         self._refused: list[Part] = []
         self._waiting_letters: list[tuple[str, str, DeadLetter]] = []
@@ -196,8 +197,9 @@ class Pull:
             file, content = self._zone.drop_file(self._region, found, name=name, rows=drop)
             opened.keys.append(file.key)
             self._files.append((file, content))
+            self._held_bytes += len(content)
             counted.drops += 1
-            if sum(len(one) for _, one in self._files) >= WAITING_BYTES:
+            if self._held_bytes >= WAITING_BYTES:
                 self._write()
 
     def _write(self) -> None:
@@ -207,7 +209,7 @@ class Pull:
             for file, content in self._files:
                 file.keep(content)
                 self._report()
-            self._files = []
+        self._files, self._held_bytes = [], 0
 
     def _discard(self, opened: _Open) -> None:
         """Removes the drops of a part that turned out to be unreadable."""
@@ -253,9 +255,10 @@ class Pull:
             self._files = [(file, content) for file, content in self._files if file.key in complete]
             self._write()
             self._letters.append(self._waiting_letters)
-            incomplete = [key for key in self._taken.pending if key not in complete | self._deleted]
-            self._taken.confirm(self._landed, self._refused, incomplete)
-        self._landed, self._refused, self._waiting_letters, self._files = [], [], [], []
+            done = complete | self._deleted
+            self._taken.confirm(self._landed, self._refused, [key for key in self._taken.pending if key not in done])
+        self._landed, self._refused, self._waiting_letters = [], [], []
+        self._files, self._held_bytes = [], 0
         self._since = time.monotonic()
 
     def _remove(self, keys: list[str]) -> None:
