@@ -183,18 +183,24 @@ def test_a_kill_between_the_drops_and_the_state_doubles_nothing(home, tmp_path):
 @pytest.mark.slow
 def test_kills_at_any_moment_lose_and_double_nothing(home, tmp_path):
     outside = FolderOutside(tmp_path)
-    for number in range(40):
-        outside.write(f"{number}.csv", as_csv(records(100 * number, 100 * number + 100)))
-    state = home / "EAST/landing/milling/_pulled"
-    for kill in range(8):
+    zone, kills = home / "EAST/landing/milling", 10
+    for kill in range(kills):
+        for number in range(5 * kill, 5 * kill + 5):
+            outside.write(f"{number}.csv", as_csv(records(100 * number, 100 * number + 100)))
+        before = len(list(zone.rglob("pull_*")))
         command = [sys.executable, "-m", "sinet_pipelines.cli", "pull", *arguments(outside.url, home)]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        until(lambda: state.exists() or process.poll() is not None)  # noqa: B023 - called at once
-        time.sleep(0.02 * kill)
+
+        def writes(before=before, process=process):
+            """The process writes drops."""
+            return len(list(zone.rglob("pull_*"))) != before or process.poll() is not None
+
+        until(writes, every_s=0.001)
+        time.sleep(0.002 * kill)  # another moment each time
         process.kill()
         process.wait(60)
     summary(outside.url, home)
-    assert pulled(home) == numbers(0, 4_000)
+    assert pulled(home) == numbers(0, 500 * kills)
 
 
 def test_a_second_pull_of_a_source_is_refused_with_one_sentence(home, tmp_path):
