@@ -34,8 +34,9 @@ test: $(VENV)/.test ## run the tests that are not marked slow
 test-all: $(VENV)/.test ## run all tests, also the slow ones
 	$(BIN)/python -m pytest -n 2
 
-soak: $(VENV)/.test ## send fuzzed requests, cast fuzzed columns and simulate runs on clusters under faults; SEEDS=<number>, default 500
+soak: $(VENV)/.test ## send fuzzed requests, cast fuzzed columns, kill walks at each point and simulate runs on clusters under faults; SEEDS=<number>, default 500
 	@SOAK=1 $(BIN)/python -m pytest -k "is_ever_a_fault or is_cast" tests/sinet_pipelines
+	@SOAK=1 $(BIN)/python -m pytest -k "killed_on_its_way" tests/walk/test_kill.py
 	@$(BIN)/python -W ignore -m tests.clusters.soak
 
 lint: $(VENV)/.test ## check style, types, imports between layers and the definitions

@@ -1,5 +1,6 @@
 """`kill -9` in the midst of a walk, then `sinet run`: what an undisturbed run gives, and nothing twice."""
 
+import os
 import signal
 
 import pytest
@@ -19,6 +20,11 @@ from tests.walk.homes import (
 )
 
 pytestmark = pytest.mark.slow
+
+#: Where a walk is killed (`driver.py`), in the order in which a walk comes by them.
+POINTS = ("landing", "delta_commit", "before_the_event", "training", "tracking", "registration")
+#: Of one walk each; alone, a point takes a walk and a half, so that only `make soak` tries each alone.
+WALKS = [POINTS, *((point,) for point in POINTS if os.environ.get("SOAK"))]
 
 
 @pytest.fixture(scope="module")
@@ -55,23 +61,24 @@ def assert_as_undisturbed(desk, home, undisturbed):
     assert [endpoint["ready"] for endpoint in status["endpoints"]] == [True]
 
 
-@pytest.mark.parametrize(
-    "point", ["landing", "delta_commit", "before_the_event", "training", "tracking", "registration"]
-)
-def test_a_walk_killed_on_its_way_goes_on_to_what_an_undisturbed_one_gives(point, desk, arguments, home, undisturbed):
-    kill(desk, point, *arguments, "--home", home)
-    desk(*arguments, "--home", home)
-    assert_as_undisturbed(desk, home, undisturbed)
-
-
-def test_a_killed_commit_leaves_files_that_no_reader_sees_and_a_place_that_is_given_back(desk, arguments, home):
-    kill(desk, "delta_commit", *arguments, "--home", home)
+def assert_that_no_reader_sees_the_commit(desk, home):
+    """After a kill in a commit: its files are there, its place in the pool is held until the next command."""
     assert slots_held(home)
     assert stray_files(home, "WEST", "validated_telemetry")
     rows = status_of(desk, home)["rows"]
     assert_closed(rows)
     assert rows["pending"] > 0
     assert not slots_held(home)
+
+
+@pytest.mark.parametrize("points", WALKS, ids=", ".join)
+def test_a_walk_killed_on_its_way_goes_on_to_what_an_undisturbed_one_gives(points, desk, arguments, home, undisturbed):
+    for point in points:
+        kill(desk, point, *arguments, "--home", home)
+        if point == "delta_commit":
+            assert_that_no_reader_sees_the_commit(desk, home)
+    desk(*arguments, "--home", home)
+    assert_as_undisturbed(desk, home, undisturbed)
 
 
 @pytest.mark.parametrize(("point", "servers"), [("before_the_switch", 2), ("after_the_switch", 2)])
