@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sinet_pipelines.storage.delta_log import ActiveFile, list_files, read_log
+from sinet_pipelines.storage.locks import creation_lock, is_held
 
 REBUILD = "`sinet run` makes it again"
 
@@ -82,7 +83,20 @@ class TableHealth:
 
 
 def look_at_table(path: Path) -> TableHealth:
-    """The state of the table in this folder according to its log and its files; no row is read."""
+    """The state of the table in this folder according to its log and its files; no row is read.
+
+    A table that a process is creating at this moment, and whose log is not written yet, is not there.
+    """
+    found = look_at_own_table(path)
+    if found.version >= 0 or not found.faults:
+        return found
+    if is_held(creation_lock(path)):
+        return TableHealth(path)
+    return look_at_own_table(path)  # again: it may have been created in between
+
+
+def look_at_own_table(path: Path) -> TableHealth:
+    """As `look_at_table`, for the process that holds the table's `creation_lock`: no other one is creating it."""
     log = read_log(path)
     if log is None:
         if path.is_dir() and any(path.iterdir()):

@@ -33,6 +33,11 @@ def held(path: Path, *, wait_s: float | None = None) -> Iterator[None]:
         yield
 
 
+def creation_lock(table: Path) -> Path:
+    """The lock that a process holds while it creates the table in this folder, or makes a damaged one anew."""
+    return table.parent / ".locks" / f"{table.name}.lock"
+
+
 def is_held(path: Path) -> bool:
     """Whether a process holds the lock."""
     try:

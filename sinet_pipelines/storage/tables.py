@@ -7,6 +7,7 @@ content, so equal rows have equal versions, independent of place and time.
 import errno
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -28,14 +29,16 @@ from sinet_pipelines.storage.content import ContentHash
 from sinet_pipelines.storage.content import content_hash as content_hash
 from sinet_pipelines.storage.delta import open_table, scan_table, store_error
 from sinet_pipelines.storage.evolution import Change, schema_change
-from sinet_pipelines.storage.health import TableHealth, look_at_table
+from sinet_pipelines.storage.health import TableHealth, look_at_own_table, look_at_table
 from sinet_pipelines.storage.layout import is_local, require_readable, table_uri
+from sinet_pipelines.storage.locks import creation_lock, held
 from sinet_pipelines.storage.roots import access_options, root_of
 from sinet_pipelines.storage.spill import as_reader
 from sinet_pipelines.storage.stored_health import look_at_stored_table
 
 DAY_COLUMN = "event_date"
 ATTEMPTS = 8  # a day's commit takes about 10 ms; in tests, no queue of writers needed eight attempts
+CREATION_S = 600.0  # longest wait for another process that creates the table
 FILE_BYTES = 32 << 20  # of a streamed write: the writer has one file of this size in memory
 STREAM_ROWS = 1 << 14  # of one batch of a streamed write
 STREAMED = WriterProperties(max_row_group_size=4 * STREAM_ROWS)
@@ -300,35 +303,47 @@ class TableStore:
         """
         return open_table(self._at(table), self.storage_options)
 
-    def _prepared(self, contract: Contract, predicate: str | None) -> tuple[bool, Literal["merge", "overwrite"] | None]:
-        """Whether the table exists, and delta-rs's schema mode for the write.
+    def _state(self, contract: Contract, predicate: str | None, health: TableHealth | None) -> "_State":
+        """What a write finds: a table that it can write to, or none, perhaps with a folder that is in its way.
 
         A table whose log is damaged, or whose schema does not fit the contract, is moved aside and created again: the
         other days are then missing from storage, and are made again from the landing zone.
         """
-        if self._is_local and any(fault.day is None for fault in self.health(contract).faults):
-            self._set_aside(contract, why="damaged")
+        if health is not None and any(fault.day is None for fault in health.faults):
+            return _State(False, in_the_way="damaged")
         opened = self._open(contract)
         if opened is None:
-            return False, None
+            return _State(False)
         change = schema_change(opened, contract.schema)
         if change is Change.NONE:
-            return True, None
+            return _State(True)
         if predicate is None and opened.metadata().partition_columns == _partitions(contract):
-            return True, "overwrite"
+            return _State(True, "overwrite")
         if predicate is not None and change is Change.ADDED:
-            return True, "merge"
+            return _State(True, "merge")
         if not self._is_local:
             raise StorageError(
                 f"{self._at(contract)} has other columns or types than {contract.name} has now; move the table "
                 "away, it is made again"
             )
-        self._set_aside(contract, why="other_schema")
-        return False, None
+        return _State(False, in_the_way="other_schema")
 
-    def _set_aside(self, contract: Contract, *, why: str) -> None:
+    @contextmanager
+    def _prepared(self, contract: Contract, predicate: str | None) -> Iterator["_State"]:
+        """The state of the table before a write; of several local processes, one at a time creates a table.
+
+        Without the lock, the half-created table of another process would look damaged, and be moved aside.
+        """
         folder = Path(self._at(contract))
-        set_aside(folder.parent, folder.name, why=why)
+        found = self._state(contract, predicate, self.health(contract) if self._is_local else None)
+        if found.exists or not self._is_local:
+            yield found
+            return
+        with held(creation_lock(folder), wait_s=CREATION_S):
+            found = self._state(contract, predicate, look_at_own_table(folder))
+            if found.in_the_way:
+                set_aside(folder.parent, folder.name, why=found.in_the_way)
+            yield found
 
     def _write(
         self, contract: Contract, payload: Callable[[], pa.Table | pa.RecordBatchReader], *, predicate: str | None
@@ -339,21 +354,10 @@ class TableStore:
         met: CommitFailedError | None = None
         for wait_s in _waits():
             before_commit()
-            exists, schema_mode = self._prepared(contract, predicate)
             rows = payload()
-            is_stream = isinstance(rows, pa.RecordBatchReader)
             try:
-                write_deltalake(
-                    self._at(contract),
-                    rows,
-                    mode="overwrite",
-                    schema_mode=schema_mode,
-                    partition_by=_partitions(contract) or None,
-                    predicate=predicate if exists else None,
-                    storage_options=dict(self.storage_options) or None,
-                    target_file_size=FILE_BYTES if is_stream else None,
-                    writer_properties=STREAMED if is_stream else AT_ONCE,
-                )
+                with self._prepared(contract, predicate) as state:
+                    self._commit(contract, rows, state, predicate)
                 break
             except CommitFailedError as error:
                 met = error
@@ -367,6 +371,46 @@ class TableStore:
                 f"{ATTEMPTS} writes of {contract.name} met another's; end that writer and try again"
             ) from met
         return DeltaTable(self._at(contract), storage_options=dict(self.storage_options) or None).version()
+
+    def _commit(
+        self, contract: Contract, rows: pa.Table | pa.RecordBatchReader, state: "_State", predicate: str | None
+    ) -> None:
+        is_stream, options = isinstance(rows, pa.RecordBatchReader), dict(self.storage_options) or None
+        if is_created := not state.exists and predicate is not None and not self._is_local:
+            # a store has no lock: without this, days that another process commits first would be overwritten
+            DeltaTable.create(
+                self._at(contract),
+                contract.schema,
+                mode="ignore",
+                partition_by=_partitions(contract) or None,
+                storage_options=options,
+            )
+        write_deltalake(
+            self._at(contract),
+            rows,
+            mode="overwrite",
+            schema_mode=state.schema_mode,
+            partition_by=_partitions(contract) or None,
+            predicate=predicate if state.exists or is_created else None,
+            storage_options=options,
+            target_file_size=FILE_BYTES if is_stream else None,
+            writer_properties=STREAMED if is_stream else AT_ONCE,
+        )
+
+
+@dataclass(frozen=True)
+class _State:
+    """What a write finds in storage.
+
+    Attributes:
+        exists: whether there is a table that the write can change.
+        schema_mode: delta-rs's mode for a table whose schema changes.
+        in_the_way: why the folder must be moved aside first; empty where it need not.
+    """
+
+    exists: bool
+    schema_mode: Literal["merge", "overwrite"] | None = None
+    in_the_way: str = ""
 
 
 def tables_of(home: Path, region: str, application: str, *, reader: str | None = None) -> TableStore:

@@ -286,7 +286,7 @@ def test_a_full_disk_is_said_in_a_sentence_and_the_walk_goes_on_when_there_is_sp
     ended = desk(*arguments, "--home", home, check=False)
     assert_refused(ended, 3, "no space is left")
     assert not read_fleet(home).complete
-    for size in ("4m", "8m", "14m"):
+    for size in ("4m", "14m"):
         small_disk(size)
         ended = desk(*arguments, "--home", home, check=False)
         assert ended.returncode == 3, ended.stderr

@@ -4,6 +4,7 @@ import secrets
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import date, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -80,6 +81,14 @@ def test_writers_of_different_days_at_once_all_come_through(tables):
         list(pool.map(write, days))
     found = tables.read(READINGS).filter(pl.col("event_date").is_in(days))
     assert found["value"].to_list() == [3.0] * 8
+
+
+def test_writers_that_create_a_table_at_once_all_come_through(tables):
+    for attempt in range(3):
+        other = replace(READINGS, name=f"created_at_once_{attempt}")
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda day, other=other: tables.replace_days(other, rows(day), days=[day]), DAYS))
+        assert tables.days(other) == set(DAYS)
 
 
 def test_a_file_that_is_gone_from_the_store_is_a_fault_of_its_day(tables):

@@ -2,7 +2,9 @@
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -14,6 +16,8 @@ from hypothesis import strategies as st
 
 from sinet_pipelines.errors import StorageError
 from sinet_pipelines.schemas.contract import Column, Contract, DataClass
+from sinet_pipelines.storage.aside import ASIDE
+from sinet_pipelines.storage.locks import creation_lock, held
 from sinet_pipelines.storage.tables import TableStore, content_hash, empty, to_contract
 
 READINGS = Contract(
@@ -172,3 +176,28 @@ def test_a_batch_that_fails_leaves_the_day_as_it_was(tmp_path: Path) -> None:
 def test_batches_of_another_day_are_refused(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="of other days"):
         TableStore(str(tmp_path)).replace_day_from(READINGS, lambda: iter([rows(DAYS[1])]), day=DAYS[0])
+
+
+def test_writers_that_create_a_table_at_once_all_come_through_and_none_moves_it_aside(tmp_path):
+    for attempt in range(5):
+        store = TableStore(str(tmp_path / f"tables-{attempt}"))
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda day, store=store: store.replace_days(READINGS, rows(day), days=[day]), DAYS))
+        assert store.days(READINGS) == set(DAYS)
+        assert not list(Path(store.root).rglob(ASIDE))
+
+
+def test_a_writer_waits_for_the_process_that_creates_its_table(store):
+    folder = Path(store.uri(READINGS))
+    written = []
+    with ThreadPoolExecutor(1) as pool, held(creation_lock(folder)):
+        folder.mkdir()
+        (folder / "part.parquet").write_bytes(b"half")
+        assert store.health(READINGS).faults == ()
+        assert store.read(READINGS).height == 0
+        pool.submit(lambda: written.append(store.replace_days(READINGS, rows(DAYS[0]), days=[DAYS[0]])))
+        time.sleep(0.3)
+        assert not written
+        (folder / "part.parquet").unlink()
+    assert store.read(READINGS).height == 3
+    assert not list(Path(store.root).rglob(ASIDE))
