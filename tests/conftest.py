@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -29,6 +30,8 @@ def pytest_configure(config):
 
     Beta and preview parts of Dagster are used on purpose: it is pinned, and a test looks at the pin.
     """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a script's `&` has it; Dagster has SIGTERM do the same
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in list(os.environ):
         is_ours = name.startswith(OURS) and name != "SINET_DATA"
         if is_ours or name in SHOWN or name.lower().endswith("_proxy"):

@@ -2,6 +2,7 @@
 
 import errno
 import gc
+import signal
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -45,6 +46,8 @@ Project = Annotated[Path | None, typer.Option("--project", help="the checkout; d
 
 def main() -> None:
     """Runs the command; an error of the platform is printed on stderr as one sentence, with its exit code."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # of a script's `&`: Dagster would also ignore SIGTERM then,
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # and so would every process that it starts
     gc.set_threshold(50_000, 20, 20)  # imports make lasting objects: at the default, their collection is 1/5 of a start
     try:
         app()

@@ -1,5 +1,6 @@
 """The command: names that outside checks call, help that starts fast, errors as one sentence with their exit code."""
 
+import shlex
 import subprocess
 import sys
 
@@ -65,3 +66,15 @@ def test_an_error_of_the_operating_system_is_told_with_its_file(monkeypatch, cap
         main.main()
     assert ended.value.code == 3
     assert "/somewhere/run.log: no space is left" in capsys.readouterr().err
+
+
+def test_a_command_in_the_background_of_a_script_ends_by_sigterm_and_so_do_its_processes(tmp_path):
+    """A shell starts it with SIGINT ignored; Dagster has SIGTERM do as SIGINT does, and processes inherit that."""
+    code = (
+        "from sinet_pipelines.cli import main as cli; from dagster._utils.interrupts import setup_interrupt_handlers; "
+    )
+    code += "import signal; cli.app = lambda: (setup_interrupt_handlers(), print(signal.getsignal(signal.SIGTERM))); "
+    code += "cli.main()"
+    script = f"{shlex.quote(sys.executable)} -c {shlex.quote(code)} & wait"
+    shown = subprocess.run(["bash", "-c", script], capture_output=True, text=True, cwd=tmp_path, timeout=300).stdout
+    assert "default_int_handler" in shown
