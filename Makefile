@@ -36,7 +36,7 @@ test-all: $(VENV)/.test ## run all tests, also the slow ones
 
 soak: $(VENV)/.test ## send fuzzed requests, cast fuzzed columns, kill walks at each point and simulate runs on clusters under faults; SEEDS=<number>, default 500
 	@SOAK=1 $(BIN)/python -m pytest -k "is_ever_a_fault or is_cast" tests/sinet_pipelines
-	@SOAK=1 $(BIN)/python -m pytest -k "killed_on_its_way" tests/walk/test_kill.py
+	@SOAK=1 $(BIN)/python -m pytest -k "killed_on_its_way or misfortune" tests/walk/test_kill.py tests/clusters/test_router.py
 	@$(BIN)/python -W ignore -m tests.clusters.soak
 
 lint: $(VENV)/.test ## check style, types, imports between layers and the definitions

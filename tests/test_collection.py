@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 TESTS = Path(__file__).parent
-STRIDE = 16  # a process a module takes seconds: a fixed sample of them runs, and another one as modules come
+STRIDE = 32  # a process a module takes seconds: a fixed sample of them runs, and another one as modules come
 MODULES = sorted(path.relative_to(TESTS.parent).as_posix() for path in TESTS.rglob("test_*.py"))
 
 
