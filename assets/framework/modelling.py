@@ -19,7 +19,7 @@ from resources.placement import bind
 from sinet_pipelines.applications.application import Application
 from sinet_pipelines.inventory.regions import Region
 from sinet_pipelines.models.model import Family
-from sinet_pipelines.registry.promotion import TAKEN_AWAY, may_be_promoted
+from sinet_pipelines.registry.promotion import ALIAS_REMOVED, may_be_promoted
 from sinet_pipelines.schemas.contract import Contract, DataClass
 
 if TYPE_CHECKING:
@@ -234,7 +234,7 @@ def registered_model_of(
         )
         state = "champion" if "champion" in version.aliases else "challenger"
         entries = {
-            "decision": verdict.reason if may_serve or champion is not None else TAKEN_AWAY,
+            "decision": verdict.reason if may_serve or champion is not None else ALIAS_REMOVED,
             "version": version.version,
             "family": version.family,
             "aliases": ", ".join(version.aliases) or "none",

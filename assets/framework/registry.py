@@ -8,7 +8,7 @@ import dagster as dg
 
 from assets.framework.regional import here
 from assets.framework.reports import made
-from sinet_pipelines.registry.promotion import TAKEN_AWAY, may_be_promoted
+from sinet_pipelines.registry.promotion import ALIAS_REMOVED, may_be_promoted
 
 VERDICT = "verdicts/challenger"  # the ref of the newest verdict, among the blobs of the region of training
 CHOICE = "choices/served_graph"  # the ref of the result of each graph, among the blobs of the region of graphs
@@ -65,7 +65,7 @@ def register_graphs(
         context,
         f"{version.sha256[:16]}-{'champion' if 'champion' in version.aliases else 'challenger'}",
         entries={
-            "decision": verdict["reason"] if may_serve or champion is not None else TAKEN_AWAY,
+            "decision": verdict["reason"] if may_serve or champion is not None else ALIAS_REMOVED,
             "version": version.version,
             "family": version.family,
             "aliases": ", ".join(version.aliases) or "none",

@@ -189,7 +189,7 @@ def evaluation(deployment: Deployment) -> dg.AssetsDefinition:
         from sinet_pipelines.applications.turbofan.labels import examples_of
         from sinet_pipelines.evaluation.choice import choose
         from sinet_pipelines.evaluation.coverage import coverage_of
-        from sinet_pipelines.evaluation.gate import covers_as_promised, is_not_worse, may_serve
+        from sinet_pipelines.evaluation.gate import has_nominal_coverage, is_not_worse, may_serve
         from sinet_pipelines.evaluation.judge import judge
         from sinet_pipelines.storage.tables import content_hash
         from sinet_pipelines.training.candidate import newest_candidate
@@ -212,7 +212,7 @@ def evaluation(deployment: Deployment) -> dg.AssetsDefinition:
         )
         interval = candidates[choice.name].require_interval()
         covered = coverage_of(rows, answers[choice.name], interval, task=RUL, independent="live")
-        coverage = covers_as_promised(*_live(covered), groups="live engines")
+        coverage = has_nominal_coverage(*_live(covered), groups="live engines")
         verdict = may_serve(not_worse, coverage, has_champion=champion is not None)
         content = {**asdict(verdict), "family": choice.name, "choice": choice.reason, "coverage": covered.to_dicts()}
         place.blobs.point(VERDICT, place.blobs.put(json.dumps(content, sort_keys=True).encode()))

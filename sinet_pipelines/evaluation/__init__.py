@@ -1,1 +1,1 @@
-"""Evaluation of models on groups that were not used in training; gate.py decides."""
+"""Evaluation of models on groups that no fit used; gate.py decides about promotion."""

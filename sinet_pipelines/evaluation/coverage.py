@@ -1,4 +1,4 @@
-"""Compares intervals with truth: how many contain it, over all rows and in each region, beside the band of chance."""
+"""Measures coverage: how many intervals contain the truth, in all and in each region, with the 95 % binomial band."""
 
 import polars as pl
 
@@ -14,20 +14,21 @@ COLUMNS = ("origin", "region", "n", "covered", "share", "least", "most")
 def coverage_of(
     evaluation_set: pl.DataFrame, predicted_B: Floats, interval: Interval, *, task: Task, independent: str
 ) -> pl.DataFrame:
-    """The number of truths inside, by origin and region (`all` first), and the band that chance allows.
+    """The number of intervals that contain the truth, by origin and region, and the band that chance allows.
 
-    There is a band for one origin alone, whose groups have one row each. Several rows of a group are not independent
-    observations, and the band would be too narrow.
+    Only the origin `independent` has a band. Several rows of one group are not independent observations, so
+    their band would be too narrow.
 
     Args:
-        evaluation_set: `region`, `origin` and the target, one row for each prediction.
-        predicted_B: (B,) in the target's unit.
-        interval: around them.
+        evaluation_set: B rows with `region`, `origin` and the target.
+        predicted_B: (B,) predictions in the target's unit.
+        interval: the interval around each prediction.
         task: the task.
-        independent: the origin of groups with one row each.
+        independent: the origin whose groups have one row each.
 
     Returns:
-        `origin`, `region`, `n`, `covered`, `share`, `least`, `most` (null without a band).
+        `origin`, `region` (`all` first), `n` intervals, `covered` of them, their `share` from 0 to 1, and the band from
+        `least` to `most` (null without a band).
     """
     rows = evaluation_set.select("region", "origin").with_columns(
         covered=pl.Series(is_covered(interval, predicted_B, evaluation_set[task.target].to_numpy()))

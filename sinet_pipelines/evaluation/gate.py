@@ -1,8 +1,8 @@
 """Decides whether a challenger may replace the champion.
 
-Both have predicted the same rows of groups that neither was fitted on. A challenger need not be better, since new data
-alone justify a new model. It must not be clearly worse, must never predict NaN, and its intervals must not be too
-narrow.
+Both have predicted the same rows, of groups that are held out from every fit. A challenger may be as good as the
+champion, since new data alone justify a new model. It must not be clearly worse, every prediction must be finite, and
+its intervals must not be too narrow.
 """
 
 from dataclasses import dataclass, field
@@ -16,8 +16,8 @@ from sinet_pipelines.metrics.failure import log_losses
 from sinet_pipelines.models.model import Floats
 from sinet_pipelines.models.task import Task
 
-MAX_T = 1.645  # 5 % of the normal distribution, which t approaches from thirty groups on; stricter with fewer groups
-MAX_GROWTH = 0.10  # of the error: rejected with any number of groups
+MAX_T = 1.645  # one-sided 5 % of the normal distribution, which t approaches from thirty groups on
+MAX_GROWTH = 0.10  # relative growth of the error that is still accepted, with any number of groups
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Verdict:
     Attributes:
         passed: whether the challenger may become champion.
         reason: one sentence.
-        numbers: the numbers behind the decision.
+        numbers: the figures behind the decision, by name.
     """
 
     passed: bool
@@ -36,19 +36,19 @@ class Verdict:
 
 
 def is_not_worse(challenger: pl.DataFrame, champion: pl.DataFrame | None, *, task: Task) -> Verdict:
-    """Whether a challenger may replace the champion.
+    """Whether a challenger is not clearly worse than the champion.
 
-    The mean loss of each group is one observation: the squared error of a regression (truth within the range), the log
-    loss of a classification. The paired differences are tested for a mean above zero (one-sided paired t, Student
-    1908). A growth of the RMSE or of the log loss beyond 10 % is rejected whatever the test shows.
+    The mean loss of each group is one observation: the squared error of a regression (truth clipped to the range), the
+    log loss of a classification. The paired differences are tested for a mean above zero (one-sided paired t, Student
+    1908). An RMSE or log loss more than 10 % above the champion's is rejected, whatever the test shows.
 
     Args:
-        challenger: its predictions: the task's group, order, target (true) and column of predictions.
-        champion: the champion's predictions of the same rows; None where there is none yet.
+        challenger: its predictions: columns of the task's group, order, target (the truth) and prediction.
+        champion: the champion's predictions of the same rows; None where there is no champion.
         task: the task.
 
     Raises:
-        ContractError: when the two predicted different rows, or none.
+        ContractError: when the challenger has no predictions, or the two predicted different rows.
     """
     if challenger.is_empty():
         raise ContractError("the challenger has no predictions (at least one row is needed); evaluate it first")
@@ -63,12 +63,12 @@ def is_not_worse(challenger: pl.DataFrame, champion: pl.DataFrame | None, *, tas
     return _compare(_paired(challenger, champion, task), task)
 
 
-def covers_as_promised(covered: int, intervals: int, *, groups: str = "groups") -> Verdict:
-    """Whether intervals contain the truth as often as their level, within chance (two-sided 95 % binomial band).
+def has_nominal_coverage(covered: int, intervals: int, *, groups: str = "groups") -> Verdict:
+    """Whether 90 % intervals contain the truth in 90 % of cases, within a two-sided 95 % binomial band.
 
     Args:
-        covered: truths inside.
-        intervals: groups whose truth is known, each with one row.
+        covered: number of intervals that contain the truth.
+        intervals: number of intervals, one for each group whose truth is known.
         groups: the word for several groups.
     """
     least, most = covered_band(intervals)
@@ -84,15 +84,15 @@ def covers_as_promised(covered: int, intervals: int, *, groups: str = "groups") 
 
 
 def may_serve(not_worse: Verdict, coverage: Verdict, *, has_champion: bool) -> Verdict:
-    """Whether a challenger gets the champion alias: it is not worse, and its intervals are not too narrow.
+    """Whether a challenger gets the alias champion: it is not clearly worse, and its intervals are not too narrow.
 
-    Intervals that are too wide mislead nobody and do not matter here. Where nothing serves yet, a model with
-    too narrow intervals is accepted: its check stays red, and without it there would be no predictions.
+    Intervals that are too wide are accepted. Where no model serves yet, intervals that are too narrow are accepted too:
+    without this model there would be no predictions, and the check of its coverage still fails.
 
     Args:
         not_worse: result of `is_not_worse`.
-        coverage: result of `covers_as_promised`.
-        has_champion: whether another model serves.
+        coverage: result of `has_nominal_coverage`.
+        has_champion: whether another version has the alias.
     """
     over_confident = coverage.numbers["covered"] < coverage.numbers["least"]
     if not not_worse.passed or not over_confident:
@@ -107,7 +107,7 @@ def _not_numbers(answers: pl.DataFrame, task: Task) -> int:
 
 
 def _losses(answers: pl.DataFrame, task: Task) -> Floats:
-    """(n_groups,) mean loss of each group, in the order of its name."""
+    """(n_groups,) mean loss of each group, sorted by the group's name."""
     if task.is_regression:
         truth = pl.col(task.target) if task.range is None else pl.col(task.target).clip(*task.range)
         error = pl.col(task.predicted) - truth
@@ -155,13 +155,13 @@ def _compare(losses: tuple[Floats, Floats], task: Task) -> Verdict:
 
 
 def _growth(challenger: float, champion: float) -> float:
-    """The relative growth of the error; infinite where the champion has no error and the challenger has."""
+    """The relative growth of the error; infinite where only the champion's error is 0."""
     if champion == 0.0:
         return 0.0 if challenger == 0.0 else float("inf")
     return challenger / champion - 1.0
 
 
 def _paired_t(differences: Floats) -> float:
-    """Student's t of a mean above zero; 0 for one group, or for equal differences."""
+    """Student's t for a mean above zero; 0 for one group, or where all differences are equal."""
     spread = float(differences.std(ddof=1)) if len(differences) > 1 else 0.0
     return float(differences.mean()) / (spread / np.sqrt(len(differences))) if spread > 0 else 0.0

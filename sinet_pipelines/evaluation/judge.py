@@ -17,13 +17,13 @@ def judge(
 
     Args:
         evaluation_set: n rows with the task's group, slices and target.
-        predictions: predictor's name (a family, `constant`, `ridge`) to (n,) predictions in the same order.
+        predictions: (n,) predictions in the order of the rows, by predictor (a family, `constant`, `ridge`).
         task: the task.
-        results: contract of the rows: `slice`, `value`, `predictor`, the number of groups in a column with the task's
-            name for them, and the task's errors.
+        results: contract of the result: `slice`, `value`, `predictor`, the number of groups in a column of their
+            name, and the task's errors.
 
     Returns:
-        One row for each slice and predictor: all rows first, then the slices in the task's order.
+        One row for each slice and predictor. The slice `all` is first; the others follow in the task's order.
 
     Raises:
         ContractError: when there is no row.

@@ -1,1 +1,1 @@
-"""Models: one file for each family, all with the protocol of model.py."""
+"""Models: one file for each family, or for several baselines; all satisfy the protocols of model.py."""

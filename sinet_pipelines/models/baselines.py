@@ -1,7 +1,7 @@
 """Baselines: a constant, a ridge regression and a logistic regression, shown beside every model.
 
-A model that is not better than the constant has learnt nothing; one not better than the ridge has learnt a linear
-function.
+A model with no less error than the constant has learnt nothing; one with no less error than the ridge has learnt no
+more than a linear function.
 """
 
 import json
@@ -15,27 +15,27 @@ from sinet_pipelines.models.model import (
     Examples,
     Floats,
     Inputs,
-    linked,
+    inverse_link,
     probability_of,
     require_examples,
     require_features,
 )
 from sinet_pipelines.models.task import Kind, Task
 
-LEAST_SHARE = 1e-6  # of a class, for the constant: the logit of 0 is infinite
-FLAT_SD = 1e-9  # relative to the mean: a smaller standard deviation is only the rounding of the mean
+LEAST_SHARE = 1e-6  # of each class in the constant's training set: the logit of 0 is infinite
+FLAT_SD = 1e-9  # relative to the mean: a smaller standard deviation is only rounding error of the mean
 
 
 @dataclass(frozen=True)
 class LinearModel:
-    """An intercept and a weight for each feature, features standardised; a constant has weights of zero.
+    """An intercept, and a weight for each standardised feature; the constant model has weights of zero.
 
     Attributes:
         feature_names: columns it was fitted on.
         intercept: prediction at the mean of every feature: in the target's unit, or a logit.
-        weights: (F,) change of the prediction for each standard deviation.
-        means: (F,) of the features.
-        sds: (F,) of the features, 1 for a constant one.
+        weights: (F,) change of the prediction, or of the logit, for one standard deviation of the feature.
+        means: (F,) of the features in the training set; 0 for the constant model.
+        sds: (F,) of the features in the training set; 1 for a constant feature and for the constant model.
         task: what it predicts.
     """
 
@@ -50,7 +50,7 @@ class LinearModel:
         """(B,) predictions within the task's range."""
         features_BF = require_features(inputs, self.feature_names)
         scaled_BF = (features_BF - np.asarray(self.means)) / self.sds
-        return linked(self.task, self.intercept + scaled_BF @ np.asarray(self.weights))
+        return inverse_link(self.task, self.intercept + scaled_BF @ np.asarray(self.weights))
 
     def files(self) -> dict[str, bytes]:
         """`linear.json`, all of it."""
@@ -70,7 +70,7 @@ def _load(files: Mapping[str, bytes], task: Task) -> LinearModel:
 
 @dataclass(frozen=True)
 class Constant:
-    """The weighted mean of the target over the training set, whatever the features are."""
+    """Predicts the weighted mean of the target over the training set and does not use the features."""
 
     name = "constant"
     needs_sequences = False
@@ -97,7 +97,7 @@ class Ridge:
     """Linear least squares with a penalty on squared weights (Hoerl and Kennard 1970), by the normal equations.
 
     Attributes:
-        penalty: as a share of the rows, so that its effect is the same for small and large training sets.
+        penalty: on the squared weights, times the number of rows, so that its effect does not depend on that number.
     """
 
     penalty: float = 0.01
@@ -128,7 +128,7 @@ class Logistic:
     """Logistic regression on standardised features, with a penalty on squared weights (Hosmer, Lemeshow 1989).
 
     Attributes:
-        inverse_penalty: weight of the log loss, summed over the rows, relative to half the squared weights.
+        inverse_penalty: the factor C in C * (log loss summed over the rows) + (sum of squared weights) / 2.
     """
 
     inverse_penalty: float = 1.0
@@ -175,7 +175,7 @@ def _fitted(examples: Examples, intercept: float, weights: NDArray, means: NDArr
 
 
 def _standardised(x_BF: Floats, weight_B: Floats) -> tuple[Floats, Floats, Floats]:
-    """(B, F) features standardised by weighted means and sds, 0 for a constant one; (F,) means; (F,) sds."""
+    """(B, F) features standardised by weighted mean and sd, 0 for a constant feature; (F,) means; (F,) sds."""
     means = np.average(x_BF, axis=0, weights=weight_B)
     sds = np.sqrt(np.average((x_BF - means) ** 2, axis=0, weights=weight_B))
     flat = sds <= FLAT_SD * np.abs(means)

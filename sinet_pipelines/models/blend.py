@@ -1,7 +1,7 @@
 """A blend: the weighted sum of several models' predictions; equal weights are a plain average.
 
-Weights are fitted to predictions of models that were fitted without the rows (stacking: Wolpert 1992; with non-negative
-weights: Breiman 1996), so an overfitted member gets no weight.
+The weights are fitted to out-of-fold predictions (stacking: Wolpert 1992; with non-negative weights: Breiman 1996), so
+a member that overfits gains no weight by it.
 """
 
 import json
@@ -22,7 +22,7 @@ class BlendModel:
     Attributes:
         names: of the members' families.
         members: fitted models, at least one, all on the same features.
-        weights: of each member's prediction, from 0.
+        weights: factor of each member's prediction, from 0.
     """
 
     names: tuple[str, ...]
@@ -56,12 +56,12 @@ class BlendModel:
 
 @dataclass(frozen=True)
 class Blend:
-    """Families whose models are fitted on the same examples and predict together.
+    """Families whose models are fitted on the same examples and whose predictions are summed with weights.
 
     Attributes:
         name: the blend's own name.
         members: the families.
-        weights: of each; equal ones by default.
+        weights: factor of each member's prediction; empty for equal weights with a sum of 1.
     """
 
     name: str
@@ -75,14 +75,14 @@ class Blend:
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
-        """The kinds that every member can be fitted to."""
+        """The kinds of tasks that every member supports."""
         return tuple(kind for kind in Kind if all(kind in member.kinds for member in self.members))
 
     def fit(self, examples: Examples, *, seed: int) -> BlendModel:
         """Fits every member on all examples.
 
         Raises:
-            ContractError: when there are no examples, or a member does not support such a task.
+            ContractError: when there are no examples, or a member does not support the kind of task.
         """
         require_examples(examples, self)
         return self.of([member.fit(examples, seed=seed) for member in self.members])
@@ -97,25 +97,29 @@ class Blend:
         """The blend with these `files`.
 
         Raises:
-            ContractError: when it was made of other families.
+            ContractError: when they are files of a blend of other families.
         """
         parameters = json.loads(files["blend.json"])
         by_name = {member.name: member for member in self.members}
         if set(parameters["names"]) != set(by_name):
             raise ContractError(
-                f"a blend of {', '.join(parameters['names'])} (this one is of {', '.join(by_name)}); load it as such"
+                f"the files are of a blend of {', '.join(parameters['names'])} (needed: {', '.join(by_name)}); "
+                "load them with a blend of their families"
             )
         members = tuple(by_name[name].load(_inside(files, name), task=task) for name in parameters["names"])
         return BlendModel(tuple(parameters["names"]), members, tuple(parameters["weights"]))
 
 
-def stacked_weights(answers_MB: Sequence[Floats], target_B: Floats, weight_B: Floats) -> tuple[float, ...]:
-    """Weights from 0 for which the members' predictions are nearest to the target (non-negative least squares).
+def stacked_weights(predicted_MB: Sequence[Floats], target_B: Floats, weight_B: Floats) -> tuple[float, ...]:
+    """The non-negative weights with which the sum of the members' predictions has the least squared error.
 
     Args:
-        answers_MB: each member's predictions for rows that it was not fitted on.
-        target_B: (B,) the truth.
-        weight_B: (B,) of the rows.
+        predicted_MB: M arrays (B,): each member's predictions for rows that it was not fitted on.
+        target_B: (B,) the truth, in the unit of the predictions.
+        weight_B: (B,) weight of each row.
+
+    Returns:
+        M weights.
 
     >>> truth = np.array([10.0, 20.0, 30.0])
     >>> [round(w, 6) for w in stacked_weights([truth, 0 * truth], truth, np.ones(3))]
@@ -124,7 +128,7 @@ def stacked_weights(answers_MB: Sequence[Floats], target_B: Floats, weight_B: Fl
     from scipy.optimize import nnls
 
     root_B = np.sqrt(weight_B)
-    found, _ = nnls(np.stack(answers_MB, axis=1) * root_B[:, None], target_B * root_B)
+    found, _ = nnls(np.stack(predicted_MB, axis=1) * root_B[:, None], target_B * root_B)
     return tuple(found.tolist())
 
 

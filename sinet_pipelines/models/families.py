@@ -1,7 +1,7 @@
-"""The families that an application may use, by name, with their default settings.
+"""The families that every application may use, by name, with their default settings.
 
-A new family is a file in this package, a row here, and its graph in `quantization/export.py`. An application lists its
-own candidates (CONTRIBUTING.md shows both).
+A new family is a file in this package, a row here, and a `write_raw` for its model in `quantization/export.py`. An
+application lists its own candidates (CONTRIBUTING.md shows both).
 """
 
 from sinet_pipelines.errors import ModelNotFoundError

@@ -1,6 +1,6 @@
 """Gradient-boosted trees: LightGBM (Ke et al. 2017), deterministic under its seed.
 
-The model is LightGBM's own text. It is trained and compared on float32 features, so that a graph with its
+The model is stored as LightGBM's own text. It is fitted and evaluated on float32 features, so that a graph with its
 thresholds predicts the same.
 """
 
@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sinet_pipelines.models.model import Examples, Floats, Inputs, linked, require_examples, require_features
+from sinet_pipelines.models.model import Examples, Floats, Inputs, inverse_link, require_examples, require_features
 from sinet_pipelines.models.task import Kind, Task
 
 if TYPE_CHECKING:
     from lightgbm import Booster
 
-# more threads have the same result, but on busy cores two threads wait seven times as long as one computes
+# more threads give the same result, but on busy cores two threads take seven times as long as one
 THREADS = 1
 
 
@@ -47,7 +47,7 @@ class BoostedModel:
         """(B,) predictions within the task's range."""
         features_BF = require_features(inputs, self.feature_names)
         raw_B = self.booster.predict(features_BF, num_threads=THREADS, raw_score=True)
-        return linked(self.task, np.asarray(raw_B, dtype=np.float64))
+        return inverse_link(self.task, np.asarray(raw_B, dtype=np.float64))
 
     def files(self) -> dict[str, bytes]:
         """`model.txt`, LightGBM's text, and `features.json`, the names of its columns."""
@@ -56,17 +56,21 @@ class BoostedModel:
 
 @dataclass(frozen=True)
 class GradientBoosting:
-    """Least squares or, of a classification, log loss; rows weighted by the task's rule.
+    """Trees that minimise the squared error of a regression or the log loss of a classification.
 
-    trees: number of trees.
-    learning_rate: factor of each tree.
-    leaves: largest number of leaves of a tree.
-    rows_in_leaf: smallest number of rows of a leaf; large where rows of a group are nearly equal.
-    feature_share: share of the features for each tree, since many features are correlated.
-    row_share: share of the rows for each tree.
-    l2: penalty on squared leaf values.
-    monotone: for each feature 1 where a larger value never lowers the prediction, -1 where it never raises it, 0
-        without a constraint; empty for no constraints.
+    Rows are weighted by the task's rule.
+
+    Attributes:
+        trees: number of trees.
+        learning_rate: factor by which each tree's leaf values are multiplied.
+        leaves: largest number of leaves of a tree.
+        rows_in_leaf: smallest number of rows of a leaf; large where rows of a group are nearly equal. With fewer than
+            20 times as many rows, a twentieth of the rows.
+        feature_share: share of the features for each tree, since many features are correlated.
+        row_share: share of the rows for each tree.
+        l2: penalty on squared leaf values.
+        monotone: for each feature 1 where a larger value never lowers the prediction, -1 where it never raises it, 0
+            without a constraint; empty for no constraints.
     """
 
     trees: int = 400
@@ -83,12 +87,12 @@ class GradientBoosting:
     kinds = (Kind.REGRESSION, Kind.CLASSIFICATION)
 
     def parameters(self, *, seed: int, rows: int, kind: Kind = Kind.REGRESSION) -> dict[str, Any]:
-        """LightGBM's parameters for a training set of so many rows."""
+        """LightGBM's parameters for a training set of this number of rows."""
         return {
             "objective": "regression" if kind is Kind.REGRESSION else "binary",
             "learning_rate": self.learning_rate,
             "num_leaves": self.leaves,
-            "min_data_in_leaf": max(1, min(self.rows_in_leaf, rows // 20)),  # so that a tiny set has splits
+            "min_data_in_leaf": max(1, min(self.rows_in_leaf, rows // 20)),  # so that a tiny set has splits too
             "feature_fraction": self.feature_share,
             "bagging_fraction": self.row_share,
             "bagging_freq": 1,

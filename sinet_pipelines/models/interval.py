@@ -1,4 +1,4 @@
-"""Intervals around predicted numbers."""
+"""The interval around each prediction of a regression."""
 
 from dataclasses import dataclass
 
@@ -9,13 +9,13 @@ from sinet_pipelines.models.model import Floats
 
 @dataclass(frozen=True)
 class Interval:
-    """A half width for every prediction, by linear interpolation between knots and constant beyond the outer ones.
+    """The half width of every prediction: linear between knots, constant beyond the outer knots.
 
     Attributes:
-        level: nominal share of truths (within the range) inside.
+        level: nominal share of truths inside, 0 to 1; truths are clipped to the range first.
         knots: (K,) predictions, ascending, in the target's unit.
-        half_widths: (K,) half width at each.
-        range: least and greatest end; None without bounds.
+        half_widths: (K,) half width at each knot, in the target's unit.
+        range: smallest lower end and greatest upper end; None without bounds.
     """
 
     level: float
@@ -28,7 +28,7 @@ class Interval:
         return np.interp(predicted_B, self.knots, self.half_widths)
 
     def around(self, predicted_B: Floats) -> tuple[Floats, Floats]:
-        """(B,) lower and (B,) upper ends, within the range; NaN where the prediction is NaN.
+        """(B,) lower and (B,) upper ends, clipped to the range; NaN where the prediction is NaN.
 
         >>> interval = Interval(0.9, (0.0, 100.0), (2.0, 12.0), (0.0, 125.0))
         >>> lower, upper = interval.around(np.array([0.0, 50.0, 120.0]))

@@ -24,7 +24,10 @@ class SequenceInputs(Protocol):
 
     @property
     def z_LS(self) -> Singles:
-        """(L, S) float32 values, 0 where a place is empty; there are enough empty places before each group."""
+        """(L, S) float32 values, 0 where a place is empty.
+
+        So many empty places precede each group that no window reads another group.
+        """
 
     @property
     def present_L(self) -> NDArray[np.bool_]:
@@ -37,7 +40,11 @@ class SequenceInputs(Protocol):
     def __len__(self) -> int: ...
 
     def take(self, rows: NDArray) -> Self:
-        """The sequences of some rows: (B,) bool, or indices."""
+        """The sequences of some rows.
+
+        Args:
+            rows: (B,) bool, or indices.
+        """
 
 
 @dataclass(frozen=True)
@@ -69,13 +76,13 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Examples:
-    """The examples that a family learns from.
+    """The examples that a family is fitted to.
 
     Attributes:
-        inputs: B of them.
+        inputs: of B rows.
         group_B: (B,) group, as str, which a split may not divide.
         order_B: (B,) int32 number of the row within its group.
-        truth_B: (B,) float64 truth in the unit of the task's target, not clipped; of a classification 0 or 1.
+        truth_B: (B,) float64 truth in the unit of the task's target, not clipped; 0 or 1 for a classification.
         task: the task.
     """
 
@@ -90,7 +97,7 @@ class Examples:
 
     @property
     def target_B(self) -> Floats:
-        """(B,) the training target: the truth within the task's range."""
+        """(B,) the training target: the truth, clipped to the task's range."""
         return self.task.within_range(self.truth_B)
 
     @property
@@ -99,7 +106,11 @@ class Examples:
         return self.task.weights(self.order_B, self.truth_B)
 
     def take(self, rows: NDArray) -> "Examples":
-        """The examples of some rows: (B,) bool, or indices."""
+        """The examples of some rows.
+
+        Args:
+            rows: (B,) bool, or indices.
+        """
         return Examples(self.inputs.take(rows), self.group_B[rows], self.order_B[rows], self.truth_B[rows], self.task)
 
 
@@ -123,7 +134,7 @@ class Model(Protocol):
         """
 
     def files(self) -> dict[str, bytes]:
-        """Everything that `load` needs; equal models make equal bytes, and none is a pickle."""
+        """Everything that `load` needs besides the task; equal models have equal bytes, and no file is a pickle."""
 
 
 @runtime_checkable
@@ -140,7 +151,7 @@ class Family(Protocol):
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
-        """The kinds of task that it supports."""
+        """The kinds of tasks that it supports."""
 
     def fit(self, examples: Examples, *, seed: int) -> Model:
         """Fits a model to the examples; equal examples, settings and seed make equal models.
@@ -163,8 +174,11 @@ def probability_of(logit_B: Floats) -> Floats:
         return 1.0 / (1.0 + np.exp(-logit_B))
 
 
-def linked(task: Task, raw_B: Floats) -> Floats:
-    """(B,) predictions from sums: clipped to the range of a regression; of a classification the logistic function."""
+def inverse_link(task: Task, raw_B: Floats) -> Floats:
+    """(B,) predictions from the raw outputs of a model.
+
+    For a regression the raw outputs are clipped to the range; for a classification they are logits.
+    """
     return task.within_range(raw_B) if task.is_regression else probability_of(raw_B)
 
 
@@ -175,16 +189,16 @@ def require_features(inputs: Inputs, feature_names: tuple[str, ...]) -> Singles:
         ContractError: when they differ, also in their order.
     """
     if inputs.feature_names != feature_names:
-        odd = sorted(set(inputs.feature_names) ^ set(feature_names)) or ["the same in another order"]
+        odd = sorted(set(inputs.feature_names) ^ set(feature_names)) or ["the order of the features"]
         raise ContractError(
-            f"{len(inputs.feature_names)} features with differences {odd[:3]} (the model was fitted on "
-            f"{len(feature_names)}); predict with the features of its own training set"
+            f"{len(inputs.feature_names)} features differ from the {len(feature_names)} of the model's training set, "
+            f"first in {', '.join(odd[:3])}; predict with the features of its training set"
         )
     return inputs.features_BF
 
 
 def require_examples(examples: Examples, family: Family) -> Examples:
-    """The examples, after the check that there are some, that all are finite, and that the family supports the task.
+    """Returns the examples after these checks: there are some, all are finite, and the family supports the task.
 
     Raises:
         ContractError: when there are none, a feature or truth is not finite, the task is of another kind, or a truth
@@ -197,9 +211,9 @@ def require_examples(examples: Examples, family: Family) -> Examples:
             "choose another family"
         )
     if len(examples) == 0:
-        raise ContractError(f"no examples of {task.target} to learn from (at least one row is needed); land more data")
+        raise ContractError(f"no examples of {task.target} to fit (at least one row is needed); land more data")
     if not (np.isfinite(examples.inputs.features_BF).all() and np.isfinite(examples.truth_B).all()):
-        raise ContractError("a feature or label is not finite (every one must be a number); check the training set")
+        raise ContractError("a feature or label is not finite (all must be finite); check the training set")
     if not task.is_regression and not np.isin(examples.truth_B, (0.0, 1.0)).all():
         raise ContractError(f"{task.target} is neither 0 nor 1 in some row (allowed: these two); check the labels")
     return examples

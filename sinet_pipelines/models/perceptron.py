@@ -1,6 +1,6 @@
-"""A multilayer perceptron, in PyTorch: two hidden layers with a little dropout.
+"""A multilayer perceptron, in PyTorch: two hidden layers with dropout.
 
-It has the same inputs as the trees but other errors, which makes an average of both better.
+It has the same inputs as the trees. Its errors differ from theirs, so the average of both has less error.
 """
 
 import json
@@ -12,8 +12,8 @@ import numpy as np
 
 from sinet_pipelines.models.descent import (
     column_scale,
-    dense_answer,
     dense_layers,
+    dense_output,
     descend,
     device,
     standardised,
@@ -37,8 +37,8 @@ class PerceptronModel:
 
     Attributes:
         feature_names: columns it was fitted on.
-        target_mean: prediction for an output of 0.
-        target_sd: scale of the target for each unit of output; 0 for a constant target.
+        target_mean: prediction for an output of 0, in the target's unit.
+        target_sd: change of the prediction for one unit of output, in the target's unit; 0 for a constant target.
         weights: float32 arrays by name: `dense0`, `dense1`, `out` (`.weight` (n_out, n_in), `.bias` (n_out,)),
             `feature_means` and `feature_sds` (F,).
         task: what it predicts.
@@ -54,7 +54,7 @@ class PerceptronModel:
         """(B,) predictions within the task's range."""
         features_BF = require_features(inputs, self.feature_names)
         x_BF = (features_BF - self.weights["feature_means"]) / self.weights["feature_sds"]
-        return self.task.within_range(self.target_mean + self.target_sd * dense_answer(self.weights, x_BF))
+        return self.task.within_range(self.target_mean + self.target_sd * dense_output(self.weights, x_BF))
 
     def files(self) -> dict[str, bytes]:
         """`net.safetensors`, the weights, and `net.json`, the rest."""
@@ -64,14 +64,14 @@ class PerceptronModel:
 
 @dataclass(frozen=True)
 class Perceptron:
-    """Least squares on the target, rows weighted by the task's rule.
+    """A perceptron that minimises the squared error; rows are weighted by the task's rule.
 
     Attributes:
         epochs: number of passes over the rows.
-        rows_in_batch: rows of a step.
+        rows_in_batch: number of rows of one step of the optimiser.
         learning_rate: of AdamW.
         weight_decay: of AdamW.
-        dropout: share of hidden units left out in a step.
+        dropout: share of hidden units left out in a step, 0 to 1.
     """
 
     epochs: int = 12
@@ -95,18 +95,19 @@ class Perceptron:
 
         inputs = require_examples(examples, self).inputs
         target, columns = target_scale(examples.target_B, examples.weight_B), column_scale(inputs.features_BF)
-        place = device()
+        device_name = device()
         arrays = [
             (inputs.features_BF - columns.mean) / columns.sd,
             standardised(examples.target_B, target),
             examples.weight_B.astype(np.float32),
         ]
-        x_BF, y_B, weight_B = (torch.from_numpy(array).to(place) for array in arrays)
+        x_BF, y_B, weight_B = (torch.from_numpy(array).to(device_name) for array in arrays)
         torch.manual_seed(seed)
-        net = torch.nn.Sequential(OrderedDict(dense_layers(len(inputs.feature_names), dropout=self.dropout))).to(place)
+        layers = dense_layers(len(inputs.feature_names), dropout=self.dropout)
+        net = torch.nn.Sequential(OrderedDict(layers)).to(device_name)
 
         def batches(generator: np.random.Generator) -> Iterator[torch.Tensor]:
-            rows = torch.from_numpy(generator.permutation(len(examples))).to(place)
+            rows = torch.from_numpy(generator.permutation(len(examples))).to(device_name)
             yield from rows.split(self.rows_in_batch)
 
         def loss_of(net: torch.nn.Module, rows: torch.Tensor) -> torch.Tensor:

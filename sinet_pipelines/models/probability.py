@@ -1,4 +1,4 @@
-"""Decisions: the calibrated probability of an event from a model's score, and the threshold above which to warn."""
+"""Decisions: the calibrated probability of an event from a model's score, and the threshold for a warning."""
 
 from dataclasses import dataclass
 
@@ -14,15 +14,19 @@ LEAST_SCORE = 1e-6  # a forest's score may be 0 or 1, whose logit is infinite
 class PlattScaling:
     """The probability sigmoid(slope * logit(score) + offset).
 
-    J. Platt, "Probabilistic outputs for support vector machines", 1999; on logits as by Kull, Silva Filho, Flach,
-    AISTATS 2017. It never falls with the score, so it changes neither ranks nor PR-AUC within one model.
+    J. Platt, "Probabilistic outputs for support vector machines", 1999; applied to logits as by Kull, Silva Filho and
+    Flach, AISTATS 2017. With a slope above 0 it keeps the order of the scores, and so the PR-AUC of one model.
+
+    Attributes:
+        slope: factor of the logit, from 0.
+        offset: of the logit.
     """
 
     slope: float
     offset: float
 
     def __call__(self, score_B: Floats) -> Floats:
-        """(B,) probabilities.
+        """(B,) probabilities of (B,) scores.
 
         >>> PlattScaling(1.0, 0.0)(np.array([0.25, 0.5])).round(6).tolist()
         [0.25, 0.5]
@@ -32,11 +36,11 @@ class PlattScaling:
 
 @dataclass(frozen=True)
 class Decision:
-    """How a score becomes a probability and a warning.
+    """The rule that turns a score into a probability and a warning.
 
     Attributes:
         scaling: of scores.
-        threshold: least probability that is warned of.
+        threshold: smallest probability that causes a warning.
     """
 
     scaling: PlattScaling
@@ -52,6 +56,6 @@ class Decision:
 
 
 def logit_of(score_B: Floats) -> Floats:
-    """(B,) logarithm of the odds of scores, which are clipped to [1e-6, 1 - 1e-6]."""
+    """(B,) logarithms of the odds of (B,) scores, which are clipped to [1e-6, 1 - 1e-6] first."""
     clipped = np.clip(score_B, LEAST_SCORE, 1.0 - LEAST_SCORE)
     return np.log(clipped / (1.0 - clipped))

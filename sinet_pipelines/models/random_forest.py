@@ -1,7 +1,7 @@
 """A random forest: bagged trees on random subsets of the features (Breiman 2001), fitted by scikit-learn.
 
-The model is the trees as flat arrays: without pickle, and prediction needs no scikit-learn. Features are compared in
-float32 with float64 thresholds, as in scikit-learn.
+The model is stored as flat arrays, not as a pickle, and predicts without scikit-learn. As in scikit-learn, features are
+float32 and thresholds float64.
 """
 
 import json
@@ -15,21 +15,21 @@ from numpy.typing import NDArray
 from sinet_pipelines.models.model import Examples, Floats, Inputs, require_examples, require_features
 from sinet_pipelines.models.task import Kind, Task
 
-THREADS = 1  # more threads have equal results, and are no faster on ten thousand rows
+THREADS = 1  # more threads give the same result and are no faster on ten thousand rows
 ARRAYS = ("roots", "features", "thresholds", "left", "right", "values")
 
 
 @dataclass(frozen=True)
 class ForestModel:
-    """A fitted forest; a prediction is the mean, over its trees, of the leaf of a row.
+    """A fitted forest; a prediction is the mean over the trees of the value of the row's leaf.
 
     Attributes:
         feature_names: columns it was fitted on.
         roots: (n_trees,) first node of each tree.
         features: (n_nodes,) the feature that a node compares; -1 for a leaf.
         thresholds: (n_nodes,) float64; a row goes left where its feature is at most this.
-        left: (n_nodes,) the next node; the node itself for a leaf.
-        right: the same for the others.
+        left: (n_nodes,) the next node of rows that go left; the node itself for a leaf.
+        right: (n_nodes,) the next node of the other rows; the node itself for a leaf.
         values: (n_nodes,) float64 mean of the target, or share of events, at each node.
         task: what it predicts.
     """
@@ -49,10 +49,10 @@ class ForestModel:
         rows_B, sum_B = np.arange(len(inputs)), np.zeros(len(inputs))
         for root in self.roots:
             node_B = np.full(len(inputs), root)
-            while (open_B := self.features[node_B] >= 0).any():
+            while (is_inner_B := self.features[node_B] >= 0).any():
                 values_B = features_BF[rows_B, self.features[node_B]].astype(np.float64)
-                below_B = np.where(values_B <= self.thresholds[node_B], self.left[node_B], self.right[node_B])
-                node_B = np.where(open_B, below_B, node_B)
+                next_B = np.where(values_B <= self.thresholds[node_B], self.left[node_B], self.right[node_B])
+                node_B = np.where(is_inner_B, next_B, node_B)
             sum_B += self.values[node_B]
         return self.task.within_range(sum_B / len(self.roots))
 
@@ -70,7 +70,7 @@ class RandomForest:
 
     Attributes:
         trees: number of trees.
-        rows_in_leaf: smallest number of rows of a leaf, whose share of events is a probability.
+        rows_in_leaf: smallest number of rows of a leaf; with few rows, its share of events is a rough probability.
         feature_share: share of the features for each split; None for the square root of their number
             (classification) or all (regression).
     """
@@ -84,7 +84,7 @@ class RandomForest:
     kinds = (Kind.REGRESSION, Kind.CLASSIFICATION)
 
     def fit(self, examples: Examples, *, seed: int) -> ForestModel:
-        """A forest fitted to the examples; equal arguments give equal trees."""
+        """Fits a forest to the examples; equal arguments give equal trees."""
         from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
         inputs, task = require_examples(examples, self).inputs, examples.task
@@ -105,7 +105,7 @@ class RandomForest:
 
 
 def _flat(trees: list[Any], classes: NDArray | None) -> dict[str, NDArray]:
-    """The arrays of `ForestModel`, the trees' nodes one after another."""
+    """The arrays of `ForestModel`: the nodes of all trees, one tree after another."""
     first = np.cumsum([0, *(tree.node_count for tree in trees)], dtype=np.int64)
     parts: dict[str, list[NDArray]] = {name: [] for name in ARRAYS[1:]}
     for tree, start in zip(trees, first[:-1], strict=True):
@@ -120,7 +120,12 @@ def _flat(trees: list[Any], classes: NDArray | None) -> dict[str, NDArray]:
 
 
 def _values(value_NC: Floats, classes: NDArray | None) -> Floats:
-    """(N,) mean of the target at each node, or the share of the class 1 there."""
+    """(N,) mean of the target at each node, or share of events there.
+
+    Args:
+        value_NC: (N, C) scikit-learn's value of each node and class; C is 1 for a regression.
+        classes: (C,) the classes; None for a regression.
+    """
     if classes is None:
         return value_NC[:, 0].astype(np.float64)
     share_NC = value_NC / value_NC.sum(axis=1, keepdims=True)

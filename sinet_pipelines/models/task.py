@@ -1,7 +1,7 @@
 """The task of an application's models: the target, how rows are grouped and weighted, and the metric.
 
-Families, folds, intervals, gates, quantization, export, serving and monitoring use a task and never name an
-application.
+Families, folds, intervals, gates, quantization, export, serving and monitoring read these facts from a task, so they
+work for every application.
 
 Letters: B rows.
 """
@@ -19,7 +19,7 @@ from sinet_pipelines.metrics.regression import rmse
 
 Floats = NDArray[np.float64]
 PROBABILITY = (0.0, 1.0)  # the range of every classification
-STRETCHES = 5  # of the range, between the knots of an interval: few enough that each has many groups
+SEGMENTS = 5  # equal parts of the range between the knots of an interval: few enough that each has many groups
 
 
 class Kind(StrEnum):
@@ -31,12 +31,12 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Metric:
-    """A measure for the choice among candidates.
+    """The measure by which candidates are compared.
 
     Attributes:
         name: as shown in the UI: `RMSE`.
         unit: of its values; empty for a pure number.
-        measure: of (B,) predictions, (B,) truth within the task's range and (B,) weights.
+        measure: computes it from (B,) predictions, (B,) truth clipped to the task's range, and (B,) weights.
         is_better_high: whether a larger value is better.
         digits: number of decimals in texts.
     """
@@ -49,7 +49,7 @@ class Metric:
 
     @property
     def best(self) -> str:
-        """The word for the best value."""
+        """The word for the best value: `greatest` or `least`."""
         return "greatest" if self.is_better_high else "least"
 
     def cost(self, value: float) -> float:
@@ -66,7 +66,7 @@ class Metric:
 
 
 def no_errors(predicted_B: Floats, true_B: Floats) -> Mapping[str, float]:
-    """No figures, for a task that defines none."""
+    """No error figures, for a task that defines none."""
     del predicted_B, true_B
     return {}
 
@@ -77,7 +77,7 @@ class Task:
 
     Attributes:
         kind: regression or classification.
-        target: column of the truth: `rul_cycles`; of a classification 0 or 1.
+        target: column of the truth: `rul_cycles`; its values are 0 and 1 for a classification.
         unit: of the target: `cycles`; `1` for a probability.
         group: column of groups, which a split may not divide: `unit`.
         order: column that numbers the rows of a group: `cycle`.
@@ -86,13 +86,17 @@ class Task:
         metric: the measure for the choice among candidates, out of fold.
         outputs: of the endpoint, in order. Regression: the prediction, then the two ends of its interval.
             Classification: the probability, then whether it is at or above the threshold (1 or 0).
-        range: least and greatest prediction; truth is clipped to it. None of a regression without bounds; always
-            `(0, 1)` of a classification.
-        resolution: the smallest half width of an interval, in the target's unit.
-        weight: of (B,) order and (B,) truth, the weight of each row in any scale; None weights all rows equally.
-        slices: columns of the evaluation set by which errors are shown.
-        errors: figures of (B,) predictions and (B,) uncapped truth, by name.
+        range: least and greatest prediction; truth is clipped to it. None for a regression without bounds; always
+            `(0, 1)` for a classification.
+        resolution: the smallest half width of an interval, in the target's unit; 0 without a limit.
+        weight: computes from (B,) order and (B,) truth the weight of each row, in any scale; None for equal weights.
+        slices: columns of the evaluation set; errors are shown for each of their values.
+        errors: computes error figures by name from (B,) predictions and (B,) truth, not clipped.
         predicted: column of predictions in tables that have them beside the truth.
+
+    Raises:
+        ContractError: the range of a classification is not 0 to 1, a range is empty or reversed, there are no outputs,
+            or a name occurs twice among them.
     """
 
     kind: Kind
@@ -118,20 +122,20 @@ class Task:
             raise ContractError(f"the range of a classification is {self.range} (allowed: 0 to 1); leave it out")
         if self.range is not None and not self.range[0] < self.range[1]:
             raise ContractError(
-                f"the range of {self.target} is {self.range} (allowed: least, then greatest); swap the two"
+                f"the range of {self.target} is {self.range} (allowed: least, then greatest); correct them"
             )
         if not self.outputs or len(set(self.outputs)) != len(self.outputs):
             raise ContractError(
-                f"the outputs for {self.target} are {self.outputs} (allowed: at least one, each name once); name them"
+                f"the outputs for {self.target} are {self.outputs} (allowed: one or more, each once); correct them"
             )
 
     @property
     def is_regression(self) -> bool:
-        """Whether a number is predicted, not a probability."""
+        """Whether the task is a regression: it predicts a number, not a probability."""
         return self.kind is Kind.REGRESSION
 
     def within_range(self, values_B: Floats) -> Floats:
-        """(B,) values clipped to the range; NaN stays NaN, so that gates find it."""
+        """(B,) values clipped to the range; NaN stays NaN, so that the gates detect it."""
         return values_B if self.range is None else np.clip(values_B, *self.range)
 
     def weights(self, order_B: NDArray, truth_B: Floats) -> Floats:
@@ -145,7 +149,7 @@ class Task:
         return rmse(predicted_B, target_B) if self.is_regression else log_loss(predicted_B, target_B)
 
     def is_flag(self, output: str) -> bool:
-        """Whether the output is 1 or 0: the warning of a classification."""
+        """Whether the output is the warning of a classification, with values 1 and 0."""
         return not self.is_regression and output in self.outputs[1:]
 
     @property
@@ -154,9 +158,9 @@ class Task:
         return "rmse" if self.is_regression else "log_loss"
 
     def knots(self, predicted_B: Floats) -> tuple[float, ...]:
-        """Ends of equal stretches of the range, or of the predictions where there is no range."""
+        """The ends of equal segments of the range, or of the range of the predictions where the task has none."""
         low, high = self.range or (float(np.min(predicted_B)), float(np.max(predicted_B)))
-        return tuple(np.linspace(low, high if high > low else low + 1.0, STRETCHES + 1).tolist())
+        return tuple(np.linspace(low, high if high > low else low + 1.0, SEGMENTS + 1).tolist())
 
 
 def weighted_rmse(predicted_B: Floats, true_B: Floats, weight_B: Floats) -> float:

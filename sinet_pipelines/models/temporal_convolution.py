@@ -1,8 +1,8 @@
-"""A causal temporal convolution on sequences, in PyTorch, trained at every row of whole groups.
+"""A causal temporal convolution on sequences, in PyTorch, trained on whole groups.
 
-Three dilated convolutions (Bai, Kolter, Koltun 2018) read the last 29 steps. Their output at the row passes, with some
-features, through two hidden layers. As every layer is causal and hides empty places, one pass over a group makes the
-prediction at each of its rows, equal to the prediction from a window of 30 steps alone.
+Three dilated convolutions (Bai, Kolter, Koltun 2018) read the last 29 steps. Two hidden layers read their output at the
+predicted row, and some features. Every layer is causal and sets empty places to 0, so one pass over a group computes
+the prediction at each of its rows. It equals the prediction from a window of 30 steps alone.
 
 Letters: B rows, N groups of a batch, T steps, S values of a step, C channels, F features.
 """
@@ -20,8 +20,8 @@ from sinet_pipelines.errors import ContractError
 from sinet_pipelines.models.descent import (
     Scale,
     column_scale,
-    dense_answer,
     dense_layers,
+    dense_output,
     descend,
     device,
     standardised,
@@ -44,8 +44,8 @@ if TYPE_CHECKING:
 
 TAPS = 5  # steps that a filter reads
 DILATIONS = (1, 2, 4)
-SEEN_STEPS = 1 + (TAPS - 1) * sum(DILATIONS)  # 29 of a window of 30
-ROWS_AT_ONCE = 4096  # windows of so many rows take some tens of MB
+RECEPTIVE_FIELD = 1 + (TAPS - 1) * sum(DILATIONS)  # 29 steps of a window of 30
+ROWS_AT_ONCE = 4096  # their windows take some tens of MB
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,9 @@ class ConvolutionModel:
 
     Attributes:
         feature_names: columns of its training set.
-        statistic_names: those of them that it reads.
-        target_mean: prediction for an output of 0.
-        target_sd: scale of the target for each unit of output; 0 for a constant target.
+        statistic_names: the columns that it reads.
+        target_mean: prediction for an output of 0, in the target's unit.
+        target_sd: change of the prediction for one unit of output, in the target's unit; 0 for a constant target.
         dilations: of each convolution, in steps.
         weights: float32 arrays by name: `conv0` .. (`.weight` (C, n_in, 5), `.bias` (C,)), `dense0`, `dense1`, `out`
             (`.weight` (n_out, n_in), `.bias` (n_out,)), `statistic_means` and `statistic_sds` (n,).
@@ -81,16 +81,16 @@ class ConvolutionModel:
         sequences = require_sequences(inputs)
         statistics_BF = features_BF[:, _columns(self.feature_names, self.statistic_names)]
         scaled_BF = (statistics_BF - self.weights["statistic_means"]) / self.weights["statistic_sds"]
-        rul_B = np.empty(len(inputs))
+        predicted_B = np.empty(len(inputs))
         for start in range(0, len(inputs), ROWS_AT_ONCE):
             rows = slice(start, start + ROWS_AT_ONCE)
             x_BF = np.concatenate([self._hidden(sequences.take(np.arange(len(inputs))[rows])), scaled_BF[rows]], axis=1)
-            rul_B[rows] = self.target_mean + self.target_sd * dense_answer(self.weights, x_BF)
-        return self.task.within_range(rul_B)
+            predicted_B[rows] = self.target_mean + self.target_sd * dense_output(self.weights, x_BF)
+        return self.task.within_range(predicted_B)
 
     def _hidden(self, sequences: SequenceInputs) -> Singles:
-        """(B, C) output of the convolutions at each row; without padding, so only the needed steps are computed."""
-        back_T = np.arange(1 - SEEN_STEPS, 1)
+        """(B, C) output of the convolutions at each row. Nothing is padded, so only the needed steps are computed."""
+        back_T = np.arange(1 - RECEPTIVE_FIELD, 1)
         places_BT = sequences.place_B[:, None] + back_T
         h_BTC, present_BT1 = sequences.z_LS[places_BT], sequences.present_L[places_BT][:, :, None]
         for number, dilation in enumerate(self.dilations):
@@ -110,14 +110,14 @@ class ConvolutionModel:
 
 
 def require_sequences(inputs: Inputs) -> SequenceInputs:
-    """The sequences of the inputs, checked to be one for each row.
+    """Returns the sequences of the inputs after a check that there is one for each row.
 
     Raises:
-        ContractError: when there are none, or not one for each row.
+        ContractError: when there are none, or another number than rows.
     """
     if inputs.sequences is None or len(inputs.sequences) != len(inputs):
-        there = "no sequences" if inputs.sequences is None else f"{len(inputs.sequences)} sequences"
-        raise ContractError(f"{there} for {len(inputs)} rows (one each is needed); pass the sequences of the rows")
+        found = "no sequences" if inputs.sequences is None else f"{len(inputs.sequences)} sequences"
+        raise ContractError(f"{found} for {len(inputs)} rows (needed: one for each row); pass those of the rows")
     return inputs.sequences
 
 
@@ -128,17 +128,17 @@ def _columns(names: tuple[str, ...], wanted: tuple[str, ...]) -> list[int]:
 
 @dataclass(frozen=True)
 class TemporalConvolution:
-    """Least squares on the target, rows weighted by the task's rule.
+    """A temporal convolution that minimises the squared error; rows are weighted by the task's rule.
 
     Attributes:
         epochs: number of passes over the groups.
-        channels: filters of each convolution.
-        groups_in_batch: groups of a step.
+        channels: number of filters of each convolution.
+        groups_in_batch: number of groups of one step of the optimiser.
         learning_rate: of AdamW.
         weight_decay: of AdamW.
-        channel_dropout: share of filters left out in a step.
-        dropout: share of hidden units left out in a step.
-        statistics: ends of the names of the features that it reads; all features where no name has such an end.
+        channel_dropout: share of filters left out in a step, 0 to 1.
+        dropout: share of hidden units left out in a step, 0 to 1.
+        statistics: suffixes of the names of the features that it reads; it reads all features where no name has one.
     """
 
     epochs: int = 40
@@ -155,7 +155,11 @@ class TemporalConvolution:
     kinds = (Kind.REGRESSION,)
 
     def fit(self, examples: Examples, *, seed: int) -> ConvolutionModel:
-        """The network after the last epoch."""
+        """The network after the last epoch.
+
+        Raises:
+            ContractError: when there are no examples, or no sequences.
+        """
         *_, model = self.fit_path(examples, seed=seed)
         return model
 
@@ -174,7 +178,7 @@ class TemporalConvolution:
         target, scale = target_scale(examples.target_B, examples.weight_B), column_scale(statistics_BF)
         torch.manual_seed(seed)
         net = self._net(n_values, len(read)).to(device())
-        groups = _groups(examples, (statistics_BF - scale.mean) / scale.sd, target, place=device())
+        groups = _groups(examples, (statistics_BF - scale.mean) / scale.sd, target, device_name=device())
 
         def batches(generator: np.random.Generator) -> Iterator[list[_Group]]:
             order = generator.permutation(len(groups))
@@ -217,7 +221,7 @@ class TemporalConvolution:
         return nn.ModuleDict({**convolutions, **head})
 
     def _loss(self, net: Any, batch: "list[_Group]") -> "torch.Tensor":
-        """Weighted mean square over the rows of some groups, padded to the longest."""
+        """Weighted mean squared error over the rows of some groups, padded to the longest group."""
         import torch
         from torch.nn.functional import dropout1d, pad, relu
 
@@ -238,7 +242,7 @@ class TemporalConvolution:
 
 @dataclass(frozen=True)
 class _Group:
-    """One group as tensors: its sequence, the places of its rows in it, and the values of each row."""
+    """One group as tensors: its sequence, the places of its rows in the sequence, and the values of each row."""
 
     z_ST: "torch.Tensor"
     present_1T: "torch.Tensor"
@@ -248,8 +252,8 @@ class _Group:
     weight_B: "torch.Tensor"
 
 
-def _groups(examples: Examples, statistics_BF: Singles, target: Scale, *, place: str) -> list[_Group]:
-    """The groups of the examples by name, each with the steps from 28 before its first row to its last."""
+def _groups(examples: Examples, statistics_BF: Singles, target: Scale, *, device_name: str) -> list[_Group]:
+    """The groups of the examples, sorted by name, each with the steps from 28 before its first row to its last row."""
     import torch
 
     sequences = require_sequences(examples.inputs)
@@ -257,22 +261,22 @@ def _groups(examples: Examples, statistics_BF: Singles, target: Scale, *, place:
     groups = []
     for rows in _rows_by_group(examples.group_B):
         place_B = sequences.place_B[rows]
-        start = int(place_B.min()) - (SEEN_STEPS - 1)
-        stretch = slice(start, int(place_B.max()) + 1)
+        start = int(place_B.min()) - (RECEPTIVE_FIELD - 1)
+        steps = slice(start, int(place_B.max()) + 1)
         arrays = (
-            sequences.z_LS[stretch].T,
-            sequences.present_L[stretch][None, :].astype(np.float32),
+            sequences.z_LS[steps].T,
+            sequences.present_L[steps][None, :].astype(np.float32),
             place_B - start,
             statistics_BF[rows],
             y_B[rows],
             weight_B[rows],
         )
-        groups.append(_Group(*(torch.from_numpy(np.ascontiguousarray(array)).to(place) for array in arrays)))
+        groups.append(_Group(*(torch.from_numpy(np.ascontiguousarray(array)).to(device_name) for array in arrays)))
     return groups
 
 
 def _rows_by_group(group_B: NDArray[np.str_]) -> list[NDArray[np.int64]]:
-    """The rows of each group, groups by name."""
+    """The indices of the rows of each group; groups are sorted by name."""
     _, number_B = np.unique(group_B, return_inverse=True)
     order = np.argsort(number_B, kind="stable")
     return np.split(order, np.flatnonzero(np.diff(number_B[order])) + 1)

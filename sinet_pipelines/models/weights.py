@@ -1,4 +1,4 @@
-"""Weights of networks on disk: safetensors, float32 arrays by name; equal weights give equal bytes."""
+"""Stores the weights of networks: float32 arrays by name as safetensors; equal weights have equal bytes."""
 
 from collections.abc import Mapping
 
@@ -8,14 +8,14 @@ from sinet_pipelines.models.model import Singles
 
 
 def write_weights(weights: Mapping[str, Singles]) -> bytes:
-    """The arrays as one file."""
+    """The bytes of one safetensors file with these arrays in float32."""
     from safetensors.numpy import save
 
     return save({name: np.ascontiguousarray(weights[name], dtype=np.float32) for name in sorted(weights)})
 
 
 def read_weights(content: bytes) -> dict[str, Singles]:
-    """The arrays that `write_weights` wrote."""
+    """The arrays by name in the bytes that `write_weights` returned."""
     from safetensors.numpy import load
 
     return dict(load(content))

@@ -1,7 +1,7 @@
-"""Finds which version an alias names and whether it can be served, from MLflow's SQLite file in milliseconds.
+"""Finds the version with an alias and whether it can be served, from MLflow's SQLite file in milliseconds.
 
-Whoever moves the alias (the platform, a person in MLflow's UI, a program with its client) decides what is served. An
-alias that cannot be followed has a reason: its version was deleted, its file is gone, or the model was renamed.
+The platform, a person in MLflow's UI or a program with its client may move the alias, and so decide which version
+serves. A version that cannot be served has a reason: it was deleted, its file is gone, or its model was renamed.
 """
 
 import re
@@ -24,12 +24,12 @@ SOURCE = re.compile(r"/models/(?P<sha256>[0-9a-f]{16})/?$")
 
 @dataclass(frozen=True)
 class Named:
-    """The version that an alias names.
+    """The version that has an alias.
 
     Attributes:
-        version: its number; None where there is no such version.
-        sha256: the first 16 hex digits of its file's SHA-256; empty where the platform has no file of it.
-        reason: why it cannot be served, with the cure; empty where it can.
+        version: its number; None where no existing version has the alias.
+        sha256: the first 16 hex digits of its file's SHA-256; empty where the platform stored no file for it.
+        reason: why it cannot be served, and what to do; empty where it can.
     """
 
     version: int | None
@@ -38,12 +38,12 @@ class Named:
 
 
 def named_by(home: Path, name: str, *, alias: str = CHAMPION) -> Named:
-    """The version that an alias of a model names now.
+    """The version that has the alias now.
 
     Args:
         home: the home with the MLflow store.
-        name: of the registered model.
-        alias: of one of its versions.
+        name: name of the registered model.
+        alias: the alias.
 
     Raises:
         StorageError: MLflow's database cannot be read.
@@ -92,11 +92,11 @@ def _named(connection: sqlite3.Connection, name: str, alias: str) -> Named:
 
 
 def _why_no_graph(source: str) -> str:
-    """Why a version's folder on this machine has no graph that can be served; empty where it has one."""
+    """Why a version's folder on this machine has no graph; empty where it has one, or is not on this machine."""
     folder = Path(unquote(urlsplit(source).path))
     if not source.startswith("file:") or any(folder.glob("*.onnx")):
         return ""
     others = sorted(path.name for path in folder.glob("*") if path.name not in BESIDE)
     if others:
-        return f"is {', '.join(others)} and no ONNX graph, so that no server can load it; {SET_ALIAS} with a graph"
-    return f"has lost its file, once in {folder}; `sinet run` registers the newest model again, else {SET_ALIAS}"
+        return f"is {', '.join(others)} and no ONNX graph, so no server can load it; {SET_ALIAS} with a graph"
+    return f"has lost its file (it was in {folder}); `sinet run` registers the newest model again, else {SET_ALIAS}"

@@ -1,8 +1,8 @@
 """Renders a model card from facts: intended use, data, figures and limits of a model.
 
 Its sections are those of Mitchell et al. 2019, "Model Cards for Model Reporting" (FAT*): details, intended use,
-factors, metrics, evaluation and training data, quantitative analyses, ethical considerations, caveats. Quantization,
-experiments and reproduction are further sections. Facts that are not known yet are marked as such.
+factors, metrics, evaluation and training data, quantitative analyses, ethical considerations, caveats. Candidates,
+intervals, quantization, experiments, service and reproduction are further sections. Missing facts are marked.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,9 +23,9 @@ from sinet_pipelines.pictures.page import (
 )
 from sinet_pipelines.registry.card_facts import Coverage, ModelCard, Slice, Terms
 
-#: Section and caption of each picture by its name; any other picture is appended to the analyses.
+#: Section and caption of each picture by its name; other pictures are appended to the quantitative analyses.
 CAPTIONS: Mapping[str, tuple[str, str]] = {
-    "learning_curves": ("Candidates", "Learning curves: error by epoch, with the chosen one"),
+    "learning_curves": ("Candidates", "Learning curves: error by epoch, with the chosen epoch"),
     "predicted_against_true": ("Quantitative analyses", "Predicted against true values, with intervals"),
     "error_against_truth": ("Quantitative analyses", "Error against true values; above zero is too large"),
     "calibration": ("Intervals", "Nominal against measured coverage"),
@@ -38,7 +38,7 @@ OTHER_PICTURES = "Quantitative analyses"
 
 
 def card_markdown(card: ModelCard) -> Markdown:
-    """The card as markdown for Dagster's UI or the registry; without pictures."""
+    """The card as markdown, without pictures, for Dagster's UI and the registry."""
     return to_markdown(_title(card), _sections(card, {}))
 
 
@@ -47,7 +47,7 @@ def card_html(card: ModelCard, pictures: Mapping[str, bytes] | None = None) -> s
 
     Args:
         card: the facts.
-        pictures: PNG by name; those of `CAPTIONS` go to their section, others to the end of the analyses.
+        pictures: PNG bytes by name; those named in `CAPTIONS` go to their section, others to the quantitative analyses.
     """
     description = f"{card.application}, version {card.versions.version}, {card.versions.made_at}"
     return to_html(_title(card), _sections(card, pictures or {}), subtitle=description)
@@ -73,7 +73,7 @@ def _sections(card: ModelCard, pictures: Mapping[str, bytes]) -> list[Section]:
         "In service": [],
         "Ethical considerations": [Points(card.considerations)],
         "Limits and recommendations": [Points(card.limits)],
-        "Made again": [Command(card.reproduce)],
+        "Reproduction": [Command(card.reproduce)],
     }
     for name, png in pictures.items():
         section, caption = CAPTIONS.get(name, (OTHER_PICTURES, name.replace("_", " ")))
@@ -88,11 +88,12 @@ def _glance(card: ModelCard) -> list[Block]:
     else:
         word = "Promoted" if card.decision.promoted else "Not promoted"
         blocks.append(Words(f"{word}: {card.decision.reason}", emphasis=True, good=card.decision.promoted))
-        blocks.append(Words("So when the card was made; an alias may move: `sinet status` shows what serves now."))
+        blocks.append(Words("This was so when the card was made; `sinet status` shows the version that serves now."))
     if card.data.simulated:
         blocks.append(
             Words(
-                f"Simulated: no row is of a real {card.terms.group}, and no figure here holds for one.", emphasis=True
+                f"Simulated: no row is of a real {card.terms.group}, and no figure here holds for one.",
+                emphasis=True,
             )
         )
     return [*blocks, Figures(_key_figures(card))]
@@ -141,8 +142,8 @@ def _data(card: ModelCard) -> list[Block]:
         terms.groups: f"{data.history_groups:,} {terms.history}, {data.live_groups:,} {terms.live}",
         "rows": f"{data.rows:,} validated, {data.set_aside:,} set aside",
         "labels": protocol.labels,
-        "split": f"{protocol.held_out_share:.0%} of the history {terms.groups} are in no fit; {protocol.folds} folds "
-        f"over whole {terms.groups} among the others; seed {protocol.seed}",
+        "split": f"{protocol.held_out_share:.0%} of the history {terms.groups} are held out of every fit; {protocol.folds} "
+        f"folds over whole {terms.groups} among the others; seed {protocol.seed}",
         "source": data.source,
         "licence": data.licence,
     }
@@ -151,7 +152,7 @@ def _data(card: ModelCard) -> list[Block]:
 
 def _candidates(card: ModelCard) -> list[Block]:
     if not card.candidates:
-        return [Words("There was none to compare.")]
+        return [Words("No candidates were compared.")]
     rows = tuple(
         (one.name, card.terms.text(one.score_out_of_fold), "chosen" if one.chosen else "not chosen", one.why)
         for one in card.candidates
@@ -165,16 +166,19 @@ def _slices(card: ModelCard) -> list[Block]:
         return [Words("Not evaluated yet.")]
     terms = card.terms
     blocks: list[Block] = [
-        Words(f"{terms.metric_with_unit}, the model beside its baselines; {terms.best} is better."),
+        Words(f"{terms.metric_with_unit}, the model beside its baselines; {terms.better} is better."),
         _by_slice([(one, one.score) for one in card.slices], terms, figure=f"{{:.{terms.digits}f}}"),
     ]
     if scored := [(one, one.second) for one in card.slices if one.second]:
-        blocks += [Words(f"{terms.second} of the same; less is better."), _by_slice(scored, terms, figure="{:,.0f}")]
+        blocks += [
+            Words(f"{terms.second} of these slices; less is better."),
+            _by_slice(scored, terms, figure="{:,.0f}"),
+        ]
     return blocks
 
 
 def _by_slice(errors: Sequence[tuple[Slice, Mapping[str, float]]], terms: Terms, *, figure: str) -> Table:
-    """A row for each slice, a column for each predictor, in the order of their first occurrence."""
+    """A table with a row for each slice and a column for each predictor, in the order of their first occurrence."""
     predictors = list(dict.fromkeys(name for _, by_name in errors for name in by_name))
     rows = tuple(
         (
@@ -209,7 +213,7 @@ def _intervals(card: ModelCard) -> list[Block]:
 
 def _artefacts(card: ModelCard) -> list[Block]:
     if not card.artefacts:
-        return [Words("Nothing was quantized yet.")]
+        return [Words("No model was quantized yet.")]
     rows = tuple(
         (one.name, card.terms.text(one.score), _size(one.bytes), f"{one.p50_ms:.3g}", one.verdict, one.why)
         for one in card.artefacts
@@ -221,7 +225,7 @@ def _artefacts(card: ModelCard) -> list[Block]:
 
 def _experiments(card: ModelCard) -> list[Block]:
     if not card.experiments:
-        return [Words("There is none.")]
+        return [Words("There are no experiments.")]
     rows = tuple((one.name, one.place, card.terms.text(one.score), one.verdict, one.why) for one in card.experiments)
     return [Table(("challenger", "where", card.terms.column(), "verdict", "why"), rows, frozenset({2}))]
 

@@ -6,18 +6,18 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Terms:
-    """The terms and the metric of the application, as its card uses them.
+    """The application's terms and metric on its card.
 
     Attributes:
         groups: the word for several groups: `engines`.
-        group: for one of them: `engine`.
-        history: kind of the training groups: `run to failure`.
-        live: kind of the groups to predict: `live`.
-        metric: of candidates and slices: `RMSE`.
-        unit: of the metric; empty for a pure number.
-        digits: of the metric.
-        best: the word for a better value: `less`.
-        second: of a second measure by slice; empty where there is none.
+        group: the word for one group: `engine`.
+        history: the word for the training groups: `run to failure`.
+        live: the word for the groups to predict: `live`.
+        metric: name of the metric of candidates and slices: `RMSE`.
+        unit: unit of the metric; empty for a pure number.
+        digits: number of decimals of the metric.
+        better: the word for a better value: `less` or `more`.
+        second: name of a second measure by slice, of which less is better; empty where there is none.
     """
 
     groups: str
@@ -27,7 +27,7 @@ class Terms:
     metric: str
     unit: str = ""
     digits: int = 2
-    best: str = "less"
+    better: str = "less"
     second: str = ""
 
     @property
@@ -36,12 +36,16 @@ class Terms:
         return f"{self.metric} in {self.unit}" if self.unit else self.metric
 
     def column(self, where: str = "") -> str:
-        """Heading of a column of the metric: `RMSE out of fold (cycles)`."""
+        """Heading of a column with the metric: `RMSE out of fold (cycles)`.
+
+        Args:
+            where: the rows of the figures: `out of fold`; empty for none.
+        """
         title = f"{self.metric} {where}".strip()
         return f"{title} ({self.unit})" if self.unit else title
 
     def text(self, value: float | None) -> str:
-        """The value with its digits, or that it was not measured."""
+        """The value with its digits; `not measured` for None."""
         return "not measured" if value is None else f"{value:.{self.digits}f}"
 
 
@@ -50,7 +54,7 @@ class Data:
     """The data of a model.
 
     Attributes:
-        fleet: its name.
+        fleet: name of the data.
         simulated: whether the rows were made by a simulator, not measured.
         first_day: ISO day of the first rows.
         last_day: ISO day of the last rows.
@@ -58,8 +62,8 @@ class Data:
         live_groups: number of groups to predict.
         rows: validated rows.
         set_aside: rows in quarantine.
-        source: the author of the data and the citation.
-        licence: of the data.
+        source: author and citation of the data.
+        licence: licence of the data.
     """
 
     fleet: str
@@ -79,11 +83,11 @@ class Protocol:
     """How the model was trained and evaluated.
 
     Attributes:
-        labels: what is predicted, as text.
-        folds: of the cross-validation over whole groups.
-        held_out_share: share of the training groups that are in no fit, 0 to 1.
-        seed: of everything drawn.
-        metrics: the measures and the reasons for them, one sentence each.
+        labels: the predicted quantity, as text.
+        folds: number of folds of the cross-validation over whole groups.
+        held_out_share: share of the training groups that no fit uses, 0 to 1.
+        seed: seed of all random numbers.
+        metrics: one sentence for each measure, with its reason.
     """
 
     labels: str
@@ -98,10 +102,10 @@ class Candidate:
     """A model that was compared with others.
 
     Attributes:
-        name: family or blend.
-        score_out_of_fold: the metric of the cross-validation, None where it was not measured.
+        name: name of its family.
+        score_out_of_fold: the out-of-fold metric; None where it was not measured.
         chosen: whether it became the model.
-        why: why it was chosen or was not.
+        why: why it was chosen or not.
     """
 
     name: str
@@ -115,12 +119,12 @@ class Slice:
     """Errors over one part of the evaluation set.
 
     Attributes:
-        cut: the column of the parts: all, region, origin.
-        value: the region or origin.
+        cut: the column that divides the rows (`region`, `origin`), or `all`.
+        value: the value of that column, or `all`.
         groups: number of groups.
         rows: number of rows.
         score: the metric by predictor, the model first, then its baselines.
-        second: the second measure by predictor.
+        second: the second measure by predictor; empty where there is none.
     """
 
     cut: str
@@ -133,14 +137,14 @@ class Slice:
 
 @dataclass(frozen=True)
 class Coverage:
-    """How many intervals contained the truth.
+    """The measured coverage of a set of intervals.
 
     Attributes:
-        where: which predictions: out of fold, live, a region.
+        where: the set: out of fold, live, a region.
         covered: number of intervals that contain the truth.
         n: number of intervals.
-        least: smallest number that chance allows for valid intervals, 95 times in 100.
-        most: largest number likewise.
+        least: lower end of the two-sided 95 % binomial band of `covered` for valid intervals.
+        most: upper end of that band.
     """
 
     where: str
@@ -155,9 +159,9 @@ class Intervals:
     """Nominal and measured coverage of the intervals.
 
     Attributes:
-        level: nominal share of truths inside, 0 to 1.
-        method: how they are made, in a sentence with its source.
-        coverage: measured, one for each group of predictions.
+        level: nominal coverage, 0 to 1.
+        method: how they are computed, in one sentence with its source.
+        coverage: the measured coverage of each set of predictions.
     """
 
     level: float
@@ -171,11 +175,11 @@ class Artefact:
 
     Attributes:
         name: `trees FP32`.
-        score: the metric out of fold; of an INT8 form that of its source, worse by as much as its error grew.
-        bytes: size of its file.
-        p50_ms: median time of one prediction.
-        verdict: `served`, `lost`, `refused`.
-        why: why it was chosen, lost or was rejected.
+        score: the out-of-fold metric; for an INT8 form that of its source, changed by the growth of its error.
+        bytes: size of its file in bytes.
+        p50_ms: median time of one prediction in ms.
+        verdict: `served`, `lost` (another form is better) or `refused` (it exceeds a limit).
+        why: the reason.
     """
 
     name: str
@@ -194,7 +198,7 @@ class Experiment:
         name: its family.
         place: its region, with the hardware if known.
         score: the metric on the same rows; None where it was not measured.
-        verdict: the conclusion.
+        verdict: `barred` or `may be promoted`.
         why: the reason.
     """
 
@@ -207,15 +211,15 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Versions:
-    """Identifies the model: versions and hashes.
+    """The versions and hashes that identify the model.
 
     Attributes:
-        version: in the registry.
-        sha256: of the served file.
-        code: version of the code.
-        tables: version of each table it was made from.
-        made_at: time of the card, ISO, UTC.
-        origin: commit, state of the tree and author of the code that made it, by these names; empty where unknown.
+        version: its number in the registry.
+        sha256: SHA-256 of the served file.
+        code: code version of the asset that made the card.
+        tables: version of each table that the model was made from, by the table's name.
+        made_at: time at which the card was made, ISO 8601, UTC.
+        origin: the code that made the model, as `commit`, `tree` and `author`; empty where unknown.
     """
 
     version: str
@@ -231,7 +235,7 @@ class Decision:
     """The decision of the gate.
 
     Attributes:
-        promoted: whether this version had the alias `champion` when the card was made; an alias may move since.
+        promoted: whether this version had the alias `champion` when the card was made; the alias may have moved since.
         reason: one sentence.
     """
 
@@ -244,25 +248,25 @@ class ModelCard:
     """All facts of a card.
 
     Attributes:
-        name: of the model in the registry.
-        application: the application of the model.
+        name: name of the model in the registry.
+        application: the use case, as text.
         family: kind of model, as text.
         terms: terms and metric of the application.
-        intended_use: who uses it for what.
+        intended_use: its users and their purposes.
         out_of_scope: what it must not be used for.
         factors: what the errors may depend on, and which of these are measured.
-        data: what it was made from.
+        data: the data that it was made from.
         protocol: how it was trained and evaluated.
         candidates: the models that were compared.
         slices: errors by part of the evaluation set.
-        intervals: None where the model has none.
-        artefacts: forms that could be served; none where quantization has not run.
+        intervals: its intervals; None where the model has none.
+        artefacts: the forms that could be served; empty where quantization has not run.
         experiments: challengers that are not candidates.
-        considerations: people, harm and how it is limited.
+        considerations: effects on people, possible harm and its limits.
         limits: limits of its use.
         versions: its versions and hashes.
         decision: the gate's decision; None before it.
-        reproduce: the command that makes it again.
+        reproduce: the command that reproduces it.
     """
 
     name: str

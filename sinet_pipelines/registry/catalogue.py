@@ -1,6 +1,7 @@
-"""Reads the registered models of a home from MLflow's SQLite file, in milliseconds; MLflow's import takes seconds.
+"""Lists the registered models of a home from MLflow's SQLite file, in milliseconds; MLflow's import takes seconds.
 
-Read-only, for the schema of the pinned MLflow release; a test compares it with MLflow's own result.
+The file is opened read-only. The queries fit the schema of the pinned MLflow release; a test compares their result with
+that of MLflow.
 """
 
 import sqlite3
@@ -11,7 +12,7 @@ from typing import TypedDict
 from sinet_pipelines.errors import StorageError
 from sinet_pipelines.storage.layout import file_uri, mlflow_database
 
-SCHEMA = "dc11669786a5"  # alembic revision of MLflow 3.17.2; after a new pin check its schema, then change this
+SCHEMA = "dc11669786a5"  # alembic revision of MLflow 3.17.2; after a new pin check the schema, then change this
 _BUSY_S = 5.0  # a commit of MLflow takes milliseconds
 
 _MODELS = """
@@ -39,10 +40,10 @@ class ListedModel(TypedDict):
 
 
 def list_models(home: Path) -> list[ListedModel]:
-    """All versions of all models by name and number; none where nothing was registered yet.
+    """All versions of all models, sorted by name and number; empty where no model is registered.
 
     Raises:
-        StorageError: the file is of another release of MLflow, or is not such a file.
+        StorageError: the file is of another release of MLflow, or is not a database.
     """
     path = mlflow_database(home)
     if not path.exists():

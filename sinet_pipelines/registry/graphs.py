@@ -1,6 +1,6 @@
-"""Reads the graph of a registered version from MLflow's folder on a file system that may be mounted read-only.
+"""Reads the graph of a registered version from MLflow's folder, which may be mounted read-only.
 
-For the pod that stages a model: MLflow itself is not imported, and its database is opened for reading alone.
+The pod that stages a model uses it. MLflow is not imported, and its database is opened read-only.
 """
 
 import hashlib
@@ -17,10 +17,16 @@ _BUSY_S = 5.0
 
 
 def registered_graph(home: Path, name: str, version: str, *, sha256: str) -> bytes:
-    """The bytes of a version's graph, which have this SHA-256.
+    """The bytes of the version's graph with this SHA-256.
+
+    Args:
+        home: the home with the MLflow store.
+        name: name of the registered model.
+        version: number of the version, as text.
+        sha256: SHA-256 of the graph, 64 hex digits.
 
     Raises:
-        StorageError: MLflow has no such version, or no file of its folder has this SHA-256.
+        StorageError: MLflow's database cannot be read or has no such version, or no file has this SHA-256.
     """
     database = mlflow_database(home)
     try:

@@ -1,4 +1,4 @@
-"""Finds losses in MLflow's store of a home (database, version, version's file), without importing MLflow."""
+"""Finds lost data in a home's MLflow store (database, versions, files of versions), without importing MLflow."""
 
 import sqlite3
 from collections.abc import Iterator, Mapping
@@ -21,18 +21,18 @@ SELECT v.name, v.version, v.source, v.run_id FROM model_versions AS v WHERE v.cu
 
 
 def database_faults(home: Path) -> Iterator[StorageFault]:
-    """Faults of MLflow's database."""
+    """The faults of MLflow's database: missing, damaged or incomplete."""
     fault = database_fault(mlflow_database(home), tables=TABLES, cure=CURE)
     if fault is not None:
         yield fault
 
 
 def registry_faults(home: Path, versions: Mapping[str, str]) -> Iterator[StorageFault]:
-    """Faults of registered versions: missing versions and files.
+    """The faults of versions that should be registered: missing versions and files.
 
     Args:
         home: the home with the store.
-        versions: registered SHA-256 of the file by `<name>/<version>`.
+        versions: SHA-256 of the file by `<name>/<version>`.
     """
     if not versions:
         return
@@ -50,7 +50,7 @@ def registry_faults(home: Path, versions: Mapping[str, str]) -> Iterator[Storage
     there = {f"{name}/{version}": (source or "", run_id) for name, version, source, run_id in rows}
     for name, sha256 in versions.items():
         source, run_id = there.get(name, ("", ""))
-        named = SOURCE.search(source)  # users may edit tags in MLflow's UI, but not this
+        named = SOURCE.search(source)  # users may edit tags in MLflow's UI, but not the source
         if named is None or named["sha256"] != sha256[:16]:
             yield StorageFault(path, f"version {name} with SHA-256 {sha256[:16]} is not registered", CURE)
             continue

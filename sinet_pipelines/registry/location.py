@@ -1,8 +1,8 @@
 """Updates paths in MLflow's database after a home was moved.
 
-MLflow stores absolute paths. After a home was moved or copied they lead to the old place, or into the original.
-Before a home's database is first used, they are changed to this home's folder, so that MLflow's UI and its own
-client find the files as well. Other places (a bucket, a folder of the user's choice) are unchanged.
+MLflow stores absolute paths. After a move they name a folder that is gone; after a copy, the original home. Before a
+process first uses the database of a home, these paths are changed to this home's folder, so that MLflow's UI and client
+find the files too. Other locations (a bucket, a folder of the user's choice) stay.
 """
 
 import re
@@ -14,7 +14,7 @@ from sinet_pipelines.errors import StorageError
 from sinet_pipelines.storage.layout import file_uri, mlflow_artifacts, mlflow_database
 from sinet_pipelines.storage.locks import held
 
-# every column of MLflow 3.17's schema that has the path of a file
+# every column of MLflow 3.17's schema with the path of a file
 _PLACES = (
     ("experiments", "artifact_location"),
     ("runs", "artifact_uri"),
@@ -27,9 +27,9 @@ _BUSY_S = 5.0
 
 
 def relocate(home: Path) -> bool:
-    """Sets the paths in MLflow's database to this home; returns whether one changed.
+    """Changes the paths in MLflow's database to this home; returns whether any path changed.
 
-    All changes are one transaction: a process killed in it leaves the old paths, and the next one starts again.
+    All changes are one transaction: after a kill all paths are the old ones, and the next call changes them.
 
     Raises:
         StorageError: the database cannot be read or written.
@@ -53,7 +53,7 @@ def relocate(home: Path) -> bool:
 
 
 def _other_roots(database: Path, root: str) -> set[str]:
-    """The roots of other homes under which the database has experiments."""
+    """The artifact folders of other homes in the locations of the experiments."""
     with closing(sqlite3.connect(f"{file_uri(database)}?mode=ro", uri=True, timeout=_BUSY_S)) as connection:
         if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'experiments'").fetchall():
             return set()

@@ -1,4 +1,4 @@
-"""Finds which code made a run or a version: the commit of the checkout, the state of its tree, the commit's author."""
+"""Finds the code that makes a run or a version: the commit, the state of the working tree, and the commit's author."""
 
 import getpass
 import os
@@ -9,14 +9,14 @@ from pathlib import Path
 
 from sinet_pipelines.words import counted
 
-# MLflow's own tag names where it has them: its UI shows the first two
+# the first two are MLflow's own tags, which its UI shows
 COMMIT_TAG = "mlflow.source.git.commit"
 USER_TAG = "mlflow.user"
 TREE_TAG = "git.tree"
 AUTHOR_TAG = "git.author"
 UNKNOWN = "unknown"
 WORKSPACE = "workspace.yaml"
-_GIT_S = 10.0  # a large tree on a slow disk
+_GIT_S = 10.0  # time limit of one call of git: enough for a large tree on a slow disk
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Origin:
 
     Attributes:
         commit: its SHA, or `unknown` outside a repository.
-        tree: `clean`, or how many files differ from the commit.
+        tree: `clean`, or the number of files that differ from the commit.
         author: name of the commit's author.
         user: name of the account of this process.
     """
@@ -43,11 +43,13 @@ class Origin:
 
 @lru_cache
 def origin_of(project: Path) -> Origin:
-    """The origin of what this process makes; read once, since a process keeps the code that it has loaded.
+    """The origin of this process's code. It is read once, since a process keeps the code that it has loaded.
+
+    The origin is unknown where no repository tracks the project's `workspace.yaml` (as for a package installed inside
+    another checkout), and on a machine without git.
 
     Args:
-        project: the checkout, or a folder of links to one. The origin is unknown where no repository contains its
-            `workspace.yaml` (as for a package installed in another checkout), and on a machine without git.
+        project: the checkout, or a folder of links to one.
     """
     folder = (project / WORKSPACE).resolve().parent
     known = _git(folder, "ls-files", "--error-unmatch", WORKSPACE)
@@ -61,8 +63,8 @@ def origin_of(project: Path) -> Origin:
 
 
 def _git(folder: Path, *words: str) -> str | None:
-    """The output of git for a folder; None where it has none."""
-    # variables of a git hook could select another repository; the index is only read, not refreshed
+    """The output of a git command in a folder; None where it fails."""
+    # variables of a git hook could select another repository; the option avoids a write to the index
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
         ended = subprocess.run(

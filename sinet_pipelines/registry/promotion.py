@@ -2,24 +2,25 @@
 
 from sinet_pipelines.registry.versions import Version
 
-#: Message: why no version of a model has the alias although its newest one passed.
-TAKEN_AWAY = (
-    "no version has the alias champion: a person removed it, and the same graph does not get it back; set it on "
-    "a version in MLflow's UI, or train a model that wins"
+#: The reason on the page where no version has the alias although the newest one passed the gate.
+ALIAS_REMOVED = (
+    "no version has the alias champion: a person removed it, and the same graph does not get it again; set it on "
+    "a version in MLflow's UI, or train a better model"
 )
 
 
 def may_be_promoted(chosen: str, *, champion: Version | None, last_promoted: Version | None, has_passed: bool) -> bool:
     """Whether the chosen graph gets the alias.
 
-    A person who removes the alias does not want this model to serve: the same graph does not get it back. In a registry
-    that was lost there are no promotions, so the chosen graph serves, as a first model does.
+    A person who removes the alias does not want this model to serve, so the same graph does not get the alias again.
+    Where nothing was ever promoted (a new registry, or one that was lost), the chosen graph gets the alias also when it
+    has not passed.
 
     Args:
         chosen: SHA-256 of the graph.
-        champion: the version with the alias.
-        last_promoted: the version that got the alias last, with or without it now.
-        has_passed: the gate's decision.
+        champion: the version with the alias; None where no version has it.
+        last_promoted: the version that got the alias last, whether or not it still has it; None where none ever did.
+        has_passed: whether the gate accepted the graph.
     """
     if champion is not None:
         return has_passed

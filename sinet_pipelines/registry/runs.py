@@ -1,4 +1,4 @@
-"""Records runs in MLflow: one finished run for each content, also after kills and repetitions."""
+"""Records runs in MLflow: exactly one finished run for each content, also after kills and repetitions."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 KEY_TAG = "sinet.key"
 CODE_TAG = "code_version"
 STANDS_FOR_TAG = "sinet.stands_for"  # on a run: the id of the lost run that it replaces
-RECOVERED = "recovered"  # experiment of such runs
+RECOVERED = "recovered"  # experiment of the runs that replace lost ones
 DATA_TAG = "data_version."  # prefix, followed by the table's name
 _METRICS_AT_ONCE = 1000  # limit of MLflow for one call
 _PARAMS_AT_ONCE = 100
@@ -35,10 +35,10 @@ class RunRecord:
         name: name of the run in MLflow's UI.
         params: its parameters.
         metrics: figures by name; a sequence is a curve over steps 0, 1, 2, ...
-        data_versions: content hash of each table it read, by the table's name.
-        code_version: of the code that ran.
+        data_versions: content hash of each table that it read, by the table's name.
+        code_version: version of the code that ran.
         tags: further tags.
-        artifacts: files to store, by their path in the run.
+        artifacts: content of the files to store, by their path in the run.
     """
 
     experiment: str
@@ -52,10 +52,10 @@ class RunRecord:
 
 
 def content_key(*parts: object) -> str:
-    """The first 16 hex digits of the SHA-256 of what a run depends on; equal contents have equal keys.
+    """The first 16 hex digits of the SHA-256 of everything that a run depends on; equal contents have equal keys.
 
     Args:
-        parts: anything that JSON can hold; the order of a mapping's keys does not count.
+        parts: values that JSON supports; the order of a mapping's keys does not count.
 
     >>> content_key({"seed": 1, "rows": "ab"}) == content_key({"rows": "ab", "seed": 1})
     True
@@ -71,7 +71,7 @@ class LoggedRun:
     Attributes:
         run_id: its id.
         experiment_id: id of its experiment.
-        is_new: whether it was written now; false where this content already had its run.
+        is_new: whether it was written now; false where this content had its run already.
     """
 
     run_id: str
@@ -82,7 +82,7 @@ class LoggedRun:
 def log_run(tracking: Tracking, record: RunRecord, *, key: str) -> LoggedRun:
     """The one finished run of this content, written if it does not exist.
 
-    An unfinished run of a killed process under the same key is deleted: a run is complete or does not exist.
+    An unfinished run with the same key, left by a killed process, is deleted first.
 
     Args:
         tracking: the store of runs.
@@ -91,6 +91,7 @@ def log_run(tracking: Tracking, record: RunRecord, *, key: str) -> LoggedRun:
 
     Raises:
         UsageError: the experiment was deleted by hand.
+        StorageError: MLflow or the disk could not write.
     """
     with tracking.alone() as client:
         experiment = _experiment(client, record.experiment, root=tracking.artifact_root)
@@ -107,13 +108,13 @@ def log_run(tracking: Tracking, record: RunRecord, *, key: str) -> LoggedRun:
 
 
 def live_run(client: "MlflowClient", run_id: str, *, root: str) -> str:
-    """The run itself, or, where it was lost or deleted, the one run that replaces it, created if necessary.
+    """The id of the run, or, where it was lost or deleted, of the one run that replaces it, created if necessary.
 
-    So a model whose run is gone can be registered from its bytes without another training.
+    A model whose run is gone can thus be registered from its bytes without another training.
 
     Args:
-        client: of MLflow.
-        run_id: the id of the logged run.
+        client: MLflow's client.
+        run_id: id of the logged run.
         root: folder or URI with the files of experiments.
     """
     from mlflow.exceptions import MlflowException
@@ -129,13 +130,17 @@ def live_run(client: "MlflowClient", run_id: str, *, root: str) -> str:
     for run in client.search_runs([experiment], f"tags.`{STANDS_FOR_TAG}` = '{run_id}'"):
         return run.info.run_id
     tags = {STANDS_FOR_TAG: run_id}
-    found: str = client.create_run(experiment, tags=tags, run_name=f"stands for {run_id[:8]}").info.run_id
+    found: str = client.create_run(experiment, tags=tags, run_name=f"replaces {run_id[:8]}").info.run_id
     client.set_terminated(found, "FINISHED")
     return found
 
 
 def add_metrics(tracking: Tracking, run_id: str, metrics: Mapping[str, float]) -> None:
-    """Adds figures that became known after the run; an equal value adds no second point."""
+    """Adds figures that became known after the run; a figure with the value that it has already adds no second point.
+
+    Raises:
+        StorageError: MLflow or the disk could not write.
+    """
     with tracking.alone() as client:
         run_id = live_run(client, run_id, root=tracking.artifact_root)
         known = client.get_run(run_id).data.metrics
@@ -178,7 +183,7 @@ def _points(metrics: Mapping[str, float | Sequence[float]]) -> Iterator["Metric"
 
 
 def keep_files(client: "MlflowClient", run_id: str, files: Mapping[str, bytes]) -> None:
-    """Adds files to the run's artifacts under their paths; replaces files of the same path."""
+    """Adds files to the run's artifacts, by path; replaces files with the same path."""
     with tempfile.TemporaryDirectory() as scratch:
         for path, content in files.items():
             target = Path(scratch) / path

@@ -1,6 +1,6 @@
-"""The MLflow store of runs and models, and the lock that lets one process of a home at a time write to it.
+"""The MLflow store of runs and models, and the lock with which one process of a home at a time writes to it.
 
-MLflow is imported on first use.
+MLflow is imported at the first use of the client.
 """
 
 import os
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 TABLES = ("model_versions", "registered_models", "runs", "experiments")  # tables of a complete MLflow database
 _ENVIRONMENT = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_LOGGING_LEVEL": "WARNING",  # else every first use logs lines about its schema
+    "MLFLOW_LOGGING_LEVEL": "WARNING",  # otherwise the first use logs lines about the schema
 }
-# MLflow 3.17 maps its tables in the way of SQLAlchemy 2.0
+# a warning of SQLAlchemy about code of MLflow 3.17
 _FOREIGN_WARNING = "The ``noload`` loader strategy is deprecated"
 
 
@@ -36,9 +36,9 @@ class Tracking:
     """An MLflow store: its database and the root of its artifacts.
 
     Attributes:
-        uri: of runs and registry: `sqlite:///<home>/mlflow.db`, or that of a server.
+        uri: URI of runs and registry: `sqlite:///<home>/mlflow.db`, or of a server.
         artifact_root: folder or URI with the files of experiments.
-        lock: file that lets one process of a home at a time write.
+        lock: lock file; the process that holds it writes.
     """
 
     uri: str
@@ -47,7 +47,7 @@ class Tracking:
 
     @cached_property
     def client(self) -> "MlflowClient":
-        """MLflow's client; the first use in a home creates its tables, which takes two seconds."""
+        """MLflow's client. The first use in a home creates MLflow's tables, which takes two seconds."""
         os.environ.update(_ENVIRONMENT)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=_FOREIGN_WARNING)
@@ -61,7 +61,9 @@ class Tracking:
 
     @contextmanager
     def alone(self) -> Iterator["MlflowClient"]:
-        """The client, while no other process or thread of this home writes; the lock ends with its process.
+        """Holds the lock and yields the client: no other process or thread of this home writes meanwhile.
+
+        The lock of a killed process is free.
 
         Raises:
             StorageError: MLflow or the disk could not write.
@@ -74,14 +76,13 @@ class Tracking:
                 yield client
             except (MlflowException, OSError) as error:
                 raise StorageError(
-                    f"MLflow at {self.uri} could not write: {first_line(error)}; "
-                    "correct that and run again, then it is written"
+                    f"MLflow at {self.uri} could not write: {first_line(error)}; correct that and run again"
                 ) from error
 
     def _ensure_database(self, path: Path) -> None:
-        """Creates MLflow's tables in a temporary file and moves it to its place.
+        """Creates MLflow's tables in a temporary file and renames it; sets aside a damaged database first.
 
-        MLflow creates them by some fifty migrations. A kill during these would leave a file that it cannot open again.
+        MLflow creates the tables by some fifty migrations. A kill during these would leave a file that it cannot open.
         """
         from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
@@ -98,5 +99,5 @@ class Tracking:
 
 
 def tracking_of(home: Path) -> Tracking:
-    """The embedded store of a home: SQLite and a folder."""
+    """The store inside a home: an SQLite database and a folder of artifacts."""
     return Tracking(sqlite_uri(mlflow_database(home)), file_uri(mlflow_artifacts(home)), home / "mlflow.lock")

@@ -1,8 +1,8 @@
-"""Versions of models in MLflow's registry: one for each content, with aliases that mark which of them serves.
+"""Versions of models in MLflow's registry: one for each content, with an alias on the version that serves.
 
 A version is identified by the SHA-256 of its file, which is stored under that name in the artifacts of its run.
-Registering the same bytes again returns the existing version. Across machines MLflow's database is the only shared
-state: `Tracking.lock` orders processes of one home, not those of two homes.
+Registering the same bytes again returns the existing version. `Tracking.lock` orders the writes of one home's
+processes alone; homes on several machines share only MLflow's database.
 """
 
 import hashlib
@@ -16,8 +16,8 @@ from urllib.parse import unquote, urlsplit
 
 from sinet_pipelines.errors import ModelNotFoundError, StorageError
 from sinet_pipelines.registry.alias import CHAMPION, SOURCE
+from sinet_pipelines.registry.loader_files import MLMODEL, loader_files
 from sinet_pipelines.registry.runs import keep_files, live_run
-from sinet_pipelines.registry.stock import MLMODEL, stock_files
 from sinet_pipelines.registry.tracking import Tracking
 from sinet_pipelines.storage.commits import before_commit
 from sinet_pipelines.storage.files import write_whole
@@ -31,8 +31,8 @@ SHA_TAG = "sha256"
 FAMILY_TAG = "family"
 FILE_TAG = "file"
 PROMOTED_TAG = "{alias}.promoted_at"  # on a version: the time it last got the alias, UTC
-GIVEN_TAG = "{alias}.given"  # on a version: the promotion was completed
-REPLACED_TAG = "{alias}.replaced"  # on a version: the version that had the alias before, empty for none
+GIVEN_TAG = "{alias}.given"  # on a version: its promotion was completed
+REPLACED_TAG = "{alias}.replaced"  # on a version: the number of the version that had the alias before, empty for none
 
 
 @dataclass(frozen=True)
@@ -40,15 +40,16 @@ class Version:
     """One content of a model.
 
     Attributes:
-        name: of the registered model.
-        version: from 1.
-        sha256: of its file, 64 hex digits; empty where it was registered by hand.
-        family: kind of model: `gradient_boosting`; empty likewise.
-        run_id: the run that made it.
-        aliases: in alphabetical order.
+        name: name of the registered model.
+        version: its number, from 1.
+        sha256: SHA-256 of its file: 64 hex digits, or 16 where a user edited its tag; empty where it was registered
+            by hand.
+        family: kind of model: `gradient_boosting`; empty where it was registered by hand.
+        run_id: id of the run that made it.
+        aliases: its aliases in alphabetical order.
         tags: its tags.
         created_at: time of its registration, UTC.
-        source: where its file is: a folder named by the SHA-256, or another source registered by hand.
+        source: URI of the folder with its file; another URI where it was registered by hand.
     """
 
     name: str
@@ -64,12 +65,12 @@ class Version:
 
 @dataclass(frozen=True)
 class Promotion:
-    """A promotion: a version got an alias.
+    """A promotion: a version received an alias.
 
     Attributes:
-        version: the promoted version.
-        replaced: the version that had the alias before, None for none.
-        promoted_at: time, UTC.
+        version: number of the promoted version.
+        replaced: number of the version that had the alias before; None for none.
+        promoted_at: time of the promotion, UTC.
     """
 
     version: int
@@ -91,18 +92,22 @@ def register(
 ) -> Version:
     """The one version of this content, created if it does not exist; it receives the alias, if one is passed.
 
-    Each step is done only where it is missing, so that a killed process can be repeated completely.
+    Only what is missing is written, so that the call can be repeated after a kill at any point.
 
     Args:
         tracking: the store of models.
-        name: of the registered model.
-        content: the model's file.
+        name: name of the registered model.
+        content: bytes of the model's file.
         family: kind of model.
-        run_id: the finished run that made it; its artifacts hold the file.
+        run_id: id of the finished run that made it; its artifacts contain the file.
         file: name of the file.
         tags: tags of the version; an existing version gets them too.
-        first_tags: tags of a new version alone: how it was made does not change later.
-        alias: the alias that the version has afterwards.
+        first_tags: tags of a new version alone, for facts about its making.
+        alias: the alias that the version receives; None for none.
+
+    Raises:
+        StorageError: MLflow or the disk could not write.
+        UsageError: the experiment of recovered runs was deleted by hand.
     """
     sha256 = hashlib.sha256(content).hexdigest()
     with tracking.alone() as client:
@@ -110,7 +115,7 @@ def register(
         _ensure_model(client, name)
         run_id = live_run(client, run_id, root=tracking.artifact_root)
         versions = _all_pages(client, f"name = '{name}'")
-        _ensure_stock_files(client, versions)
+        _ensure_loader_files(client, versions)
         found = [one for one in versions if _is_of(one, sha256)]
         if found:
             version = min(found, key=lambda v: int(v.version))
@@ -120,7 +125,7 @@ def register(
                 if version.tags.get(key) != value:
                     client.set_model_version_tag(name, version.version, key, value)
         else:
-            files = {file: content, **stock_files(content, file=file)}
+            files = {file: content, **loader_files(content, file=file)}
             keep_files(client, run_id, {f"{version_folder(sha256)}/{path}": one for path, one in files.items()})
             client.set_tag(run_id, SHA_TAG, sha256)
             all_tags = {**(first_tags or {}), **(tags or {}), SHA_TAG: sha256, FAMILY_TAG: family, FILE_TAG: file}
@@ -135,7 +140,7 @@ def set_alias(tracking: Tracking, name: str, version: int, *, alias: str = CHAMP
     """Moves the alias to the version; returns the version as it is afterwards.
 
     Raises:
-        ModelNotFoundError: no such model or version.
+        ModelNotFoundError: there is no such model or version.
     """
     with tracking.alone() as client:
         before_commit()
@@ -147,7 +152,7 @@ def set_alias(tracking: Tracking, name: str, version: int, *, alias: str = CHAMP
 def get_champion(tracking: Tracking, name: str, *, alias: str = CHAMPION) -> Version | None:
     """The version with the alias; None where no existing version has it, or the model is not registered.
 
-    An alias may outlive its version: some releases of MLflow's server delete the version alone.
+    An alias may remain after its version: some releases of MLflow's server delete the version alone.
     """
     version = _aliases(tracking.client, name).get(alias)
     return next((one for one in list_versions(tracking, name) if one.version == version), None)
@@ -157,7 +162,7 @@ def get_version(tracking: Tracking, name: str, version: int) -> Version:
     """The version of this number.
 
     Raises:
-        ModelNotFoundError: no such model or version.
+        ModelNotFoundError: there is no such model or version.
     """
     return _get(tracking.client, name, version)
 
@@ -172,7 +177,7 @@ def list_versions(tracking: Tracking, name: str | None = None) -> list[Version]:
 
 
 def promotions(tracking: Tracking, name: str, *, alias: str = CHAMPION) -> list[Promotion]:
-    """The last promotion of each version that ever had the alias, the oldest first."""
+    """The last promotion of each version that ever had the alias, oldest first."""
     promoted, replaced = PROMOTED_TAG.format(alias=alias), REPLACED_TAG.format(alias=alias)
     found = [
         Promotion(
@@ -187,13 +192,13 @@ def promotions(tracking: Tracking, name: str, *, alias: str = CHAMPION) -> list[
 
 
 def last_promoted(tracking: Tracking, name: str, *, alias: str = CHAMPION) -> Version | None:
-    """The version that got the alias last, with or without it now; None where none ever did."""
+    """The version that received the alias last, whether or not it still has it; None where none ever did."""
     had = [get_version(tracking, name, promotion.version) for promotion in promotions(tracking, name, alias=alias)]
     return next((version for version in reversed(had) if GIVEN_TAG.format(alias=alias) in version.tags), None)
 
 
 def load_artifact(tracking: Tracking, version: Version) -> bytes:
-    """The version's file, verified by the hash in its folder's name, since users may edit tags and runs.
+    """The bytes of the version's file, verified by the hash in its folder's name, since users may edit tags and runs.
 
     Raises:
         ModelNotFoundError: the version was registered by hand and has no file of the platform.
@@ -209,14 +214,14 @@ def load_artifact(tracking: Tracking, version: Version) -> bytes:
     found = hashlib.sha256(content).hexdigest()
     if not found.startswith(named["sha256"]):
         raise StorageError(
-            f"{version.name} version {version.version} holds {found[:16]}, registered was {named['sha256']}: its "
+            f"{version.name} version {version.version} has SHA-256 {found[:16]} (registered: {named['sha256']}): its "
             "file was changed; restore it or register the model again"
         )
     return content
 
 
 def keep_beside(tracking: Tracking, version: Version, files: Mapping[str, bytes]) -> None:
-    """Adds files to the artifacts of the version's run; replaces files of the same name.
+    """Stores files beside the version's file; replaces files with the same name.
 
     Raises:
         StorageError: MLflow or the disk could not write them.
@@ -232,7 +237,7 @@ def keep_beside(tracking: Tracking, version: Version, files: Mapping[str, bytes]
 
 
 def _read_file(tracking: Tracking, version: Version, *, folder: str) -> bytes:
-    """The version's file: from its folder on this machine, else through MLflow."""
+    """The bytes of the version's file: from its folder on this machine, or else through MLflow."""
     from mlflow.exceptions import MlflowException
 
     name = version.tags.get(FILE_TAG, MODEL_FILE)
@@ -251,27 +256,27 @@ def _read_file(tracking: Tracking, version: Version, *, folder: str) -> bytes:
 
 
 def _file_in(folder: Path, name: str) -> Path:
-    """The version's file: the named one, or the only graph where a user edited the tag with the name."""
+    """The path of the version's file: of this name, or the only graph, since a user may have edited the tag `file`."""
     graphs = sorted(folder.glob(f"*{Path(MODEL_FILE).suffix}"))
     named = folder / Path(name).name
     return named if named.is_file() or len(graphs) != 1 else graphs[0]
 
 
-def _ensure_stock_files(client: "MlflowClient", versions: Iterable["ModelVersion"]) -> None:
-    """Adds the files of MLflow's own loaders to versions on this machine: earlier releases stored the graph alone."""
+def _ensure_loader_files(client: "MlflowClient", versions: Iterable["ModelVersion"]) -> None:
+    """Adds the files for MLflow's own loaders to versions on this machine: earlier releases stored the graph alone."""
     for version in versions:
         folder = SOURCE.search(version.source or "")
         place = Path(unquote(urlsplit(version.source or "").path))
         if folder is None or not version.source.startswith("file:") or (place / MLMODEL).exists():
             continue
         graph = _file_in(place, version.tags.get(FILE_TAG, MODEL_FILE))
-        files = stock_files(graph.read_bytes(), file=graph.name) if graph.is_file() else {}
+        files = loader_files(graph.read_bytes(), file=graph.name) if graph.is_file() else {}
         for name, content in files.items():
             write_whole(place / name, content)
 
 
 def _is_of(version: "ModelVersion", sha256: str) -> bool:
-    """Whether a version has these bytes, whatever users changed in its tags."""
+    """Whether a version's file has this SHA-256, also where users have edited its tags."""
     folder = SOURCE.search(version.source or "")
     return folder["sha256"] == sha256[:16] if folder else version.tags.get(SHA_TAG) == sha256
 
@@ -282,7 +287,7 @@ def version_folder(sha256: str) -> str:
 
 
 def _ensure_file(client: "MlflowClient", version: "ModelVersion", *, file: str, content: bytes) -> None:
-    """Restores a version's file where it is missing or damaged, also where its run was deleted."""
+    """Restores the version's file where it is missing or damaged; the version's run may be deleted."""
     from mlflow.exceptions import MlflowException
 
     if version.source.startswith("file:"):
@@ -306,7 +311,7 @@ def _ensure_model(client: "MlflowClient", name: str) -> None:
 
 
 def _set_alias(client: "MlflowClient", name: str, version: int, *, alias: str) -> None:
-    """Writes time and former version, then moves the alias; after a kill in between, a repetition writes both again."""
+    """Writes the time and the former version as tags, then moves the alias; can be repeated after a kill."""
     holder = _aliases(client, name).get(alias)
     if holder != version:
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
@@ -317,7 +322,7 @@ def _set_alias(client: "MlflowClient", name: str, version: int, *, alias: str) -
 
 
 def _aliases(client: "MlflowClient", name: str) -> dict[str, int]:
-    """Each alias of the model with its version; none where the model is not registered."""
+    """The version number by alias; empty where the model is not registered."""
     for model in client.search_registered_models(f"name = '{name}'"):
         return {alias: int(version) for alias, version in model.aliases.items()}
     return {}
@@ -358,6 +363,6 @@ def _read(version: "ModelVersion", aliases: Mapping[str, int]) -> Version:
 
 
 def _sha256_of(version: "ModelVersion") -> str:
-    """The hash in its tag; where a user edited the tag, the digits in the name of the version's folder."""
+    """The SHA-256 in the version's tag; where a user edited the tag, the 16 digits in the name of its folder."""
     tag, folder = version.tags.get(SHA_TAG, ""), SOURCE.search(version.source or "")
     return tag if folder is None or tag.startswith(folder["sha256"]) else folder["sha256"]

@@ -1,1 +1,1 @@
-"""Research: experiments as recipes, challengers and verdicts; a challenger serves only after a positive verdict."""
+"""Research: recipes of experiments, their cost in energy, and verdicts on the promotion of their challengers."""

@@ -2,9 +2,9 @@
 
 A spiking layer adds a weight only for each spike; a dense layer multiplies and adds for every input. Energies of one
 operation are those of 32-bit floating point in 45 nm at 0.9 V (Horowitz 2014, "Computing's energy problem (and what we
-can do about it)", ISSCC, figure 1.1.9): 0.9 pJ for an addition, 3.7 pJ for a multiplication. The estimate has only this
-arithmetic. It excludes memory access for weights and transport of spikes, which cost more on most chips, and biases,
-resets and activation functions. Nothing was measured on a chip.
+can do about it)", ISSCC, figure 1.1.9): 0.9 pJ for an addition, 3.7 pJ for a multiplication. The estimate contains only
+this arithmetic. It excludes memory access for weights and transport of spikes, which cost more on most chips, and
+biases, resets and activation functions. Nothing was measured on a chip.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from itertools import pairwise
 from sinet_pipelines.models.temporal_convolution import ConvolutionModel
 from sinet_pipelines.quantization.convolution_graph import steps_read
 
-ADD_PJ = 0.9  # an accumulate: the cost of one spike at one synapse
+ADD_PJ = 0.9  # one addition: the cost of one spike at one synapse
 MULTIPLY_ADD_PJ = 0.9 + 3.7
 
 
@@ -45,8 +45,8 @@ class Shape:
 
     Attributes:
         steps: number of updates of its layers in one prediction.
-        stepped_inputs: number of inputs at every step.
-        fixed_inputs: number of constant inputs in the window; their currents are computed once.
+        stepped_inputs: number of inputs that change at every step.
+        fixed_inputs: number of inputs that are constant in the window; their currents are computed once.
         widths: neurons of each layer, the read-out last; at least two layers.
     """
 
@@ -86,14 +86,14 @@ def dense_twin_operations(shape: Shape) -> Operations:
 
 
 def convolution_operations(model: ConvolutionModel) -> Operations:
-    """The operations of a served temporal convolution and its last layers, only for the predicted cycle.
+    """The operations of a served temporal convolution with its dense layers, for one predicted row.
 
     Args:
-        model: a fitted model; its graph skips the places that larger dilations do not read.
+        model: a fitted model; its graph skips the steps that later layers do not read.
     """
-    _, *answered = steps_read(model)
+    _, *computed = steps_read(model)
     layers = [model.weights[f"conv{number}.weight"] for number in range(len(model.dilations))]
-    total = sum(steps * weight.size for steps, weight in zip(answered, layers, strict=True))
+    total = sum(steps * weight.size for steps, weight in zip(computed, layers, strict=True))
     dense = (w for name, w in model.weights.items() if name.endswith(".weight") and not name.startswith("conv"))
     return Operations(total + sum(int(weight.size) for weight in dense), 0.0)
 

@@ -1,4 +1,4 @@
-"""A recipe: the question of an experiment, its hardware and its region."""
+"""The recipe of an experiment: its question, its hardware and its region."""
 
 from dataclasses import dataclass
 
@@ -11,12 +11,12 @@ class Recipe:
     """The plan of an experiment.
 
     Attributes:
-        name: name in its assets.
+        name: the experiment's name in the names of its assets.
         question: its question, in one sentence.
-        region: region of its execution.
-        hardware: id of the kind of hardware in question.
-        simulated_on: id of the kind that simulates it; None where the hardware itself computes.
-        family: name of the challenger's family, in the application's experiments.
+        region: name of the region that executes it.
+        hardware: id of the kind of hardware that the experiment is about.
+        simulated_on: id of the kind of hardware on which it is simulated; None where the hardware itself computes.
+        family: name of the challenger's family among the application's experiments.
     """
 
     name: str
@@ -40,8 +40,8 @@ class Recipe:
             if kind not in region.hardware:
                 allowed = ", ".join(region.hardware)
                 raise UnknownHardwareError(
-                    f"recipe {self.name} names {kind}, which {self.region} has not on site (it has: {allowed}); name "
-                    "one of these or another region"
+                    f"recipe {self.name} names {kind}, which is not on site in {self.region} (on site: {allowed}); "
+                    "name one of these or another region"
                 )
 
     @property

@@ -1,1 +1,1 @@
-"""Training: cross-validation with folds of whole groups, fits, calibration and candidates."""
+"""Training: cross-validation over whole groups, fits, calibration, and stored candidates."""

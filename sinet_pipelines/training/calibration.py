@@ -1,4 +1,4 @@
-"""Calibrated probabilities and thresholds, fitted on scores of models that were fitted without the rows."""
+"""Fits decisions, which are a calibrated probability and a threshold, on out-of-fold scores."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +11,7 @@ from sinet_pipelines.models.model import Examples, Floats
 from sinet_pipelines.models.probability import Decision, PlattScaling, logit_of
 from sinet_pipelines.training.fit import folds_of
 
-#: Bounds of the bins of the table; most rows have no event, so the lowest bins are narrow.
+#: Bounds of the bins of `calibration_table`; most rows have no event, so the lowest bins are narrow.
 BINS = (0.0, 0.01, 0.05, 0.2, 0.5, 0.8, 1.0)
 
 
@@ -33,20 +33,20 @@ def fit_decision(score_B: Floats, happened_B: NDArray[np.bool_]) -> Decision:
 
     Args:
         score_B: (B,) scores of models that were fitted without these rows.
-        happened_B: (B,) the outcome, of both classes.
+        happened_B: (B,) whether the event happened; both values must occur.
     """
     scaling = fit_platt(score_B, happened_B)
     return Decision(scaling, best_threshold(scaling(score_B), happened_B))
 
 
 def decided_out_of_fold(score_B: Floats, examples: Examples, *, folds: int, seed: int) -> Decided:
-    """Probabilities and warnings of every example, from the decision fitted on the scores of the other folds.
+    """The probability and the warning of every example, from a decision fitted on the scores of the other folds.
 
     Args:
-        score_B: (B,) each from a model that was fitted without the row's group.
-        examples: the rows, of a classification.
+        score_B: (B,) scores, each of a model that was fitted without the row's group.
+        examples: the B rows; their task is a classification.
         folds: number of folds, the same as for the scores.
-        seed: of the folds.
+        seed: of the folds, the same as for the scores.
     """
     fold_B, happened_B = folds_of(examples, folds=folds, seed=seed), examples.truth_B == 1.0
     probability_B, is_warned_B = np.empty(len(examples)), np.zeros(len(examples), dtype=bool)
@@ -59,11 +59,11 @@ def decided_out_of_fold(score_B: Floats, examples: Examples, *, folds: int, seed
 
 
 def fit_platt(score_B: Floats, happened_B: NDArray[np.bool_]) -> PlattScaling:
-    """Slope (not below 0) and offset with the greatest likelihood.
+    """The Platt scaling with the greatest likelihood; its slope is not below 0.
 
     Args:
         score_B: (B,) scores of models that were fitted without these rows.
-        happened_B: (B,) the outcome, of both classes.
+        happened_B: (B,) whether the event happened; both values must occur.
     """
     from scipy.optimize import minimize
 
@@ -80,9 +80,13 @@ def fit_platt(score_B: Floats, happened_B: NDArray[np.bool_]) -> PlattScaling:
 
 
 def calibration_table(probability_B: Floats, happened_B: NDArray[np.bool_]) -> list[dict[str, Any]]:
-    """One row for each bin of probability: rows, their mean probability, and the share of them with the event.
+    """For each bin of probability the number of rows, their mean probability and their share with the event.
 
-    An empty bin has no row.
+    Empty bins are left out.
+
+    Args:
+        probability_B: (B,) probabilities of the event, 0 to 1.
+        happened_B: (B,) whether the event happened.
 
     >>> calibration_table(np.array([0.9, 1.0, 0.0]), np.array([True, False, False]))[1]
     {'from': 0.8, 'to': 1.0, 'rows': 2, 'predicted': 0.95, 'observed': 0.5}

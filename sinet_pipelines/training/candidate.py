@@ -1,4 +1,4 @@
-"""A candidate between the stages: the fitted model, its training set and its run; stored as blobs under one ref."""
+"""Stores fitted candidates as blobs, from which later stages read them; one ref for each family names the newest."""
 
 import io
 import json
@@ -19,20 +19,20 @@ from sinet_pipelines.storage.blobs import BlobStore
 
 @dataclass(frozen=True)
 class Candidate:
-    """A stored fitted model.
+    """A fitted model in storage.
 
     Attributes:
         family: name of its family.
-        files: blob of each of the model's files.
-        parts: blob of each further part that computes its features, by the application's names.
+        files: name of the blob of each of the model's files, by the file's name.
+        parts: name of the blob of each other part that its features need, by the application's name for the part.
         run_id: id of its run in the tracking store, empty until it is logged.
-        experiment_id: of that run's experiment.
+        experiment_id: id of that run's experiment.
         training_set_version: content hash of its training set.
         score_out_of_fold: the task's metric over the training groups, for the choice among candidates.
-        answers: blob of the out-of-fold predictions, with the task's group, order and target.
-        interval: calibrated on all out-of-fold predictions; None of a classification.
-        coverage_out_of_fold: share of truths inside intervals calibrated without their fold; None likewise.
-        decision: scaling and threshold fitted on all out-of-fold scores; None of a regression.
+        answers: name of the blob with the out-of-fold predictions and the task's group, order and target.
+        interval: calibrated on all out-of-fold predictions; None for a classification.
+        coverage_out_of_fold: share of truths inside intervals calibrated without their fold, 0 to 1; None likewise.
+        decision: scaling and threshold fitted on all out-of-fold scores; None for a regression.
     """
 
     family: str
@@ -51,7 +51,7 @@ class Candidate:
         """Its interval.
 
         Raises:
-            ContractError: it has none.
+            ContractError: the candidate has none.
         """
         if self.interval is None:
             raise ContractError(f"candidate {self.family} has no interval (a regression has one); train it again")
@@ -61,7 +61,7 @@ class Candidate:
         """Its decision.
 
         Raises:
-            ContractError: it has none.
+            ContractError: the candidate has none.
         """
         if self.decision is None:
             raise ContractError(f"candidate {self.family} has no decision (a classification has one); train it again")
@@ -69,7 +69,7 @@ class Candidate:
 
 
 def keep_candidate(blobs: BlobStore, candidate: Candidate) -> str:
-    """Stores the candidate and makes it its family's newest; returns the blob's name."""
+    """Stores the candidate as the newest of its family; returns the name of its blob."""
     name = blobs.put(json.dumps(asdict(candidate), sort_keys=True).encode())
     blobs.point(_ref(candidate.family), name)
     return name
@@ -79,7 +79,7 @@ def newest_candidate(blobs: BlobStore, family_name: str) -> Candidate:
     """The newest candidate of a family.
 
     Raises:
-        StorageError: no candidate was fitted yet.
+        StorageError: no candidate of the family was stored yet, or its blob is missing.
     """
     stored = json.loads(blobs.get_ref(_ref(family_name)))
     return Candidate(**{**stored, "interval": _interval(stored["interval"]), "decision": _decision(stored["decision"])})
@@ -103,15 +103,18 @@ def load_model(blobs: BlobStore, candidate: Candidate, *, task: Task, families: 
         blobs: the store.
         candidate: the candidate.
         task: its task.
-        families: by name; its own must be among them.
+        families: families by name.
 
     Raises:
-        ModelNotFoundError: its family is not among them.
+        ModelNotFoundError: the candidate's family is not among them.
+        StorageError: a blob of its files is missing.
     """
     files = {name: blobs.get(blob) for name, blob in candidate.files.items()}
     if candidate.family not in families:
         known = ", ".join(families)
-        raise ModelNotFoundError(f"no family {candidate.family!r} (known: {known}); add it to the application's")
+        raise ModelNotFoundError(
+            f"no family {candidate.family!r} (known: {known}); add it to the families of the application"
+        )
     return families[candidate.family].load(files, task=task)
 
 
@@ -121,7 +124,7 @@ def keep_answers(blobs: BlobStore, examples: Examples, predicted_B: Floats) -> s
     Args:
         blobs: the store.
         examples: B rows.
-        predicted_B: (B,) in the target's unit.
+        predicted_B: (B,) predictions in the target's unit.
     """
     task = examples.task
     columns = {task.group: examples.group_B, task.order: examples.order_B, task.target: examples.truth_B}
@@ -131,7 +134,7 @@ def keep_answers(blobs: BlobStore, examples: Examples, predicted_B: Floats) -> s
 
 
 def answers_of(blobs: BlobStore, candidate: Candidate, examples: Examples) -> Floats:
-    """(B,) the candidate's out-of-fold predictions for these examples; NaN where there is none."""
+    """(B,) the candidate's out-of-fold predictions for B examples, in the target's unit; NaN where there is none."""
     task = examples.task
     rows = [task.group, task.order]
     kept = pl.read_parquet(io.BytesIO(blobs.get(candidate.answers))).select(*rows, task.predicted)

@@ -1,8 +1,8 @@
-"""Split-conformal intervals: half widths that cover a share of the errors on groups that a model was not fitted on.
+"""Conformal intervals: half widths that cover a share of the errors on groups that a model was not fitted on.
 
-Errors grow with the prediction, so each is divided by the usual error near its prediction (locally weighted
-split conformal: Lei, G'Sell, Rinaldo, Tibshirani, Wasserman 2018, section 5.2). Rows of a group are nearly equal:
-the task's weights make a group one observation.
+Errors depend on the prediction, so each is divided by the mean error near its prediction (locally weighted split
+conformal: Lei, G'Sell, Rinaldo, Tibshirani, Wasserman 2018, section 5.2). The rows of a group are not independent, so
+the level is corrected by the number of groups, not of rows. A task with many rows in a group weights groups equally.
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ from sinet_pipelines.models.model import Examples, Floats
 from sinet_pipelines.models.task import Task
 from sinet_pipelines.training.fit import folds_of
 
-SMALLEST = 1e-12  # of a usual error, against division by zero
+SMALLEST = 1e-12  # least mean error, against division by zero
 LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)  # at which nominal and measured coverage are compared
 
 
@@ -28,15 +28,16 @@ def conformal_interval(
     groups: int,
     level: float = INTERVAL_LEVEL,
 ) -> Interval:
-    """The interval that covers this share of the errors (truth within the range) of a future group.
+    """The interval that contains the truth of a future group with this probability; truth is clipped to the range.
 
     Args:
         predicted_B: (B,) predictions, each from a model that was fitted without the row's group.
         true_B: (B,) truth, not clipped.
-        weight_B: (B,) of the rows.
+        weight_B: (B,) weights of the rows.
         task: the task.
-        groups: number of groups; a future one may be worse than all of them, which adds one to this number.
-        level: nominal share inside.
+        groups: number n of groups. The half widths are the quantile of the errors at level * (n + 1) / n, since the
+            error of a future group may be larger than all of these.
+        level: nominal share inside, 0 to 1.
 
     Raises:
         ContractError: when there is no row, or a prediction is NaN.
@@ -47,10 +48,10 @@ def conformal_interval(
             "is needed, and all must be finite); calibrate on predictions of a valid model"
         )
     error_B, knots = np.abs(predicted_B - task.within_range(true_B)), task.knots(predicted_B)
-    usual_K = _usual_error(predicted_B, error_B, weight_B, knots=knots, least=task.resolution)
-    score_B = error_B / np.interp(predicted_B, knots, usual_K)
+    mean_K = _mean_error(predicted_B, error_B, weight_B, knots=knots, least=task.resolution)
+    score_B = error_B / np.interp(predicted_B, knots, mean_K)
     quantile = _weighted_quantile(score_B, weight_B, level * (1.0 + 1.0 / groups))
-    half_K = np.maximum(quantile * usual_K, task.resolution)
+    half_K = np.maximum(quantile * mean_K, task.resolution)
     return Interval(level, knots, tuple(half_K.tolist()), task.range)
 
 
@@ -63,8 +64,8 @@ def covered_out_of_fold(
         predicted_B: (B,) predictions, each from a model that was fitted without the row's group.
         examples: the rows.
         folds: number of folds, the same as for the predictions.
-        seed: of the folds.
-        level: nominal share inside.
+        seed: of the folds, the same as for the predictions.
+        level: nominal share inside, 0 to 1.
     """
     fold_B = folds_of(examples, folds=folds, seed=seed)
     covered_B = np.zeros(len(examples), dtype=bool)
@@ -84,13 +85,13 @@ def covered_out_of_fold(
 
 
 def coverage_by_level(predicted_B: Floats, examples: Examples, *, folds: int, seed: int) -> dict[float, float]:
-    """Share of truths inside out-of-fold intervals of each level, by the task's weights.
+    """The measured coverage of out-of-fold intervals by their nominal level, both 0 to 1, with the task's weights.
 
     Args:
         predicted_B: (B,) predictions, each from a model that was fitted without the row's group.
-        examples: the rows.
+        examples: the B rows.
         folds: number of folds, the same as for the predictions.
-        seed: of the folds.
+        seed: of the folds, the same as for the predictions.
     """
     covered = {
         level: covered_out_of_fold(predicted_B, examples, folds=folds, seed=seed, level=level) for level in LEVELS
@@ -99,21 +100,24 @@ def coverage_by_level(predicted_B: Floats, examples: Examples, *, folds: int, se
 
 
 def weighted_coverage(covered_B: NDArray[np.bool_], examples: Examples) -> float:
-    """Share of truths inside, by the task's weights."""
+    """The share of truths inside their intervals, 0 to 1, with the task's weights."""
     return float(np.average(covered_B, weights=examples.weight_B))
 
 
 def is_covered(interval: Interval, predicted_B: Floats, true_B: Floats) -> NDArray[np.bool_]:
-    """(B,) whether the truth, within the range, is inside the interval around each prediction."""
+    """(B,) whether each truth, clipped to the range, is inside the interval around its prediction."""
     lower_B, upper_B = interval.around(predicted_B)
     target_B = interval.within_range(true_B)
     return (lower_B <= target_B) & (target_B <= upper_B)
 
 
-def _usual_error(
+def _mean_error(
     predicted_B: Floats, error_B: Floats, weight_B: Floats, *, knots: tuple[float, ...], least: float
 ) -> Floats:
-    """(K,) weighted mean error around each knot, nearer predictions weighing more; the overall mean if none."""
+    """(K,) weighted mean error around each of K knots; nearer predictions have more weight.
+
+    A knot without a prediction near it has the mean over all rows.
+    """
     least = max(least, SMALLEST)
     overall = max(float(np.average(error_B, weights=weight_B)), least)
     spacing = knots[1] - knots[0]
@@ -124,7 +128,7 @@ def _usual_error(
 
 
 def _weighted_quantile(score_B: Floats, weight_B: Floats, level: float) -> float:
-    """The smallest score at or below which at least a share `level` of the weight lies."""
+    """The smallest score for which scores up to it have at least the share `level` of all weight."""
     order = np.argsort(score_B, kind="stable")
     below = np.cumsum(weight_B[order]) / weight_B.sum()
     place = int(np.searchsorted(below, level * (1.0 - 1e-12)))

@@ -1,4 +1,4 @@
-"""Fits candidates, and predicts every group with a model that was fitted without it."""
+"""Cross-validates families: predicts every group with a model that was fitted without it."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -13,13 +13,13 @@ from sinet_pipelines.features.splits import group_folds, is_held_out, stratified
 from sinet_pipelines.models.model import Examples, Family, Floats, Model
 from sinet_pipelines.models.task import Task
 
-WATCHED_EVERY = 4  # rows of a group for the choice of the number of epochs: neighbouring rows are nearly equal
-FOLDS = 5  # four fifths of the groups for training, and a fifth of a hundred groups is enough to compare models
+SCORED_EVERY = 4  # every fourth row of a group decides the number of epochs: neighbouring rows are nearly equal
+FOLDS = 5  # each fit has four fifths of the groups, and a fifth of a hundred groups is enough to compare models
 
 
 @runtime_checkable
 class ByEpochs(Protocol):
-    """A family that is fitted epoch by epoch; the number of epochs is chosen out of fold."""
+    """A family that is fitted epoch by epoch; cross-validation chooses the number of epochs."""
 
     @property
     def epochs(self) -> int:
@@ -31,13 +31,13 @@ class ByEpochs(Protocol):
 
 @dataclass(frozen=True)
 class CrossValidation:
-    """A family's predictions for groups that it was fitted without.
+    """The out-of-fold predictions of a family.
 
     Attributes:
-        family: the candidate with the chosen number of epochs, for the fit on all groups.
-        predicted_B: (B,) prediction of every example from a model that was fitted without its group.
-        score_by_epoch: the task's metric after each epoch, on every fourth row of a group; for a family without epochs
-            one number, on all rows.
+        family: the family with the chosen number of epochs, for the fit on all groups.
+        predicted_B: (B,) predictions, each of a model that was fitted without the row's group.
+        score_by_epoch: the task's metric after each epoch, on every fourth row of a group; one number, on all rows, for
+            a family without epochs.
         best: index of the best epoch, from 0.
     """
 
@@ -53,15 +53,15 @@ class CrossValidation:
 
 
 def require_not_held_out(training_set: pl.DataFrame, task: Task) -> pl.DataFrame:
-    """The training set, after the check that it has no group of the evaluation.
+    """Returns the training set after a check that it has no group that is held out for evaluation.
 
     Raises:
-        ContractError: when it has one.
+        ContractError: when it has such a group.
     """
     seen = sorted(name for name in training_set[task.group].unique() if is_held_out(name))
     if seen:
         raise ContractError(
-            f"the training set holds {len(seen)} {task.groups} held out for evaluation ({seen[0]} first); "
+            f"the training set has {len(seen)} {task.groups} that are held out for evaluation (first: {seen[0]}); "
             "leave them out"
         )
     return training_set
@@ -70,20 +70,20 @@ def require_not_held_out(training_set: pl.DataFrame, task: Task) -> pl.DataFrame
 def cross_validate(
     examples: Examples, *, family: Family, seed: int, folds: int = FOLDS, report: Callable[[], None] = lambda: None
 ) -> CrossValidation:
-    """Every example predicted out of fold, with the number of epochs that is best out of fold.
+    """Predicts every example out of fold, with the number of epochs that is best out of fold.
 
-    The number of epochs is one choice made on the returned predictions; its optimistic bias is far smaller
-    than the spread of a fold.
+    The number of epochs is chosen on the returned predictions themselves. The optimistic bias of this one choice is far
+    smaller than the variation between folds.
 
     Args:
-        examples: B of them.
+        examples: the B rows.
         family: the candidate.
         seed: of the folds and of each fit.
         folds: number of folds.
-        report: called after each fit, for a progress bar.
+        report: called after the fit of each fold, for a progress bar.
 
     Raises:
-        ContractError: when there are fewer groups than folds, or fewer rows of a class.
+        ContractError: when there are fewer groups than folds, or fewer rows of a class than folds.
     """
     fold_B = folds_of(examples, folds=folds, seed=seed)
     paths = []
@@ -101,10 +101,10 @@ def cross_validate(
 
 
 def folds_of(examples: Examples, *, folds: int, seed: int) -> NDArray[np.int64]:
-    """(B,) the fold of each example: whole groups; in a classification with equal shares of the events.
+    """(B,) the fold of each example, from 0. Folds consist of whole groups; those of a classification are stratified.
 
     Raises:
-        ContractError: when there are fewer groups than folds, or fewer rows of a class.
+        ContractError: when there are fewer groups than folds, or fewer rows of a class than folds.
     """
     task = examples.task
     if task.is_regression:
@@ -113,27 +113,27 @@ def folds_of(examples: Examples, *, folds: int, seed: int) -> NDArray[np.int64]:
 
 
 def _score_by_epoch(examples: Examples, fold_B: NDArray[np.int64], paths: Sequence[Sequence[Model]]) -> list[float]:
-    """The metric after each epoch on the rows for that choice, each predicted by its fold's model."""
-    watched_B = examples.order_B % WATCHED_EVERY == 0
-    if not watched_B.any():
-        watched_B = ~watched_B
-    watched, folds = examples.take(watched_B), fold_B[watched_B]
-    predicted_EB = np.full((len(paths[0]), len(watched)), np.nan)
+    """The out-of-fold metric after each epoch, on every fourth row of a group."""
+    scored_B = examples.order_B % SCORED_EVERY == 0
+    if not scored_B.any():
+        scored_B = ~scored_B
+    scored, folds = examples.take(scored_B), fold_B[scored_B]
+    predicted_EB = np.full((len(paths[0]), len(scored)), np.nan)
     for fold, path in enumerate(paths):
         inside = folds == fold
-        inputs = watched.inputs.take(inside)
+        inputs = scored.inputs.take(inside)
         for epoch, model in enumerate(path):
             predicted_EB[epoch, inside] = model.predict(inputs)
-    return [score_of(predicted_B, watched) for predicted_B in predicted_EB]
+    return [score_of(predicted_B, scored) for predicted_B in predicted_EB]
 
 
 def score_of(predicted_B: Floats, examples: Examples) -> float:
-    """The task's metric of predictions of these examples, by its weights."""
+    """The task's metric of B predictions for these B examples, with the task's weights."""
     return examples.task.metric.measure(predicted_B, examples.target_B, examples.weight_B)
 
 
 def _best(score_E: Sequence[float], task: Task) -> int:
-    """The first best epoch, from 0; an epoch whose score is NaN only where all are."""
+    """The best epoch, from 0, the first of equal ones; an epoch with score NaN only where all scores are NaN."""
     costs = [task.metric.cost(score) for score in score_E]
     return min(range(len(costs)), key=lambda epoch: (not np.isfinite(costs[epoch]), costs[epoch]))
 

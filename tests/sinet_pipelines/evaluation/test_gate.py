@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from sinet_pipelines.applications.turbofan.task import RUL
 from sinet_pipelines.errors import ContractError
-from sinet_pipelines.evaluation.gate import Verdict, covers_as_promised, may_serve
+from sinet_pipelines.evaluation.gate import Verdict, has_nominal_coverage, may_serve
 from sinet_pipelines.evaluation.gate import is_not_worse as of_any_task
 from tests.sinet_pipelines.models.examples import WORN
 
@@ -126,18 +126,18 @@ def test_a_challenger_that_was_asked_nothing_is_refused():
     [(84, True, "contain"), (95, True, "contain"), (83, False, "over-conf"), (96, False, "wider")],
 )
 def test_intervals_may_miss_by_chance_alone(covered, passed, word):
-    verdict = covers_as_promised(covered, 100)
+    verdict = has_nominal_coverage(covered, 100)
     assert verdict.passed is passed
     assert word in verdict.reason
     assert "chance allows 84 to 95" in verdict.reason
 
 
 def test_without_truth_nothing_speaks_against_intervals():
-    assert covers_as_promised(0, 0).passed
+    assert has_nominal_coverage(0, 0).passed
 
 
 def test_an_over_confident_challenger_does_not_take_a_champions_place():
-    fine, narrow = Verdict(True, "not worse"), covers_as_promised(60, 100)
+    fine, narrow = Verdict(True, "not worse"), has_nominal_coverage(60, 100)
     refused = may_serve(fine, narrow, has_champion=True)
     assert not refused.passed
     assert "over-confident" in refused.reason
@@ -147,13 +147,13 @@ def test_an_over_confident_challenger_does_not_take_a_champions_place():
 
 
 def test_intervals_that_are_too_wide_cost_no_place():
-    assert may_serve(Verdict(True, "not worse"), covers_as_promised(100, 100), has_champion=True).passed
+    assert may_serve(Verdict(True, "not worse"), has_nominal_coverage(100, 100), has_champion=True).passed
 
 
 def test_a_worse_challenger_stays_worse_whatever_its_intervals():
     worse = Verdict(False, "clearly worse")
-    assert may_serve(worse, covers_as_promised(90, 100), has_champion=True) == worse
-    assert may_serve(worse, covers_as_promised(60, 100), has_champion=False) == worse
+    assert may_serve(worse, has_nominal_coverage(90, 100), has_champion=True) == worse
+    assert may_serve(worse, has_nominal_coverage(60, 100), has_champion=False) == worse
 
 
 def warnings_of(probability: np.ndarray) -> pl.DataFrame:

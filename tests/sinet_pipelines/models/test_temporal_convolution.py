@@ -5,7 +5,7 @@ import pytest
 
 from sinet_pipelines.errors import ContractError
 from sinet_pipelines.models.descent import Scale, standardised
-from sinet_pipelines.models.temporal_convolution import SEEN_STEPS, TemporalConvolution, _groups
+from sinet_pipelines.models.temporal_convolution import RECEPTIVE_FIELD, TemporalConvolution, _groups
 from tests.sinet_pipelines.models.examples import examples
 
 KNOWN = examples()
@@ -48,7 +48,7 @@ def test_it_never_looks_further_back_than_it_says():
     row = int(np.flatnonzero(KNOWN.order_B == 50)[0])
     requested = KNOWN.inputs.take(np.array([row]))
     changed = {}
-    for back in (SEEN_STEPS - 1, SEEN_STEPS):
+    for back in (RECEPTIVE_FIELD - 1, RECEPTIVE_FIELD):
         answers, rng = {model.predict(requested)[0]}, np.random.default_rng(0)
         for _ in range(20):  # one alone may be cut off by a rectifier or by the range
             z_LS = sequences.z_LS.copy()
@@ -56,7 +56,7 @@ def test_it_never_looks_further_back_than_it_says():
             other = dataclasses.replace(requested, sequences=dataclasses.replace(requested.sequences, z_LS=z_LS))
             answers.add(model.predict(other)[0])
         changed[back] = len(answers) > 1
-    assert changed == {SEEN_STEPS - 1: True, SEEN_STEPS: False}
+    assert changed == {RECEPTIVE_FIELD - 1: True, RECEPTIVE_FIELD: False}
 
 
 def test_the_cycles_after_the_asked_one_change_nothing():

@@ -25,7 +25,7 @@ SECTIONS = [
     "Experiments",
     "Ethical considerations",
     "Limits and recommendations",
-    "Made again",
+    "Reproduction",
 ]
 
 
@@ -98,10 +98,10 @@ def test_a_simulated_fleet_is_said_to_be_one_before_any_figure(card):
     ("without", "expected"),
     [
         ({"intervals": None}, "The model has no intervals."),
-        ({"artefacts": ()}, "Nothing was quantized yet."),
-        ({"experiments": ()}, "There is none."),
+        ({"artefacts": ()}, "No model was quantized yet."),
+        ({"experiments": ()}, "There are no experiments."),
         ({"slices": ()}, "Not evaluated yet."),
-        ({"candidates": ()}, "There was none to compare."),
+        ({"candidates": ()}, "No candidates were compared."),
     ],
 )
 def test_what_is_not_known_yet_is_said(card, without, expected):

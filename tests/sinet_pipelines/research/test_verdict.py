@@ -27,8 +27,8 @@ def test_a_challenger_that_keeps_every_condition_may_be_promoted():
     verdict = judged()
     assert verdict.may_be_promoted
     assert verdict.reasons == ()
-    assert verdict.sentence == "may be promoted: every condition is kept"
-    assert verdict.numbers["conditions_kept"] == verdict.numbers["conditions"] == 4.0
+    assert verdict.sentence == "may be promoted: every condition is met"
+    assert verdict.numbers["conditions_met"] == verdict.numbers["conditions"] == 4.0
 
 
 def test_hardware_that_the_endpoint_has_not_bars_it():
@@ -58,7 +58,7 @@ def test_an_error_that_is_no_number_bars_it():
 
 def test_an_answer_that_is_no_number_bars_it():
     verdict = judged(answers_B=np.array([3.0, np.nan, np.inf]))
-    assert verdict.reasons == ("2 of 3 answers are no number",)
+    assert verdict.reasons == ("2 of 3 predictions are not finite",)
     assert verdict.numbers["not_numbers"] == 2.0
 
 
@@ -66,11 +66,11 @@ def test_every_reason_is_said_in_one_sentence():
     verdict = judged(SPIKING, rmse_cycles=20.0, answers_B=np.array([np.nan]))
     assert not verdict.may_be_promoted
     assert len(verdict.reasons) == 4
-    assert verdict.numbers["conditions_kept"] == 0.0
+    assert verdict.numbers["conditions_met"] == 0.0
     assert verdict.sentence == (
         "may not be promoted: WEST, where the endpoint is, has no neuromorphic; its figures were simulated on cpu, not "
         "measured on neuromorphic; its RMSE out of fold is 20.00 cycles (allowed: 11.00, 10% above network); 1 of 1 "
-        "answers are no number"
+        "predictions are not finite"
     )
 
 

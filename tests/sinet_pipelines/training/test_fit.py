@@ -36,7 +36,7 @@ class Remembering:
 
 def test_a_training_set_with_a_held_out_engine_is_refused():
     rows = pl.DataFrame({"unit": [*SEEN, HELD_OUT[0]]})
-    with pytest.raises(ContractError, match=f"1 engines held out for evaluation \\({HELD_OUT[0]} first\\)"):
+    with pytest.raises(ContractError, match=f"1 engines that are held out for evaluation \\(first: {HELD_OUT[0]}\\)"):
         require_not_held_out(rows, RUL)
     assert require_not_held_out(rows.filter(pl.col("unit") != HELD_OUT[0]), RUL).height == len(SEEN)
 

@@ -1,7 +1,7 @@
-"""The files beside a version's graph from which MLflow's own loaders load it: `MLmodel` and `requirements.txt`.
+"""Writes the files that MLflow's own loaders need beside a version's graph: `MLmodel` and `requirements.txt`.
 
-`mlflow.onnx.load_model("models:/NAME@champion")` and `mlflow.pyfunc.load_model(...)` then work without
-code of the platform. Nothing is pickled: `MLmodel` is text that is derived from the graph alone.
+With them `mlflow.onnx.load_model("models:/NAME@champion")` and `mlflow.pyfunc.load_model(...)` work without code of the
+platform. Nothing is pickled: `MLmodel` is text, derived from the graph and the installed packages.
 """
 
 import json
@@ -28,12 +28,12 @@ _TYPES = {
 }
 
 
-def stock_files(content: bytes, *, file: str) -> dict[str, bytes]:
-    """The files by their names; none for bytes that are not an ONNX graph.
+def loader_files(content: bytes, *, file: str) -> dict[str, bytes]:
+    """The content of the files by name; empty for bytes that are not an ONNX graph.
 
     Args:
-        content: the graph.
-        file: its name in the same folder.
+        content: bytes of the graph.
+        file: name of the graph's file in the same folder.
     """
     import onnx
     import yaml
@@ -76,7 +76,7 @@ def stock_files(content: bytes, *, file: str) -> dict[str, bytes]:
 
 
 def _tensor(value: Any) -> dict[str, Any]:
-    """One tensor in the form of MLflow's schema; a dimension without a size is -1."""
+    """One input or output of the graph in the form of MLflow's schema; a dimension without a fixed size is -1."""
     kind = value.type.tensor_type
     shape = [one.dim_value if one.HasField("dim_value") else -1 for one in kind.shape.dim]
     return {

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sinet_pipelines.registry.runs import RunRecord, log_run
-from sinet_pipelines.registry.stock import MLMODEL, stock_files
+from sinet_pipelines.registry.loader_files import MLMODEL, loader_files
 from sinet_pipelines.registry.tracking import tracking_of
 from sinet_pipelines.registry.versions import register
 from tests.sinet_pipelines.deployment.served import expected_rul, rul_graph, sane_inputs
@@ -76,12 +76,12 @@ def test_a_version_of_an_earlier_release_gets_its_files_with_the_next_registrati
 
 def test_nothing_is_pickled_and_equal_graphs_have_equal_files():
     content = rul_graph(bias=1.0).SerializeToString()
-    files = stock_files(content, file="model.onnx")
+    files = loader_files(content, file="model.onnx")
     assert sorted(files) == ["MLmodel", "requirements.txt"]
-    assert files == stock_files(content, file="model.onnx")
+    assert files == loader_files(content, file="model.onnx")
     assert b"pickle" not in files[MLMODEL]
 
 
 def test_bytes_that_are_no_graph_have_no_files():
-    assert stock_files(b"graph", file="model.onnx") == {}
-    assert stock_files(b"", file="model.onnx") == {}
+    assert loader_files(b"graph", file="model.onnx") == {}
+    assert loader_files(b"", file="model.onnx") == {}
