@@ -142,8 +142,8 @@ def _data(card: ModelCard) -> list[Block]:
         terms.groups: f"{data.history_groups:,} {terms.history}, {data.live_groups:,} {terms.live}",
         "rows": f"{data.rows:,} validated, {data.set_aside:,} set aside",
         "labels": protocol.labels,
-        "split": f"{protocol.held_out_share:.0%} of the history {terms.groups} are held out of every fit; {protocol.folds} "
-        f"folds over whole {terms.groups} among the others; seed {protocol.seed}",
+        "split": f"{protocol.held_out_share:.0%} of the history {terms.groups} are held out of every fit; "
+        f"{protocol.folds} folds over whole {terms.groups} among the others; seed {protocol.seed}",
         "source": data.source,
         "licence": data.licence,
     }
