@@ -19,7 +19,7 @@ from resources.router.endings import LOG_LINES
 from resources.router.seen import WORKER, SeenJob, SeenPod, seen_job, seen_pod
 from sinet_pipelines.deployment.cluster import rights
 from sinet_pipelines.deployment.cluster.api import is_of_an_api_server, kubeconfig_errors, words_of
-from sinet_pipelines.deployment.cluster.proxies import go_by_proxy
+from sinet_pipelines.deployment.cluster.proxies import use_proxy
 from sinet_pipelines.errors import ClusterError, first_line
 from sinet_pipelines.inventory.regions import Inventory, Region
 
@@ -346,7 +346,7 @@ def client_configuration(region: Region, *, kubeconfig: str | None) -> Any:
         raise ClusterError(
             f"{where} has no usable context {context!r} ({first_line(error)}); {cure}", is_final=True
         ) from error
-    go_by_proxy(configuration, file=kubeconfig, context=context)
+    use_proxy(configuration, file=kubeconfig, context=context)
     configuration.retries = False
     return configuration
 

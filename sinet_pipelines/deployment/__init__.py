@@ -1,1 +1,1 @@
-"""Deployment: the model server, its process, and its client."""
+"""Deployment: the model server, its process or cluster, its model repository, and its clients."""

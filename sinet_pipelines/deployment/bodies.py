@@ -1,4 +1,4 @@
-"""Reads bodies of HTTP requests within limits for one body and for all, and decompresses them."""
+"""Reads bodies of HTTP requests within a size limit for each and a memory budget for all, and decompresses them."""
 
 import zlib
 from collections.abc import Awaitable, Callable
@@ -6,9 +6,9 @@ from typing import Any
 
 from sinet_pipelines.errors import UsageError
 
-BODY_LIMIT_BYTES = 32 * 1024**2  # of one, inflated; 1,024 rows are 4 MB raw and about 20 MB as JSON
-ALL_BODIES_BYTES = 256 * 1024**2  # of all bodies that are being read
-FREE_BYTES = 128 * 1024  # of each body, outside the budget, so that short requests are always read
+BODY_LIMIT_BYTES = 32 * 1024**2  # of one body, decompressed; 1,024 rows are 4 MB raw and about 20 MB as JSON
+ALL_BODIES_BYTES = 256 * 1024**2  # budget of all bodies that are being read
+FREE_BYTES = 128 * 1024  # of each body that do not count, so that short requests are always read
 ENCODINGS = b"gzip, deflate, identity"
 _WINDOW_BITS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 
@@ -33,16 +33,20 @@ class ClientGoneError(UsageError):
 
 
 class BodyReader:
-    """Reads bodies within a common memory budget."""
+    """Reads bodies; those that are being read share one memory budget."""
 
     def __init__(self, budget_bytes: int = ALL_BODIES_BYTES) -> None:
         self._free_bytes = budget_bytes
 
     async def read(self, headers: Headers, receive: Receive) -> bytes:
-        """The whole body, still compressed.
+        """Reads a whole body; it may be compressed.
+
+        Args:
+            headers: headers of the request.
+            receive: the ASGI function that returns the next part.
 
         Raises:
-            TooLargeError: it is larger than `BODY_LIMIT_BYTES`.
+            TooLargeError: the body is larger than `BODY_LIMIT_BYTES`.
             CrowdedError: other bodies use the whole budget.
             ClientGoneError: the connection ended before the end of the body.
         """
@@ -82,7 +86,7 @@ def inflated(headers: Headers, body: bytes) -> bytes:
     Raises:
         UnknownEncodingError: the encoding is neither gzip nor deflate.
         TooLargeError: the decompressed body is larger than `BODY_LIMIT_BYTES`.
-        UsageError: it is not a stream of this encoding, or is incomplete.
+        UsageError: the body is not a stream of this encoding, or is incomplete.
     """
     encoding = header(headers, b"content-encoding")
     name = encoding.strip().lower().decode("latin-1") if encoding is not None else "identity"

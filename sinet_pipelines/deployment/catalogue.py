@@ -1,7 +1,7 @@
-"""The loaded models of a server: which versions are ready, which is the default, which could be loaded.
+"""The loaded models of a server: the versions that are ready, the default version, and the published ones.
 
-HTTP and gRPC both use this catalogue, so they agree. A load replaces a model only after each of its versions has
-predicted its sample. Until then, and if a version fails, the running versions continue.
+HTTP and gRPC use the same catalogue. A load replaces the versions of a model only after each new one has predicted its
+sample. Until then, and if one fails, the loaded versions continue.
 """
 
 from collections.abc import Mapping
@@ -19,10 +19,10 @@ class IndexEntry:
     """A published version and its state.
 
     Attributes:
-        name: of the model.
-        version: of the model.
+        name: name of the model.
+        version: number of the version, as text.
         state: READY or UNAVAILABLE.
-        reason: why it is unavailable.
+        reason: why it is unavailable; empty where it is ready.
     """
 
     name: str
@@ -45,11 +45,11 @@ class Catalogue:
     def __init__(self, repository: Path) -> None:
         self.repository = repository
         self._loaded: dict[str, _Loaded] = {}
-        self._pinned: dict[str, str] = {}  # model -> the version this server was started for
-        self._loading = Lock()  # loads come from worker threads; readers always see complete dictionaries
+        self._pinned: dict[str, str] = {}  # model -> the version that this server was started for
+        self._loading = Lock()  # of loads; readers see whole dictionaries without it
 
     def start(self, model: str, *, version: str, sha256: str | None = None) -> ServedModel:
-        """Loads the version that this server is started for; it stays the default while it is loaded.
+        """Loads the version that this server is started for; it is the default version as long as it is loaded.
 
         Raises:
             ModelNotFoundError: there is no such model or version.
@@ -66,10 +66,10 @@ class Catalogue:
         return served
 
     def find(self, model: str, version: str | None = None) -> ServedModel:
-        """The loaded version; without one, the default.
+        """A loaded version; the default version where `version` is None.
 
         Raises:
-            ModelNotFoundError: it is not loaded.
+            ModelNotFoundError: the model or version is not loaded.
         """
         loaded = self._of(model)
         if not version:
@@ -82,7 +82,7 @@ class Catalogue:
         return loaded.versions[version]
 
     def versions(self, model: str) -> tuple[str, ...]:
-        """Loaded versions of a model, in the order of their numbers.
+        """The loaded versions of a model, sorted by number.
 
         Raises:
             ModelNotFoundError: none is loaded.
@@ -95,15 +95,15 @@ class Catalogue:
 
     @property
     def is_ready(self) -> bool:
-        """Whether the versions that this server was started for are ready."""
+        """Whether the models that this server was started for are loaded."""
         return all(model in self._loaded for model in self._pinned)
 
     def load(self, model: str) -> None:
-        """Loads all published versions of a model, again where they are loaded already.
+        """Loads all published versions of a model, also those that are loaded already.
 
         Raises:
             ModelNotFoundError: there is no such model.
-            ServingError: one of them cannot be loaded; then nothing has changed.
+            ServingError: a version cannot be loaded; the loaded versions then stay.
         """
         with self._loading:
             numbers = published.versions(self.repository, model)
@@ -122,7 +122,11 @@ class Catalogue:
             self._loaded = {name: loaded for name, loaded in self._loaded.items() if name != model}
 
     def index(self, *, only_ready: bool = False) -> list[IndexEntry]:
-        """Every published version, loaded or not."""
+        """Every published version with its state.
+
+        Args:
+            only_ready: whether versions that are not loaded are left out.
+        """
         entries = [
             self._entry(model, version)
             for model in published.models(self.repository)

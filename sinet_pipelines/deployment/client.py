@@ -1,6 +1,6 @@
 """A client of the Open Inference Protocol v2 over HTTP for numpy arrays; uses the standard library alone.
 
-Rows are sent as raw tensors, in parts of limited size over one connection.
+Rows are sent as raw bytes, in parts of at most 512 rows over one connection.
 """
 
 import json
@@ -14,24 +14,31 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sinet_pipelines.deployment.connection import HEADER_LENGTH, UnreachableError, connect, exchange, foreign, read_json
+from sinet_pipelines.deployment.connection import (
+    HEADER_LENGTH,
+    UnreachableError,
+    connect,
+    exchange,
+    not_of_protocol,
+    read_json,
+)
 from sinet_pipelines.deployment.endpoint import Endpoint, current, is_starting
 from sinet_pipelines.deployment.tensors import DATATYPES, DTYPES, TensorSpec, from_json, from_raw, to_raw
 from sinet_pipelines.errors import SinetError, UsageError
 
 PART_ROWS = 512  # half of a model's largest batch; 2 MB of windows
-SWITCH_S = 10.0  # how long a client repeats a request while one server replaces another
+SWITCH_S = 10.0  # time for which a request is repeated while one server replaces another
 _NAMES = {dtype.newbyteorder("="): name for name, dtype in DTYPES.items()}
 
 
 @dataclass(frozen=True)
 class Answer:
-    """The outputs of a model, and its name and version.
+    """The outputs of a model, with the name and version of the model that computed them.
 
     Attributes:
         outputs: output name -> (n_rows, ...) array.
-        model: its name.
-        version: its version; that of the last part where there are several parts.
+        model: name of the model.
+        version: number of the version, as text.
     """
 
     outputs: dict[str, NDArray]
@@ -52,16 +59,17 @@ def infer(
 
     Args:
         url: root of the server, `http://127.0.0.1:8000`.
-        model: its name.
+        model: name of the model.
         inputs: input name -> (n_rows, ...) array of the type that the model declares.
-        version: the server's default where None.
-        outputs: names of the outputs to return; all where None.
-        timeout_s: for each part of at most 512 rows.
+        version: number of the version; None for the server's default.
+        outputs: names of the outputs to return; None for all.
+        timeout_s: time limit in seconds for each part of at most 512 rows.
 
     Raises:
         UsageError: the server rejected the request.
         ModelNotFoundError: the server has no such model or version.
-        ServingError: no server is at this address, or it is not a server of this protocol.
+        ServingError: no server is at this address, it is not a server of this protocol, it did not respond in time, or
+            another version replaced the first one between two parts.
     """
     return predict(url, model, inputs, version=version, outputs=outputs, timeout_s=timeout_s).outputs
 
@@ -75,7 +83,7 @@ def predict(
     outputs: Sequence[str] | None = None,
     timeout_s: float = 30.0,
 ) -> Answer:
-    """As `infer`, with the version of the model that predicted."""
+    """The outputs as of `infer`, with the model's name and version; arguments and errors are those of `infer`."""
     rows = {len(values) for values in inputs.values()}
     if len(rows) != 1 or 0 in rows:
         raise UsageError(f"inputs of {sorted(rows)} rows (allowed: the same number, from 1); send equally many of each")
@@ -88,7 +96,7 @@ def predict(
         ]
     finally:
         connection.close()
-    if len({part.version for part in parts}) > 1:  # a reconnection reached another version; one response needs one
+    if len({part.version for part in parts}) > 1:  # a new connection reached another version
         raise UnreachableError(f"another version took over at {url} between two parts of the rows; repeat the request")
     joined = {name: np.concatenate([part.outputs[name] for part in parts]) for name in parts[0].outputs}
     return Answer(joined, parts[-1].model, parts[-1].version)
@@ -97,17 +105,17 @@ def predict(
 def predict_at(
     folder: Path, inputs: Mapping[str, NDArray], *, outputs: Sequence[str] | None = None, timeout_s: float = 30.0
 ) -> Answer:
-    """An endpoint's outputs; repeats the request while one server replaces another.
+    """The outputs of an endpoint on this machine; repeats the request while one server replaces another.
 
     Args:
-        folder: the endpoint's folder.
+        folder: folder of the endpoint.
         inputs: as for `infer`.
         outputs: as for `infer`.
         timeout_s: as for `infer`.
 
     Raises:
         UsageError: the server rejected the request.
-        ServingError: no server of this endpoint responds.
+        ServingError: no server of this endpoint runs or responds.
     """
     deadline = time.monotonic() + SWITCH_S
     while True:
@@ -127,28 +135,29 @@ def predict_at(
 
 
 def _has_moved(folder: Path, former: Endpoint | None) -> bool:
-    """Whether another server has replaced, or is about to replace, the one that did not respond."""
-    if is_starting(folder):  # checked first: a start that ends meanwhile has written its file
+    """Whether another server has replaced the one that did not respond, or is about to."""
+    if is_starting(folder):  # checked before the file: a start that ends in between has written it
         return True
     now = current(folder)
     return now is not None and now != former
 
 
 def get_json(url: str, path: str, *, timeout_s: float = 5.0) -> dict[str, Any]:
-    """The JSON object at a path of a server.
+    """The JSON object at a path of the server.
 
     Raises:
-        ModelNotFoundError: it has no such model or version.
+        UsageError: the server rejected the request.
+        ModelNotFoundError: the server has no such model or version.
         ServingError: no server is at this address, or it is not a server of this protocol.
     """
     decoded = _request_json(url, "GET", path, timeout_s)
     if not isinstance(decoded, dict):
-        raise foreign(url, f"a {type(decoded).__name__}")
+        raise not_of_protocol(url, f"a {type(decoded).__name__}")
     return decoded
 
 
 def ready_models(url: str, *, timeout_s: float = 5.0) -> tuple[str, ...]:
-    """Names of the models that a server serves, sorted.
+    """The names of the models that are ready on the server, sorted.
 
     Raises:
         ServingError: no server is at this address, or it is not a server of this protocol.
@@ -157,11 +166,11 @@ def ready_models(url: str, *, timeout_s: float = 5.0) -> tuple[str, ...]:
     try:
         return tuple(sorted({str(entry["name"]) for entry in index if entry.get("state") == "READY"}))
     except (KeyError, TypeError, AttributeError) as error:
-        raise foreign(url, error) from error
+        raise not_of_protocol(url, error) from error
 
 
 def instance(url: str, *, timeout_s: float = 5.0) -> str | None:
-    """The token of the server that is ready at this address; None where none is."""
+    """The token of the server that is ready at this address; None where no server is ready."""
     try:
         health = get_json(url, "/v2/health/ready", timeout_s=timeout_s)
     except SinetError:
@@ -193,7 +202,7 @@ def _predict_part(
     answer = _answer(url, response, content)
     n_rows, lengths = len(next(iter(rows.values()))), {values.shape[:1] for values in answer.outputs.values()}
     if lengths != {(n_rows,)}:
-        raise foreign(url, f"outputs of {sorted(lengths)} rows for {n_rows}")
+        raise not_of_protocol(url, f"outputs of {sorted(lengths)} rows for {n_rows}")
     return answer
 
 
@@ -221,7 +230,7 @@ def _answer(url: str, response: HTTPResponse, content: bytes) -> Answer:
                 at += size
         return Answer(tensors, decoded["model_name"], decoded.get("model_version", ""))
     except (KeyError, TypeError, ValueError, AttributeError, UsageError) as error:
-        raise foreign(url, error) from error
+        raise not_of_protocol(url, error) from error
 
 
 def _datatype(name: str, values: NDArray) -> str:

@@ -1,4 +1,4 @@
-"""One HTTP connection to a model server: sends requests, reads responses, raises the platform's errors."""
+"""Sends requests to a model server over one HTTP connection, and turns failures into the platform's errors."""
 
 import json
 from collections.abc import Mapping
@@ -12,11 +12,15 @@ HEADER_LENGTH = "Inference-Header-Content-Length"
 
 
 class UnreachableError(ServingError):
-    """No server is at this address, or the connection ended before a response: the request can be repeated."""
+    """No server is at this address, or the connection ended before a response. The request can be repeated."""
 
 
 def connect(url: str, timeout_s: float) -> HTTPConnection:
-    """A connection to the server at this root, opened by the first exchange.
+    """A connection to the server at this root; the first exchange opens it.
+
+    Args:
+        url: root of the server, such as `http://127.0.0.1:8000`.
+        timeout_s: time limit in seconds of each read and write.
 
     Raises:
         UsageError: the text is not the root of a server.
@@ -39,7 +43,7 @@ def exchange(
 
     Raises:
         UnreachableError: no server is at this address, or the connection ended before a response.
-        ServingError: there was no response in time.
+        ServingError: there was no response within the time limit of the connection.
     """
     try:
         connection.request(method, path, body or None, dict(headers))
@@ -57,18 +61,18 @@ def exchange(
 
 
 def read_json(url: str, response: HTTPResponse, content: bytes) -> Any:
-    """The JSON of a successful response.
+    """The parsed JSON of a successful response.
 
     Raises:
         UsageError: the server rejected the request.
         ModelNotFoundError: the server has no such model or version.
-        ServingError: it failed, or is not a server of this protocol.
+        ServingError: the server failed, or is not a server of this protocol.
     """
     length = response.headers.get(HEADER_LENGTH)
     try:
         decoded = json.loads(content[: int(length)] if length is not None else content)
     except ValueError as error:
-        raise foreign(url, f"status {response.status}") from error
+        raise not_of_protocol(url, f"status {response.status}") from error
     if response.status == 200:
         return decoded
     sentence = decoded.get("error") if isinstance(decoded, dict) else None
@@ -76,6 +80,6 @@ def read_json(url: str, response: HTTPResponse, content: bytes) -> Any:
     raise kinds.get(response.status, ServingError)(f"{url} returned {response.status}: {sentence}")
 
 
-def foreign(url: str, found: object) -> ServingError:
-    """The error for a response that no server of the protocol would return."""
-    return ServingError(f"the response of {url} is not of the protocol ({found}); is it a model server?")
+def not_of_protocol(url: str, found: object) -> ServingError:
+    """The error for a response that a server of the protocol does not return."""
+    return ServingError(f"the response of {url} is not of the protocol ({found}); check that it is a model server")

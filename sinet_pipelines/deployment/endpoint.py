@@ -3,12 +3,12 @@
     <home>/serving/<REGION>/<name>/start.lock             held during a start, switch or stop
     <home>/serving/<REGION>/<name>/current.json           the current server
     <home>/serving/<REGION>/<name>/wanted.json            options of the last start, for a restart
-    <home>/serving/<REGION>/<name>/restarts.log           when it ended unexpectedly and was restarted
+    <home>/serving/<REGION>/<name>/restarts.log           unexpected ends and restarts
     <home>/serving/<REGION>/<name>/requests.log           one line of JSON for each request, rotated
     <home>/serving/<REGION>/<name>/server-<token>.json    the report of one server process
-    <home>/serving/<REGION>/<name>/server-<token>.log     its output
+    <home>/serving/<REGION>/<name>/server-<token>.log     the output of that process
 
-The server process, its starter and its clients share this module, so it imports little.
+The server process, the process that starts it and its clients import this module, so it imports little.
 """
 
 import json
@@ -27,8 +27,8 @@ WANTED_FILE = "wanted.json"
 LOCK_FILE = "start.lock"
 SERVING_FOLDER = "serving"
 MODELS_FOLDER = "models"
-FOLDER_OPTION = "--folder="  # option of a server's command line: the endpoint's folder for its report
-SAME_START_S = 2.0  # psutil derives start times from the boot time, which clock corrections move by a second
+FOLDER_OPTION = "--folder="  # option of a server's command line with the endpoint's folder
+SAME_START_S = 2.0  # tolerance: psutil computes start times from the boot time, which clock corrections change by 1 s
 
 
 @dataclass(frozen=True)
@@ -36,16 +36,16 @@ class Endpoint:
     """A model server that accepts connections.
 
     Attributes:
-        name: of the endpoint; that of its model for the champion's.
-        region: the region of the endpoint.
-        url: HTTP root without a path.
+        name: name of the endpoint; the endpoint of a champion has its model's name.
+        region: name of the endpoint's region.
+        url: root of HTTP without a path: `http://127.0.0.1:8000`.
         grpc: host and port of gRPC.
-        model: the default model.
-        version: of that model.
-        sha256: of that version's graph.
-        pid: id of its process.
-        started: start of the process, seconds since 1970.
-        token: random text in its command line that no other process has; not a secret.
+        model: name of the default model.
+        version: number of its version, as text.
+        sha256: SHA-256 of the version's graph.
+        pid: id of the server's process.
+        started: start time of the process, seconds since 1970.
+        token: random text in the process's command line, which no other process has; not a secret.
     """
 
     name: str
@@ -62,17 +62,17 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Report:
-    """The report of a starting server process to its starter.
+    """The report of a server process to the process that started it.
 
     Attributes:
-        state: `waiting` for its port, `listening`, or `failed`.
-        pid: id of its process.
-        started: start of the process, seconds since 1970.
-        token: of the process.
-        endpoint: what it serves, once it accepts connections.
+        state: `waiting` for its ports, `listening`, or `failed`.
+        pid: id of the server's process.
+        started: start time of the process, seconds since 1970.
+        token: token of the process.
+        endpoint: the server, once it accepts connections.
         ports: the ports that it waits for.
-        error: one sentence on the failure.
-        kind: the class name of the error.
+        error: the message of the failure; empty where there is none.
+        kind: class name of the error; empty where there is none.
     """
 
     state: str
@@ -91,18 +91,18 @@ class ServerOptions:
 
     Attributes:
         repository: folder of the model repository.
-        model: the model to serve.
-        version: the version to serve.
-        sha256: required hash of the graph; empty for any.
+        model: name of the model to serve.
+        version: number of the version to serve, as text.
+        sha256: required SHA-256 of the graph; empty for any.
         host: address to bind.
-        port: of HTTP; 0 for a free one.
-        grpc_port: of gRPC; 0 for a free one.
-        instance: random text that identifies this process, not a secret; `/v2/health/ready` returns it.
-        folder: the endpoint's folder; empty for a server without a report, as in a container.
-        name: of the endpoint.
-        region: the region of the endpoint.
-        hosts: accepted host names beside loopback's and `host`, separated by commas; `*` for any.
-        orphan_s: the server ends itself when `current.json` has not named it for this time.
+        port: port of HTTP; 0 for a free one.
+        grpc_port: port of gRPC; 0 for a free one.
+        instance: the process's token, which `/v2/health/ready` returns.
+        folder: folder of the endpoint; empty for a server without one, as in a container.
+        name: name of the endpoint.
+        region: name of the endpoint's region.
+        hosts: accepted host names beside loopback and `host`, separated by commas; `*` for any.
+        orphan_s: time in seconds after which the server ends if `current.json` does not name it.
     """
 
     repository: str
@@ -120,61 +120,61 @@ class ServerOptions:
     orphan_s: float = 60.0
 
     def arguments(self) -> list[str]:
-        """The options as a command line; `server.py` parses them."""
+        """The options as arguments of a command line, which `server.py` parses."""
         return [f"--{field.name.replace('_', '-')}={getattr(self, field.name)}" for field in fields(self)]
 
 
 def endpoint_folder(home: Path, *, region: str, name: str) -> Path:
-    """The folder with the files of an endpoint."""
+    """The folder of an endpoint."""
     return home / SERVING_FOLDER / region / name
 
 
 def models_folder(home: Path) -> Path:
-    """The model repository of a home."""
+    """The folder of a home's model repository."""
     return home / SERVING_FOLDER / MODELS_FOLDER
 
 
 def side_name(model: str, version: str) -> str:
-    """Name of an endpoint for a version beside the champion's."""
+    """The name of an endpoint that serves one version, in addition to the champion's endpoint."""
     return f"{model}-v{version}"
 
 
 def endpoint_folders(home: Path) -> tuple[Path, ...]:
-    """Folders of all endpoints that were ever started in a home."""
+    """The folders of all endpoints that were ever started in a home, sorted."""
     found = (home / SERVING_FOLDER).glob(f"*/*/{LOCK_FILE}")
     return tuple(sorted(path.parent for path in found if path.parent.parent.name != MODELS_FOLDER))
 
 
 def current(folder: Path) -> Endpoint | None:
-    """The endpoint's running server; None where there is none or its process is gone."""
+    """The endpoint's running server; None where no server runs."""
     named = read_current(folder)
     return named if named is not None and is_alive(named) else None
 
 
 def read_current(folder: Path) -> Endpoint | None:
-    """The server in `current.json`, running or not; None for a missing or invalid file or a copy of another home's."""
+    """The server in `current.json`, running or not; None where the file is missing, invalid or copied."""
     entry = _read(folder / CURRENT_FILE)
     named = _endpoint(entry) if entry is not None else None
     return None if named is None or _is_of_another(named, folder) else named
 
 
 def write_current(folder: Path, endpoint: Endpoint) -> None:
-    """Makes this the server that clients of the endpoint use."""
+    """Writes `current.json`: clients of the endpoint then use this server."""
     _write(folder / CURRENT_FILE, asdict(endpoint) | {"ready": True})
 
 
 def write_wanted(folder: Path, options: ServerOptions) -> None:
-    """Stores the options of the start, with the repository relative to the folder, so that a home can be moved."""
+    """Writes the options of a start; the repository is relative to the folder, so that a home can be moved."""
     repository = os.path.relpath(options.repository, folder.resolve())
     _write(folder / WANTED_FILE, asdict(options) | {"repository": repository, "instance": "", "folder": ""})
 
 
 def read_wanted(folder: Path) -> ServerOptions | None:
-    """The options of the endpoint's last start; None where they are unknown."""
+    """The options of the endpoint's last start; None where the file is missing or invalid."""
     entry = _read(folder / WANTED_FILE)
     if entry is None:
         return None
-    entry.pop("token", None)  # 0.1.0 used this key for the name of the process
+    entry.pop("token", None)  # version 0.1.0 wrote the process's token under this key
     try:
         options = ServerOptions(**entry)
     except TypeError:
@@ -183,7 +183,7 @@ def read_wanted(folder: Path) -> ServerOptions | None:
 
 
 def read_report(path: Path) -> Report | None:
-    """The report in a `server-<token>.json`; None where it is missing, incomplete, or a copy of another home's."""
+    """The report in a `server-<token>.json`; None where it is missing, invalid, or a copy from another home."""
     entry = _read(path)
     if entry is None:
         return None
@@ -197,7 +197,7 @@ def read_report(path: Path) -> Report | None:
 
 
 def write_report(folder: Path, report: Report) -> None:
-    """Writes the report where the starter reads it."""
+    """Writes the report into the endpoint's folder."""
     _write(report_path(folder, report.token), asdict(report))
 
 
@@ -207,15 +207,15 @@ def report_path(folder: Path, token: str) -> Path:
 
 
 def is_starting(folder: Path) -> bool:
-    """Whether a process holds the endpoint's lock: a start, a switch or a stop is in progress."""
+    """Whether a start, a switch or a stop of the endpoint is in progress: a process holds its lock."""
     return is_held(folder / LOCK_FILE)
 
 
 def is_alive(server: Endpoint | Report) -> bool:
-    """Whether the process that wrote this still runs: equal start time, token in its command line, not a zombie.
+    """Whether the server's process runs: it has the same start time and token, and is not a zombie.
 
-    The process id alone may belong to another process by now, and the start time too, since clocks are corrected. A
-    process that ended and whose parent has not waited for it keeps both.
+    The process id alone may belong to another process by now. The start time alone does not prove the opposite, since
+    clocks are corrected. A process that ended is a zombie until its parent has waited for it.
     """
     try:
         process = psutil.Process(server.pid)
@@ -230,9 +230,9 @@ def is_alive(server: Endpoint | Report) -> bool:
 
 
 def _is_of_another(server: Endpoint | Report, folder: Path) -> bool:
-    """Whether a running server reports to another folder: the files here are copies, or the home was moved.
+    """Whether the server runs for another folder: the files in this folder are copies, or the home was moved.
 
-    A moved home's old server ends itself, since no file at the old path names it.
+    The server of a moved home ends itself, since no file at the old path names it.
     """
     try:
         words = psutil.Process(server.pid).cmdline()

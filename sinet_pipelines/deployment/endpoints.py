@@ -1,4 +1,4 @@
-"""All endpoints of a home: processes of this machine, and objects of regions' clusters."""
+"""Lists all endpoints of a home: processes on this machine, and objects in the clusters of regions."""
 
 from pathlib import Path
 from typing import Any
@@ -9,10 +9,10 @@ from sinet_pipelines.deployment.environment import own_region
 
 
 def endpoints(home: Path) -> list[dict[str, Any]]:
-    """Every endpoint of a home, as `sinet status` prints them.
+    """Every endpoint of a home in the JSON form of `sinet status`.
 
-    `ready` comes from the server itself, or from its cluster. An endpoint in a cluster also has its `target`, its
-    `reason` (what differs from what was applied) and whether its state is `known`.
+    `ready` is read from the server itself, or from its cluster. An endpoint in a cluster also has its `target`, a
+    `reason` (how its state differs from what was applied) and `known` (whether its state could be read).
     """
     return [*process.endpoints(home), *(describe(record) for record in recorded(home).values())]
 

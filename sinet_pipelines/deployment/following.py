@@ -1,4 +1,4 @@
-"""Finds whether an endpoint serves the version with the champion alias in the registry, and otherwise why not."""
+"""Compares the version that each endpoint serves with the version that has the champion alias in the registry."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +19,9 @@ class Following:
     """An endpoint compared with the registry.
 
     Attributes:
-        model: name of the model that is served.
-        content: the served version and the alias's version as one text, which changes with either.
-        is_behind: whether another version should be served, and can be.
+        model: name of the served model.
+        content: the served version and the alias's version as one text, which changes when either changes.
+        is_behind: whether the alias names another version, which can be served.
         reason: how the served version and the alias differ; empty where they agree.
     """
 
@@ -32,9 +32,9 @@ class Following:
 
 
 def follow(home: Path) -> list[Following]:
-    """Every running endpoint of a champion (its name is its model's), compared with the alias.
+    """Compares every running endpoint of a champion with the alias; its name is equal to its model's.
 
-    An endpoint without a running server is left out: its next start reads the registry.
+    An endpoint without a running server is left out, since its next start reads the registry.
 
     Raises:
         StorageError: MLflow's database cannot be read.
@@ -49,18 +49,18 @@ def _processes(home: Path) -> list[Following]:
         served = current(folder)
         if served is None or served.name != served.model:
             continue
-        found.append(_held(home, served.model, served.version, served.sha256, served.token))
+        found.append(_compared(home, served.model, served.version, served.sha256, served.token))
     return found
 
 
 def _in_clusters(home: Path) -> list[Following]:
-    """The endpoints in clusters that respond; after a failed rollout the former version serves, which is behind."""
+    """The ready endpoints in clusters; after a failed rollout the former version serves, so the endpoint is behind."""
     found = []
     for record in recorded(home).values():
         standing = _standing(record)
         if standing.is_ready:
-            word = f"{record.object}-{record.generation}-{standing.version}"
-            found.append(_held(home, record.model, standing.version, standing.sha256, word))
+            state = f"{record.object}-{record.generation}-{standing.version}"
+            found.append(_compared(home, record.model, standing.version, standing.sha256, state))
     return found
 
 
@@ -71,15 +71,23 @@ def _standing(record: ClusterEndpoint) -> "Standing":
     return standing_of(record, inventory=this_inventory(), own_region=own_region())
 
 
-def _held(home: Path, model: str, version: str, sha256: str, word: str) -> Following:
-    """The served version compared with the alias; `word` changes with each change of what is served."""
+def _compared(home: Path, model: str, version: str, sha256: str, state: str) -> Following:
+    """Compares the served version with the alias.
+
+    Args:
+        home: the home with the registry.
+        model: name of the model.
+        version: number of the served version, as text.
+        sha256: SHA-256 of its graph; empty where it is unknown.
+        state: text that changes whenever other servers serve.
+    """
     named = named_by(home, model)
-    content = f"{model}-{word}-{named.version}-{named.sha256}"
+    content = f"{model}-{state}-{named.version}-{named.sha256}"
     agrees = str(named.version) == version and (sha256.startswith(named.sha256) or not sha256)
     if named.reason:
         reason = f"{model}: version {version} still serves, although {named.reason}"
         return Following(model, content, is_behind=False, reason="" if agrees and named.sha256 else reason)
     if agrees:
         return Following(model, content, is_behind=False, reason="")
-    moved = f"the alias champion names version {named.version}, served is version {version}"
+    moved = f"version {version} serves, but the alias champion names version {named.version}"
     return Following(model, content, is_behind=True, reason=f"{model}: {moved}")

@@ -1,8 +1,8 @@
-"""The Open Inference Protocol v2 over gRPC, with Triton's protobufs: the same responses as over HTTP.
+"""The Open Inference Protocol v2 over gRPC, with Triton's protobufs: the same predictions as over HTTP.
 
-Only the server process imports this module, since gRPC and its protobufs take a tenth of a second to import. Messages
-are parsed here and not by gRPC, since an invalid message is a fault of the client (INVALID_ARGUMENT), not of the server
-(INTERNAL).
+Only the server process imports this module, since gRPC and its protobufs take a tenth of a second to import. This
+module parses the messages itself: gRPC would report an invalid message as a fault of the server (INTERNAL), not of the
+client (INVALID_ARGUMENT).
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from sinet_pipelines.deployment.bodies import BODY_LIMIT_BYTES
 from sinet_pipelines.deployment.catalogue import Catalogue
 from sinet_pipelines.deployment.http_server import INLINE_BYTES, ForbiddenError, require_control
 from sinet_pipelines.deployment.model import ServedModel
-from sinet_pipelines.deployment.protocol import FOREIGN_TENSOR
+from sinet_pipelines.deployment.protocol import UNSUPPORTED
 from sinet_pipelines.deployment.request_log import RequestLog
 from sinet_pipelines.deployment.tensors import (
     DTYPES,
@@ -44,9 +44,8 @@ SERVICE = "inference.GRPCInferenceService"
 HEALTH_SERVICE = "grpc.health.v1.Health"
 WATCH_S = 1.0  # between two polls of a health stream
 CALLS_AT_ONCE = 256  # further calls end with RESOURCE_EXHAUSTED
-LARGE_BYTES = (
-    256 * 1024
-)  # larger messages are checked before they are parsed: their fields may take 50 times as much memory
+# the fields of larger messages are counted before they are parsed: they may take 50 times as much memory
+LARGE_BYTES = 256 * 1024
 MAX_FIELDS = 4096  # of such a message; a request has about twenty
 SPARE_BYTES = 1024**2  # of a message, in addition to the raw rows of a full batch
 _CONTROL = ("RepositoryModelLoad", "RepositoryModelUnload")
@@ -77,8 +76,16 @@ def make_server(
 ) -> tuple[grpc.aio.Server, int]:
     """A gRPC server that is bound but not started, and its port.
 
+    Args:
+        catalogue: the models to serve.
+        host: address to bind.
+        port: port to bind; 0 for a free one.
+        workers: threads for long requests and for loads.
+        log: log of requests; None for no log.
+        control_token: token for loading and unloading models; empty where that is not allowed.
+
     Raises:
-        BusyError: another process holds the port.
+        BusyError: another process uses the port.
     """
     options = [
         ("grpc.so_reuseport", 0),  # by default a second server shares the port without an error
@@ -101,16 +108,17 @@ def make_server(
 
 
 def message_limit(catalogue: Catalogue) -> int:
-    """The largest message in bytes that a loaded model can need: a full batch of raw rows, with a reserve.
+    """The size limit of a message in bytes: a full batch of raw rows of the largest loaded model, and a reserve.
 
-    gRPC parses a message before the server can check it, so the limit is as low as the models allow; at most HTTP's.
+    gRPC reads a whole message into memory before the server can check it, so the limit is as low as the models allow,
+    and at most the limit of HTTP.
     """
     sizes = [_batch_bytes(model) for model in catalogue.defaults()]
     return min(BODY_LIMIT_BYTES, max(sizes, default=BODY_LIMIT_BYTES) + SPARE_BYTES)
 
 
 def _batch_bytes(model: ServedModel) -> int:
-    """The size in bytes of a full batch's inputs; the limit of HTTP where a size is not fixed."""
+    """The size of a full batch of inputs in bytes; the limit of HTTP where a size is not fixed."""
     inner = [size for spec in model.inputs.values() for size in spec.shape[1:]]
     is_open = not model.max_batch or -1 in inner or any(spec.datatype == "BYTES" for spec in model.inputs.values())
     if is_open:
@@ -120,7 +128,7 @@ def _batch_bytes(model: ServedModel) -> int:
 
 
 class GrpcService:
-    """The gRPC service of this server."""
+    """The gRPC services of this server: inference and health."""
 
     def __init__(
         self, catalogue: Catalogue, *, workers: Executor, log: RequestLog | None = None, control_token: str = ""
@@ -131,7 +139,7 @@ class GrpcService:
         self._control_token = control_token.encode()
 
     def handlers(self) -> Mapping[str, grpc.RpcMethodHandler]:
-        """Method name -> handler; gRPC itself ends other calls with UNIMPLEMENTED."""
+        """Method name -> handler; gRPC itself rejects other methods with UNIMPLEMENTED."""
         unary = {
             "ServerLive": (pb.ServerLiveRequest, lambda _: pb.ServerLiveResponse(live=True)),
             "ServerReady": (pb.ServerReadyRequest, self._server_ready),
@@ -151,7 +159,7 @@ class GrpcService:
         return handlers | {"ModelStreamInfer": grpc.stream_stream_rpc_method_handler(self._stream)}
 
     def health_handlers(self) -> Mapping[str, grpc.RpcMethodHandler]:
-        """The health protocol of gRPC (grpc.health.v1), which Kubernetes probes use."""
+        """Method name -> handler of gRPC's health protocol (grpc.health.v1), which Kubernetes probes use."""
         check = self._unary("Check", health_pb2.HealthCheckRequest, self._health)
         return {
             "Check": grpc.unary_unary_rpc_method_handler(check),
@@ -159,7 +167,7 @@ class GrpcService:
         }
 
     def _health(self, request: Any) -> Message:
-        """The health of the server, of the inference service, or of a model by its name.
+        """Whether the server, the inference service or the model with this name is serving.
 
         Raises:
             ModelNotFoundError: no service has this name.
@@ -173,7 +181,7 @@ class GrpcService:
         return status(status=status.SERVING if is_serving else status.NOT_SERVING)
 
     async def _watch_health(self, message: bytes, _: grpc.aio.ServicerContext) -> AsyncIterator[bytes]:
-        """The present state and each change; SERVICE_UNKNOWN for a service that does not exist."""
+        """Yields the present state, then each change; SERVICE_UNKNOWN for a service that does not exist."""
         last = None
         while True:
             try:
@@ -194,7 +202,7 @@ class GrpcService:
         *,
         is_control: bool = False,
     ) -> Callable[..., Any]:
-        """A handler of raw messages: parses, responds, and maps each fault of the client to a status."""
+        """A handler of raw messages: parses the request, responds, and maps each error to a gRPC status."""
 
         async def handle(message: bytes, context: grpc.aio.ServicerContext) -> bytes:
             started = time.perf_counter()
@@ -204,10 +212,10 @@ class GrpcService:
                 raw, request = await self._in_turn(request_type, answer, message)
             except SinetError as error:
                 status = grpc.StatusCode.PERMISSION_DENIED if isinstance(error, ForbiddenError) else _status_of(error)
-                self._note(name, status.name, started)
+                self._log_request(name, status.name, started)
                 await context.abort(status, str(error))
-                raise  # abort has raised already; for readers and type checkers
-            self._note(name, "OK", started, request)
+                raise  # never reached, since abort raises; for type checkers
+            self._log_request(name, "OK", started, request)
             return raw
 
         return handle
@@ -217,7 +225,7 @@ class GrpcService:
         authorization = sent.get("authorization")
         require_control(self._control_token, None if authorization is None else str(authorization).encode())
 
-    def _note(self, name: str, status: str, started: float, request: Any = None) -> None:
+    def _log_request(self, name: str, status: str, started: float, request: Any = None) -> None:
         if self._log is None:
             return
         model = version = ""
@@ -228,30 +236,30 @@ class GrpcService:
     def _default_version(self, model: str) -> str:
         try:
             return self._catalogue.find(model).version
-        except ModelNotFoundError:  # unloaded since it predicted
+        except ModelNotFoundError:  # the model was unloaded after its prediction
             return ""
 
     async def _in_turn(
         self, request_type: type[Message], answer: Callable[[Any], Message], message: bytes
     ) -> tuple[bytes, Message]:
-        """Runs short work at once; long work and loads on a worker thread, so that other requests are not delayed."""
+        """Handles short requests at once; long ones and loads on a worker thread, so that others are not delayed."""
         if len(message) <= INLINE_BYTES and request_type is not pb.RepositoryModelLoadRequest:
             return _answer_raw(request_type, answer, message)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._workers, _answer_raw, request_type, answer, message)
 
     async def _stream(self, messages: AsyncIterator[bytes], _: grpc.aio.ServicerContext) -> AsyncIterator[bytes]:
-        """One response for each request; after an error for an invalid one the stream continues, as Triton's."""
+        """Yields one response for each request; after an invalid request the stream continues, as in Triton."""
         async for message in messages:
             started = time.perf_counter()
             try:
                 raw, request = await self._in_turn(pb.ModelInferRequest, self._infer, message)
-                self._note("ModelStreamInfer", "OK", started, request)
+                self._log_request("ModelStreamInfer", "OK", started, request)
                 yield pb.ModelStreamInferResponse(
                     infer_response=pb.ModelInferResponse.FromString(raw)
                 ).SerializeToString()
             except SinetError as error:
-                self._note("ModelStreamInfer", _status_of(error).name, started)
+                self._log_request("ModelStreamInfer", _status_of(error).name, started)
                 yield pb.ModelStreamInferResponse(error_message=str(error)).SerializeToString()
 
     def _server_ready(self, _: Message) -> Message:
@@ -292,16 +300,20 @@ class GrpcService:
         model = self._catalogue.find(request.model_name, request.model_version or None)
         inputs = _inputs(model, request)
         wanted = _wanted(model, request)
-        answers = model.run(inputs, outputs=[spec.name for spec in wanted])
+        outputs = model.run(inputs, outputs=[spec.name for spec in wanted])
         response = pb.ModelInferResponse(model_name=model.name, model_version=model.version, id=request.id)
-        for spec, values in zip(wanted, answers, strict=True):
+        for spec, values in zip(wanted, outputs, strict=True):
             response.outputs.add(name=spec.name, datatype=spec.datatype, shape=values.shape)
             response.raw_output_contents.append(to_raw(values, spec.datatype))
         return response
 
 
 def _answer_raw(request_type: type[Message], answer: Callable[[Any], Message], message: bytes) -> tuple[bytes, Message]:
-    """The response's bytes, and the request."""
+    """The bytes of the response, and the parsed request.
+
+    Raises:
+        UsageError: the message is not a request of this type, or is too large.
+    """
     if len(message) > LARGE_BYTES:
         if request_type is not pb.ModelInferRequest:
             raise UsageError(f"{len(message)} bytes for a {request_type.DESCRIPTOR.name} (allowed: {LARGE_BYTES})")
@@ -317,15 +329,15 @@ def _answer_raw(request_type: type[Message], answer: Callable[[Any], Message], m
 def _wanted(model: ServedModel, request: Any) -> list[TensorSpec]:
     """The outputs to return: those requested, else all."""
     for tensor in request.outputs:
-        _refuse_foreign(tensor.parameters)
+        _reject_unsupported(tensor.parameters)
     wanted = [model.output_spec(tensor.name) for tensor in request.outputs]
     if len({spec.name for spec in wanted}) != len(wanted):
         raise UsageError("an output is requested twice; request it once")
     return wanted or list(model.outputs.values())
 
 
-def _refuse_foreign(parameters: Mapping[str, Any]) -> None:
-    for name in FOREIGN_TENSOR:
+def _reject_unsupported(parameters: Mapping[str, Any]) -> None:
+    for name in UNSUPPORTED:
         if name in parameters:
             raise UsageError(f"{name} is not supported (allowed: data in the message); send the tensor itself")
 
@@ -339,7 +351,7 @@ def _inputs(model: ServedModel, request: Any) -> dict[str, NDArray]:
         spec = model.input_spec(tensor.name)
         if spec.name in inputs:
             raise UsageError(f"input {spec.name!r} occurs twice; send it once")
-        _refuse_foreign(tensor.parameters)
+        _reject_unsupported(tensor.parameters)
         if raw and tensor.HasField("contents"):
             raise UsageError(f"{spec.name!r} has contents beside raw_input_contents; send one of them")
         check_datatype(spec, tensor.datatype)
@@ -349,7 +361,7 @@ def _inputs(model: ServedModel, request: Any) -> dict[str, NDArray]:
 
 
 def _typed(tensor: Any, spec: TensorSpec, shape: tuple[int, ...]) -> NDArray:
-    """The tensor from the field of its datatype."""
+    """The tensor from the typed field of its datatype in `contents`."""
     if spec.datatype not in _CONTENTS:
         raise UsageError(f"{spec.datatype} of {spec.name!r} has no field in contents; send it in raw_input_contents")
     values = getattr(tensor.contents, _CONTENTS[spec.datatype])

@@ -6,11 +6,22 @@
     POST /v2/repository/index, /v2/repository/models/<model>/load | /unload
 
 HEAD is handled as GET. Bodies may be compressed with gzip or deflate. Models are loaded and unloaded only with the
-server's control token (`SINET_SERVE_TOKEN`) as `Authorization: Bearer`. Errors are `{"error": ...}`: 400 the request is
-invalid or a published model is broken, 403 the request comes from a web page or lacks the token, 404 no such model or
-path, 405 another method, 413 too large, 415 another encoding, 421 another host, 503 too many large bodies at once;
-`http_protocol.py` adds 408, 431 and 503. There is no framework and no validation library, so that a request takes
-little more than its parsing.
+server's control token (`SINET_SERVE_TOKEN`) as `Authorization: Bearer`.
+
+Errors have the body `{"error": "<one sentence>"}`:
+
+    400  the request is invalid, or a published model is broken
+    403  the request comes from a web page or lacks the control token
+    404  there is no such model, version or path
+    405  the path does not support the method
+    413  the body is too large
+    415  the encoding of the body is not supported
+    421  the request is for another host
+    503  too many large bodies are being read
+
+`http_protocol.py` adds 400, 408, 431 and 503 for connections beyond its limits.
+
+There is no framework and no validation library, so that a request takes little more time than its parsing.
 """
 
 import asyncio
@@ -42,26 +53,26 @@ from sinet_pipelines.deployment.protocol import HEADER_LENGTH, RequestReader, wr
 from sinet_pipelines.deployment.request_log import RequestLog
 from sinet_pipelines.errors import ModelNotFoundError, ServingError, UsageError
 
-INLINE_BYTES = 128 * 1024  # up to 34 raw rows take about a millisecond; longer work goes to a worker thread
+INLINE_BYTES = 128 * 1024  # about 34 raw rows, a millisecond of work; larger requests go to a worker thread
 
 Response = tuple[int, Headers, bytes]
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
-Answer = Callable[[Headers, bytes], Response]
+Handler = Callable[[Headers, bytes], Response]
 
 _JSON = (b"content-type", b"application/json")
 _BINARY = (b"content-type", b"application/octet-stream")
 _CLOSE = (b"connection", b"close")
-_KNOWN_HOSTS = 64  # cached values of the header Host
+_KNOWN_HOSTS = 64  # limit of cached values of the header Host
 
 
 class HttpApplication:
-    """The ASGI application of this server's HTTP protocol.
+    """The ASGI application that serves a catalogue of models.
 
     Attributes:
-        is_draining: set when the server ends: every response then also closes its connection, so that no client sends
-            its next request over a connection that is being closed.
+        is_draining: set when the server ends. Every response then closes its connection, so that no client sends its
+            next request over a connection that is about to close.
     """
 
     def __init__(
@@ -74,13 +85,13 @@ class HttpApplication:
         hosts: frozenset[str] = frozenset(),
         control_token: str = "",
     ) -> None:
-        """Makes the application of a catalogue.
+        """Makes the application.
 
         Args:
-            catalogue: of models.
-            token: of this server, by which its starter identifies it.
-            workers: for long requests and for loads.
-            log: of requests.
+            catalogue: the models to serve.
+            token: random text by which the process that started this server identifies it.
+            workers: threads for long requests and for loads.
+            log: log of requests; None for no log.
             hosts: accepted host names beside loopback; `*` for any.
             control_token: token for loading and unloading models; empty where that is not allowed.
         """
@@ -96,7 +107,7 @@ class HttpApplication:
         self.is_draining = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handles one request."""
+        """Handles one HTTP request."""
         started = time.perf_counter()
         try:
             response = await self._answer(scope, await self._bodies.read(scope["headers"], receive))
@@ -114,7 +125,7 @@ class HttpApplication:
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": content})
         if self._log is not None:
-            self._note(self._log, scope, status, time.perf_counter() - started)
+            self._log_request(self._log, scope, status, time.perf_counter() - started)
 
     async def _answer(self, scope: Scope, body: bytes) -> Response:
         path, headers = scope["path"], scope["headers"]
@@ -125,26 +136,25 @@ class HttpApplication:
         return await loop.run_in_executor(self._workers, self.answer, scope["method"], path, headers, body)
 
     def answer(self, method: str, path: str, headers: Headers, body: bytes) -> Response:
-        """The response to a complete request; every fault of the client has a response too."""
+        """The response to a complete request; an invalid request has a response too."""
         for name, value in headers:
-            if name == b"origin":  # sent only by browsers, for pages of other sites: this server has no pages
-                return _error(
-                    403, f"requests of the page {value[:80].decode('latin-1')} are rejected; do not use a browser"
-                )
+            if name == b"origin":  # only browsers send it, for a page of another site; this server has no pages
+                page = value[:80].decode("latin-1")
+                return _error(403, f"requests of the web page {page} are rejected; do not use a browser")
             if name == b"host" and value not in self._known_hosts and not self._is_ours(value):
                 found = value[:80].decode("latin-1")
                 return _error(421, f"this is not {found!r} (allowed: {self._host_names()}); use one of those names")
         route = self._route(path.rstrip("/").split("/")[1:])
         if route is None:
             return _error(404, f"no path {path[:80]!r}; the paths are those of the Open Inference Protocol v2")
-        allowed, answer = route
+        allowed, handle = route
         if method != allowed and (method, allowed) != ("HEAD", "GET"):
             methods = "GET, HEAD" if allowed == "GET" else allowed
             response = _error(405, f"{method[:20]} is not allowed at this path (allowed: {methods})")
             response[1].append((b"allow", methods.encode()))
             return response
         try:
-            return answer(headers, inflated(headers, body))
+            return handle(headers, inflated(headers, body))
         except ModelNotFoundError as error:
             return _error(404, str(error))
         except TooLargeError as error:
@@ -159,7 +169,7 @@ class HttpApplication:
             return _error(400, str(error))
 
     def _is_ours(self, value: bytes) -> bool:
-        """Whether a Host names this server: loopback, or a name from its options, on any port."""
+        """Whether a value of the header Host names this server: loopback or an accepted name, with any port."""
         text = value.decode("latin-1").lower()
         name = text.rpartition(":")[0] if text.rpartition(":")[2].isdigit() and not text.endswith("]") else text
         name = name.strip("[]").rstrip(".")
@@ -175,7 +185,7 @@ class HttpApplication:
     def _host_names(self) -> str:
         return ", ".join(("localhost", "addresses of loopback", *sorted(self._hosts)))
 
-    def _note(self, log: RequestLog, scope: Scope, status: int, seconds: float) -> None:
+    def _log_request(self, log: RequestLog, scope: Scope, status: int, seconds: float) -> None:
         model = version = ""
         parts = scope["path"].split("/")
         if len(parts) > 3 and parts[2] == "models":
@@ -186,8 +196,8 @@ class HttpApplication:
                 model = parts[3][:80]
         log.add("http", f"{scope['method']} {scope['path'][:120]}", status, seconds, model=model, version=version)
 
-    def _route(self, parts: list[str]) -> tuple[str, Answer] | None:
-        """The method of a path, and its handler."""
+    def _route(self, parts: list[str]) -> tuple[str, Handler] | None:
+        """The allowed method and the handler of a path; None for an unknown path."""
         match parts:
             case ["v2", "models", model, "infer"]:
                 return "POST", partial(self._infer, model, None)
@@ -209,32 +219,32 @@ class HttpApplication:
                 return "GET", self._overview
         return None
 
-    def _model_route(self, model: str, rest: list[str]) -> tuple[str, Answer] | None:
+    def _model_route(self, model: str, rest: list[str]) -> tuple[str, Handler] | None:
         version = None
         if rest[:1] == ["versions"] and len(rest) > 1:
             version, rest = rest[1], rest[2:]
-        answers = {(): metadata.describe_model, ("ready",): metadata.model_ready, ("config",): metadata.model_config}
-        describe = answers.get(tuple(rest))
+        readers = {(): metadata.describe_model, ("ready",): metadata.model_ready, ("config",): metadata.model_config}
+        describe = readers.get(tuple(rest))
         if describe is None:
             return None
         return "GET", lambda *_: _ok(describe(self._catalogue, model, version))
 
     def _infer(self, name: str, version: str | None, headers: Headers, body: bytes) -> Response:
         model = self._catalogue.find(name, version)
-        question, inputs = self._reader.read(model, body, header(headers, HEADER_LENGTH))
-        answers = model.run(inputs, outputs=[name for name, _ in question.outputs])
-        content, header_length = write_response(model, question, answers)
+        request, inputs = self._reader.read(model, body, header(headers, HEADER_LENGTH))
+        outputs = model.run(inputs, outputs=[name for name, _ in request.outputs])
+        content, header_length = write_response(model, request, outputs)
         if header_length is None:
             return 200, [_JSON], content
         return 200, [_BINARY, (HEADER_LENGTH, b"%d" % header_length)], content
 
     def _ready(self, *_: object) -> Response:
         ready = self._catalogue.is_ready
-        # the token lets a starter distinguish its own child from another process at this port
+        # the token distinguishes this process from another one at the same port
         return _json(200 if ready else 400, {"ready": ready, "instance": self._token})
 
     def _overview(self, *_: object) -> Response:
-        """What is served and where, for a person who opens the server's address."""
+        """The models and their paths, for a person who opens the server's address."""
         models = [
             {**asdict(entry), "path": f"/v2/models/{entry.name}/versions/{entry.version}"}
             for entry in self._catalogue.index()
@@ -261,26 +271,30 @@ class HttpApplication:
 
 
 class ForbiddenError(UsageError):
-    """A request without the control token to change what is served."""
+    """A request to load or unload a model without the control token."""
 
 
 def require_control(control_token: bytes, authorization: bytes | None) -> None:
     """Checks that the request has the control token.
 
     Raises:
-        UsageError: the server has no control token, or another was sent.
+        ForbiddenError: the server has no control token, or the request has another one or none.
     """
     if not control_token:
         raise ForbiddenError(
-            "models are not loaded or unloaded by request here; use `sinet serve`, or start the server with "
+            "this server does not load or unload models by request; use `sinet serve`, or start the server with "
             "SINET_SERVE_TOKEN in its environment"
         )
     if authorization is None or not hmac.compare_digest(authorization, b"Bearer " + control_token):
-        raise ForbiddenError("models are loaded and unloaded with the control token alone; send it as a bearer token")
+        raise ForbiddenError("loading and unloading needs the control token; send it as a bearer token")
 
 
 def _object(body: bytes) -> dict[str, Any]:
-    """The JSON object of a body that may be empty."""
+    """The JSON object in a body; empty for an empty body.
+
+    Raises:
+        UsageError: the body is not a JSON object.
+    """
     try:
         decoded = orjson.loads(body) if body else {}
     except orjson.JSONDecodeError as error:

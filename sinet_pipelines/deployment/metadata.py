@@ -1,4 +1,4 @@
-"""Metadata of a server and its models in the format of the Open Inference Protocol v2, over HTTP and gRPC."""
+"""Metadata of a server and its models in the form of the Open Inference Protocol v2, for HTTP and gRPC."""
 
 from collections.abc import Iterable
 from importlib.metadata import version as installed_version
@@ -16,10 +16,10 @@ SERVER: dict[str, Any] = {
 
 
 def describe_model(catalogue: Catalogue, model: str, version: str | None) -> dict[str, Any]:
-    """Metadata of the loaded version; without one, of the default.
+    """Metadata of a loaded version; of the default version where `version` is None.
 
     Raises:
-        ModelNotFoundError: it is not loaded.
+        ModelNotFoundError: the version is not loaded.
     """
     served = catalogue.find(model, version)
     return {
@@ -32,20 +32,20 @@ def describe_model(catalogue: Catalogue, model: str, version: str | None) -> dic
 
 
 def model_ready(catalogue: Catalogue, model: str, version: str | None) -> dict[str, Any]:
-    """The readiness of the version.
+    """States that a version is ready; of the default version where `version` is None.
 
     Raises:
-        ModelNotFoundError: it is not loaded.
+        ModelNotFoundError: the version is not loaded.
     """
     served = catalogue.find(model, version)
     return {"name": served.name, "version": served.version, "ready": True}
 
 
 def model_config(catalogue: Catalogue, model: str, version: str | None) -> dict[str, Any]:
-    """Triton's configuration of the model, as JSON.
+    """Triton's configuration of the model, in the form of JSON.
 
     Raises:
-        ModelNotFoundError: it is not loaded.
+        ModelNotFoundError: the version is not loaded.
     """
     from google.protobuf import json_format
 

@@ -1,4 +1,4 @@
-"""One loaded version of a model: an ONNX Runtime session, its signature, and a checked way to run it."""
+"""One loaded version of a model: an ONNX Runtime session with its signature, which checks inputs before it runs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,9 +24,9 @@ class Graph:
 
     Attributes:
         session: an `onnxruntime.InferenceSession`.
-        inputs: its declared inputs; the first size is the batch.
+        inputs: its declared inputs; the first axis is the batch.
         outputs: its declared outputs.
-        contract: limits of requests.
+        contract: the limits of requests.
     """
 
     session: Any
@@ -36,15 +36,15 @@ class Graph:
 
 
 class ServedModel:
-    """A version that was loaded and has predicted its sample.
+    """A loaded version of a model.
 
     Attributes:
-        name: of the model.
-        version: of the model.
-        sha256: of its graph.
-        config: its `ModelConfig`.
-        max_batch: rows of one request; 0 without a limit.
-        inputs: input name -> its declaration.
+        name: name of the model.
+        version: number of the version, as text.
+        sha256: SHA-256 of its graph, 64 hex digits.
+        config: its `ModelConfig`, a protobuf of Triton.
+        max_batch: largest number of rows of one request; 0 without a limit.
+        inputs: input name -> its declaration, in the graph's order.
         outputs: output name -> its declaration, in the graph's order.
     """
 
@@ -83,11 +83,11 @@ class ServedModel:
         return spec
 
     def run(self, inputs: Mapping[str, NDArray], *, outputs: Sequence[str]) -> list[NDArray]:
-        """The outputs of the graph.
+        """Runs the graph; returns the requested outputs in the requested order.
 
         Args:
-            inputs: each of the declared type and shape; all of one batch size.
-            outputs: names of the outputs to return, in their order.
+            inputs: input name -> array of the declared type and shape.
+            outputs: names of the outputs to return.
 
         Raises:
             UsageError: an input is missing, batch sizes differ or exceed the limit, values violate the model's request
@@ -99,7 +99,7 @@ class ServedModel:
             return self._session.run(outputs, inputs)
         except self._failures as error:
             why = first_line(error)[:300]
-            raise UsageError(f"{self.name!r} cannot compute these inputs: {why}; send others") from error
+            raise UsageError(f"{self.name!r} cannot compute these inputs: {why}; send other values") from error
 
     def _check_batch(self, inputs: Mapping[str, NDArray]) -> None:
         if len(inputs) != len(self.inputs):
@@ -118,9 +118,15 @@ class ServedModel:
 def load_model(repository: Path, model: str, *, version: str) -> ServedModel:
     """Loads a published version and predicts its sample once.
 
+    Args:
+        repository: folder of the model repository.
+        model: name of the model.
+        version: number of the version, as text.
+
     Raises:
         ModelNotFoundError: there is no such model or version.
-        ServingError: its hash differs, it is not a graph, or its prediction of the sample fails or is NaN.
+        ServingError: its SHA-256 differs from its manifest, it is not a graph that can be served, or its prediction of
+            the sample fails or is not finite.
     """
     content, manifest = read_model(repository, model, version)
     config = read_config(repository, model)
@@ -130,18 +136,22 @@ def load_model(repository: Path, model: str, *, version: str) -> ServedModel:
 
 
 def open_graph(content: bytes, name: str) -> Graph:
-    """A session of one thread over the graph, and its signature.
+    """A session of one thread over the graph, with its signature and request contract.
+
+    Args:
+        content: bytes of the ONNX graph.
+        name: name of the model, for messages.
 
     Raises:
-        ServingError: ONNX Runtime cannot load the bytes, the protocol lacks one of its types, or its request contract
-            cannot be read.
+        ServingError: ONNX Runtime cannot load the bytes, the protocol has no name for a type of the signature, or the
+            request contract cannot be read.
     """
     import onnxruntime
 
     failures: tuple[type[Exception], ...] = (*_runtime_failures(), UsageError)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3  # errors; the server reports the rest itself
+    options.log_severity_level = 3  # errors only; the server itself reports a failed load or prediction
     try:
         session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         inputs, outputs = (tuple(map(_spec, found)) for found in (session.get_inputs(), session.get_outputs()))
@@ -154,12 +164,12 @@ def open_graph(content: bytes, name: str) -> Graph:
 
 def _warm_up(served: ServedModel, sample: Mapping[str, NDArray]) -> None:
     if not sample:
-        return  # a repository from elsewhere may have none; the first request then includes the warm-up
+        return  # a repository that another program wrote may have none; the first request is then slower
     try:
-        answers = served.run(sample, outputs=list(served.outputs))
+        outputs = served.run(sample, outputs=list(served.outputs))
     except UsageError as error:
         raise ServingError(f"{served.name!r} version {served.version} cannot predict its sample: {error}") from error
-    for name, values in zip(served.outputs, answers, strict=True):
+    for name, values in zip(served.outputs, outputs, strict=True):
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             raise ServingError(
                 f"{served.name!r} version {served.version} predicts {values.ravel()[0]} in {name!r} for a valid row "
@@ -168,14 +178,14 @@ def _warm_up(served: ServedModel, sample: Mapping[str, NDArray]) -> None:
 
 
 def _spec(node: Any) -> TensorSpec:
-    """The declaration of a node of the session; a size that is a name, or not fixed, is -1."""
+    """The declaration of an input or output of the session; a size that is not a fixed number is -1."""
     shape = tuple(size if isinstance(size, int) and size > 0 else -1 for size in node.shape)
     return TensorSpec(node.name, datatype_of_onnx(node.type), shape)
 
 
 @cache
 def _runtime_failures() -> tuple[type[Exception], ...]:
-    """The exceptions of ONNX Runtime, which have no common base class of their own."""
+    """The exceptions of ONNX Runtime, which have no base class in common but `Exception`."""
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
     own = [value for value in vars(state).values() if isinstance(value, type) and issubclass(value, Exception)]

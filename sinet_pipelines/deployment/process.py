@@ -1,9 +1,9 @@
-"""Model servers as processes that outlive their starter: start or reuse, switch when ready, stop.
+"""Starts, reuses, replaces and stops model servers on this machine; a server outlives the process that started it.
 
-A start holds one lock for each endpoint, so of several starters one starts and the others reuse its server. Only when a
-new server is ready does `current.json` name it, and only then is the old one ended; after an earlier failure the old
-one still serves. A starter that is killed at any point leaves an endpoint that the next one can repair: it ends every
-server of the folder that is not current.
+A start holds the lock of its endpoint. Of several processes that start an endpoint at the same time, one starts a
+server and the others reuse it. `current.json` names a new server only when it is ready, and only then is the old one
+ended; if the new one fails before, the old one continues. After a kill at any point the next start repairs the
+endpoint: it ends every server of the folder that `current.json` does not name.
 """
 
 import atexit
@@ -43,12 +43,12 @@ from sinet_pipelines.errors import BusyError, ServingError
 from sinet_pipelines.storage.commits import before_commit
 from sinet_pipelines.storage.locks import held
 
-START_S = 60.0  # a start takes half a second; this is for a machine that swaps
-STOP_S = 15.0  # longer than a server takes to complete requests in progress
-LOCK_S = 120.0  # for a start and a stop by another process
+START_S = 60.0  # time limit of a start, which takes half a second; a machine without free memory needs longer
+STOP_S = 15.0  # time limit after a signal; a server needs less to complete requests in progress
+LOCK_S = 120.0  # time limit for the lock: longer than a start and a stop by another process
 POLL_S = 0.01
 
-_children: dict[int, "subprocess.Popen[bytes]"] = {}  # kept to wait for them: this process may outlive them
+_children: dict[int, "subprocess.Popen[bytes]"] = {}  # by process id
 
 
 def ensure_server(
@@ -64,24 +64,24 @@ def ensure_server(
     grpc_port: int = 0,
     supervised: bool = True,
 ) -> Endpoint:
-    """A ready server of this version: the running one if it serves this version, else a new one in its place.
+    """A ready server of this version: the running one if it serves this version, or else a new one in its place.
 
     Args:
-        folder: the endpoint's folder, created if necessary.
-        name: of the endpoint.
-        region: the region of the endpoint.
-        repository: the model repository.
-        model: the model to serve.
-        version: the version to serve.
-        sha256: of the version's graph.
-        port: of HTTP on 127.0.0.1; 0 for a free one, or for that of the running server.
-        grpc_port: of gRPC, likewise.
+        folder: folder of the endpoint, created if necessary.
+        name: name of the endpoint.
+        region: name of the endpoint's region.
+        repository: folder of the model repository.
+        model: name of the model to serve.
+        version: number of the version to serve, as text.
+        sha256: SHA-256 of the version's graph.
+        port: port of HTTP on 127.0.0.1; 0 for the port of a running server of this version, or else a free one.
+        grpc_port: port of gRPC; 0 likewise.
         supervised: whether a second process restarts it when it ends unexpectedly (`supervisor.py`).
 
     Raises:
-        BusyError: another program uses the port, or another start takes too long.
+        BusyError: another program uses a port, or another process holds the endpoint's lock for too long.
         ModelNotFoundError: the repository has no such version.
-        ServingError: the new server does not start; the old one continues.
+        ServingError: the new server does not become ready; the old one continues.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with held(folder / LOCK_FILE, wait_s=LOCK_S):
@@ -110,7 +110,7 @@ def ensure_server(
 
 
 def restart(folder: Path) -> Endpoint | None:
-    """Restarts the endpoint's server after an unexpected end: the same version, on the same ports if possible.
+    """Restarts the endpoint's server after an unexpected end, with the same version and if possible the same ports.
 
     Returns:
         The running server; None where the endpoint was stopped.
@@ -136,7 +136,7 @@ def restart(folder: Path) -> Endpoint | None:
 
 
 def stop_servers(folder: Path) -> int:
-    """Ends every server of an endpoint; returns the number of running ones."""
+    """Ends every server of an endpoint; returns how many were running."""
     if not folder.is_dir():
         return 0
     with held(folder / LOCK_FILE, wait_s=LOCK_S):
@@ -148,12 +148,12 @@ def stop_servers(folder: Path) -> int:
 
 
 def stop_all(home: Path) -> int:
-    """Ends every server of every endpoint of a home; returns the number of running ones."""
+    """Ends every server of every endpoint of a home; returns how many were running."""
     return sum(stop_servers(folder) for folder in endpoint_folders(home))
 
 
 def endpoints(home: Path) -> list[dict[str, Any]]:
-    """Every endpoint of a home in the JSON form of `sinet status`; `ready` comes from the server itself."""
+    """Every endpoint on this machine in the JSON form of `sinet status`; `ready` is read from the server itself."""
     named = [read_current(folder) for folder in endpoint_folders(home)]
     return [describe(endpoint) for endpoint in named if endpoint is not None]
 
@@ -172,20 +172,20 @@ def describe(endpoint: Endpoint) -> dict[str, Any]:
 
 
 def is_ready(endpoint: Endpoint) -> bool:
-    """Whether exactly this server runs and reports that it is ready."""
+    """Whether this server's process is alive and responds that it is ready."""
     return is_alive(endpoint) and instance(endpoint.url) == endpoint.token
 
 
 def _serves(running: Endpoint, model: str, version: str, sha256: str, ports: tuple[int, int]) -> bool:
-    """Whether a running server has the wanted version and ports, and responds."""
-    there = (_port(running.url), _port(running.grpc))
-    at_ports = all(wanted in (0, found) for wanted, found in zip(ports, there, strict=True))
+    """Whether a running server has the requested version and ports, and is ready."""
+    used = (_port(running.url), _port(running.grpc))
+    at_ports = all(wanted in (0, found) for wanted, found in zip(ports, used, strict=True))
     is_wanted = (running.model, running.version, running.sha256) == (model, version, sha256)
     return at_ports and is_wanted and is_ready(running)
 
 
 def _start(folder: Path, options: ServerOptions, *, old: Endpoint | None) -> Endpoint:
-    """Starts a new server and waits until it is ready; removes everything of it where that fails."""
+    """Starts a new server and waits until it is ready; where that fails, kills it and removes its report."""
     process = _spawn(folder, options)
     ready = None
     try:
@@ -200,7 +200,7 @@ def _start(folder: Path, options: ServerOptions, *, old: Endpoint | None) -> End
 
 
 def _spawn(folder: Path, options: ServerOptions) -> "subprocess.Popen[bytes]":
-    """Starts the server process in its own session and without a pipe to this process, so that it outlives it."""
+    """Starts the server process in a session of its own and without a pipe to this process, which it outlives."""
     command = [sys.executable, "-P", "-m", "sinet_pipelines.deployment.server", *options.arguments()]
     with _log_path(folder, options.instance).open("wb") as log:
         process = subprocess.Popen(
@@ -221,13 +221,13 @@ def _await_ready(
     deadline = time.monotonic() + START_S
     is_end_requested = False
     while time.monotonic() < deadline:
-        ended = process.poll() is not None  # checked first: its report was then written before its end
+        ended = process.poll() is not None  # checked before the report: an ended process has written it
         report = read_report(report_path(folder, options.instance))
         if report is not None and report.state == "failed":
             raise _as_error(report)
         if report is not None and report.state == "waiting" and not is_end_requested:
-            _leave_ports(report, old)
-            is_end_requested = True  # the new server retries, and reports it if a port stays in use
+            _free_ports(report, old)
+            is_end_requested = True  # the new server tries again, and reports a failure if a port stays in use
         if report is not None and report.endpoint is not None and instance(report.endpoint.url) == options.instance:
             return report.endpoint
         if ended:
@@ -238,10 +238,14 @@ def _await_ready(
     )
 
 
-def _leave_ports(report: Report, old: Endpoint | None) -> None:
-    """Makes the old server leave its ports if the new one has loaded its model and waits for exactly these ports."""
-    olds = {_port(address) for address in (old.url, old.grpc)} if old is not None else set()
-    if old is not None and olds >= set(report.ports):
+def _free_ports(report: Report, old: Endpoint | None) -> None:
+    """Stops the old server if it uses the ports for which the new server waits; its model is loaded by then.
+
+    Raises:
+        SinetError: another program uses the ports.
+    """
+    old_ports = {_port(address) for address in (old.url, old.grpc)} if old is not None else set()
+    if old is not None and old_ports >= set(report.ports):
         _stop(old)
     elif is_alive(report):
         raise _as_error(report)
@@ -252,13 +256,13 @@ def _port(address: str) -> int:
 
 
 def _as_error(report: Report) -> errors.SinetError:
-    """The error of the server process as an exception of this process."""
+    """The exception for the error that a server process reported."""
     kind = getattr(errors, report.kind, ServingError)
     return kind(report.error)
 
 
 def _end_others(folder: Path, *, keep: str | None) -> int:
-    """Ends every server of the folder but one and removes its files; returns the number of running ones."""
+    """Ends every server of the folder but one and removes their files; returns how many were running."""
     ended = 0
     for path in folder.glob("server-*.json"):
         report = read_report(path)
@@ -273,7 +277,7 @@ def _end_others(folder: Path, *, keep: str | None) -> int:
 
 
 def _stop(server: Endpoint | Report) -> bool:
-    """Sends SIGTERM to a server and waits until it has ended; returns whether it was running."""
+    """Ends a server by SIGTERM, or by SIGKILL after 15 s; returns whether it was running."""
     was_running = is_alive(server)
     for number, patience_s in ((signal.SIGTERM, STOP_S), (signal.SIGKILL, STOP_S)):
         deadline = time.monotonic() + patience_s
@@ -288,14 +292,14 @@ def _stop(server: Endpoint | Report) -> bool:
 
 
 def _reap() -> None:
-    """Waits for child processes that have ended, so that they do not stay zombies."""
+    """Waits for child processes that have ended, so that none remains as a zombie."""
     for pid in [pid for pid, child in _children.items() if child.poll() is not None]:
         del _children[pid]
 
 
 @atexit.register
 def _leave_running() -> None:
-    """Marks servers as ended for `Popen`, which else warns at the end of this process: they are meant to outlive it."""
+    """Marks running servers as ended for `Popen`, which otherwise warns when this process ends before they do."""
     for child in _children.values():
         child.returncode = child.poll() or 0
 
@@ -307,5 +311,5 @@ def _log_path(folder: Path, token: str) -> Path:
 def _last_line(folder: Path, token: str) -> str:
     with suppress(OSError):
         lines = _log_path(folder, token).read_text(errors="replace").split("\n")
-        return next((line.strip() for line in reversed(lines) if line.strip()), "it printed nothing")
+        return next((line.strip() for line in reversed(lines) if line.strip()), "its log is empty")
     return "its log is gone"

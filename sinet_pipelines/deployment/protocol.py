@@ -1,11 +1,11 @@
 """Bodies of the Open Inference Protocol v2 over HTTP: parses requests to arrays, and formats arrays as responses.
 
-A body is a JSON header. If `Inference-Header-Content-Length` has the length of that header, raw bytes may follow it:
-those of the tensors that have `binary_data_size` instead of `data`, in their order (Triton's binary tensor data
-extension). A request may use both forms. The client chooses the form of each output.
+A body is a JSON header. Raw bytes may follow it where `Inference-Header-Content-Length` states its length: the bytes of
+the tensors with `binary_data_size` instead of `data`, in their order (Triton's binary tensor data extension). A request
+may use both forms. The client chooses the form of each output.
 
 JSON has no NaN. In floating-point data `null` is NaN, in requests and responses. The words NaN, Infinity and -Infinity,
-which clients of Python and Triton write although they are not JSON, are accepted but never written.
+which some clients write although they are not JSON, are accepted in requests and never written.
 """
 
 import json
@@ -29,9 +29,9 @@ from sinet_pipelines.deployment.tensors import (
 from sinet_pipelines.errors import UsageError
 
 HEADER_LENGTH = b"inference-header-content-length"
-KEPT_HEADERS = 256  # cached headers: clients times batch sizes
-KEPT_HEADER_BYTES = 2048  # three inputs need about 450
-FOREIGN_TENSOR = ("shared_memory_region", "classification")  # extensions that are not supported
+CACHED_HEADERS = 256  # limit of cached headers; there is one for each client and batch size
+CACHED_HEADER_BYTES = 2048  # longer headers are not cached; one with three inputs has about 450
+UNSUPPORTED = ("shared_memory_region", "classification")  # parameters of Triton's extensions
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ class SentTensor:
     Attributes:
         spec: the model's declaration of it.
         shape: a shape that the declaration allows.
-        raw_size: number of its bytes behind the header; None where its values are in the header.
-        data: those values, parsed.
+        raw_size: number of its bytes after the header; None where its values are in the header.
+        data: its values in the header, as parsed JSON; None where they are raw.
     """
 
     spec: TensorSpec
@@ -52,13 +52,13 @@ class SentTensor:
 
 
 @dataclass(frozen=True)
-class Question:
+class RequestHeader:
     """The header of a request.
 
     Attributes:
-        id: the client's text, which the response repeats; None where there is none.
+        id: the client's id of the request, which the response repeats; None for none.
         tensors: the inputs, in the order of their raw bytes.
-        outputs: (name, whether as raw bytes) of each requested output, in their order.
+        outputs: name of each requested output, and whether the client wants it as raw bytes, in the client's order.
     """
 
     id: str | None
@@ -67,50 +67,58 @@ class Question:
 
 
 class RequestReader:
-    """Parses bodies of requests, and caches short headers, since a client sends the same header repeatedly."""
+    """Parses bodies of requests, and caches short headers, since a client sends the same header many times."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, bytes], Question] = {}
+        self._known: dict[tuple[str, bytes], RequestHeader] = {}
 
-    def read(self, model: ServedModel, body: bytes, header_length: bytes | None) -> tuple[Question, dict[str, NDArray]]:
+    def read(
+        self, model: ServedModel, body: bytes, header_length: bytes | None
+    ) -> tuple[RequestHeader, dict[str, NDArray]]:
         """The header of a request's body, and its inputs as arrays of the declared type and shape.
 
         Args:
             model: the model with the signature.
-            body: JSON header and raw tensors.
-            header_length: the value of `Inference-Header-Content-Length`; without it the whole body is JSON.
+            body: JSON header, and raw bytes after it.
+            header_length: the value of `Inference-Header-Content-Length`; None where the whole body is JSON.
 
         Raises:
-            UsageError: the body is invalid; the message has the reason in one sentence.
+            UsageError: the body is invalid.
         """
         raw_from = len(body) if header_length is None else _header_length(header_length, len(body))
-        question = self._question(model, body[:raw_from])
-        return question, _arrays(question.tensors, memoryview(body)[raw_from:])
+        header = self._parsed_header(model, body[:raw_from])
+        return header, _arrays(header.tensors, memoryview(body)[raw_from:])
 
-    def _question(self, model: ServedModel, text: bytes) -> Question:
-        key = (model.sha256, text)  # the meaning of a header depends on it and on the signature alone
-        question = self._known.get(key)
-        if question is None:
-            question = _read_header(model, text)
-            if len(text) <= KEPT_HEADER_BYTES and all(tensor.raw_size is not None for tensor in question.tensors):
-                if len(self._known) >= KEPT_HEADERS:
+    def _parsed_header(self, model: ServedModel, text: bytes) -> RequestHeader:
+        key = (model.sha256, text)  # the parsed header depends on its text and on the model's signature alone
+        header = self._known.get(key)
+        if header is None:
+            header = _read_header(model, text)
+            if len(text) <= CACHED_HEADER_BYTES and all(tensor.raw_size is not None for tensor in header.tensors):
+                if len(self._known) >= CACHED_HEADERS:
                     self._known.clear()
-                self._known[key] = question
-        return question
+                self._known[key] = header
+        return header
 
 
-def write_response(model: ServedModel, question: Question, answers: Sequence[NDArray]) -> tuple[bytes, int | None]:
-    """The body of a response, and the length of its JSON header where raw tensors follow it."""
+def write_response(model: ServedModel, request: RequestHeader, outputs: Sequence[NDArray]) -> tuple[bytes, int | None]:
+    """The body of a response, and the length of its JSON header in bytes; None where no raw tensors follow it.
+
+    Args:
+        model: the model that predicted.
+        request: the header of the request.
+        outputs: the requested outputs, in the order of the request.
+    """
     raw: list[bytes] = []
-    outputs = [
+    described = [
         _output(model.outputs[name], values, raw if is_raw else None)
-        for (name, is_raw), values in zip(question.outputs, answers, strict=True)
+        for (name, is_raw), values in zip(request.outputs, outputs, strict=True)
     ]
-    response: dict[str, Any] = {"model_name": model.name, "model_version": model.version, "outputs": outputs}
-    if question.id is not None:
-        response["id"] = question.id
+    response: dict[str, Any] = {"model_name": model.name, "model_version": model.version, "outputs": described}
+    if request.id is not None:
+        response["id"] = request.id
     header = orjson.dumps(response, option=orjson.OPT_SERIALIZE_NUMPY)
-    if any(is_raw for _, is_raw in question.outputs):
+    if any(is_raw for _, is_raw in request.outputs):
         return b"".join((header, *raw)), len(header)
     return header, None
 
@@ -126,7 +134,7 @@ def _output(spec: TensorSpec, values: NDArray, raw: list[bytes] | None) -> dict[
     return described
 
 
-def _read_header(model: ServedModel, text: bytes) -> Question:
+def _read_header(model: ServedModel, text: bytes) -> RequestHeader:
     header = _loads(text)
     request_id = header.get("id")
     if request_id is not None and not (isinstance(request_id, str) and is_unicode(request_id)):
@@ -134,7 +142,7 @@ def _read_header(model: ServedModel, text: bytes) -> Question:
     tensors = tuple(_sent_tensor(model, tensor) for tensor in _list_of(header, "inputs"))
     if len({tensor.spec.name for tensor in tensors}) != len(tensors):
         raise UsageError("an input occurs twice; send it once")
-    return Question(request_id, tensors, _wanted(model, header))
+    return RequestHeader(request_id, tensors, _wanted(model, header))
 
 
 def _sent_tensor(model: ServedModel, tensor: dict[str, Any]) -> SentTensor:
@@ -154,12 +162,12 @@ def _arrays(tensors: Sequence[SentTensor], raw: memoryview) -> dict[str, NDArray
             inputs[spec.name] = from_raw(raw[at : at + size], spec, tensor.shape)
             at += size
     if at != len(raw):
-        raise UsageError(f"{len(raw)} bytes behind the JSON header (needed by its tensors: {at}); make both equal")
+        raise UsageError(f"{len(raw)} bytes after the JSON header (needed by its tensors: {at}); make both equal")
     return inputs
 
 
 def _raw_size(spec: TensorSpec, tensor: dict[str, Any]) -> int | None:
-    """The number of this tensor's bytes behind the header; None where its data are in the header."""
+    """The number of the tensor's bytes after the header; None where its values are in the header."""
     parameters = _parameters(tensor)
     size = parameters.get("binary_data_size")
     if size is None:
@@ -198,7 +206,7 @@ def _parameters(request: dict[str, Any]) -> dict[str, Any]:
         return {}
     if not isinstance(parameters, dict):
         raise UsageError("parameters are not a JSON object; send one or leave them out")
-    for name in FOREIGN_TENSOR:
+    for name in UNSUPPORTED:
         if name in parameters:
             raise UsageError(f"{name} is not supported (allowed: data in the body); send the tensor itself")
     return parameters
@@ -235,7 +243,7 @@ def _loads(text: bytes) -> dict[str, Any]:
 
 
 def _loads_with_nan(text: bytes) -> Any:
-    """Parses JSON with the words NaN and Infinity, with the slower parser that accepts them."""
+    """Parses JSON with the words NaN and Infinity by the standard library, which accepts them and is slower."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:

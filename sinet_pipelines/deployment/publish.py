@@ -1,4 +1,4 @@
-"""Publishes a model: writes its ONNX graph into the model repository, completely or not at all."""
+"""Publishes a version of a model: writes its ONNX graph into the model repository, completely or not at all."""
 
 import hashlib
 import json
@@ -34,20 +34,21 @@ from sinet_pipelines.storage.files import write_whole
 def publish_model(
     repository: Path, model: str, *, version: str, onnx: Path, sample: Mapping[str, NDArray], alias: str | None = None
 ) -> Manifest:
-    """Writes an ONNX graph into the repository; publishing the same graph again changes the alias alone.
+    """Writes an ONNX graph into the repository; a second call with the same graph changes the alias alone.
 
     Args:
-        repository: its folder, created if necessary.
-        model: letters, digits, `_`, `.`, `-`.
-        version: a whole number from 1; a version never changes.
-        onnx: the graph, in one file.
-        sample: one valid row for each input, batch size 1; every load predicts it and rejects a model that returns NaN.
-        alias: name that refers to this version from now on, such as `champion`.
+        repository: folder of the model repository, created if necessary.
+        model: name of the model: up to 128 letters, digits, `_`, `.` and `-`.
+        version: a whole number from 1, as text; the content of a version never changes.
+        onnx: path of the graph, in one file.
+        sample: one valid row: input name -> (1, ...) array. Every load predicts it and rejects a model that returns
+            a value that is not finite.
+        alias: name that then refers to this version, such as `champion`; None for no change.
 
     Raises:
-        UsageError: an invalid name, version or sample.
-        ServingError: a graph that the server could not load.
-        StorageError: the version exists with another content, or the disk failed.
+        UsageError: the name, the version or the sample is invalid.
+        ServingError: the server could not load the graph.
+        StorageError: the version exists with another graph, or the disk failed.
     """
     _check_names(model, version)
     folder = repository / model
@@ -65,7 +66,7 @@ def publish_model(
 def clear_damaged(repository: Path, model: str, *, version: str, sha256: str) -> None:
     """Sets aside a published version that is damaged or has another graph, so that it can be published again.
 
-    For callers with the registry, which defines a version's content; a repository alone never changes a version.
+    Only for callers that read the version's content from the registry; a repository alone never changes a version.
 
     Raises:
         StorageError: the disk failed.
@@ -95,7 +96,7 @@ def _has_sample(folder: Path) -> bool:
 
 
 def name_version(repository: Path, model: str, *, version: str, alias: str) -> None:
-    """Makes the alias refer to this version.
+    """Makes the alias refer to this version; other aliases stay.
 
     Raises:
         ModelNotFoundError: there is no such model or version.
@@ -117,17 +118,17 @@ def _check_names(model: str, version: str) -> None:
 def _is_published(repository: Path, wanted: Manifest) -> bool:
     if not (repository / wanted.model / wanted.version / MANIFEST_FILE).exists():
         return False
-    there = read_manifest(repository, wanted.model, wanted.version)
-    if there.sha256 != wanted.sha256:
+    found = read_manifest(repository, wanted.model, wanted.version)
+    if found.sha256 != wanted.sha256:
         raise StorageError(
-            f"version {there.version} of {there.model!r} is published with SHA-256 {there.sha256[:12]}, not "
+            f"version {found.version} of {found.model!r} is published with SHA-256 {found.sha256[:12]}, not "
             f"{wanted.sha256[:12]}; a version never changes, publish the new graph as another version"
         )
     return True
 
 
 def _publish_settings(folder: Path, content: bytes, sample: Mapping[str, NDArray]) -> None:
-    """Writes configuration and sample; there is one of each for all versions, so they are those of the newest."""
+    """Writes the configuration and the sample of the newest version, which all versions share."""
     graph = open_graph(content, folder.name)
     _check_sample(graph.inputs, sample)
     before_commit()
@@ -139,13 +140,13 @@ def _publish_settings(folder: Path, content: bytes, sample: Mapping[str, NDArray
 
 def _check_sample(inputs: tuple[TensorSpec, ...], sample: Mapping[str, NDArray]) -> None:
     needed = {spec.name: (1, *spec.shape[1:]) for spec in inputs}
-    given = {name: values.shape for name, values in sample.items()}
-    if given != needed:
-        raise UsageError(f"the sample has {given} (needed: {needed}); pass one valid row for each input of the graph")
+    found = {name: values.shape for name, values in sample.items()}
+    if found != needed:
+        raise UsageError(f"the sample has {found} (needed: {needed}); pass one valid row for each input of the graph")
 
 
 def _publish_version(folder: Path, content: bytes, manifest: Manifest) -> None:
-    """Writes the version's folder with one rename: a reader sees all of it or nothing."""
+    """Writes the version's folder with one rename, so that a reader finds all of it or nothing."""
     unfinished = folder.with_name(f".{folder.name}-{uuid4().hex[:8]}")
     unfinished.mkdir(parents=True)
     try:
@@ -159,7 +160,7 @@ def _publish_version(folder: Path, content: bytes, manifest: Manifest) -> None:
 
 def _put_in_place(unfinished: Path, folder: Path) -> None:
     if folder.exists() and not (folder / MANIFEST_FILE).exists():
-        shutil.rmtree(folder)  # made by hand, or an incomplete copy; no server can load it
+        shutil.rmtree(folder)  # a person made it, or a copy is incomplete; no server can load it
     try:
         unfinished.rename(folder)
     except OSError:

@@ -1,14 +1,14 @@
 """The model repository: a folder in Triton's layout, from which the platform's server and Triton serve the same files.
 
-    <repository>/<model>/config.pbtxt            signature, batch limit, the sample to warm up with
-    <repository>/<model>/warmup/<input>          that sample, raw
-    <repository>/<model>/aliases.json            alias -> version as last deployed; the registry decides
+    <repository>/<model>/config.pbtxt            signature, batch limit, declaration of the warm-up sample
+    <repository>/<model>/warmup/<input>          raw bytes of that sample
+    <repository>/<model>/aliases.json            alias -> version, as last deployed from the registry
     <repository>/<model>/<version>/model.onnx
     <repository>/<model>/<version>/manifest.json SHA-256 and size of model.onnx, checked at each load
 
-This module reads it; `publish.py` writes it, and `triton_config.py` handles the configuration. The layout is that of
-the
-Triton Inference Server ("Model Repository" in its user guide), which ignores the additional files.
+This module reads the repository; `publish.py` writes it, and `triton_config.py` reads and writes the configuration. The
+layout is that of the Triton Inference Server ("Model Repository" in its user guide), which ignores `aliases.json` and
+`manifest.json`.
 """
 
 import hashlib
@@ -31,10 +31,10 @@ class Manifest:
     """The manifest of a published version.
 
     Attributes:
-        model: name.
-        version: number, as text.
-        sha256: of model.onnx, 64 hex digits.
-        size_bytes: of model.onnx.
+        model: name of the model.
+        version: number of the version, as text.
+        sha256: SHA-256 of `model.onnx`, 64 hex digits.
+        size_bytes: size of `model.onnx` in bytes.
     """
 
     model: str
@@ -44,14 +44,14 @@ class Manifest:
 
 
 def models(repository: Path) -> tuple[str, ...]:
-    """Names of the published models, sorted."""
+    """The names of the published models, sorted."""
     if not repository.is_dir():
         return ()
     return tuple(sorted(p.name for p in repository.iterdir() if MODEL_NAME.fullmatch(p.name) and _versions_in(p)))
 
 
 def versions(repository: Path, model: str) -> tuple[str, ...]:
-    """Published versions of a model, in the order of their numbers.
+    """The published versions of a model, sorted by number.
 
     Raises:
         ModelNotFoundError: there is no such model.
@@ -59,7 +59,7 @@ def versions(repository: Path, model: str) -> tuple[str, ...]:
     found = _versions_in(repository / model) if MODEL_NAME.fullmatch(model) else ()
     if not found:
         known = ", ".join(models(repository)) or "none yet, `sinet run` makes one"
-        raise ModelNotFoundError(f"no model {model!r} to serve (there: {known}); name one of those")
+        raise ModelNotFoundError(f"no model {model!r} to serve (published: {known}); name one of those")
     return found
 
 
@@ -67,7 +67,7 @@ def aliases(repository: Path, model: str) -> dict[str, str]:
     """Alias -> version, as last deployed.
 
     Raises:
-        ServingError: the file of them cannot be read.
+        ServingError: the file `aliases.json` cannot be read.
     """
     path = repository / model / ALIASES_FILE
     try:
@@ -80,7 +80,7 @@ def aliases(repository: Path, model: str) -> dict[str, str]:
 
 
 def find_version(repository: Path, model: str, *, version: str | None = None, alias: str = "champion") -> Manifest:
-    """The requested version, or else the one with the alias.
+    """The manifest of the requested version, or else of the version with the alias.
 
     Raises:
         ModelNotFoundError: there is no such model, version or alias; the message names the existing ones.
@@ -107,7 +107,7 @@ def read_manifest(repository: Path, model: str, version: str) -> Manifest:
     """
     known = versions(repository, model)
     if version not in known:
-        raise ModelNotFoundError(f"no version {version!r} of {model!r} (served so far: {', '.join(known)}); name one")
+        raise ModelNotFoundError(f"no version {version!r} of {model!r} (published: {', '.join(known)}); name one")
     try:
         return Manifest(**json.loads((repository / model / version / MANIFEST_FILE).read_bytes()))
     except (OSError, ValueError, TypeError) as error:
@@ -117,7 +117,7 @@ def read_manifest(repository: Path, model: str, version: str) -> Manifest:
 
 
 def read_model(repository: Path, model: str, version: str) -> tuple[bytes, Manifest]:
-    """The graph's bytes, verified by their hash.
+    """The bytes of a version's graph, verified by their SHA-256, and its manifest.
 
     Raises:
         ModelNotFoundError: there is no such model or version.

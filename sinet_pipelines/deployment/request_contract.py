@@ -1,7 +1,7 @@
-"""Limits of a model's requests, read from its graph's metadata: bounds of every column, and the rows it needs.
+"""Limits of a model's requests, read from its graph's metadata: bounds of every column, and the steps it needs.
 
-The exporter writes them (`applications/turbofan/graph/request_contract.py`). A graph without them accepts every
-request. These checks run before every inference, so they are a few numpy calls.
+The application writes them into the graph with its pre-processing. A graph without them accepts every request. The
+checks run before every prediction, so they consist of a few numpy calls.
 """
 
 import json
@@ -22,12 +22,12 @@ class Columns:
     """Bounds of the columns in the last axis of an input.
 
     Attributes:
-        names: of the columns.
-        units: of the columns.
-        minimum: (C,) in the input's own type; -inf where there is none.
-        maximum: (C,) likewise.
-        is_whole: whether values are whole numbers.
-        is_required: whether a value must be present (not NaN).
+        names: names of the C columns.
+        units: units of the columns.
+        minimum: (C,) least values in the input's type; -inf where there is no bound.
+        maximum: (C,) greatest values in the input's type; inf where there is no bound.
+        is_whole: whether all values must be whole numbers, which are then also required.
+        is_required: whether all values must be present (not NaN).
     """
 
     names: tuple[str, ...]
@@ -38,16 +38,21 @@ class Columns:
     is_required: bool
 
     def check(self, name: str, values: NDArray) -> bool:
-        """Rejects the first value outside its bounds; NaN stands for an absent value.
+        """Rejects values outside their bounds; NaN is an absent value.
 
-        Nearly every request is complete and within bounds: that takes two comparisons and a search in bytes (numpy's
-        own reductions take 10 us each during an inference).
+        Nearly every request is complete and within bounds. This case takes two comparisons and a search in bytes, since
+        each reduction of numpy takes 10 us while a model runs.
+
+        Args:
+            name: name of the input.
+            values: (..., C) values of the input.
 
         Returns:
             Whether every value is present.
 
         Raises:
-            UsageError: a value is outside its bounds, not whole, or absent where it is required.
+            UsageError: a value is outside its bounds, not whole, or absent where it is required; the message names the
+                first one.
         """
         if self.is_whole and values.size == 1:
             value = values.item()
@@ -81,14 +86,15 @@ class Columns:
 
 @dataclass(frozen=True)
 class Need:
-    """The share of an input's steps that must be present.
+    """The share of an input's steps that must be complete.
 
     Attributes:
-        input: (B, T, C), whose steps are counted; a step with an absent column does not count.
-        share: numerator and denominator: the share of T steps, or of the number in the other input where that is less.
-        by: that other input, (B, 1).
-        ends_with_it: whether the last step is the other input's (a window); else the first step is number 1.
-        cure: what to do.
+        input: name of the (B, T, C) input whose steps are counted; a step with an absent value is not complete.
+        share: numerator and denominator of the share. It applies to T steps, or to the number in `by` if that is less.
+        by: name of the (B, 1) input with the number of each row's newest step, from 1.
+        ends_with_it: true where the last of the T steps has the number in `by` (a window); false where the first of
+            them has number 1.
+        cure: what to do where too few steps are complete.
     """
 
     input: str
@@ -98,14 +104,14 @@ class Need:
     cure: str
 
     def check(self, inputs: Mapping[str, NDArray], *, is_complete: bool) -> None:
-        """Rejects a request in which a row of the batch has too few steps.
+        """Rejects a request with a row that has too few complete steps.
 
         Args:
-            inputs: of the request.
-            is_complete: whether the input whose steps are counted has no absent value.
+            inputs: the arrays of the request by name.
+            is_complete: whether no value is absent in the input whose steps are counted.
 
         Raises:
-            UsageError: a row has too few.
+            UsageError: a row has too few complete steps.
         """
         values_BTC, by_B1 = inputs[self.input], inputs[self.by].reshape(-1, 1)
         steps = values_BTC.shape[1]
@@ -113,16 +119,16 @@ class Need:
             return  # nearly every request
         absent_BTC = np.isnan(values_BTC)
         numbers_BT = np.arange(1, steps + 1) + (by_B1 - steps if self.ends_with_it else 0)
-        flown_BT = (numbers_BT >= 1) & (numbers_BT <= by_B1)
-        seen_B = (flown_BT & ~absent_BTC.any(axis=2)).sum(axis=1)
-        flown_B = np.minimum(by_B1[:, 0], steps)
-        short = np.flatnonzero(seen_B * self.share[1] < flown_B * self.share[0])
+        due_BT = (numbers_BT >= 1) & (numbers_BT <= by_B1)
+        complete_B = (due_BT & ~absent_BTC.any(axis=2)).sum(axis=1)
+        due_B = np.minimum(by_B1[:, 0], steps)
+        short = np.flatnonzero(complete_B * self.share[1] < due_B * self.share[0])
         if len(short):
             row = int(short[0])
             others = f" and too few in {len(short) - 1} more rows" if len(short) > 1 else ""
-            needed = math.ceil(flown_B[row] * self.share[0] / self.share[1])
+            needed = math.ceil(due_B[row] * self.share[0] / self.share[1])
             raise UsageError(
-                f"input {self.input!r} has {seen_B[row]} whole cycles in row {row}{others}, at {self.by} "
+                f"input {self.input!r} has {complete_B[row]} complete steps in row {row}{others}, at {self.by} "
                 f"{by_B1[row, 0]:g} (needed: {needed}); {self.cure}"
             )
 
@@ -132,8 +138,8 @@ class RequestContract:
     """The limits of a model's requests.
 
     Attributes:
-        columns: input name -> bounds.
-        needs: steps that must be present.
+        columns: input name -> bounds of its columns.
+        needs: shares of steps that must be complete.
     """
 
     columns: Mapping[str, Columns]
@@ -143,10 +149,10 @@ class RequestContract:
         """Rejects inputs outside the model's limits.
 
         Args:
-            inputs: each of declared type and shape, all of one batch size.
+            inputs: input name -> array of the declared type and shape; all have one batch size.
 
         Raises:
-            UsageError: the message has input, column, value and what is allowed.
+            UsageError: a value or a number of steps is not allowed; the message names input, row and limit.
         """
         complete = {name for name, columns in self.columns.items() if columns.check(name, inputs[name])}
         for need in self.needs:
@@ -157,14 +163,14 @@ NOTHING_REQUIRED = RequestContract({}, ())
 
 
 def read_request_contract(metadata: Mapping[str, str], inputs: Mapping[str, np.dtype]) -> RequestContract:
-    """The contract in a graph's metadata; one without limits where there is none.
+    """The request contract in a graph's metadata; one without limits where the metadata has none.
 
     Args:
-        metadata: of the graph.
-        inputs: input name -> its type.
+        metadata: metadata of the graph.
+        inputs: input name -> its numpy type.
 
     Raises:
-        ServingError: the text is not a contract of this graph.
+        ServingError: the metadata has no valid contract for this graph.
     """
     text = metadata.get(METADATA_KEY)
     if text is None:

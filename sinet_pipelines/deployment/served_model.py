@@ -1,4 +1,4 @@
-"""How an application is served: turns the rows that its endpoint predicts, from a table or a file, into tensors."""
+"""Describes how an application is served: how rows of a table or a file become tensors for its endpoint."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,10 +17,10 @@ class Requests:
     """Rows to predict.
 
     Attributes:
-        names: (B,) what each row is about: an engine, a product.
+        names: B names of what the rows describe: an engine, a product.
         inputs: (B, ...) tensors by the name of the model's input.
-        lacking: (B,) why a row cannot be predicted, as text after `lacks`; None where it can.
-        notes: about the rows, for their sender.
+        lacking: B texts that name what a row lacks for a prediction; None where it lacks nothing.
+        notes: remarks about the rows for the user who sends them.
     """
 
     names: tuple[str, ...]
@@ -33,11 +33,15 @@ class Requests:
 
     @property
     def is_whole_B(self) -> NDArray[np.bool_]:
-        """(B,) whether each row can be predicted."""
+        """(B,) whether each row lacks nothing, so that it can be predicted."""
         return np.array([lacks is None for lacks in self.lacking], dtype=bool)
 
     def take(self, rows: NDArray) -> "Requests":
-        """A subset of the rows: (B,) bool, or indices."""
+        """The requests of some rows.
+
+        Args:
+            rows: (B,) bool, or indices.
+        """
         places = np.flatnonzero(rows) if rows.dtype == bool else rows
         return Requests(
             tuple(self.names[place] for place in places),
@@ -49,18 +53,18 @@ class Requests:
 
 @dataclass(frozen=True)
 class ServedModel:
-    """How an application is served.
+    """The rows that an application's endpoint predicts, and how its outputs are shown.
 
     Attributes:
-        task: what the endpoint predicts.
-        table: contract of the rows that it predicts; each region has such a table.
-        noun: what a row is about, such as `engine`.
-        needed: what a row needs to be predicted, for messages.
-        cure: what to do where a row of the table lacks it.
-        headings: of the outputs in tables, in their order.
+        task: the task of the endpoint's model.
+        table: contract of the table with the rows to predict; each region has such a table.
+        noun: the word for what a row describes, such as `engine`.
+        needed: text for messages: what a row needs for a prediction.
+        cure: text for messages: what to do where a row of the table lacks it.
+        headings: headings of the outputs in tables, in the order of the outputs.
         of_table: makes requests from rows of the table.
         of_file: makes requests from rows of a file, sorted by name.
-        digits: decimals of each output in tables.
+        digits: number of decimals of each output in tables.
     """
 
     task: Task

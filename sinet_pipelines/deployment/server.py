@@ -1,11 +1,11 @@
 """The model server's process: `python -m sinet_pipelines.deployment.server --repository=... --model=... --version=...`.
 
-It loads the model, binds its ports, serves HTTP and gRPC, and writes its report to its endpoint's folder. On SIGTERM it
-completes requests in progress before it ends. A server that `current.json` does not name for a minute ends itself: its
-starter was killed, another server has replaced it, or its home was removed.
+It loads the model, binds its ports, serves HTTP and gRPC, and writes its report into the endpoint's folder. On SIGTERM
+it completes requests in progress before it ends. A server that `current.json` does not name for a minute ends itself:
+the process that started it was killed, another server has replaced it, or its home was removed.
 
-It imports little on purpose (ready in a few tenths of a second, under 100 MB): no data frames, no MLflow, no training
-libraries. A test checks its imports.
+It imports no data frames, no MLflow and no training libraries, so that it is ready in a few tenths of a second and uses
+less than 100 MB. A test checks its imports.
 """
 
 import argparse
@@ -45,23 +45,23 @@ from sinet_pipelines.deployment.http_server import HttpApplication
 from sinet_pipelines.deployment.request_log import LOG_FILE, RequestLog
 from sinet_pipelines.errors import BusyError, ServingError, SinetError
 
-KEEP_ALIVE_S = 65  # longer than the usual 60 of clients and load balancers, so that they close first
+KEEP_ALIVE_S = 65  # longer than the usual 60 s of clients and load balancers, so that they close idle connections first
 DRAIN_S = 10  # time limit for requests in progress; one request takes far less
-PORT_WAIT_S = 15  # for the former server to leave the port
-LINGER_S = 3.0  # for clients with an open connection to send a last request, whose response closes the connection
+PORT_WAIT_S = 15  # time limit for the former server to close its ports
+LINGER_S = 3.0  # time in which clients with open connections send a last request, whose response closes the connection
 CONTROL_VARIABLE = "SINET_SERVE_TOKEN"  # other users can read a command line, but not the environment
-WATCH_S = 2.0
-UPKEEP_S = 1.0  # between two checks of slow connections and two writes of the log
-TRIM_BYTES = 16 * 1024**2  # growth after which freed memory is returned to the system
-WANTED_FILES = 65_536  # each connection is a file
-OWN_FILES = 64  # files that are not connections: model, log, libraries, event loop
+WATCH_S = 2.0  # between two reads of current.json
+UPKEEP_S = 1.0  # between two checks for slow connections, and two writes of the log
+TRIM_BYTES = 16 * 1024**2  # growth of memory after which freed memory is returned to the system
+WANTED_FILES = 65_536  # limit of open files; each connection is one
+OWN_FILES = 64  # open files that are not connections: model, log, libraries, event loop
 WARNINGS_A_MINUTE = 30  # lines of libraries in the server's log
-WORKERS = 2  # for one long request at a time and one load
+WORKERS = 2  # threads: for one long request at a time, and one load
 
 
 @dataclass(frozen=True)
 class _Bound:
-    """Both transports, bound to their ports."""
+    """HTTP and gRPC, bound to their ports."""
 
     http: socket.socket
     grpc: grpc.aio.Server
@@ -69,7 +69,7 @@ class _Bound:
 
 
 class _HttpServer(uvicorn.Server):
-    """A uvicorn server with a callback when it starts to accept connections, and an end without connection resets."""
+    """A uvicorn server that calls a function when it accepts connections, and that ends without connection resets."""
 
     def __init__(self, config: uvicorn.Config, on_listening: Callable[[], None], on_ending: Callable[[], None]) -> None:
         super().__init__(config)
@@ -82,10 +82,10 @@ class _HttpServer(uvicorn.Server):
         self._on_listening()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Leaves the port, ends each open connection with a response, then closes idle connections.
+        """Closes the port, then each connection after its next response, then idle connections.
 
-        A client whose connection is closed just when it sends a request sees a reset. A client that receives a
-        response with `Connection: close` opens its next connection to the next server of the port.
+        A client gets a connection reset if its connection is closed just when it sends a request. After a response with
+        `Connection: close` it opens a new connection instead, to the next server at the port.
         """
         self._on_ending()
         for server in self.servers:
@@ -99,7 +99,7 @@ class _HttpServer(uvicorn.Server):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serves until it receives SIGTERM; returns the exit code."""
+    """Serves until SIGTERM; returns the exit code."""
     options = parse_options(arguments)
     try:
         uvloop.run(_serve(options))
@@ -111,7 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def parse_options(arguments: Sequence[str] | None) -> ServerOptions:
-    """Parses the command line of `ServerOptions.arguments`."""
+    """Parses arguments of the form of `ServerOptions.arguments`; None for those of this process."""
     parser = argparse.ArgumentParser(prog="sinet_pipelines.deployment.server", allow_abbrev=False)
     for field in fields(ServerOptions):
         flag, required = f"--{field.name.replace('_', '-')}", field.name in ("repository", "model", "version")
@@ -160,22 +160,22 @@ async def _serve(options: ServerOptions) -> None:
 
 
 def _allow_files() -> int:
-    """Raises this process's limit of open files as far as allowed; returns the number of HTTP connections that fit."""
+    """Raises this process's limit of open files as far as allowed; returns the limit of HTTP connections within it."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     files = WANTED_FILES if hard == resource.RLIM_INFINITY else min(hard, WANTED_FILES)
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
-    return max(16, (files - OWN_FILES) * 3 // 4)  # a quarter is for gRPC and for connections that are rejected
+    return max(16, (files - OWN_FILES) * 3 // 4)  # a quarter is left for gRPC and for rejected connections
 
 
 def _quiet_libraries() -> None:
     """Limits the number of warnings a minute that libraries write to the server's log."""
     handler = logging.StreamHandler()
-    handler.addFilter(_Seldom())
+    handler.addFilter(_FirstLines())
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s", handlers=[handler])
 
 
-class _Seldom(logging.Filter):
-    """Passes the first lines of every minute."""
+class _FirstLines(logging.Filter):
+    """Passes the first lines of every minute, and drops the others."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -190,14 +190,14 @@ class _Seldom(logging.Filter):
 
 
 def _host_names(options: ServerOptions) -> frozenset[str]:
-    """Accepted host names beside loopback's: those of the options, and the bound address."""
+    """The accepted host names beside loopback: those in the options, and the bound address."""
     names = {name.strip().lower() for name in options.hosts.split(",") if name.strip()}
     return frozenset(names | {options.host.lower()})
 
 
 async def _upkeep(server: uvicorn.Server, log: RequestLog) -> None:
-    """Closes slow connections, writes the log, and returns freed memory to the system."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc else keeps the freed memory of large requests
+    """Closes slow connections, writes the request log, and returns freed memory to the system, once a second."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc keeps the freed memory of large requests
     process = psutil.Process()
     low_bytes = process.memory_info().rss
     while True:
@@ -242,10 +242,10 @@ def _config(application: HttpApplication | None, connections: int, log: RequestL
 async def _bind(
     catalogue: Catalogue, options: ServerOptions, workers: Executor, log: RequestLog, control_token: str
 ) -> _Bound:
-    """Binds both ports; a fixed one may still be the old server's, and the report then shows that it is waited for.
+    """Binds both ports; waits while the former server uses one of them, and reports this.
 
     Raises:
-        BusyError: another program keeps using a port.
+        BusyError: a port stays in use.
     """
     deadline = time.monotonic() + (PORT_WAIT_S if options.folder else 0)
     reported: tuple[int, ...] = ()
@@ -254,7 +254,7 @@ async def _bind(
         if not taken:
             try:
                 return _bind_now(catalogue, options, workers, log, control_token)
-            except BusyError:  # somebody took a port since it was looked at
+            except BusyError:  # another process has bound a port since the check
                 taken = (options.port or options.grpc_port,)
         busy = BusyError(f"port {taken[0]} is in use by another program; end it or choose another port")
         if time.monotonic() > deadline:
@@ -268,7 +268,7 @@ async def _bind(
 def _bind_now(
     catalogue: Catalogue, options: ServerOptions, workers: Executor, log: RequestLog, control_token: str
 ) -> _Bound:
-    """Binds both ports, HTTP's first: a gRPC server that was made and never started keeps its port for ever."""
+    """Binds the port of HTTP, then that of gRPC: a gRPC server that is never started does not release its port."""
     http = _listen(options.host, options.port)
     try:
         rpc = make_server(
@@ -286,7 +286,7 @@ def _bind_now(
 
 
 def _is_free(host: str, port: int) -> bool:
-    """Whether nobody listens at a port; port 0 stands for any free one."""
+    """Whether a port can be bound; true for port 0, which means any free port."""
     if port == 0:
         return True
     try:
@@ -324,7 +324,7 @@ def _describe(options: ServerOptions, bound: _Bound, *, sha256: str) -> Endpoint
 
 
 def _report(options: ServerOptions, state: str, **details: Any) -> None:
-    """Writes the progress of the start for the starter; a server without a folder has none."""
+    """Writes the report of this process; a server without a folder writes none."""
     if options.folder and Path(options.folder).is_dir():
         process = psutil.Process()
         report = Report(state=state, pid=process.pid, started=process.create_time(), token=options.instance, **details)
@@ -332,7 +332,7 @@ def _report(options: ServerOptions, state: str, **details: Any) -> None:
 
 
 def _stop_on_signal(server: uvicorn.Server) -> None:
-    """Handlers below uvicorn's, which raises the signal again after draining: the process then ends with 0."""
+    """Sets signal handlers: uvicorn raises a signal again after its shutdown, and the process must end with code 0."""
 
     def stop(*_: object) -> None:
         server.should_exit = True

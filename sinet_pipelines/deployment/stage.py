@@ -1,7 +1,7 @@
 """Stages a model for a server: `python -m sinet_pipelines.deployment.stage --home=... --region=... --model=... ...`.
 
-The init container of an endpoint's pod; it alone can read the region's storage. It reads the graph by its SHA-256 from
-the region's blobs, or else from MLflow's folder, and writes the model repository that the server in this pod serves.
+This is the init container of an endpoint's pod, the only container that mounts the region's storage. It reads the graph
+by its SHA-256 from the region's blobs, or else from MLflow's folder, and writes the model repository of the server.
 """
 
 import argparse
@@ -24,11 +24,11 @@ class StageOptions:
 
     Attributes:
         home: path of the home in this pod.
-        region: the region whose blobs are read.
-        model: the model to stage.
-        version: the version to stage.
-        sha256: of its graph.
-        sample: SHA-256 of the blob with its valid row.
+        region: name of the region whose blobs are read.
+        model: name of the model to stage.
+        version: number of the version to stage, as text.
+        sha256: SHA-256 of the version's graph.
+        sample: SHA-256 of the blob with the version's sample.
         to: folder of the model repository to write.
     """
 
@@ -41,15 +41,15 @@ class StageOptions:
     to: str
 
     def arguments(self) -> list[str]:
-        """The options as a command line."""
+        """The options as arguments of a command line."""
         return [f"--{field.name}={getattr(self, field.name)}" for field in fields(self)]
 
 
 def stage(options: StageOptions) -> Path:
-    """Writes the model repository and returns the version's folder; an existing one is checked and kept.
+    """Writes the model repository; returns the version's folder. A version that is there already is checked and stays.
 
     Raises:
-        StorageError: the home is not mounted, or the graph or the sample is missing.
+        StorageError: the home is not mounted, the graph or the sample is missing, or the folder has another graph.
         ServingError: no server could load the graph.
     """
     home = Path(options.home)
@@ -67,7 +67,7 @@ def stage(options: StageOptions) -> Path:
 
 
 def _graph(home: Path, blobs: BlobStore, options: StageOptions) -> bytes:
-    """The graph's bytes, which have the requested SHA-256."""
+    """The bytes of the graph with the requested SHA-256."""
     try:
         return blobs.get(options.sha256)
     except StorageError as missing:
@@ -81,7 +81,7 @@ def _graph(home: Path, blobs: BlobStore, options: StageOptions) -> bytes:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Stages; returns the exit code. The pod's status shows the last line of a failure."""
+    """Stages a model; returns the exit code. Kubernetes shows the last line of a failure in the pod's status."""
     parser = argparse.ArgumentParser(prog="sinet_pipelines.deployment.stage", allow_abbrev=False)
     for field in fields(StageOptions):
         parser.add_argument(f"--{field.name}", required=True)

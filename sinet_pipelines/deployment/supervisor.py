@@ -1,8 +1,8 @@
 """Restarts a model server when its process ends unexpectedly: `python -m sinet_pipelines.deployment.supervisor FOLDER`.
 
-There is one small process for each endpoint, which `process.py` starts beside the server. It waits for the end of the
-process in `current.json`. Where the file is gone, the endpoint was stopped and the supervisor ends too. It imports
-little and so uses little memory; the restart itself is a process of its own.
+Each endpoint on this machine has one supervisor, which `process.py` starts with the server. It waits for the end of the
+process that `current.json` names. Where this file is gone, the endpoint was stopped, and the supervisor ends too. It
+imports little, so that it uses little memory; a restart runs in a process of its own.
 """
 
 import os
@@ -21,15 +21,15 @@ from sinet_pipelines.storage.locks import held, is_held
 
 LOCK_FILE = "supervisor.lock"
 LOG_FILE = "restarts.log"
-LOG_BYTES = 100_000  # the log is emptied beyond this: a server that keeps ending must not fill the disk
+LOG_BYTES = 100_000  # a larger log is emptied: a server that ends again and again must not fill the disk
 LOOK_S = 5.0  # between two reads of current.json while the server runs
-FIRST_PAUSE_S, LAST_PAUSE_S = 1.0, 30.0  # before the second restart in sequence and later ones, doubled each time
-SOUND_S = 60.0  # a server that ran for so long is restarted at once
-LOCK_S = 0.5  # for a process that only checks whether the lock is held
+FIRST_PAUSE_S, LAST_PAUSE_S = 1.0, 30.0  # pauses before restarts after the first, doubled each time
+STABLE_S = 60.0  # a server that ran longer than this is restarted without a pause
+LOCK_S = 0.5  # time limit for the lock, which others hold for a moment to check whether it is held
 
 
 def supervise(folder: Path) -> None:
-    """Starts a supervisor of the endpoint, unless it has one; it outlives this process."""
+    """Starts a supervisor of the endpoint, unless there is one. The supervisor outlives this process."""
     if is_held(folder / LOCK_FILE):
         return
     subprocess.Popen(
@@ -39,12 +39,13 @@ def supervise(folder: Path) -> None:
         stderr=subprocess.DEVNULL,
         env=server_environment(),
         start_new_session=True,
-    ).returncode = 0  # it is meant to outlive this process: `Popen` then does not warn
+    ).returncode = 0  # it outlives this process; without this `Popen` warns
 
 
 def watch(folder: Path) -> None:
     """Restarts the server until the endpoint is stopped; returns at once where the endpoint has a supervisor."""
-    while read_current(folder) is not None:  # checked again with the lock: another may have started meanwhile
+    # read again after each release of the lock, since the endpoint may have been started again
+    while read_current(folder) is not None:
         try:
             with held(folder / LOCK_FILE, wait_s=LOCK_S):
                 _watch_alone(folder)
@@ -59,7 +60,7 @@ def _watch_alone(folder: Path) -> None:
         _await_end(named, folder)
         if read_current(folder) != named:
             continue  # stopped, or replaced by another server
-        if time.monotonic() - since > SOUND_S:
+        if time.monotonic() - since > STABLE_S:
             pause_s = 0.0
         time.sleep(pause_s)
         _log(folder, f"process {named.pid} of version {named.version} ended unexpectedly")
@@ -68,14 +69,14 @@ def _watch_alone(folder: Path) -> None:
 
 
 def _restart(folder: Path) -> str:
-    """The output of a restart, which is a process of its own."""
+    """Restarts the server in a process of its own; returns the end of that process's output."""
     command = [sys.executable, "-P", "-m", "sinet_pipelines.deployment.supervisor", "--restart", str(folder)]
     ended = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     return (ended.stdout + ended.stderr).strip()[-500:]
 
 
 def _await_end(server: Endpoint, folder: Path) -> None:
-    """Waits until the process has ended, or `current.json` names another one."""
+    """Waits until the server's process has ended, or `current.json` names another server or is gone."""
     while is_alive(server) and read_current(folder) == server:
         try:
             descriptor = os.pidfd_open(server.pid)
@@ -89,7 +90,7 @@ def _await_end(server: Endpoint, folder: Path) -> None:
 
 def _log(folder: Path, sentence: str) -> None:
     path = folder / LOG_FILE
-    with suppress(OSError):  # a full disk, or a removed home, must not end the supervisor
+    with suppress(OSError):  # a full disk or a removed home must not end the supervisor
         if path.exists() and path.stat().st_size > LOG_BYTES:
             path.unlink()
         with path.open("a") as file:
@@ -97,7 +98,7 @@ def _log(folder: Path, sentence: str) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Supervises a folder, or restarts its server once."""
+    """Supervises the endpoint of a folder, or restarts its server once; returns the exit code."""
     if arguments[0] != "--restart":
         watch(Path(arguments[0]))
         return 0

@@ -1,9 +1,9 @@
 """Tensors of the Open Inference Protocol v2: datatypes, declared shapes, and parsing of one tensor from JSON or bytes.
 
-Everything that a client sends passes these checks before it reaches a model. A value that is not of the declared type,
-a shape that does not fit, or a wrong number of values is rejected, never guessed or truncated.
+These checks run before data reach a model. They reject a value that is not of the declared type, a shape that does not
+fit the declaration, and a wrong number of values. Nothing is guessed or truncated.
 
-JSON has no NaN. In floating-point data `null` stands for it: an absent cycle is a row of nulls.
+JSON has no NaN. In floating-point data `null` is NaN: an absent cycle is a row of nulls.
 
 >>> spec = TensorSpec("cycle", "FP32", (-1, 1))
 >>> from_json([3, None], spec, shape_of(spec, [2, 1])).tolist()
@@ -38,7 +38,7 @@ DATATYPES: dict[str, tuple[str, str]] = {
 }
 DTYPES: dict[str, np.dtype] = {name: np.dtype(code) for name, (code, _) in DATATYPES.items()}
 _BY_ONNX = {onnx: name for name, (_, onnx) in DATATYPES.items()}
-MAX_SIZE = 2**31 - 1  # of one axis: larger than any request, and safe for arithmetic and messages
+MAX_SIZE = 2**31 - 1  # of one axis: larger than in any request, and safe for arithmetic and messages
 _LENGTH = struct.Struct("<I")  # before each element of a BYTES tensor: its length in bytes
 
 
@@ -48,8 +48,8 @@ class TensorSpec:
 
     Attributes:
         name: its name in the graph.
-        datatype: one of `DATATYPES`.
-        shape: sizes, -1 for any size of at least 1; the first one is the batch.
+        datatype: a key of `DATATYPES`.
+        shape: size of each axis, -1 for any size of at least 1; the first axis is the batch.
     """
 
     name: str
@@ -72,16 +72,20 @@ def datatype_of_onnx(onnx_type: str) -> str:
 
 
 def check_datatype(spec: TensorSpec, datatype: object) -> None:
-    """Rejects a datatype other than the declared one: numbers are never converted."""
+    """Rejects a datatype other than the declared one; numbers are never converted.
+
+    Raises:
+        UsageError: the datatypes differ.
+    """
     if datatype != spec.datatype:
         raise UsageError(f"input {spec.name!r} came as {datatype!r} (allowed: {spec.datatype}); send it as that")
 
 
 def shape_of(spec: TensorSpec, shape: Any) -> tuple[int, ...]:
-    """The sent shape, checked against the declared one.
+    """Returns the shape in the request after a check against the declared one.
 
     Raises:
-        UsageError: not a list of whole numbers, another rank, or a size that is not allowed.
+        UsageError: it is not a list of whole numbers, has another rank, or a size that is not allowed.
     """
     if not isinstance(shape, list | tuple) or any(type(size) is not int for size in shape):
         raise UsageError(f"shape of {spec.name!r} is not a list of whole numbers; send one like {list(spec.shape)}")
@@ -102,10 +106,10 @@ def shape_of(spec: TensorSpec, shape: Any) -> tuple[int, ...]:
 
 
 def from_raw(raw: memoryview, spec: TensorSpec, shape: tuple[int, ...]) -> NDArray:
-    """The tensor of these bytes: little-endian, row-major; BYTES elements each after their 4-byte length.
+    """The tensor of these bytes: little-endian, row-major; each element of BYTES follows its length in 4 bytes.
 
     Raises:
-        UsageError: more or fewer bytes than the shape needs.
+        UsageError: there are more or fewer bytes than the shape needs, or texts that are not UTF-8.
     """
     if spec.datatype == "BYTES":
         return _texts(_split(raw, spec), spec, shape)
@@ -114,7 +118,7 @@ def from_raw(raw: memoryview, spec: TensorSpec, shape: tuple[int, ...]) -> NDArr
     if len(raw) != expected:
         raise UsageError(f"{len(raw)} bytes for {spec.name!r} (allowed: {expected} for {_short(shape)}); send those")
     if spec.datatype == "BOOL":
-        return (np.frombuffer(raw, dtype="u1") != 0).reshape(shape)  # graphs do not define bytes other than 0 and 1
+        return (np.frombuffer(raw, dtype="u1") != 0).reshape(shape)  # graphs may misread bytes other than 0 and 1
     values = np.frombuffer(raw, dtype=dtype).reshape(shape)
     return values if values.flags.aligned else values.copy()  # kernels may assume their type's alignment
 
@@ -123,7 +127,7 @@ def from_json(data: Any, spec: TensorSpec, shape: tuple[int, ...]) -> NDArray:
     """The tensor of a JSON list, flat or nested, row-major; null is NaN in floating-point data.
 
     Raises:
-        UsageError: not a list, another number of values than the shape needs, or a value of another datatype.
+        UsageError: it is not a list, has another number of values than the shape needs, or a value of another datatype.
     """
     if not isinstance(data, list):
         raise UsageError(f"data of {spec.name!r} is not a list; send its {math.prod(shape)} values in one")
@@ -134,16 +138,16 @@ def from_json(data: Any, spec: TensorSpec, shape: tuple[int, ...]) -> NDArray:
         values = np.array(data, dtype=object if spec.datatype == "UINT64" else None)
     except (ValueError, OverflowError) as error:
         raise UsageError(f"data of {spec.name!r} is ragged; send lists of equal lengths, or one flat list") from error
-    if values.dtype.kind in "iuf" and _holds_truth(data, values):
+    if values.dtype.kind in "iuf" and _has_booleans(data, values):
         raise UsageError(f"data of {spec.name!r} holds true or false, which is not {spec.datatype}; send numbers")
     return in_shape(_as_numbers(values, spec), spec, shape)
 
 
 def in_shape(values: NDArray, spec: TensorSpec, shape: tuple[int, ...]) -> NDArray:
-    """Reshapes the values to the sent shape.
+    """Reshapes the values to the shape in the request.
 
     Raises:
-        UsageError: another number of values than the shape needs.
+        UsageError: there are more or fewer values than the shape needs.
     """
     expected = math.prod(shape)
     if values.size != expected:
@@ -154,7 +158,7 @@ def in_shape(values: NDArray, spec: TensorSpec, shape: tuple[int, ...]) -> NDArr
 
 
 def to_raw(values: NDArray, datatype: str) -> bytes:
-    """The raw bytes of a tensor for a response."""
+    """The bytes of a tensor in the form that `from_raw` reads."""
     if datatype != "BYTES":
         return values.astype(DTYPES[datatype], copy=False).tobytes()
     texts = [str(text).encode() for text in values.ravel()]
@@ -162,10 +166,10 @@ def to_raw(values: NDArray, datatype: str) -> bytes:
 
 
 def whole_numbers(values: NDArray, spec: TensorSpec) -> NDArray:
-    """Whole numbers in the declared type.
+    """Converts whole numbers to the declared integer type.
 
     Raises:
-        UsageError: one of them does not fit into it.
+        UsageError: a number is outside the range of the type.
     """
     dtype = DTYPES[spec.datatype]
     limits = np.iinfo(dtype)
@@ -179,7 +183,11 @@ def whole_numbers(values: NDArray, spec: TensorSpec) -> NDArray:
 
 
 def _as_numbers(values: NDArray, spec: TensorSpec) -> NDArray:
-    """The parsed values in the declared type, if they are values of it."""
+    """Converts parsed JSON values to the declared type.
+
+    Raises:
+        UsageError: a value is not of the declared type.
+    """
     dtype, kind = DTYPES[spec.datatype], values.dtype.kind
     if dtype.kind == "f" and (kind in "fiu" or _are_numbers_or_null(values)):
         try:
@@ -196,8 +204,8 @@ def _as_numbers(values: NDArray, spec: TensorSpec) -> NDArray:
     raise UsageError(f"data of {spec.name!r} holds values that are not {spec.datatype}; send only values of that type")
 
 
-def _holds_truth(data: list[Any], values: NDArray) -> bool:
-    """Whether true or false is among the numbers, which numpy reads as 1 and 0; only those values are checked."""
+def _has_booleans(data: list[Any], values: NDArray) -> bool:
+    """Whether true or false is among the numbers: numpy reads these as 1 and 0, so only 1 and 0 are looked up."""
     if not ((values == 0) | (values == 1)).any():
         return False
     return any(type(value) is bool for value in np.array(data, dtype=object).ravel().tolist())
@@ -235,7 +243,7 @@ def _texts(elements: list[Any], spec: TensorSpec, shape: tuple[int, ...]) -> NDA
 
 
 def is_unicode(text: str) -> bool:
-    """Whether the text can be written as UTF-8: the slower parser accepts half of a surrogate pair."""
+    """Whether the text can be encoded as UTF-8; `json.loads` accepts half of a surrogate pair, which cannot."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -1,7 +1,7 @@
-"""Triton's model configuration `config.pbtxt`, written and read with Triton's own protobufs.
+"""Writes and reads Triton's model configuration `config.pbtxt` with Triton's own protobufs.
 
-The platform's server reads the batch limit and the warm-up sample from it; Triton on a cluster reads all of it ("Model
-Configuration" in the Triton user guide). Its shapes have no batch dimension.
+The platform's server reads the batch limit and the warm-up sample from it; a Triton server reads all of it ("Model
+Configuration" in the Triton user guide). Its shapes have no batch axis.
 """
 
 from pathlib import Path
@@ -14,20 +14,27 @@ from sinet_pipelines.errors import ServingError, UsageError
 
 CONFIG_FILE = "config.pbtxt"
 WARMUP_FOLDER = "warmup"
-MAX_BATCH = 1024  # rows of one request: 4 MB of windows, and well under a second of any family on one core
+MAX_BATCH = 1024  # rows of one request: 4 MB of windows; every family predicts them in less than a second on one core
 
 
 def config_text(
     model: str, *, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...], max_batch: int = MAX_BATCH
 ) -> str:
-    """The `config.pbtxt` of a model with this signature whose sample is in its warm-up folder."""
+    """The text of the `config.pbtxt` of a model with this signature.
+
+    Args:
+        model: name of the model.
+        inputs: declarations of the inputs; the first axis is the batch.
+        outputs: declarations of the outputs, likewise.
+        max_batch: largest number of rows of one request.
+    """
     from google.protobuf import text_format
     from tritonclient.grpc import model_config_pb2 as pb
 
     config = pb.ModelConfig(name=model, backend="onnxruntime", platform="onnxruntime_onnx", max_batch_size=max_batch)
     config.version_policy.all.SetInParent()
     config.instance_group.add(count=1, kind=pb.ModelInstanceGroup.KIND_CPU)
-    config.parameters["intra_op_thread_count"].string_value = "1"  # one core for each server; more load, more servers
+    config.parameters["intra_op_thread_count"].string_value = "1"  # one core a server; more load needs more servers
     for spec in inputs:
         config.input.add(name=spec.name, data_type=_number_of(spec), dims=spec.shape[1:])
     for spec in outputs:
@@ -44,7 +51,7 @@ def read_config(repository: Path, model: str) -> Any:
     """The model's configuration, a `ModelConfig` of Triton's protobufs.
 
     Raises:
-        ServingError: it is missing or invalid.
+        ServingError: the file is missing or invalid.
     """
     from google.protobuf import text_format
     from tritonclient.grpc import model_config_pb2
@@ -57,10 +64,10 @@ def read_config(repository: Path, model: str) -> Any:
 
 
 def read_sample(repository: Path, config: Any) -> dict[str, NDArray]:
-    """The valid row for the warm-up, one array of batch size 1 for each input.
+    """The valid row for the warm-up: input name -> (1, ...) array.
 
     Raises:
-        ServingError: a file of the sample is missing or has another shape than declared.
+        ServingError: a file of the sample is missing, or its bytes do not fit the declared type and shape.
     """
     sample: dict[str, NDArray] = {}
     folder = repository / config.name / WARMUP_FOLDER
@@ -76,14 +83,14 @@ def read_sample(repository: Path, config: Any) -> dict[str, NDArray]:
 
 
 def _number_of(spec: TensorSpec) -> int:
-    """Triton's number of a datatype; its names differ from the protocol's in one case."""
+    """Triton's number of a datatype; Triton's names differ from the protocol's in one case."""
     from tritonclient.grpc import model_config_pb2
 
     return model_config_pb2.DataType.Value(f"TYPE_{spec.datatype.replace('BYTES', 'STRING')}")
 
 
 def _name_of(number: int) -> str:
-    """The protocol's name of Triton's number."""
+    """The protocol's name of the datatype with this number in Triton."""
     from tritonclient.grpc import model_config_pb2
 
     return model_config_pb2.DataType.Name(number).removeprefix("TYPE_").replace("STRING", "BYTES")

@@ -1,6 +1,6 @@
-"""Counts the fields of a protobuf message before it is parsed: a field of two bytes takes a hundred in memory.
+"""Counts the fields of a protobuf message before it is parsed: a parsed field of two bytes takes a hundred in memory.
 
-The wire format is that of protobuf.dev/programming-guides/encoding: a varint of field number and type, then the value.
+The wire format is in protobuf.dev/programming-guides/encoding: a varint with field number and type, then the value.
 """
 
 from collections.abc import Mapping
@@ -9,19 +9,19 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 Schema = Mapping[int, "Schema"]  # number of a field that is a message -> the same for that message
 
 _PARAMETER: Schema = {2: {}}
-_TENSOR: Schema = {4: _PARAMETER}  # its contents are arrays, which take no more memory than bytes of the message
+_TENSOR: Schema = {4: _PARAMETER}  # its contents are arrays, which take no more memory than their bytes in the message
 INFER_REQUEST: Schema = {4: _PARAMETER, 5: _TENSOR, 6: _TENSOR}
 
 
 def count_fields(message: bytes, schema: Schema, *, at_most: int) -> int:
-    """The number of fields in the message and its nested messages, or the first number above `at_most`.
+    """The number of fields of a message and its nested messages; counting stops at the first number above `at_most`.
 
-    Unreadable bytes end the count of their message: the parser rejects them anyway.
+    Invalid bytes end the count of their message, since the parser rejects it later.
 
     Args:
-        message: the received bytes.
-        schema: which of its fields are messages.
-        at_most: where counting ends.
+        message: bytes of the message.
+        schema: the fields that are messages, by number.
+        at_most: the largest allowed number.
 
     >>> count_fields(bytes([0x0A, 1, 65, 0x2A, 2, 0x10, 7]), INFER_REQUEST, at_most=10)
     3
@@ -50,7 +50,7 @@ def count_fields(message: bytes, schema: Schema, *, at_most: int) -> int:
 
 
 def _varint(part: memoryview, at: int) -> tuple[int, int]:
-    """A number and its end; the end of the part where it is incomplete."""
+    """The varint at a position, and the position after it; 0 and the end of the part where the varint is incomplete."""
     value = shift = 0
     while at < len(part) and shift < 70:
         byte = part[at]

@@ -93,7 +93,13 @@ def test_every_asset_has_its_own_version(definitions):
             {"window_features"},
             {*ROWS, *LEARNT},
         ),
-        ("sinet_pipelines/models/descent.py", "AVERAGE_DECAY = ", "AVERAGE_DECAY = 1 + ", {"temporal_convolution"}, {*ROWS}),
+        (
+            "sinet_pipelines/models/descent.py",
+            "AVERAGE_DECAY = ",
+            "AVERAGE_DECAY = 1 + ",
+            {"temporal_convolution"},
+            {*ROWS},
+        ),
         (
             "sinet_pipelines/applications/turbofan/schemas/features.py",
             "MAX_RUL_CYCLES = ",

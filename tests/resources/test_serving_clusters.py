@@ -168,5 +168,5 @@ def test_another_version_behind_the_address_is_named(tmp_path, answers, region, 
     answers.on_get = answers.roll_out
     west, serving = region(address=address), ServingResource(home=str(tmp_path), executor="regions")
     serving.serve(version_of(GRAPH, 2), GRAPH, region=west, sample=SAMPLE)
-    with pytest.raises(ServingError, match="answers with version 1 of rul .applied: 2."):
+    with pytest.raises(ServingError, match="responds with version 1 of rul .applied: 2."):
         serving.predict_sample("rul", region=west, sample=SAMPLE, task=RUL)

@@ -46,7 +46,7 @@ def test_each_move_of_the_alias_requests_the_endpoint_once_and_later_where_its_r
         with dg.DagsterInstance.ephemeral() as instance:
             (request,) = evaluate(instance, home)
             assert [key.path[-1] for key in request.asset_selection] == ["endpoint"]
-            assert request.tags["sinet/reason"] == "rul: the alias champion names version 2, served is version 1"
+            assert request.tags["sinet/reason"] == "rul: version 1 serves, but the alias champion names version 2"
             assert [again.run_key for again in evaluate(instance, home)] == [request.run_key]
             for _ in range(10):  # of as many failures the wait is an hour, longer than any test
                 instance.add_run(dg.DagsterRun("endpoint", status=dg.DagsterRunStatus.FAILURE, tags=dict(request.tags)))

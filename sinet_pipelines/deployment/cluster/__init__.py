@@ -1,1 +1,1 @@
-"""A region's endpoint in its cluster: its manifests, how they are applied and watched, and its state."""
+"""A region's endpoint in its cluster: its objects, their rollout, its state, and predictions from it."""

@@ -1,7 +1,7 @@
-"""The API of a region's cluster for endpoints: applies and reads objects, and reads events with the cause of a failure.
+"""Calls the API of a region's cluster for endpoints: applies and reads objects, and reads events.
 
-Objects are plain dicts, so that custom objects are handled like any other. A call is sent once and has a time limit.
-The caller may repeat an apply, since the same bytes change nothing.
+Objects are plain dicts, so that custom objects need no code of their own. Each call is sent once and has a time limit.
+The caller may repeat an apply, since equal bytes change nothing.
 """
 
 import json
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sinet_pipelines.deployment.cluster.proxies import go_by_proxy
+from sinet_pipelines.deployment.cluster.proxies import use_proxy
 from sinet_pipelines.errors import ClusterError, first_line
 from sinet_pipelines.inventory.regions import Region
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from kubernetes.client import ApiClient
 
 MANAGER = "sinet"  # field manager of the applied fields
-REQUEST_S = 10.0
+REQUEST_S = 10.0  # time limit of one call
 TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 _PATHS = {
     "Deployment": "/apis/apps/v1/namespaces/{namespace}/deployments",
@@ -32,7 +32,7 @@ _PATHS = {
 
 
 def kubeconfig_errors() -> tuple[type[Exception], ...]:
-    """Exceptions of the client's loader for a kubeconfig that is missing, invalid YAML or base64, or incomplete."""
+    """The exceptions that the client's loader raises for a missing, invalid or incomplete kubeconfig."""
     import kubernetes.config
     import yaml
 
@@ -42,7 +42,7 @@ def kubeconfig_errors() -> tuple[type[Exception], ...]:
 
 @dataclass
 class ClusterApi:
-    """The objects in the namespace of one region.
+    """Access to the objects in the namespace of one region.
 
     Attributes:
         region: the region of the cluster.
@@ -53,13 +53,13 @@ class ClusterApi:
     client: "ApiClient"
 
     def apply(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
-        """The object after a server-side apply: created, changed, or unchanged where nothing differs.
+        """Applies an object on the server side and returns it: created, changed, or unchanged where nothing differs.
 
         Raises:
             ClusterError: the API rejected the request or did not respond.
         """
         path = f"{self._path(wanted['kind'])}/{wanted['metadata']['name']}"
-        query = [("fieldManager", MANAGER), ("force", "true")]  # overwrites manual changes of our fields
+        query = [("fieldManager", MANAGER), ("force", "true")]  # overwrites manual changes of the applied fields
         return self._call("PATCH", path, query=query, body=wanted, kind="application/apply-patch+yaml")
 
     def get(self, kind: str, name: str) -> dict[str, Any] | None:
@@ -76,7 +76,7 @@ class ClusterApi:
             raise
 
     def pods(self, selector: Mapping[str, str]) -> list[dict[str, Any]]:
-        """The pods that have these labels.
+        """The pods with all of these labels.
 
         Raises:
             ClusterError: the API rejected the request or did not respond.
@@ -85,12 +85,12 @@ class ClusterApi:
         return list(self._call("GET", self._path("Pod"), query=query)["items"])
 
     def warning(self, kind: str, name: str) -> str:
-        """Reason and message of the newest warning about an object; empty where there is none or it is unreadable."""
+        """Reason and message of the newest warning about an object; empty without a warning or the right to read it."""
         query = [("fieldSelector", f"involvedObject.kind={kind},involvedObject.name={name}")]
         try:
             found = self._call("GET", self._path("Event"), query=query)["items"]
         except ClusterError:
-            return ""  # events only add details to a reason that is known already
+            return ""  # an event only adds details to a reason that is known already
         warnings = [event for event in found if event.get("type") == "Warning"]
         newest = max(warnings, key=_when, default=None)
         return f"{newest.get('reason')}: {newest.get('message')}" if newest else ""
@@ -112,7 +112,7 @@ class ClusterApi:
 
         headers = {"Accept": "application/json", **({"Content-Type": kind} if kind else {})}
         try:
-            answer = self.client.call_api(
+            response = self.client.call_api(
                 path,
                 method,
                 query_params=query or [],
@@ -126,12 +126,12 @@ class ClusterApi:
         except ApiException as error:
             raise self._refused(error) from error
         except AttributeError as error:
-            if not isinstance(error.__context__, ApiException):  # kubernetes 36 fails on a response without a body
+            if not isinstance(error.__context__, ApiException):  # kubernetes 36 raises it for a response without a body
                 raise
             raise self._refused(error.__context__) from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise ClusterError(f"{self.region.name}'s API does not respond ({first_line(error)})") from error
-        return dict(answer)
+        return dict(response)
 
     def _refused(self, error: Any) -> ClusterError:
         status = int(error.status or 0)
@@ -144,9 +144,12 @@ class ClusterApi:
 
 
 def is_of_an_api_server(body: str | bytes | None) -> bool:
-    """Whether an API server rejected the request, not a gateway in front of it, which has no such objects.
+    """Whether an error response is from an API server, not from a gateway in front of it, which knows no objects.
 
     An API server returns a Status object, a gateway an HTML page. A response without a body counts as an API server's.
+
+    Args:
+        body: the body of the response.
     """
     if not body:
         return True
@@ -158,19 +161,19 @@ def is_of_an_api_server(body: str | bytes | None) -> bool:
 
 
 def connect(region: Region, *, own_region: str | None) -> ClusterApi:
-    """The API of a region's cluster: from the context in its row, or in a pod of that region from the pod's token.
+    """The API of a region's cluster, by the context in the region's row, or in a pod of the region by the pod's token.
 
     Args:
         region: the region of the cluster.
         own_region: the region of the pod of this process; None on a person's machine.
 
     Raises:
-        ClusterError: there is neither a context nor a token.
+        ClusterError: there is neither a usable context nor a token, or the context's proxy is of an unsupported kind.
     """
     import kubernetes.config
     from kubernetes.client import ApiClient, Configuration
 
-    # the client's default is the variable's value at the import of the client
+    # the client reads the variable when it is imported; its value may have changed since
     file = region.cluster.kubeconfig_file or os.environ.get("KUBECONFIG") or None
     context = region.cluster.kubeconfig_context
     configuration = Configuration()
@@ -186,21 +189,21 @@ def connect(region: Region, *, own_region: str | None) -> ClusterApi:
             ) from error
         kubernetes.config.load_incluster_config(client_configuration=configuration)
     else:
-        go_by_proxy(configuration, file=file, context=context)
+        use_proxy(configuration, file=file, context=context)
     configuration.retries = False
     return ClusterApi(region, ApiClient(configuration))
 
 
 def words_of(error: Any) -> str:
-    """The text of an API error: the message of its status object, or else its reason."""
+    """The text of an API error: the message of its Status object, or else its HTTP reason."""
     try:
         content = json.loads(error.body or "")
     except ValueError:
         content = None
-    return str((content.get("message") if isinstance(content, dict) else None) or error.reason or "no word")
+    return str((content.get("message") if isinstance(content, dict) else None) or error.reason or "no message")
 
 
 def _when(event: Mapping[str, Any]) -> str:
-    """When an event last occurred, by the server's clock: ISO times of one zone sort as text."""
+    """The time at which an event last occurred, as ISO text in UTC, which sorts by time."""
     series = (event.get("series") or {}).get("lastObservedTime")
     return str(series or event.get("lastTimestamp") or event.get("eventTime") or "")

@@ -1,7 +1,7 @@
-"""The alternative target: a KServe InferenceService, from which KServe makes Deployment, Service and routes.
+"""The KServe InferenceService of an endpoint, from which KServe makes Deployment, Service and routes.
 
-The predictor is the pod of `pods.py`. KServe's raw mode is selected by its older name, which newer releases accept too:
-it rolls out like a Deployment, and its pods may have init containers of their own.
+The predictor is the pod of `pods.py`. The annotation selects KServe's raw mode, which rolls out like a Deployment and
+allows init containers. Its value is the mode's older name, which newer releases accept too.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""The Kubernetes objects of an endpoint: Deployment, Service and one disruption budget."""
+"""The Kubernetes objects of an endpoint: a Deployment, a Service and a PodDisruptionBudget."""
 
 from typing import Any
 
@@ -6,11 +6,11 @@ from sinet_pipelines.deployment.cluster.pods import pod_template
 from sinet_pipelines.deployment.cluster.wanted import Wanted, annotations, labels, object_name, selector
 from sinet_pipelines.inventory.regions import Region
 
-KEPT_REPLICA_SETS = 5  # former versions to which `kubectl rollout undo` and a switch can return
+KEPT_REPLICA_SETS = 5  # of former versions, to which `kubectl rollout undo` or a new apply can return
 
 
 def service(region: Region, wanted: Wanted) -> dict[str, Any]:
-    """The address of an endpoint, equal for every version."""
+    """The Service of an endpoint, equal for every version."""
     serving = region.cluster.serving
     ports = (("http", serving.http_port), ("grpc", serving.grpc_port))
     return {
@@ -28,13 +28,13 @@ def service(region: Region, wanted: Wanted) -> dict[str, Any]:
 def deployment(
     region: Region, wanted: Wanted, *, hosts: str, attempt: int = 1, is_autoscaled: bool = False
 ) -> dict[str, Any]:
-    """The servers of an endpoint: a server of the new version is ready before one of the old version ends.
+    """The Deployment of an endpoint: a server of the new version is ready before one of the old version ends.
 
     Args:
         region: the region of the endpoint.
-        wanted: what it serves.
+        wanted: the version to serve.
         hosts: host names that the server accepts, separated by commas.
-        attempt: number of the attempt at this version; a higher one than the cluster's makes new pods.
+        attempt: number of the attempt at this version; another number than in the cluster makes new pods.
         is_autoscaled: whether an autoscaler sets the number of servers; then the manifest leaves it out.
 
     Raises:
@@ -47,7 +47,7 @@ def deployment(
         "metadata": _metadata(region, wanted),
         "spec": {
             **({} if is_autoscaled else {"replicas": serving.replicas}),
-            "paused": False,  # explicit, so that a rollout that a person paused continues
+            "paused": False,  # stated, so that a rollout that a person has paused continues
             "revisionHistoryLimit": KEPT_REPLICA_SETS,
             "progressDeadlineSeconds": serving.progress_s,
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
@@ -58,7 +58,7 @@ def deployment(
 
 
 def disruption_budget(region: Region, wanted: Wanted) -> dict[str, Any]:
-    """The rule that a drain stops one server at a time."""
+    """The PodDisruptionBudget with which a drain of nodes stops one server at a time."""
     return {
         "apiVersion": "policy/v1",
         "kind": "PodDisruptionBudget",

@@ -1,7 +1,7 @@
-"""The pods of an endpoint: an init container that stages the model, and a server that can read the staged model alone.
+"""The pods of an endpoint: an init container that stages the model, and a server that mounts only the staged model.
 
-They satisfy Pod Security "restricted". All functions are pure: equal arguments return equal bytes, so that an endpoint
-that is applied again causes no rollout.
+The pods satisfy Pod Security "restricted". All functions are pure: equal arguments give equal manifests, so that a
+repeated apply causes no rollout.
 """
 
 from typing import Any
@@ -14,13 +14,13 @@ from sinet_pipelines.errors import ServingError
 from sinet_pipelines.inventory.regions import Region
 from sinet_pipelines.inventory.sites import StorageTier, TierKind
 
-SERVED = "served"  # name of the volume with the staged model repository, and its mount folder
+SERVED = "served"  # name of the volume with the staged model repository
 FOLDER = f"/{SERVED}"
 SERVER, STAGE = "server", "stage"
-STAGE_MEMORY_MIB = 1024  # for ONNX Runtime's check of the graph; it ends before the server starts
-LEAVE_S = 5  # before SIGTERM to a server: until no Service and no proxy sends new connections to it
-GRACE_S = 30  # more than `LEAVE_S`, 3 s to close open connections and 10 s for requests in progress
-START_S = 120  # a graph loads in half a second; a full node is slow
+STAGE_MEMORY_MIB = 1024  # for the check of the graph by ONNX Runtime; the init container ends before the server starts
+LEAVE_S = 5  # before SIGTERM: then Services and proxies send no new connections to the server
+GRACE_S = 30  # more than the sum of `LEAVE_S`, 3 s to close connections and 10 s for requests in progress
+START_S = 120  # time limit; a graph loads in half a second, but a node with much load is slow
 _PROBED = {"timeoutSeconds": 5, "periodSeconds": 2}
 
 
@@ -29,7 +29,7 @@ def pod_template(region: Region, wanted: Wanted, *, hosts: str, attempt: int = 1
 
     Args:
         region: the region of the endpoint.
-        wanted: what it serves.
+        wanted: the version to serve.
         hosts: host names that the server accepts, separated by commas.
         attempt: number of the attempt at this version.
 
@@ -43,19 +43,29 @@ def pod_template(region: Region, wanted: Wanted, *, hosts: str, attempt: int = 1
 
 
 def pod_spec(region: Region, wanted: Wanted, *, hosts: str, server: str = SERVER) -> dict[str, Any]:
-    """The pod spec of an endpoint; `server` is the name of the server's container."""
+    """The pod spec of an endpoint.
+
+    Args:
+        region: the region of the endpoint.
+        wanted: the version to serve.
+        hosts: host names that the server accepts, separated by commas.
+        server: name of the server's container.
+
+    Raises:
+        ServingError: the region has no storage that a pod can mount.
+    """
     cluster, cpu = region.cluster, region.kind("cpu")
     tier = _files(region)
     spec: dict[str, Any] = {
         "serviceAccountName": cluster.service_account,
         "automountServiceAccountToken": False,  # a server makes no request to the cluster's API
         "enableServiceLinks": False,
-        "priorityClassName": cluster.priority_classes["high"],  # a batch step can wait, a request cannot
+        "priorityClassName": cluster.priority_classes["high"],  # a step can wait for a node, a request cannot
         "terminationGracePeriodSeconds": GRACE_S,
         "nodeSelector": {**cluster.node_labels, **cpu.node_labels},
         "securityContext": {
             "runAsNonRoot": True,
-            "runAsUser": cluster.run_as_user,  # the user of steps, whose files it reads
+            "runAsUser": cluster.run_as_user,  # the user of steps, whose files the init container reads
             "runAsGroup": cluster.run_as_user,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
@@ -79,7 +89,7 @@ def _files(region: Region) -> StorageTier:
         has = ", ".join(one.kind for one in region.storage) or "none"
         raise ServingError(
             f"{region.name} has no storage from which an endpoint's pod can stage its model (needed: "
-            f"{TierKind.PARALLEL_FILES}, there is: {has}); add one to its row, or serve with target: process"
+            f"{TierKind.PARALLEL_FILES}, found: {has}); add one to its row, or serve with target: process"
         )
     return tier
 
@@ -112,7 +122,7 @@ def _server(region: Region, wanted: Wanted, *, hosts: str, name: str) -> dict[st
         model=wanted.model,
         version=wanted.version,
         sha256=wanted.sha256,
-        host="0.0.0.0",  # noqa: S104 - of a pod, whose address is its own
+        host="0.0.0.0",  # noqa: S104 - all addresses of the pod
         port=serving.http_port,
         grpc_port=serving.grpc_port,
         name=wanted.model,
@@ -151,17 +161,17 @@ def _container(region: Region, name: str, module: str, arguments: list[str]) -> 
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         },
-        "terminationMessagePolicy": "FallbackToLogsOnError",  # the pod's status then has the error, without its log
+        "terminationMessagePolicy": "FallbackToLogsOnError",  # the pod's status then contains the error
     }
 
 
 def _variables() -> list[dict[str, str]]:
-    more = {"HOME": FOLDER, "PYTHONDONTWRITEBYTECODE": "1"}  # the only writable folder
+    more = {"HOME": FOLDER, "PYTHONDONTWRITEBYTECODE": "1"}  # no other folder can be writable
     return [{"name": name, "value": value} for name, value in sorted({**SERVER_VARIABLES, **more}.items())]
 
 
 def _probe(path: str) -> dict[str, Any]:
-    """A probe of the kubelet, which connects to the pod's address, with a host name that every server accepts."""
+    """An HTTP probe. The kubelet connects to the pod's address, so the probe states a host name that servers accept."""
     return {"httpGet": {"path": path, "port": "http", "httpHeaders": [{"name": "Host", "value": "localhost"}]}}
 
 
@@ -171,7 +181,7 @@ def _resources(cpu: str, cpu_limit: str, memory_mib: int) -> dict[str, Any]:
 
 
 def _cores(millicores: int) -> str:
-    """The API server's spelling of an amount of cores; another spelling would look like a manual change.
+    """A number of cores as the API server writes it; another spelling would look like a manual change.
 
     >>> _cores(250), _cores(2000)
     ('250m', '2')

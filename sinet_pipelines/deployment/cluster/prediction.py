@@ -1,4 +1,4 @@
-"""Requests predictions from an endpoint at its recorded address, also during a switch from one version to the next."""
+"""Requests predictions from an endpoint at its address, also while one version replaces another."""
 
 import time
 from collections.abc import Mapping
@@ -13,8 +13,8 @@ from sinet_pipelines.deployment.connection import UnreachableError
 from sinet_pipelines.errors import ServingError
 from sinet_pipelines.inventory.regions import Region
 
-PAUSE_S = 0.2
-ROLLOUT_S = 60.0  # until gateways use a server that is newly ready, or a drained node's only server is replaced
+PAUSE_S = 0.2  # between two tries
+ROLLOUT_S = 60.0  # until gateways use a new server, or the only server of a drained node is replaced
 
 
 def predict_at_address(
@@ -26,22 +26,22 @@ def predict_at_address(
     version: str = "",
     patience_s: float | None = None,
 ) -> Answer:
-    """The endpoint's outputs, from whichever version serves now.
+    """The endpoint's outputs.
 
-    A connection that ends before its response is repeated to another server: a repeated prediction changes nothing. A
-    request that a gateway itself rejects with 404, 502 or 503, while it has no server yet, is repeated too.
+    The request is repeated where the connection ends before a response, where a gateway rejects it with 404, 502 or 503
+    since it has no server yet, and where another version than the required one responds, as just after a switch.
 
     Args:
         url: root of the endpoint.
-        model: its name.
+        model: name of the model.
         inputs: as for `client.infer`.
-        region: the region of the endpoint, for the cure in messages.
-        version: required version; empty for any. Just after a switch the former version is accepted too.
-        patience_s: how long the request is repeated; None: as long as a switch takes.
+        region: the region of the endpoint, for messages.
+        version: number of the required version; empty for any.
+        patience_s: time in seconds for which the request is repeated; None for the time that a switch takes.
 
     Raises:
         UsageError: the server rejected the request.
-        ServingError: no server responds at this address, or another version does.
+        ServingError: no server responds at this address in time, or another version does.
     """
     deadline = time.monotonic() + (SWITCH_S if patience_s is None else patience_s)
     while True:
@@ -50,7 +50,7 @@ def predict_at_address(
         except UnreachableError as error:
             if time.monotonic() > deadline:
                 raise ServingError(_unreachable(url, model, region, error)) from error
-        except ServingError:  # another program's response, or a server's fault; a server's rejection is a UsageError
+        except ServingError:  # of a gateway, another program or a faulty server; a rejected request is a UsageError
             if time.monotonic() > deadline:
                 raise
         else:
@@ -58,14 +58,14 @@ def predict_at_address(
                 return answer
             if time.monotonic() > deadline:
                 raise ServingError(
-                    f"{url} answers with version {answer.version} of {model} (applied: {version}); see with "
+                    f"{url} responds with version {answer.version} of {model} (applied: {version}); check with "
                     "`sinet status` what else has these labels or this address"
                 )
         time.sleep(PAUSE_S)
 
 
 def predict_recorded(record: ClusterEndpoint, inputs: Mapping[str, NDArray], *, region: Region) -> Answer:
-    """The outputs of a recorded endpoint; `region` is the row of its region."""
+    """The outputs of a recorded endpoint, of any version; arguments and errors are those of `predict_at_address`."""
     return predict_at_address(record.url, record.model, inputs, region=region)
 
 

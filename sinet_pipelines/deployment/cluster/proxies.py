@@ -1,6 +1,7 @@
-"""Sets the `proxy-url` of a kubeconfig, which `kubectl` uses and the Python client ignores.
+"""Reads the `proxy-url` of a kubeconfig for the Python client, which ignores it; `kubectl` uses it.
 
-Without it a call would go to the API directly: it fails where only the proxy reaches the API, or bypasses a firewall.
+Without the proxy, calls would go to the API directly. They would fail where only the proxy reaches the API, and bypass
+the proxy where it enforces rules.
 """
 
 import re
@@ -11,12 +12,12 @@ from sinet_pipelines.errors import ClusterError
 _PROXY = re.compile(r"https?://[^/\s]+/?", re.IGNORECASE)
 
 
-def go_by_proxy(configuration: Any, *, file: str | None, context: str) -> None:
-    """Sets the proxy of a context's cluster, if its kubeconfig names one; it overrides a proxy of the environment.
+def use_proxy(configuration: Any, *, file: str | None, context: str) -> None:
+    """Sets the proxy of a context's cluster, if the kubeconfig names one; it overrides the proxy of the environment.
 
     Args:
-        configuration: the client's configuration, loaded from the context.
-        file: the kubeconfig, or several, separated as in `$KUBECONFIG`; None for the client's default.
+        configuration: the client's configuration, which was loaded from the context.
+        file: path of the kubeconfig, or several paths separated as in `$KUBECONFIG`; None for the client's default.
         context: name of the context.
 
     Raises:

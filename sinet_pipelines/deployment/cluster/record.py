@@ -1,6 +1,7 @@
-"""What a home records of an endpoint in a cluster, in `<home>/serving/<REGION>/<model>/cluster.json`.
+"""Records the endpoints of a home in clusters, each in `<home>/serving/<REGION>/<model>/cluster.json`.
 
-The cluster has the servers' addresses and state; the record states that the endpoint should exist.
+The record states that the endpoint should exist, with the version that was applied last. Its state is read from the
+cluster.
 """
 
 import json
@@ -16,20 +17,20 @@ RECORD_FILE = "cluster.json"
 
 @dataclass(frozen=True)
 class ClusterEndpoint:
-    """An endpoint that was applied to its region's cluster and has responded.
+    """An endpoint that was applied to its region's cluster and became ready.
 
     Attributes:
-        name: of the endpoint, equal to its model's.
-        region: the region of the endpoint.
+        name: name of the endpoint, equal to its model's.
+        region: name of the endpoint's region.
         target: `deployment` or `kserve`.
-        namespace: of its objects.
+        namespace: namespace of its objects.
         object: name of its objects.
-        url: HTTP root for all regions.
+        url: root of HTTP for all regions.
         grpc: host and port of gRPC; empty where the target has none.
         model: name of the model.
-        version: the version that was applied last.
-        sha256: of that version's graph.
-        generation: of the object when it was applied; the cluster counts each change of the spec.
+        version: number of the version that was applied last, as text.
+        sha256: SHA-256 of that version's graph.
+        generation: generation of the object that serves, after it was applied; each change of its spec adds one.
     """
 
     name: str
@@ -51,12 +52,12 @@ class ClusterEndpoint:
 
 
 def write_record(folder: Path, endpoint: ClusterEndpoint) -> None:
-    """Records that this endpoint is in its cluster."""
+    """Writes the record of an endpoint into its folder."""
     write_whole(folder / RECORD_FILE, json.dumps(asdict(endpoint), indent=2).encode())
 
 
 def read_record(folder: Path) -> ClusterEndpoint | None:
-    """The record of an endpoint; None where it is not in a cluster, or the file is not a record."""
+    """The record in an endpoint's folder; None where the file is missing or invalid."""
     try:
         content = json.loads((folder / RECORD_FILE).read_bytes())
         return ClusterEndpoint(**{field.name: content[field.name] for field in fields(ClusterEndpoint)})
@@ -70,6 +71,6 @@ def forget(folder: Path) -> None:
 
 
 def recorded(home: Path) -> dict[Path, ClusterEndpoint]:
-    """The endpoints of a home that clusters serve, by their folders."""
+    """The recorded endpoints of a home by their folders."""
     found = {folder: read_record(folder) for folder in endpoint_folders(home)}
     return {folder: record for folder, record in found.items() if record is not None}

@@ -1,8 +1,8 @@
-"""The rights that endpoints need in a cluster: rules of a Role in the region's namespace.
+"""The rights that endpoints need in a cluster, as rules of a Role in the region's namespace.
 
-`APPLIES` is for the one step that applies an endpoint (`Serving.service_account`). `LOOKS` is for readers of its state:
-`sinet status`, the sensors, the UI. No rule reaches beyond the namespace, reads a Secret, or creates or deletes a pod;
-the controllers do that.
+The step that applies an endpoint has the rules `APPLIES` (`Serving.service_account`). Readers of its state (`sinet
+status`, the sensors, the UI) have the rules `LOOKS`. No rule is valid outside the namespace or allows reading a Secret,
+creating a pod or deleting one; the cluster's controllers create and delete pods.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ from sinet_pipelines.inventory.sites import Serving, ServingTarget
 
 Rule = dict[str, Any]
 
-_PODS: list[Rule] = [  # to read why a rollout does not proceed
+_PODS: list[Rule] = [  # for the reason of a rollout that does not proceed
     {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]},
     {"apiGroups": [""], "resources": ["events"], "verbs": ["list"]},
 ]
@@ -36,7 +36,11 @@ LOOKS: dict[ServingTarget, list[Rule]] = {
 
 
 def rules(serving: Serving, *, only_looks: bool = False) -> list[Rule]:
-    """The rules of the Role that a region's row needs; empty where its server is a process.
+    """The rules of the Role that a region's endpoint needs; empty where its server is a process.
+
+    Args:
+        serving: the serving settings in the region's row.
+        only_looks: whether the rules are for readers of the state.
 
     >>> [rule["resources"] for rule in rules(Serving(target=ServingTarget.KSERVE))]
     [['inferenceservices'], ['pods'], ['events']]
@@ -45,7 +49,7 @@ def rules(serving: Serving, *, only_looks: bool = False) -> list[Rule]:
 
 
 def cure(region: Region, account: str) -> str:
-    """How to grant a service account of a region the rights of its Role.
+    """A text for messages: how to grant a service account of a region the rights of its Role.
 
     >>> from sinet_pipelines.inventory.regions import read_inventory
     >>> cure(read_inventory(None).region("WEST"), "sinet-run")[:50]

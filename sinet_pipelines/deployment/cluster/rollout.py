@@ -1,7 +1,7 @@
-"""Applies an endpoint to its region's cluster and waits until it is ready; idempotent, with a server at every moment.
+"""Applies an endpoint to its region's cluster and waits until it is ready. An apply may be repeated.
 
-The present servers continue until the new ones are ready, so after a failed rollout the former version still serves. To
-return to the former version is to apply it: its ReplicaSet still exists, and its pods start at once.
+The present servers continue until the new ones are ready, so after a failed rollout the former version still serves. An
+apply of the former version returns to it: its ReplicaSet still exists, so its pods start at once.
 """
 
 import time
@@ -39,10 +39,10 @@ class Patience:
 
     Attributes:
         poll_s: between two polls.
-        settle_s: for a failing pod to recover by itself, for example when its image becomes available.
-        address_s: for a load balancer to assign an address.
-        unreachable_s: for an API that does not respond during a rollout.
-        slack_s: after the cluster's own deadline.
+        settle_s: within which a failing pod may recover, for example when its image becomes available.
+        address_s: within which a load balancer must assign an address.
+        unreachable_s: for which the API may stop responding during a rollout.
+        slack_s: in addition to the cluster's own deadline of a rollout.
     """
 
     poll_s: float = 1.0
@@ -56,21 +56,22 @@ PATIENCE = Patience()
 
 
 def ensure_endpoint(folder: Path, api: ClusterApi, wanted: Wanted, *, patience: Patience = PATIENCE) -> ClusterEndpoint:
-    """The endpoint in its cluster, once every server of the wanted version is ready.
+    """Applies the endpoint; returns its record once every server of the version is ready.
 
     Args:
-        folder: the endpoint's folder in the home, created if necessary; the caller holds its lock.
-        api: of the region's cluster.
-        wanted: what to serve.
+        folder: folder of the endpoint in the home, created if necessary; its lock is held during the rollout.
+        api: API of the region's cluster.
+        wanted: the version to serve.
         patience: time limits.
 
     Raises:
         ServingError: the rollout fails; the message has the cause, and the version that still serves.
         ClusterError: the API rejects a request, or does not respond.
+        BusyError: another process holds the lock for too long.
     """
     folder.mkdir(parents=True, exist_ok=True)
     serving = api.region.cluster.serving
-    with held(folder / LOCK_FILE, wait_s=serving.progress_s + patience.slack_s), _missing_right_named(api):
+    with held(folder / LOCK_FILE, wait_s=serving.progress_s + patience.slack_s), _naming_missing_right(api):
         if serving.target is ServingTarget.KSERVE:
             attempt = _attempt(api, wanted, "InferenceService", reading.kserve_progress)
             applied = _apply(api, kserve.inference_service(api.region, wanted, attempt=attempt), patience)
@@ -86,11 +87,11 @@ def ensure_endpoint(folder: Path, api: ClusterApi, wanted: Wanted, *, patience: 
 
 
 @contextmanager
-def _missing_right_named(api: ClusterApi) -> Iterator[None]:
-    """Adds to a rejected read (403) the Role that has the right; a rejected apply names it already (`_cure`).
+def _naming_missing_right(api: ClusterApi) -> Iterator[None]:
+    """Adds to the error of a rejected read (403) how to grant the right; errors of `_apply` have this already.
 
     Raises:
-        ClusterError: the original error with the cure.
+        ClusterError: the error with the cure.
     """
     try:
         yield
@@ -106,7 +107,7 @@ def _missing_right_named(api: ClusterApi) -> Iterator[None]:
 
 
 def _apply_deployment(api: ClusterApi, wanted: Wanted, patience: Patience) -> tuple[str, dict[str, Any]]:
-    """Applies the Service, whose name servers need, then the Deployment; returns the Service's root and the latter."""
+    """Applies the Service, then the Deployment, whose servers accept its name; returns root and Deployment."""
     region = api.region
     _apply(api, objects.service(region, wanted), patience)
     root = _service_root(api, wanted, patience)
@@ -121,9 +122,10 @@ def _apply_deployment(api: ClusterApi, wanted: Wanted, patience: Patience) -> tu
 
 
 def _attempt(api: ClusterApi, wanted: Wanted, kind: str, progress_of: ProgressOf) -> int:
-    """The number of the attempt at this version: that of the cluster, or the next one after a failed attempt.
+    """The number of the attempt at this version: that in the cluster, or one more after a failed attempt.
 
-    The cause of a failed rollout may be repaired, but its pods would be retried only minutes later.
+    When the cause of a failure is repaired, Kubernetes retries the failed pods only after minutes. Another number makes
+    new pods at once.
     """
     live = api.get(kind, object_name(wanted.model))
     if live is None or live["metadata"].get("labels", {}).get(VERSION) != wanted.version:
@@ -141,10 +143,10 @@ def _attempt(api: ClusterApi, wanted: Wanted, kind: str, progress_of: ProgressOf
 
 
 def _apply(api: ClusterApi, wanted: Mapping[str, Any], patience: Patience = PATIENCE) -> dict[str, Any]:
-    """The applied object; temporary errors, such as a conflict with another writer, are retried.
+    """Applies an object and returns it; repeats the call after temporary errors, such as a conflict of writers.
 
     Raises:
-        ClusterError: with the cure, where a person must act.
+        ClusterError: the API rejects the object, or does not respond for too long; the message has the cure.
     """
     deadline = time.monotonic() + patience.unreachable_s
     while True:
@@ -164,10 +166,10 @@ def _apply(api: ClusterApi, wanted: Mapping[str, Any], patience: Patience = PATI
 
 
 def _cure(api: ClusterApi, wanted: Mapping[str, Any], error: ClusterError) -> str:
-    """The cure for an object that was not applied, from the status and the message of the rejection."""
+    """What to do about an object that was not applied, from the status and the message of the error."""
     cluster, kind, name = api.region.cluster, wanted["kind"], wanted["metadata"]["name"]
     at = cluster.kubectl()
-    look = f"{at} -n {cluster.namespace} get {kind.lower()} {name} -o yaml"
+    show = f"{at} -n {cluster.namespace} get {kind.lower()} {name} -o yaml"
     if "exceeded quota" in str(error):
         return f"raise the ResourceQuota of {cluster.namespace}, or remove what is not needed there"
     if "being terminated" in str(error):
@@ -176,13 +178,17 @@ def _cure(api: ClusterApi, wanted: Mapping[str, Any], error: ClusterError) -> st
         403: rights.cure(api.region, cluster.serving.service_account),
         404: f"check that the namespace exists (`{at} create namespace {cluster.namespace}`)"
         + (" and that KServe is installed" if kind == "InferenceService" else ""),
-        422: f"find what differs (`{look}`), or delete the object: the next run applies it again",
+        422: f"find what differs (`{show}`), or delete the object: the next run applies it again",
     }
     return cures.get(error.status, "materialise the endpoint again once it responds")
 
 
 def _service_root(api: ClusterApi, wanted: Wanted, patience: Patience) -> str:
-    """The root for all regions: from the row, from the load balancer, or the Service's own name."""
+    """The root of the endpoint for all regions: from the row, from the load balancer, or with the Service's host name.
+
+    Raises:
+        ServingError: the load balancer assigns no address in time.
+    """
     serving, name = api.region.cluster.serving, object_name(wanted.model)
     if serving.address:
         return serving.address
@@ -216,7 +222,12 @@ def _await(
     progress_of: ProgressOf,
     patience: Patience,
 ) -> dict[str, Any]:
-    """The object once its rollout is done."""
+    """Waits until the rollout is done; returns the object.
+
+    Raises:
+        ServingError: the rollout fails, or the object is deleted.
+        ClusterError: the API rejects a request, or does not respond for too long.
+    """
     kind, name = applied["kind"], applied["metadata"]["name"]
     deadline = time.monotonic() + api.region.cluster.serving.progress_s + patience.slack_s
     silent_since: float | None = None
@@ -234,15 +245,16 @@ def _await(
             continue
         silent_since = None
         if seen is None:
-            raise ServingError(f"{kind} {name} of {api.region.name} was deleted while it was rolled out; run it again")
+            found = f"{kind} {name} of {api.region.name} was deleted while it was rolled out"
+            raise ServingError(f"{found}; materialise the endpoint again")
         progress = progress_of(seen)
         if progress.is_done:
             return seen
         trouble = next((pod for pod in pods if reading.trouble_of(pod)), None)
-        hopeless = any(reading.is_hopeless(pod) for pod in pods)
+        is_final = any(reading.has_finally_failed(pod) for pod in pods)
         troubled_since = now if trouble and troubled_since is None else troubled_since if trouble else None
         is_stuck = troubled_since is not None and now - troubled_since > patience.settle_s
-        if progress.failure or hopeless or is_stuck or now > deadline:
+        if progress.failure or is_final or is_stuck or now > deadline:
             raise _failed(api, wanted, progress, trouble, kind=kind)
         time.sleep(patience.poll_s)
 
@@ -250,28 +262,28 @@ def _await(
 def _failed(
     api: ClusterApi, wanted: Wanted, progress: reading.Progress, pod: Mapping[str, Any] | None, *, kind: str
 ) -> ServingError:
-    """The error of a failed rollout: the cluster's messages, the version that still serves, and a command."""
+    """The error of a failed rollout: the cluster's messages, the version that serves, and a command for details."""
     region, name = api.region, object_name(wanted.model)
-    words = [progress.failure or progress.words]
+    causes = [progress.failure or progress.words]
     if pod is not None:
         pod_name = pod["metadata"]["name"]
-        words.append(f"pod {pod_name}: {reading.trouble_of(pod)}")
-        words.append(api.warning("Pod", pod_name))
+        causes.append(f"pod {pod_name}: {reading.trouble_of(pod)}")
+        causes.append(api.warning("Pod", pod_name))
     else:
-        words.append(api.warning(kind, name))
+        causes.append(api.warning(kind, name))
     at = region.cluster.kubectl(namespace=region.cluster.namespace)
     return ServingError(
         f"{kind} {name} of {region.name} did not become ready with version {wanted.version} "
-        f"({'; '.join(filter(None, words))}); {_served_on(api, wanted)}; correct that and materialise the "
+        f"({'; '.join(filter(None, causes))}); {_served_version(api, wanted)}; correct that and materialise the "
         f"endpoint again (details: `{at} describe pods -l app.kubernetes.io/instance={name}`)"
     )
 
 
-def _served_on(api: ClusterApi, wanted: Wanted) -> str:
-    """The version that serves while the new one does not, as text."""
+def _served_version(api: ClusterApi, wanted: Wanted) -> str:
+    """A text with the version that serves now."""
     try:
         served = reading.ready_versions(api.pods(selector(wanted.model)))
-    except ClusterError as error:  # must not hide the cause of the rollout's failure
+    except ClusterError as error:  # it must not hide the failure of the rollout
         return f"the version that serves is unknown ({error})"
     return f"version {', '.join(served)} still serves" if served else "no version serves"
 

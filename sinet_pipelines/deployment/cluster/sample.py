@@ -1,4 +1,4 @@
-"""The valid row that every server of a version predicts before it is ready, stored as a blob beside the graph's."""
+"""Stores the sample of a graph as a blob: the valid row that every server of the graph predicts before it is ready."""
 
 import base64
 import json
@@ -14,18 +14,18 @@ _REF = "endpoint_samples/of_{sha256}"
 
 
 def keep_sample(blobs: BlobStore, sample: Mapping[str, NDArray], *, sha256: str) -> str:
-    """Stores the sample of a graph; returns the blob's name. The first sample of a graph stays its sample.
+    """Stores the sample of a graph, unless the graph has one already; returns the name of the sample's blob.
 
     A new sample would change the pod template, and so cause a rollout without a change for clients.
 
     Args:
-        blobs: of the region of the endpoint.
+        blobs: blob store of the endpoint's region.
         sample: input name -> (1, ...) array.
-        sha256: of the graph.
+        sha256: SHA-256 of the graph.
     """
     ref = _REF.format(sha256=sha256)
     kept = blobs.resolve(ref)
-    if kept is not None and _is_sound(blobs, kept):
+    if kept is not None and _is_readable(blobs, kept):
         return kept
     name = blobs.put(_encoded(sample))
     blobs.point(ref, name)
@@ -33,7 +33,7 @@ def keep_sample(blobs: BlobStore, sample: Mapping[str, NDArray], *, sha256: str)
 
 
 def read_sample(content: bytes) -> dict[str, NDArray]:
-    """Input name -> (1, ...) array, as `keep_sample` wrote it.
+    """The sample in a blob that `keep_sample` stored: input name -> (1, ...) array.
 
     Raises:
         StorageError: the bytes are not a sample.
@@ -55,7 +55,7 @@ def _encoded(sample: Mapping[str, NDArray]) -> bytes:
     return json.dumps(content, sort_keys=True).encode()
 
 
-def _is_sound(blobs: BlobStore, name: str) -> bool:
+def _is_readable(blobs: BlobStore, name: str) -> bool:
     try:
         read_sample(blobs.get(name))
     except StorageError:

@@ -1,4 +1,4 @@
-"""Serves a version in its region's cluster; first stores what its pods stage in the region's storage."""
+"""Serves a version in its region's cluster; first writes its graph and sample to the region's storage for the pods."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,27 +27,27 @@ def serve_in_cluster(
     own_region: str | None,
     patience: Patience = PATIENCE,
 ) -> ClusterEndpoint:
-    """The endpoint once every server of this version is ready; no change where it is served already.
+    """Serves the version; returns the endpoint once every server is ready. Nothing changes where it is served already.
 
     Args:
-        home: path of the home for this process and the pods of the region.
+        home: path of the home, for this process and for the pods of the region.
         region: the region of the endpoint.
-        model: the name it is served under.
-        version: a whole number, as text.
-        graph: the version's ONNX.
-        sample: one valid row, which every server predicts before it is ready.
+        model: name of the model and of the endpoint.
+        version: number of the version, as text.
+        graph: bytes of the version's ONNX graph.
+        sample: one valid row, which every server predicts before it is ready: input name -> (1, ...) array.
         own_region: the region of the pod of this process; None on a person's machine.
         patience: time limits.
 
     Raises:
         ServingError: the rollout fails; the former version still serves.
         ClusterError: the API rejects a request, or does not respond.
-        StorageError: the graph could not be written to the region's storage.
+        StorageError: the graph or the sample could not be written to the region's storage.
     """
     blobs = blobs_of(home, region.name)
     sha256 = blobs.put(graph)
     wanted = Wanted(model, version, sha256, keep_sample(blobs, sample, sha256=sha256), str(home))
     folder = endpoint_folder(home, region=region.name, name=model)
     endpoint = ensure_endpoint(folder, connect(region, own_region=own_region), wanted, patience=patience)
-    stop_servers(folder)  # a server on this machine, from before the region had a cluster
+    stop_servers(folder)  # of this machine, which served before the region had a cluster
     return endpoint

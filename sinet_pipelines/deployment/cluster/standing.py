@@ -1,4 +1,4 @@
-"""The state of an endpoint in its cluster, also after manual changes: ready or not, version, faults."""
+"""Reads the state of an endpoint in its cluster: readiness, version, and differences from what was applied."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,11 +18,11 @@ class Standing:
     """The state of an endpoint.
 
     Attributes:
-        is_ready: whether it predicts.
-        is_known: whether its cluster, or its address, could be read.
-        version: the ready version; several where several are ready; the recorded one where none is.
-        sha256: of the version's graph; empty where several versions are ready.
-        reason: what differs from what was applied, in a sentence; empty where nothing does.
+        is_ready: whether it responds to requests.
+        is_known: whether the state could be read, from the cluster or from the endpoint's address.
+        version: the ready version, or several, separated by commas; the recorded version where none is ready.
+        sha256: SHA-256 of the version's graph; empty where it is unknown or several versions are ready.
+        reason: how the state differs from what was applied; empty where it does not.
     """
 
     is_ready: bool
@@ -33,11 +33,11 @@ class Standing:
 
 
 def standing_of(record: ClusterEndpoint, *, inventory: Inventory, own_region: str | None = None) -> Standing:
-    """The state of a recorded endpoint from its cluster, or from its address where the cluster cannot be read.
+    """The state of a recorded endpoint, from its cluster, or from its address where the cluster cannot be read.
 
     Args:
-        record: the home's record.
-        inventory: with its region; of a region that was removed from it, the state is unknown.
+        record: record of the endpoint.
+        inventory: the inventory; where the endpoint's region was removed from it, the address is used.
         own_region: the region of the pod of this process; None on a person's machine.
     """
     try:
@@ -53,7 +53,7 @@ def standing_of(record: ClusterEndpoint, *, inventory: Inventory, own_region: st
 
 
 def look(api: ClusterApi, record: ClusterEndpoint) -> Standing:
-    """The state of an endpoint in its cluster.
+    """The state of a recorded endpoint, from its cluster.
 
     Raises:
         ClusterError: the API rejects a request or does not respond.
@@ -75,7 +75,7 @@ def look(api: ClusterApi, record: ClusterEndpoint) -> Standing:
 
 
 def _faults(api: ClusterApi, record: ClusterEndpoint, seen: reading.Seen, pods: list[dict[str, Any]]) -> list[str]:
-    """What differs from what was applied."""
+    """The differences of the cluster's objects from what was applied, one text each."""
     faults = []
     if record.target == ServingTarget.DEPLOYMENT and api.get("Service", record.object) is None:
         faults.append(f"Service {record.object} in namespace {record.namespace} of {record.region} is gone")
@@ -88,15 +88,16 @@ def _faults(api: ClusterApi, record: ClusterEndpoint, seen: reading.Seen, pods: 
             faults.append(progress.failure or progress.words)
             trouble = ((pod["metadata"]["name"], reading.trouble_of(pod)) for pod in pods)
             faults.extend(f"pod {name}: {why}" for name, why in trouble if why)
-    if hands := reading.edited_by(seen):
-        faults.append(f"{record.kind} {record.object} was edited by {', '.join(hands)}")
+    if editors := reading.edited_by(seen):
+        faults.append(f"{record.kind} {record.object} was edited by {', '.join(editors)}")
     if (version := seen["metadata"].get("labels", {}).get(VERSION)) != record.version:
-        faults.append(f"{record.kind} {record.object} is of version {version}, applied last was {record.version}")
+        applied = f"version {record.version} was applied last"
+        faults.append(f"{record.kind} {record.object} is of version {version}, but {applied}")
     return faults
 
 
 def _by_address(record: ClusterEndpoint, why: str) -> Standing:
-    """The state from the endpoint's own address, since the cluster cannot be read."""
+    """The state from the endpoint's address; `why` is the reason why its cluster was not read."""
     try:
         metadata = get_json(record.url, f"/v2/models/{record.model}")
         versions = [str(version) for version in metadata.get("versions", [])]

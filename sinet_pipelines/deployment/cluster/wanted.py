@@ -1,4 +1,4 @@
-"""The version to serve in a region's cluster, and the names and labels of its objects."""
+"""Defines the version to serve in a region's cluster, and the names and labels of its objects."""
 
 import hashlib
 import re
@@ -13,19 +13,19 @@ INSTANCE = "app.kubernetes.io/instance"
 VERSION = f"{GROUP}/version"
 SHA256 = f"{GROUP}/sha256"
 ATTEMPT = f"{GROUP}/attempt"
-_LONGEST = 52  # KServe and ReplicaSets append to the name, and a label's value has at most 63 characters
+_LONGEST = 52  # KServe and ReplicaSets append to the name; a label's value may have 63 characters
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """A version of a model for an endpoint.
+    """The version that an endpoint should serve.
 
     Attributes:
-        model: its name in the registry.
-        version: its number, as text.
-        sha256: of its graph, 64 hex digits.
-        sample: SHA-256 of the blob with the valid row that every server predicts before it is ready.
-        home: path of the home for pods of the region, with the graph and the sample.
+        model: name of the model in the registry.
+        version: number of the version, as text.
+        sha256: SHA-256 of its graph, 64 hex digits.
+        sample: SHA-256 of the blob with its sample.
+        home: path in the pods of the region of the home with the graph and the sample.
     """
 
     model: str
@@ -36,7 +36,7 @@ class Wanted:
 
 
 def object_name(model: str) -> str:
-    """The name of the objects of a model's endpoint: a DNS label; a changed name gets a hash.
+    """The name of the objects of a model's endpoint: a DNS label, with a hash where the model's name is not one.
 
     >>> object_name("turbofan_remaining_useful_life"), object_name("Rul.v2")
     ('endpoint-turbofan-remaining-useful-life', 'endpoint-rul-v2-7d03583c')
@@ -49,12 +49,12 @@ def object_name(model: str) -> str:
 
 
 def selector(model: str) -> dict[str, str]:
-    """The labels by which Deployment and Service select the pods of an endpoint; a Deployment's are immutable."""
+    """The labels by which Deployment and Service select the pods of an endpoint; they never change for a Deployment."""
     return {"app.kubernetes.io/name": "sinet-endpoint", INSTANCE: object_name(model)}
 
 
 def labels(region: Region, wanted: Wanted) -> dict[str, str]:
-    """The labels of the objects and the pods."""
+    """The labels of the endpoint's objects and pods."""
     return {
         **selector(wanted.model),
         "app.kubernetes.io/managed-by": "sinet",
@@ -64,7 +64,7 @@ def labels(region: Region, wanted: Wanted) -> dict[str, str]:
 
 
 def annotations(wanted: Wanted, *, attempt: int = 1) -> dict[str, str]:
-    """The annotations of the objects and the pods: values too long for labels, and the attempt's number from 2 on."""
+    """The annotations of the endpoint's objects and pods: values too long for labels, and the attempt above 1."""
     entries = {f"{GROUP}/model": wanted.model, SHA256: wanted.sha256}
     return {**entries, ATTEMPT: str(attempt)} if attempt > 1 else entries
 
@@ -78,9 +78,12 @@ def service_host(region: Region, model: str) -> str:
 
 
 def host_names(region: Region, model: str, *, address: str) -> str:
-    """Host names that the servers accept, for their option `hosts`.
+    """The host names that the servers accept, for their option `hosts`: `*` with KServe, whose gateways check names.
 
-    KServe's gateways use host names of their own, and check the name themselves.
+    Args:
+        region: the region of the endpoint.
+        model: name of the model.
+        address: root of the endpoint for all regions; empty for none.
     """
     if region.cluster.serving.target is ServingTarget.KSERVE:
         return "*"

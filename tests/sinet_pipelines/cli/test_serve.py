@@ -47,7 +47,7 @@ def test_without_json_it_says_where_and_how_to_ask(home, capsys):
 
 
 def test_a_model_that_is_not_there_is_answered_with_those_that_are(home):
-    with pytest.raises(ModelNotFoundError, match=r"no model 'nope' to serve \(there: rul\)"):
+    with pytest.raises(ModelNotFoundError, match=r"no model 'nope' to serve \(published: rul\)"):
         command("nope", home=home)
     with pytest.raises(ModelNotFoundError, match="no version '7' of 'rul'"):
         command("rul", version="7", home=home)

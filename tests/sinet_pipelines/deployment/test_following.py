@@ -29,7 +29,7 @@ def test_an_endpoint_follows_every_move_of_the_alias_and_stays_where_it_cannot(t
     client.set_registered_model_alias("rul", "champion", "2")
     (moved,) = follow(tmp_path)
     assert moved.is_behind
-    assert moved.reason == "rul: the alias champion names version 2, served is version 1"
+    assert moved.reason == "rul: version 1 serves, but the alias champion names version 2"
 
     start("2")
     (followed,) = follow(tmp_path)

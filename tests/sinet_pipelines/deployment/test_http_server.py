@@ -286,7 +286,7 @@ def test_a_header_length_that_is_no_length_is_400(application, length):
 
 def test_raw_bytes_that_are_not_accounted_for_are_400(application):
     body, headers = raw_body(sane_inputs())
-    assert "bytes behind the JSON header" in error_of(post(application, INFER, body + b"\0", headers))[1]
+    assert "bytes after the JSON header" in error_of(post(application, INFER, body + b"\0", headers))[1]
     assert "bytes for 'cycle'" in error_of(post(application, INFER, body[:-1], headers))[1]
 
 

@@ -19,7 +19,7 @@ def test_without_a_version_the_champion_is_found(repository):
 
 
 def test_a_model_that_is_not_there_is_answered_with_those_that_are(repository):
-    with pytest.raises(ModelNotFoundError, match=r"no model 'nope' to serve \(there: rul\)"):
+    with pytest.raises(ModelNotFoundError, match=r"no model 'nope' to serve \(published: rul\)"):
         find_version(repository, "nope")
 
 

@@ -73,24 +73,25 @@ REFUSED = {
     "no cycle": (spoiled("cycle", (2, 0), np.nan), "input 'cycle' has cycle nan in row 2"),
     "first cycles that are absent": (
         spoiled("first_cycles", (1,), np.nan),
-        "input 'first_cycles' has 0 whole cycles in row 1, at cycle 100 (needed: 5); send the engine's cycles 1 to 10, "
+        "input 'first_cycles' has 0 complete steps in row 1, at cycle 100 (needed: 5); send the engine's cycles 1 to "
+        "10, "
         "against which its wear is measured",
     ),
     "four first cycles of ten": (
         spoiled("first_cycles", (slice(None), slice(4, None)), np.nan),
-        "input 'first_cycles' has 4 whole cycles in row 0 and too few in 2 more rows, at cycle 100 (needed: 5)",
+        "input 'first_cycles' has 4 complete steps in row 0 and too few in 2 more rows, at cycle 100 (needed: 5)",
     ),
     "one channel absent in the first cycles": (
         spoiled("first_cycles", (0, slice(None), 7), np.nan),
-        "input 'first_cycles' has 0 whole cycles in row 0, at cycle 100 (needed: 5)",
+        "input 'first_cycles' has 0 complete steps in row 0, at cycle 100 (needed: 5)",
     ),
     "the asked cycle alone": (
         spoiled("window", (2, slice(0, 29)), np.nan),
-        "input 'window' has 1 whole cycles in row 2, at cycle 100 (needed: 20); send the engine's last 30 cycles",
+        "input 'window' has 1 complete steps in row 2, at cycle 100 (needed: 20); send the engine's last 30 cycles",
     ),
     "no first cycle while they are flown": (
         spoiled("first_cycles", (0,), np.nan, cycle=4.0),
-        "input 'first_cycles' has 0 whole cycles in row 0, at cycle 4 (needed: 2)",
+        "input 'first_cycles' has 0 complete steps in row 0, at cycle 4 (needed: 2)",
     ),
 }
 

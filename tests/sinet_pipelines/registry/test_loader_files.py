@@ -5,8 +5,8 @@ import shutil
 import numpy as np
 import pytest
 
-from sinet_pipelines.registry.runs import RunRecord, log_run
 from sinet_pipelines.registry.loader_files import MLMODEL, loader_files
+from sinet_pipelines.registry.runs import RunRecord, log_run
 from sinet_pipelines.registry.tracking import tracking_of
 from sinet_pipelines.registry.versions import register
 from tests.sinet_pipelines.deployment.served import expected_rul, rul_graph, sane_inputs

@@ -96,7 +96,7 @@ def test_a_moved_alias_is_behind_and_requested_and_one_that_agrees_is_not(home):
     name_champion(home, 2, "c")
     (behind,) = follow(home)
     assert behind.is_behind
-    assert behind.reason == "rul: the alias champion names version 2, served is version 1"
+    assert behind.reason == "rul: version 1 serves, but the alias champion names version 2"
     assert endpoints_behind(home) == [KEY]
     with dg.DagsterInstance.ephemeral() as instance:
         request = alias(sensor_context(instance, home))

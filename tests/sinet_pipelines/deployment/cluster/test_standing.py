@@ -73,7 +73,7 @@ def test_a_failed_rollout_leaves_the_version_that_answers_and_says_why(answers, 
     found = look(api, record)
     assert (found.is_ready, found.version) == (True, "1")
     assert "pod new: stage is in ImagePullBackOff (no such image)" in found.reason
-    assert "is of version 2, applied last was 1" in found.reason
+    assert "is of version 2, but version 1 was applied last" in found.reason
 
 
 def test_where_the_cluster_may_not_be_asked_the_endpoint_itself_is(answers, api, record, shared, monkeypatch):
