@@ -33,7 +33,7 @@ def enter(project: Path, home: Path) -> None:
     """Sets this process up for the project and the home: environment and import path, before other imports.
 
     Raises:
-        UsageError: the project's `inventory.yaml` differs from the one that this process read its regions from.
+        StorageError: MLflow's database in the home cannot be read or written.
     """
     go_to(project, home)
     _expect_beta()
@@ -43,7 +43,7 @@ def go_to(project: Path, home: Path) -> None:
     """As `enter`, but without the import of Dagster, for commands that may end before they need it.
 
     Raises:
-        UsageError: as for `enter`.
+        StorageError: as for `enter`.
     """
     _go_to_project(project)
     os.environ["SINET_HOME"] = str(home)
@@ -54,11 +54,7 @@ def go_to(project: Path, home: Path) -> None:
 
 
 def be_in(project: Path) -> None:
-    """Sets this process up for the project without a home.
-
-    Raises:
-        UsageError: as for `enter`.
-    """
+    """Sets this process up for the project without a home."""
     _go_to_project(project)
     _expect_beta()
 

@@ -74,8 +74,7 @@ REFUSED = {
     "first cycles that are absent": (
         spoiled("first_cycles", (1,), np.nan),
         "input 'first_cycles' has 0 complete steps in row 1, at cycle 100 (needed: 5); send the engine's cycles 1 to "
-        "10, "
-        "against which its wear is measured",
+        "10, against which its wear is measured",
     ),
     "four first cycles of ten": (
         spoiled("first_cycles", (slice(None), slice(4, None)), np.nan),
