@@ -21,7 +21,7 @@ def answer(catalogue, version=None):
     return catalogue.find("rul", version).run(inputs, outputs=["rul_cycles"])[0]
 
 
-def test_a_model_answers_as_the_same_rule_in_numpy(repository):
+def test_a_model_predicts_as_the_same_rule_in_numpy(repository):
     model = load_model(repository, "rul", version="2")
     inputs = sane_inputs(40, seed=3)
     (found,) = model.run(inputs, outputs=["rul_cycles"])
@@ -41,7 +41,7 @@ def test_without_one_it_was_started_for_the_highest_version_is_the_default(repos
     assert catalogue.find("rul").version == "2"
 
 
-def test_a_model_that_answers_nan_leaves_the_running_one_untouched(catalogue, repository):
+def test_a_model_that_predicts_nan_leaves_the_running_one_untouched(catalogue, repository):
     publish_rul(repository, "3", bias=3.0, answers_nan=True)
     before = catalogue.find("rul")
     with pytest.raises(ServingError, match="version 3 predicts nan in 'rul_cycles' for a valid row"):
@@ -57,7 +57,7 @@ def test_a_changed_graph_leaves_the_running_one_untouched(catalogue, repository)
     assert catalogue.versions("rul") == ("1",)
 
 
-def test_another_graph_than_the_one_asked_for_is_not_started(repository):
+def test_another_graph_than_the_requested_one_is_not_started(repository):
     with pytest.raises(ServingError, match="requested: ffff"):
         Catalogue(repository).start("rul", version="1", sha256="f" * 64)
 
@@ -71,7 +71,7 @@ def test_an_unloaded_model_is_not_there_and_the_server_is_not_ready(catalogue):
         catalogue.unload("rul")
 
 
-def test_the_index_lists_what_is_published_and_what_of_it_answers(catalogue):
+def test_the_index_lists_what_is_published_and_what_of_it_is_ready(catalogue):
     states = [(entry.name, entry.version, entry.state) for entry in catalogue.index()]
     assert states == [("rul", "1", "READY"), ("rul", "2", "UNAVAILABLE")]
     assert [entry.version for entry in catalogue.index(only_ready=True)] == ["1"]
@@ -95,7 +95,7 @@ def test_a_missing_input_is_named(catalogue):
         catalogue.find("rul").run(inputs, outputs=["rul_cycles"])
 
 
-def test_what_the_graph_itself_cannot_compute_is_the_askers_mistake(repository, tmp_path):
+def test_inputs_that_the_graph_cannot_compute_are_an_error_of_the_request(repository, tmp_path):
     from onnx import TensorProto as T
     from onnx import helper as h
 

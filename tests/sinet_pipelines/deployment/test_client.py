@@ -13,14 +13,14 @@ from sinet_pipelines.errors import ModelNotFoundError, ServingError, UsageError
 from tests.sinet_pipelines.deployment.served import expected_rul, sane_inputs
 
 
-def test_many_rows_are_asked_in_parts_and_come_back_in_order(shared):
+def test_many_rows_are_sent_in_parts_and_returned_in_order(shared):
     inputs = sane_inputs(2 * PART_ROWS + 3, seed=5)
     answers = infer(shared.url, "rul", inputs)
     assert list(answers) == ["rul_cycles"]
     np.testing.assert_allclose(answers["rul_cycles"], expected_rul(inputs, bias=100.0), rtol=1e-6)
 
 
-def test_the_servers_refusals_are_our_errors_in_its_words(shared):
+def test_errors_of_the_server_become_errors_of_the_platform_with_its_message(shared):
     url = shared.url
     with pytest.raises(UsageError, match=r"returned 400: input 'window' came as 'FP64' \(allowed: FP32\)"):
         infer(url, "rul", {name: values.astype(np.float64) for name, values in sane_inputs().items()})
@@ -30,13 +30,13 @@ def test_the_servers_refusals_are_our_errors_in_its_words(shared):
         infer(url, "rul", sane_inputs(), version="9")
 
 
-def test_it_finds_what_a_server_answers_for(shared):
+def test_it_finds_the_models_that_a_server_serves(shared):
     assert ready_models(shared.url) == ("rul",)
     assert get_json(shared.url, "/v2/models/rul")["versions"] == ["1"]
     assert predict(shared.url, "rul", sane_inputs()).version == "1"
 
 
-def test_nothing_that_listens_is_named_with_the_way_out(folder):
+def test_the_error_without_a_server_has_the_command_that_starts_one(folder):
     with pytest.raises(ServingError, match=r"no model server responds at http://127.0.0.1:1 .*sinet serve"):
         infer("http://127.0.0.1:1", "rul", sane_inputs())
     with pytest.raises(ServingError, match="no model server runs for 'rul'; start one with `sinet run`"):

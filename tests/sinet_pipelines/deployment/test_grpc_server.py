@@ -60,7 +60,7 @@ def infer_request(inputs, *, typed=False, **more):
 
 
 @pytest.mark.parametrize("typed", [False, True])
-def test_raw_and_typed_tensors_are_answered_alike(service, typed):
+def test_raw_and_typed_tensors_have_equal_responses(service, typed):
     inputs = sane_inputs(3)
     response = pb.ModelInferResponse.FromString(call(service, "ModelInfer", infer_request(inputs, typed=typed, id="q")))
     assert (response.id, response.model_version, list(response.outputs[0].shape)) == ("q", "1", [3, 1])
@@ -68,7 +68,7 @@ def test_raw_and_typed_tensors_are_answered_alike(service, typed):
     np.testing.assert_allclose(found, expected_rul(inputs, bias=100.0).ravel(), rtol=1e-6)
 
 
-def test_a_stream_goes_on_after_a_wrong_question(service):
+def test_a_stream_continues_after_an_invalid_request(service):
     async def ask():
         async def messages():
             for version in ("1", "7", "1"):
@@ -106,7 +106,7 @@ def test_a_second_server_does_not_share_a_port(service):
         ("RepositoryModelLoad", pb.RepositoryModelLoadRequest(model_name="../x"), grpc.StatusCode.NOT_FOUND),
     ],
 )
-def test_a_wrong_question_has_the_status_of_its_kind(service, method, message, code):
+def test_an_invalid_request_has_the_status_of_its_kind(service, method, message, code):
     with pytest.raises(Aborted) as caught:
         call(service, method, message)
     assert caught.value.args == (code,)
@@ -200,7 +200,7 @@ def _of_whole_numbers(request):
         (_of_whole_numbers, "allowed: FP32"),
     ],
 )
-def test_what_a_request_contradicts_itself_in_is_refused_as_over_http(service, change, sentence):
+def test_a_contradictory_request_is_rejected_as_over_http(service, change, sentence):
     request = infer_request(sane_inputs())
     change(request)
     found = []

@@ -105,7 +105,7 @@ def test_a_head_beyond_the_limit_is_431_and_delays_nobody(head):
             assert connection.recv(1000).startswith(b"HTTP/1.1 200")
 
 
-def test_a_head_within_the_limit_is_answered_also_in_parts():
+def test_a_head_within_the_limit_is_accepted_also_in_parts():
     head = b"GET / HTTP/1.1\r\nx: " + b"a" * (HEAD_LIMIT_BYTES - 200) + b"\r\nconnection: close\r\n\r\n"
     with listening() as (address, _):
         assert exchange(address, head[:1000], head[1000:]).endswith(b"\r\n\r\n0")
@@ -126,7 +126,7 @@ def test_a_body_that_pauses_or_takes_too_long_is_408(bounds):
         assert [one[0] for one in reported] == [408]
 
 
-def test_connections_beyond_the_limit_are_503_and_the_others_are_answered():
+def test_connections_beyond_the_limit_are_503_and_the_others_are_served():
     with listening(limit_connections=3) as (address, _):
         kept = [socket.create_connection(address, timeout=300) for _ in range(3)]
         for connection in kept:
@@ -142,7 +142,7 @@ def test_connections_beyond_the_limit_are_503_and_the_others_are_answered():
             connection.close()
 
 
-def test_a_client_that_ends_its_side_after_the_request_gets_its_answer():
+def test_a_client_that_ends_its_side_after_the_request_gets_its_response():
     with listening() as (address, _):
         for _ in range(20):
             with socket.create_connection(address, timeout=300) as connection:
@@ -160,7 +160,7 @@ def test_what_is_no_http_is_400_once(garbage):
         assert [one[0] for one in reported] == [400]
 
 
-def test_a_client_that_offers_another_protocol_is_answered_in_this_one():
+def test_a_client_that_offers_another_protocol_gets_a_response_in_this_one():
     """Java's client sends this with every first request."""
     offer = b"connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAEAAEAAAAIAAAAAAAMAAAAA"
     with listening() as (address, reported), socket.create_connection(address, timeout=300) as connection:

@@ -123,7 +123,7 @@ def test_raw_and_json_mix_both_ways(application):
     np.testing.assert_allclose(np.frombuffer(content[cut:], "<f4") - 10, outputs[1]["data"], rtol=1e-6)
 
 
-def test_an_answer_that_is_nan_is_null_in_json(application):
+def test_an_output_that_is_nan_is_null_in_json(application):
     inputs = sane_inputs() | {"cycle": np.array([[np.nan]], np.float32)}
     _, _, content = post(application, INFER, json_body(inputs))
     assert orjson.loads(content)["outputs"][0]["data"] == [None]
@@ -163,7 +163,7 @@ def test_integers_of_hundreds_of_digits_are_refused_in_data_and_in_shapes(applic
         assert len(sentence) < 400
 
 
-def test_a_version_answers_at_its_own_path(application):
+def test_a_version_predicts_at_its_own_path(application):
     application._catalogue.load("rul")
     content = orjson.loads(post(application, "/v2/models/rul/versions/2/infer", json_body(sane_inputs()))[2])
     assert content["model_version"] == "2"
@@ -183,7 +183,7 @@ def test_health_metadata_and_index(application):
     assert index[0] == {"name": "rul", "version": "1", "state": "READY", "reason": ""}
 
 
-def test_the_servers_address_leads_somewhere(application):
+def test_the_root_path_lists_the_models(application):
     status, found = get(application, "/")
     assert (status, found["ready"]) == (200, True)
     assert {
@@ -271,7 +271,7 @@ def broken(change):
         (lambda h: h.update(parameters={"binary_data_output": 1}), "neither true nor false"),
     ],
 )
-def test_a_wrong_request_is_400_and_says_what_was_found(application, change, found):
+def test_an_invalid_request_is_400_with_what_was_found(application, change, found):
     status, sentence = error_of(post(application, INFER, broken(change)))
     assert status == 400
     assert found in sentence
@@ -301,7 +301,7 @@ def test_raw_bytes_that_are_not_accounted_for_are_400(application):
         (b"identity", bytes),
     ],
 )
-def test_a_compressed_body_is_answered_as_the_plain_one(application, encoding, compressed):
+def test_a_compressed_body_has_the_same_response_as_the_plain_one(application, encoding, compressed):
     plain, headers = raw_body(sane_inputs(3))
     answered = post(application, INFER, compressed(plain), [*headers, (b"content-encoding", encoding)])
     assert answered == post(application, INFER, plain, headers)
@@ -314,7 +314,7 @@ def test_a_body_that_is_no_whole_stream_is_400(application, body):
 
 
 @pytest.mark.parametrize("encoding", [b"br", b"zstd", b"gzip, gzip", b"\xff"])
-def test_another_encoding_is_415_and_says_which_are_read(application, encoding):
+def test_another_encoding_is_415_with_the_supported_ones(application, encoding):
     response = post(application, INFER, b"{}", [(b"content-encoding", encoding)])
     assert error_of(response)[0] == 415
     assert response[1][b"accept-encoding"] == b"gzip, deflate, identity"
@@ -327,7 +327,7 @@ def test_a_body_that_inflates_beyond_the_limit_is_413(application):
 
 
 @pytest.mark.parametrize("path", ["/v2", "/v2/health/ready", "/v2/models/rul", "/v2/models/rul/ready"])
-def test_head_is_answered_as_get(application, path):
+def test_head_is_handled_as_get(application, path):
     assert post(application, path, method="HEAD") == post(application, path, method="GET")
     assert post(application, path, method="HEAD")[0] == 200
 
@@ -336,7 +336,7 @@ def test_head_is_answered_as_get(application, path):
     "host",
     [b"localhost", b"LOCALHOST:8000", b"127.0.0.1:1", b"127.8.9.1", b"[::1]:80", b"[::1]", b"localhost.", b"gpu-7"],
 )
-def test_a_host_that_names_this_machine_is_answered(catalogue, host):
+def test_a_host_that_names_this_machine_is_accepted(catalogue, host):
     application = HttpApplication(catalogue, token="t", workers=None, hosts=frozenset({"gpu-7"}))
     assert post(application, "/v2", method="GET", headers=[(b"host", host)])[0] == 200
 
@@ -351,7 +351,7 @@ def test_another_host_is_refused_since_a_page_may_have_rebound_its_name(applicat
         assert "allowed: localhost" in sentence
 
 
-def test_any_host_is_answered_where_that_was_asked_for(catalogue):
+def test_any_host_is_accepted_where_the_option_allows_it(catalogue):
     application = HttpApplication(catalogue, token="t", workers=None, hosts=frozenset({"*"}))
     assert post(application, "/v2", method="GET", headers=[(b"host", b"models.cluster.example")])[0] == 200
 

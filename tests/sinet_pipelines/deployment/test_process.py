@@ -107,7 +107,7 @@ def test_another_version_takes_the_place_of_the_running_one(start, folder):
 
 
 @pytest.mark.parametrize("killed", ["before", "after"])
-def test_a_starter_killed_around_the_switch_leaves_an_answering_endpoint_that_the_next_one_cleans(
+def test_a_starter_killed_around_the_switch_leaves_a_serving_endpoint_that_the_next_one_cleans(
     start, folder, repository, killed
 ):
     old = start("1")
@@ -154,7 +154,7 @@ def test_a_client_loses_no_request_through_four_switches(start, folder):
 
 
 @pytest.mark.parametrize("damage", ["nan", "bytes", "config"])
-def test_a_broken_model_is_named_and_leaves_the_running_one_answering(start, folder, repository, damage):
+def test_a_broken_model_is_named_and_leaves_the_running_one_serving(start, folder, repository, damage):
     running = start("1")
     publish_rul(repository, "3", answers_nan=damage == "nan")
     if damage == "bytes":
@@ -214,7 +214,7 @@ def test_stop_ends_everything_and_clears_its_files(start, folder, tmp_path):
     assert stop_servers(tmp_path / "never") == 0
 
 
-def test_a_server_that_does_not_obey_is_killed(start, folder, monkeypatch):
+def test_a_server_that_ignores_sigterm_is_killed(start, folder, monkeypatch):
     from sinet_pipelines.deployment import process
 
     monkeypatch.setattr(process, "STOP_S", 0.5)
@@ -249,7 +249,7 @@ def test_the_orchestrators_variables_do_not_reach_the_server(start, monkeypatch)
     assert [name for name in environment if name.startswith("DAGSTER_")] == ["DAGSTER_DISABLE_TELEMETRY"]
 
 
-def test_a_server_that_dies_at_once_is_explained_by_its_last_words(start, folder, monkeypatch):
+def test_the_error_of_a_server_that_ends_at_once_has_its_last_line(start, folder, monkeypatch):
     monkeypatch.setenv("PYTHONHOME", "/nowhere")  # Python itself then ends before our first line
     with pytest.raises(ServingError, match="the server of 'rul' ended at once: "):
         start("1")
@@ -267,7 +267,7 @@ def test_a_process_number_that_is_anothers_by_now_is_not_our_server(start, folde
     assert read_current(folder) == endpoint
 
 
-def test_the_graph_that_was_asked_for_is_the_one_served(start, folder, repository):
+def test_the_requested_graph_is_the_one_served(start, folder, repository):
     start("1")
     found = infer(current(folder).url, "rul", sane_inputs(), version="1")
     np.testing.assert_allclose(found["rul_cycles"], expected_rul(sane_inputs(), bias=100.0), rtol=1e-6)

@@ -18,17 +18,17 @@ def test_without_a_version_the_champion_is_found(repository):
     assert find_version(repository, "rul", version="2").version == "2"
 
 
-def test_a_model_that_is_not_there_is_answered_with_those_that_are(repository):
+def test_the_error_for_an_unknown_model_has_the_published_ones(repository):
     with pytest.raises(ModelNotFoundError, match=r"no model 'nope' to serve \(published: rul\)"):
         find_version(repository, "nope")
 
 
-def test_an_alias_that_is_not_there_is_answered_with_those_that_are(repository):
+def test_the_error_for_an_unknown_alias_has_the_existing_ones(repository):
     with pytest.raises(ModelNotFoundError, match="aliases: champion is version 1; versions: 1, 2"):
         find_version(repository, "rul", alias="canary")
 
 
-def test_an_empty_repository_says_how_to_fill_it(tmp_path):
+def test_the_error_for_an_empty_repository_has_the_command_that_fills_it(tmp_path):
     assert models(tmp_path / "none") == ()
     with pytest.raises(ModelNotFoundError, match="sinet run"):
         versions(tmp_path / "none", "rul")

@@ -96,7 +96,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("inputs", [engines(), engines(2, cycle=1.0), engines(4, cycle=10.0), engines(1, cycle=11.0)])
-def test_engines_within_the_contract_are_answered(contract, inputs):
+def test_engines_within_the_contract_are_predicted(contract, inputs):
     assert contract.check(inputs) is None
 
 
@@ -108,7 +108,7 @@ def test_a_value_at_its_bound_is_within(contract):
 
 
 @pytest.mark.parametrize("refused", REFUSED)
-def test_what_the_model_was_not_made_for_is_refused_with_a_sentence(contract, refused):
+def test_inputs_outside_the_contract_are_rejected_with_a_message(contract, refused):
     inputs, sentence = REFUSED[refused]
     with pytest.raises(UsageError) as error:
         contract.check(inputs)
@@ -116,7 +116,7 @@ def test_what_the_model_was_not_made_for_is_refused_with_a_sentence(contract, re
 
 
 @pytest.mark.parametrize("refused", REFUSED)
-def test_a_server_refuses_it_over_http_and_grpc_with_the_same_sentence(endpoint, refused):
+def test_a_server_rejects_it_over_http_and_grpc_with_the_same_message(endpoint, refused):
     inputs, sentence = REFUSED[refused]
     with pytest.raises(UsageError, match="returned 400") as error:
         infer(endpoint.url, "rul", inputs)
@@ -130,11 +130,11 @@ def test_a_server_refuses_it_over_http_and_grpc_with_the_same_sentence(endpoint,
     assert (aborted.value.code(), sentence in aborted.value.details()) == (grpc.StatusCode.INVALID_ARGUMENT, True)
 
 
-def test_a_server_answers_what_is_within_the_contract(endpoint):
+def test_a_server_predicts_inputs_within_the_contract(endpoint):
     assert np.isfinite(infer(endpoint.url, "rul", engines(5))["rul_cycles"]).all()
 
 
-def test_a_graph_without_a_contract_is_asked_anything():
+def test_a_graph_without_a_contract_accepts_every_input():
     assert open_graph(rul_graph().SerializeToString(), "rul").contract == NOTHING_REQUIRED
 
 

@@ -151,13 +151,13 @@ def address_of(endpoint):
     return root.hostname, root.port
 
 
-def test_tritons_http_client_gets_what_it_asks_for(start, questions, monkeypatch):
+def test_tritons_http_client_gets_the_requested_outputs(start, questions, monkeypatch):
     monkeypatch.setenv("SINET_SERVE_TOKEN", "control")
     result = run_script(TRITON_HTTP, urlsplit(start("1").url).netloc, questions)
     assert result.stdout == "passed\n", result.stderr
 
 
-def test_tritons_grpc_client_gets_what_it_asks_for(start, questions, monkeypatch):
+def test_tritons_grpc_client_gets_the_requested_outputs(start, questions, monkeypatch):
     monkeypatch.setenv("SINET_SERVE_TOKEN", "control")
     result = run_script(TRITON_GRPC, start("1").grpc, questions)
     assert result.stdout == "passed\n", result.stderr
@@ -249,7 +249,7 @@ def test_a_chunked_body_above_the_limit_is_413(shared):
         assert connection.makefile("rb").readline().startswith(b"HTTP/1.1 413")
 
 
-def test_a_request_under_way_is_answered_after_sigterm(folder, repository, tmp_path):
+def test_a_request_in_progress_is_completed_after_sigterm(folder, repository, tmp_path):
     path = save(slow_graph(), tmp_path / "slow.onnx")
     sample = {"rounds": np.array([[1]], np.int64)}
     manifest = publish_model(repository, "slow", version="1", onnx=path, sample=sample)
@@ -273,7 +273,7 @@ def test_a_request_under_way_is_answered_after_sigterm(folder, repository, tmp_p
     until(lambda: not is_alive(endpoint))
 
 
-def test_a_server_that_nobody_names_ends_itself(folder, repository):
+def test_a_server_that_current_json_does_not_name_ends_itself(folder, repository):
     import subprocess
     import sys
 
@@ -284,7 +284,7 @@ def test_a_server_that_nobody_names_ends_itself(folder, repository):
     assert not list(folder.glob("server-*.json"))
 
 
-def test_options_come_back_from_their_command_line():
+def test_options_are_parsed_from_their_command_line():
     options = ServerOptions("/r", "rul", "3", sha256="ab", port=8000, grpc_port=8001, instance="t", orphan_s=2.5)
     assert parse_options(options.arguments()) == options
 
@@ -297,7 +297,7 @@ def test_the_control_token_is_in_no_command_line(start, monkeypatch):
     assert not [word for word in words if "s3cret" in word or "token" in word.split("=")[0]]
 
 
-def test_what_0_1_0_kept_of_a_start_is_read(tmp_path):
+def test_the_options_that_0_1_0_wrote_are_read(tmp_path):
     folder = tmp_path / "serving" / "WEST" / "rul"
     folder.mkdir(parents=True)
     options = ServerOptions("/r", "rul", "3", port=8000)
@@ -308,7 +308,7 @@ def test_what_0_1_0_kept_of_a_start_is_read(tmp_path):
     assert read_wanted(folder) == options
 
 
-def test_a_model_that_cannot_be_served_ends_it_with_a_sentence_and_exit_3(repository, capsys):
+def test_a_model_that_cannot_be_served_ends_it_with_a_message_and_exit_3(repository, capsys):
     from sinet_pipelines.deployment.server import main
 
     publish_rul(repository, "3", answers_nan=True)
@@ -428,7 +428,7 @@ def test_secrets_of_the_starter_do_not_reach_the_server(start, monkeypatch):
     assert (environment["ORT_DISABLE_TELEMETRY"], "PATH" in environment) == ("1", True)
 
 
-def test_new_clients_are_answered_when_connections_take_all_files(folder, repository):
+def test_new_clients_are_served_when_connections_take_all_files(folder, repository):
     """Under a hard limit of 256 files, 400 clients keep their connections open."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard < 2048:

@@ -40,7 +40,7 @@ def listening_at(port):
         return None
 
 
-def test_a_killed_server_is_not_ready_and_comes_again_at_its_ports_each_time(start, folder):
+def test_a_killed_server_is_not_ready_and_is_restarted_at_its_ports_each_time(start, folder):
     server = start("1", supervised=True)
     for _ in range(2):
         os.kill(server.pid, signal.SIGKILL)
@@ -68,7 +68,7 @@ def test_a_stopped_server_stays_stopped_and_its_supervisor_ends(start, folder):
     assert restart(folder) is None
 
 
-def test_a_switch_is_followed_and_the_new_version_comes_again(start, folder):
+def test_after_a_switch_the_new_version_is_restarted(start, folder):
     start("1", supervised=True)
     new = start("2", supervised=True)
     os.kill(new.pid, signal.SIGKILL)

@@ -11,11 +11,11 @@ def test_the_least_error_wins_and_the_first_named_of_equals():
     assert choose({"a": 11.0, "b": 10.0, "c": 10.0}, RMSE).name == "b"
 
 
-def test_an_error_that_is_no_number_never_wins():
+def test_a_score_that_is_nan_is_never_chosen():
     assert choose({"a": float("nan"), "b": 12.0, "c": float("inf")}, RMSE).name == "b"
 
 
-def test_where_no_error_is_a_number_nothing_is_chosen():
+def test_nothing_is_chosen_where_every_score_is_nan():
     with pytest.raises(ContractError, match="none of 2 candidates"):
         choose({"a": float("nan"), "b": float("inf")}, RMSE)
 

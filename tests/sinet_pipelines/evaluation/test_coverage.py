@@ -30,7 +30,7 @@ def test_truths_inside_are_counted_by_origin_and_region():
     }
 
 
-def test_engines_asked_once_each_have_a_band_and_the_others_none():
+def test_only_an_origin_with_one_row_for_each_engine_has_a_band():
     found = coverage_of(ROWS, PREDICTED, Interval(0.9, (0.0,), (5.0,), (0.0, 125.0)), task=RUL, independent="live")
     assert set(found.filter(pl.col("least").is_null())["origin"]) == {"history"}
     assert set(found.filter(pl.col("least").is_not_null())["origin"]) == {"live"}

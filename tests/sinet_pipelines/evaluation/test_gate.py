@@ -45,19 +45,19 @@ def test_a_better_challenger_passes():
     assert is_not_worse(answers(TRUE + 0.8 * NOISE), CHAMPION).passed
 
 
-def test_one_that_is_worse_here_and_better_there_passes():
+def test_a_challenger_worse_on_some_engines_and_better_on_others_passes():
     other = answers(TRUE + NOISE * np.where(np.repeat(np.arange(12), 3) % 2, 1.05, 0.96))
     assert is_not_worse(other, CHAMPION).passed
 
 
-def test_one_that_is_a_little_worse_on_every_engine_is_refused():
+def test_a_challenger_a_little_worse_on_every_engine_is_rejected():
     verdict = is_not_worse(answers(TRUE + 1.05 * NOISE), CHAMPION)
     assert not verdict.passed
     assert verdict.numbers["rmse_growth"] == pytest.approx(0.05)
     assert "t = " in verdict.reason
 
 
-def test_one_that_is_much_worse_is_refused_however_few_the_engines():
+def test_a_much_worse_challenger_is_rejected_with_any_number_of_engines():
     verdict = is_not_worse(answers(TRUE + 1.2 * NOISE).head(3), CHAMPION.head(3))
     assert not verdict.passed
     assert "20% more (allowed: 10%)" in verdict.reason
@@ -75,7 +75,7 @@ def test_the_paired_t_is_students():
 
 
 @given(where=st.integers(0, 35), odd=st.sampled_from([math.nan, math.inf, -math.inf]))
-def test_an_answer_that_is_no_number_is_never_accepted(where, odd):
+def test_a_prediction_that_is_nan_is_never_accepted(where, odd):
     predicted = TRUE.astype(float)  # perfect otherwise
     predicted[where] = odd
     for champion in (CHAMPION, None):
@@ -84,19 +84,19 @@ def test_an_answer_that_is_no_number_is_never_accepted(where, odd):
         assert verdict.reason == "1 of 36 predictions are not finite"
 
 
-def test_a_missing_answer_is_never_accepted():
+def test_a_missing_prediction_is_never_accepted():
     gap = CHAMPION.with_columns(predicted_cycles=pl.when(pl.col("cycle") > 1).then(pl.col("predicted_cycles")))
     assert not is_not_worse(gap, None).passed
 
 
-def test_a_champion_that_answers_with_no_number_is_replaced():
+def test_a_champion_with_nan_predictions_is_replaced():
     broken = CHAMPION.with_columns(predicted_cycles=pl.lit(math.nan))
     verdict = is_not_worse(CHAMPION, broken)
     assert verdict.passed
     assert verdict.numbers == {"champion_not_numbers": 36}
 
 
-def test_truth_above_the_cap_is_no_fault():
+def test_truth_above_the_cap_adds_no_error():
     long = CHAMPION.with_columns(rul_cycles=pl.lit(300), predicted_cycles=pl.lit(125.0))
     assert is_not_worse(long, long).numbers["rmse_challenger"] == 0.0
 
@@ -105,18 +105,18 @@ def test_any_error_is_worse_than_none():
     assert not is_not_worse(CHAMPION, answers(TRUE.astype(float))).passed
 
 
-def test_the_order_of_answers_changes_nothing():
+def test_the_order_of_predictions_changes_nothing():
     other = answers(TRUE + 1.02 * NOISE)
     shuffled = other.sample(fraction=1.0, shuffle=True, seed=1)
     assert is_not_worse(shuffled, CHAMPION).numbers == pytest.approx(is_not_worse(other, CHAMPION).numbers)
 
 
-def test_other_questions_cannot_be_compared():
+def test_predictions_of_different_rows_cannot_be_compared():
     with pytest.raises(ContractError, match="different rows"):
         is_not_worse(CHAMPION, CHAMPION.head(35))
 
 
-def test_a_challenger_that_was_asked_nothing_is_refused():
+def test_a_challenger_without_predictions_is_rejected():
     with pytest.raises(ContractError, match="has no predictions"):
         is_not_worse(CHAMPION.head(0), None)
 
@@ -132,11 +132,11 @@ def test_intervals_may_miss_by_chance_alone(covered, passed, word):
     assert "chance allows 84 to 95" in verdict.reason
 
 
-def test_without_truth_nothing_speaks_against_intervals():
+def test_without_truth_intervals_pass():
     assert has_nominal_coverage(0, 0).passed
 
 
-def test_an_over_confident_challenger_does_not_take_a_champions_place():
+def test_an_over_confident_challenger_does_not_replace_a_champion():
     fine, narrow = Verdict(True, "not worse"), has_nominal_coverage(60, 100)
     refused = may_serve(fine, narrow, has_champion=True)
     assert not refused.passed
@@ -146,7 +146,7 @@ def test_an_over_confident_challenger_does_not_take_a_champions_place():
     assert "over-confident" in first.reason
 
 
-def test_intervals_that_are_too_wide_cost_no_place():
+def test_intervals_that_are_too_wide_do_not_prevent_promotion():
     assert may_serve(Verdict(True, "not worse"), has_nominal_coverage(100, 100), has_champion=True).passed
 
 
@@ -187,7 +187,7 @@ def test_probabilities_that_are_clearly_worse_are_refused():
     assert verdict.reason.startswith("clearly worse: log loss 0.3")
 
 
-def test_a_probability_that_is_no_number_is_refused():
+def test_a_probability_that_is_nan_is_rejected():
     broken = GOOD.copy()
     broken[3] = np.nan
     assert of_any_task(warnings_of(broken), None, task=WORN).reason == "1 of 120 predictions are not finite"

@@ -25,7 +25,7 @@ PREDICTIONS = {
 }
 
 
-def test_every_predictor_is_judged_on_every_slice():
+def test_every_predictor_is_evaluated_on_every_slice():
     results = judge(ASKED, PREDICTIONS, task=RUL, results=EVALUATION_RESULTS)
     slices = results.select("slice", "value").unique(maintain_order=True).rows()
     assert slices == [("all", "all"), ("region", "EAST"), ("region", "WEST"), ("origin", "history"), ("origin", "live")]
@@ -45,6 +45,6 @@ def test_figures_of_a_slice_are_those_of_its_rows():
     assert rows["all", "constant"]["n"] == 4
 
 
-def test_nothing_to_judge_by_is_refused():
+def test_an_empty_evaluation_set_is_rejected():
     with pytest.raises(ContractError, match="no row to evaluate on"):
         judge(ASKED.head(0), {"model": np.array([])}, task=RUL, results=EVALUATION_RESULTS)

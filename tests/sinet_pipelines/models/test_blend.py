@@ -15,7 +15,7 @@ def line(intercept):
     return LinearModel(("a",), intercept, (0.0,), (0.0,), (1.0,), RUL)
 
 
-def test_an_average_is_the_mean_of_clipped_answers():
+def test_an_average_is_the_mean_of_clipped_predictions():
     blend = Blend("two", (Constant(), Ridge())).of([line(100.0), line(500.0)])
     requested = Inputs(np.zeros((1, 1), dtype=np.float32), ("a",))
     assert blend.predict(requested).tolist() == [(100.0 + 125.0) / 2]
@@ -36,13 +36,13 @@ def test_fitted_models_are_not_fitted_anew():
     assert blend.of(members).files() == blend.fit(KNOWN, seed=0).files()
 
 
-def test_a_blend_of_others_is_refused():
+def test_files_of_a_blend_of_other_families_are_rejected():
     files = Blend("two", (Constant(), Ridge())).fit(KNOWN, seed=0).files()
     with pytest.raises(ContractError, match="a blend of constant, ridge"):
         Blend("one", (Constant(),)).load(files, task=RUL)
 
 
-def test_a_stack_is_never_further_off_than_its_best_member():
+def test_a_stack_has_no_more_error_than_its_best_member():
     rng = np.random.default_rng(0)
     truth, weight = rng.uniform(0, 125, 500), rng.uniform(0.5, 2.0, 500)
     members = [truth + rng.normal(0, sd, 500) for sd in (5.0, 9.0, 30.0)]

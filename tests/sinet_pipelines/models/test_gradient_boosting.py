@@ -9,7 +9,7 @@ from sinet_pipelines.models.gradient_boosting import GradientBoosting
 from tests.sinet_pipelines.models.examples import examples
 
 
-def test_it_learns_what_the_features_say():
+def test_it_learns_a_function_of_the_features():
     known, unseen = examples(seed=0, sequences=False), examples(lives=(70, 110), seed=1, sequences=False)
     model = GradientBoosting(trees=100).fit(known, seed=0)
     constant = Constant().fit(known, seed=0)
@@ -23,7 +23,7 @@ def test_another_seed_is_another_model():
     assert family.fit(known, seed=0).text != family.fit(known, seed=1).text
 
 
-def test_the_number_of_threads_changes_no_answer(monkeypatch):
+def test_the_number_of_threads_changes_no_prediction(monkeypatch):
     known = examples(sequences=False)
     family = GradientBoosting(trees=20)
     one = family.fit(known, seed=0).predict(known.inputs)
@@ -31,13 +31,13 @@ def test_the_number_of_threads_changes_no_answer(monkeypatch):
     np.testing.assert_array_equal(family.fit(known, seed=0).predict(known.inputs), one)
 
 
-def test_lives_above_the_cap_are_taught_as_the_cap():
+def test_targets_above_the_cap_are_clipped_to_it():
     known = examples(lives=(300, 280), sequences=False)
     predicted = GradientBoosting(trees=200).fit(known, seed=0).predict(known.inputs)
     assert predicted[known.truth_B > 200].min() > 110.0
 
 
-def test_features_one_float32_apart_are_told_apart_and_no_finer():
+def test_features_one_float32_step_apart_are_separated_and_no_closer_ones():
     """Thresholds lie between neighbours, so a served float32 comparison decides as the training did."""
     low = np.float32(9046.0)
     high = np.nextafter(low, np.float32(np.inf))

@@ -18,7 +18,7 @@ def test_the_half_width_is_a_line_between_knots_and_constant_beyond():
     np.testing.assert_allclose(widths, [4.0, 4.0, 12.0, 20.0, 14.0, 8.0])
 
 
-def test_no_number_has_no_interval():
+def test_a_prediction_that_is_nan_has_a_nan_interval():
     lower, upper = INTERVAL.around(np.array([np.nan]))
     assert np.isnan(lower[0])
     assert np.isnan(upper[0])

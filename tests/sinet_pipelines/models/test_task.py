@@ -24,12 +24,12 @@ def test_a_classification_has_the_range_of_a_probability():
         ({"outputs": ("a", "a")}, "each name once"),
     ],
 )
-def test_a_task_that_cannot_be_is_refused(odd, message):
+def test_an_invalid_task_is_rejected(odd, message):
     with pytest.raises(ContractError, match=message):
         replace(RUL, **odd)
 
 
-def test_knots_part_the_range_equally():
+def test_knots_divide_the_range_equally():
     assert RUL.knots(np.array([60.0])) == (0.0, 25.0, 50.0, 75.0, 100.0, 125.0)
     assert replace(RUL, range=None).knots(np.array([10.0, 20.0])) == (10.0, 12.0, 14.0, 16.0, 18.0, 20.0)
 
@@ -40,7 +40,7 @@ def test_without_bounds_nothing_is_clipped():
     assert RUL.within_range(values).tolist() == [0.0, 125.0]
 
 
-def test_rows_weigh_alike_without_a_rule_and_one_on_average_with_one():
+def test_weights_are_equal_without_a_rule_and_one_on_average_with_a_rule():
     order_B, truth_B = np.array([1, 2, 1]), np.array([1.0, 0.0, 9.0])
     assert replace(RUL, weight=None).weights(order_B, truth_B).tolist() == [1.0, 1.0, 1.0]
     weight_B = RUL.weights(order_B, truth_B)

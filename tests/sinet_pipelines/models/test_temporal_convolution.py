@@ -12,7 +12,7 @@ KNOWN = examples()
 QUICK = TemporalConvolution(epochs=2, channels=4)
 
 
-def test_what_is_trained_on_whole_groups_is_what_windows_are_answered():
+def test_predictions_on_whole_groups_equal_those_on_windows():
     """The loss of the training pass (torch, whole lives side by side) is that of the answers (numpy, windows)."""
     import torch
 
@@ -32,7 +32,7 @@ def test_what_is_trained_on_whole_groups_is_what_windows_are_answered():
     assert loss == pytest.approx(expected, rel=1e-5)
 
 
-def test_it_learns_what_the_sequence_alone_shows():
+def test_it_learns_a_function_of_the_sequence_alone():
     """A sensor that falls with the cycles left, in noise, and no feature that says so."""
     teller = dataclasses.replace(KNOWN.inputs.sequences, z_LS=KNOWN.inputs.sequences.z_LS.copy())
     teller.z_LS[teller.place_B, 5] = (-KNOWN.target_B / 40 + 1).astype(np.float32)
@@ -43,7 +43,7 @@ def test_it_learns_what_the_sequence_alone_shows():
     assert np.sqrt(np.mean(errors**2)) < 0.3 * known.target_B.std()
 
 
-def test_it_never_looks_further_back_than_it_says():
+def test_it_reads_no_step_before_its_receptive_field():
     model, sequences = QUICK.fit(KNOWN, seed=0), KNOWN.inputs.sequences
     row = int(np.flatnonzero(KNOWN.order_B == 50)[0])
     requested = KNOWN.inputs.take(np.array([row]))
@@ -59,7 +59,7 @@ def test_it_never_looks_further_back_than_it_says():
     assert changed == {RECEPTIVE_FIELD - 1: True, RECEPTIVE_FIELD: False}
 
 
-def test_the_cycles_after_the_asked_one_change_nothing():
+def test_later_cycles_do_not_change_a_prediction():
     model, sequences = QUICK.fit(KNOWN, seed=0), KNOWN.inputs.sequences
     row = int(np.flatnonzero(KNOWN.order_B == 40)[0])
     requested = KNOWN.inputs.take(np.array([row]))
@@ -69,7 +69,7 @@ def test_the_cycles_after_the_asked_one_change_nothing():
     assert model.predict(later)[0] == model.predict(requested)[0]
 
 
-def test_without_sequences_it_says_what_is_missing():
+def test_missing_sequences_are_an_error():
     bare = dataclasses.replace(KNOWN.inputs, sequences=None)
     with pytest.raises(ContractError, match="no sequences for 525 rows"):
         QUICK.fit(dataclasses.replace(KNOWN, inputs=bare), seed=0)

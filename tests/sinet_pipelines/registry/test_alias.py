@@ -124,7 +124,7 @@ def test_a_model_whose_run_was_deleted_on_the_page_is_registered_and_gets_figure
     assert register(tracking_of(home), NAME, b"newer", family="trees", run_id=run).version == 2
 
 
-def test_a_version_put_into_a_stage_is_served_on(home, client):
+def test_a_version_in_a_stage_of_mlflow_still_serves(home, client):
     with pytest.warns(FutureWarning, match="stages will be removed"):
         client.transition_model_version_stage(NAME, "2", "Archived")
     assert named_by(home, NAME).version == 2
@@ -158,5 +158,5 @@ def test_a_file_of_other_bytes_is_refused(home, client):
         champion_bytes(home)
 
 
-def test_a_home_without_models_says_so(tmp_path):
+def test_a_home_without_models_is_named(tmp_path):
     assert "no model is registered in" in named_by(tmp_path, NAME).reason

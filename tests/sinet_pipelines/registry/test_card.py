@@ -66,7 +66,7 @@ def test_sections_are_those_of_mitchell_with_ours_beside_them(card):
     assert re.findall(r"<h2>(.+?)</h2>", card_html(card)) == SECTIONS
 
 
-def test_numbers_are_told_with_their_units_and_bands(card):
+def test_numbers_are_shown_with_their_units_and_bands(card):
     text = card_markdown(card)
     assert "| RMSE, model | 11.42 cycles |" in text
     assert "| blend | 12.31 | chosen | least error out of fold |" in text
@@ -77,7 +77,7 @@ def test_numbers_are_told_with_their_units_and_bands(card):
     assert f"| SHA-256 | {SHA256} |" in text
 
 
-def test_a_region_without_truth_neither_keeps_nor_breaks_its_promise(card):
+def test_the_coverage_of_a_region_without_truth_is_neither_passed_nor_failed(card):
     assert "| live, WEST | 0 of 0 | no truth yet | 0 to 0 | no truth yet |" in card_markdown(card)
 
 
@@ -88,7 +88,7 @@ def test_the_decision_comes_first_in_words_and_not_by_colour_alone(card):
     assert "**The gate has not decided yet.**" in card_markdown(replace(card, decision=None))
 
 
-def test_a_simulated_fleet_is_said_to_be_one_before_any_figure(card):
+def test_a_simulated_fleet_is_marked_before_any_figure(card):
     text = card_markdown(replace(card, data=replace(card.data, simulated=True)))
     assert text.index("Simulated: no row is of a real engine") < text.index("11.42 cycles")
     assert "Simulated" not in card_markdown(card)
@@ -104,7 +104,7 @@ def test_a_simulated_fleet_is_said_to_be_one_before_any_figure(card):
         ({"candidates": ()}, "No candidates were compared."),
     ],
 )
-def test_what_is_not_known_yet_is_said(card, without, expected):
+def test_missing_facts_are_marked(card, without, expected):
     assert expected in card_markdown(replace(card, **without))
     assert expected in card_html(replace(card, **without))
 
@@ -123,7 +123,7 @@ def test_a_picture_stands_in_its_section_and_an_unknown_one_after_the_analyses(c
     assert page.count("<img ") == len(pictures)
 
 
-def test_what_is_said_is_never_markup(card):
+def test_texts_of_facts_are_escaped(card):
     evil = "<script>alert(1)</script>"
     page = card_html(replace(card, name=evil, limits=(evil,), reproduce=evil))
     assert "<script" not in page

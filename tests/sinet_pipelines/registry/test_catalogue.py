@@ -29,7 +29,7 @@ def filled(home, tracking):
     return home
 
 
-def test_the_catalogue_equals_what_mlflow_answers(filled, tracking):
+def test_the_catalogue_equals_the_result_of_mlflow(filled, tracking):
     answered = [
         {"name": v.name, "version": v.version, "aliases": list(v.aliases), "family": v.family}
         | {tag: v.tags.get(tag, "") for tag in ("precision", "verdict")}

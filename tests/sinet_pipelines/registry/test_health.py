@@ -96,7 +96,7 @@ def test_a_version_that_was_never_registered_or_deleted_is_named(home, run_id):
     assert again(home, run_id).version == 2
 
 
-def test_figures_of_a_lost_run_go_to_the_one_run_that_stands_for_it(copied, run_id):
+def test_figures_of_a_lost_run_go_to_the_one_run_that_replaces_it(copied, run_id):
     home = copied
     (home / "mlflow.db").unlink()
     tracking = tracking_of(home)

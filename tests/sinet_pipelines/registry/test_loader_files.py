@@ -45,7 +45,7 @@ def home(made, tmp_path, monkeypatch):
     return moved
 
 
-def test_the_stock_onnx_loader_loads_the_champion(home):
+def test_mlflows_onnx_loader_loads_the_champion(home):
     import mlflow
     import onnx
 
@@ -55,7 +55,7 @@ def test_the_stock_onnx_loader_loads_the_champion(home):
     assert [value.name for value in model.graph.input] == list(sane_inputs())
 
 
-def test_the_stock_pyfunc_loader_predicts_as_the_graph_does(home):
+def test_mlflows_pyfunc_loader_predicts_as_the_graph_does(home):
     import mlflow
 
     assert home.exists()

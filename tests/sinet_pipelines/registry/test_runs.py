@@ -31,7 +31,7 @@ def runs_of(tracking, key):
     return tracking.client.search_runs([experiment.experiment_id], f"tags.`sinet.key` = '{key}'")
 
 
-def test_a_run_tells_what_made_it_and_what_came_out(tracking):
+def test_a_run_records_its_inputs_and_its_results(tracking):
     logged = log_run(tracking, RECORD, key="told")
     run = tracking.client.get_run(logged.run_id)
     assert run.info.status == "FINISHED"
@@ -85,7 +85,7 @@ def test_a_figure_that_came_later_is_the_runs_figure(tracking):
     assert len(tracking.client.get_metric_history(logged.run_id, "rmse_cycles")) == 1
 
 
-def test_a_figure_that_is_no_number_is_kept_as_such(tracking):
+def test_a_figure_that_is_nan_is_stored(tracking):
     logged = log_run(tracking, replace(RECORD, metrics={"score": math.nan}), key="nan")
     assert math.isnan(tracking.client.get_run(logged.run_id).data.metrics["score"])
 
@@ -105,7 +105,7 @@ log_run(tracking, record, key="killed")
 """
 
 
-def test_what_a_killed_process_left_is_no_run(tracking):
+def test_the_unfinished_run_of_a_killed_process_is_replaced(tracking):
     log_run(tracking, RECORD, key="before")
     home = str(tracking.lock.parent)
     killed = subprocess.run([sys.executable, "-c", KILLED, home], env={**os.environ, "PYTHONPATH": "."}, timeout=300)

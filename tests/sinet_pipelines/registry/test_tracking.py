@@ -56,7 +56,7 @@ def test_no_experiment_lies_outside_the_home(home_after_a_kill):
     assert roots == {"Default": f"{below}/0", "e": f"{below}/e"}
 
 
-def test_nothing_is_asked_from_the_network(tracking):
+def test_nothing_is_requested_from_the_network(tracking):
     from mlflow.telemetry.utils import is_telemetry_disabled
 
     assert tracking.client is not None

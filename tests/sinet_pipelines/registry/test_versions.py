@@ -36,7 +36,7 @@ def name(request):
     return request.node.name.removeprefix("test_")
 
 
-def test_what_was_registered_comes_back(tracking, run_id, name):
+def test_a_registered_version_is_read_back(tracking, run_id, name):
     made = register(tracking, name, b"graph", family="gradient_boosting", run_id=run_id, tags={"region": "EAST"})
     assert made == get_version(tracking, name, 1)
     assert (made.version, made.family, made.run_id, made.aliases) == (1, "gradient_boosting", run_id, ())
@@ -73,7 +73,7 @@ def test_the_champion_is_the_version_with_the_alias(tracking, run_id, name):
     assert get_champion(tracking, name) == champion
 
 
-def test_an_alias_moves_and_the_versions_remember(tracking, run_id, name):
+def test_an_alias_moves_and_the_versions_record_it(tracking, run_id, name):
     register(tracking, name, b"one", family="cnn", run_id=run_id, alias="champion")
     register(tracking, name, b"two", family="cnn", run_id=run_id, alias="champion")
     assert [(p.version, p.replaced) for p in promotions(tracking, name)] == [(1, None), (2, 1)]
@@ -83,7 +83,7 @@ def test_an_alias_moves_and_the_versions_remember(tracking, run_id, name):
     assert [(p.version, p.replaced) for p in promotions(tracking, name)] == [(2, 1), (1, 2)]
 
 
-def test_what_was_promoted_last_is_known_after_a_person_took_the_alias_away(tracking, run_id, name):
+def test_the_last_promoted_version_is_known_after_the_alias_was_removed(tracking, run_id, name):
     register(tracking, name, b"one", family="cnn", run_id=run_id)
     assert last_promoted(tracking, name) is None
     register(tracking, name, b"two", family="cnn", run_id=run_id, alias="champion")
@@ -92,7 +92,7 @@ def test_what_was_promoted_last_is_known_after_a_person_took_the_alias_away(trac
     assert last_promoted(tracking, name).version == 2
 
 
-def test_giving_the_alias_again_changes_nothing(tracking, run_id, name):
+def test_setting_the_alias_again_changes_nothing(tracking, run_id, name):
     first = register(tracking, name, b"one", family="cnn", run_id=run_id, alias="champion")
     assert set_alias(tracking, name, 1) == first
 

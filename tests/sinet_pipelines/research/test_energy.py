@@ -26,7 +26,7 @@ CURRENTS = 4 * 5 * 2 + 3 * 2
 LEAKS = 4 * (2 + 3 + 1)
 
 
-def test_an_operation_costs_what_its_source_says():
+def test_an_operation_costs_what_its_source_states():
     assert Operations(1000, 0.0).energy_nj == pytest.approx(4.6)
     assert Operations(0, 1000.0).energy_nj == pytest.approx(0.9)
 

@@ -13,7 +13,7 @@ def recipe(**changed):
     return Recipe(**{**values, "simulated_on": "cpu", **changed})
 
 
-def test_figures_of_a_simulated_recipe_come_from_what_stands_in():
+def test_figures_of_a_simulated_recipe_come_from_the_simulating_hardware():
     assert recipe().measured_on == "cpu"
     assert recipe().provenance == "simulated on cpu"
 
@@ -31,7 +31,7 @@ def test_figures_of_a_recipe_on_its_hardware_come_from_that():
         {"region": "WEST"},
     ],
 )
-def test_hardware_that_the_region_has_not_is_refused_with_what_it_has(changed):
+def test_hardware_that_is_not_on_site_is_rejected_with_what_is(changed):
     one = recipe(**changed)
     with pytest.raises(UnknownHardwareError, match="cpu"):
         one.require_on_site(get_region(one.region))
@@ -47,7 +47,7 @@ def test_the_hardware_that_the_region_has_is_accepted():
 
 
 @pytest.mark.parametrize("reported", RECIPES, ids=lambda reported: reported.name)
-def test_every_recipe_of_the_house_asks_one_question_of_a_family_there_is(reported):
+def test_every_recipe_has_one_question_and_a_known_family(reported):
     assert reported.question.count("?") == 1
     assert reported.question.endswith("?")
     assert EXPERIMENTS[reported.family].name == reported.family

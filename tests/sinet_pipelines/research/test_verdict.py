@@ -23,7 +23,7 @@ def judged(recipe=SOUND, *, endpoint=WEST, rmse_cycles=10.5, answers_B=ANSWERS):
     )
 
 
-def test_a_challenger_that_keeps_every_condition_may_be_promoted():
+def test_a_challenger_that_meets_every_condition_may_be_promoted():
     verdict = judged()
     assert verdict.may_be_promoted
     assert verdict.reasons == ()
@@ -52,17 +52,17 @@ def test_an_error_more_than_a_tenth_above_the_best_candidate_bars_it():
     assert worse.numbers["score_limit"] == pytest.approx(11.0)
 
 
-def test_an_error_that_is_no_number_bars_it():
+def test_an_error_that_is_nan_bars_it():
     assert not judged(rmse_cycles=np.nan).may_be_promoted
 
 
-def test_an_answer_that_is_no_number_bars_it():
+def test_a_prediction_that_is_nan_bars_it():
     verdict = judged(answers_B=np.array([3.0, np.nan, np.inf]))
     assert verdict.reasons == ("2 of 3 predictions are not finite",)
     assert verdict.numbers["not_numbers"] == 2.0
 
 
-def test_every_reason_is_said_in_one_sentence():
+def test_every_reason_is_in_one_sentence():
     verdict = judged(SPIKING, rmse_cycles=20.0, answers_B=np.array([np.nan]))
     assert not verdict.may_be_promoted
     assert len(verdict.reasons) == 4
@@ -74,7 +74,7 @@ def test_every_reason_is_said_in_one_sentence():
     )
 
 
-def test_who_was_asked_nothing_is_not_judged():
+def test_a_challenger_without_predictions_is_rejected():
     with pytest.raises(ContractError, match="has no predictions"):
         judged(answers_B=np.array([]))
 

@@ -12,7 +12,7 @@ CHANCE = RNG.uniform(0.02, 0.98, 20_000)
 HAPPENED = RNG.uniform(size=len(CHANCE)) < CHANCE
 
 
-def test_scores_that_are_too_sure_become_probabilities():
+def test_over_confident_scores_become_probabilities():
     """The logit of the score is twice that of the chance: the scaling halves it."""
     odds = (CHANCE / (1.0 - CHANCE)) ** 2
     scaling = fit_platt(odds / (1.0 + odds), HAPPENED)
@@ -22,7 +22,7 @@ def test_scores_that_are_too_sure_become_probabilities():
         assert row["observed"] == pytest.approx(row["predicted"], abs=0.03)
 
 
-def test_a_score_that_ranks_the_wrong_way_is_not_turned_round():
+def test_a_score_with_the_reversed_order_is_not_reversed():
     assert fit_platt(1.0 - CHANCE, HAPPENED).slope == pytest.approx(0.0, abs=1e-6)
 
 
@@ -33,7 +33,7 @@ def test_a_decision_warns_where_f1_is_greatest():
         assert failure_errors(CHANCE, decision.probability(CHANCE) >= threshold, HAPPENED).f1 <= best + 1e-12
 
 
-def test_a_row_has_no_say_in_its_own_decision():
+def test_the_decision_for_a_row_is_fitted_without_it():
     """Other labels in one fold change no probability in it."""
     known = events()
     score_B = cross_validate(known, family=GradientBoosting(trees=20), seed=0, folds=4).predicted_B

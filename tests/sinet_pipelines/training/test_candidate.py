@@ -53,7 +53,7 @@ def test_the_newest_candidate_of_a_family_is_the_last_kept(tmp_path):
     assert newest_candidate(blobs, "ridge") == second
 
 
-def test_a_loaded_model_answers_as_the_one_that_was_kept(tmp_path):
+def test_a_loaded_model_predicts_as_the_stored_one(tmp_path):
     blobs = BlobStore(tmp_path)
     candidate = keep(blobs, run_id="r")
     model = load_model(blobs, candidate, task=RUL, families=FAMILIES)
@@ -68,7 +68,7 @@ def test_a_family_that_is_not_the_applications_is_refused(tmp_path):
         load_model(blobs, keep(blobs, run_id="r"), task=RUL, families={"constant": FAMILIES["constant"]})
 
 
-def test_a_decision_comes_back_and_an_interval_that_is_missing_says_so(tmp_path):
+def test_a_decision_is_loaded_and_a_missing_interval_is_an_error(tmp_path):
     blobs = BlobStore(tmp_path)
     decision = Decision(PlattScaling(1.5, -0.25), 0.4)
     candidate = replace(keep(blobs, run_id="r"), interval=None, coverage_out_of_fold=None, decision=decision)
@@ -79,18 +79,18 @@ def test_a_decision_comes_back_and_an_interval_that_is_missing_says_so(tmp_path)
         found.require_interval()
 
 
-def test_a_family_that_was_never_fitted_says_what_to_do(tmp_path):
+def test_the_error_for_a_family_without_a_candidate_has_the_remedy(tmp_path):
     with pytest.raises(StorageError, match="materialise the asset"):
         newest_candidate(BlobStore(tmp_path), "ridge")
 
 
-def test_answers_come_back_to_the_rows_they_were_about(tmp_path):
+def test_stored_predictions_are_joined_to_their_rows(tmp_path):
     blobs = BlobStore(tmp_path)
     candidate, order = keep(blobs, run_id="r"), np.array([4, 0, 2])
     assert answers_of(blobs, candidate, KNOWN.take(order)).tolist() == [1.0, 5.0, 3.0]
 
 
-def test_what_was_not_asked_was_not_answered(tmp_path):
+def test_rows_without_a_stored_prediction_are_nan(tmp_path):
     blobs = BlobStore(tmp_path)
     others = examples(lives=(4, 2), sequences=False)
     found = answers_of(blobs, keep(blobs, run_id="r"), others)

@@ -24,13 +24,13 @@ def errors_that_grow(rng, n):
 
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 10_000))
-def test_the_share_that_is_promised_is_covered_on_what_it_was_calibrated_on(seed):
+def test_the_nominal_share_is_covered_on_the_calibration_rows(seed):
     predicted, true = errors_that_grow(np.random.default_rng(seed), 400)
     interval = conformal_interval(predicted, true, np.ones(400), groups=400, task=RUL)
     assert 0.9 <= is_covered(interval, predicted, true).mean() <= 0.93
 
 
-def test_new_truths_are_covered_as_often_and_where_errors_are_large_intervals_are_wide():
+def test_new_truths_are_covered_as_often_and_intervals_are_wide_where_errors_are_large():
     rng = np.random.default_rng(1)
     interval = conformal_interval(*errors_that_grow(rng, 4000), np.ones(4000), groups=4000, task=RUL)
     predicted, true = errors_that_grow(rng, 4000)
@@ -41,7 +41,7 @@ def test_new_truths_are_covered_as_often_and_where_errors_are_large_intervals_ar
     assert interval.half_widths[4] > 2 * interval.half_widths[0]
 
 
-def test_a_perfect_model_still_allows_a_cycle():
+def test_the_interval_of_a_perfect_model_has_the_resolution_as_half_width():
     true = np.arange(100.0)
     interval = conformal_interval(true, true, np.ones(100), groups=10, task=RUL)
     assert interval.half_widths == (1.0,) * 6
@@ -54,12 +54,12 @@ def test_few_engines_widen_the_interval():
 
 
 @pytest.mark.parametrize("predicted", [np.array([]), np.array([1.0, np.nan])])
-def test_there_is_nothing_to_calibrate_on_what_is_no_number(predicted):
+def test_empty_or_nan_predictions_cannot_calibrate_an_interval(predicted):
     with pytest.raises(ContractError, match="all must be finite"):
         conformal_interval(predicted, predicted, np.ones(len(predicted)), groups=1, task=RUL)
 
 
-def test_out_of_fold_each_engine_is_covered_by_what_the_others_say():
+def test_each_engine_is_covered_by_an_interval_of_the_other_folds():
     """One engine whose error is ten times that of the others is hardly covered; it cannot widen its own interval."""
     known = examples(lives=(60,) * 10, sequences=False)
     rng = np.random.default_rng(0)
@@ -70,7 +70,7 @@ def test_out_of_fold_each_engine_is_covered_by_what_the_others_say():
     assert share < 0.93
 
 
-def test_more_is_covered_the_more_is_promised_and_as_much_as_promised():
+def test_coverage_grows_with_the_nominal_level_and_is_close_to_it():
     known = examples(lives=(60,) * 40, sequences=False)
     predicted = known.target_B + np.random.default_rng(3).normal(0, 20, len(known))
     shares = coverage_by_level(predicted, known, folds=5, seed=0)

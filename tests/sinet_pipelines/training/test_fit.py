@@ -74,13 +74,13 @@ def test_the_number_of_epochs_is_the_one_that_predicts_best_out_of_fold():
     assert found.score_by_epoch[2] == pytest.approx(score_of(found.predicted_B, known), rel=0.05)
 
 
-def test_an_epoch_that_answers_no_number_is_not_the_best():
+def test_an_epoch_with_nan_predictions_is_not_the_best():
     found = cross_validate(examples(sequences=False), family=Warming(breaks_at=3), seed=0, folds=3)
     assert found.family == Warming(epochs=2, breaks_at=3)
     assert np.isfinite(found.predicted_B).all()
 
 
-def test_every_row_is_predicted_by_a_model_that_has_not_seen_its_engine():
+def test_every_row_is_predicted_by_a_model_that_was_fitted_without_its_engine():
     known, family = examples(sequences=False), Remembering()
     predicted = cross_validate(known, family=family, seed=0, folds=3).predicted_B
     assert np.isfinite(predicted).all()
@@ -93,7 +93,7 @@ def test_every_row_is_predicted_by_a_model_that_has_not_seen_its_engine():
         np.testing.assert_allclose(predicted[known.group_B == unit], expected)
 
 
-def test_progress_is_told_once_a_fit():
+def test_progress_is_reported_once_for_each_fit():
     reported = []
     cross_validate(examples(sequences=False), family=Constant(), seed=0, folds=4, report=lambda: reported.append(1))
     assert len(reported) == 4

@@ -42,7 +42,7 @@ def test_a_pod_satisfies_pod_security_restricted_and_runs_as_steps_do():
     assert spec["securityContext"]["runAsUser"] == WEST.cluster.run_as_user
 
 
-def test_the_server_sees_the_staged_model_alone_and_no_secret():
+def test_the_server_mounts_the_staged_model_alone_and_no_secret():
     spec = pod_spec(WEST, wanted(), hosts="")
     (server,) = spec["containers"]
     assert [(mount["name"], mount["readOnly"]) for mount in server["volumeMounts"]] == [("served", True)]
@@ -50,7 +50,7 @@ def test_the_server_sees_the_staged_model_alone_and_no_secret():
     assert spec["automountServiceAccountToken"] is False
 
 
-def test_the_server_understands_its_arguments_and_may_be_asked_by_the_names_of_its_service():
+def test_the_server_parses_its_arguments_and_accepts_the_names_of_its_service():
     hosts = host_names(WEST, "rul", address="https://models.west.example:8443")
     (server,) = pod_spec(WEST, wanted("7"), hosts=hosts)["containers"]
     options = parse_options(server["args"])
@@ -75,7 +75,7 @@ def test_a_new_version_is_ready_before_the_old_one_ends_and_the_old_replica_set_
     assert pod["terminationGracePeriodSeconds"] >= leave_s + 10 + 3  # the server's own times to drain and to linger
 
 
-def test_equal_wishes_are_equal_bytes_and_another_version_or_attempt_is_another_template():
+def test_equal_arguments_give_equal_bytes_and_another_version_or_attempt_another_template():
     first, again = (json.dumps(deployment(WEST, wanted(), hosts="x"), sort_keys=True) for _ in range(2))
     assert first == again
     template = deployment(WEST, wanted(), hosts="x")["spec"]["template"]
@@ -95,7 +95,7 @@ def test_several_servers_are_spread_over_nodes_and_drained_one_by_one():
     assert disruption_budget(WEST, wanted())["spec"]["maxUnavailable"] == 1
 
 
-def test_a_region_without_a_file_system_says_what_to_do():
+def test_the_error_for_a_region_without_a_file_system_has_the_remedy():
     with pytest.raises(ServingError, match="no storage from which an endpoint's pod can stage its model .*add one"):
         pod_spec(replace(WEST, storage=()), wanted(), hosts="")
 
@@ -137,6 +137,6 @@ def test_a_name_is_a_dns_label_and_no_two_models_share_one(model):
         ({"service_account": ""}, "name the one that may apply"),
     ],
 )
-def test_a_row_that_cannot_be_is_refused_with_what_to_say(expected, found):
+def test_an_invalid_row_is_rejected_with_the_allowed_values(expected, found):
     with pytest.raises(InventoryError, match=found):
         Serving(**expected)

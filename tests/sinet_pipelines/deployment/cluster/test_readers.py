@@ -58,7 +58,7 @@ def name_champion(home, version, sha256):
     connection.close()
 
 
-def test_status_asks_the_cluster_and_says_version_and_target(home):
+def test_status_reads_the_version_from_the_cluster_and_shows_the_target(home):
     (found,) = endpoints(home)
     assert (found["ready"], found["version"], found["target"], found["reason"]) == (True, "1", "deployment", "")
     assert endpoint_line(found) == (
@@ -79,7 +79,7 @@ def test_a_deleted_deployment_is_dead_and_requested_again_with_its_reason(home, 
     assert "Deployment endpoint-rul in namespace sinet of WEST is gone" in request.tags["sinet/reason"]
 
 
-def test_a_cluster_that_cannot_be_asked_requests_nothing(home, answers, monkeypatch):
+def test_a_cluster_that_cannot_be_read_requests_nothing(home, answers, monkeypatch):
     monkeypatch.setenv("KUBECONFIG", str(home / "none"))
     (found,) = endpoints(home)
     assert "not known" in endpoint_line(found)
@@ -103,7 +103,7 @@ def test_a_moved_alias_is_behind_and_requested_and_one_that_agrees_is_not(home):
     assert request.asset_selection == [KEY]
 
 
-def test_stop_leaves_it_and_says_what_deletes_it(home, capsys):
+def test_stop_leaves_it_and_prints_the_command_that_deletes_it(home, capsys):
     record_file(home, "turbofan").parent.mkdir(parents=True)
     record_file(home, "turbofan").write_text("{}")
     stop_all(home=home, as_json=False)
@@ -115,7 +115,7 @@ def test_stop_leaves_it_and_says_what_deletes_it(home, capsys):
     assert endpoints(home)[0]["ready"]
 
 
-def test_predict_asks_the_recorded_address(home, shared):
+def test_predict_uses_the_recorded_address(home, shared):
     folder = home / "serving" / "WEST" / "rul"
     record = read_record(folder)
     write_record(folder, type(record)(**{**vars(record), "url": shared.url}))

@@ -110,7 +110,7 @@ def fail(answers, how):
     answers.on_get = step
 
 
-def test_a_stage_that_fails_thrice_ends_the_rollout_with_its_words_and_the_old_version_serves_on(
+def test_a_stage_that_fails_three_times_ends_the_rollout_with_its_message_and_the_old_version_serves(
     answers, api, tmp_path
 ):
     def how(body, template):
@@ -130,7 +130,7 @@ def test_a_stage_that_fails_thrice_ends_the_rollout_with_its_words_and_the_old_v
     assert read_record(tmp_path) == first
 
 
-def test_an_image_that_cannot_be_pulled_has_its_time_and_is_then_named_with_the_event(answers, api, tmp_path):
+def test_an_image_that_cannot_be_pulled_for_some_time_is_named_with_the_event(answers, api, tmp_path):
     def how(body, template):
         body["status"] = status(body, updated=1, replicas=2, available=1)
         message = 'Back-off pulling image "sinet/pipelines:0.2.0"'
@@ -159,7 +159,7 @@ def test_the_clusters_own_deadline_and_a_refused_pod_are_named(answers, api, tmp
         ensure(tmp_path, api, wanted("2", "c"))
 
 
-def test_a_failure_is_named_where_the_api_does_not_say_what_is_served(answers, api, tmp_path):
+def test_a_failure_is_named_where_the_served_version_cannot_be_read(answers, api, tmp_path):
     def how(body, template):
         late = ("False", "ProgressDeadlineExceeded", "it has timed out progressing.")
         body["status"] = status(body, updated=0, replicas=1, available=1, Progressing=late)
@@ -212,7 +212,7 @@ def test_a_deployment_that_is_deleted_while_it_is_rolled_out_is_named(answers, a
         (500, "materialise the endpoint again once it responds"),
     ],
 )
-def test_what_the_api_refuses_is_told_with_its_words_and_its_cure(answers, api, code, cure):
+def test_a_rejection_by_the_api_has_its_message_and_the_remedy(answers, api, code, cure):
     answers.refusals["deployments"], answers.words = code, "not so"
     with pytest.raises(ClusterError) as caught:
         rollout._apply(api, {"kind": "Deployment", "metadata": {"name": "endpoint-rul"}}, QUICK)
@@ -231,7 +231,7 @@ def test_what_the_api_refuses_is_told_with_its_words_and_its_cure(answers, api, 
         ),
     ],
 )
-def test_a_quota_and_a_namespace_that_goes_are_not_taken_for_a_missing_right(answers, api, words, cure):
+def test_a_quota_and_a_terminating_namespace_are_not_taken_for_a_missing_right(answers, api, words, cure):
     answers.refusals["deployments"], answers.words = 403, words
     with pytest.raises(ClusterError) as caught:
         rollout._apply(api, {"kind": "Deployment", "metadata": {"name": "endpoint-rul"}}, QUICK)
@@ -240,7 +240,7 @@ def test_a_quota_and_a_namespace_that_goes_are_not_taken_for_a_missing_right(ans
 
 
 @pytest.mark.parametrize("plural", ["pods", "deployments"])
-def test_a_look_that_is_refused_names_the_right_and_its_role(answers, api, tmp_path, plural):
+def test_the_error_of_a_rejected_read_names_the_right_and_its_role(answers, api, tmp_path, plural):
     answers.on_get = answers.roll_out
     answers.words = f'User "system:serviceaccount:sinet:default" cannot list resource "{plural}"'
     serves = answers.answer
@@ -261,7 +261,7 @@ def test_a_look_that_is_refused_names_the_right_and_its_role(answers, api, tmp_p
 
 
 @pytest.mark.parametrize("code", [409, 429, 503])
-def test_a_refusal_that_passes_is_tried_again(answers, api, tmp_path, code):
+def test_a_temporary_rejection_is_tried_again(answers, api, tmp_path, code):
     answers.on_get = answers.roll_out
     left = [2]
     serves = answers.answer
@@ -292,7 +292,7 @@ def test_what_an_autoscaler_has_set_is_not_set_back_by_the_next_version(answers,
     assert seen(answers)[0]["spec"]["replicas"] == 5
 
 
-def test_a_page_of_a_gateway_is_no_word_that_an_object_is_gone(answers, api):
+def test_a_page_of_a_gateway_does_not_mean_that_an_object_is_gone(answers, api):
     answers.answer = lambda *_: (404, {"message": "default backend - 404"})
     with pytest.raises(ClusterError, match="not from an API server: a gateway") as refused:
         api.get("Deployment", "endpoint-rul")

@@ -25,7 +25,7 @@ def record(answers, api, tmp_path):
     return made
 
 
-def test_one_that_is_as_it_was_applied_has_no_reason(api, record):
+def test_an_endpoint_as_it_was_applied_has_no_reason(api, record):
     found = look(api, record)
     assert (found.is_ready, found.is_known, found.version, found.reason) == (True, True, "1", "")
     assert found.sha256 == "a" * 64
@@ -40,14 +40,14 @@ def test_a_deleted_deployment_is_gone_and_not_ready(answers, api, record):
     )
 
 
-def test_one_that_was_scaled_to_0_is_named(answers, api, record):
+def test_a_deployment_that_was_scaled_to_0_is_named(answers, api, record):
     answers.objects[DEPLOYMENT]["spec"]["replicas"] = 0
     answers.pods = []
     found = look(api, record)
     assert (found.is_ready, found.reason) == (False, "Deployment endpoint-rul was scaled to 0")
 
 
-def test_a_deleted_service_leaves_nobody_who_can_ask(answers, api, record):
+def test_an_endpoint_without_its_service_is_not_ready(answers, api, record):
     del answers.objects[SERVICE]
     found = look(api, record)
     assert (found.is_ready, found.reason) == (False, "Service endpoint-rul in namespace sinet of WEST is gone")
@@ -64,7 +64,7 @@ def test_an_edit_by_hand_is_named_with_its_author_and_controllers_are_not(answer
     assert (found.is_ready, found.reason) == (True, "Deployment endpoint-rul was edited by kubectl-edit")
 
 
-def test_a_failed_rollout_leaves_the_version_that_answers_and_says_why(answers, api, record):
+def test_a_failed_rollout_leaves_the_serving_version_and_a_reason(answers, api, record):
     body = answers.objects[DEPLOYMENT]
     body["metadata"]["labels"]["sinet.ai/version"] = "2"
     body["status"] = status(body, updated=1, replicas=2, available=1)
@@ -76,7 +76,7 @@ def test_a_failed_rollout_leaves_the_version_that_answers_and_says_why(answers, 
     assert "is of version 2, but version 1 was applied last" in found.reason
 
 
-def test_where_the_cluster_may_not_be_asked_the_endpoint_itself_is(answers, api, record, shared, monkeypatch):
+def test_without_the_right_to_read_the_cluster_the_endpoint_itself_is_read(answers, api, record, shared, monkeypatch):
     answers.refusals["deployments"] = 403
     with pytest.raises(ClusterError, match="returns 403"):
         look(api, record)
@@ -87,7 +87,7 @@ def test_where_the_cluster_may_not_be_asked_the_endpoint_itself_is(answers, api,
     assert "give service account sinet-run in sinet its Role" in found.reason
 
 
-def test_a_cluster_that_is_not_to_be_had_is_no_dead_endpoint(record, monkeypatch, tmp_path):
+def test_an_unreachable_cluster_is_not_a_dead_endpoint(record, monkeypatch, tmp_path):
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
     found = standing_of(record, inventory=SHIPPED)
     assert (found.is_ready, found.is_known, found.version) == (False, False, "1")
@@ -100,7 +100,7 @@ def test_an_endpoint_of_a_region_that_left_the_inventory_is_unknown_and_named(re
     assert "no region 'NORTH' (known: EAST, WEST, NULL_ISLAND)" in found.reason
 
 
-def test_a_kubeconfig_without_the_context_is_told_with_what_to_do(monkeypatch, tmp_path):
+def test_the_error_for_a_kubeconfig_without_the_context_has_the_remedy(monkeypatch, tmp_path):
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
     with pytest.raises(ClusterError, match=r"no usable context 'west' .* this is no pod of WEST .* add the context"):
         connect(WEST, own_region="EAST")
