@@ -19,7 +19,7 @@ from sinet_pipelines.inventory.sites import ServingTarget
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from sinet_pipelines.deployment.client import Answer
+    from sinet_pipelines.deployment.client import Prediction
     from sinet_pipelines.deployment.cluster.record import ClusterEndpoint
     from sinet_pipelines.deployment.endpoint import Endpoint
     from sinet_pipelines.deployment.served_model import ServedModel
@@ -180,7 +180,7 @@ class ServingResource(dg.ConfigurableResource):
         """Whether the region's cluster serves its models; on one machine a process does."""
         return self.executor == "regions" and region.cluster.serving.target is not ServingTarget.PROCESS
 
-    def _predict(self, model: str, inputs: "Mapping[str, NDArray]", *, region: "Region") -> "Answer":
+    def _predict(self, model: str, inputs: "Mapping[str, NDArray]", *, region: "Region") -> "Prediction":
         """The endpoint's response; a step waits where a cluster is just starting a pod of the server."""
         from sinet_pipelines.deployment.client import predict_at
         from sinet_pipelines.deployment.cluster.prediction import ROLLOUT_S, predict_at_address
@@ -218,7 +218,7 @@ def _materialised_url(model: str) -> str | None:
     return str(entry.value) if entry is not None else None
 
 
-def _column(answer: "Answer", name: str, task: "Task") -> "list[float | None]":
+def _column(answer: "Prediction", name: str, task: "Task") -> "list[float | None]":
     """One output as a column; null where the model does not have the output, or where it is not a number."""
     if name not in answer.outputs:
         return [None] * len(answer.outputs[task.outputs[0]])

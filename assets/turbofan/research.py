@@ -149,16 +149,16 @@ def spiking_verdict(deployment: Deployment) -> dg.AssetsDefinition:
         model = cast("SpikingModel", load_model(east.blobs, candidate, task=RUL, families=EXPERIMENTS))
         rows = east.tables.read(EVALUATION_SET).sort("unit", "cycle")
         inputs = evaluation_inputs(context, rows, candidate)
-        answers_B = model.predict(inputs)
+        predicted_B = model.predict(inputs)
         verdict = judge_experiment(
             SPIKING,
             endpoint=deployment.region(ENDPOINT),
             metric=RUL.metric,
             score=candidate.score_out_of_fold,
             candidates={name: one.score_out_of_fold for name, one in rivals.items()},
-            answers_B=answers_B,
+            predicted_B=predicted_B,
         )
-        own_results = judge(rows, {SPIKING.name: answers_B}, task=RUL, results=EVALUATION_RESULTS)
+        own_results = judge(rows, {SPIKING.name: predicted_B}, task=RUL, results=EVALUATION_RESULTS)
         results = pl.concat([own_results, east.tables.read(EVALUATION_RESULTS)])
         own = results.row(by_predicate=(pl.col("predictor") == SPIKING.name) & (pl.col("slice") == "all"), named=True)
         rates = model.firing_rates(inputs)

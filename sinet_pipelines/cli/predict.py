@@ -16,7 +16,7 @@ from sinet_pipelines.inventory.regions import this_inventory
 
 if TYPE_CHECKING:
     from sinet_pipelines.applications.application import Application
-    from sinet_pipelines.deployment.client import Answer
+    from sinet_pipelines.deployment.client import Prediction
     from sinet_pipelines.deployment.served_model import Requests, ServedModel
     from sinet_pipelines.models.task import Task
 
@@ -197,7 +197,7 @@ def _predictions(
     return {"predictions": predictions, "model": answer.model, "version": answer.version}
 
 
-def _predict_at_url(url: str, inputs: Mapping[str, Any], model: str | None) -> "Answer":
+def _predict_at_url(url: str, inputs: Mapping[str, Any], model: str | None) -> "Prediction":
     from sinet_pipelines.deployment.client import predict, ready_models
 
     models = [name for name in ready_models(url) if model in (None, name)]
@@ -219,7 +219,7 @@ def _champions(home: Path) -> list[Path]:
     return sorted(processes | set(recorded(home)))
 
 
-def _predict_by_champion(home: Path, inputs: Mapping[str, Any], model: str | None) -> "Answer":
+def _predict_by_champion(home: Path, inputs: Mapping[str, Any], model: str | None) -> "Prediction":
     from sinet_pipelines.deployment.client import predict_at
     from sinet_pipelines.deployment.cluster.prediction import predict_recorded
     from sinet_pipelines.deployment.cluster.record import recorded

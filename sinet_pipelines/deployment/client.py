@@ -32,7 +32,7 @@ _NAMES = {dtype.newbyteorder("="): name for name, dtype in DTYPES.items()}
 
 
 @dataclass(frozen=True)
-class Answer:
+class Prediction:
     """The outputs of a model, with the name and version of the model that computed them.
 
     Attributes:
@@ -82,7 +82,7 @@ def predict(
     version: str | None = None,
     outputs: Sequence[str] | None = None,
     timeout_s: float = 30.0,
-) -> Answer:
+) -> Prediction:
     """The outputs as of `infer`, with the model's name and version; arguments and errors are those of `infer`."""
     rows = {len(values) for values in inputs.values()}
     if len(rows) != 1 or 0 in rows:
@@ -99,12 +99,12 @@ def predict(
     if len({part.version for part in parts}) > 1:  # a new connection reached another version
         raise UnreachableError(f"another version took over at {url} between two parts of the rows; repeat the request")
     joined = {name: np.concatenate([part.outputs[name] for part in parts]) for name in parts[0].outputs}
-    return Answer(joined, parts[-1].model, parts[-1].version)
+    return Prediction(joined, parts[-1].model, parts[-1].version)
 
 
 def predict_at(
     folder: Path, inputs: Mapping[str, NDArray], *, outputs: Sequence[str] | None = None, timeout_s: float = 30.0
-) -> Answer:
+) -> Prediction:
     """The outputs of an endpoint on this machine; repeats the request while one server replaces another.
 
     Args:
@@ -180,7 +180,7 @@ def instance(url: str, *, timeout_s: float = 5.0) -> str | None:
 
 def _predict_part(
     connection: HTTPConnection, url: str, path: str, rows: Mapping[str, NDArray], outputs: Sequence[str] | None
-) -> Answer:
+) -> Prediction:
     raw = {name: to_raw(values, _datatype(name, values)) for name, values in rows.items()}
     request: dict[str, Any] = {
         "inputs": [
@@ -199,11 +199,11 @@ def _predict_part(
     header = json.dumps(request).encode()
     body = b"".join((header, *raw.values()))
     response, content = exchange(connection, url, "POST", path, body, {HEADER_LENGTH: str(len(header))})
-    answer = _answer(url, response, content)
-    n_rows, lengths = len(next(iter(rows.values()))), {values.shape[:1] for values in answer.outputs.values()}
+    prediction = _prediction(url, response, content)
+    n_rows, lengths = len(next(iter(rows.values()))), {values.shape[:1] for values in prediction.outputs.values()}
     if lengths != {(n_rows,)}:
         raise not_of_protocol(url, f"outputs of {sorted(lengths)} rows for {n_rows}")
-    return answer
+    return prediction
 
 
 def _request_json(url: str, method: str, path: str, timeout_s: float) -> Any:
@@ -214,7 +214,7 @@ def _request_json(url: str, method: str, path: str, timeout_s: float) -> Any:
         connection.close()
 
 
-def _answer(url: str, response: HTTPResponse, content: bytes) -> Answer:
+def _prediction(url: str, response: HTTPResponse, content: bytes) -> Prediction:
     decoded = read_json(url, response, content)
     at = int(response.headers.get(HEADER_LENGTH) or len(content))
     tensors: dict[str, NDArray] = {}
@@ -228,7 +228,7 @@ def _answer(url: str, response: HTTPResponse, content: bytes) -> Answer:
             else:
                 tensors[spec.name] = from_raw(memoryview(content)[at : at + size], spec, shape)
                 at += size
-        return Answer(tensors, decoded["model_name"], decoded.get("model_version", ""))
+        return Prediction(tensors, decoded["model_name"], decoded.get("model_version", ""))
     except (KeyError, TypeError, ValueError, AttributeError, UsageError) as error:
         raise not_of_protocol(url, error) from error
 

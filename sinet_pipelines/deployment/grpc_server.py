@@ -185,7 +185,7 @@ class GrpcService:
         last = None
         while True:
             try:
-                now, _request = _answer_raw(health_pb2.HealthCheckRequest, self._health, message)
+                now, _request = _respond_raw(health_pb2.HealthCheckRequest, self._health, message)
             except SinetError:
                 unknown = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
                 now = health_pb2.HealthCheckResponse(status=unknown).SerializeToString()
@@ -198,7 +198,7 @@ class GrpcService:
         self,
         name: str,
         request_type: type[Message],
-        answer: Callable[[Any], Message],
+        respond: Callable[[Any], Message],
         *,
         is_control: bool = False,
     ) -> Callable[..., Any]:
@@ -209,7 +209,7 @@ class GrpcService:
             try:
                 if is_control:
                     self._require_control(context)
-                raw, request = await self._in_turn(request_type, answer, message)
+                raw, request = await self._in_turn(request_type, respond, message)
             except SinetError as error:
                 status = grpc.StatusCode.PERMISSION_DENIED if isinstance(error, ForbiddenError) else _status_of(error)
                 self._log_request(name, status.name, started)
@@ -240,13 +240,13 @@ class GrpcService:
             return ""
 
     async def _in_turn(
-        self, request_type: type[Message], answer: Callable[[Any], Message], message: bytes
+        self, request_type: type[Message], respond: Callable[[Any], Message], message: bytes
     ) -> tuple[bytes, Message]:
         """Handles short requests at once; long ones and loads on a worker thread, so that others are not delayed."""
         if len(message) <= INLINE_BYTES and request_type is not pb.RepositoryModelLoadRequest:
-            return _answer_raw(request_type, answer, message)
+            return _respond_raw(request_type, respond, message)
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._workers, _answer_raw, request_type, answer, message)
+        return await loop.run_in_executor(self._workers, _respond_raw, request_type, respond, message)
 
     async def _stream(self, messages: AsyncIterator[bytes], _: grpc.aio.ServicerContext) -> AsyncIterator[bytes]:
         """Yields one response for each request; after an invalid request the stream continues, as in Triton."""
@@ -308,7 +308,9 @@ class GrpcService:
         return response
 
 
-def _answer_raw(request_type: type[Message], answer: Callable[[Any], Message], message: bytes) -> tuple[bytes, Message]:
+def _respond_raw(
+    request_type: type[Message], respond: Callable[[Any], Message], message: bytes
+) -> tuple[bytes, Message]:
     """The bytes of the response, and the parsed request.
 
     Raises:
@@ -323,7 +325,7 @@ def _answer_raw(request_type: type[Message], answer: Callable[[Any], Message], m
         request = request_type.FromString(message)
     except DecodeError as error:
         raise UsageError(f"the message is not a {request_type.DESCRIPTOR.name}: {error}; send one") from error
-    return answer(request).SerializeToString(), request
+    return respond(request).SerializeToString(), request
 
 
 def _wanted(model: ServedModel, request: Any) -> list[TensorSpec]:

@@ -110,7 +110,7 @@ class HttpApplication:
         """Handles one HTTP request."""
         started = time.perf_counter()
         try:
-            response = await self._answer(scope, await self._bodies.read(scope["headers"], receive))
+            response = await self._respond(scope, await self._bodies.read(scope["headers"], receive))
         except TooLargeError as error:
             response = _error(413, str(error))
         except CrowdedError as error:
@@ -127,15 +127,15 @@ class HttpApplication:
         if self._log is not None:
             self._log_request(self._log, scope, status, time.perf_counter() - started)
 
-    async def _answer(self, scope: Scope, body: bytes) -> Response:
+    async def _respond(self, scope: Scope, body: bytes) -> Response:
         path, headers = scope["path"], scope["headers"]
         is_short = len(body) <= INLINE_BYTES and header(headers, b"content-encoding") is None
         if is_short and not path.startswith("/v2/repository/models/"):
-            return self.answer(scope["method"], path, headers, body)
+            return self.respond(scope["method"], path, headers, body)
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._workers, self.answer, scope["method"], path, headers, body)
+        return await loop.run_in_executor(self._workers, self.respond, scope["method"], path, headers, body)
 
-    def answer(self, method: str, path: str, headers: Headers, body: bytes) -> Response:
+    def respond(self, method: str, path: str, headers: Headers, body: bytes) -> Response:
         """The response to a complete request; an invalid request has a response too."""
         for name, value in headers:
             if name == b"origin":  # only browsers send it, for a page of another site; this server has no pages

@@ -102,19 +102,19 @@ def may_serve(not_worse: Verdict, coverage: Verdict, *, has_champion: bool) -> V
     return Verdict(True, f"{not_worse.reason}; {coverage.reason}", not_worse.numbers)
 
 
-def _not_numbers(answers: pl.DataFrame, task: Task) -> int:
-    return int((~np.isfinite(answers[task.predicted].to_numpy())).sum())
+def _not_numbers(predictions: pl.DataFrame, task: Task) -> int:
+    return int((~np.isfinite(predictions[task.predicted].to_numpy())).sum())
 
 
-def _losses(answers: pl.DataFrame, task: Task) -> Floats:
+def _losses(predictions: pl.DataFrame, task: Task) -> Floats:
     """(n_groups,) mean loss of each group, sorted by the group's name."""
     if task.is_regression:
         truth = pl.col(task.target) if task.range is None else pl.col(task.target).clip(*task.range)
         error = pl.col(task.predicted) - truth
-        rows = answers.select(task.group, loss=error * error)
+        rows = predictions.select(task.group, loss=error * error)
     else:
-        loss_B = log_losses(answers[task.predicted].to_numpy(), answers[task.target].to_numpy() == 1)
-        rows = answers.select(task.group, loss=pl.Series(loss_B))
+        loss_B = log_losses(predictions[task.predicted].to_numpy(), predictions[task.target].to_numpy() == 1)
+        rows = predictions.select(task.group, loss=pl.Series(loss_B))
     return rows.group_by(task.group).agg(pl.col("loss").mean()).sort(task.group)["loss"].to_numpy()
 
 

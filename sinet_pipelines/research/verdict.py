@@ -43,7 +43,7 @@ def judge_experiment(
     metric: Metric,
     score: float,
     candidates: Mapping[str, float],
-    answers_B: Floats,
+    predicted_B: Floats,
 ) -> ExperimentVerdict:
     """Whether the challenger may be promoted, by four conditions.
 
@@ -56,16 +56,16 @@ def judge_experiment(
         metric: the metric by which candidates are compared.
         score: the challenger's out-of-fold metric.
         candidates: the candidates' metrics by name, on the same folds.
-        answers_B: (B,) the challenger's predictions, B at least 1.
+        predicted_B: (B,) the challenger's predictions, B at least 1.
 
     Raises:
         ContractError: the challenger has no predictions, or no candidate has a finite metric.
     """
-    if not len(answers_B):
+    if not len(predicted_B):
         raise ContractError(f"{recipe.name} has no predictions (at least one row is needed); evaluate it first")
     best = choose(candidates, metric).name
     limit = candidates[best] * (1.0 - MAX_GROWTH if metric.is_better_high else 1.0 + MAX_GROWTH)
-    not_numbers = int((~np.isfinite(answers_B)).sum())
+    not_numbers = int((~np.isfinite(predicted_B)).sum())
     conditions = (
         (
             recipe.hardware in endpoint.hardware,
@@ -77,7 +77,7 @@ def judge_experiment(
             f"its {metric.name} out of fold is {metric.with_unit(metric.text(score))} (allowed: {metric.text(limit)}, "
             f"{MAX_GROWTH:.0%} {'below' if metric.is_better_high else 'above'} {best})",
         ),
-        (not not_numbers, f"{not_numbers} of {len(answers_B)} predictions are not finite"),
+        (not not_numbers, f"{not_numbers} of {len(predicted_B)} predictions are not finite"),
     )
     reasons = tuple(reason for is_met, reason in conditions if not is_met)
     numbers = {
@@ -86,7 +86,7 @@ def judge_experiment(
         "score": float(score),
         "score_best_candidate": float(candidates[best]),
         "score_limit": float(limit),
-        "answers": float(len(answers_B)),
+        "predictions": float(len(predicted_B)),
         "not_numbers": float(not_numbers),
     }
     return ExperimentVerdict(not reasons, reasons, numbers)

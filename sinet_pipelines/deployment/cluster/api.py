@@ -144,7 +144,7 @@ class ClusterApi:
 
 
 def is_of_an_api_server(body: str | bytes | None) -> bool:
-    """Whether an error response is from an API server, not from a gateway in front of it, which knows no objects.
+    """Whether an error response is from an API server, not from a gateway in front of it, which has no such objects.
 
     An API server returns a Status object, a gateway an HTML page. A response without a body counts as an API server's.
 

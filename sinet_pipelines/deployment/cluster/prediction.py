@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from numpy.typing import NDArray
 
-from sinet_pipelines.deployment.client import SWITCH_S, Answer, predict
+from sinet_pipelines.deployment.client import SWITCH_S, Prediction, predict
 from sinet_pipelines.deployment.cluster.record import ClusterEndpoint
 from sinet_pipelines.deployment.cluster.wanted import object_name
 from sinet_pipelines.deployment.connection import UnreachableError
@@ -25,7 +25,7 @@ def predict_at_address(
     region: Region,
     version: str = "",
     patience_s: float | None = None,
-) -> Answer:
+) -> Prediction:
     """The endpoint's outputs.
 
     The request is repeated where the connection ends before a response, where a gateway rejects it with 404, 502 or 503
@@ -46,7 +46,7 @@ def predict_at_address(
     deadline = time.monotonic() + (SWITCH_S if patience_s is None else patience_s)
     while True:
         try:
-            answer = predict(url, model, inputs)
+            prediction = predict(url, model, inputs)
         except UnreachableError as error:
             if time.monotonic() > deadline:
                 raise ServingError(_unreachable(url, model, region, error)) from error
@@ -54,17 +54,17 @@ def predict_at_address(
             if time.monotonic() > deadline:
                 raise
         else:
-            if version in ("", answer.version):
-                return answer
+            if version in ("", prediction.version):
+                return prediction
             if time.monotonic() > deadline:
                 raise ServingError(
-                    f"{url} responds with version {answer.version} of {model} (applied: {version}); check with "
+                    f"{url} responds with version {prediction.version} of {model} (applied: {version}); check with "
                     "`sinet status` what else has these labels or this address"
                 )
         time.sleep(PAUSE_S)
 
 
-def predict_recorded(record: ClusterEndpoint, inputs: Mapping[str, NDArray], *, region: Region) -> Answer:
+def predict_recorded(record: ClusterEndpoint, inputs: Mapping[str, NDArray], *, region: Region) -> Prediction:
     """The outputs of a recorded endpoint, of any version; arguments and errors are those of `predict_at_address`."""
     return predict_at_address(record.url, record.model, inputs, region=region)
 

@@ -60,7 +60,7 @@ def test_extreme_values_of_every_datatype_pass_through_http(catalogue, datatype,
     header = orjson.dumps({"inputs": [tensor], "parameters": {"binary_data_output": raw_out}})
     headers = [(b"inference-header-content-length", b"%d" % len(header))] if raw_in else []
     application = HttpApplication(catalogue, token="", workers=None)
-    status, got, content = application.answer("POST", f"/v2/models/{datatype}/infer", headers, header + raw)
+    status, got, content = application.respond("POST", f"/v2/models/{datatype}/infer", headers, header + raw)
     assert status == 200
     if raw_out:
         assert content[int(dict(got)[b"inference-header-content-length"]) :] == to_raw(values, datatype)

@@ -42,7 +42,7 @@ def application(catalogue):
 
 def post(application, path, body=b"", headers=(), method="POST"):
     control = [(b"authorization", b"Bearer control")] if path.startswith("/v2/repository/models/") else []
-    status, sent, content = application.answer(method, path, [*headers, *control], body)
+    status, sent, content = application.respond(method, path, [*headers, *control], body)
     return status, dict(sent), content
 
 
@@ -360,10 +360,10 @@ def test_any_host_is_accepted_where_the_option_allows_it(catalogue):
 @pytest.mark.parametrize("verb", ["load", "unload"])
 def test_models_are_loaded_and_unloaded_with_the_control_token_alone(application, catalogue, sent, verb):
     path = f"/v2/repository/models/rul/{verb}"
-    status, _, content = application.answer("POST", path, sent, b"")
+    status, _, content = application.respond("POST", path, sent, b"")
     assert (status, "control token" in orjson.loads(content)["error"]) == (403, True)
     closed = HttpApplication(catalogue, token="t", workers=None)
-    assert closed.answer("POST", path, [(b"authorization", b"Bearer ")], b"")[0] == 403
+    assert closed.respond("POST", path, [(b"authorization", b"Bearer ")], b"")[0] == 403
     assert get(application, "/v2/models/rul/ready")[0] == 200
 
 

@@ -17,9 +17,9 @@ CANDIDATES = {"trees": 12.0, "network": 10.0, "broken": np.nan}
 ANSWERS = np.array([3.0, 120.0, 60.0])
 
 
-def judged(recipe=SOUND, *, endpoint=WEST, rmse_cycles=10.5, answers_B=ANSWERS):
+def judged(recipe=SOUND, *, endpoint=WEST, rmse_cycles=10.5, predicted_B=ANSWERS):
     return judge_experiment(
-        recipe, endpoint=endpoint, metric=RUL.metric, score=rmse_cycles, candidates=CANDIDATES, answers_B=answers_B
+        recipe, endpoint=endpoint, metric=RUL.metric, score=rmse_cycles, candidates=CANDIDATES, predicted_B=predicted_B
     )
 
 
@@ -57,13 +57,13 @@ def test_an_error_that_is_nan_bars_it():
 
 
 def test_a_prediction_that_is_nan_bars_it():
-    verdict = judged(answers_B=np.array([3.0, np.nan, np.inf]))
+    verdict = judged(predicted_B=np.array([3.0, np.nan, np.inf]))
     assert verdict.reasons == ("2 of 3 predictions are not finite",)
     assert verdict.numbers["not_numbers"] == 2.0
 
 
 def test_every_reason_is_in_one_sentence():
-    verdict = judged(SPIKING, rmse_cycles=20.0, answers_B=np.array([np.nan]))
+    verdict = judged(SPIKING, rmse_cycles=20.0, predicted_B=np.array([np.nan]))
     assert not verdict.may_be_promoted
     assert len(verdict.reasons) == 4
     assert verdict.numbers["conditions_met"] == 0.0
@@ -76,7 +76,7 @@ def test_every_reason_is_in_one_sentence():
 
 def test_a_challenger_without_predictions_is_rejected():
     with pytest.raises(ContractError, match="has no predictions"):
-        judged(answers_B=np.array([]))
+        judged(predicted_B=np.array([]))
 
 
 def test_no_region_serves_from_a_simulator():
