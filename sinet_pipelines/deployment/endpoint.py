@@ -214,8 +214,8 @@ def is_starting(folder: Path) -> bool:
 def is_alive(server: Endpoint | Report) -> bool:
     """Whether the server's process runs: it has the same start time and token, and is not a zombie.
 
-    The process id alone may belong to another process by now. The start time alone does not prove the opposite, since
-    clocks are corrected. A process that ended is a zombie until its parent has waited for it.
+    The process id may belong to another process by now. Start times are compared with a tolerance, since clocks are
+    corrected, so the token is compared too. A process that ended is a zombie until its parent has waited for it.
     """
     try:
         process = psutil.Process(server.pid)

@@ -32,7 +32,7 @@ class Following:
 
 
 def follow(home: Path) -> list[Following]:
-    """Compares every running endpoint of a champion with the alias; its name is equal to its model's.
+    """Compares every running endpoint of a champion, which has its model's name, with the alias.
 
     An endpoint without a running server is left out, since its next start reads the registry.
 

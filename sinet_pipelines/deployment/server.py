@@ -45,7 +45,7 @@ from sinet_pipelines.deployment.http_server import HttpApplication
 from sinet_pipelines.deployment.request_log import LOG_FILE, RequestLog
 from sinet_pipelines.errors import BusyError, ServingError, SinetError
 
-KEEP_ALIVE_S = 65  # longer than the usual 60 s of clients and load balancers, so that they close idle connections first
+KEEP_ALIVE_S = 65  # longer than the usual 60 s of clients and load balancers, which then close idle connections first
 DRAIN_S = 10  # time limit for requests in progress; one request takes far less
 PORT_WAIT_S = 15  # time limit for the former server to close its ports
 LINGER_S = 3.0  # time in which clients with open connections send a last request, whose response closes the connection

@@ -13,8 +13,8 @@ def may_be_promoted(chosen: str, *, champion: Version | None, last_promoted: Ver
     """Whether the chosen graph gets the alias.
 
     A person who removes the alias does not want this model to serve, so the same graph does not get the alias again.
-    Where nothing was ever promoted (a new registry, or one that was lost), the chosen graph gets the alias also when it
-    has not passed.
+    Where nothing was ever promoted (a new registry, or one that was lost), the chosen graph gets the alias even if
+    it has not passed.
 
     Args:
         chosen: SHA-256 of the graph.
