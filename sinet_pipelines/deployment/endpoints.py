@@ -19,10 +19,10 @@ def endpoints(home: Path) -> list[dict[str, Any]]:
 
 def describe(record: ClusterEndpoint) -> dict[str, Any]:
     """An endpoint in a cluster in the JSON form of `sinet status`."""
-    from sinet_pipelines.deployment.cluster.standing import standing_of
+    from sinet_pipelines.deployment.cluster.state import state_of
     from sinet_pipelines.inventory.regions import this_inventory
 
-    found = standing_of(record, inventory=this_inventory(), own_region=own_region())
+    found = state_of(record, inventory=this_inventory(), own_region=own_region())
     return {
         "name": record.name,
         "region": record.region,

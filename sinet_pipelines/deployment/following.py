@@ -11,7 +11,7 @@ from sinet_pipelines.registry.alias import named_by
 from sinet_pipelines.registry.location import relocate
 
 if TYPE_CHECKING:
-    from sinet_pipelines.deployment.cluster.standing import Standing
+    from sinet_pipelines.deployment.cluster.state import EndpointState
 
 
 @dataclass(frozen=True)
@@ -57,21 +57,21 @@ def _in_clusters(home: Path) -> list[Following]:
     """The ready endpoints in clusters; after a failed rollout the former version serves, so the endpoint is behind."""
     found = []
     for record in recorded(home).values():
-        standing = _standing(record)
-        if standing.is_ready:
-            state = f"{record.object}-{record.generation}-{standing.version}"
-            found.append(_compared(home, record.model, standing.version, standing.sha256, state))
+        state = _state(record)
+        if state.is_ready:
+            servers = f"{record.object}-{record.generation}-{state.version}"
+            found.append(_compared(home, record.model, state.version, state.sha256, servers))
     return found
 
 
-def _standing(record: ClusterEndpoint) -> "Standing":
-    from sinet_pipelines.deployment.cluster.standing import standing_of
+def _state(record: ClusterEndpoint) -> "EndpointState":
+    from sinet_pipelines.deployment.cluster.state import state_of
     from sinet_pipelines.inventory.regions import this_inventory
 
-    return standing_of(record, inventory=this_inventory(), own_region=own_region())
+    return state_of(record, inventory=this_inventory(), own_region=own_region())
 
 
-def _compared(home: Path, model: str, version: str, sha256: str, state: str) -> Following:
+def _compared(home: Path, model: str, version: str, sha256: str, servers: str) -> Following:
     """Compares the served version with the alias.
 
     Args:
@@ -79,10 +79,10 @@ def _compared(home: Path, model: str, version: str, sha256: str, state: str) -> 
         model: name of the model.
         version: number of the served version, as text.
         sha256: SHA-256 of its graph; empty where it is unknown.
-        state: text that changes whenever other servers serve.
+        servers: text that changes whenever other servers serve.
     """
     named = named_by(home, model)
-    content = f"{model}-{state}-{named.version}-{named.sha256}"
+    content = f"{model}-{servers}-{named.version}-{named.sha256}"
     agrees = str(named.version) == version and (sha256.startswith(named.sha256) or not sha256)
     if named.reason:
         reason = f"{model}: version {version} still serves, although {named.reason}"

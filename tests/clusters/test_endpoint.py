@@ -14,7 +14,7 @@ from sinet_pipelines.deployment.cluster.api import connect
 from sinet_pipelines.deployment.cluster.record import read_record
 from sinet_pipelines.deployment.cluster.rollout import Patience
 from sinet_pipelines.deployment.cluster.serving import serve_in_cluster
-from sinet_pipelines.deployment.cluster.standing import look
+from sinet_pipelines.deployment.cluster.state import read_state
 from sinet_pipelines.deployment.connection import UnreachableError
 from sinet_pipelines.errors import ClusterError, ServingError
 from sinet_pipelines.inventory.sites import ServingTarget
@@ -158,7 +158,7 @@ def test_the_endpoint_answers_after_the_pod_that_applied_it_is_gone(clusters, we
     assert [pod.owner_kind for pod in cluster.pods.values()] == ["ReplicaSet"]
     endpoint = read_record(tmp_path / "serving" / "WEST" / "rul")
     assert says(endpoint, bias=50.0)
-    assert look(connect(region, own_region=None), endpoint).reason == ""
+    assert read_state(connect(region, own_region=None), endpoint).reason == ""
 
 
 def job_of(region, needs, command, **variables):
@@ -187,12 +187,12 @@ def test_a_rollout_that_fails_leaves_the_old_version_serving_and_the_next_versio
     assert "version 1 still serves" in message
     assert says(first, bias=50.0)
     assert read_record(tmp_path / "serving" / "WEST" / "rul") == first
-    standing = look(connect(region, own_region=None), first)
-    assert (standing.is_ready, standing.version, standing.sha256) == (True, "1", first.sha256)
-    assert "server is in CrashLoopBackOff" in standing.reason
+    state = read_state(connect(region, own_region=None), first)
+    assert (state.is_ready, state.version, state.sha256) == (True, "1", first.sha256)
+    assert "server is in CrashLoopBackOff" in state.reason
     third = serve(tmp_path, region, "3", bias=70.0)
     assert says(third, bias=70.0)
-    assert look(connect(region, own_region=None), third).reason == ""
+    assert read_state(connect(region, own_region=None), third).reason == ""
 
 
 def test_what_a_hand_did_in_the_cluster_is_named_and_the_next_run_heals_it(west, tmp_path):
@@ -207,10 +207,10 @@ def test_what_a_hand_did_in_the_cluster_is_named_and_the_next_run_heals_it(west,
     for words, hand in hands.items():
         hand()
         until(partial(is_down, api, endpoint))
-        assert words in look(api, endpoint).reason
+        assert words in read_state(api, endpoint).reason
         endpoint = serve(tmp_path, region, "1", bias=50.0)
         assert says(endpoint, bias=50.0)
-        assert look(api, endpoint).reason == ""
+        assert read_state(api, endpoint).reason == ""
 
 
 def test_an_image_that_is_not_there_is_named_and_a_pod_that_dies_is_replaced(west, tmp_path):
@@ -244,7 +244,7 @@ def ready(cluster):
 
 
 def is_down(api, endpoint):
-    return not look(api, endpoint).is_ready
+    return not read_state(api, endpoint).is_ready
 
 
 def patch(cluster, spec):

@@ -14,7 +14,7 @@ from sinet_pipelines.inventory.sites import ServingTarget
 
 
 @dataclass(frozen=True)
-class Standing:
+class EndpointState:
     """The state of an endpoint.
 
     Attributes:
@@ -32,7 +32,7 @@ class Standing:
     reason: str
 
 
-def standing_of(record: ClusterEndpoint, *, inventory: Inventory, own_region: str | None = None) -> Standing:
+def state_of(record: ClusterEndpoint, *, inventory: Inventory, own_region: str | None = None) -> EndpointState:
     """The state of a recorded endpoint, from its cluster, or from its address where the cluster cannot be read.
 
     Args:
@@ -45,14 +45,14 @@ def standing_of(record: ClusterEndpoint, *, inventory: Inventory, own_region: st
     except UnknownRegionError as error:
         return _by_address(record, str(error))
     try:
-        return look(connect(region, own_region=own_region), record)
+        return read_state(connect(region, own_region=own_region), record)
     except SinetError as error:
         lacks_right = isinstance(error, ClusterError) and error.status == 403
         what_to_do = f"; {rights.cure(region, region.cluster.run_service_account)}" if lacks_right else ""
         return _by_address(record, f"{error}{what_to_do}")
 
 
-def look(api: ClusterApi, record: ClusterEndpoint) -> Standing:
+def read_state(api: ClusterApi, record: ClusterEndpoint) -> EndpointState:
     """The state of a recorded endpoint, from its cluster.
 
     Raises:
@@ -62,7 +62,7 @@ def look(api: ClusterApi, record: ClusterEndpoint) -> Standing:
     where = f"{record.kind} {record.object} in namespace {record.namespace} of {record.region}"
     if seen is None:
         reason = f"{where} is gone: it, or its namespace, was deleted"
-        return Standing(False, True, record.version, record.sha256, reason)
+        return EndpointState(False, True, record.version, record.sha256, reason)
     pods = api.pods(selector(record.model))
     ready = [pod for pod in pods if reading.is_pod_ready(pod)]
     versions = reading.ready_versions(ready)
@@ -71,7 +71,7 @@ def look(api: ClusterApi, record: ClusterEndpoint) -> Standing:
     sha256 = hashes.pop() if len(hashes) == 1 else "" if hashes else record.sha256
     faults = _faults(api, record, seen, pods)
     is_ready = bool(ready) and not any(fault.startswith("Service ") for fault in faults)
-    return Standing(is_ready, True, version, sha256, "; ".join(faults))
+    return EndpointState(is_ready, True, version, sha256, "; ".join(faults))
 
 
 def _faults(api: ClusterApi, record: ClusterEndpoint, seen: reading.Seen, pods: list[dict[str, Any]]) -> list[str]:
@@ -96,12 +96,14 @@ def _faults(api: ClusterApi, record: ClusterEndpoint, seen: reading.Seen, pods: 
     return faults
 
 
-def _by_address(record: ClusterEndpoint, why: str) -> Standing:
+def _by_address(record: ClusterEndpoint, why: str) -> EndpointState:
     """The state from the endpoint's address; `why` is the reason why its cluster was not read."""
     try:
         metadata = get_json(record.url, f"/v2/models/{record.model}")
         versions = [str(version) for version in metadata.get("versions", [])]
     except SinetError as error:
-        return Standing(False, False, record.version, record.sha256, f"{why}; and {error}")
+        return EndpointState(False, False, record.version, record.sha256, f"{why}; and {error}")
     is_recorded = versions == [record.version]
-    return Standing(True, True, ", ".join(versions), record.sha256 if is_recorded else "", f"cluster not read: {why}")
+    return EndpointState(
+        True, True, ", ".join(versions), record.sha256 if is_recorded else "", f"cluster not read: {why}"
+    )

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from sinet_pipelines.deployment.cluster import standing
+from sinet_pipelines.deployment.cluster import state
 from sinet_pipelines.deployment.cluster.api import connect
 from sinet_pipelines.deployment.cluster.rollout import ensure_endpoint
-from sinet_pipelines.deployment.cluster.standing import look, standing_of
+from sinet_pipelines.deployment.cluster.state import read_state, state_of
 from sinet_pipelines.errors import ClusterError
 from tests.inventory import SHIPPED, WEST
 from tests.sinet_pipelines.deployment.cluster.answers import status, waiting_pod
@@ -26,14 +26,14 @@ def record(answers, api, tmp_path):
 
 
 def test_an_endpoint_as_it_was_applied_has_no_reason(api, record):
-    found = look(api, record)
+    found = read_state(api, record)
     assert (found.is_ready, found.is_known, found.version, found.reason) == (True, True, "1", "")
     assert found.sha256 == "a" * 64
 
 
 def test_a_deleted_deployment_is_gone_and_not_ready(answers, api, record):
     del answers.objects[DEPLOYMENT]
-    found = look(api, record)
+    found = read_state(api, record)
     assert not found.is_ready
     assert found.reason == (
         "Deployment endpoint-rul in namespace sinet of WEST is gone: it, or its namespace, was deleted"
@@ -43,13 +43,13 @@ def test_a_deleted_deployment_is_gone_and_not_ready(answers, api, record):
 def test_a_deployment_that_was_scaled_to_0_is_named(answers, api, record):
     answers.objects[DEPLOYMENT]["spec"]["replicas"] = 0
     answers.pods = []
-    found = look(api, record)
+    found = read_state(api, record)
     assert (found.is_ready, found.reason) == (False, "Deployment endpoint-rul was scaled to 0")
 
 
 def test_an_endpoint_without_its_service_is_not_ready(answers, api, record):
     del answers.objects[SERVICE]
-    found = look(api, record)
+    found = read_state(api, record)
     assert (found.is_ready, found.reason) == (False, "Service endpoint-rul in namespace sinet of WEST is gone")
 
 
@@ -60,7 +60,7 @@ def test_an_edit_by_hand_is_named_with_its_author_and_controllers_are_not(answer
         {"manager": "kubectl-edit", "operation": "Update", "fieldsV1": {"f:spec": {"f:template": {}}}},
         {"manager": "labels", "operation": "Update", "fieldsV1": {"f:metadata": {}}},
     ]
-    found = look(api, record)
+    found = read_state(api, record)
     assert (found.is_ready, found.reason) == (True, "Deployment endpoint-rul was edited by kubectl-edit")
 
 
@@ -70,7 +70,7 @@ def test_a_failed_rollout_leaves_the_serving_version_and_a_reason(answers, api, 
     body["status"] = status(body, updated=1, replicas=2, available=1)
     template = body["spec"]["template"]
     answers.pods.append(waiting_pod(template, "new", reason="ImagePullBackOff", message="no such image"))
-    found = look(api, record)
+    found = read_state(api, record)
     assert (found.is_ready, found.version) == (True, "1")
     assert "pod new: stage is in ImagePullBackOff (no such image)" in found.reason
     assert "is of version 2, but version 1 was applied last" in found.reason
@@ -79,9 +79,9 @@ def test_a_failed_rollout_leaves_the_serving_version_and_a_reason(answers, api, 
 def test_without_the_right_to_read_the_cluster_the_endpoint_itself_is_read(answers, api, record, shared, monkeypatch):
     answers.refusals["deployments"] = 403
     with pytest.raises(ClusterError, match="returns 403"):
-        look(api, record)
-    monkeypatch.setattr(standing, "connect", lambda *_, **__: api)
-    found = standing_of(replace(record, url=shared.url), inventory=SHIPPED)
+        read_state(api, record)
+    monkeypatch.setattr(state, "connect", lambda *_, **__: api)
+    found = state_of(replace(record, url=shared.url), inventory=SHIPPED)
     assert (found.is_ready, found.is_known, found.version) == (True, True, "1")
     assert found.reason.startswith("cluster not read: WEST's API returns 403")
     assert "give service account sinet-run in sinet its Role" in found.reason
@@ -89,13 +89,13 @@ def test_without_the_right_to_read_the_cluster_the_endpoint_itself_is_read(answe
 
 def test_an_unreachable_cluster_is_not_a_dead_endpoint(record, monkeypatch, tmp_path):
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
-    found = standing_of(record, inventory=SHIPPED)
+    found = state_of(record, inventory=SHIPPED)
     assert (found.is_ready, found.is_known, found.version) == (False, False, "1")
     assert "has no usable context 'west'" in found.reason
 
 
 def test_an_endpoint_of_a_region_that_left_the_inventory_is_unknown_and_named(record):
-    found = standing_of(replace(record, region="NORTH"), inventory=SHIPPED)
+    found = state_of(replace(record, region="NORTH"), inventory=SHIPPED)
     assert (found.is_ready, found.is_known, found.version) == (False, False, "1")
     assert "no region 'NORTH' (known: EAST, WEST, NULL_ISLAND)" in found.reason
 
