@@ -126,7 +126,8 @@ class Task:
             )
         if not self.outputs or len(set(self.outputs)) != len(self.outputs):
             raise ContractError(
-                f"the outputs for {self.target} are {self.outputs} (allowed: one or more, each once); correct them"
+                f"the outputs for {self.target} are {self.outputs} (allowed: at least one, each name once); "
+                "correct them"
             )
 
     @property

@@ -23,7 +23,7 @@ def test_predictions_on_whole_groups_equal_those_on_windows():
     columns = [KNOWN.inputs.feature_names.index(name) for name in model.statistic_names]
     scaled = KNOWN.inputs.features_BF[:, columns] - model.weights["statistic_means"]
     target = Scale(model.target_mean, model.target_sd)
-    engines = _groups(KNOWN, scaled / model.weights["statistic_sds"], target, place="cpu")
+    engines = _groups(KNOWN, scaled / model.weights["statistic_sds"], target, device_name="cpu")
     with torch.no_grad():
         loss = float(QUICK._loss(net, engines))
     answered = standardised(model.predict(KNOWN.inputs), target)  # within the range here, so nothing is clipped
