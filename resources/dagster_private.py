@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from dagster._core.definitions.sensor_definition import SensorExecutionData as SensorExecutionData
     from dagster._core.errors import DagsterExecutionInterruptedError as DagsterExecutionInterruptedError
     from dagster._core.event_api import EventLogCursor as EventLogCursor
+    from dagster._core.events import ASSET_EVENTS as ASSET_EVENTS
     from dagster._core.events import DagsterEvent as DagsterEvent
     from dagster._core.events import DagsterEventType as DagsterEventType
     from dagster._core.events import EngineEventData as EngineEventData
@@ -124,6 +125,7 @@ NAMES: dict[str, tuple[str, str]] = {
     "ReconstructableRepository": ("dagster._core.definitions.reconstruct", "the origin of a run of `sinet run`"),
     "DagsterExecutionInterruptedError": ("dagster._core.errors", "raised in a step when its run is ended"),
     "EventLogCursor": ("dagster._core.event_api", "reads the event log of a run from a place on"),
+    "ASSET_EVENTS": ("dagster._core.events", "the events that SQLite stores twice, for the size of the event log"),
     "DagsterEvent": (
         "dagster._core.events",
         "a step over a range of days hands on by its output event; the router writes steps' events",

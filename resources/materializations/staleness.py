@@ -205,9 +205,17 @@ class Staleness:
         return bool(self.region(key)) and self.kept.is_awaited(self.region(key), name_of(key).application)
 
     def _find_stale(self, key: dg.AssetKey) -> frozenset[date]:
+        return self.stale_after(key, frozenset[date]().union(*(self.stale(one) for one in self.parents_with_days(key))))
+
+    def stale_after(self, key: dg.AssetKey, after: frozenset[date]) -> frozenset[date]:
+        """The days of an asset to make again where these days of its upstreams are made again, and no others.
+
+        Args:
+            key: of the asset.
+            after: days of any of its upstreams.
+        """
         if self.is_awaited(key):
             return frozenset()
-        after = frozenset[date]().union(*(self.stale(one) for one in self.parents_with_days(key)))
         rule, now, made = (
             rule_of(self, key, declared(self.graph, key, INPUTS_TAG)),
             self.inputs_by_day(key),

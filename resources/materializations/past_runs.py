@@ -1,0 +1,188 @@
+"""What past runs of a home took, from Dagster's event log: seconds, cost and events of each step, by asset and days.
+
+The database counts and sums; no event is decoded. Table sizes come from the files of the days that are there.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import sqlalchemy as sql
+
+from resources.dagster_private import ASSET_EVENTS, AssetGraph, BaseAssetGraph, SqlEventLogStorage
+from resources.deployment import Deployment
+from resources.keys import name_of
+from resources.materializations.held import as_day
+from resources.materializations.kept import place_of
+from resources.placement import HARDWARE_TAG, NEEDS_TAG, REGION_TAG
+from sinet_pipelines.backfills.history import EVENT_BYTES, RUN, SECONDS, USD, PastRun, Step
+from sinet_pipelines.placement.needs import Needs
+from sinet_pipelines.placement.prices import usd_per_second
+from sinet_pipelines.storage.layout import table_folder
+from sinet_pipelines.storage.roots import root_of
+
+NEWEST = 60  # past runs that are read: more change an estimate little, and older ones ran older code
+ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+_STEPS = sql.text("""SELECT step_key, dagster_event_type, MIN(timestamp), MAX(timestamp), COUNT(DISTINCT partition),
+        SUM(LENGTH(event))
+    FROM event_logs WHERE run_id = :run GROUP BY step_key, dagster_event_type""")
+_FILE = sql.text("SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()")
+_DAY = "event_date="
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Where a step runs and what a second of it costs.
+
+    Attributes:
+        region: its region; empty for a step that is bound nowhere.
+        hardware: id of the kind.
+        usd_per_second: price of the inventory.
+        needs: of the step.
+    """
+
+    region: str = ""
+    hardware: str = ""
+    usd_per_second: float = 0.0
+    needs: Needs = Needs()
+
+
+def placed(graph: BaseAssetGraph, deployment: Deployment) -> dict[str, Placed]:
+    """The place and price of each asset's step, by the asset's key as it is shown."""
+    found = {}
+    for key in graph.toposorted_asset_keys if isinstance(graph, AssetGraph) else ():
+        node: Any = graph.get(key)
+        tags = node.assets_def.op.tags if node.is_executable else {}
+        if REGION_TAG in tags:
+            region, needs = deployment.region(tags[REGION_TAG]), Needs.from_json(tags[NEEDS_TAG])
+            price = usd_per_second(region, tags[HARDWARE_TAG], needs)
+            found[key.to_user_string()] = Placed(region.name, tags[HARDWARE_TAG], price, needs)
+    return found
+
+
+def past_runs(instance: dg.DagsterInstance, graph: BaseAssetGraph, places: Mapping[str, Placed]) -> list[PastRun]:
+    """The newest ended runs with what their finished steps took, the newest first.
+
+    Args:
+        instance: whose event log is read.
+        graph: of the assets; steps of other assets are left out.
+        places: of the assets.
+    """
+    records = instance.get_run_records(dg.RunsFilter(statuses=ENDED), limit=NEWEST)
+    step_names = names_of_steps(graph)
+    runs = (read_run(instance, one, step_names, places) for one in records)
+    return [run for run in runs if len(run.steps) > 1]
+
+
+def names_of_steps(graph: BaseAssetGraph) -> dict[str, str]:
+    """The asset of each step, by the key of the step."""
+    return {key.to_python_identifier(): key.to_user_string() for key in graph.get_all_asset_keys()}
+
+
+def read_run(
+    instance: dg.DagsterInstance, record: dg.RunRecord, step_names: Mapping[str, str], places: Mapping[str, Placed]
+) -> PastRun:
+    """What the finished steps of one ended run took, and the run beside its steps."""
+    run_id, storage = record.dagster_run.run_id, instance.event_log_storage
+    if not isinstance(storage, SqlEventLogStorage):
+        return PastRun(run_id, ())
+    with storage.run_connection(run_id) as connection:
+        rows = [tuple(row) for row in connection.execute(_STEPS, {"run": run_id})]
+        is_sqlite = connection.dialect.name == "sqlite"
+        size = int(connection.execute(_FILE).scalar() or 0) if is_sqlite else 0
+    stored = _stored_bytes(rows, twice=is_sqlite)
+    steps = tuple(_steps(rows, step_names, places, stored))
+    wall = (record.end_time or 0.0) - (record.start_time or 0.0)
+    own = sum(step.amounts[SECONDS] for step in steps)
+    payload = sum(row[5] for row in rows)
+    beside = {SECONDS: max(0.0, wall) - own, USD: 0.0, EVENT_BYTES: max(0, size - payload) + stored.get(None, 0)}
+    return PastRun(run_id, (*steps, Step(RUN, 0, beside)))
+
+
+def _steps(
+    rows: Sequence[tuple[Any, ...]],
+    step_names: Mapping[str, str],
+    places: Mapping[str, Placed],
+    stored: Mapping[str | None, int],
+) -> Iterator[Step]:
+    by_step: dict[str, dict[str, tuple[Any, ...]]] = {}
+    for row in rows:
+        if row[0] in step_names:
+            by_step.setdefault(row[0], {})[row[1]] = row
+    for step_key, found in sorted(by_step.items()):
+        if "STEP_START" not in found or "STEP_SUCCESS" not in found:
+            continue
+        seconds = _seconds(found["STEP_SUCCESS"][3]) - _seconds(found["STEP_START"][2])
+        days = max((row[4] for kind, row in found.items() if kind == "ASSET_MATERIALIZATION"), default=0)
+        price = places.get(step_names[step_key], Placed()).usd_per_second
+        amounts = {SECONDS: seconds, USD: seconds * price, EVENT_BYTES: float(stored[step_key])}
+        yield Step(step_names[step_key], days, amounts)
+
+
+def _stored_bytes(rows: Sequence[tuple[Any, ...]], *, twice: bool) -> dict[str | None, int]:
+    """Bytes of each step's events; SQLite keeps an asset's events in the file of the run and in the index."""
+    doubled = {kind.value for kind in ASSET_EVENTS} if twice else set()
+    stored: dict[str | None, int] = {}
+    for step_key, kind, _, _, _, size in rows:
+        stored[step_key] = stored.get(step_key, 0) + size * (2 if kind in doubled else 1)
+    return stored
+
+
+def _seconds(at: Any) -> float:
+    """Seconds since 1970 of a time in UTC, which SQLite returns as text."""
+    found = datetime.fromisoformat(at) if isinstance(at, str) else at
+    return float(found.replace(tzinfo=UTC).timestamp())
+
+
+def table_bytes(graph: BaseAssetGraph, deployment: Deployment, keys: Sequence[dg.AssetKey]) -> dict[str, list[float]]:
+    """For each asset with a table on this machine, the bytes of the newest file of each of its days.
+
+    Only names and sizes of files are read. Where the regions run apart, or their root is a store, there are none.
+    """
+    found = {}
+    for key in keys:
+        folder = _folder_of(graph, deployment, key)
+        if folder is not None:
+            found[key.to_user_string()] = [size for _, size in sorted(_newest_files(folder).items())]
+    return found
+
+
+def written_bytes(graph: BaseAssetGraph, deployment: Deployment, keys: Sequence[dg.AssetKey]) -> float | None:
+    """The bytes of all data files of the assets' tables, those of replaced days included; None where none are here."""
+    folders = [folder for key in keys if (folder := _folder_of(graph, deployment, key)) is not None]
+    if not folders:
+        return None
+    return float(sum(_size(path) for folder in folders for path in folder.rglob("*.parquet")))
+
+
+def _folder_of(graph: BaseAssetGraph, deployment: Deployment, key: dg.AssetKey) -> Path | None:
+    place = place_of(graph.get(key))
+    if place.table is None or not place.region or not deployment.is_one_machine:
+        return None
+    if not root_of(deployment.home, place.region).is_local:
+        return None
+    return table_folder(deployment.home, place.region, name_of(key).application, place.table)
+
+
+def _newest_files(folder: Path) -> dict[str, float]:
+    """The size of the newest file of each day; older ones are of replaced versions."""
+    newest: dict[str, tuple[float, float]] = {}
+    for path in folder.glob(f"{_DAY}*/*.parquet"):
+        name = path.parent.name.removeprefix(_DAY)
+        try:
+            state = path.stat()
+        except FileNotFoundError:  # removed with its version meanwhile
+            continue
+        if as_day(name) is not None:
+            newest[name] = max(newest.get(name, (0.0, 0.0)), (state.st_mtime, float(state.st_size)))
+    return {name: size for name, (_, size) in newest.items()}
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
