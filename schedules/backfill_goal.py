@@ -85,14 +85,18 @@ def select(graph: BaseAssetGraph, selection: str) -> frozenset[dg.AssetKey]:
     Raises:
         UsageError: it does not parse, or matches no asset that a step makes.
     """
-    from dagster import DagsterInvalidSubsetError
+    from dagster_shared.check import CheckError
 
     try:
         found = dg.AssetSelection.from_string(selection).resolve(graph)
-    except DagsterInvalidSubsetError as error:
+    except dg.DagsterInvalidSubsetError as error:
         raise UsageError(f"the selection {selection!r} names an asset that does not exist; {_known(graph)}") from error
     except dg.DagsterError as error:
         raise UsageError(f"the selection {selection!r} cannot be read; {SYNTAX}") from error
+    except (NotImplementedError, CheckError) as error:  # status:, job:, column: and others that are of Dagster's UI
+        raise UsageError(
+            f"the selection {selection!r} has an attribute that only Dagster's UI has; {SYNTAX}"
+        ) from error
     made = frozenset(key for key in found if graph.get(key).is_materializable)
     if not made:
         why = "only files that no step makes" if found else "no asset"

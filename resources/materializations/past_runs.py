@@ -74,7 +74,7 @@ def past_runs(instance: dg.DagsterInstance, graph: BaseAssetGraph, places: Mappi
     records = instance.get_run_records(dg.RunsFilter(statuses=ENDED), limit=NEWEST)
     step_names = names_of_steps(graph)
     runs = (read_run(instance, one, step_names, places) for one in records)
-    return [run for run in runs if len(run.steps) > 1]
+    return [run for run in runs if any(step.asset != RUN for step in run.steps)]
 
 
 def names_of_steps(graph: BaseAssetGraph) -> dict[str, str]:
@@ -85,16 +85,19 @@ def names_of_steps(graph: BaseAssetGraph) -> dict[str, str]:
 def read_run(
     instance: dg.DagsterInstance, record: dg.RunRecord, step_names: Mapping[str, str], places: Mapping[str, Placed]
 ) -> PastRun:
-    """What the finished steps of one ended run took, and the run beside its steps."""
+    """What the finished steps of one ended run took, and, of a successful one, the run beside its steps."""
     run_id, storage = record.dagster_run.run_id, instance.event_log_storage
     if not isinstance(storage, SqlEventLogStorage):
         return PastRun(run_id, ())
     with storage.run_connection(run_id) as connection:
-        rows = [tuple(row) for row in connection.execute(_STEPS, {"run": run_id})]
+        found = connection.execute(_STEPS, {"run": run_id})
+        rows = [(step, kind, first, last, days, int(size or 0)) for step, kind, first, last, days, size in found]
         is_sqlite = connection.dialect.name == "sqlite"
         size = int(connection.execute(_FILE).scalar() or 0) if is_sqlite else 0
     stored = _stored_bytes(rows, twice=is_sqlite)
     steps = tuple(_steps(rows, step_names, places, stored))
+    if record.dagster_run.status != dg.DagsterRunStatus.SUCCESS:
+        return PastRun(run_id, steps)  # the end of a killed run is when it was found
     wall = (record.end_time or 0.0) - (record.start_time or 0.0)
     own = sum(step.amounts[SECONDS] for step in steps)
     payload = sum(row[5] for row in rows)

@@ -27,7 +27,7 @@ class Step:
 
 @dataclass(frozen=True)
 class PastRun:
-    """A past run with its finished steps; one of these is `RUN`."""
+    """A past run with its finished steps; of a successful run one of these is `RUN`."""
 
     run_id: str
     steps: tuple[Step, ...]

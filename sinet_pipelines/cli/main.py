@@ -14,7 +14,7 @@ from sinet_pipelines.errors import SinetError, UsageError
 from sinet_pipelines.escaping import for_terminal
 
 try:
-    from sinet_pipelines.cli import benchmark, benchmark_failure, ingest, land, predict, pull, serve
+    from sinet_pipelines.cli import backfill, benchmark, benchmark_failure, ingest, land, predict, pull, serve
 except SinetError as error:  # an unreadable inventory.yaml: the regions are read at the first import
     print(for_terminal(f"sinet: {error}"), file=sys.stderr)
     sys.exit(error.exit_code)
@@ -33,6 +33,7 @@ benchmarks = typer.Typer(help="Run a published benchmark protocol.", no_args_is_
 benchmarks.command("rul")(benchmark.command)
 benchmarks.command("failure")(benchmark_failure.command)
 app.add_typer(benchmarks, name="benchmark")
+app.add_typer(backfill.commands, name="backfill")
 app.command("land")(land.command)
 app.command("ingest")(ingest.command)
 app.command("pull")(pull.command)

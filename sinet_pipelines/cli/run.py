@@ -193,7 +193,7 @@ def _repair(instance: "DagsterInstance", graph: Any, home: Path, console: Consol
     seconds: dict[str, float] = {}
     failures: dict[str, AssetFailure] = {}
     runs = rounds = 0
-    _observe(instance, graph, console)
+    observe(instance, graph, console)
     planned = _of_applications(_plan(instance, graph, home), names)
     while planned:
         rounds += 1
@@ -214,7 +214,7 @@ def _repair(instance: "DagsterInstance", graph: Any, home: Path, console: Consol
     return RunResult(seconds, tuple(failures.values()), runs)
 
 
-def _observe(instance: "DagsterInstance", graph: Any, console: Console) -> None:
+def observe(instance: "DagsterInstance", graph: Any, console: Console) -> None:
     """Observes the landing zones of all regions where these run apart; on one machine a plan sees them itself."""
     from resources.deployment import this_deployment
     from resources.keys import ROLE_TAG, Role, with_tag
