@@ -67,12 +67,15 @@ def _joined(
 ) -> list[_Part]:
     """A part with all others that can share its run: of the same days, and computed from nothing that comes later."""
     run, days = [first], first.days
-    for part in sorted(left, key=lambda one: one.depth):
-        is_near = days is None or part.days in (None, days)
-        if part is not first and is_near and needs[part] <= {*done, *run}:
-            run.append(part)
-            days = days or part.days
-    return run
+    rest = [part for part in left if part is not first]
+    while True:
+        near = (part for part in rest if days is None or part.days in (None, days))
+        found = next((part for part in near if needs[part] <= {*done, *run}), None)
+        if found is None:
+            return run
+        run.append(found)
+        rest.remove(found)
+        days = days or found.days
 
 
 def _parts_with_days(staleness: Staleness, todo: Todo, days_per_run: int) -> list[_Part]:
