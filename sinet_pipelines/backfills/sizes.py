@@ -1,18 +1,16 @@
 """Estimates the bytes that days add to tables, from the files of the days that are there.
 
-The interval is a percentile bootstrap of the sum (Efron, "Bootstrap methods: another look at the jackknife", Annals of
-Statistics 7, 1979): the known days are drawn again, and from these the days to come.
+The interval is the prediction interval for the sum of future observations: `m` days have the mean `m * mean` and the
+variance `s^2 * (m + m^2 / n)` (Hahn and Meeker, "Statistical Intervals", 1991, of the mean of m future observations).
+The quantile of Student's t is the expansion 26.7.5 of Abramowitz and Stegun.
 """
 
 from collections.abc import Mapping, Sequence
-from statistics import median
-
-import numpy as np
+from statistics import NormalDist, mean, variance
 
 from sinet_pipelines.backfills.estimates import NEEDED_RUNS, NOMINAL, Estimate
 
-DRAWS = 400  # of the bootstrap: an end of the interval then varies by some percent
-SEED = 11
+Z = NormalDist().inv_cdf((1 + NOMINAL) / 2)
 
 
 def bytes_of_days(known: Mapping[str, Sequence[float]], planned: Mapping[str, int]) -> Estimate:
@@ -27,14 +25,21 @@ def bytes_of_days(known: Mapping[str, Sequence[float]], planned: Mapping[str, in
     learnt = {asset: days for asset, days in wanted.items() if asset not in unknown}
     if not learnt:
         return Estimate(None if wanted else 0.0, unknown=unknown)
-    value = sum(median(known[asset]) * days for asset, days in learnt.items())
+    value = sum(mean(known[asset]) * days for asset, days in learnt.items())
     fewest = min(len(known[asset]) for asset in learnt)
     if fewest < NEEDED_RUNS:
         return Estimate(value, runs=fewest, unknown=unknown)
-    random, total = np.random.default_rng(SEED), np.zeros(DRAWS)
-    for asset, days in learnt.items():
-        sample = np.asarray(known[asset], dtype=np.float64)
-        again = random.choice(sample, (DRAWS, len(sample)))
-        total += np.take_along_axis(again, random.integers(0, len(sample), (DRAWS, days)), axis=1).sum(axis=1)
-    lower, upper = np.quantile(total, [(1 - NOMINAL) / 2, (1 + NOMINAL) / 2])
-    return Estimate(value, min(float(lower), value), max(float(upper), value), fewest, unknown)
+    spread = sum(variance(known[asset]) * (days + days**2 / len(known[asset])) for asset, days in learnt.items())
+    half = student_quantile(fewest - 1) * spread**0.5
+    return Estimate(value, max(0.0, value - half), value + half, fewest, unknown)
+
+
+def student_quantile(freedom: int) -> float:
+    """The quantile of Student's t that leaves a tenth above it, as the intervals of 80 % do.
+
+    >>> round(student_quantile(3), 2), round(student_quantile(24), 3)  # tables: 1.638, 1.318
+    (1.63, 1.318)
+    """
+    first = (Z**3 + Z) / 4
+    second = (5 * Z**5 + 16 * Z**3 + 3 * Z) / 96
+    return Z + first / freedom + second / freedom**2
