@@ -196,7 +196,7 @@ class Planner:
 
 
 def _amount(budget: Budget, value: float) -> str:
-    return f"{value:.4g} USD" if budget.amount == USD else f"{value / 60:.2g} minutes"
+    return f"{value:.3g} USD" if budget.amount == USD else f"{value / 60:.3g} minutes"
 
 
 def _steps(run: PlannedRun, todo: Todo) -> list[Step]:

@@ -94,14 +94,14 @@ def read_run(
         rows = [(step, kind, first, last, days, int(size or 0)) for step, kind, first, last, days, size in found]
         is_sqlite = connection.dialect.name == "sqlite"
         size = int(connection.execute(_FILE).scalar() or 0) if is_sqlite else 0
-    stored = _stored_bytes(rows, twice=is_sqlite)
+    payload = sum(row[5] for row in rows)
+    stored = _stored_bytes(rows, pages=size / payload if size and payload else 1.0, twice=is_sqlite)
     steps = tuple(_steps(rows, step_names, places, stored))
     if record.dagster_run.status != dg.DagsterRunStatus.SUCCESS:
         return PastRun(run_id, steps)  # the end of a killed run is when it was found
     wall = (record.end_time or 0.0) - (record.start_time or 0.0)
     own = sum(step.amounts[SECONDS] for step in steps)
-    payload = sum(row[5] for row in rows)
-    beside = {SECONDS: max(0.0, wall) - own, USD: 0.0, EVENT_BYTES: max(0, size - payload) + stored.get(None, 0)}
+    beside = {SECONDS: max(0.0, wall) - own, USD: 0.0, EVENT_BYTES: stored.get(None, 0.0)}
     return PastRun(run_id, (*steps, Step(RUN, 0, beside)))
 
 
@@ -109,7 +109,7 @@ def _steps(
     rows: Sequence[tuple[Any, ...]],
     step_names: Mapping[str, str],
     places: Mapping[str, Placed],
-    stored: Mapping[str | None, int],
+    stored: Mapping[str | None, float],
 ) -> Iterator[Step]:
     by_step: dict[str, dict[str, tuple[Any, ...]]] = {}
     for row in rows:
@@ -121,16 +121,22 @@ def _steps(
         seconds = _seconds(found["STEP_SUCCESS"][3]) - _seconds(found["STEP_START"][2])
         days = max((row[4] for kind, row in found.items() if kind == "ASSET_MATERIALIZATION"), default=0)
         price = places.get(step_names[step_key], Placed()).usd_per_second
-        amounts = {SECONDS: seconds, USD: seconds * price, EVENT_BYTES: float(stored[step_key])}
+        amounts = {SECONDS: seconds, USD: seconds * price, EVENT_BYTES: stored[step_key]}
         yield Step(step_names[step_key], days, amounts)
 
 
-def _stored_bytes(rows: Sequence[tuple[Any, ...]], *, twice: bool) -> dict[str | None, int]:
-    """Bytes of each step's events; SQLite keeps an asset's events in the file of the run and in the index."""
+def _stored_bytes(rows: Sequence[tuple[Any, ...]], *, pages: float, twice: bool) -> dict[str | None, float]:
+    """Bytes on the disk of each step's events.
+
+    Args:
+        rows: of the query.
+        pages: bytes of the run's file for each byte of its events; 1 where it has none of its own.
+        twice: whether an asset's events are in the index, too, as SQLite keeps them.
+    """
     doubled = {kind.value for kind in ASSET_EVENTS} if twice else set()
-    stored: dict[str | None, int] = {}
+    stored: dict[str | None, float] = {}
     for step_key, kind, _, _, _, size in rows:
-        stored[step_key] = stored.get(step_key, 0) + size * (2 if kind in doubled else 1)
+        stored[step_key] = stored.get(step_key, 0.0) + size * (pages + (kind in doubled))
     return stored
 
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from sinet_pipelines.cli.backfill_planning import Planned
 
 TITLES = {"seconds": "time", "cost_usd": "cost", "event_log_bytes": "event log", "table_bytes": "tables"}
+LONG_S = 600  # shown in minutes from here on
 UNITS = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
 NOTHING = "nothing to do: no selected day is missing, failed, late or of older code or inputs"
 INTERRUPTED = "interrupted"  # the state of a backfill whose process was killed
@@ -125,9 +126,8 @@ def show_list(*, home: Path | None, as_json: bool) -> None:
     folder = current_home(home)
     records = [record_of(number, entries) for number, entries in journals(folder)]
     if as_json:
-        _print_json(
-            {"home": str(folder), "backfills": [_facts(one, folder) for one in records], "coverage": _held(records)}
-        )
+        facts = [_facts(one, folder) for one in records]
+        _print_json({"home": str(folder), "backfills": facts, "coverage": _held(records)})
         return
     console = Terminal()
     table = Table("backfill", "state", "begun", "selection", "runs", box=None, pad_edge=False)
@@ -265,25 +265,33 @@ def _truth_table(record: Record) -> Table:
 
 
 def shown(name: str, estimate: Estimate) -> str:
-    """An estimate with its interval, as `12 s (9 s to 16 s)`; `not known` where there is none."""
+    """An estimate with its interval; `not known` where there is none.
+
+    >>> shown("seconds", Estimate(12.0, 9.0, 16.5)), shown("seconds", Estimate(12.0)), shown("cost_usd", Estimate(None))
+    ('12.0 s (9.0 to 16.5)', '12.0 s (no interval)', 'not known')
+    """
     if estimate.value is None:
         return "not known"
     value = amount_words(name, estimate.value)
     if estimate.lower is None or estimate.upper is None:
         return f"{value} (no interval)" if estimate.value else value
-    return f"{value} ({amount_words(name, estimate.lower)} to {amount_words(name, estimate.upper)})"
+    lower, upper = amount_words(name, estimate.lower), amount_words(name, estimate.upper)
+    units = {words.lstrip("$").partition(" ")[2] for words in (value, lower, upper)}
+    if len(units) == 1:  # the same unit need not be written three times
+        lower, upper = (words.lstrip("$").partition(" ")[0] for words in (lower, upper))
+    return f"{value} ({lower} to {upper})"
 
 
 def amount_words(name: str, value: float) -> str:
     """An amount with its unit.
 
-    >>> amount_words("seconds", 95.2), amount_words("cost_usd", 0.0123), amount_words("table_bytes", 2_500_000)
-    ('95.2 s', '$0.0123', '2.5 MB')
+    >>> amount_words("seconds", 95.2), amount_words("cost_usd", 0.00012345), amount_words("table_bytes", 2_500_000)
+    ('95.2 s', '$0.000123', '2.5 MB')
     """
     if name == "seconds":
-        return f"{value:.1f} s" if value < 600 else f"{value / 60:.0f} min"
+        return f"{value:.1f} s" if value < LONG_S else f"{value / 60:.0f} min"
     if name == "cost_usd":
-        return f"${value:.3g}"
+        return f"${value:.2f}" if value >= 1 else f"${value:.6f}"
     return next((f"{value / size:.1f} {unit}" for unit, size in UNITS if abs(value) >= size), f"{value:.0f} B")
 
 

@@ -173,7 +173,7 @@ def _execute(folder: Path, number: int, planned: Planned, instance: "dg.DagsterI
         session.note(kinds.CANCELLED)
     elif state != RELOAD:
         failed, refused = _by_asset(session.failed), _by_asset(session.refused)
-        as_planned = is_as_planned(read_entries(journal_path(folder, number))) and not failed and not refused
+        as_planned = is_as_planned(read_entries(journal_path(folder, number))) and not failed
         session.note(kinds.FINISHED, state=state, failed=failed, refused=refused, as_planned=as_planned)
     forget_request(folder, number)
     for failure in session.failures.values():
