@@ -9,7 +9,7 @@ import typer
 from sinet_pipelines.backfills.order import Order
 
 commands = typer.Typer(
-    help="Make days of assets again: what it will take, a run with a journal, pause, resume, cancel.",
+    help="Make past days of assets, with a plan and a journal.",
     no_args_is_help=True,
 )
 

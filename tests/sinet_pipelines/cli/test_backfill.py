@@ -252,6 +252,7 @@ def test_a_day_that_someone_else_makes_meanwhile_is_not_made_a_second_time(place
     assert facts["as_planned"] is False
 
 
+@pytest.mark.slow
 def test_changed_code_makes_days_of_the_older_code_again_and_shows_it(place, make, days, at_run, monkeypatch, capfd):
     from sinet_pipelines.cli import orchestrator
 
@@ -291,6 +292,7 @@ def test_after_a_kill_resume_makes_the_rest_and_nothing_twice(place, days, point
     assert json.loads(capfd.readouterr().out)["as_planned"] is False
 
 
+@pytest.mark.slow
 def test_a_good_asset_of_a_day_is_not_made_again_for_the_missing_one_beside_it(place, make, days):
     """A backfill of Dagster made all assets of a partition again when one had failed (dagster#20465)."""
     make(first=2)
@@ -405,6 +407,7 @@ def test_a_day_that_a_run_of_the_ui_is_making_is_left_to_it_and_the_others_go_fi
     assert found == [texts([days[2]]), texts([days[1]]), texts([days[3]])]
 
 
+@pytest.mark.slow
 def test_days_that_fail_their_contract_end_the_backfill_with_1_and_are_named(place, make, days, plan):
     """A failed day stalled backfills of Airflow (airflow#25353); here its neighbours go on."""
     zone = landing_zone(place, TELEMETRY)
