@@ -171,6 +171,7 @@ def test_the_newest_days_come_first_each_after_the_rows_it_is_made_from(make, da
     assert all(run["assets"]["EAST/turbofan/raw_telemetry"] for run in facts["runs"])
 
 
+@pytest.mark.slow
 def test_truth_stands_beside_the_estimate_and_past_runs_give_an_interval(plan, make, days, place, capfd):
     make(days_per_run=1)
     facts = plan(redo=True, span=(days[0], days[-1]))
@@ -226,6 +227,7 @@ def test_a_cancelled_backfill_keeps_what_it_made_and_is_not_resumed(place, make,
         request_of(1, "pause", home=place, as_json=True)
 
 
+@pytest.mark.slow
 def test_days_that_land_later_are_not_added_to_a_backfill_that_was_begun(place, make, days, at_run, capfd):
     """`dbt retry` took the days of today instead of those that had failed (dbt-core#11423)."""
     at_run(1, before=lambda _: request(place, 1, "pause"))
@@ -316,6 +318,7 @@ def test_runs_that_succeed_and_make_nothing_end_the_backfill_as_failed(place, ma
     assert facts["failed"] == {"EAST/turbofan/raw_telemetry": texts(days[3:])}
 
 
+@pytest.mark.slow
 def test_after_three_failed_runs_in_a_row_the_rest_is_left_and_resume_makes_it(place, make, days, monkeypatch, capfd):
     from sinet_pipelines.cli import orchestrator
 
@@ -434,6 +437,7 @@ def test_a_budget_takes_the_newest_days_that_fit_and_names_the_rest(plan, make, 
     assert f"the budget leaves out {len(left_out)} day" in " ".join(facts["notes"])
 
 
+@pytest.mark.slow
 def test_a_budget_without_a_past_run_or_below_one_day_is_refused(plan, make, days):
     with pytest.raises(UsageError, match="a budget needs an estimate, and this home has no past run"):
         plan(budget_usd=1.0)
