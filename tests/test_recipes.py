@@ -152,6 +152,7 @@ def test_the_tests_hold_with_all_of_it(changed):
     try:
         contracts = [f"tests/contracts/test_{name}.py" for name in ("applications", "model_families")]
         command = [sys.executable, "-m", "pytest", "-m", "not slow", "-p", "no:cacheprovider"]
+        command += ["--basetemp", str(changed.parent / "inner")]  # else it also removes what killed sessions left
         result = run(changed, *command, *contracts, *_naming_turbofan(changed))
     finally:
         (changed / "inventory.yaml.aside").rename(changed / "inventory.yaml")
