@@ -37,6 +37,7 @@ AWAY_MS = 30_000  # until an unanswered connection counts as broken
 FETCHED = 10_000  # rows of one answer of the server
 PART_ROWS = 100_000  # of new rows, after which the state is saved
 OVERLAP_S, OVERLAP_NUMBERS = 3_600, 10_000
+DAY_S = 86_400  # before a date, since a transaction that ends on the next day may have written the former one
 _REJECTED = (
     "password",
     "authentication",
@@ -148,7 +149,8 @@ class TableSource:
             )
             self.notes.without_watermark = cursor.fetchone()[0]
         default = OVERLAP_S if is_instant else OVERLAP_NUMBERS
-        overlap = (table.overlap if table.overlap is not None else Decimal(default)) * (1_000_000 if is_instant else 1)
+        overlap = table.overlap if table.overlap is not None else Decimal(default)
+        overlap = (overlap + (DAY_S if kind == "date" else 0)) * (1_000_000 if is_instant else 1)
         latest = self._began if is_instant else Decimal("Infinity")
         return Window(position.last, dict(position.seen), overlap, latest, is_instant)
 

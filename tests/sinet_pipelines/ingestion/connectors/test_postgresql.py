@@ -148,8 +148,23 @@ def test_each_kind_of_watermark_separates_new_rows_of_a_view(database, home, kin
     assert pull(url, home, options).totals.rows == 2
     database.execute((row, (second, "M3")), (row, (third, "M4")))
     made = pull(url, home, options)
-    assert (made.totals.rows, made.source.notes.repeated) == (2, 1)
+    assert (made.totals.rows, made.source.notes.repeated) == (2, 2 if kind == "date" else 1)  # a date: the day before
     assert landed(home) == units(1, 5)
+
+
+def test_a_row_of_yesterday_that_commits_after_midnight_lands_where_the_watermark_is_a_date(database, home):
+    table = f"days_{next(NUMBERS)}"
+    row = f"INSERT INTO {table} VALUES (%s, %s, 1, '2026-03-01T23:59:00Z')"
+    database.execute(
+        f"CREATE TABLE {table} (mark date, unit text, speed_rpm real, recorded_at timestamptz)",
+        (row, ("2026-03-02", "today")),
+    )
+    url = f"postgresql://127.0.0.1:{database.port}/plant/public.{table}?watermark=mark"
+    options = {"user": "sinet", "password": database.password}
+    pull(url, home, options)
+    database.execute((row, ("2026-03-01", "late")))
+    pull(url, home, options)
+    assert landed(home) == ["late", "today"]
 
 
 def test_a_row_that_changes_is_another_row_without_a_key_and_counted_with_one(outside, home):
