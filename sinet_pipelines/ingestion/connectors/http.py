@@ -19,6 +19,7 @@ from sinet_pipelines.ingestion.connectors.taken import Taken, source_id
 OPTIONS = ("user", "password", "token", "headers", "ca_file", "sha256", "max_bytes", "file_name")
 MOST_BYTES = 16 << 30
 _CHECKSUM_BYTES = 1 << 20
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
 _SHA256 = re.compile(r"\b[0-9a-fA-F]{64}\b")
 
 
@@ -129,18 +130,31 @@ def _headers(options: Mapping[str, Any]) -> dict[str, str]:
     """The headers with credentials.
 
     Raises:
-        UsageError: a header is no text of one line.
+        UsageError: a request cannot have such a header; the message has no value.
     """
     given = options.get("headers", {})
     found = {str(name): str(value) for name, value in given.items()} if isinstance(given, dict) else None
-    if found is None or any(not name.strip() or re.search(r"[\r\n]", name + value) for name, value in found.items()):
-        raise UsageError("the option headers is no object of names and values of one line each; correct it")
+    if found is None or not all(_HEADER_NAME.fullmatch(name) and _is_sendable(value) for name, value in found.items()):
+        raise UsageError(
+            "the option headers is no object of names and values (allowed: names of ASCII letters, digits and -, "
+            "values of one line in Latin-1); correct it"
+        )
     if options.get("token"):
         found["Authorization"] = f"Bearer {options['token']}"
+        if not _is_sendable(found["Authorization"]):
+            raise UsageError(
+                "the option token has a line end or a character that no header can have (allowed: one line in "
+                "Latin-1); correct it"
+            )
     elif options.get("user"):
         pair = f"{options['user']}:{options.get('password', '')}".encode()
         found["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
     return found
+
+
+def _is_sendable(value: str) -> bool:
+    """Whether a header can have the value: one line in Latin-1 (RFC 9110, section 5.5)."""
+    return re.search(r"[\0-\x08\x0a-\x1f\x7f\u0100-\U0010ffff]", value) is None
 
 
 def _checksum(options: Mapping[str, Any]) -> str:

@@ -179,8 +179,23 @@ def test_a_name_without_a_suffix_is_given_as_an_option(server, home):
 
 @pytest.mark.parametrize(
     "options",
-    [{"max_bytes": "1"}, {"sha256": "abc"}, {"headers": {"X": "a\r\nb"}}, {"headers": []}, {"ca_file": "/nowhere.pem"}],
+    [
+        {"headers": {"a b": "c"}},
+        {"headers": {"X": "\u0142"}},
+        {"max_bytes": "1"},
+        {"sha256": "abc"},
+        {"headers": {"X": "a\r\nb"}},
+        {"headers": []},
+        {"ca_file": "/nowhere.pem"},
+    ],
 )
 def test_an_invalid_option_is_refused(server, home, options):
     with pytest.raises(UsageError, match=next(iter(options)) if "ca_file" not in options else "/nowhere.pem"):
         pull(f"{server.url}/rows.csv", home, options)
+
+
+@pytest.mark.parametrize("token", ["s3cret\n", "s3cret\r\nX: y", "s3cret\0", "s3cret\u0142"])
+def test_a_token_that_no_header_can_have_is_refused_without_it(server, home, token):
+    with pytest.raises(UsageError, match="the option token has a line end or a character") as found:
+        pull(f"{server.url}/rows.csv", home, {"token": token})
+    assert "s3cret" not in str(found.value)
