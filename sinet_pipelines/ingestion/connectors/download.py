@@ -260,7 +260,9 @@ class Download:
 
     def _append(self, file: Any, block: bytes) -> None:
         try:
-            file.write(block)
+            rest = memoryview(block)
+            while rest:  # without a buffer, a write may be short
+                rest = rest[file.write(rest) :]
         except OSError as error:  # of this disk, not of the connection
             raise StorageError(
                 f"{self.partial} cannot be written: {error.strerror}; free space and try again"

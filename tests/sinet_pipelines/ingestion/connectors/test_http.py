@@ -2,10 +2,12 @@
 
 import base64
 import hashlib
+import io
 
 import pytest
 
 from sinet_pipelines.errors import ForbiddenError, SourceError, UnreachableError, UsageError
+from sinet_pipelines.ingestion.connectors.download import Client, Download
 from tests.outside import as_csv
 from tests.pulls import landed, pull, some_rows, units
 from tests.web_servers import WebServer
@@ -199,3 +201,20 @@ def test_a_token_that_no_header_can_have_is_refused_without_it(server, home, tok
     with pytest.raises(UsageError, match="the option token has a line end or a character") as found:
         pull(f"{server.url}/rows.csv", home, {"token": token})
     assert "s3cret" not in str(found.value)
+
+
+class ShortWrites(io.FileIO):
+    """A file of which one write takes 1,000 bytes at most, as on a disk that is almost full."""
+
+    def write(self, content):
+        return super().write(content[:1_000])
+
+
+def test_a_short_write_is_continued(tmp_path):
+    path = tmp_path / "rows.part"
+    made = Download(
+        Client({}), "http://127.0.0.1/", shown="rows", partial=path, most_bytes=1 << 20, report=lambda _: None
+    )
+    with ShortWrites(path, "ab") as file:
+        made._append(file, bytes(range(256)) * 10)
+    assert path.read_bytes() == bytes(range(256)) * 10
