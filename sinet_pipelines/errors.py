@@ -19,7 +19,8 @@ SinetError
     │   ├── UnreachableError a store that does not respond in time
     │   ├── ForbiddenError   a store that rejects the credentials, or a request made with them
     │   ├── AbsentError      a bucket or an object that does not exist
-    │   └── ConflictError    a conditional write that failed because another writer was first
+    │   ├── ConflictError    a conditional write that failed because another writer was first
+    │   └── DiskError        a disk of this machine that is full or not writable
     ├── BusyError            a home, port or lock that another process holds
     ├── ServingError         a model server that does not start or does not respond
     └── ClusterError         a region's cluster that rejects a request or does not respond
@@ -112,6 +113,10 @@ class AbsentError(StorageError):
 
 class ConflictError(StorageError):
     """A conditional write that failed, because another writer changed the object first."""
+
+
+class DiskError(StorageError):
+    """A disk of this machine that is full or not writable: no fault of the data, so none of them is set aside."""
 
 
 class BusyError(FailedError):

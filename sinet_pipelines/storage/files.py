@@ -3,9 +3,13 @@
 import errno
 import os
 import secrets
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
-from sinet_pipelines.errors import StorageError
+from sinet_pipelines.errors import DiskError
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -14,7 +18,7 @@ def write_whole(path: Path, content: bytes) -> None:
     The bytes are first written under a dotted name, which every reader of a landing zone ignores.
 
     Raises:
-        StorageError: the disk is full or the place is not writable; no partial file remains.
+        DiskError: the disk is full or the place is not writable; no partial file remains.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -31,9 +35,36 @@ def write_whole(path: Path, content: bytes) -> None:
             partial.unlink(missing_ok=True)
         _sync_folder(path.parent)
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        why = "no space is left; free some and run again" if full else f"{error.strerror}; make the place writable"
-        raise StorageError(f"{len(content)} bytes could not be written as {path}: {why}") from error
+        raise DiskError(f"{len(content)} bytes could not be written as {path}: {_why(error)}") from error
+
+
+@contextmanager
+def disk_errors(what: object) -> Iterator[None]:
+    """Makes a DiskError of an error of the system in the block, which uses files of this machine alone.
+
+    Args:
+        what: the file, for the message.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise DiskError(f"{what} cannot be used: {_why(error)}") from error
+
+
+@contextmanager
+def temporary_file(prefix: str, *, in_memory_bytes: int) -> Iterator[Any]:
+    """A file that is removed after the block: in memory up to a size, then on disk."""
+    file: Any = tempfile.SpooledTemporaryFile(max_size=in_memory_bytes, prefix=prefix)  # noqa: SIM115 - closed below
+    try:
+        yield file
+    finally:
+        with suppress(OSError):  # on a full disk, closing fails once more for bytes that nobody needs
+            file.close()
+
+
+def _why(error: OSError) -> str:
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return "no space is left; free some and run again" if full else f"{error.strerror}; make the place writable"
 
 
 def _sync_folder(folder: Path) -> None:

@@ -6,7 +6,6 @@ make its whole listing fail.
 
 import os
 import re
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,7 +13,8 @@ from datetime import timedelta
 from functools import lru_cache
 from typing import Any, BinaryIO
 
-from sinet_pipelines.errors import AbsentError, ConflictError, ForbiddenError, StorageError, UnreachableError
+from sinet_pipelines.errors import AbsentError, ConflictError, DiskError, ForbiddenError, StorageError, UnreachableError
+from sinet_pipelines.storage.files import temporary_file
 from sinet_pipelines.storage.objects import IN_MEMORY_BYTES, Children, Object, Tagged, is_listed, require_key
 from sinet_pipelines.storage.s3_listing import Access, Page, list_pages
 
@@ -122,8 +122,7 @@ class S3Objects:
     @contextmanager
     def open(self, key: str) -> Iterator[tuple[Object, BinaryIO]]:
         """The object from one request: in memory if it is small, else as a temporary file."""
-        file: Any
-        with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY_BYTES, prefix="sinet-object-") as file:
+        with temporary_file("sinet-object-", in_memory_bytes=IN_MEMORY_BYTES) as file:
             one = self._download(key, file)
             file.seek(0)
             yield one, file
@@ -171,10 +170,11 @@ class S3Objects:
             found = obstore.get(self._store, require_key(key, prefix=self.prefix))
             for chunk in found.stream(min_chunk_size=_CHUNK):
                 file.write(chunk)
+            file.flush()
         except (FileNotFoundError, obstore.exceptions.BaseError) as error:
             raise self._translated(key, error) from error
         except OSError as error:
-            raise StorageError(f"{key} in {self.root} does not fit on this disk: {error.strerror}") from error
+            raise DiskError(f"{key} in {self.root} does not fit on this disk: {error.strerror}") from error
         return self._object(key, found.meta)
 
     def _pages(self, prefix: str, *, is_deep: bool) -> Iterator[Page]:

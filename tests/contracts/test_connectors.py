@@ -174,7 +174,7 @@ def _away(kind, tmp_path):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_source_that_is_away_ends_with_one_sentence_without_the_password(kind, home, tmp_path, monkeypatch):
-    monkeypatch.setattr("sinet_pipelines.ingestion.connectors.download.PAUSE_S", 0.0)
+    monkeypatch.setattr("sinet_pipelines.ingestion.connectors.client.PAUSE_S", 0.0)
     monkeypatch.setattr("sinet_pipelines.storage.s3.RETRIES", 0)
     url, options = _away(kind, tmp_path)
     with pytest.raises(SinetError) as found:

@@ -1,4 +1,4 @@
-"""Downloads a file over HTTP: conditional, resumed, limited in size, with credentials for its host alone.
+"""Downloads a file over HTTP: conditional, resumed, limited in size.
 
 Source: RFC 9110, sections 13 (conditional requests) and 14 (range requests).
 """
@@ -7,95 +7,17 @@ import http.client
 import json
 import re
 import ssl
-import time
 import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-from sinet_pipelines.errors import ForbiddenError, SourceError, StorageError, UnreachableError
-from sinet_pipelines.storage.files import write_whole
+from sinet_pipelines.errors import SourceError, UnreachableError
+from sinet_pipelines.ingestion.connectors.client import BROKEN, TRIES, Client, is_busy, pause, rejected, unreachable
+from sinet_pipelines.storage.files import disk_errors, write_whole
 
-TIMEOUT_S = 30.0  # until a response begins or continues
-TRIES = 4  # without a new byte
-PAUSE_S = 0.5
-REDIRECTS = 5
 _BLOCK_BYTES = 1 << 20
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
-#: What a connection raises when the server goes away.
-_BROKEN = (OSError, http.client.HTTPException)
-
-
-class Client:
-    """Sends GET requests; headers with credentials go to the host of the URL alone.
-
-    Args:
-        headers: headers with credentials.
-        ca_file: certificates of the authority that signed the server's; empty for those of the system.
-
-    Raises:
-        SourceError: the file of certificates cannot be read.
-    """
-
-    def __init__(self, headers: Mapping[str, str], *, ca_file: str = "") -> None:
-        self._headers = dict(headers)
-        try:
-            context = ssl.create_default_context(cafile=ca_file or None)
-        except (OSError, ValueError) as error:
-            raise SourceError(f"{ca_file} is no file of certificates ({type(error).__name__}); correct it") from error
-        self._opener = urllib.request.build_opener(_Redirects(), urllib.request.HTTPSHandler(context=context))
-
-    def get(self, url: str, headers: Mapping[str, str]) -> Any:
-        """The response, also one with an error status; it must be closed.
-
-        Raises:
-            OSError, HTTPException: there is no response.
-            SourceError: a redirect leads to what may not be followed.
-        """
-        request = urllib.request.Request(url, headers=dict(headers))  # noqa: S310 - http or https, checked above
-        for name, value in self._headers.items():
-            request.add_unredirected_header(name, value)
-        try:
-            return self._opener.open(request, timeout=TIMEOUT_S)
-        except urllib.error.HTTPError as error:
-            return error
-
-    def read_small(self, url: str, *, most_bytes: int, shown: str) -> bytes | None:
-        """A small file, None where there is none.
-
-        Raises:
-            UnreachableError: the server does not answer.
-        """
-        try:
-            with self.get(url, {}) as found:
-                return found.read(most_bytes) if found.status == 200 else None
-        except _BROKEN as error:
-            raise unreachable(shown, error) from error
-
-
-class _Redirects(urllib.request.HTTPRedirectHandler):
-    max_redirections = REDIRECTS
-
-    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
-        made = super().redirect_request(req, fp, code, msg, headers, newurl)
-        before, after = _origin(req.full_url), _origin(newurl)
-        if after[0] not in ("http", "https") or (before[0] == "https" and after[0] == "http"):
-            raise SourceError(
-                f"{before[1]} redirects from {before[0]} to {after[0]}, which is not followed; give the URL that it "
-                "redirects to"
-            )
-        if made is not None and before == after:
-            for name, value in req.unredirected_hdrs.items():
-                if name != "Host":
-                    made.add_unredirected_header(name, value)
-        return made
-
-
-def _origin(url: str) -> tuple[str, str, int | None]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname or "", parts.port or {"http": 80, "https": 443}.get(parts.scheme)
 
 
 class Download:
@@ -163,28 +85,33 @@ class Download:
                     self._response = self._request(self._resuming() or {})
                 if self._take():
                     return self._version
-            except _BROKEN as error:
+            except BROKEN as error:
                 why = error
             finally:
-                if self._response is not None:
-                    self._response.close()
-                self._response = None
+                self.close()
             tries = 0 if self._size() > before else tries + 1
             if tries >= TRIES:
                 raise unreachable(self._shown, why, also=f" ({self._size():,} bytes are here, the next pull continues)")
-            time.sleep(PAUSE_S * 2**tries)
+            pause(tries)
+
+    def close(self) -> None:
+        """Ends the present response."""
+        if self._response is not None:
+            self._response.close()
+        self._response = None
 
     def remove(self) -> None:
         """Removes the file and its validator."""
-        self.partial.unlink(missing_ok=True)
-        self._state.unlink(missing_ok=True)
+        with disk_errors(self.partial):
+            self.partial.unlink(missing_ok=True)
+            self._state.unlink(missing_ok=True)
 
     def _request(self, headers: Mapping[str, str]) -> Any:
         """A response with status 200, 206 or 304."""
         why: Exception | None = None
         for attempt in range(TRIES):
             if attempt:
-                time.sleep(PAUSE_S * 2**attempt)
+                pause(attempt)
             try:
                 found = self._client.get(self._url, headers)
             except ssl.SSLError as error:
@@ -197,14 +124,14 @@ class Download:
                     ) from error
                 why = error
                 continue
-            except _BROKEN as error:
+            except BROKEN as error:
                 why = error
                 continue
             if found.status == 416:  # what is here is no beginning of the present file
                 found.close()
                 self.remove()
                 headers = {}
-            elif found.status < 500 and found.status != 429:
+            elif not is_busy(found.status):
                 return self._accepted(found)
             else:
                 found.close()
@@ -216,10 +143,7 @@ class Download:
             return found
         found.close()
         if found.status in (401, 403):
-            raise ForbiddenError(
-                f"{self._shown} rejects the credentials (status {found.status}); correct user, password or token in "
-                "the file of --options"
-            )
+            raise rejected(self._shown, found.status)
         raise SourceError(f"{self._shown} answers {found.status}; correct the URL, or put the file there again")
 
     def _resuming(self) -> dict[str, str]:
@@ -242,31 +166,32 @@ class Download:
             raise self._too_large(total)
         etag, modified = response.headers.get("ETag", ""), response.headers.get("Last-Modified", "")
         self._version = f"{etag}\n{modified}" if etag or modified else ""
-        self.partial.parent.mkdir(parents=True, exist_ok=True)
-        if not start:
-            validator = etag if etag and not etag.startswith("W/") else modified
-            self.partial.unlink(missing_ok=True)
-            write_whole(self._state, json.dumps({"validator": validator}).encode())
-        size = start
-        with self.partial.open("ab", buffering=0) as file:
-            file.truncate(start)
+        with self._opened(start, etag if etag and not etag.startswith("W/") else modified) as file:
+            size = start
             while block := response.read(_BLOCK_BYTES):
                 size += len(block)
                 if size > self._most:
                     raise self._too_large(size)
-                self._append(file, block)
+                with disk_errors(self.partial):
+                    self._append(file, block)
                 self._report(len(block))
         return total is None or size == total
 
+    def _opened(self, start: int, validator: str) -> Any:
+        """The file, which ends at the offset."""
+        with disk_errors(self.partial):
+            self.partial.parent.mkdir(parents=True, exist_ok=True)
+            if not start:
+                self.partial.unlink(missing_ok=True)
+                write_whole(self._state, json.dumps({"validator": validator}).encode())
+            with self.partial.open("ab") as file:
+                file.truncate(start)
+            return self.partial.open("ab", buffering=0)
+
     def _append(self, file: Any, block: bytes) -> None:
-        try:
-            rest = memoryview(block)
-            while rest:  # without a buffer, a write may be short
-                rest = rest[file.write(rest) :]
-        except OSError as error:  # of this disk, not of the connection
-            raise StorageError(
-                f"{self.partial} cannot be written: {error.strerror}; free space and try again"
-            ) from error
+        rest = memoryview(block)
+        while rest:  # without a buffer, a write may be short
+            rest = rest[file.write(rest) :]
 
     def _place(self, response: Any) -> tuple[int | None, int | None]:
         """The offset of the body's first byte, None for an unusable one, and the size of the file, None if unknown."""
@@ -289,14 +214,5 @@ class Download:
     def _size(self) -> int:
         try:
             return self.partial.stat().st_size
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return 0
-
-
-def unreachable(shown: str, error: Exception, *, also: str = "") -> UnreachableError:
-    """The error for a server that does not answer."""
-    reason = getattr(error, "reason", None) or error
-    why = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
-    return UnreachableError(
-        f"{shown} does not answer{also}: {why}; start its server, or check the network, and try again"
-    )

@@ -6,13 +6,12 @@ its former content are withdrawn. A file that is removed at the source changes n
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Protocol
+from typing import BinaryIO, Protocol
 
-from sinet_pipelines.errors import AbsentError, ForbiddenError, StorageError, UnreachableError
+from sinet_pipelines.errors import AbsentError, DiskError, ForbiddenError, StorageError, UnreachableError
 from sinet_pipelines.ingestion.connectors.formats import ALLOWED, format_of, read_blocks
 from sinet_pipelines.ingestion.connectors.lines import unpacked
 from sinet_pipelines.ingestion.connectors.source import Notes, Part, UnreadableError
@@ -20,6 +19,7 @@ from sinet_pipelines.ingestion.connectors.taken import Taken
 from sinet_pipelines.ingestion.drops import Hive, named
 from sinet_pipelines.ingestion.scan import hive_value
 from sinet_pipelines.schemas.contract import Contract
+from sinet_pipelines.storage.files import disk_errors, temporary_file
 from sinet_pipelines.storage.objects import IN_MEMORY_BYTES
 
 TRIES = 3  # to read a file that changes while it is read
@@ -58,6 +58,7 @@ class Files(Protocol):
         Raises:
             AbsentError: it was removed meanwhile.
             StorageError: it cannot be read.
+            DiskError: the disk of this machine is full.
         """
 
 
@@ -109,7 +110,7 @@ class FileSource:
             except AbsentError:
                 self.notes.left[entry.name] = "it was removed while the source was read"
                 return
-            except (UnreachableError, ForbiddenError):
+            except (UnreachableError, ForbiddenError, DiskError):
                 raise
             except StorageError as error:
                 self.notes.left[entry.name] = str(error)
@@ -139,12 +140,20 @@ def _digest(file: BinaryIO, size: int) -> str:
 @contextmanager
 def spooled(file: BinaryIO, report: Callable[[int], None]) -> Iterator[BinaryIO]:
     """A copy of a file that does not change: in memory if it is small, else a temporary file."""
-    copy: Any
-    with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY_BYTES, prefix="sinet-pull-") as copy:
-        while block := file.read(_READ_BYTES):
-            copy.write(block)
+    with temporary_file("sinet-pull-", in_memory_bytes=IN_MEMORY_BYTES) as copy:
+        while block := _block(file):
+            with disk_errors("a copy of a file in the folder of temporary files"):
+                copy.write(block)
+                copy.flush()
             report(len(block))
         yield copy
+
+
+def _block(file: BinaryIO) -> bytes:
+    try:
+        return file.read(_READ_BYTES)
+    except OSError as error:
+        raise StorageError(f"it cannot be read: {error.strerror}; copy it to another disk") from error
 
 
 def is_hidden(name: str) -> bool:

@@ -4,17 +4,19 @@ import base64
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from sinet_pipelines.errors import SourceError, UsageError
-from sinet_pipelines.ingestion.connectors.download import Client, Download
+from sinet_pipelines.ingestion.connectors.client import Client
+from sinet_pipelines.ingestion.connectors.download import Download
 from sinet_pipelines.ingestion.connectors.files import Entry, FileSource
 from sinet_pipelines.ingestion.connectors.formats import ALLOWED, format_of
 from sinet_pipelines.ingestion.connectors.source import Settings
 from sinet_pipelines.ingestion.connectors.taken import Taken, source_id
+from sinet_pipelines.storage.files import disk_errors
 
 OPTIONS = ("user", "password", "token", "headers", "ca_file", "sha256", "max_bytes", "file_name")
 MOST_BYTES = 16 << 30
@@ -98,9 +100,12 @@ class HttpFile:
     @contextmanager
     def open(self, _: Entry) -> Iterator[tuple[str, BinaryIO] | None]:
         """As in `Files`."""
-        expected = self._sha256 or self._beside()
-        version = self._download.finish()
-        with self._download.partial.open("rb") as file:
+        with closing(self._download):
+            expected = self._sha256 or self._beside()
+            version = self._download.finish()
+        with disk_errors(self._download.partial):
+            content = self._download.partial.open("rb")
+        with content as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
             if expected and found != expected:
                 self._download.remove()

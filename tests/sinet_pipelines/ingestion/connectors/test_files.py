@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sinet_pipelines.errors import SourceError, UsageError
+from sinet_pipelines.errors import DiskError, SourceError, UsageError
 from sinet_pipelines.ingestion.connectors import folder as folders
+from tests.full_disks import full_disk
 from tests.outside import FolderOutside, StoreOutside, as_csv, as_json_lines
 from tests.pulls import a_row, dead, landed, landed_frame, pull, some_rows, units
 
@@ -59,6 +60,15 @@ def test_each_format_lands_packed_or_not_in_memory_or_on_disk(outside, home, mon
     made = pull(outside.url, home, outside.options)
     assert made.totals.unreadable == {}
     assert landed(home) == units(0, 9)
+
+
+def test_a_full_disk_ends_the_pull(outside, home, monkeypatch):
+    monkeypatch.setattr("sinet_pipelines.ingestion.connectors.files.IN_MEMORY_BYTES", 1)
+    monkeypatch.setattr("sinet_pipelines.storage.s3.IN_MEMORY_BYTES", 1)
+    outside.write("a.csv", as_csv(some_rows(0, 1_000)))
+    with full_disk(after_bytes=20_000), pytest.raises(DiskError):
+        pull(outside.url, home, outside.options)
+    assert landed(home) == []
 
 
 def test_the_rows_of_a_replaced_file_are_withdrawn(outside, home):

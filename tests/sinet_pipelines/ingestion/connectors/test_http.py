@@ -6,8 +6,10 @@ import io
 
 import pytest
 
-from sinet_pipelines.errors import ForbiddenError, SourceError, UnreachableError, UsageError
-from sinet_pipelines.ingestion.connectors.download import Client, Download
+from sinet_pipelines.errors import DiskError, ForbiddenError, SourceError, UnreachableError, UsageError
+from sinet_pipelines.ingestion.connectors.client import Client
+from sinet_pipelines.ingestion.connectors.download import Download
+from tests.full_disks import full_disk
 from tests.outside import as_csv
 from tests.pulls import landed, pull, some_rows, units
 from tests.web_servers import WebServer
@@ -15,7 +17,7 @@ from tests.web_servers import WebServer
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr("sinet_pipelines.ingestion.connectors.download.PAUSE_S", 0.0)
+    monkeypatch.setattr("sinet_pipelines.ingestion.connectors.client.PAUSE_S", 0.0)
 
 
 @pytest.fixture
@@ -218,3 +220,56 @@ def test_a_short_write_is_continued(tmp_path):
     with ShortWrites(path, "ab") as file:
         made._append(file, bytes(range(256)) * 10)
     assert path.read_bytes() == bytes(range(256)) * 10
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (500, UnreachableError),
+        (503, UnreachableError),
+        (429, UnreachableError),
+        (400, UnreachableError),
+        (401, ForbiddenError),
+    ],
+)
+def test_a_checksum_that_the_server_does_not_send_is_no_missing_one(server, home, status, error):
+    server.status["/rows.csv.sha256"] = status
+    with pytest.raises(error, match=rf"rows.csv.sha256 .*{status}"):
+        pull(f"{server.url}/rows.csv", home)
+    assert landed(home) == []
+
+
+@pytest.mark.parametrize("status", [403, 404, 410])
+def test_a_checksum_that_is_not_there_is_none(server, home, status):
+    server.status["/rows.csv.sha256"] = status  # 403: a store whose user may not list its files
+    pull(f"{server.url}/rows.csv", home)
+    assert is_whole(home)
+
+
+def test_a_busy_server_is_requested_again_for_the_checksum(server, home):
+    server.status["/rows.csv.sha256"] = 503
+    server.files["/rows.csv.sha256"] = b"0" * 64
+    real = server.answer
+
+    def answer(request):
+        real(request)
+        if request.path.endswith(".sha256"):
+            server.status.pop("/rows.csv.sha256", None)
+
+    server.answer = answer
+    with pytest.raises(SourceError, match=r"has the SHA-256 .* \(expected: 00000000"):
+        pull(f"{server.url}/rows.csv", home)
+
+
+def test_a_full_disk_ends_the_pull_of_a_download(server, home):
+    with full_disk(after_bytes=20_000), pytest.raises(DiskError, match=r"\.part cannot be used"):
+        pull(f"{server.url}/rows.csv", home)
+    pull(f"{server.url}/rows.csv", home)
+    assert is_whole(home)
+
+
+def test_a_cache_that_cannot_be_written_is_no_fault_of_the_server(server, home):
+    (home / "cache").write_text("a file in the place of the folder")
+    with pytest.raises(DiskError, match="cache.*make the place writable") as found:
+        pull(f"{server.url}/rows.csv", home)
+    assert "does not answer" not in str(found.value)
