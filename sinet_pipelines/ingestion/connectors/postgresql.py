@@ -152,7 +152,7 @@ class TableSource:
         overlap = table.overlap if table.overlap is not None else Decimal(default)
         overlap = (overlap + (DAY_S if kind == "date" else 0)) * (1_000_000 if is_instant else 1)
         latest = self._began if is_instant else Decimal("Infinity")
-        return Window(position.last, dict(position.seen), overlap, latest, is_instant)
+        return Window(position.last, position.read_from, dict(position.seen), overlap, latest, is_instant)
 
     def _require(self, kinds: Mapping[str, str], position: "Position") -> None:
         """Rejects a table that is not there, or that lacks columns."""

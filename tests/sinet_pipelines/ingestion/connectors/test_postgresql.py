@@ -189,6 +189,17 @@ def test_the_state_forgets_rows_before_the_overlap(outside, home):
     assert (saved["watermark"], saved["last"], len(saved["seen"])) == ("id", "50", 11)
 
 
+def test_a_longer_overlap_lands_no_row_a_second_time(outside, home):
+    outside.add(some_rows(0, 50))
+    pull(by(outside, "watermark=id&overlap=10"), home, outside.options)
+    outside.add(some_rows(50, 52))
+    made = pull(by(outside, "watermark=id&overlap=30"), home, outside.options)
+    assert (made.totals.rows, landed(home)) == (2, units(0, 52))
+    outside.add(some_rows(52, 53))
+    made = pull(by(outside, "watermark=id&overlap=30"), home, outside.options)
+    assert (made.totals.rows, made.source.notes.repeated) == (1, 13)  # from 40 on, where the first pull began
+
+
 def test_names_are_quoted(database, home):
     table = 'x"; DROP TABLE rows; -- 50%s'
     odd = TableOutside(database, table)
