@@ -29,6 +29,10 @@ class FolderOutside:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
 
+    def rename(self, name, new):
+        """Renames a file."""
+        (self.folder / name).rename(self.folder / new)
+
 
 class StoreOutside:
     """A prefix of a bucket with an object for each addition."""
@@ -47,6 +51,11 @@ class StoreOutside:
     def write(self, name, content):
         """Writes an object below the prefix."""
         self._objects.put(name, content)
+
+    def rename(self, name, new):
+        """Renames an object."""
+        self._objects.put(new, self._objects.read(name))
+        self._objects.delete(name)
 
 
 class TableOutside:

@@ -78,6 +78,7 @@ class FileSource:
     def parts(self, taken: Taken) -> Generator[Part, None, None]:
         """As in `Source`."""
         entries = list(self._files.entries(taken))
+        taken.list_files(entry.name for entry in entries)
         unfinished = {one.name.partition(_TEMPORARY)[0] for one in entries if f"/{_TEMPORARY}/" in f"/{one.name}"}
         for entry in entries:
             if is_hidden(entry.name):

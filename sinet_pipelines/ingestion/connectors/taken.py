@@ -49,6 +49,7 @@ class Taken:
         found = objects.get(self.key)
         self._tag = None if found is None else found.tag
         self._state: dict[str, Any] = {"source": source}
+        self._present: frozenset[str] | None = None
         if found is not None:
             self._state = _parsed(found.content, f"{self.key} in {objects.root}")
 
@@ -61,6 +62,10 @@ class Taken:
     def pending(self) -> list[str]:
         """The keys of files that are written and not confirmed, or withdrawn and not removed."""
         return list(self._state.get("pending", ()))
+
+    def list_files(self, names: Iterable[str]) -> None:
+        """Keeps the names of the files that the source has now; `withdraw` needs them."""
+        self._present = frozenset(names)
 
     def is_same(self, name: str, version: str) -> bool:
         """Whether this version of a file was read before, with rows or without."""
@@ -103,25 +108,35 @@ class Taken:
         """Saves that parts landed with the drops of these keys, that others are unreadable, and what stays pending."""
         state = {**self._state, "pending": list(incomplete)}
         files, drops, bad = (dict(state.get(name, {})) for name in ("files", "drops", "refused"))
+        replaced = set(state.get("replaced", ()))
         for part, keys in landed:
             if part.position is not None:
                 state["position"] = dict(part.position)
                 continue
+            if part.name in files and files[part.name]["digest"] != part.digest:
+                replaced.add(files[part.name]["digest"])
             files[part.name] = {"version": part.version, "digest": part.digest}
             drops.setdefault(part.digest, keys)
             bad.pop(part.name, None)
         for part in refused:  # the rows of its former content stay
             bad[part.name] = {"version": part.version, "digest": part.digest}
-        self._save({**state, "files": files, "drops": drops, "refused": bad})
+        self._save({**state, "files": files, "drops": drops, "refused": bad, "replaced": sorted(replaced)})
 
     def withdraw(self) -> list[str]:
-        """Saves that the drops of replaced files are to be removed; returns their keys with all that is pending."""
-        used = {one["digest"] for one in self._state.get("files", {}).values()}
-        drops = self._state.get("drops", {})
+        """Saves that the drops of replaced files are to be removed; returns their keys with all that is pending.
+
+        A file that is removed keeps its rows. But if it was renamed, and the content under the new name replaced, its
+        former name keeps nothing.
+        """
+        files, drops, replaced = (self._state.get(name, {}) for name in ("files", "drops", "replaced"))
+        here = files if self._present is None else self._present
+        used = {one["digest"] for name, one in files.items() if name in here or one["digest"] not in replaced}
         gone = [key for digest, keys in drops.items() if digest not in used for key in keys]
-        if gone:
+        if gone or replaced:
             kept = {digest: keys for digest, keys in drops.items() if digest in used}
-            self._save({**self._state, "drops": kept, "pending": [*self.pending, *gone]})
+            left = {name: one for name, one in files.items() if one["digest"] in used}
+            pending = [*self.pending, *gone]
+            self._save({**self._state, "files": left, "drops": kept, "pending": pending, "replaced": []})
         return self.pending
 
     def removed(self) -> None:
@@ -160,7 +175,7 @@ def _parsed(content: bytes, shown: str) -> dict[str, Any]:
         if isinstance(found["source"], str):
             for kind in ("files", "refused"):
                 _ = [(one["version"], one["digest"]) for one in found.get(kind, {}).values()]
-            _ = [list(keys) for keys in found.get("drops", {}).values()]
+            _ = [list(keys) for keys in found.get("drops", {}).values()], [*found.get("replaced", ())]
             return dict(found)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         pass

@@ -99,6 +99,29 @@ def test_a_rotated_file_keeps_its_rows(outside, home):
     assert made.totals.withdrawn == 0
 
 
+def test_a_file_that_is_renamed_and_corrected_later_has_its_present_rows(outside, home):
+    outside.write("a.csv", as_csv(some_rows(0, 4)))
+    pull(outside.url, home, outside.options)
+    outside.rename("a.csv", "b.csv")
+    pull(outside.url, home, outside.options)
+    assert landed(home) == units(0, 4)
+    outside.write("b.csv", as_csv([a_row(0, speed_rpm=99), a_row(7)]))
+    made = pull(outside.url, home, outside.options)
+    assert (landed(home), made.totals.withdrawn) == (["M0", "M7"], 1)
+    outside.write("a.csv", as_csv(some_rows(0, 4)))  # the former content comes back under its name
+    pull(outside.url, home, outside.options)
+    assert landed(home) == sorted([*units(0, 4), "M0", "M7"])
+
+
+def test_a_copy_that_is_still_there_keeps_the_rows_of_a_replaced_file(outside, home):
+    for name in ("a.csv", "b.csv"):
+        outside.write(name, as_csv(some_rows(0, 2)))
+    pull(outside.url, home, outside.options)
+    outside.write("b.csv", as_csv(some_rows(2, 3)))
+    pull(outside.url, home, outside.options)
+    assert landed(home) == units(0, 3)
+
+
 def test_a_file_that_is_packed_when_it_is_rotated_is_the_same_file(outside, home):
     outside.write("log.csv", as_csv(some_rows(0, 3)))
     pull(outside.url, home, outside.options)
