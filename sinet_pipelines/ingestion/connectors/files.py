@@ -35,10 +35,12 @@ class Entry:
     Attributes:
         name: its path below the source, with `/` between names.
         version: changes when the file is replaced; empty if that is not known.
+        is_named: whether the URL of the source names this file itself, not its folder.
     """
 
     name: str
     version: str
+    is_named: bool = False
 
     @property
     def hive(self) -> Hive:
@@ -81,7 +83,7 @@ class FileSource:
         taken.list_files(entry.name for entry in entries)
         unfinished = {one.name.partition(_TEMPORARY)[0] for one in entries if f"/{_TEMPORARY}/" in f"/{one.name}"}
         for entry in entries:
-            if is_hidden(entry.name):
+            if is_hidden(entry.name) and not entry.is_named:
                 continue
             self.notes.parts += 1
             folder = next((one for one in unfinished if entry.name.startswith(one)), None)

@@ -57,7 +57,7 @@ class LocalFiles:
             raise SourceError(f"{self._path} has no known format (allowed: {ALLOWED}); name a file of one of these")
         found = self._objects.stat(self._path.name)
         if found is not None:
-            yield Entry(found.key, found.state)
+            yield Entry(found.key, found.state, is_named=True)
 
     @contextmanager
     def open(self, entry: Entry) -> Iterator[tuple[str, BinaryIO] | None]:

@@ -95,7 +95,7 @@ class HttpFile:
         """As in `Files`; an unchanged file is recognised by its ETag or its date."""
         known = taken.version(self._file_name)
         is_new = self._download.start(known)
-        yield Entry(self._file_name, "" if is_new else known)
+        yield Entry(self._file_name, "" if is_new else known, is_named=True)
 
     @contextmanager
     def open(self, _: Entry) -> Iterator[tuple[str, BinaryIO] | None]:

@@ -23,11 +23,11 @@ class Letters:
     def __init__(self, store: TableStore, source: str) -> None:
         self._store, self._source = store, source
 
-    def append(self, letters: Sequence[tuple[str, str, DeadLetter]]) -> None:
-        """Appends dead letters; those that an interrupted pull has stored are not repeated.
+    def append(self, letters: Sequence[tuple[str, DeadLetter]]) -> None:
+        """Appends dead letters; those that are stored are not repeated, also not when their file grows.
 
         Args:
-            letters: name and digest of the part, and the piece of it that is no row.
+            letters: name of the part, and the piece of it that is no row.
 
         Raises:
             StorageError: the table cannot be written.
@@ -38,7 +38,7 @@ class Letters:
         ids = [_id(self._source, *one) for one in letters]
         is_ours = (pl.col("stream_source") == _text(self._source)) & pl.col("message_id").is_in(ids)
         stored = set(table.scan().filter(is_ours).select("message_id").collect()["message_id"].to_list())
-        new = [(name, one, found) for name, (one, _, found) in zip(ids, letters, strict=True) if name not in stored]
+        new = [(name, one, found) for name, (one, found) in zip(ids, letters, strict=True) if name not in stored]
         if not new:
             return
         rows = pl.DataFrame(
@@ -59,8 +59,8 @@ class Letters:
         table.append(rows.select(LETTER.names).to_arrow(compat_level=pl.CompatLevel.oldest()), {}, {})
 
 
-def _id(source: str, part: str, digest: str, letter: DeadLetter) -> str:
-    text = "\0".join((source, part, digest, str(letter.place), letter.reason)).encode(errors="surrogatepass")
+def _id(source: str, part: str, letter: DeadLetter) -> str:
+    text = "\0".join((source, part, str(letter.place), letter.reason)).encode(errors="surrogatepass")
     return blake2b(text + b"\0" + letter.payload, digest_size=16).hexdigest()
 
 

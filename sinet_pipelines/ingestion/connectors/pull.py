@@ -115,7 +115,7 @@ class Pull:
         self._held_bytes = 0  # of these files, about
         self._landed: list[tuple[Part, list[str]]] = []
         self._refused: list[Part] = []
-        self._waiting_letters: list[tuple[str, str, DeadLetter]] = []
+        self._waiting_letters: list[tuple[str, DeadLetter]] = []
         self._deleted: set[str] = set()
         self._since = time.monotonic()
 
@@ -229,8 +229,8 @@ class Pull:
         for letter in letters[: max(0, EXAMPLES - len(totals.reasons))]:
             place = f", line {letter.place}" if letter.place else ""
             totals.reasons.append(f"{part.name}{place}: {letter.reason}")
-        self._waiting_letters += [(part.name, part.digest, letter) for letter in letters]
-        held = sum(len(letter.payload) for _, _, letter in self._waiting_letters) if letters else 0
+        self._waiting_letters += [(part.name, letter) for letter in letters]
+        held = sum(len(letter.payload) for _, letter in self._waiting_letters) if letters else 0
         if len(self._waiting_letters) >= WAITING_LETTERS or held >= WAITING_LETTER_BYTES:
             self._letters.append(self._waiting_letters)
             self._waiting_letters = []

@@ -57,7 +57,7 @@ class StoredFiles:
             found = [Entry(one.key, one.state) for one in self._objects.walk()]
             if not found and self._above is not None and format_of(name):
                 one = self._above.stat(name)
-                found = [] if one is None else [Entry(name, one.state)]
+                found = [] if one is None else [Entry(name, one.state, is_named=True)]
                 self._objects = self._above
             yield from found
         except AbsentError as error:

@@ -184,6 +184,16 @@ def test_a_file_with_bad_lines_lands_and_keeps_them_as_dead_letters(outside, hom
     assert dead(home).select("payload", "stream_offset").rows() == [(b"M2,too,many,values", 4)]
 
 
+def test_a_dead_letter_of_a_file_that_grows_is_stored_once(outside, home):
+    content = as_csv(some_rows(0, 2)) + b"bad\n"
+    for number in range(3):
+        outside.write("log.csv", content)
+        pull(outside.url, home, outside.options)
+        content += as_csv(some_rows(number + 2, number + 3)).split(b"\n")[1] + b"\n"
+    assert landed(home) == units(0, 4)
+    assert dead(home)["payload"].to_list() == [b"bad"]
+
+
 def test_other_files_are_named_and_not_read(outside, home):
     outside.add(some_rows(0, 2))
     for name in ("notes.docx", "plot.png", "_SUCCESS", "day=1/_metadata", "x_$folder$"):
@@ -308,6 +318,15 @@ def test_one_file_is_a_source(outside, home):
     outside.write("a b.csv", as_csv(some_rows(0, 2)))
     outside.write("other.csv", as_csv(some_rows(2, 4)))
     pull(f"{outside.url}/a b.csv", home, outside.options)
+    assert landed(home) == units(0, 2)
+
+
+@pytest.mark.parametrize("name", ["_export.csv", ".export.csv"])
+def test_a_file_that_the_url_names_is_read_also_with_a_hidden_name(outside, home, name):
+    outside.write(name, as_csv(some_rows(0, 2)))
+    pull(outside.url, home, outside.options)
+    assert landed(home) == []
+    pull(f"{outside.url}/{name}", home, outside.options)
     assert landed(home) == units(0, 2)
 
 

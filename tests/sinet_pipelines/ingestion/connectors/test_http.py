@@ -175,6 +175,12 @@ def test_a_file_above_the_limit_is_refused_before_it_is_read(server, home):
     assert list((home / "cache").glob("**/*.part")) == []
 
 
+def test_a_file_with_a_hidden_name_is_read(server, home):
+    server.files["/_rows.csv"] = server.files["/rows.csv"]
+    pull(f"{server.url}/_rows.csv", home)
+    assert is_whole(home)
+
+
 def test_a_name_without_a_suffix_is_given_as_an_option(server, home):
     server.files["/export"] = server.files["/rows.csv"]
     pull(f"{server.url}/export?all=1", home, {"file_name": "rows.csv"})
