@@ -7,23 +7,22 @@ its part and the hash of its content, so what lands again has the same name.
 
 import json
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 
 import polars as pl
 
 from sinet_pipelines.errors import BusyError, SinetError
+from sinet_pipelines.ingestion.connectors.first_day import FirstDay
 from sinet_pipelines.ingestion.connectors.letters import Letters
 from sinet_pipelines.ingestion.connectors.source import DeadLetter, Part, Source, UnreadableError
 from sinet_pipelines.ingestion.connectors.taken import Taken, source_id
 from sinet_pipelines.ingestion.landing import LandingZone
-from sinet_pipelines.ingestion.record import Record, read_first_days, write_record
 from sinet_pipelines.ingestion.streams.drops_of_streams import as_sent
 from sinet_pipelines.ingestion.zone_file import ZoneFile
 from sinet_pipelines.schemas.contract import RECORDED_AT
-from sinet_pipelines.storage.layout import recorded_applications
 from sinet_pipelines.storage.objects import Objects
 
 DROP_ROWS = 250_000  # of one part, which are in memory at once
@@ -34,7 +33,6 @@ WAITING_LETTERS = 10_000  # before they are stored
 WAITING_LETTER_BYTES = 16 << 20
 WAITING_S = 5.0
 EXAMPLES = 5  # of each kind in the totals
-OLDEST = timedelta(days=3_660)  # of the first day of a home, since one wrong instant of 1970 would be 20,000 days
 
 
 @dataclass
@@ -109,7 +107,8 @@ class Pull:
         self.source = source
         self._taken, self._letters, self._objects = taken, letters, objects
         self._zone, self._region, self._report = zone, region, report
-        self._first = _FirstDay(zone, first_day)
+        pull = f"{region}/{source_id(source.name)}"
+        self._first = FirstDay(zone.home, zone.data.application, pull=pull, wanted=first_day)
         self._prefix = f"pull_{source_id(source.name)}"
         self._files: list[tuple[ZoneFile, bytes]] = []
         self._held_bytes = 0  # of these files, about
@@ -145,6 +144,7 @@ class Pull:
         gone = self._taken.withdraw()
         self._remove(gone)
         self.totals.withdrawn = len(gone)
+        self._first.close()
         self._report()
 
     def _land(self, part: Part) -> None:
@@ -269,28 +269,6 @@ class Pull:
             self._objects.delete(key)
             self._report()
         self._taken.removed()
-
-
-class _FirstDay:
-    """The first day of the application in the home, written with the first rows that land in it."""
-
-    def __init__(self, zone: LandingZone, wanted: date | None) -> None:
-        self._zone, self._wanted, self._is_ours = zone, wanted, False
-
-    def including(self, days: Iterable[date]) -> date | None:
-        """The first day of the home, which is set back only in the pull that made the record."""
-        zone, application = self._zone, self._zone.data.application
-        is_recorded = application in recorded_applications(zone.home)
-        known = read_first_days(zone.home).get(application) if is_recorded else None
-        if is_recorded and (not self._is_ours or self._wanted is not None):
-            return known
-        today = datetime.now(UTC).date()
-        chosen = self._wanted or min((day for day in days if today - OLDEST <= day <= today), default=today)
-        if known is not None and chosen >= known:
-            return known
-        write_record(zone.home, application, {"name": "pull", "simulated": False, "first_day": chosen}, Record.of)
-        self._is_ours = True
-        return chosen
 
 
 def _count_unparsed(unparsed: pl.Series, counts: dict[str, int]) -> None:

@@ -109,6 +109,41 @@ def test_the_first_day_of_a_new_home_is_the_earliest_of_all_files(folder, home):
     assert read_first_days(home) == {"plant": date(2026, 3, 2)}
 
 
+def _killed(folder, home, monkeypatch):
+    """A pull that is killed when it writes its first drop."""
+
+    def keep(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pulls.ZoneFile, "keep", keep)
+        with pytest.raises(KeyboardInterrupt):
+            pull(folder.url, home)
+
+
+def test_a_first_pull_that_was_killed_finds_the_earliest_day_when_it_is_repeated(folder, home, in_pieces, monkeypatch):
+    folder.write("a.csv", as_csv([a_row(0, recorded_at="2026-03-05T00:00:00Z")]))
+    folder.write("b.csv", as_csv([a_row(1, recorded_at="2026-03-02T00:00:00Z")]))
+    _killed(folder, home, monkeypatch)
+    assert read_first_days(home) == {"plant": date(2026, 3, 5)}
+    assert pull(folder.url, home).totals.before_first_day == 0
+    assert read_first_days(home) == {"plant": date(2026, 3, 2)}
+    folder.write("c.csv", as_csv([a_row(2, recorded_at="2026-03-01T00:00:00Z")]))
+    assert pull(folder.url, home).totals.before_first_day == 1
+
+
+def test_first_pulls_at_the_same_time_share_the_earliest_day(folder, home, in_pieces, monkeypatch, tmp_path):
+    folder.write("a.csv", as_csv([a_row(0, recorded_at="2026-03-05T00:00:00Z")]))
+    _killed(folder, home, monkeypatch)  # as if it went on
+    (tmp_path / "other").mkdir()
+    other = FolderOutside(tmp_path / "other")
+    other.write("b.csv", as_csv([a_row(1, recorded_at="2026-03-02T00:00:00Z")]))
+    assert pull(other.url, home).totals.before_first_day == 0
+    folder.write("a.csv", as_csv([a_row(0, recorded_at="2026-03-01T00:00:00Z")]))
+    assert pull(folder.url, home).totals.before_first_day == 0
+    assert read_first_days(home) == {"plant": date(2026, 3, 1)}
+
+
 def test_the_first_day_of_a_new_home_can_be_given(folder, home):
     folder.write("c.csv", as_csv([a_row(2, recorded_at="1970-01-02T00:00:00Z")]))
     made = pull(folder.url, home, first_day=date(1970, 1, 1))
