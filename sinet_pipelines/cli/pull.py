@@ -3,10 +3,10 @@
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -18,6 +18,8 @@ from sinet_pipelines.words import counted
 
 if TYPE_CHECKING:
     from sinet_pipelines.ingestion.connectors.pull import Pull
+    from sinet_pipelines.ingestion.connectors.source import Source
+    from sinet_pipelines.ingestion.landing import LandingZone
 
 REPORT_S = 5.0
 SHOWN = 10  # of each list in the summary
@@ -58,15 +60,9 @@ def command(
     schedule.
     """
     from sinet_pipelines.cli.home import CACHE
-    from sinet_pipelines.ingestion.connectors.letters import Letters
-    from sinet_pipelines.ingestion.connectors.pull import Pull
     from sinet_pipelines.ingestion.connectors.source import Settings, open_source, read_private_options
-    from sinet_pipelines.ingestion.connectors.taken import Taken
     from sinet_pipelines.ingestion.landing import LandingZone
     from sinet_pipelines.inventory.regions import this_inventory
-    from sinet_pipelines.storage.objects import open_objects
-    from sinet_pipelines.storage.roots import access_options, root_of
-    from sinet_pipelines.storage.tables import tables_of
 
     inventory = this_inventory()
     known = inventory.region(region).name
@@ -78,17 +74,8 @@ def command(
     source = open_source(url, settings)
     with _alone(place, known, application, source.name, wait_s=wait):
         started = time.monotonic()
-        objects = open_objects(root_of(place, known).uri, access_options(place, known))
-        pull = Pull(
-            source,
-            Taken(objects, application, source.name, home=place),
-            Letters(tables_of(place, known, application), source.name),
-            zone=LandingZone(place, data, inventory.names),
-            region=known,
-            objects=objects,
-            first_day=first_day.date() if first_day else None,
-            report=report,
-        )
+        zone = LandingZone(place, data, inventory.names)
+        pull = _pull(source, zone, region=known, first_day=first_day.date() if first_day else None, report=report)
         report.pull = pull
         pull.run()
         summary = {
@@ -105,6 +92,31 @@ def command(
         sys.stdout.write(json.dumps(summary, indent=2) + "\n")
     else:
         _print(summary)
+
+
+def _pull(
+    source: "Source", zone: "LandingZone", *, region: str, first_day: date | None, report: Callable[[], None]
+) -> "Pull":
+    """The pull of a source into a region of the home."""
+    from sinet_pipelines.ingestion.connectors.letters import Letters
+    from sinet_pipelines.ingestion.connectors.pull import Pull
+    from sinet_pipelines.ingestion.connectors.taken import Taken
+    from sinet_pipelines.storage.objects import open_objects
+    from sinet_pipelines.storage.roots import access_options, root_of
+    from sinet_pipelines.storage.tables import tables_of
+
+    home, application = zone.home, zone.data.application
+    objects = open_objects(root_of(home, region).uri, access_options(home, region))
+    return Pull(
+        source,
+        Taken(objects, application, source.name, home=home),
+        Letters(tables_of(home, region, application), source.name),
+        zone=zone,
+        region=region,
+        objects=objects,
+        first_day=first_day,
+        report=report,
+    )
 
 
 @contextmanager

@@ -17,15 +17,15 @@ from sinet_pipelines.ingestion.casting import cast_table
 from sinet_pipelines.ingestion.connectors.lines import (
     KEPT_BYTES,
     LINE_BYTES,
-    Line,
-    Record,
+    CsvRecord,
+    TextLine,
     read_header,
     split_lines,
     split_records,
     text_blocks,
     unpacked,
 )
-from sinet_pipelines.ingestion.connectors.source import Block, DeadLetter, UnreadableError
+from sinet_pipelines.ingestion.connectors.source import Block, UnreadableError, UnreadPiece
 from sinet_pipelines.ingestion.drops import (
     UNREADABLE,
     Hive,
@@ -88,7 +88,7 @@ def read_blocks(file: BinaryIO, *, name: str, size: int, hive: Hive, drop: Contr
         yield from _csv(split_lines(text_blocks(unpacked(file, size))), hive_columns(hive, drop), drop)
 
 
-def _csv(lines: Iterator[Line], hive: dict[str, str | None], drop: Contract) -> Iterator[Block]:
+def _csv(lines: Iterator[TextLine], hive: dict[str, str | None], drop: Contract) -> Iterator[Block]:
     known = [column.name for column in drop.columns]
     names, separator = read_header(lines, known)
     if twice := sorted({name for name in names if name and names.count(name) > 1}):
@@ -97,7 +97,7 @@ def _csv(lines: Iterator[Line], hive: dict[str, str | None], drop: Contract) -> 
         shown = ", ".join(name for name in names[:40])
         raise UnreadableError(f"it has no column {', '.join(missing)} (found: {shown[:1000]}); add it")
     unknown = frozenset(names) - frozenset(known) - {""}
-    records: list[Record] = []
+    records: list[CsvRecord] = []
     held = 0
     for record in split_records(lines, separator=separator, width=len(names)):
         if record.reason or any(record.fields):  # a line of separators alone is no row
@@ -110,7 +110,7 @@ def _csv(lines: Iterator[Line], hive: dict[str, str | None], drop: Contract) -> 
 
 
 def _csv_block(
-    records: list[Record], names: list[str], hive: dict[str, str | None], drop: Contract, unknown: frozenset[str]
+    records: list[CsvRecord], names: list[str], hive: dict[str, str | None], drop: Contract, unknown: frozenset[str]
 ) -> Block:
     rows = [one.fields for one in records if not one.reason]
     columns = dict(zip(names, zip(*rows, strict=True), strict=True)) if rows else dict.fromkeys(names, ())
@@ -120,12 +120,12 @@ def _csv_block(
         if one.name in columns
     }
     filled = {name: pa.array([value] * len(rows), pa.string()) for name, value in hive.items() if name not in texts}
-    dead = tuple(DeadLetter(one.number, one.content, one.reason) for one in records if one.reason)
+    dead = tuple(UnreadPiece(one.number, one.content, one.reason) for one in records if one.reason)
     return Block(cast_table(pa.table({**texts, **filled}), drop.columns), dead, unknown)
 
 
-def _json(lines: Iterator[Line], hive: dict[str, str | None], drop: Contract) -> Iterator[Block]:
-    held: list[Line] = []
+def _json(lines: Iterator[TextLine], hive: dict[str, str | None], drop: Contract) -> Iterator[Block]:
+    held: list[TextLine] = []
     size = 0
     for line in lines:
         if line.content.strip():
@@ -137,14 +137,14 @@ def _json(lines: Iterator[Line], hive: dict[str, str | None], drop: Contract) ->
     yield _json_block(held, hive, drop)
 
 
-def _json_block(lines: Sequence[Line], hive: dict[str, str | None], drop: Contract) -> Block:
+def _json_block(lines: Sequence[TextLine], hive: dict[str, str | None], drop: Contract) -> Block:
     whole = [line for line in lines if not line.omitted]
     found = decode([Message(0, line.number, _filled(line.content, hive), 0) for line in whole], drop)
-    dead = [DeadLetter(one.message.offset, one.message.payload[:KEPT_BYTES], one.reason) for one in found.dead]
+    dead = [UnreadPiece(one.message.offset, one.message.payload[:KEPT_BYTES], one.reason) for one in found.dead]
     for line in lines:
         if line.omitted:
             reason = f"it has {len(line.content) + line.omitted:,} bytes (allowed: {LINE_BYTES:,})"
-            dead.append(DeadLetter(line.number, line.content[:KEPT_BYTES], reason))
+            dead.append(UnreadPiece(line.number, line.content[:KEPT_BYTES], reason))
     return Block(found.rows.drop("message"), tuple(dead), found.unknown)
 
 

@@ -6,7 +6,7 @@ from hashlib import blake2b
 
 import polars as pl
 
-from sinet_pipelines.ingestion.connectors.source import DeadLetter
+from sinet_pipelines.ingestion.connectors.source import UnreadPiece
 from sinet_pipelines.ingestion.streams.appended_table import AppendedTable
 from sinet_pipelines.ingestion.streams.stream_tables import DEAD_LETTERS, LETTER
 from sinet_pipelines.storage.tables import TableStore
@@ -23,7 +23,7 @@ class Letters:
     def __init__(self, store: TableStore, source: str) -> None:
         self._store, self._source = store, source
 
-    def append(self, letters: Sequence[tuple[str, DeadLetter]]) -> None:
+    def append(self, letters: Sequence[tuple[str, UnreadPiece]]) -> None:
         """Appends dead letters; those that are stored are not repeated, also not when their file grows.
 
         Args:
@@ -59,7 +59,7 @@ class Letters:
         table.append(rows.select(LETTER.names).to_arrow(compat_level=pl.CompatLevel.oldest()), {}, {})
 
 
-def _id(source: str, part: str, letter: DeadLetter) -> str:
+def _id(source: str, part: str, letter: UnreadPiece) -> str:
     text = "\0".join((source, part, str(letter.place), letter.reason)).encode(errors="surrogatepass")
     return blake2b(text + b"\0" + letter.payload, digest_size=16).hexdigest()
 

@@ -24,7 +24,7 @@ _UTF8_MARK = b"\xef\xbb\xbf"
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
-class Line(NamedTuple):
+class TextLine(NamedTuple):
     """A line of a file.
 
     Attributes:
@@ -38,7 +38,7 @@ class Line(NamedTuple):
     omitted: int = 0
 
 
-class Record(NamedTuple):
+class CsvRecord(NamedTuple):
     """A record of CSV: its fields, or the reason why it has none.
 
     Attributes:
@@ -134,7 +134,7 @@ def _from_utf16(head: bytes, left: Iterator[bytes]) -> Iterator[bytes]:
         raise UnreadableError(f"it begins as UTF-16 and is none ({first_line(error)}); save it as UTF-8") from error
 
 
-def split_lines(blocks: Iterable[bytes], *, longest: int = LINE_BYTES) -> Iterator[Line]:
+def split_lines(blocks: Iterable[bytes], *, longest: int = LINE_BYTES) -> Iterator[TextLine]:
     """The lines of a text.
 
     Args:
@@ -150,11 +150,11 @@ def split_lines(blocks: Iterable[bytes], *, longest: int = LINE_BYTES) -> Iterat
                 omitted += _append(rest, piece, longest)
                 piece = bytes(rest)
                 rest.clear()
-            yield Line(number, piece.removesuffix(b"\r"), omitted)
+            yield TextLine(number, piece.removesuffix(b"\r"), omitted)
             omitted = 0
         omitted += _append(rest, last, longest)
     if rest or omitted:
-        yield Line(number + 1, bytes(rest).removesuffix(b"\r"), omitted)
+        yield TextLine(number + 1, bytes(rest).removesuffix(b"\r"), omitted)
 
 
 def _append(rest: bytearray, piece: bytes, longest: int) -> int:
@@ -164,7 +164,7 @@ def _append(rest: bytearray, piece: bytes, longest: int) -> int:
     return max(0, len(piece) - room)
 
 
-def read_header(lines: Iterator[Line], known: Iterable[str]) -> tuple[list[str], str]:
+def read_header(lines: Iterator[TextLine], known: Iterable[str]) -> tuple[list[str], str]:
     """The column names in the first line that is not empty, and the separator with which it has the most known names.
 
     Raises:
@@ -183,7 +183,7 @@ def read_header(lines: Iterator[Line], known: Iterable[str]) -> tuple[list[str],
     return found[separator], separator
 
 
-def split_records(lines: Iterator[Line], *, separator: str, width: int) -> Iterator[Record]:
+def split_records(lines: Iterator[TextLine], *, separator: str, width: int) -> Iterator[CsvRecord]:
     """The records of CSV; a quoted field may have several lines.
 
     A quote that is never closed, or closed in a later record, makes only its own line a bad record.
@@ -194,9 +194,9 @@ def split_records(lines: Iterator[Line], *, separator: str, width: int) -> Itera
         width: number of fields.
     """
     csv.field_size_limit(LINE_BYTES)  # the default makes an error of a long text
-    waiting: deque[Line] = deque()
+    waiting: deque[TextLine] = deque()
 
-    def take() -> Line | None:
+    def take() -> TextLine | None:
         return waiting.popleft() if waiting else next(lines, None)
 
     while (line := take()) is not None:
@@ -216,16 +216,18 @@ def split_records(lines: Iterator[Line], *, separator: str, width: int) -> Itera
 _OPEN = "open"
 
 
-def _join(line: Line, take: Callable[[], Line | None], separator: str, width: int) -> tuple[Record | None, list[Line]]:
+def _join(
+    line: TextLine, take: Callable[[], TextLine | None], separator: str, width: int
+) -> tuple[CsvRecord | None, list[TextLine]]:
     """The record of a line that ends within quotes with the lines after it; else None and these lines."""
-    held: list[Line] = []
+    held: list[TextLine] = []
     content, is_open = bytearray(line.content), True
     while len(held) < RECORD_LINES and len(content) < LINE_BYTES and (more := take()) is not None:
         held.append(more)
         content += b"\n" + more.content
         if more.content.count(b'"') % 2:
             is_open = not is_open
-            found = _record(Line(line.number, bytes(content), more.omitted), separator, width)
+            found = _record(TextLine(line.number, bytes(content), more.omitted), separator, width)
             if not is_open and not found.reason:
                 return found, []
             if not is_open and found.reason != _OPEN:
@@ -233,24 +235,24 @@ def _join(line: Line, take: Callable[[], Line | None], separator: str, width: in
     return None, held
 
 
-def _record(line: Line, separator: str, width: int) -> Record:
+def _record(line: TextLine, separator: str, width: int) -> CsvRecord:
     kept = line.content[:KEPT_BYTES]
     if line.omitted:
         size = len(line.content) + line.omitted
-        return Record(line.number, kept, [], f"it has {size:,} bytes (allowed: {LINE_BYTES:,})")
+        return CsvRecord(line.number, kept, [], f"it has {size:,} bytes (allowed: {LINE_BYTES:,})")
     try:
         text = line.content.decode()
     except UnicodeDecodeError as error:
-        return Record(line.number, kept, [], f"it is not UTF-8 (byte {error.start}); save the file as UTF-8")
+        return CsvRecord(line.number, kept, [], f"it is not UTF-8 (byte {error.start}); save the file as UTF-8")
     try:
         fields = next(csv.reader([text], delimiter=separator, strict=True), [])
     except csv.Error as error:
         if "unexpected end of data" in str(error):
-            return Record(line.number, kept, [], _OPEN)
-        return Record(line.number, kept, [], f"it is no CSV ({first_line(error)})")
+            return CsvRecord(line.number, kept, [], _OPEN)
+        return CsvRecord(line.number, kept, [], f"it is no CSV ({first_line(error)})")
     if len(fields) != width:
-        return Record(line.number, kept, [], f"it has {len(fields)} values (allowed: {width}, as its header)")
-    return Record(line.number, kept, fields)
+        return CsvRecord(line.number, kept, [], f"it has {len(fields)} values (allowed: {width}, as its header)")
+    return CsvRecord(line.number, kept, fields)
 
 
 def _fields(text: str, separator: str) -> list[str]:

@@ -17,7 +17,7 @@ import polars as pl
 from sinet_pipelines.errors import BusyError, SinetError
 from sinet_pipelines.ingestion.connectors.first_day import FirstDay
 from sinet_pipelines.ingestion.connectors.letters import Letters
-from sinet_pipelines.ingestion.connectors.source import DeadLetter, Part, Source, UnreadableError
+from sinet_pipelines.ingestion.connectors.source import Part, Source, UnreadableError, UnreadPiece
 from sinet_pipelines.ingestion.connectors.taken import Taken, source_id
 from sinet_pipelines.ingestion.landing import LandingZone
 from sinet_pipelines.ingestion.streams.drops_of_streams import as_sent
@@ -114,7 +114,7 @@ class Pull:
         self._held_bytes = 0  # of these files, about
         self._landed: list[tuple[Part, list[str]]] = []
         self._refused: list[Part] = []
-        self._waiting_letters: list[tuple[str, DeadLetter]] = []
+        self._waiting_letters: list[tuple[str, UnreadPiece]] = []
         self._deleted: set[str] = set()
         self._since = time.monotonic()
 
@@ -167,7 +167,7 @@ class Pull:
         except UnreadableError as error:
             self._discard(opened)
             self._waiting_letters = [one for one in self._waiting_letters if one[0] != part.name]
-            self._add_letters(opened, [DeadLetter(0, b"", str(error))])
+            self._add_letters(opened, [UnreadPiece(0, b"", str(error))])
             self.totals.unreadable[part.name] = str(error)
             self._refused.append(part)
         else:
@@ -222,7 +222,7 @@ class Pull:
             self._objects.delete(key)
         self._deleted.update(written)
 
-    def _add_letters(self, opened: _Open, letters: Sequence[DeadLetter]) -> None:
+    def _add_letters(self, opened: _Open, letters: Sequence[UnreadPiece]) -> None:
         """Counts dead letters, and stores them where they are many; a pull that is repeated stores none again."""
         part, totals = opened.part, self.totals
         totals.dead_letters += len(letters)

@@ -41,7 +41,7 @@ class UnreadableError(Exception):
     """Why a file has no rows: what was found, and what is allowed. Its rows do not land; the other files do."""
 
 
-class DeadLetter(NamedTuple):
+class UnreadPiece(NamedTuple):
     """A piece of a part that is no row.
 
     Attributes:
@@ -66,7 +66,7 @@ class Block:
     """
 
     rows: pl.DataFrame
-    dead: tuple[DeadLetter, ...] = ()
+    dead: tuple[UnreadPiece, ...] = ()
     unknown: frozenset[str] = frozenset()
 
 
