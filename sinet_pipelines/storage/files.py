@@ -11,6 +11,8 @@ from typing import Any
 
 from sinet_pipelines.errors import DiskError
 
+TEMPORARY = "a copy in the folder of temporary files"  # for messages
+
 
 def write_whole(path: Path, content: bytes) -> None:
     """Writes the bytes to the path in one step; readers get the old file or the new one.

@@ -19,7 +19,7 @@ from sinet_pipelines.ingestion.connectors.taken import Taken
 from sinet_pipelines.ingestion.drops import Hive, named
 from sinet_pipelines.ingestion.scan import hive_value
 from sinet_pipelines.schemas.contract import Contract
-from sinet_pipelines.storage.files import disk_errors, temporary_file
+from sinet_pipelines.storage.files import TEMPORARY, disk_errors, temporary_file
 from sinet_pipelines.storage.objects import IN_MEMORY_BYTES
 
 TRIES = 3  # to read a file that changes while it is read
@@ -145,7 +145,7 @@ def spooled(file: BinaryIO, report: Callable[[int], None]) -> Iterator[BinaryIO]
     """A copy of a file that does not change: in memory if it is small, else a temporary file."""
     with temporary_file("sinet-pull-", in_memory_bytes=IN_MEMORY_BYTES) as copy:
         while block := _block(file):
-            with disk_errors("a copy of a file in the folder of temporary files"):
+            with disk_errors(TEMPORARY):
                 copy.write(block)
                 copy.flush()
             report(len(block))

@@ -4,7 +4,6 @@ No type is guessed: values of CSV are text until the contract casts them. A valu
 null, and its text goes to `unparsed`, as in a drop.
 """
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
@@ -37,6 +36,8 @@ from sinet_pipelines.ingestion.drops import (
 from sinet_pipelines.ingestion.streams.decoding import decode
 from sinet_pipelines.ingestion.streams.source import Message
 from sinet_pipelines.schemas.contract import Contract
+from sinet_pipelines.storage.files import TEMPORARY, disk_errors, temporary_file
+from sinet_pipelines.storage.objects import IN_MEMORY_BYTES
 
 SUFFIXES = {
     ".csv": "csv",
@@ -164,9 +165,11 @@ def _parquet(file: BinaryIO, size: int, hive: Hive, drop: Contract, name: str) -
     if file.read(4) == b"PAR1":
         yield from _parquet_rows(file, hive, drop, name)
         return
-    with tempfile.TemporaryFile(prefix="sinet-pull-") as whole:
+    with temporary_file("sinet-pull-", in_memory_bytes=IN_MEMORY_BYTES) as whole:
         for block in unpacked(file, size):
-            whole.write(block)
+            with disk_errors(TEMPORARY):
+                whole.write(block)
+                whole.flush()
         yield from _parquet_rows(whole, hive, drop, name)
 
 
