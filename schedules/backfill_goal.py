@@ -50,7 +50,8 @@ class Todo:
     Attributes:
         cells: the days of each asset with days.
         once: assets without days.
-        refused: days that failed their contract with the rows they still have; they would fail again.
+        refused: days that failed their contract with the rows they still have; they would fail again. Such a day keeps
+            the rows of an earlier version where it was good once.
         waiting: stale days outside `cells`, since an upstream that was not selected must be made first.
     """
 
@@ -189,9 +190,8 @@ def _once(
 
 
 def refused_days(staleness: Staleness, key: dg.AssetKey, goal: Goal) -> frozenset[date]:
-    """The days of a goal that failed the asset's contract and are not made."""
-    failing = staleness.kept.refusals(dg.AssetCheckKey(key, CONTRACT_CHECK))
-    return frozenset(day for day in failing if goal.holds(day) and day not in staleness.made(key))
+    """The days of a goal that failed the asset's contract when they were last made."""
+    return frozenset(filter(goal.holds, staleness.kept.refusals(dg.AssetCheckKey(key, CONTRACT_CHECK))))
 
 
 def _made_since(instance: dg.DagsterInstance, key: dg.AssetKey, after: int) -> frozenset[date]:

@@ -18,6 +18,7 @@ from resources.dagster_private import DagsterEventType, SqlEventLogStorage, dese
 from resources.materializations.held import Recorded, as_day
 from resources.materializations.log_file import recorded_of, specific_of
 from resources.writes import WRITES_ENTRY
+from sinet_pipelines.errors import StorageError
 
 T = TypeVar("T")
 Days = Mapping[date, Recorded]
@@ -34,6 +35,11 @@ _FAILED = sql.text("""SELECT asset_key, check_name, evaluation_event FROM asset_
         WHERE execution_status IN ('SUCCEEDED', 'FAILED') AND asset_key IN :keys
         GROUP BY asset_key, check_name, partition)
     ORDER BY id""").bindparams(sql.bindparam("keys", expanding=True))
+_FAILED_BY = sql.text("""SELECT asset_key, partition, run_id FROM asset_check_executions
+    WHERE execution_status = 'FAILED' AND id IN (
+        SELECT MAX(id) FROM asset_check_executions
+        WHERE execution_status IN ('SUCCEEDED', 'FAILED') AND check_name = :check
+        GROUP BY asset_key, partition)""")
 
 
 def read_days(instance: dg.DagsterInstance, keys: Collection[dg.AssetKey]) -> dict[dg.AssetKey, Days]:
@@ -73,6 +79,26 @@ def read_refusals(
                 if evaluation is not None and (day := as_day(evaluation.partition)):
                     found[by_text[text, name]][day] = evaluation
     return found
+
+
+def refused_by(
+    instance: dg.DagsterInstance, check_name: str, run_ids: Collection[str]
+) -> frozenset[tuple[dg.AssetKey, date]]:
+    """The assets and days whose newest result of a check failed and is of one of these runs.
+
+    Raises:
+        StorageError: the event log is in no SQL database.
+    """
+    storage = instance.event_log_storage
+    if not isinstance(storage, SqlEventLogStorage):
+        kind = type(storage).__name__
+        raise StorageError(f"the event log is a {kind}; results of checks are read from an SQL database: use one")
+    with storage.index_connection() as connection:
+        rows = [
+            (text, as_day(name), run_id) for text, name, run_id in connection.execute(_FAILED_BY, {"check": check_name})
+        ]
+    found = [(dg.AssetKey.from_db_string(text), day) for text, day, run_id in rows if run_id in run_ids]
+    return frozenset((key, day) for key, day in found if key is not None and day is not None)
 
 
 def recorded(event: dg.AssetMaterialization) -> Recorded:

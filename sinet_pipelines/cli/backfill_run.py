@@ -167,18 +167,19 @@ def _execute(folder: Path, number: int, planned: Planned, instance: "dg.DagsterI
             signals=signals,
         )
         state = session.work()
+    all_refused = set() if state == RELOAD else session.refusals()
     if state == kinds.PAUSED:
         session.note(kinds.PAUSED)
     elif state == kinds.CANCELLED:
         session.note(kinds.CANCELLED)
     elif state != RELOAD:
-        failed, refused = _by_asset(session.failed), _by_asset(session.refused)
+        failed, refused = _by_asset(session.failed), _by_asset(all_refused)
         as_planned = is_as_planned(read_entries(journal_path(folder, number))) and not failed
         session.note(kinds.FINISHED, state=state, failed=failed, refused=refused, as_planned=as_planned)
     forget_request(folder, number)
     for failure in session.failures.values():
         console.print(f"{failure.asset} failed: {failure.reason}")
-    code = 3 if state == kinds.FAILED else int(bool(session.refused))
+    code = 3 if state == kinds.FAILED else int(bool(all_refused))
     return _Outcome(state, number, code)
 
 

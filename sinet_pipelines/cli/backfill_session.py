@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from sinet_pipelines.backfills import record as kinds
-from sinet_pipelines.backfills.journal import CANCEL, PAUSE, append_entry, journal_path, requested
+from sinet_pipelines.backfills.journal import CANCEL, PAUSE, append_entry, journal_path, read_entries, requested
 from sinet_pipelines.cli.backfill_signals import Signals
 from sinet_pipelines.cli.failures import AssetFailure, failures_of
 from sinet_pipelines.cli.progress import AssetProgress, RunProgress, watched
@@ -149,7 +149,8 @@ class Session:
         with watched(self.instance, run.run_id, RunProgress(names, steps), self.console):
             self._undisturbed(lambda: execute(self.instance, run, job))
         (ended,) = self.instance.get_run_records(_of(run.run_id))
-        taken = read_run(self.instance, ended, names_of_steps(self.graph), placed(self.graph, self.deployment))
+        places = placed(self.graph, self.deployment)
+        taken = read_run(self.instance, ended, names_of_steps(self.graph), places, is_whole=True)
         amounts: dict[str, float | None] = {name: taken.total(name) for name in AMOUNTS}
         amounts[SECONDS] = taken.total(SECONDS) + look_s
         after = written_bytes(self.graph, self.deployment, sorted(cells))
@@ -161,7 +162,7 @@ class Session:
         self.failures |= {one.asset: one for one in found}
         is_success = status == "SUCCESS" or (bool(found) and all(one.is_refusal for one in found))
         self.failed_runs = 0 if is_success else self.failed_runs + 1
-        return Tried(planned.keys, cells, is_success)
+        return Tried(run.run_id, planned.keys, cells, is_success)
 
     def _judge(self, staleness: Any, tried: "Tried") -> None:
         """Finds what the last run was to make and did not.
@@ -169,14 +170,15 @@ class Session:
         What a failed run left, and a day that failed its contract, is not tried again in this session. What a
         successful run left is stale again, since its inputs changed meanwhile: it is tried again, but not for ever.
         """
-        from schedules.backfill_goal import refused_days, todo_of
+        from resources.keys import CONTRACT_CHECK
+        from resources.materializations.day_log import refused_by
+        from schedules.backfill_goal import todo_of
 
-        left = todo_of(staleness, self.goal)
+        left, refused = todo_of(staleness, self.goal), refused_by(self.instance, CONTRACT_CHECK, [tried.run_id])
         for key, days in tried.cells.items():
-            refused = refused_days(staleness, key, self.goal)
             for day in sorted(days):
                 self.tries[key, day] += 1
-                if day in refused:
+                if (key, day) in refused:
                     self.refused.add((key, day))
                 elif day not in left.cells.get(key, ()):
                     self.made += day in staleness.made(key)
@@ -187,6 +189,15 @@ class Session:
                 self.failed.add(key)
             else:
                 self.made += 1
+
+    def refusals(self) -> set[Any]:
+        """The days that a run of this backfill refused and no later run made; runs of earlier processes count, too."""
+        from resources.keys import CONTRACT_CHECK
+        from resources.materializations.day_log import refused_by
+
+        entries = read_entries(journal_path(self.home, self.number))
+        runs = [entry["run_id"] for entry in entries if entry["kind"] == kinds.RUN_STARTED]
+        return {*refused_by(self.instance, CONTRACT_CHECK, runs)} - self.failed
 
     def _undisturbed(self, work: Callable[[], None]) -> None:
         """Does the work in another thread: Dagster would end a run at a signal that the main thread receives."""
@@ -209,11 +220,13 @@ class Tried:
     """What an ended run was to make.
 
     Attributes:
+        run_id: of the run.
         keys: its assets.
         cells: the days of each asset with days.
         is_success: whether the run succeeded, or failed only because days failed their contract.
     """
 
+    run_id: str
     keys: frozenset[Any]
     cells: Mapping[Any, frozenset[date]]
     is_success: bool
