@@ -21,16 +21,17 @@ from resources.placement import HARDWARE_TAG, NEEDS_TAG, REGION_TAG
 from sinet_pipelines.backfills.history import EVENT_BYTES, RUN, SECONDS, USD, PastRun, Step
 from sinet_pipelines.placement.needs import Needs
 from sinet_pipelines.placement.prices import usd_per_second
+from sinet_pipelines.storage.delta_log import read_log
 from sinet_pipelines.storage.layout import table_folder
 from sinet_pipelines.storage.roots import root_of
 
 NEWEST = 60  # past runs that are read: more change an estimate little, and older ones ran older code
 ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+ENDS = "STEP_SUCCESS", "STEP_FAILURE"
 _STEPS = sql.text("""SELECT step_key, dagster_event_type, MIN(timestamp), MAX(timestamp), COUNT(DISTINCT partition),
         SUM(LENGTH(event))
     FROM event_logs WHERE run_id = :run GROUP BY step_key, dagster_event_type""")
 _FILE = sql.text("SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()")
-_DAY = "event_date="
 
 
 @dataclass(frozen=True)
@@ -83,9 +84,23 @@ def names_of_steps(graph: BaseAssetGraph) -> dict[str, str]:
 
 
 def read_run(
-    instance: dg.DagsterInstance, record: dg.RunRecord, step_names: Mapping[str, str], places: Mapping[str, Placed]
+    instance: dg.DagsterInstance,
+    record: dg.RunRecord,
+    step_names: Mapping[str, str],
+    places: Mapping[str, Placed],
+    *,
+    is_whole: bool = False,
 ) -> PastRun:
-    """What the finished steps of one ended run took, and, of a successful one, the run beside its steps."""
+    """What the steps of one ended run took, and the run beside its steps.
+
+    Args:
+        instance: whose event log is read.
+        record: of the run.
+        step_names: the asset of each step.
+        places: of the assets.
+        is_whole: whether failed steps and the end of a failed run count. Of past runs they do not: a step that failed
+            shows nothing of one that succeeds, and the end of a killed run is when it was found.
+    """
     run_id, storage = record.dagster_run.run_id, instance.event_log_storage
     if not isinstance(storage, SqlEventLogStorage):
         return PastRun(run_id, ())
@@ -96,9 +111,9 @@ def read_run(
         size = int(connection.execute(_FILE).scalar() or 0) if is_sqlite else 0
     payload = sum(row[5] for row in rows)
     stored = _stored_bytes(rows, pages=size / payload if size and payload else 1.0, twice=is_sqlite)
-    steps = tuple(_steps(rows, step_names, places, stored))
-    if record.dagster_run.status != dg.DagsterRunStatus.SUCCESS:
-        return PastRun(run_id, steps)  # the end of a killed run is when it was found
+    steps = tuple(_steps(rows, step_names, places, stored, ends=ENDS if is_whole else ENDS[:1]))
+    if record.dagster_run.status != dg.DagsterRunStatus.SUCCESS and not is_whole:
+        return PastRun(run_id, steps)
     wall = (record.end_time or 0.0) - (record.start_time or 0.0)
     own = sum(step.amounts[SECONDS] for step in steps)
     beside = {SECONDS: max(0.0, wall) - own, USD: 0.0, EVENT_BYTES: stored.get(None, 0.0)}
@@ -110,15 +125,18 @@ def _steps(
     step_names: Mapping[str, str],
     places: Mapping[str, Placed],
     stored: Mapping[str | None, float],
+    *,
+    ends: Sequence[str],
 ) -> Iterator[Step]:
     by_step: dict[str, dict[str, tuple[Any, ...]]] = {}
     for row in rows:
         if row[0] in step_names:
             by_step.setdefault(row[0], {})[row[1]] = row
     for step_key, found in sorted(by_step.items()):
-        if "STEP_START" not in found or "STEP_SUCCESS" not in found:
+        end = next((found[kind] for kind in ends if kind in found), None)
+        if "STEP_START" not in found or end is None:
             continue
-        seconds = _seconds(found["STEP_SUCCESS"][3]) - _seconds(found["STEP_START"][2])
+        seconds = _seconds(end[3]) - _seconds(found["STEP_START"][2])
         days = max((row[4] for kind, row in found.items() if kind == "ASSET_MATERIALIZATION"), default=0)
         price = places.get(step_names[step_key], Placed()).usd_per_second
         amounts = {SECONDS: seconds, USD: seconds * price, EVENT_BYTES: stored[step_key]}
@@ -147,24 +165,28 @@ def _seconds(at: Any) -> float:
 
 
 def table_bytes(graph: BaseAssetGraph, deployment: Deployment, keys: Sequence[dg.AssetKey]) -> dict[str, list[float]]:
-    """For each asset with a table on this machine, the bytes of the newest file of each of its days.
+    """For each asset with a table on this machine, the bytes of the files of each of its days.
 
-    Only names and sizes of files are read. Where the regions run apart, or their root is a store, there are none.
+    Only the table's log is read. Where the regions run apart, or their root is a store, there are none.
     """
     found = {}
     for key in keys:
         folder = _folder_of(graph, deployment, key)
         if folder is not None:
-            found[key.to_user_string()] = [size for _, size in sorted(_newest_files(folder).items())]
+            found[key.to_user_string()] = [size for _, size in sorted(_sizes_of_days(folder).items())]
     return found
 
 
 def written_bytes(graph: BaseAssetGraph, deployment: Deployment, keys: Sequence[dg.AssetKey]) -> float | None:
-    """The bytes of all data files of the assets' tables, those of replaced days included; None where none are here."""
-    folders = [folder for key in keys if (folder := _folder_of(graph, deployment, key)) is not None]
-    if not folders:
-        return None
-    return float(sum(_size(path) for folder in folders for path in folder.rglob("*.parquet")))
+    """The bytes of all files of the assets' tables, those of replaced days included; None where a table is not here."""
+    total = 0.0
+    for key in keys:
+        folder = _folder_of(graph, deployment, key)
+        if folder is not None:
+            total += sum(_size(path) for path in folder.rglob("*.parquet"))
+        elif place_of(graph.get(key)).table is not None:
+            return None
+    return total
 
 
 def _folder_of(graph: BaseAssetGraph, deployment: Deployment, key: dg.AssetKey) -> Path | None:
@@ -176,18 +198,13 @@ def _folder_of(graph: BaseAssetGraph, deployment: Deployment, key: dg.AssetKey) 
     return table_folder(deployment.home, place.region, name_of(key).application, place.table)
 
 
-def _newest_files(folder: Path) -> dict[str, float]:
-    """The size of the newest file of each day; older ones are of replaced versions."""
-    newest: dict[str, tuple[float, float]] = {}
-    for path in folder.glob(f"{_DAY}*/*.parquet"):
-        name = path.parent.name.removeprefix(_DAY)
-        try:
-            state = path.stat()
-        except FileNotFoundError:  # removed with its version meanwhile
-            continue
-        if as_day(name) is not None:
-            newest[name] = max(newest.get(name, (0.0, 0.0)), (state.st_mtime, float(state.st_size)))
-    return {name: size for name, (_, size) in newest.items()}
+def _sizes_of_days(folder: Path) -> dict[str, float]:
+    """The bytes of each day's files in the newest version of a table; none where its log cannot be read."""
+    log, sizes = read_log(folder), dict[str, float]()
+    for file in log.files if log is not None and log.damaged is None else ():
+        if file.day is not None and as_day(file.day) is not None:
+            sizes[file.day] = sizes.get(file.day, 0.0) + file.size
+    return sizes
 
 
 def _size(path: Path) -> int:
