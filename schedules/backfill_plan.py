@@ -101,7 +101,12 @@ class Planner:
             return self._plan(todo, split)
         kept = self._within(todo, split, budget)
         left_out = sorted(set(todo.days) - set(kept.days))
-        return replace(self._plan(kept, self._split(kept)), left_out=left_out)
+        plan = self._plan(kept, self._split(kept))
+        if (
+            plan.estimates[budget.amount].highest or 0.0
+        ) > budget.limit:  # of nearly equal splits the smallest is chosen
+            plan = self._plan(kept, Split(split.days_per_run, "as for all days; a smaller one would exceed the budget"))
+        return replace(plan, left_out=left_out)
 
     def regions(self, plan: Plan) -> dict[str, dict[str, Estimate]]:
         """The estimates of each region's part, by region and measure."""
