@@ -45,8 +45,8 @@ class Estimate:
         return self.value if self.upper is None else self.upper
 
     def holds(self, truth: float) -> bool | None:
-        """Whether the interval holds the truth; None without an interval."""
-        if self.lower is None or self.upper is None:
+        """Whether the interval holds the truth; None without an interval, and where it does not count every asset."""
+        if self.lower is None or self.upper is None or self.unknown:
             return None
         return self.lower <= truth <= self.upper
 

@@ -114,6 +114,15 @@ def test_coverage_counts_finished_backfills_that_made_what_was_planned(tmp_path)
     assert coverage(records) == dict.fromkeys(MEASURES, (1, 2))
 
 
+def test_an_estimate_that_does_not_count_an_asset_is_not_compared_with_the_truth(tmp_path):
+    path = write(tmp_path)
+    partial = {**ESTIMATE, "unknown": ["EAST/new"]}
+    append_entry(path, kinds.PLANNED, code={}, assets=ASSETS, estimates={"seconds": partial, "cost_usd": ESTIMATE})
+    planned, entries = read_entries(path)[-1], read_entries(path)[:-1]
+    record = record_of(1, [entry if entry["kind"] != kinds.PLANNED else planned for entry in entries])
+    assert (coverage([record])["seconds"], coverage([record])["cost_usd"]) == ((0, 0), (1, 1))
+
+
 def test_an_amount_that_could_not_be_read_has_no_truth(tmp_path):
     path = write(tmp_path)
     append_entry(
