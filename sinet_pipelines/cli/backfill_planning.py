@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from sinet_pipelines.backfills.estimates import NEEDED_RUNS
-from sinet_pipelines.backfills.history import SECONDS, USD
+from sinet_pipelines.backfills.history import SECONDS, TABLE_BYTES, USD
 from sinet_pipelines.backfills.order import Order
 from sinet_pipelines.backfills.record import Record
 from sinet_pipelines.cli.home import CACHE
@@ -163,7 +163,9 @@ def _notes(plan: "Plan", order: Order, goal: "Goal") -> Iterator[str]:
         yield f"the budget leaves out {counted(len(plan.left_out), 'day')}, {first} to {last}"
     if not plan.runs:
         return
-    seconds = plan.estimates[SECONDS]
+    seconds, tables = plan.estimates[SECONDS], plan.estimates[TABLE_BYTES]
+    if tables.value is not None and tables.unknown:
+        yield f"the total of tables does not count {_named([*tables.unknown])}, of which no day is on this machine"
     unknown = [name for name in seconds.unknown if name]
     if not plan.past_runs:
         yield "this home has no past run; time, cost and events cannot be estimated"
