@@ -4,7 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
@@ -29,6 +29,7 @@ from sinet_pipelines.cli.backfill_planning import Planned, open_home, plan_of
 from sinet_pipelines.cli.backfill_session import RELOAD, Session
 from sinet_pipelines.cli.backfill_signals import handled
 from sinet_pipelines.cli.home import current_home, find_project, held
+from sinet_pipelines.cli.pruning import prune
 from sinet_pipelines.errors import BusyError, UsageError
 from sinet_pipelines.storage.locks import RUN_LOCK, holder
 
@@ -85,7 +86,8 @@ def resume(number: int | None, *, home: Path | None, project: Path | None, as_js
     def start(instance: "dg.DagsterInstance", console: Console) -> _Outcome:
         record = record_of(found, read_entries(journal_path(folder, found)))
         require_resumable(record, folder)
-        forget_request(folder, found)
+        if record.process != tuple(_process()[name] for name in ("pid", "process_started")):
+            forget_request(folder, found)  # else this process took over changed code, and the request is newer
         _observe(instance, console)
         planned = plan_of(_order_of(record), instance, folder, before=record)
         path = journal_path(folder, found)
@@ -128,7 +130,10 @@ def require_resumable(record: Record, home: Path) -> None:
 def _held_session(root: Path, folder: Path, start: Any) -> _Outcome:
     """Runs a session while the home's lock is held."""
     with _held(folder), open_home(root, folder, is_writer=True) as (instance, console):
-        return start(instance, console)
+        outcome = start(instance, console)
+        if outcome.number is not None and outcome.state != RELOAD:
+            prune(folder)
+        return outcome
 
 
 @contextmanager
@@ -138,17 +143,18 @@ def _held(folder: Path) -> Iterator[None]:
     Raises:
         BusyError: another process holds it.
     """
-    try:
-        with held(folder):
-            yield
-    except BusyError as error:
-        process = holder(folder / RUN_LOCK)
-        for number in reversed(numbers_of(folder)):
-            record = record_of(number, read_entries(journal_path(folder, number)))
-            if record.state == "running" and str(record.process[0]) == process:
-                cure = f"wait for it, or `sinet backfill pause {number}`"
-                raise BusyError(f"backfill {number} (process {process}) is in progress in {folder}; {cure}") from error
-        raise
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(held(folder))
+        except BusyError as error:
+            process = holder(folder / RUN_LOCK)
+            for number in reversed(numbers_of(folder)):
+                record = record_of(number, read_entries(journal_path(folder, number)))
+                if record.state == "running" and str(record.process[0]) == process:
+                    what = f"backfill {number} (process {process}) is in progress in {folder}"
+                    raise BusyError(f"{what}; wait for it, or `sinet backfill pause {number}`") from error
+            raise
+        yield
 
 
 def _execute(folder: Path, number: int, planned: Planned, instance: "dg.DagsterInstance", console: Console) -> _Outcome:
@@ -176,7 +182,8 @@ def _execute(folder: Path, number: int, planned: Planned, instance: "dg.DagsterI
         failed, refused = _by_asset(session.failed), _by_asset(all_refused)
         as_planned = is_as_planned(read_entries(journal_path(folder, number))) and not failed
         session.note(kinds.FINISHED, state=state, failed=failed, refused=refused, as_planned=as_planned)
-    forget_request(folder, number)
+    if state != RELOAD:
+        forget_request(folder, number)
     for failure in session.failures.values():
         console.print(f"{failure.asset} failed: {failure.reason}")
     code = 3 if state == kinds.FAILED else int(bool(all_refused))
