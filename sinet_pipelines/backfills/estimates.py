@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from sinet_pipelines.backfills.history import RUN, PastRun, Step
-from sinet_pipelines.backfills.lines import Line, fit_line
+from sinet_pipelines.backfills.lines import CostLine, fit_line
 
 NOMINAL = 0.8  # share of truths that the intervals should hold: with 0.9 a home needs nine runs before the first one
 NEEDED_RUNS = math.ceil(NOMINAL / (1 - NOMINAL) - 1e-9)
@@ -65,7 +65,7 @@ class CostModel:
     amount: str
     nominal: float = NOMINAL
     _samples: dict[str, list[tuple[str, int, float]]] = field(default_factory=dict, repr=False, compare=False)
-    _lines: dict[tuple[str, str], Line | None] = field(default_factory=dict, repr=False, compare=False)
+    _lines: dict[tuple[str, str], CostLine | None] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for run in self.history:
@@ -74,7 +74,7 @@ class CostModel:
                     sample = run.run_id, step.days, step.amounts[self.amount]
                     self._samples.setdefault(step.asset, []).append(sample)
 
-    def line(self, asset: str, *, without: str = "") -> Line | None:
+    def line(self, asset: str, *, without: str = "") -> CostLine | None:
         """The line of an asset, learnt without one run; None where no other run made the asset."""
         if (asset, without) not in self._lines:
             known = [(days, value) for run, days, value in self._samples.get(asset, ()) if run != without]

@@ -14,7 +14,7 @@ NEWEST = 30  # samples of one asset: its pairs are 435, and older runs were made
 
 
 @dataclass(frozen=True)
-class Line:
+class CostLine:
     """An amount as `fixed + per_day * days`.
 
     Attributes:
@@ -32,26 +32,26 @@ class Line:
         return self.fixed + self.per_day * days
 
 
-def fit_line(samples: Sequence[tuple[int, float]]) -> Line | None:
+def fit_line(samples: Sequence[tuple[int, float]]) -> CostLine | None:
     """The line through samples of (days, amount), the newest first; None without samples.
 
     Neither part is negative for steps with days: more days never cost less, and no step costs less than nothing.
 
     >>> fit_line([(1, 3.0), (2, 5.0), (4, 9.0), (3, 70.0)])
-    Line(fixed=1.0, per_day=2.0, is_split=True)
+    CostLine(fixed=1.0, per_day=2.0, is_split=True)
     >>> fit_line([(25, 5.0)])
-    Line(fixed=0.0, per_day=0.2, is_split=False)
+    CostLine(fixed=0.0, per_day=0.2, is_split=False)
     """
     newest = samples[:NEWEST]
     if not newest:
         return None
     if not any(days for days, _ in newest):
-        return Line(median(amount for _, amount in newest), 0.0, is_split=True)
+        return CostLine(median(amount for _, amount in newest), 0.0, is_split=True)
     slopes = [(b - a) / (n - m) for (m, a), (n, b) in combinations(newest, 2) if m != n]
     if not slopes:
-        return Line(0.0, median(amount / days for days, amount in newest), is_split=False)
+        return CostLine(0.0, median(amount / days for days, amount in newest), is_split=False)
     per_day = max(0.0, median(slopes))
     fixed = median(amount - per_day * days for days, amount in newest)
     if fixed >= 0:
-        return Line(fixed, per_day, is_split=True)
-    return Line(0.0, median(amount / days for days, amount in newest if days), is_split=True)
+        return CostLine(fixed, per_day, is_split=True)
+    return CostLine(0.0, median(amount / days for days, amount in newest if days), is_split=True)

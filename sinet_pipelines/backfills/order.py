@@ -12,7 +12,7 @@ SECONDS_A_MINUTE = 60
 
 
 @dataclass(frozen=True)
-class Order:
+class BackfillOrder:
     """A request.
 
     Attributes:
@@ -40,7 +40,7 @@ class Order:
         budget_usd: float | None = None,
         budget_minutes: float | None = None,
         days_per_run: int | None = None,
-    ) -> "Order":
+    ) -> "BackfillOrder":
         """The request of a command's options.
 
         Raises:
@@ -54,7 +54,7 @@ class Order:
         if days_per_run is not None and days_per_run < 1:
             raise UsageError(f"--days-per-run is {days_per_run}; allowed are whole numbers from 1 on")
         seconds = None if budget_minutes is None else budget_minutes * SECONDS_A_MINUTE
-        return Order(selection, parse_days(days), redo, budget_usd, seconds, days_per_run)
+        return BackfillOrder(selection, parse_days(days), redo, budget_usd, seconds, days_per_run)
 
 
 def parse_days(text: str | None) -> Span | None:

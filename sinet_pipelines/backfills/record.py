@@ -19,7 +19,7 @@ ENDED = (DONE, CANCELLED)  # nothing is left to resume
 
 
 @dataclass(frozen=True)
-class Record:
+class BackfillRecord:
     """One backfill as its journal has it.
 
     Attributes:
@@ -68,7 +68,7 @@ class Record:
         return not original or original[0] != read_entries(journal_path(home, self.number))[0]
 
 
-def record_of(number: int, entries: Sequence[Entry]) -> Record:
+def record_of(number: int, entries: Sequence[Entry]) -> BackfillRecord:
     """The backfill of these entries, of which the first begins it."""
     first = entries[0]
     sessions = [entry for entry in entries if entry["kind"] in (BEGUN, RESUMED)]
@@ -76,7 +76,7 @@ def record_of(number: int, entries: Sequence[Entry]) -> Record:
     codes = [entry["code"] for entry in entries if "code" in entry]
     planned = next((entry for entry in entries if entry["kind"] == PLANNED), {})
     ended = entries[-1] if entries[-1]["kind"] == FINISHED else {}
-    return Record(
+    return BackfillRecord(
         number=number,
         home=first["home"],
         goal=first["goal"],
@@ -90,7 +90,7 @@ def record_of(number: int, entries: Sequence[Entry]) -> Record:
     )
 
 
-def coverage(records: Iterable[Record]) -> dict[str, tuple[int, int]]:
+def coverage(records: Iterable[BackfillRecord]) -> dict[str, tuple[int, int]]:
     """For each measure, how many intervals of finished backfills held the truth, and of how many."""
     found = dict.fromkeys(MEASURES, (0, 0))
     for record in records:

@@ -6,7 +6,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from sinet_pipelines.backfills.order import Order
+from sinet_pipelines.backfills.order import BackfillOrder
 
 commands = typer.Typer(
     help="Make past days of assets, with a plan and a journal.",
@@ -45,7 +45,7 @@ def plan(
     """
     from sinet_pipelines.cli.backfill_pages import show_plan
 
-    order = Order.read(
+    order = BackfillOrder.read(
         selection,
         days=days,
         redo=redo,
@@ -74,7 +74,7 @@ def run(
     """
     from sinet_pipelines.cli.backfill_run import begin
 
-    order = Order.read(
+    order = BackfillOrder.read(
         selection,
         days=days,
         redo=redo,

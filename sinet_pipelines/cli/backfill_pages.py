@@ -22,8 +22,8 @@ from sinet_pipelines.backfills.journal import (
     read_entries,
     request,
 )
-from sinet_pipelines.backfills.order import Order
-from sinet_pipelines.backfills.record import Record, coverage, record_of
+from sinet_pipelines.backfills.order import BackfillOrder
+from sinet_pipelines.backfills.record import BackfillRecord, coverage, record_of
 from sinet_pipelines.cli.home import current_home, find_project, held
 from sinet_pipelines.cli.terminal import Terminal
 from sinet_pipelines.errors import UsageError
@@ -40,7 +40,7 @@ NOTHING = "nothing to do: no selected day is missing, failed, late or of older c
 INTERRUPTED = "interrupted"  # the state of a backfill whose process was killed
 
 
-def show_plan(order: Order, *, home: Path | None, project: Path | None, as_json: bool) -> None:
+def show_plan(order: BackfillOrder, *, home: Path | None, project: Path | None, as_json: bool) -> None:
     """Prints the plan of a backfill, as tables or as JSON for other programs."""
     from sinet_pipelines.cli.backfill_planning import open_home, plan_of
 
@@ -66,7 +66,7 @@ def show_plan(order: Order, *, home: Path | None, project: Path | None, as_json:
     _print_coverage(console, records, is_plan=True)
 
 
-def plan_facts(planned: "Planned", order: Order, home: Path) -> dict[str, Any]:
+def plan_facts(planned: "Planned", order: BackfillOrder, home: Path) -> dict[str, Any]:
     """The facts of `sinet backfill plan --json`."""
     plan, planner, todo = planned.plan, planned.planner, planned.plan.todo
     days = planned.goal.days
@@ -202,7 +202,7 @@ def request_of(number: int | None, what: str, *, home: Path | None, as_json: boo
         Terminal().print(sentence, soft_wrap=True)
 
 
-def state_of(record: Record, home: Path) -> str:
+def state_of(record: BackfillRecord, home: Path) -> str:
     """The state of a backfill now: `running` only while its process is alive and holds the home."""
     if record.state != "running":
         return record.state
@@ -215,7 +215,7 @@ def state_of(record: Record, home: Path) -> str:
     return "running" if is_holder and is_same else INTERRUPTED
 
 
-def _facts(record: Record, home: Path) -> dict[str, Any]:
+def _facts(record: BackfillRecord, home: Path) -> dict[str, Any]:
     return {
         "backfill": record.number,
         "state": state_of(record, home),
@@ -234,7 +234,7 @@ def _held(records: Any) -> dict[str, dict[str, int]]:
     return {name: {"held": held_, "of": of} for name, (held_, of) in coverage(records).items()}
 
 
-def _print_coverage(console: Terminal, records: list[Record], *, is_plan: bool = False) -> None:
+def _print_coverage(console: Terminal, records: list[BackfillRecord], *, is_plan: bool = False) -> None:
     found = [f"{TITLES[name]} {inside} of {of}" for name, (inside, of) in coverage(records).items() if of]
     if found:
         console.print(f"intervals of {NOMINAL:.0%} that held the truth so far: {', '.join(found)}", soft_wrap=True)
@@ -253,7 +253,7 @@ def _plan_table(facts: Mapping[str, Any]) -> Table:
     return table
 
 
-def _truth_table(record: Record) -> Table:
+def _truth_table(record: BackfillRecord) -> Table:
     table = Table("", "estimate", "truth", "", box=None, pad_edge=False)
     for name in (one for one in MEASURES if one in record.estimates):
         estimate = record.estimates[name]

@@ -12,8 +12,8 @@ from rich.console import Console
 
 from sinet_pipelines.backfills.estimates import NEEDED_RUNS
 from sinet_pipelines.backfills.history import SECONDS, TABLE_BYTES, USD
-from sinet_pipelines.backfills.order import Order
-from sinet_pipelines.backfills.record import Record
+from sinet_pipelines.backfills.order import BackfillOrder
+from sinet_pipelines.backfills.record import BackfillRecord
 from sinet_pipelines.cli.home import CACHE
 from sinet_pipelines.cli.progress import quiet
 from sinet_pipelines.words import counted
@@ -91,7 +91,9 @@ def open_home(root: Path, folder: Path, *, is_writer: bool) -> "Iterator[tuple[d
         yield instance, console
 
 
-def plan_of(order: Order, instance: "dg.DagsterInstance", folder: Path, *, before: Record | None = None) -> Planned:
+def plan_of(
+    order: BackfillOrder, instance: "dg.DagsterInstance", folder: Path, *, before: BackfillRecord | None = None
+) -> Planned:
     """The plan of an order.
 
     Args:
@@ -130,7 +132,7 @@ def plan_of(order: Order, instance: "dg.DagsterInstance", folder: Path, *, befor
     return Planned(goal, plan, planner, graph, deployment, code, notes)
 
 
-def _budget(order: Order) -> "Budget | None":
+def _budget(order: BackfillOrder) -> "Budget | None":
     from schedules.backfill_plan import Budget
 
     if order.budget_usd is not None:
@@ -140,14 +142,14 @@ def _budget(order: Order) -> "Budget | None":
     return None
 
 
-def _gone(before: Record | None, keys: frozenset[Any]) -> Iterator[str]:
+def _gone(before: BackfillRecord | None, keys: frozenset[Any]) -> Iterator[str]:
     here = {key.to_user_string() for key in keys}
     gone = [name for name in before.goal["assets"] if name not in here] if before is not None else []
     if gone:
         yield f"{_named(gone)} of the backfill no longer exist; they are left out"
 
 
-def _notes(plan: "Plan", order: Order, goal: "Goal") -> Iterator[str]:
+def _notes(plan: "Plan", order: BackfillOrder, goal: "Goal") -> Iterator[str]:
     """What a reader of the numbers has to know."""
     todo = plan.todo
     if todo.refused:

@@ -23,8 +23,8 @@ from sinet_pipelines.backfills.journal import (
     numbers_of,
     read_entries,
 )
-from sinet_pipelines.backfills.order import Order
-from sinet_pipelines.backfills.record import Record, record_of
+from sinet_pipelines.backfills.order import BackfillOrder
+from sinet_pipelines.backfills.record import BackfillRecord, record_of
 from sinet_pipelines.cli.backfill_planning import Planned, open_home, plan_of
 from sinet_pipelines.cli.backfill_session import RELOAD, Session
 from sinet_pipelines.cli.backfill_signals import handled
@@ -46,7 +46,7 @@ class _Outcome:
     exit_code: int = 0
 
 
-def begin(order: Order, *, home: Path | None, project: Path | None, as_json: bool) -> int:
+def begin(order: BackfillOrder, *, home: Path | None, project: Path | None, as_json: bool) -> int:
     """Plans a backfill, writes its journal and executes it; returns the exit code.
 
     Raises:
@@ -112,7 +112,7 @@ def _observe(instance: "dg.DagsterInstance", console: Console) -> None:
     observe(instance, load_definitions().resolve_asset_graph(), console)
 
 
-def require_resumable(record: Record, home: Path) -> None:
+def require_resumable(record: BackfillRecord, home: Path) -> None:
     """Checks that there is something to continue.
 
     Raises:
@@ -221,7 +221,7 @@ def _process() -> dict[str, Any]:
     return {"pid": process.pid, "process_started": round(process.create_time(), 2), "started_at_s": time.time()}
 
 
-def _goal_facts(order: Order, planned: Planned) -> dict[str, Any]:
+def _goal_facts(order: BackfillOrder, planned: Planned) -> dict[str, Any]:
     goal = planned.goal
     return {
         "selection": order.selection,
@@ -243,11 +243,11 @@ def _plan_facts(planned: Planned) -> dict[str, Any]:
     }
 
 
-def _order_of(record: Record) -> Order:
+def _order_of(record: BackfillRecord) -> BackfillOrder:
     """The order of a backfill as it was begun: its days do not move with the calendar."""
     days = record.goal["days"]
     span = None if days is None else (date.fromisoformat(days[0]), date.fromisoformat(days[1]))
-    return Order(record.goal["selection"], span, days_per_run=record.goal["days_per_run"])
+    return BackfillOrder(record.goal["selection"], span, days_per_run=record.goal["days_per_run"])
 
 
 def _by_asset(tried: set[Any]) -> dict[str, list[str]]:

@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from sinet_pipelines.backfills.order import Order, parse_days
+from sinet_pipelines.backfills.order import BackfillOrder, parse_days
 from sinet_pipelines.errors import UsageError
 
 
@@ -33,14 +33,14 @@ def test_what_is_no_day_is_refused(text):
 @pytest.mark.parametrize("option", ["budget_usd", "budget_minutes"])
 def test_a_budget_is_a_number_above_0(option, value):
     with pytest.raises(UsageError, match="allowed is a number above 0"):
-        Order.read("*", **{option: value})
+        BackfillOrder.read("*", **{option: value})
 
 
 def test_two_budgets_are_refused():
     with pytest.raises(UsageError, match="choose one"):
-        Order.read("*", budget_usd=1.0, budget_minutes=1.0)
+        BackfillOrder.read("*", budget_usd=1.0, budget_minutes=1.0)
 
 
 def test_a_run_makes_one_day_or_more():
     with pytest.raises(UsageError, match="whole numbers from 1 on"):
-        Order.read("*", days_per_run=0)
+        BackfillOrder.read("*", days_per_run=0)

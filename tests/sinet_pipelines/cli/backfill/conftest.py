@@ -10,7 +10,7 @@ from dagster._core.events import DagsterEventType
 from assets.turbofan.keys import regional_key
 from sinet_pipelines.applications.turbofan.landed import TELEMETRY
 from sinet_pipelines.backfills.journal import journal_path, read_entries
-from sinet_pipelines.backfills.order import Order
+from sinet_pipelines.backfills.order import BackfillOrder
 from sinet_pipelines.backfills.record import record_of
 from sinet_pipelines.cli.backfill_pages import show_plan
 from sinet_pipelines.cli.backfill_run import begin
@@ -54,7 +54,7 @@ def make(place, days, capfd):
     """`sinet backfill run` on the newest days, as a function; its exit code and its JSON."""
 
     def run(selection=ONE, *, first=0, **options):
-        order = Order(selection, (days[first], days[-1]), **options)
+        order = BackfillOrder(selection, (days[first], days[-1]), **options)
         code = begin(order, home=place, project=None, as_json=True)
         return code, json.loads(capfd.readouterr().out)
 
@@ -66,7 +66,7 @@ def plan(place, capfd):
     """`sinet backfill plan --json`, as a function."""
 
     def run(selection=ONE, span=None, **options):
-        show_plan(Order(selection, span, **options), home=place, project=None, as_json=True)
+        show_plan(BackfillOrder(selection, span, **options), home=place, project=None, as_json=True)
         return json.loads(capfd.readouterr().out)
 
     return run

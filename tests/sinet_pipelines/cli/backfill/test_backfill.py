@@ -16,7 +16,7 @@ from sinet_pipelines.applications.turbofan.landed import TELEMETRY
 from sinet_pipelines.applications.turbofan.schemas.telemetry import DROP
 from sinet_pipelines.backfills import record as kinds
 from sinet_pipelines.backfills.journal import append_entry, journal_path, read_entries, request
-from sinet_pipelines.backfills.order import Order
+from sinet_pipelines.backfills.order import BackfillOrder
 from sinet_pipelines.cli.backfill_pages import request_of, show_list, show_one, show_plan
 from sinet_pipelines.cli.backfill_run import begin, resume
 from sinet_pipelines.cli.home import held
@@ -300,7 +300,7 @@ def test_pages_show_state_progress_and_truth_in_plain_lines(place, make, days, c
     assert "backfill 1 is done" in shown
     assert shown.count("SUCCESS: 1 day-partition") == 2
     assert "not known" in shown
-    show_plan(Order(ONE), home=place, project=None, as_json=False)
+    show_plan(BackfillOrder(ONE), home=place, project=None, as_json=False)
     assert "max_partitions_per_run" in capfd.readouterr().out
 
 
@@ -365,7 +365,7 @@ def test_a_refused_request_leaves_no_backfill_behind(place, days):
     """Airflow kept a backfill of an invalid range, which blocked all later ones (apache/airflow pull 66874)."""
     late = days[-1] + timedelta(days=400)
     with pytest.raises(UsageError):
-        begin(Order(ONE, (late, late)), home=place, project=None, as_json=True)
+        begin(BackfillOrder(ONE, (late, late)), home=place, project=None, as_json=True)
     assert not (place / "backfills").exists()
 
 
