@@ -35,11 +35,14 @@ _FAILED = sql.text("""SELECT asset_key, check_name, evaluation_event FROM asset_
         WHERE execution_status IN ('SUCCEEDED', 'FAILED') AND asset_key IN :keys
         GROUP BY asset_key, check_name, partition)
     ORDER BY id""").bindparams(sql.bindparam("keys", expanding=True))
-_FAILED_BY = sql.text("""SELECT asset_key, partition, run_id FROM asset_check_executions
+_FAILING = sql.text("""SELECT asset_key, partition FROM asset_check_executions
     WHERE execution_status = 'FAILED' AND id IN (
         SELECT MAX(id) FROM asset_check_executions
         WHERE execution_status IN ('SUCCEEDED', 'FAILED') AND check_name = :check
         GROUP BY asset_key, partition)""")
+_FAILED_IN = sql.text("""SELECT asset_key, partition FROM asset_check_executions
+    WHERE execution_status = 'FAILED' AND check_name = :check AND partition IS NOT NULL AND run_id IN :runs
+    """).bindparams(sql.bindparam("runs", expanding=True))
 
 
 def read_days(instance: dg.DagsterInstance, keys: Collection[dg.AssetKey]) -> dict[dg.AssetKey, Days]:
@@ -84,7 +87,7 @@ def read_refusals(
 def refused_by(
     instance: dg.DagsterInstance, check_name: str, run_ids: Collection[str]
 ) -> frozenset[tuple[dg.AssetKey, date]]:
-    """The assets and days whose newest result of a check failed and is of one of these runs.
+    """The assets and days that failed a check in one of these runs, and whose newest result is a failure.
 
     Raises:
         StorageError: the event log is in no SQL database.
@@ -94,10 +97,13 @@ def refused_by(
         kind = type(storage).__name__
         raise StorageError(f"the event log is a {kind}; results of checks are read from an SQL database: use one")
     with storage.index_connection() as connection:
-        rows = [
-            (text, as_day(name), run_id) for text, name, run_id in connection.execute(_FAILED_BY, {"check": check_name})
-        ]
-    found = [(dg.AssetKey.from_db_string(text), day) for text, day, run_id in rows if run_id in run_ids]
+        failing = {(text, day) for text, day in connection.execute(_FAILING, {"check": check_name})}
+        failed = {
+            (text, day)
+            for some in _pages(run_ids)
+            for text, day in connection.execute(_FAILED_IN, {"check": check_name, "runs": some})
+        }
+    found = [(dg.AssetKey.from_db_string(text), as_day(name)) for text, name in sorted(failing & failed)]
     return frozenset((key, day) for key, day in found if key is not None and day is not None)
 
 

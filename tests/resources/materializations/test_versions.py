@@ -7,6 +7,7 @@ import pytest
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
 from dagster._core.events import DagsterEvent, DagsterEventType
 
+from resources.materializations.day_log import refused_by
 from resources.materializations.versions import (
     INPUTS_ENTRY,
     INPUTS_TAG,
@@ -38,17 +39,18 @@ def make(instance, *, key=KEY, day=None, version="v", inputs="i"):
 
 
 def judge(instance, *, day, passed, inputs="i"):
-    """One result of a run of its own: Dagster refuses two results without a run about one day."""
+    """One result of a run of its own, whose id is returned: Dagster refuses two results without a run about one day."""
     values = {INPUTS_ENTRY: dg.MetadataValue.text(inputs)}
     found = dg.AssetCheckEvaluation(
-        asset_key=KEY, check_name="holds", passed=passed, partition=str(day), metadata=values
+        asset_key=KEY, check_name="holds", passed=passed, partition=day and str(day), metadata=values
     )
-    report(instance, DagsterEventType.ASSET_CHECK_EVALUATION, found)
+    return report(instance, DagsterEventType.ASSET_CHECK_EVALUATION, found)
 
 
 def report(instance, kind, data):
     run = instance.create_run_for_job(dg.JobDefinition(name="any", graph_def=dg.GraphDefinition("any")))
     instance.report_dagster_event(DagsterEvent(kind.value, "any", event_specific_data=data), run.run_id)
+    return run.run_id
 
 
 def test_a_total_counts_each_day_as_it_was_made_last_and_days_that_say_nothing_not_at_all(instance):
@@ -86,6 +88,18 @@ def test_a_day_is_refused_when_its_newest_check_failed_and_says_on_what_inputs(i
     judge(instance, day=DAY + timedelta(days=1), passed=False)
     judge(instance, day=DAY + timedelta(days=1), passed=True)
     assert days_refused(instance, KEY, "holds") == {DAY: "bad"}
+
+
+def test_a_day_that_a_run_refused_is_its_own_until_a_later_result_passes(instance):
+    second, third = DAY + timedelta(days=1), DAY + timedelta(days=2)
+    ours = [judge(instance, day=DAY, passed=False), judge(instance, day=None, passed=False)]
+    ours += [judge(instance, day=day, passed=False) for day in (second, third)]
+    judge(instance, day=third, passed=True)
+    assert refused_by(instance, "holds", ours) == {(KEY, DAY), (KEY, second)}
+    other = judge(instance, day=second, passed=False)
+    assert refused_by(instance, "holds", ours) == {(KEY, DAY), (KEY, second)}
+    assert refused_by(instance, "holds", [other]) == {(KEY, second)}
+    assert refused_by(instance, "other", ours) == refused_by(instance, "holds", []) == set()
 
 
 def test_a_check_that_is_only_planned_says_nothing(instance):
