@@ -5,6 +5,8 @@ A run pod that is only lost leaves its steps at work for the next one.
 
 import pytest
 
+pytestmark = pytest.mark.slow  # each cancels at many moments
+
 MOMENTS_S = (0, 3, 9, 40, 75, 120, 170, 230)  # before the first launch, while a Job is made, pending, at work, later
 
 

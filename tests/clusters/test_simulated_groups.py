@@ -11,6 +11,8 @@ from dagster import DagsterEventType
 from resources.router.hand_overs import STATE, State
 from tests.inventory import get_region
 
+pytestmark = pytest.mark.slow  # each simulates whole runs
+
 FAST = range(4)
 SAMPLE = range(4, 14)  # `make soak` has five hundred more
 
@@ -33,7 +35,6 @@ def test_a_run_of_small_steps_under_faults_ends_as_it_should(small_steps, seed):
     assert ended.complaints() == []
 
 
-@pytest.mark.slow
 def test_more_runs_of_small_steps_end_as_they_should(small_steps):
     complaints = {}
     for seed in SAMPLE:

@@ -23,6 +23,8 @@ from tests.conftest import executor_for
 from tests.deployed import deployment_at
 from tests.inventory import EAST
 
+pytestmark = pytest.mark.slow  # each makes days
+
 TABLES = (VALIDATED_TELEMETRY, QUARANTINE, EARLY_TELEMETRY, WINDOW_FEATURES, LIVE_SEQUENCES, TRAINING_SEQUENCES)
 VALIDATED = regional_key(EAST, "validated_telemetry")
 
@@ -43,7 +45,7 @@ def land_twin(zone, rows, *, days_later):
     return zone.land(EAST.name, day, name="resent", rows=moved.select(column.name for column in DROP.columns))
 
 
-@pytest.mark.parametrize("role", ["live", pytest.param("history", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("role", ["live", "history"])
 def test_a_second_row_that_comes_later_sets_both_aside_and_its_withdrawal_brings_the_first_back(
     role, instance, graph, home, zone, tables, mend
 ):
@@ -68,7 +70,6 @@ def test_a_second_row_that_comes_later_sets_both_aside_and_its_withdrawal_brings
     assert content(tables) == before
 
 
-@pytest.mark.slow
 def test_a_home_that_got_both_rows_at_once_has_the_same_tables(home, zone, tables, mend, definitions, tmp_path):
     import shutil
 
@@ -84,7 +85,6 @@ def test_a_home_that_got_both_rows_at_once_has_the_same_tables(home, zone, table
     assert content(tables_of(other, EAST.name, "turbofan")) == content(tables)
 
 
-@pytest.mark.slow
 def test_an_engine_that_counts_its_cycles_anew_stops_no_other(instance, home, zone, tables, mend):
     days = zone.days(EAST.name)
     unit = zone.read_day(EAST.name, days[2]).rows["unit"][0]
@@ -98,7 +98,6 @@ def test_an_engine_that_counts_its_cycles_anew_stops_no_other(instance, home, zo
     assert tables.read(QUARANTINE)["unit"].unique().to_list() == [unit]
 
 
-@pytest.mark.slow
 def test_a_row_that_is_dropped_once_more_on_another_day_leaves_the_right_one_alone(zone, tables, mend):
     """Its clock is not on that day: it is set aside for that alone."""
     days, before = zone.days(EAST.name), tables.read(VALIDATED_TELEMETRY)

@@ -13,6 +13,8 @@ from tests.conftest import executor_for
 from tests.deployed import deployment_at, everywhere, sensor_context
 from tests.inventory import EAST
 
+pytestmark = pytest.mark.slow  # each makes days
+
 DAILY = ("raw_telemetry", "validated_telemetry", "window_features", "input_drift")
 NO_DAYS = (None, "foo", "2026-13-45", "20260301", "2026-W09-1", "1970-01-01", "9999-12-31")
 STRANGE = {

@@ -26,6 +26,8 @@ from tests.conftest import executor_for
 from tests.deployed import deployment_at, published_at, sensor_context
 from tests.inventory import EAST, REGIONS
 
+pytestmark = pytest.mark.slow  # each makes days
+
 RAW = regional_key(EAST, "raw_telemetry")
 CONFINED = ("landing", *(name for name in CLASSES if name not in ("feature", "model")))
 

@@ -16,6 +16,8 @@ from schedules.sensors import drift, landing
 from tests.deployed import sensor_context
 from tests.inventory import EAST
 
+pytestmark = pytest.mark.slow  # each makes days
+
 
 @pytest.fixture
 def evaluate(instance, home, definitions):

@@ -30,6 +30,8 @@ from tests.conftest import executor_for
 from tests.deployed import deployment_at, sensor_context
 from tests.inventory import EAST, WEST
 
+pytestmark = pytest.mark.slow  # each makes days
+
 DAILY = (RAW_TELEMETRY, VALIDATED_TELEMETRY, QUARANTINE, EARLY_TELEMETRY, WINDOW_FEATURES, INPUT_DRIFT)
 ROWS = [regional_key(EAST, name) for name in ("raw_telemetry", "validated_telemetry")]
 
@@ -72,7 +74,7 @@ def empty_folder(path):
     "withdraw",
     [
         pytest.param(shutil.rmtree, id="folder removed"),
-        pytest.param(empty_folder, id="folder left empty", marks=pytest.mark.slow),
+        pytest.param(empty_folder, id="folder left empty"),
     ],
 )
 def test_a_day_whose_every_drop_was_withdrawn_leaves_every_table_and_is_made_again_when_it_is_back(
@@ -98,7 +100,6 @@ def test_a_day_whose_every_drop_was_withdrawn_leaves_every_table_and_is_made_aga
     assert content(tables) == before
 
 
-@pytest.mark.slow
 def test_a_home_without_the_day_from_the_start_has_the_same_tables(home, zone, tables, mend, definitions, tmp_path):
     day, other = zone.days(EAST.name)[3], tmp_path / "other"
     shutil.rmtree(folder(zone, day))
@@ -122,7 +123,6 @@ def test_a_backfill_of_the_withdrawn_day_alone_empties_it(instance, home, zone, 
     assert set(held(tables, day).values()) == {0}
 
 
-@pytest.mark.slow
 def test_one_of_two_drops_of_a_day_is_withdrawn(zone, tables, mend, land_late):
     day, before = zone.days(EAST.name)[3], content(tables)
     file = land_late(EAST, day)
@@ -133,7 +133,6 @@ def test_one_of_two_drops_of_a_day_is_withdrawn(zone, tables, mend, land_late):
     assert content(tables) == before
 
 
-@pytest.mark.slow
 def test_a_region_whose_every_drop_was_withdrawn_has_no_rows_left(instance, graph, home, zone, tables, mend):
     for day in zone.days(EAST.name):
         shutil.rmtree(folder(zone, day))
@@ -165,7 +164,6 @@ def test_a_refused_day_that_was_withdrawn_is_refused_no_more(instance, graph, ho
     assert plan_repair(instance, graph, deployment_at(home)) == []
 
 
-@pytest.mark.slow
 def test_a_table_that_still_has_rows_of_a_day_that_was_recorded_as_empty_is_emptied(
     instance, graph, home, zone, tables, mend
 ):

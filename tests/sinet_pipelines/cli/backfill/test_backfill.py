@@ -27,6 +27,8 @@ from tests.sinet_pipelines.cli.backfill.conftest import BOTH, DAYS, ONE, RAW, VA
 from tests.walk.conftest import environment_of
 from tests.zones import landing_zone
 
+pytestmark = pytest.mark.slow  # each executes a backfill
+
 #: `sinet` that kills itself at its second run: before the run begins, or after its days are made and before the journal
 #: has its end.
 KILLER = """
@@ -72,7 +74,6 @@ def test_a_run_makes_exactly_the_missing_days_and_a_second_one_nothing(place, ma
     assert journal_path(place, 3).exists() is False
 
 
-@pytest.mark.slow
 def test_the_newest_days_come_first_each_after_the_rows_it_is_made_from(make, days):
     _, facts = make(BOTH, days_per_run=2)
     found = [sorted(run["assets"]["EAST/turbofan/validated_telemetry"]) for run in facts["runs"]]
@@ -80,7 +81,6 @@ def test_the_newest_days_come_first_each_after_the_rows_it_is_made_from(make, da
     assert all(run["assets"]["EAST/turbofan/raw_telemetry"] for run in facts["runs"])
 
 
-@pytest.mark.slow
 def test_truth_stands_beside_the_estimate_and_past_runs_give_an_interval(plan, make, days, place, capfd):
     make(days_per_run=1)
     facts = plan(redo=True, span=(days[0], days[-1]))
@@ -136,7 +136,6 @@ def test_a_cancelled_backfill_keeps_what_it_made_and_is_not_resumed(place, make,
         request_of(1, "pause", home=place, as_json=True)
 
 
-@pytest.mark.slow
 def test_days_that_land_later_are_not_added_to_a_backfill_that_was_begun(place, make, days, at_run, capfd):
     """`dbt retry` took the days of today instead of those that had failed (dbt-core#11423)."""
     at_run(1, before=lambda _: request(place, 1, "pause"))
@@ -163,7 +162,6 @@ def test_a_day_that_someone_else_makes_meanwhile_is_not_made_a_second_time(place
     assert facts["as_planned"] is False
 
 
-@pytest.mark.slow
 def test_changed_code_makes_days_of_the_older_code_again_and_shows_it(place, make, days, at_run, monkeypatch, capfd):
     from sinet_pipelines.cli import orchestrator
 
@@ -182,7 +180,6 @@ def test_changed_code_makes_days_of_the_older_code_again_and_shows_it(place, mak
     assert entry["changed"] == ["EAST/turbofan/raw_telemetry"]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("point", "left"), [("before", 1), ("after", 2)])
 def test_after_a_kill_resume_makes_the_rest_and_nothing_twice(place, days, point, left, capfd, tmp_path):
     """Backfills of Dagster died with their daemon, and could not be resumed (dagster#33059, #11631, #29467)."""
@@ -203,7 +200,6 @@ def test_after_a_kill_resume_makes_the_rest_and_nothing_twice(place, days, point
     assert json.loads(capfd.readouterr().out)["as_planned"] is False
 
 
-@pytest.mark.slow
 def test_a_good_asset_of_a_day_is_not_made_again_for_the_missing_one_beside_it(place, make, days):
     """A backfill of Dagster made all assets of a partition again when one had failed (dagster#20465)."""
     make(first=2)
@@ -227,7 +223,6 @@ def test_runs_that_succeed_and_make_nothing_end_the_backfill_as_failed(place, ma
     assert facts["failed"] == {"EAST/turbofan/raw_telemetry": texts(days[3:])}
 
 
-@pytest.mark.slow
 def test_after_three_failed_runs_in_a_row_the_rest_is_left_and_resume_makes_it(place, make, days, monkeypatch, capfd):
     from sinet_pipelines.cli import orchestrator
 
@@ -319,7 +314,6 @@ def test_a_day_that_a_run_of_the_ui_is_making_is_left_to_it_and_the_others_go_fi
     assert found == [texts([days[2]]), texts([days[1]]), texts([days[3]])]
 
 
-@pytest.mark.slow
 def test_days_that_fail_their_contract_end_the_backfill_with_1_and_are_named(place, make, days, plan):
     """A failed day stalled backfills of Airflow (airflow#25353); here its neighbours go on."""
     zone = landing_zone(place, TELEMETRY)
@@ -346,7 +340,6 @@ def test_a_budget_takes_the_newest_days_that_fit_and_names_the_rest(plan, make, 
     assert f"the budget leaves out {len(left_out)} day" in " ".join(facts["notes"])
 
 
-@pytest.mark.slow
 def test_a_budget_without_a_past_run_or_below_one_day_is_refused(plan, make, days):
     with pytest.raises(UsageError, match="a budget needs an estimate, and this home has no past run"):
         plan(budget_usd=1.0)
