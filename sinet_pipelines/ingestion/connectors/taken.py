@@ -52,6 +52,7 @@ class Taken:
         self._present: frozenset[str] | None = None
         if found is not None:
             self._state = _parsed(found.content, f"{self.key} in {objects.root}")
+        self._known = frozenset(self._state.get("drops", {}))  # contents that landed before this pull
 
     @property
     def position(self) -> Mapping[str, Any]:
@@ -113,7 +114,8 @@ class Taken:
             if part.position is not None:
                 state["position"] = dict(part.position)
                 continue
-            if part.name in files and files[part.name]["digest"] != part.digest:
+            is_other = part.name in files and files[part.name]["digest"] != part.digest
+            if is_other and part.digest not in self._known:  # else another file was moved there, as rotation does
                 replaced.add(files[part.name]["digest"])
             files[part.name] = {"version": part.version, "digest": part.digest}
             drops.setdefault(part.digest, keys)
@@ -125,16 +127,17 @@ class Taken:
     def withdraw(self) -> list[str]:
         """Saves that the drops of replaced files are to be removed; returns their keys with all that is pending.
 
-        A file that is removed keeps its rows. But if it was renamed, and the content under the new name replaced, its
-        former name keeps nothing.
+        A file that is removed keeps its rows, also when another one is moved to its name. But if it was renamed, and
+        the content under the new name replaced, its former name keeps nothing.
         """
         files, drops, replaced = (self._state.get(name, {}) for name in ("files", "drops", "replaced"))
         here = files if self._present is None else self._present
         used = {one["digest"] for name, one in files.items() if name in here or one["digest"] not in replaced}
-        gone = [key for digest, keys in drops.items() if digest not in used for key in keys]
+        ended = set(replaced) - used
+        gone = [key for digest, keys in drops.items() if digest in ended for key in keys]
         if gone or replaced:
-            kept = {digest: keys for digest, keys in drops.items() if digest in used}
-            left = {name: one for name, one in files.items() if one["digest"] in used}
+            kept = {digest: keys for digest, keys in drops.items() if digest not in ended}
+            left = {name: one for name, one in files.items() if one["digest"] not in ended}
             pending = [*self.pending, *gone]
             self._save({**self._state, "files": left, "drops": kept, "pending": pending, "replaced": []})
         return self.pending

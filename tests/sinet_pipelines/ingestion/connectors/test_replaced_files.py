@@ -58,6 +58,15 @@ def test_a_rotated_file_keeps_its_rows(outside, home):
     assert made.totals.withdrawn == 0
 
 
+def test_the_oldest_file_of_a_numbered_rotation_keeps_its_rows_when_it_is_gone(outside, home):
+    parts = [some_rows(first, first + 2) for first in (0, 2, 4, 6)]
+    for newest in (1, 2, 3):
+        for age, name in enumerate(("log.csv", "log.1.csv")):  # two files are kept
+            outside.write(name, as_csv(parts[newest - age]))
+        made = pull(outside.url, home, outside.options)
+        assert (landed(home), made.totals.withdrawn) == (units(0, 2 * newest + 2), 0)
+
+
 def test_a_file_that_is_renamed_and_corrected_later_has_its_present_rows(outside, home):
     outside.write("a.csv", as_csv(some_rows(0, 4)))
     pull(outside.url, home, outside.options)
