@@ -11,9 +11,10 @@ from datetime import date
 
 import polars as pl
 
-from sinet_pipelines.schemas.contract import RECORDED_AT, Column, Contract
+from sinet_pipelines.schemas.contract import RECORDED_AT, Contract
 from sinet_pipelines.storage.fingerprint import fingerprint
 from sinet_pipelines.storage.tables import DAY_COLUMN, TableStore
+from sinet_pipelines.validation.rules import column_rules
 
 OTHER_DAYS = "other_days"
 
@@ -24,19 +25,8 @@ def keeps_its_rules(contract: Contract) -> pl.Expr:
     Args:
         contract: the contract of the columns.
     """
-    return pl.all_horizontal(_is_sound(column) for column in contract.columns)
-
-
-def _is_sound(column: Column) -> pl.Expr:
-    value = pl.col(column.name)
-    rules = [] if column.nullable else [value.is_not_null()]
-    if column.minimum is not None:
-        rules.append(value >= column.minimum)
-    if column.maximum is not None:
-        rules.append(value <= column.maximum)  # NaN is greater than every number
-    if column.allowed:
-        rules.append(value.is_in(column.allowed))
-    return pl.all_horizontal(rules).fill_null(column.nullable) if rules else pl.lit(value=True)
+    rules = [rule.broken for rule in column_rules(contract) if rule.broken is not None]
+    return ~pl.any_horizontal(rules) if rules else pl.lit(value=True)
 
 
 def rows_in_doubt(rows: pl.DataFrame, *, key: Sequence[str]) -> pl.DataFrame:

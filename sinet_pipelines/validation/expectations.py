@@ -1,52 +1,130 @@
-"""A table's contract as a Great Expectations suite, and the rows of one batch that break its rules.
+"""A contract as a suite of Great Expectations, and results of that library: its own, or those of the compiled pass.
 
-One batch contains all days of a step, since a batch for each day takes fourteen times as long. So every uniqueness rule
-includes the day, and `judge.py` checks faults of whole days (a missing column, another unit).
+The library itself runs in tests and on a sample of every partition (`sample.py`); the compiled pass (`compiled.py`)
+decides about all rows. The results of that pass become result objects of the library here, built by the expectations
+themselves from the counts and rows that the pass found.
 """
 
 import logging
-import math
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from sinet_pipelines.schemas.contract import RECORDED_AT, Column, Contract
-from sinet_pipelines.storage.tables import DAY_COLUMN
+from sinet_pipelines.schemas.contract import Contract
+from sinet_pipelines.validation.compiled import ROW, Checked
+from sinet_pipelines.validation.rules import EQUAL, UNIQUE, RowRule, row_rules, with_recorded_date
 
 if TYPE_CHECKING:
-    from great_expectations.core import ExpectationValidationResult
+    from great_expectations.core import ExpectationSuiteValidationResult, ExpectationValidationResult
     from great_expectations.expectations import Expectation
 
-RECORDED_DATE = "recorded_date"  # the day of `recorded_at`, beside the day of the drop
+COMPLETE = "COMPLETE"
+_SHOWN = 20  # values of a result that is not complete
 
 
-def broken_rows(rows: pl.DataFrame, contract: Contract) -> pl.DataFrame:
-    """Every broken row rule of the contract, one row each: `row` (index into `rows`, uint32) and `rule` (text).
+def run_great_expectations(
+    rows: pl.DataFrame, contract: Contract, *, result_format: str = COMPLETE
+) -> "ExpectationSuiteValidationResult":
+    """The result of Great Expectations itself for some rows.
 
     Args:
         rows: (n, columns) raw rows; needs the contract's columns, `unparsed` and `event_date`.
-        contract: its columns define the rules: not null, in bounds, allowed, of their day, unique by key.
+        contract: its columns define the rules.
+        result_format: `BOOLEAN_ONLY`, `BASIC`, `SUMMARY` or `COMPLETE`.
+
+    Raises:
+        RuntimeError: a rule could not be evaluated, which is a defect of the platform.
     """
-    batch = rows.with_columns(pl.col(RECORDED_AT).dt.date().alias(RECORDED_DATE)).to_pandas()
-    result = _definition(contract).run(batch_parameters={"dataframe": batch}, result_format="COMPLETE")
-    pairs = [(row, rule) for outcome in result.results for row, rule in _breaks(outcome)]
-    return pl.DataFrame(pairs, schema={"row": pl.UInt32, "rule": pl.String}, orient="row")
+    batch = with_recorded_date(rows.lazy()).collect().to_pandas()
+    result = _definition(contract).run(batch_parameters={"dataframe": batch}, result_format=result_format)
+    for outcome in result.results:
+        if outcome.exception_info and any(info.get("raised_exception") for info in _exceptions(outcome.exception_info)):
+            raise RuntimeError(f"the rule {rule_of(outcome)!r} could not be evaluated: {outcome.exception_info}")
+    return result
 
 
-def _breaks(outcome: "ExpectationValidationResult") -> Iterator[tuple[int, str]]:
-    rule: str = outcome.expectation_config.meta["rule"]
-    if outcome.exception_info and any(  # a rule that cannot be evaluated is a defect of the platform and must raise
-        isinstance(info, dict) and info.get("raised_exception") for info in _exceptions(outcome.exception_info)
-    ):
-        raise RuntimeError(f"the rule {rule!r} could not be evaluated: {outcome.exception_info}")
-    if not outcome.success:
-        yield from ((int(index), rule) for index in outcome.result["unexpected_index_list"])
+def results_of(checked: Checked, *, result_format: str = COMPLETE) -> "ExpectationSuiteValidationResult":
+    """The result of the compiled pass as the result object that Great Expectations returns for the same rows.
+
+    Args:
+        checked: result of the pass.
+        result_format: `BOOLEAN_ONLY`, `BASIC`, `SUMMARY` or `COMPLETE`.
+    """
+    import great_expectations as gx
+    from great_expectations.core import ExpectationSuiteValidationResult
+
+    results = [
+        _outcome(expectation, checked, number, result_format)
+        for number, expectation in enumerate(expectations_of(checked.contract))
+    ]
+    successes = sum(bool(one.success) for one in results)
+    return ExpectationSuiteValidationResult(
+        success=successes == len(results),
+        results=results,
+        suite_name=checked.contract.name,
+        statistics={
+            "evaluated_expectations": len(results),
+            "successful_expectations": successes,
+            "unsuccessful_expectations": len(results) - successes,
+            "success_percent": successes / len(results) * 100,
+        },
+        meta={"great_expectations_version": gx.__version__},
+    )
 
 
-def _exceptions(info: dict[str, Any]) -> list[Any]:
-    return [info] if "raised_exception" in info else list(info.values())
+def rule_of(outcome: "ExpectationValidationResult") -> str:
+    """The text of the rule that a result is about."""
+    return str(outcome.expectation_config.meta["rule"])
+
+
+@lru_cache(maxsize=8)
+def expectations_of(contract: Contract) -> "tuple[Expectation, ...]":
+    """The contract's expectations, in the order of `row_rules`."""
+    import great_expectations.expectations as gxe
+
+    return tuple(
+        getattr(gxe, rule.expectation)(**rule.arguments, meta={"rule": rule.text}) for rule in row_rules(contract)
+    )
+
+
+def _outcome(
+    expectation: "Expectation", checked: Checked, number: int, result_format: str
+) -> "ExpectationValidationResult":
+    """The result of one rule, built by the expectation from the counts and rows of the pass."""
+    rule, broken = checked.rules[number], checked.rows_of(number)
+    indices = broken[ROW].to_list()
+    values = _values(rule, broken)
+    metric = str(expectation.map_metric)
+    whole = result_format == COMPLETE
+    metrics = {
+        "table.row_count": checked.rows,
+        "column_values.nonnull.unexpected_count": checked.missing[number],
+        f"{metric}.filtered_row_count": checked.rows - checked.missing[number],
+        f"{metric}.unexpected_count": len(indices),
+        f"{metric}.unexpected_values": values if whole else values[:_SHOWN],
+        f"{metric}.unexpected_index_list": indices,
+        f"{metric}.unexpected_index_query": f"df.filter(items={indices}, axis=0)",
+    }
+    found = expectation._validate(metrics, {"result_format": result_format})  # noqa: SLF001
+    return expectation._build_evr(raw_response=found)  # noqa: SLF001
+
+
+def _values(rule: RowRule, broken: pl.DataFrame) -> list[Any]:
+    frame = broken.select(rule.columns).to_pandas()
+    if rule.expectation == UNIQUE:
+        return list(frame.to_dict("records"))
+    if rule.expectation == EQUAL:
+        return list(zip(*(frame[name].to_numpy() for name in rule.columns), strict=True))
+    return list(frame[rule.columns[0]])
+
+
+def _exceptions(info: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    if "raised_exception" in info:
+        yield info
+    else:
+        yield from (one for one in info.values() if isinstance(one, dict))
 
 
 @lru_cache(maxsize=8)
@@ -59,47 +137,5 @@ def _definition(contract: Contract) -> Any:
     context.variables.progress_bars = {"globally": False}
     source = context.data_sources.add_pandas(contract.name)
     batch = source.add_dataframe_asset("rows").add_batch_definition_whole_dataframe("step")
-    suite = context.suites.add(gx.ExpectationSuite(name=contract.name, expectations=list(_rules(contract))))
+    suite = context.suites.add(gx.ExpectationSuite(name=contract.name, expectations=list(expectations_of(contract))))
     return context.validation_definitions.add(gx.ValidationDefinition(name=contract.name, data=batch, suite=suite))
-
-
-def _rules(contract: Contract) -> "Iterator[Expectation]":
-    import great_expectations.expectations as gxe
-
-    for column in contract.columns:
-        yield from _column_rules(column)
-    yield gxe.ExpectColumnValuesToBeNull(column="unparsed", meta={"rule": "a value is not of its column's type"})
-    yield gxe.ExpectColumnPairValuesToBeEqual(
-        column_A=RECORDED_DATE,
-        column_B=DAY_COLUMN,
-        ignore_row_if="either_value_is_missing",
-        meta={"rule": f"{RECORDED_AT} is not on the day of the drop"},
-    )
-    yield gxe.ExpectCompoundColumnsToBeUnique(
-        column_list=[DAY_COLUMN, *contract.key],
-        ignore_row_if="any_value_is_missing",
-        meta={"rule": f"another row has the same {' and '.join(contract.key)} but other values"},
-    )
-
-
-def _column_rules(column: Column) -> "Iterator[Expectation]":
-    import great_expectations.expectations as gxe
-
-    if not column.nullable:
-        yield gxe.ExpectColumnValuesToNotBeNull(column=column.name, meta={"rule": f"{column.name} is missing"})
-    if column.minimum is not None or column.maximum is not None:
-        least = -math.inf if column.minimum is None else column.minimum
-        most = math.inf if column.maximum is None else column.maximum
-        bounds = f"{least:g} to {most:g} {column.unit}".strip()
-        yield gxe.ExpectColumnValuesToBeBetween(
-            column=column.name,
-            min_value=column.minimum,
-            max_value=column.maximum,
-            meta={"rule": f"{column.name} is outside {bounds}"},
-        )
-    if column.allowed:
-        yield gxe.ExpectColumnValuesToBeInSet(
-            column=column.name,
-            value_set=list(column.allowed),
-            meta={"rule": f"{column.name} is not one of {', '.join(column.allowed)}"},
-        )

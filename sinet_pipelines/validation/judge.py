@@ -14,8 +14,8 @@ import polars as pl
 from sinet_pipelines.schemas.contract import Column, Contract
 from sinet_pipelines.storage.spill import FrameFile
 from sinet_pipelines.storage.tables import DAY_COLUMN
+from sinet_pipelines.validation.compiled import broken_rows
 from sinet_pipelines.validation.doubt import OTHER_DAYS
-from sinet_pipelines.validation.expectations import broken_rows
 from sinet_pipelines.validation.units import explain_median, is_outside
 
 TOP_RULES = 5  # number of reasons in a summary
