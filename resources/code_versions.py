@@ -29,7 +29,7 @@ EXCLUDED = (
     # declaration, binding, records and display of assets
     *(
         f"assets.framework.{name}"
-        for name in ("binding", "checks", "days", "lineage", "pictures", "regional", "reports")
+        for name in ("binding", "checks", "days", "lineage", "pictures", "regional", "reports", "training_sets")
     ),
     *(f"assets.{name}.{module}" for name in NAMES for module in ("keys", "lineage")),
     # places of execution and storage
@@ -38,7 +38,7 @@ EXCLUDED = (
     # writing of tables and blobs; not the hashing of their content, which decides versions
     *(f"sinet_pipelines.storage.{name}" for name in ("aside", "blobs", "cache", "databases", "delta", "delta_log")),
     *(f"sinet_pipelines.storage.{name}" for name in ("evolution", "files", "health", "layout", "locks", "tables")),
-    *(f"sinet_pipelines.storage.{name}" for name in ("credentials", "roots", "stored_health")),
+    *(f"sinet_pipelines.storage.{name}" for name in ("credentials", "roots", "stored_health", "training_sets")),
     # contracts, which count by their values
     "sinet_pipelines.schemas.contract",
     # runs and versions, which record what was made

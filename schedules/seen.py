@@ -19,10 +19,10 @@ import dagster as dg
 from resources.dagster_private import TickStatus
 from resources.deployment import Deployment
 from resources.materializations.published import landed_files
+from sinet_pipelines.retention.policy import FRUITLESS_TICKS
 
 SEEN = "seen"  # in the cursor: the state in which nothing had to be done, and the reason
 FULL_LOOK_S = 300
-FRUITLESS_S = 3600  # how long a tick without a request is kept
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def state_of(context: dg.SensorEvaluationContext) -> dict[str, Any]:
 
 def purge_fruitless_ticks(instance: dg.DagsterInstance) -> None:
     """Removes ticks without a request, of all sensors, after an hour: there are 13,000 a day."""
-    before = time.time() - FRUITLESS_S
+    before = time.time() - FRUITLESS_TICKS.total_seconds()
     for sensor in instance.all_instigator_state():
         if sensor.instigator_type.value in ("SENSOR", "AUTO_MATERIALIZE"):
             instance.purge_ticks(

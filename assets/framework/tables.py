@@ -8,6 +8,7 @@ import polars as pl
 from assets.framework.lineage import copied, joined
 from assets.framework.regional import here
 from assets.framework.reports import entries_of, made
+from assets.framework.training_sets import read_at_versions, training_set_entry
 from resources.keys import Cadence
 from resources.placement import bind
 from sinet_pipelines.applications.application import Application
@@ -50,7 +51,15 @@ def table_of(
     )
     def asset(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         tables = here(context, region).tables
-        rows = compute(*(tables.read(one) for one in origins))
-        return made(context, tables.replace(contract, rows.select(contract.schema.names)))
+
+        def read() -> pl.DataFrame:
+            return compute(*(tables.read(one) for one in origins)).select(contract.schema.names)
+
+        if cadence is not Cadence.TRAINING:
+            return made(context, tables.replace(contract, read()))
+        rows, versions = read_at_versions(context, read, tables=origins, regions=[region])
+        written = tables.replace(contract, rows)
+        entry = training_set_entry(context, written, contract, region=region, read=versions, of=origins)
+        return made(context, written, entries=entry)
 
     return asset

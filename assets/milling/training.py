@@ -10,6 +10,7 @@ import polars as pl
 from assets.framework.lineage import copied
 from assets.framework.regional import here, once, regions_of
 from assets.framework.reports import entries_of, made
+from assets.framework.training_sets import read_at_versions, training_set_entry
 from assets.milling.candidates import Fitted, fit_candidate, kept_candidate, training_rows
 from assets.milling.keys import everywhere, global_key
 from resources.deployment import Deployment
@@ -53,12 +54,19 @@ def training_set(deployment: Deployment) -> dg.AssetsDefinition:
     def asset(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         from sinet_pipelines.applications.milling.labels import training_rows as chosen
 
-        features, outcomes, last_day = learnt_from(context)
-        rows = chosen(features, outcomes, last_day=last_day).select(TRAINING_SET.schema.names)
+        newest: list[date] = []
+
+        def read() -> pl.DataFrame:
+            features, outcomes, last_day = learnt_from(context)
+            newest.append(last_day)
+            return chosen(features, outcomes, last_day=last_day).select(TRAINING_SET.schema.names)
+
+        sources = (PROCESS_FEATURES, OUTCOME_EVENTS)
+        rows, versions = read_at_versions(context, read, tables=sources, regions=regions_of(context))
         written = here(context, EAST).tables.replace(TRAINING_SET, rows)
-        return made(
-            context, written, entries={"failures": int(rows["machine_failure"].sum()), "newest_day": str(last_day)}
-        )
+        entry = training_set_entry(context, written, TRAINING_SET, region=EAST, read=versions, of=sources)
+        facts = {"failures": int(rows["machine_failure"].sum()), "newest_day": str(newest[-1])}
+        return made(context, written, entries={**facts, **entry})
 
     return asset
 

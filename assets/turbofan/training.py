@@ -11,6 +11,7 @@ from assets.framework.lineage import copied, derived
 from assets.framework.pictures import glance
 from assets.framework.regional import here, once, regions_of
 from assets.framework.reports import agreements_entry, entries_of, made
+from assets.framework.training_sets import read_at_versions, training_set_entry
 from assets.turbofan.candidates import (
     SEED,
     Fitted,
@@ -73,15 +74,20 @@ def training_set(deployment: Deployment) -> dg.AssetsDefinition:
     def asset(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         from sinet_pipelines.applications.turbofan.labels import labelled
 
-        labels = labelled(_observations(context), _failures(context)).filter(
-            ~pl.col("unit").map_elements(is_held_out, return_dtype=pl.Boolean)
-        )
         repository = feature_repository(context)
         repository.apply()
-        rows = repository.historical(labels.with_columns(event_timestamp=pl.col("recorded_at")))
+
+        def read() -> pl.DataFrame:
+            labels = labelled(_observations(context), _failures(context)).filter(
+                ~pl.col("unit").map_elements(is_held_out, return_dtype=pl.Boolean)
+            )
+            return repository.historical(labels.with_columns(event_timestamp=pl.col("recorded_at")))
+
+        sources = (WINDOW_FEATURES, FAILURE_EVENTS)
+        rows, versions = read_at_versions(context, read, tables=sources, regions=regions_of(context))
         written = here(context, EAST).tables.replace(TRAINING_SET, rows)
-        engines = rows["unit"].n_unique()
-        return made(context, written, entries={"engines": engines})
+        entry = training_set_entry(context, written, TRAINING_SET, region=EAST, read=versions, of=sources)
+        return made(context, written, entries={"engines": rows["unit"].n_unique(), **entry})
 
     return asset
 

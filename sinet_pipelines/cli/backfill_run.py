@@ -29,7 +29,7 @@ from sinet_pipelines.cli.backfill_planning import Planned, open_home, plan_of
 from sinet_pipelines.cli.backfill_session import RELOAD, Session
 from sinet_pipelines.cli.backfill_signals import handled
 from sinet_pipelines.cli.home import current_home, find_project, held
-from sinet_pipelines.cli.pruning import prune
+from sinet_pipelines.cli.retain import remove_unneeded
 from sinet_pipelines.errors import BusyError, UsageError
 from sinet_pipelines.storage.locks import RUN_LOCK, holder
 
@@ -132,7 +132,7 @@ def _held_session(root: Path, folder: Path, start: Any) -> _Outcome:
     with _held(folder), open_home(root, folder, is_writer=True) as (instance, console):
         outcome = start(instance, console)
         if outcome.number is not None and outcome.state != RELOAD:
-            prune(folder)
+            remove_unneeded(folder)
         return outcome
 
 

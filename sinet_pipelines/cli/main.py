@@ -200,6 +200,22 @@ def restore(
 
 
 @app.command()
+def retain(
+    home: Home = None,
+    project: Project = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="show the plan and remove nothing")] = False,
+    as_json: Json = False,
+) -> None:
+    """Remove what nothing needs, and show why the rest stays.
+
+    Covers files of earlier table versions, training sets, blobs, files of MLflow's runs, and runs of Dagster.
+    """
+    from sinet_pipelines.cli.retain import retain as work
+
+    work(home=home, project=project, dry_run=dry_run, as_json=as_json)
+
+
+@app.command()
 def doctor(
     home: Home = None,
     clusters: Annotated[bool, typer.Option("--clusters", help="check the regions' clusters, too")] = False,

@@ -14,7 +14,7 @@ from sinet_pipelines.applications.application import parse_key
 from sinet_pipelines.cli.failures import AssetFailure, failures_of
 from sinet_pipelines.cli.home import CACHE, find_project, held, home_of, make_current, make_home
 from sinet_pipelines.cli.progress import AssetProgress, RunProgress, quiet, watched
-from sinet_pipelines.cli.pruning import prune
+from sinet_pipelines.cli.retain import remove_unneeded
 from sinet_pipelines.errors import FailedError, UsageError
 from sinet_pipelines.escaping import for_terminal
 from sinet_pipelines.storage.logs import rotate
@@ -96,7 +96,7 @@ def run_applications(
             for sentence in landed:
                 console.print(sentence)
             result = _run_all(folder, console, names)
-            prune(folder)
+            remove_unneeded(folder)
         from sinet_pipelines.cli.summary import report
 
         return report(folder, result, seconds=time.perf_counter() - started, as_json=as_json)

@@ -15,7 +15,7 @@ import psutil
 
 from sinet_pipelines.cli.code_server import CodeServers
 from sinet_pipelines.cli.home import current_home, find_project, state_folder
-from sinet_pipelines.cli.pruning import prune
+from sinet_pipelines.cli.retain import remove_unneeded
 from sinet_pipelines.errors import BusyError, FailedError
 from sinet_pipelines.escaping import for_terminal
 from sinet_pipelines.processes import environment_of
@@ -31,7 +31,7 @@ _PAGES = {
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # evaluation jobs of MLflow, which the platform does not use
 }
 STOP_S = 10
-PRUNE_S = 3600  # how often a home is pruned while its UI is open
+RETAIN_S = 3600  # how often unneeded data are removed while the UI is open
 START_S = 600  # ten times the load on two cores: 180 s to the first page; an early exit is reported at once
 LOOK_S = 5  # how often code servers are checked
 
@@ -67,15 +67,15 @@ def open_pages(*, home: Path | None, project: Path | None, port: int, mlflow_por
             _await_page(started[name], at, folder / f"{name}.log")
         print(for_terminal(f"Dagster http://{LOOPBACK}:{port}    MLflow http://{LOOPBACK}:{mlflow_port}"))
         print("ctrl-c here, or `sinet stop` elsewhere, ends both")
-        pruned_at = looked_at = time.monotonic()
+        removed_at = looked_at = time.monotonic()
         code_servers = CodeServers(started["dagster"].pid)
         while all(process.poll() is None for process in started.values()):
             if time.monotonic() - looked_at > LOOK_S:
                 code_servers.restart_orphans()
                 looked_at = time.monotonic()
-            if time.monotonic() - pruned_at > PRUNE_S:
-                prune(folder)
-                pruned_at = time.monotonic()
+            if time.monotonic() - removed_at > RETAIN_S:
+                remove_unneeded(folder)
+                removed_at = time.monotonic()
             for name in started:
                 rotate(folder / f"{name}.log")
             time.sleep(0.5)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+    from sinet_pipelines.storage.training_sets import TrainingSet
+
 
 @dataclass(frozen=True)
 class Table:
@@ -52,6 +54,31 @@ class Table:
     def to_pandas(self) -> "pd.DataFrame":
         """All rows as a pandas frame; days are `datetime.date`, lists are numpy arrays."""
         return self.to_arrow().to_pandas()
+
+
+@dataclass(frozen=True)
+class TrainingRows:
+    """The rows of a training set with its record.
+
+    Attributes:
+        record: name, Delta versions and feature definitions that made it.
+        rows: the rows; their content hash is the recorded one.
+    """
+
+    record: "TrainingSet"
+    rows: pl.DataFrame
+
+    def to_polars(self) -> pl.DataFrame:
+        """The rows as a polars frame."""
+        return self.rows
+
+    def to_arrow(self) -> "pa.Table":
+        """The rows as an Arrow table."""
+        return self.rows.to_arrow()
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """The rows as a pandas frame."""
+        return self.rows.to_arrow().to_pandas()
 
 
 @dataclass(frozen=True)
@@ -128,6 +155,32 @@ class Home:
         tracking = tracking_of(self.folder)
         version = get_version(tracking, found.model, named.version)
         return Champion(found.model, version.version, load_artifact(tracking, version), found.tables)
+
+    def training_set(self, named: str) -> TrainingRows:
+        """The training set of a version of a model, as it was when the version was trained.
+
+        Args:
+            named: `MODEL@VERSION` or `MODEL@ALIAS`: `turbofan_remaining_useful_life@3`.
+
+        Raises:
+            UsageError: the name has another form, or no training set of the version was recorded.
+            ModelNotFoundError: there is no such version.
+            StorageError: the rows were removed or changed, with what to do.
+        """
+        from sinet_pipelines.registry.provenance import origin_named
+        from sinet_pipelines.storage.blobs import blobs_of
+        from sinet_pipelines.storage.training_sets import read_training_set, training_sets
+
+        origin = origin_named(self.folder, named)
+        for region in self.inventory.names:
+            for found in training_sets(blobs_of(self.folder, region)):
+                if found.content in origin.training_sets:
+                    return TrainingRows(found, read_training_set(self._store(found.application, region), found))
+        read = ", ".join(origin.training_sets) or "none"
+        raise UsageError(
+            f"no training set of {origin.name} is recorded (its run read {read}): an earlier release trained it, or it "
+            "was registered by hand; train again to record one"
+        )
 
     def _application(self, name: str) -> Application:
         known = by_name(load_applications())

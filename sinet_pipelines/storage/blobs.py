@@ -4,19 +4,26 @@ A ref is a name that points at the newest blob of an object (`operating_regimes`
 """
 
 import hashlib
+import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from sinet_pipelines.errors import AbsentError, ConflictError, StorageError
 from sinet_pipelines.storage.commits import before_commit
 from sinet_pipelines.storage.files import write_whole
+from sinet_pipelines.storage.folder import FolderObjects
 from sinet_pipelines.storage.layout import BLOBS, REFS, blobs_folders, refs_root
-from sinet_pipelines.storage.objects import Objects, open_objects
+from sinet_pipelines.storage.locks import held
+from sinet_pipelines.storage.objects import Object, Objects, open_objects
 from sinet_pipelines.storage.roots import access_options, root_of, stored_roots
 
 _NAME = re.compile(r"[0-9a-f]{64}")
+LOCK = ".blobs.lock"  # in the folder of blobs: held while the time of an existing blob is set, or a blob is removed
+RENEW_AFTER = timedelta(hours=1)  # age from which an existing object of a store is written again
 _POINTS = 5  # attempts to move a ref that other writers move too; each attempt reads the newest state
 _REF = re.compile(r"[a-z][a-z0-9_]*(/[a-z][a-z0-9_]*)*")
 
@@ -54,10 +61,25 @@ class BlobStore:
         """
         name = hashlib.sha256(content).hexdigest()
         if self.objects is not None:
-            self.objects.put_if_absent(_key(name), content)
-        elif not self.has(name):
+            if not self.objects.put_if_absent(_key(name), content):
+                self._renew(_key(name), content)
+        elif not (self.has(name) and self._touch(self.root / _key(name))):
             write_whole(self.root / _key(name), content)
         return name
+
+    def _touch(self, path: Path) -> bool:
+        """Sets the time of a blob that is written again to now, so that it is not removed; false where it is gone."""
+        with held(self.root / LOCK), suppress(FileNotFoundError):
+            os.utime(path)
+            return True
+        return False
+
+    def _renew(self, key: str, content: bytes) -> None:
+        """Writes an old object of a store again, so that it is not removed as unused."""
+        assert self.objects is not None  # the caller has checked it
+        found = self.objects.stat(key)
+        if found is None or datetime.now(UTC) - found.modified_at > RENEW_AFTER:
+            self.objects.put(key, content)
 
     def point(self, ref: str, name: str) -> None:
         """Makes the ref point at the blob of this name; readers get the old blob or the new one.
@@ -141,6 +163,49 @@ class BlobStore:
         if self.objects is not None and not path.exists():
             write_whole(path, self.get(name))
         return path
+
+    def refs(self) -> dict[str, str]:
+        """The blob that each ref points at; without an application, of all (`<application>/<ref>`), in order."""
+        prefix = "/".join(part for part in (REFS, self.application) if part)
+        found = {}
+        for one in self._all.walk(prefix):
+            target = self._all.get(one.key)
+            if target is not None:
+                found[one.key.removeprefix(f"{prefix}/")] = target.content.decode(errors="replace")
+        return found
+
+    def entries(self) -> Iterator[Object]:
+        """The objects that have the name and the place of a blob; whatever else lies there is not listed."""
+        for one in self._all.walk():
+            name = one.key.rpartition("/")[2]
+            is_own = is_blob_name(name) and one.key == _key(name)
+            if is_own and not (self.objects is None and (self.root / one.key).is_symlink()):
+                yield one
+
+    def remove(self, name: str, *, unless_after: datetime) -> bool:
+        """Removes a blob unless it was written, or written again, after a time; returns whether it was removed.
+
+        Args:
+            name: of the blob.
+            unless_after: UTC; the time at which `entries` listed it as modified.
+        """
+        key = _key(name)
+        if self.objects is not None:
+            found = self.objects.stat(key)
+            if found is None or found.modified_at > unless_after:
+                return False
+            self.objects.delete(key)
+            return True
+        path = self.root / key
+        with held(self.root / LOCK), suppress(FileNotFoundError):
+            if not path.is_symlink() and datetime.fromtimestamp(path.stat().st_mtime, UTC) <= unless_after:
+                path.unlink()
+                return True
+        return False
+
+    @property
+    def _all(self) -> Objects:
+        return self.objects or FolderObjects(str(self.root))
 
     def _content(self, name: str) -> bytes:
         return self.objects.read(_key(name)) if self.objects is not None else (self.root / _key(name)).read_bytes()

@@ -1,8 +1,9 @@
 """Opens and scans one Delta table, in a folder of any name or on a store."""
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 import polars as pl
 import pyarrow as pa
@@ -74,23 +75,62 @@ def scan_table(table: DeltaTable, uri: str, options: Mapping[str, str] | None = 
     return frame.select(schema.names())
 
 
-def vacuum_table(uri: str, options: Mapping[str, str] | None = None, *, keep_hours: int) -> int:
-    """Removes files that no version of the last hours needs, and returns their number. The rows do not change.
+@dataclass(frozen=True)
+class TableFiles:
+    """The data files that the log of a table names, relative to the table; a file of a write in progress is in none.
+
+    Attributes:
+        active: of the newest version.
+        removed: of earlier versions alone; some may be gone.
+        old: those that were removed from the table before the last hours.
+    """
+
+    active: frozenset[str] = frozenset()
+    removed: frozenset[str] = frozenset()
+    old: frozenset[str] = frozenset()
+
+
+def table_files(uri: str, options: Mapping[str, str] | None = None, *, keep_hours: int) -> TableFiles:
+    """The data files of a table; none where it was never written.
+
+    Args:
+        uri: address of the table.
+        options: connection options of the object store.
+        keep_hours: files that were removed from the table since then are not old.
 
     Raises:
-        StorageError: the table cannot be read or written, for example because it was moved meanwhile.
+        StorageError: the table cannot be read.
     """
     opened = open_table(uri, options)
     if opened is None:
-        return 0
+        return TableFiles()
     try:
-        old = opened.vacuum(keep_hours, dry_run=True, enforce_retention_duration=False)
-        there = [path for path in file_paths(uri, old) if not is_local(uri) or Path(path).exists()]
-        if there:  # the log lists removed files for long, and even an empty vacuum is a commit
-            opened.vacuum(keep_hours, dry_run=False, enforce_retention_duration=False)
+        active = pa.table(opened.get_add_actions(flatten=True))["path"].to_pylist()
+        removed = opened.vacuum(0, dry_run=True, enforce_retention_duration=False)
+        old = opened.vacuum(keep_hours, dry_run=True, enforce_retention_duration=False) if removed else []
     except (DeltaError, OSError) as error:
-        raise StorageError(f"old files of {uri} were not removed: {first_line(error)}") from error
-    return len(there)
+        if not is_local(uri):
+            raise store_error(uri, error) from error
+        raise StorageError(f"the log of {uri} cannot be read: {first_line(error)}; {REBUILD}") from error
+    names = [frozenset(unquote(path) for path in paths) for paths in (active, removed, old)]
+    return TableFiles(names[0], names[1] - names[0], names[2] - names[0])
+
+
+def read_files(uri: str, paths: Sequence[str], options: Mapping[str, str] | None = None) -> pl.LazyFrame:
+    """The rows of some data files of a table, with the columns of the files and the day of their folder.
+
+    Args:
+        uri: address of the table.
+        paths: of the files, relative to the table.
+        options: connection options of the object store.
+    """
+    is_partitioned = any("/" in path for path in paths)
+    return pl.scan_parquet(
+        [f"{uri}/{path}" for path in paths],
+        glob=False,
+        hive_partitioning=is_partitioned,
+        storage_options=_scan_options(options or {}) or None,
+    )
 
 
 def store_error(uri: str, error: Exception) -> StorageError:

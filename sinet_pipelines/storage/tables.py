@@ -92,6 +92,20 @@ class TableStore:
         files = opened.get_add_actions(flatten=True)
         return sum(files["num_records"].to_pylist()), sum(files["size_bytes"].to_pylist())
 
+    def version(self, table: AnyTable) -> int | None:
+        """The newest Delta version of the table; None where it was never written."""
+        opened = self._open(table)
+        return None if opened is None else opened.version()
+
+    def active_files(self, table: AnyTable) -> dict[str, int]:
+        """The data files of the newest version, relative to the table, each with its size in bytes."""
+        opened = self._open(table)
+        if opened is None:
+            return {}
+        files = opened.get_add_actions(flatten=True)
+        paths = map(unquote, files["path"].to_pylist())
+        return dict(zip(paths, files["size_bytes"].to_pylist(), strict=True))
+
     def days(self, table: AnyTable) -> frozenset[date]:
         """The days with rows in the table according to its log, without reading rows; empty for a table without days.
 

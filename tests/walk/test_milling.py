@@ -6,6 +6,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
+import sinet_pipelines
 from sinet_pipelines.applications.milling.application import MILLING
 from sinet_pipelines.applications.milling.delivery import land_simulated
 from sinet_pipelines.applications.milling.production import read_production
@@ -16,7 +17,7 @@ from sinet_pipelines.applications.milling.tables import (
     TRAINING_SET,
 )
 from sinet_pipelines.features.splits import is_held_out
-from sinet_pipelines.storage.tables import tables_of
+from sinet_pipelines.storage.tables import content_hash, tables_of
 from tests.inventory import NAMES, REGIONS
 from tests.walk.homes import opened
 
@@ -55,6 +56,21 @@ def test_the_endpoint_answers_with_the_champion(walked):
     assert (endpoint["model"], endpoint["region"], endpoint["ready"]) == ("milling_machine_failure", "WEST", True)
     (champion,) = (model for model in result["models"] if "champion" in model["aliases"])
     assert champion["name"] == endpoint["model"]
+
+
+def test_the_training_set_of_the_champion_is_recorded_and_read_again_after_retention(walked, desk):
+    home, _ = walked
+    result = json.loads(desk("retain", "--home", home, "--json").stdout)
+    found = sinet_pipelines.open(home).training_set("milling_machine_failure@champion")
+    rows = table(home, TRAINING_SET, "EAST")
+    assert content_hash(found.to_polars(), TRAINING_SET) == content_hash(rows, TRAINING_SET) == found.record.content
+    assert set(found.record.tables) == {
+        f"{region}/milling/{name}" for region in NAMES for name in ("process_features", "outcome_events")
+    }
+    assert [one["because"][0] for one in result["kept"] if one["kind"] == "training sets"] == [
+        "model milling_machine_failure@1"
+    ]
+    assert [one for one in result["going"] if one["kind"] not in ("table files",)] == []
 
 
 def test_planted_faults_are_quarantined_and_the_account_closes(walked):

@@ -13,7 +13,7 @@ import pytest
 
 from sinet_pipelines.errors import AbsentError, ForbiddenError, UnreachableError
 from sinet_pipelines.inventory.roots import Root
-from sinet_pipelines.storage.delta import vacuum_table
+from sinet_pipelines.storage.delta import table_files
 from sinet_pipelines.storage.objects import open_objects
 from sinet_pipelines.storage.roots import settle_roots
 from sinet_pipelines.storage.tables import TableStore, tables_of
@@ -111,11 +111,14 @@ def test_a_table_that_was_never_written_is_empty_and_has_no_fault(home):
     assert not tables.exists(READINGS)
 
 
-def test_old_files_are_removed_and_the_rows_stay(tables):
-    before = tables.read(READINGS)
+def test_old_files_of_a_table_are_listed_and_active_ones_are_not_among_them(tables):
+    before = tables.active_files(READINGS)
     tables.replace_days(READINGS, rows(DAYS[0]), days=[DAYS[0]])
-    assert vacuum_table(tables.uri(READINGS), tables.storage_options, keep_hours=0) == 1
-    assert tables.read(READINGS).sort("event_date", "unit").equals(before.sort("event_date", "unit"))
+    found = table_files(tables.uri(READINGS), tables.storage_options, keep_hours=0)
+    assert found.active == frozenset(tables.active_files(READINGS))
+    assert found.old == found.removed == frozenset(before) - found.active
+    assert len(found.old) == 1
+    assert table_files(tables.uri(READINGS), tables.storage_options, keep_hours=1).old == frozenset()
 
 
 @every_use

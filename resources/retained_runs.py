@@ -1,0 +1,102 @@
+"""What retention reads from Dagster's event log, and how a run goes from it.
+
+The databases count and compare; no event is decoded, except that texts are searched for what a step wrote.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dagster as dg
+import sqlalchemy as sql
+
+from resources.dagster_private import SqlEventLogStorage
+from resources.writes import WRITES_ENTRY
+from sinet_pipelines.retention.runs import EndedRun, EventLog
+
+ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+OPEN = [status for status in dg.DagsterRunStatus if status not in ENDED]
+_TYPES = "'ASSET_MATERIALIZATION', 'ASSET_OBSERVATION', 'ASSET_FAILED_TO_MATERIALIZE'"
+_NEWEST = f"""SELECT MAX(id) FROM event_logs WHERE dagster_event_type IN ({_TYPES})
+    AND asset_key IS NOT NULL GROUP BY asset_key, dagster_event_type, partition"""  # noqa: S608 - constants alone
+_RUNS = sql.text(f"SELECT DISTINCT run_id FROM event_logs WHERE id IN ({_NEWEST})")  # noqa: S608
+_CHECKS = sql.text("""SELECT DISTINCT run_id FROM asset_check_executions WHERE id IN (
+    SELECT MAX(id) FROM asset_check_executions GROUP BY asset_key, check_name, partition, execution_status)""")
+_LAST = sql.text("SELECT DISTINCT last_run_id FROM asset_keys")
+_WRITES = sql.text(
+    f"SELECT event FROM event_logs WHERE id IN ({_NEWEST}) AND event LIKE :entry"  # noqa: S608
+)
+_VERSIONS = sql.text("""SELECT run_id, event FROM event_logs
+    WHERE dagster_event_type = 'ASSET_MATERIALIZATION' AND event LIKE :entry AND event LIKE '%"versions": {"%'""")
+_SIZE = sql.text("SELECT SUM(LENGTH(event)) FROM event_logs WHERE run_id = :run")
+_BLOB = re.compile(r'"([A-Z][A-Z0-9_]*/[0-9a-f]{64})"')
+_VERSION = re.compile(r'"versions": \{([^}]*)\}')
+_NAME = re.compile(r'"([^"]+/\d+)":')
+_ENTRY = f'%"{WRITES_ENTRY}"%'
+
+
+def event_log_of(instance: dg.DagsterInstance) -> EventLog | None:
+    """What retention needs of the event log; None where it is in no SQL database."""
+    storage = instance.event_log_storage
+    if not isinstance(storage, SqlEventLogStorage):
+        return None
+    opened = instance.get_run_records(dg.RunsFilter(statuses=OPEN))  # before the events: a run that starts now is new
+    with storage.index_connection() as connection:
+        newest = {row[0] for query in (_RUNS, _CHECKS, _LAST) for row in connection.execute(query) if row[0]}
+        blobs = {name for (text,) in connection.execute(_WRITES, {"entry": _ENTRY}) for name in _BLOB.findall(text)}
+        versions: dict[str, list[str]] = {}
+        for run_id, text in connection.execute(_VERSIONS, {"entry": _ENTRY}):
+            names = (name for entry in _VERSION.findall(text) for name in _NAME.findall(entry))
+            versions.setdefault(run_id, []).extend(names)
+    return EventLog(
+        in_progress=tuple(one.dagster_run.run_id for one in opened),
+        oldest_start=min((_utc(one.create_timestamp) for one in opened), default=None),
+        ended=tuple(_ended(instance, storage, versions)),
+        newest=frozenset(newest),
+        blobs=frozenset(blobs),
+    )
+
+
+def remove_run(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Removes an ended run with its events. The run goes last, so that a kill in between leaves it to the next call.
+
+    Args:
+        instance: whose event log has the run.
+        run_id: of the run.
+    """
+    storage = instance.event_log_storage
+    storage.delete_events(run_id)
+    if isinstance(storage, SqlEventLogStorage) and storage.is_run_sharded:
+        with suppress(FileNotFoundError):
+            _file(storage, run_id).unlink()
+    instance.run_storage.delete_run(run_id)
+
+
+def _ended(
+    instance: dg.DagsterInstance, storage: SqlEventLogStorage, versions: dict[str, list[str]]
+) -> Iterator[EndedRun]:
+    for record in instance.get_run_records(dg.RunsFilter(statuses=ENDED)):
+        run_id = record.dagster_run.run_id
+        ended = record.end_time and datetime.fromtimestamp(record.end_time, UTC)
+        size = _size(storage, run_id)
+        yield EndedRun(run_id, ended or _utc(record.update_timestamp), size, tuple(versions.get(run_id, ())))
+
+
+def _size(storage: SqlEventLogStorage, run_id: str) -> int:
+    if storage.is_run_sharded:
+        with suppress(FileNotFoundError):
+            return _file(storage, run_id).stat().st_size
+        return 0
+    with storage.index_connection() as connection:
+        return int(connection.execute(_SIZE, {"run": run_id}).scalar() or 0)
+
+
+def _file(storage: SqlEventLogStorage, run_id: str) -> Path:
+    """The database with the events of one run, of an event log with one for each run."""
+    return Path(storage.path_for_shard(run_id))  # type: ignore[attr-defined]
+
+
+def _utc(time: datetime) -> datetime:
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)

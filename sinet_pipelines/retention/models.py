@@ -1,0 +1,69 @@
+"""What models need: registered versions and running endpoints, each with its runs, its file and its training sets."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sinet_pipelines.deployment.cluster.record import recorded
+from sinet_pipelines.deployment.endpoint import current, endpoint_folders, read_wanted
+from sinet_pipelines.registry.provenance import TrackedRuns, runs_with_file, tracked
+
+
+@dataclass(frozen=True)
+class ModelNeed:
+    """What one version or one endpoint needs.
+
+    Attributes:
+        by: `model turbofan_remaining_useful_life@3`, or `endpoint WEST/turbofan_remaining_useful_life`.
+        sha256: SHA-256 of its file, or the first 16 hex digits; empty where the platform has none.
+        runs: ids of its runs in MLflow.
+        training_sets: content hashes.
+        version: `<name>/<version>` as the event log records it.
+    """
+
+    by: str
+    sha256: str
+    runs: tuple[str, ...]
+    training_sets: tuple[str, ...]
+    version: str
+
+
+@dataclass(frozen=True)
+class Models:
+    """What the models of a home need.
+
+    Attributes:
+        needs: of versions and endpoints.
+        runs: all runs in MLflow.
+    """
+
+    needs: Sequence[ModelNeed] = ()
+    runs: TrackedRuns = field(default_factory=TrackedRuns)
+
+
+def models_of(home: Path) -> Models:
+    """What registered versions and endpoints of a home need.
+
+    Raises:
+        StorageError: MLflow's database cannot be read.
+    """
+    origins, runs = tracked(home)
+    versions = [
+        ModelNeed(f"model {one.name}", one.sha256, one.runs, one.training_sets, f"{one.model}/{one.version}")
+        for one in origins
+    ]
+    return Models([*versions, *_endpoints(home, runs)], runs)
+
+
+def _endpoints(home: Path, runs: TrackedRuns) -> Iterator[ModelNeed]:
+    """Endpoints that run, or that a restart would start again; their version may be deleted in MLflow by now."""
+    served = {
+        (folder.parent.name, folder.name, found.model, found.version, found.sha256)
+        for folder in endpoint_folders(home)
+        for found in (current(folder), read_wanted(folder))
+        if found is not None and found.sha256
+    }
+    served |= {(one.region, one.name, one.model, one.version, one.sha256) for one in recorded(home).values()}
+    for region, name, model, version, sha256 in sorted(served):
+        chain = tuple(one for run_id in runs_with_file(home, sha256) for one in runs.chain(run_id))
+        yield ModelNeed(f"endpoint {region}/{name}", sha256, chain, runs.training_sets(chain), f"{model}/{version}")

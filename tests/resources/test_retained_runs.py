@@ -1,0 +1,88 @@
+"""The event log for retention: which runs have newest events, what they wrote, and how one goes with its events."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from resources.retained_runs import event_log_of, remove_run
+from resources.writes import WRITES_ENTRY
+from sinet_pipelines.retention.models import ModelNeed
+from sinet_pipelines.retention.runs import needs_of, things_of
+
+DAYS = dg.DailyPartitionsDefinition("2026-01-01")
+BLOB = "EAST/" + "a" * 64
+
+
+@dg.asset
+def graph() -> dg.MaterializeResult:
+    return dg.MaterializeResult(
+        metadata={
+            WRITES_ENTRY: dg.MetadataValue.json({"sizes": {BLOB: 3}, "refs": {}, "versions": {"rul/3": "b" * 64}})
+        }
+    )
+
+
+@dg.asset(partitions_def=DAYS)
+def rows() -> None: ...
+
+
+@pytest.fixture
+def instance(tmp_path):
+    with dg.instance_for_test(temp_dir=str(tmp_path)) as found:
+        yield found
+
+
+def make(instance, *assets, day=None):
+    result = dg.materialize(assets, instance=instance, partition_key=day)
+    assert result.success
+    return result.run_id
+
+
+def test_the_runs_with_the_newest_event_of_each_asset_and_day_are_named(instance):
+    former, newest = make(instance, graph), make(instance, graph)
+    first, second = make(instance, rows, day="2026-01-01"), make(instance, rows, day="2026-01-02")
+    log = event_log_of(instance)
+    assert log.newest == {newest, first, second}
+    assert [one.run_id for one in log.ended] == [second, first, newest, former]
+    assert log.in_progress == ()
+
+
+def test_blobs_and_versions_that_materialisations_record_are_found(instance):
+    run_id = make(instance, graph)
+    log = event_log_of(instance)
+    assert log.blobs == {BLOB}
+    assert [one.versions for one in log.ended] == [("rul/3",)]
+    needs = needs_of(log, [ModelNeed("model rul@3", "", (), (), "rul/3")], {run_id: ["backfill 2"]}, newest_runs=1)
+    assert needs[run_id] == ("model rul@3", "backfill 2", "newest state", "among the newest 1 runs")
+
+
+def test_a_removed_run_takes_its_events_and_its_file_and_leaves_the_newest_state(instance):
+    former, newest = make(instance, graph), make(instance, graph)
+    file = Path(instance.event_log_storage.path_for_shard(former))
+    assert file.exists()
+    remove_run(instance, former)
+    assert not file.exists()
+    assert [one.name for one in things_of(event_log_of(instance))] == [newest]
+    assert instance.get_latest_materialization_event(dg.AssetKey("graph")).run_id == newest
+    assert instance.get_run_by_id(former) is None
+
+
+@pytest.mark.slow
+def test_a_run_whose_removal_was_killed_is_listed_and_removed_again(instance, tmp_path):
+    former = make(instance, graph)
+    make(instance, graph)
+    instance.event_log_storage.delete_events(former)
+    Path(instance.event_log_storage.path_for_shard(former)).unlink()
+    with dg.DagsterInstance.from_ref(instance.get_ref()) as later:  # of the next process
+        assert former in [one.run_id for one in event_log_of(later).ended]
+        remove_run(later, former)
+        assert former not in [one.run_id for one in event_log_of(later).ended]
+
+
+def test_a_run_in_progress_is_listed_with_its_start(instance):
+    run = instance.add_run(dg.DagsterRun("job", status=dg.DagsterRunStatus.STARTED))
+    log = event_log_of(instance)
+    assert log.in_progress == (run.run_id,)
+    assert abs(log.oldest_start - datetime.now(UTC)) < timedelta(minutes=5)
