@@ -10,10 +10,11 @@ from resources.reads import StepReads, WatchedBlobs, WatchedLanding, WatchedTabl
 from resources.writes import RecordingBlobs
 from sinet_pipelines.applications import load_applications
 from sinet_pipelines.applications.application import by_name
-from sinet_pipelines.errors import ContractError, InventoryError, UsageError
+from sinet_pipelines.errors import ContractError, InventoryError, ResidencyError, UsageError
 from sinet_pipelines.ingestion.landing import LandingZone
 from sinet_pipelines.storage.blobs import BlobStore, blobs_of
-from sinet_pipelines.storage.roots import Stores, root_of, settle_roots
+from sinet_pipelines.storage.objects import Objects, open_objects
+from sinet_pipelines.storage.roots import Stores, access_options, root_of, settle_roots
 from sinet_pipelines.storage.tables import TableStore, tables_of
 
 
@@ -82,6 +83,21 @@ class RegionResource(dg.ConfigurableResource):
         if reads is None:
             return LandingZone(home, data, regions, stores=stores)
         return WatchedLanding(home, data, regions, stores=stores, reads=reads)
+
+    @property
+    def pages(self) -> Objects:
+        """Objects under the region's root: pages with samples of its rows, which only steps of the region write.
+
+        Raises:
+            ResidencyError: the step in progress is of another region.
+        """
+        reads, home = this_step(), Path(self.home)
+        if reads is not None and reads.region != self.name:
+            raise ResidencyError(
+                f"a step of {reads.region} opens pages of {self.name}, which have raw rows and are for steps of that "
+                f"region; run the step in {self.name}"
+            )
+        return open_objects(self.root, access_options(home, self.name, reader=self._reader(reads)))
 
     def of(self, application: str) -> "RegionResource":
         """The same region with the tables, refs and drops of this application."""

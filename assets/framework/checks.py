@@ -45,6 +45,9 @@ def day_evaluation(key: dg.AssetKey, verdict: DayVerdict, *, inputs: str) -> dg.
     }
     if verdict.in_doubt:
         metadata["rows_in_doubt"] = dg.MetadataValue.int(verdict.in_doubt)
+    if verdict.page:
+        is_served = verdict.page.startswith("/")
+        metadata["data_docs"] = (dg.MetadataValue.url if is_served else dg.MetadataValue.path)(verdict.page)
     if verdict.faults:
         metadata["faults"] = shown(points(verdict.faults))
     if verdict.broken_rules:

@@ -12,6 +12,7 @@ import dagster as dg
 import polars as pl
 
 from assets.framework.checks import contract_check
+from assets.framework.data_docs import with_page
 from assets.framework.days import close, days_of, in_batches, is_large, partitions_of, record, record_quiet
 from assets.framework.lineage import copied
 from assets.framework.regional import here
@@ -108,6 +109,7 @@ def validated_rows(
                     faults=faults[chunk[0]],
                     files=partial(place.landing.file_names, region.name, chunk[0]),
                     doubted=doubted,
+                    confirmed=partial(with_page, context, region, validated),
                 )
                 inputs = {chunk[0]: judged_from(code_of(context), large.raw_version, doubt.get(chunk[0]))}
                 yield from _record_large(context, large, inputs=inputs)
@@ -128,7 +130,14 @@ def validated_rows(
                 day: judged_from(code_of(context), content_hash(parts.get(day, rows.clear()), raw), doubt.get(day))
                 for day in chunk
             }
-            chunk_verdicts = {verdict.day: verdict for verdict in judged.days}
+            chunk_verdicts = with_page(
+                context,
+                region,
+                validated,
+                {verdict.day: verdict for verdict in judged.days},
+                good=[judged.good],
+                bad=[judged.bad],
+            )
             passed = [verdict.day for verdict in judged.days if verdict.passed]
             written, beside = _keep(place.tables, tables, judged, passed) if passed else (None, {})
             entries = {
@@ -190,6 +199,7 @@ def _judge_large(
     faults: tuple[str, ...],
     files: Callable[[], Mapping[str, str]],
     doubted: pl.DataFrame,
+    confirmed: Callable[..., dict[date, DayVerdict]],
 ) -> _LargeDay:
     """Judges one day in batches and writes it if it passed, each table in one commit and in the order of `_keep`."""
     content, folder = ContentHash(tables.raw), store.scratch
@@ -217,6 +227,7 @@ def _judge_large(
             good=good,
             bad=bad,
         )
+        verdict = confirmed({day: verdict}, good=good, bad=bad)[day]
         if not verdict.passed:
             return _LargeDay(content.value, verdict, None)
         aside = [store.replace_day_from(tables.quarantine, lambda: iter(bad), day=day)]

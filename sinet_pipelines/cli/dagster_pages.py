@@ -94,11 +94,11 @@ def webserver(arguments: list[str]) -> None:
     from sinet_pipelines.cli.card_pages import CardPages
     from sinet_pipelines.cli.guard import Guard
 
-    cards = Path(os.environ.get("SINET_HOME", "")) / "cards"
+    home = Path(os.environ.get("SINET_HOME", ""))
     create = pages.create_app_from_workspace_process_context
 
     def guarded(*given: Any, **options: Any) -> Guard:
-        return Guard(CardPages(create(*given, **options), cards))
+        return Guard(CardPages(create(*given, **options), home))
 
     pages.create_app_from_workspace_process_context = guarded  # type: ignore[assignment]
     poll_less_often()

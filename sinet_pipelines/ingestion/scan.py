@@ -17,7 +17,7 @@ from typing import Protocol
 from urllib.parse import unquote
 
 from sinet_pipelines.escaping import visible
-from sinet_pipelines.storage.layout import BLOBS, CLASSES, LANDING, landing_folders
+from sinet_pipelines.storage.layout import LANDING, PARTS, landing_folders
 from sinet_pipelines.storage.roots import region_folder
 
 EVENTS = "events"  # a folder next to the days' folders, with one folder for each kind of event
@@ -359,7 +359,7 @@ def _beside_landing(home: Path, region: str) -> Iterator[UnusedFile]:
     cure = f"move it into {region}/{LANDING}/<application>/<YYYY-MM-DD>/ or remove it"
     root = region_folder(home, region)
     for entry in _entries(root):
-        if entry.name in (LANDING, BLOBS, *CLASSES):
+        if entry.name in PARTS:
             continue
         for path in _visible_files(Path(entry.path)) if _is_folder(entry) else [Path(entry.path)]:
             shown = visible((region / path.relative_to(root)).as_posix())

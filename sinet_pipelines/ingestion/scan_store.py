@@ -21,7 +21,7 @@ from sinet_pipelines.ingestion.scan import (
     hive_value,
     strange_application,
 )
-from sinet_pipelines.storage.layout import BLOBS, CLASSES, LANDING
+from sinet_pipelines.storage.layout import LANDING, PARTS
 from sinet_pipelines.storage.objects import Object, Objects, require_key
 
 _MARKER = "_$folder$"  # marker of Hadoop's older clients for an empty folder
@@ -169,7 +169,7 @@ def misplaced_in_store(objects: Objects, region: str, applications: Collection[s
     cure = f"move it into {region}/{LANDING}/<application>/<YYYY-MM-DD>/ or remove it"
     root, landing = objects.children(), objects.children(LANDING)
     for folder in root.folders:
-        if folder not in (LANDING, BLOBS, *CLASSES):
+        if folder not in PARTS:
             yield from _misplaced(region, objects.walk(folder), f"it stands beside {LANDING}/", cure)
     yield from _misplaced(region, root.objects, f"it stands beside {LANDING}/", cure)
     for folder in landing.folders:

@@ -33,6 +33,7 @@ class DayVerdict:
         faults: why the day fails; empty for a day that passes.
         broken_rules: number of rows by broken rule, of the five most frequent, the most frequent first.
         in_doubt: quarantined rows that break no rule of their own day but conflict with another day.
+        page: address of the data docs with a sample of the day, empty for none.
     """
 
     day: date
@@ -42,6 +43,7 @@ class DayVerdict:
     faults: tuple[str, ...]
     broken_rules: Mapping[str, int]
     in_doubt: int = 0
+    page: str = ""
 
     @property
     def passed(self) -> bool:

@@ -1,5 +1,6 @@
 """A contract as a check: it says what it holds, and each day's result has the numbers behind it."""
 
+from dataclasses import replace
 from datetime import date
 
 import dagster as dg
@@ -43,6 +44,15 @@ def test_a_days_result_has_the_share_the_limit_and_what_it_was_judged_from(defin
         "rows": 200,
         "inputs": "abc",
     }
+
+
+def test_a_days_result_links_to_its_data_docs_where_they_are_served(definitions):
+    from assets.framework.checks import day_evaluation
+
+    served = day_evaluation(KEY, replace(verdict(), page="/checks/EAST/turbofan/rows/2026-03-01.html"), inputs="")
+    stored = day_evaluation(KEY, replace(verdict(), page="s3://sinet-east/checks/turbofan/rows/1.html"), inputs="")
+    assert served.metadata["data_docs"] == dg.MetadataValue.url("/checks/EAST/turbofan/rows/2026-03-01.html")
+    assert stored.metadata["data_docs"] == dg.MetadataValue.path("s3://sinet-east/checks/turbofan/rows/1.html")
 
 
 def test_a_day_that_fails_says_why_and_which_rules_were_broken_most(definitions):

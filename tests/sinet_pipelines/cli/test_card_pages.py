@@ -1,4 +1,4 @@
-"""Model cards open on the address of Dagster's pages, and nothing else of the home does."""
+"""Model cards and data docs open on the address of Dagster's pages, and nothing else of the home does."""
 
 import asyncio
 
@@ -17,8 +17,11 @@ def get(tmp_path):
     """One GET: status, headers and body."""
     (tmp_path / "cards" / "life").mkdir(parents=True)
     (tmp_path / "cards" / "life" / "v1.html").write_text("<h1>card</h1>")
+    for folder, text in (("checks", "<h1>check</h1>"), ("raw", "secret")):
+        (tmp_path / "EAST" / folder / "life").mkdir(parents=True)
+        (tmp_path / "EAST" / folder / "life" / "2026-03-01.html").write_text(text)
     (tmp_path / "mlflow.db").write_text("secret")
-    application = CardPages(inner, tmp_path / "cards")
+    application = CardPages(inner, tmp_path)
 
     def ask(path, method="GET"):
         scope = {"type": "http", "method": method, "path": path, "headers": [], "query_string": b"", "root_path": ""}
@@ -42,6 +45,27 @@ def test_a_card_opens_in_a_browser_and_may_run_nothing(get):
     assert (status, body) == (200, b"<h1>card</h1>")
     assert headers["content-type"].startswith("text/html")
     assert headers["content-security-policy"].startswith("default-src 'none'")
+
+
+def test_data_docs_of_a_region_open_in_the_same_way(get):
+    status, headers, body = get("/checks/EAST/life/2026-03-01.html")
+    assert (status, body) == (200, b"<h1>check</h1>")
+    assert headers["content-security-policy"].startswith("default-src 'none'")
+
+
+def test_a_page_that_is_gone_is_answered_with_the_way_to_make_it(get):
+    status, _, body = get("/checks/EAST/life/2026-02-01.html")
+    assert status == 404
+    assert b"materialise the validated rows of the day" in body
+
+
+@pytest.mark.parametrize(
+    "path", ["/checks/EAST/../raw/life/2026-03-01.html", "/checks/EAST//etc/passwd", "/checks/NORTH/x.html"]
+)
+def test_nothing_but_the_pages_of_a_region_is_served(get, path):
+    status, _, body = get(path)
+    assert status == 404
+    assert b"secret" not in body
 
 
 @pytest.mark.parametrize(
