@@ -132,7 +132,7 @@ def _pages(items: Iterable[T]) -> Iterator[list[T]]:
 
 def _events(connection: Any, numbers: Iterable[int]) -> Iterator[tuple[int, str]]:
     for some in _pages(sorted(numbers)):
-        yield from connection.execute(_EVENTS, {"ids": some})
+        yield from connection.execute(_EVENTS, {"ids": some}).fetchall()  # row by row costs twice as much
 
 
 def _by_dagster(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[date, Recorded]:

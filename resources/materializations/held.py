@@ -6,7 +6,7 @@ Nothing here imports Dagster, so that `sinet status` does not need it.
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -92,21 +92,28 @@ class Held:
                 return fault
         return next(chain(self._write_faults(event), self._store_faults(place, event)), None)
 
-    def day_fault(self, place: Place, day: date, event: Recorded) -> StorageFault | None:
-        """The data that storage has lost of a day; None where nothing is lost."""
-        if place.table is None or self._is_unknown(place):
+    def fault_of_days(self, place: Place) -> Callable[[date, Recorded], StorageFault | None]:
+        """For an asset, a function of a day and its record: the data that storage has lost; None if none is lost."""
+        table = place.table
+        if table is None or self._is_unknown(place):
+            return lambda _, __: None
+        own = self.table(place.region, place.application, table)
+        beside: dict[str, TableHealth] = {}
+
+        def fault_of(day: date, event: Recorded) -> StorageFault | None:
+            name, rows, version = day.isoformat(), event.numbers.get(ROWS_ENTRY), event.numbers.get(VERSION_ENTRY)
+            if fault := own.fault_of(day=name, rows=rows, version=version):
+                return fault
+            for entry, number in event.numbers.items():
+                if entry.startswith(BESIDE_ENTRY):
+                    if entry not in beside:
+                        other = TableName(entry.removeprefix(BESIDE_ENTRY), table.data_class)
+                        beside[entry] = self.table(place.region, place.application, other)
+                    if fault := beside[entry].fault_of(day=name, rows=number, version=None):
+                        return fault
             return None
-        name, rows, version = day.isoformat(), event.numbers.get(ROWS_ENTRY), event.numbers.get(VERSION_ENTRY)
-        table = self.table(place.region, place.application, place.table)
-        if fault := table.fault_of(day=name, rows=rows, version=version):
-            return fault
-        for entry, number in event.numbers.items():
-            if entry.startswith(BESIDE_ENTRY):
-                other = TableName(entry.removeprefix(BESIDE_ENTRY), place.table.data_class)
-                beside = self.table(place.region, place.application, other)
-                if fault := beside.fault_of(day=name, rows=number, version=None):
-                    return fault
-        return None
+
+        return fault_of
 
     def _is_unknown(self, place: Place) -> bool:
         is_published = place.table is not None and self.published.is_published(place.application, place.table)
@@ -125,6 +132,7 @@ class Held:
             yield from recorded_writes(event.writes).faults(self.home)
 
 
+@lru_cache(maxsize=8192)  # a log names each day once for each asset
 def as_day(partition: str | None) -> date | None:
     """The day that a partition key names; None for a key that is no day, for which users can report events too."""
     try:

@@ -54,8 +54,10 @@ class Kept:
         """Tags of the newest materialisation of each day of an asset, without days that storage has lost."""
         made: dict[date, Tags] = {}
         lost: dict[StorageFault, list[date]] = {}
-        for day, event in sorted(self.recorded_days(key).items()):
-            if fault := self._held.day_fault(self._whereabouts(key), day, event):
+        events = self.recorded_days(key)
+        fault_of = self._held.fault_of_days(self._whereabouts(key)) if events else None
+        for day, event in sorted(events.items()):
+            if fault_of is not None and (fault := fault_of(day, event)):
                 lost.setdefault(fault, []).append(day)
             else:
                 made[day] = event.tags

@@ -157,11 +157,13 @@ def _made(entry: dict[str, Any]) -> Made:
 
 def recorded_of(materialisation: dict[str, Any]) -> Recorded:
     """The metadata in a materialisation's JSON about the data that it wrote."""
-    entries = {entry["label"]: entry["entry_data"] for entry in materialisation["metadata_entries"]}
-    numbers = {
-        name: data["value"] if data["__class__"] == "IntMetadataEntryData" else None for name, data in entries.items()
-    }
-    writes = entries[WRITES_ENTRY]["data"] if WRITES_ENTRY in entries else None
+    numbers: dict[str, int | None] = {}
+    writes = None
+    for entry in materialisation["metadata_entries"]:
+        label, data = entry["label"], entry["entry_data"]
+        numbers[label] = data["value"] if data["__class__"] == "IntMetadataEntryData" else None
+        if label == WRITES_ENTRY:
+            writes = data["data"]
     return Recorded(materialisation["tags"] or {}, numbers, writes)
 
 

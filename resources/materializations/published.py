@@ -105,8 +105,10 @@ class Published:
 
     def health(self, region: str, application: str, table: AnyTable) -> TableHealth:
         """The published state of a region's table; empty for a table that the region does not have."""
+        if (known := self.of(region, application).tables.get(table.name)) is not None:
+            return known
         uri = table_uri(root_of(self.home, region).uri, application, table)
-        return self.of(region, application).tables.get(table.name, TableHealth(Path(uri.replace("://", ":/"))))
+        return TableHealth(Path(uri.replace("://", ":/")))
 
     def tables(self, region: str, application: str) -> TableStore:
         """The tables of an application in a region, of which those of class `feature` and `model` may be read."""

@@ -87,8 +87,12 @@ def place_of(asset: Described) -> Place:
 def _lost_and_made(asset: Described, log: Log, held: Held, place: Place) -> tuple[dict[StorageFault, None], set[date]]:
     """The days of an asset that storage has lost, and the days with rows that it holds."""
     lost, made = dict[StorageFault, None](), set[date]()
-    for day, event in sorted(log.days.get(asset.key, {}).items()):
-        if fault := held.day_fault(place, day, event):
+    events = log.days.get(asset.key)
+    if not events:
+        return lost, made
+    fault_of = held.fault_of_days(place)
+    for day, event in sorted(events.items()):
+        if fault := fault_of(day, event):
             lost[fault] = None
         elif GAP_TAG not in event.tags:
             made.add(day)

@@ -58,7 +58,7 @@ class Staleness:
     _versions: dict[dg.AssetKey, str] = field(default_factory=dict, repr=False, compare=False)
     _made: dict[dg.AssetKey, Mapping[date, Tags]] = field(default_factory=dict, repr=False, compare=False)
     _stale: dict[dg.AssetKey, frozenset[date]] = field(default_factory=dict, repr=False, compare=False)
-    _spans: dict[dg.PartitionsDefinition, tuple[str, str]] = field(default_factory=dict, repr=False, compare=False)
+    _spans: dict[dg.AssetKey, tuple[str, str]] = field(default_factory=dict, repr=False, compare=False)
     _now: dict[dg.AssetKey, Mapping[date, str]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -343,10 +343,10 @@ class Staleness:
         partitions = self.graph.get(key).partitions_def
         if not isinstance(partitions, dg.DailyPartitionsDefinition):
             return partitions is not None and partitions.has_partition_key(day.isoformat())
-        if partitions not in self._spans:
+        if key not in self._spans:
             first, last = partitions.get_first_partition_key(), partitions.get_last_partition_key()
-            self._spans[partitions] = (first or "", last or "")
-        first, last = self._spans[partitions]
+            self._spans[key] = (first or "", last or "")
+        first, last = self._spans[key]
         return first <= day.isoformat() <= last
 
 

@@ -7,7 +7,6 @@ module reads only what delta-rs writes: JSON entries and one-file checkpoints; i
 import os
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -106,7 +105,7 @@ def read_log(table: Path) -> DeltaLog | None:
     return _replayed(folder, signature)
 
 
-def list_files(folder: Path) -> dict[str, os.stat_result] | None:
+def list_files(folder: str | Path) -> dict[str, os.stat_result] | None:
     """The files in a folder by name; None where there is no folder.
 
     A file that disappears during the listing is left out: a writer stages each file of a table under another name in
@@ -116,9 +115,11 @@ def list_files(folder: Path) -> dict[str, os.stat_result] | None:
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                with suppress(FileNotFoundError):
+                try:
                     if not entry.is_dir():
                         found[entry.name] = entry.stat()
+                except FileNotFoundError:
+                    continue
     except (FileNotFoundError, NotADirectoryError):
         return None
     return found

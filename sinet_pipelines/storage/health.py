@@ -112,7 +112,7 @@ def look_at_own_table(path: Path) -> TableHealth:
     for file in log.files:
         folder, _, name = file.path.rpartition("/")
         if folder not in sizes:
-            sizes[folder] = _sizes(path / folder)
+            sizes[folder] = _sizes(f"{path}/{folder}")
         fault = _file_fault(path, file, sizes[folder].get(name))
         if fault is not None:
             faults.append(fault)
@@ -151,5 +151,5 @@ def _file_fault(table: Path, file: ActiveFile, size: int | None) -> StorageFault
     return StorageFault(table / file.path, found, day=file.day)
 
 
-def _sizes(folder: Path) -> dict[str, int]:
+def _sizes(folder: str) -> dict[str, int]:
     return {name: state.st_size for name, state in (list_files(folder) or {}).items()}
