@@ -45,10 +45,18 @@ def evaluation(zone: dg.AssetKey, files: Sequence[UnusedFile]) -> dg.AssetCheckE
     )
 
 
-def record_unused(instance: dg.DagsterInstance, deployment: Deployment) -> dict[str, tuple[UnusedFile, ...]]:
-    """The unused files by landing zone; records a result for each zone whose list differs from its latest result."""
+def record_unused(
+    instance: dg.DagsterInstance, deployment: Deployment, published: Published | None = None
+) -> dict[str, tuple[UnusedFile, ...]]:
+    """The unused files by landing zone; records a result for each zone whose list differs from its latest result.
+
+    Args:
+        instance: its event log has the results.
+        deployment: home and regions.
+        published: the published data of its regions, if they are read already.
+    """
     files: dict[str, tuple[UnusedFile, ...]] = {}
-    published = Published(deployment)
+    published = published or Published(deployment)
     for application in published.landing:
         for region in deployment.regions:
             key = dg.AssetKey(application.key(LANDING_ZONE, region=region.name))

@@ -4,6 +4,7 @@
 at most one range of days.
 """
 
+import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -13,11 +14,15 @@ import dagster as dg
 from resources.dagster_private import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG, BaseAssetGraph
 from resources.deployment import Deployment
 from resources.keys import Cadence, name_of
+from resources.materializations.published import Published
 from resources.materializations.staleness import Staleness
+from resources.materializations.zones import Zones
 from schedules.jobs import REFITTED
 from sinet_pipelines.errors import UsageError
 
 Span = tuple[date, date]
+#: Seconds of a tick in which new drops are read: other sensors wait, and Dagster ends a tick after 60 s.
+READ_S = 4.0
 ROWS, FEATURES, WATCH = range(3)  # levels of assets with days
 
 
@@ -43,12 +48,21 @@ class PlannedRun:
 
 
 def staleness_of(
-    context: dg.SensorEvaluationContext | dg.ScheduleEvaluationContext, deployment: Deployment
+    context: dg.SensorEvaluationContext | dg.ScheduleEvaluationContext,
+    deployment: Deployment,
+    zones: Zones | None = None,
 ) -> Staleness:
-    """The staleness of the deployment's home, for a sensor or a schedule."""
+    """The staleness of the deployment's home, for a sensor or a schedule; new drops are read for `READ_S` seconds.
+
+    Args:
+        context: of the tick.
+        deployment: home and regions.
+        zones: the states of its landing zones, if they are known already.
+    """
     if context.repository_def is None:
         raise UsageError("the context has no definitions; build it with repository_def=defs.get_repository_def()")
-    return Staleness(context.instance, context.repository_def.asset_graph, deployment)
+    read = Published(deployment, time.monotonic() + READ_S, zones)
+    return Staleness(context.instance, context.repository_def.asset_graph, deployment, read)
 
 
 def plan_repair(
@@ -58,6 +72,7 @@ def plan_repair(
     *,
     also: Iterable[dg.AssetKey] = (),
     leave: Collection[str] = REFITTED,
+    read: Published | None = None,
 ) -> list[PlannedRun]:
     """The fewest runs that make every stale asset and day again, in order; empty where nothing is stale.
 
@@ -67,8 +82,9 @@ def plan_repair(
         deployment: home and regions.
         also: further assets to make (an endpoint whose server is gone).
         leave: cadences whose assets without days are not made again once they exist.
+        read: as in `Staleness`.
     """
-    staleness = Staleness(instance, graph, deployment)
+    staleness = Staleness(instance, graph, deployment, read)
     if not staleness.active:
         return []
     levels: dict[int, dict[Span, set[dg.AssetKey]]] = {}

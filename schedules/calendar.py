@@ -27,7 +27,11 @@ def nightly_repair(
     Assets of a training are left to the weekly training once they exist, however many rows came since.
     """
     staleness = staleness_of(context, deployment)
-    runs = plan_repair(staleness.instance, staleness.graph, staleness.deployment, leave=TRAINED)
+    read = staleness.published
+    runs = plan_repair(staleness.instance, staleness.graph, staleness.deployment, leave=TRAINED, read=read)
+    if read.left:  # a day that is not read yet must not count as withdrawn
+        yield dg.SkipReason(f"new drops of {', '.join('/'.join(place) for place in read.left)} are still read")
+        return
     if not runs:
         yield dg.SkipReason("nothing is stale")
     at = context.scheduled_execution_time.isoformat()

@@ -19,6 +19,7 @@ import dagster as dg
 from resources.dagster_private import TickStatus
 from resources.deployment import Deployment
 from resources.materializations.published import landed_files
+from resources.materializations.zones import Zones
 from sinet_pipelines.retention.policy import FRUITLESS_TICKS
 
 SEEN = "seen"  # in the cursor: the state in which nothing had to be done, and the reason
@@ -38,9 +39,15 @@ class Glance:
     reason: str
 
 
-def glance(context: dg.SensorEvaluationContext, deployment: Deployment) -> Glance:
-    """Compares the current state with the one in the cursor."""
-    now = _print_of(context.instance, deployment)
+def glance(context: dg.SensorEvaluationContext, deployment: Deployment, zones: Zones) -> Glance:
+    """Compares the current state with the one in the cursor.
+
+    Args:
+        context: of the tick.
+        deployment: home and regions.
+        zones: the states of its landing zones.
+    """
+    now = _print_of(context.instance, deployment, zones)
     kept = state_of(context).get(SEEN)
     if not isinstance(kept, dict) or kept.get("print") != now:
         return Glance(now, "")
@@ -74,9 +81,9 @@ def purge_fruitless_ticks(instance: dg.DagsterInstance) -> None:
             )
 
 
-def _print_of(instance: dg.DagsterInstance, deployment: Deployment) -> str:
+def _print_of(instance: dg.DagsterInstance, deployment: Deployment, zones: Zones) -> str:
     newest = instance.event_log_storage.get_maximum_record_id()
     digest = hashlib.sha256(f"{os.getpid()} {datetime.now(UTC).date()} {newest}".encode())
-    for line in sorted(landed_files(deployment)):
+    for line in sorted(landed_files(deployment, zones)):
         digest.update(line)
     return digest.hexdigest()

@@ -10,9 +10,11 @@ from resources.dagster_private import SENSOR_NAME_TAG
 from resources.deployment import Deployment
 from resources.keys import APPLICATION_TAG, CONTRACT_CHECK, DRIFT_CHECK, ROLE_TAG, Cadence, Role, name_of, with_tag
 from resources.killed_runs import end_killed_runs
+from resources.materializations.published import Published
 from resources.materializations.staleness import Staleness
 from resources.materializations.state import is_run_in_progress
 from resources.materializations.versions import days_made, days_refused
+from resources.materializations.zones import Zones
 from resources.placement import REGION_TAG
 from resources.unused import record_unused, warnings_of
 from schedules.backfills import PlannedRun, contiguous, landed_range, staleness_of
@@ -23,6 +25,7 @@ from schedules.seen import glance, keep, purge_fruitless_ticks, state_of
 from sinet_pipelines.inventory.regions import Region
 from sinet_pipelines.monitoring.input_drift import drifting_since
 from sinet_pipelines.storage.fingerprint import fingerprint
+from sinet_pipelines.words import counted
 
 NAME = "landing"
 DRIFT_NAME = "drift"
@@ -55,20 +58,21 @@ def landing(
     end_killed_runs(context.instance, home, executor=deployment.settings.executor)
     observed = [] if deployment.is_one_machine else list(observations(staleness_of(context, deployment), NAME))
     yield from observed
-    seen = glance(context, deployment)
+    seen = glance(context, deployment, zones := Zones(deployment))
     if seen.reason:
         yield from [] if observed else [dg.SkipReason(seen.reason)]
         return
-    staleness = staleness_of(context, deployment)
+    staleness = staleness_of(context, deployment, zones)
     busy = _regions_at_work(context.instance)
     idle = [region for region in deployment.regions if region.name not in busy]
     found = [one for region in idle for one in (*_rows(staleness, region.name), *_events(staleness, region.name))]
     requests = [one for one in found if isinstance(one, dg.RunRequest)]
     waiting = [one for one in found if isinstance(one, str)]
-    unused = _warn_of_unused(context, deployment)
+    unused = _warn_of_unused(context, deployment, staleness.published)
     yield from requests
     if requests:
         return
+    waiting += [_left(*place, days) for place, days in staleness.published.left.items()]
     reason = "; ".join(waiting) or _why_nothing(context.instance, staleness, idle, unused=unused, busy=busy)
     if not busy and not waiting:
         keep(context, seen, reason)
@@ -76,9 +80,15 @@ def landing(
     yield from [] if observed else [dg.SkipReason(reason)]
 
 
-def _warn_of_unused(context: dg.SensorEvaluationContext, deployment: Deployment) -> int:
+def _left(region: str, application: str, days: Sequence[date]) -> str:
+    """Why an observation is not complete."""
+    which = f"{counted(len(days), 'day')} ({days[0]} to {days[-1]})"
+    return f"drops of {region}/{application} are read: {which} left, the next tick continues"
+
+
+def _warn_of_unused(context: dg.SensorEvaluationContext, deployment: Deployment, published: Published) -> int:
     """Warns of each unused file once, and again when its folder changed; returns the number of unused files."""
-    files = record_unused(context.instance, deployment)
+    files = record_unused(context.instance, deployment, published)
     warnings = warnings_of(files)
     known = state_of(context).get(UNUSED, [])
     fresh = [text for key, text in warnings.items() if key not in known]
@@ -133,6 +143,8 @@ def _rows(staleness: Staleness, region: str) -> Iterator[dg.RunRequest | str]:
             keys_of.setdefault(name_of(key).application, []).append(key)
     for application, keys in keys_of.items():
         stale = frozenset[date]().union(*(staleness.stale(key) for key in keys))
+        if (region, application) in staleness.published.left:  # a day that is not read yet is not withdrawn
+            stale &= frozenset(staleness.landed(keys[0]))
         landed = staleness.inputs_by_day(keys[0])  # in the order of the graph: the first is made from drops
         for first, last in contiguous(stale, staleness.landed(keys[0])):
             days = (day for day in sorted(stale) if first <= day <= last)
@@ -176,17 +188,18 @@ def drift(
     if is_run_in_progress(home):
         yield dg.SkipReason(f"`sinet run` is in progress in {home}; the sensor continues afterwards")
         return
-    seen = glance(context, deployment)
+    seen = glance(context, deployment, zones := Zones(deployment))
     if seen.reason:
         yield dg.SkipReason(seen.reason)
         return
-    staleness = staleness_of(context, deployment)
+    staleness = staleness_of(context, deployment, zones)
     lasting: dict[str, list[tuple[date, str]]] = {}
     for key in with_tag(staleness.graph, ROLE_TAG, Role.DRIFT):
         if since := _drifting_since(context.instance, key):
             lasting.setdefault(name_of(key).application, []).append((since, str(name_of(key))))
     if not lasting:
-        keep(context, seen, "no region's newest day has drifted")
+        if not staleness.published.left:
+            keep(context, seen, "no region's newest day has drifted")
         yield dg.SkipReason("no region's newest day has drifted")
         return
     # the newest drift of an application: older ones were requested when they began

@@ -7,7 +7,7 @@ Dagster, so that `sinet status` does not need it.
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import cached_property
@@ -18,6 +18,7 @@ import polars as pl
 
 from resources.deployment import Deployment
 from resources.materializations.region_files import files_below, files_outside
+from resources.materializations.zones import Zones
 from sinet_pipelines import applications
 from sinet_pipelines.applications.application import Application, parse_key
 from sinet_pipelines.errors import StorageError
@@ -25,6 +26,7 @@ from sinet_pipelines.ingestion.landing import LandingZone
 from sinet_pipelines.ingestion.record import read_first_days
 from sinet_pipelines.ingestion.scan import UnusedFile, misplaced_in_region, misplaced_outside, unknown_regions
 from sinet_pipelines.ingestion.scan_store import misplaced_in_store
+from sinet_pipelines.ingestion.zone_state import ZoneState
 from sinet_pipelines.monitoring.publication import (
     Digest,
     Publication,
@@ -47,6 +49,7 @@ from sinet_pipelines.storage.roots import access_options, region_folder, root_of
 from sinet_pipelines.storage.tables import TableStore, tables_of
 
 SEEN_FILE = "cache/published.json"  # in a home: what was there when a region's part was published last
+DAYS_FILE = "cache/days.json"  # in a home: what was found of the days of landing zones
 ROUNDS = 3  # of a region in which something lands while it is published; the next observation continues
 
 
@@ -56,10 +59,16 @@ class Published:
 
     Attributes:
         deployment: home, regions, and whether these run apart.
+        until: where this process publishes, the instant of `time.monotonic` after which it reads no further drop; rows
+            are then not counted. None for no limit.
+        zones: the states of the landing zones, if they are known already.
     """
 
     deployment: Deployment
+    until: float | None = None
+    zones: Zones | None = field(default=None, repr=False, compare=False)
     _found: dict[tuple[str, str], Publication | None] = field(default_factory=dict, repr=False, compare=False)
+    _left: dict[tuple[str, str], Sequence[date]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def home(self) -> Path:
@@ -75,6 +84,11 @@ class Published:
         """The days on which something landed for the application of an asset of a region, by the asset's key."""
         name = parse_key(path)
         return sorted(self.of(name.region or "", name.application).days)
+
+    @property
+    def left(self) -> Mapping[tuple[str, str], Sequence[date]]:
+        """By region and application, the days with files that were not read in time, of the parts read so far."""
+        return {place: days for place, days in self._left.items() if days}
 
     @property
     def landing(self) -> Sequence[Application]:
@@ -132,7 +146,9 @@ class Published:
             return None
         if (region, application) not in self._found:
             if self.deployment.is_one_machine:
-                publish_if_changed(self.deployment, self.applications, region, application)
+                self._left[region, application] = publish_if_changed(
+                    self.deployment, self.applications, region, application, until=self.until, zones=self.zones
+                )
             try:
                 self._found[region, application] = read_publication(self.tables(region, application), region)
             except StorageError:  # no credentials at the region's store: as a region that published nothing
@@ -149,7 +165,13 @@ def published_tables(application: Application) -> list[Contract]:
 
 
 def publish_region(
-    deployment: Deployment, known: Mapping[str, Application], region: str, application: str
+    deployment: Deployment,
+    known: Mapping[str, Application],
+    region: str,
+    application: str,
+    *,
+    state: ZoneState | None = None,
+    until: float | None = None,
 ) -> Publication:
     """Publishes a region's part of an application; runs where the region is.
 
@@ -158,6 +180,8 @@ def publish_region(
         known: the applications of the deployment by name.
         region: its name.
         application: its name.
+        state: as in `RegionView`.
+        until: as in `RegionView`.
 
     Raises:
         StorageError: the region's storage cannot be written.
@@ -172,28 +196,57 @@ def publish_region(
             digests=one.digests,
             first_day=read_first_days(home).get(application),
             misplaced=tuple(_misplaced(deployment, known, region)),
+            state=state,
+            cache=home / DAYS_FILE,
+            until=until,
         )
     )
 
 
-def publish_if_changed(deployment: Deployment, known: Mapping[str, Application], region: str, application: str) -> None:
+def publish_if_changed(
+    deployment: Deployment,
+    known: Mapping[str, Application],
+    region: str,
+    application: str,
+    *,
+    until: float | None = None,
+    zones: Zones | None = None,
+) -> Sequence[date]:
     """Publishes a region's part of an application if anything changed since it was last published.
 
-    Files that land during the publication are seen afterwards, and the part is published again.
+    Files that land during the publication are seen afterwards, and the part is published again: at once, or where the
+    time is limited, by the next call.
+
+    Args:
+        deployment: as in `publish_region`.
+        known: as in `publish_region`.
+        region: as in `publish_region`.
+        application: as in `publish_region`.
+        until: as in `Published`.
+        zones: as in `Published`.
+
+    Returns:
+        The days with files that were not read, since the time was over.
     """
     home, one, name = deployment.home, known[application], f"{region}/{application}"
-    path = home / SEEN_FILE
-    before = _seen(deployment, known, region, one)
-    if read_cache(path).get(name) == [before, _digest("", *_published_files(home, region, one))]:
-        return
+    path, is_limited = home / SEEN_FILE, until is not None
+    zone = (zones or Zones(deployment)).state(region, application)
+    before = _seen(deployment, known, region, one, zone)
+    *kept, is_counted = read_cache(path).get(name) or [""]
+    if kept == [before, _digest("", *_published_files(home, region, one))] and (is_counted or is_limited):
+        return ()
     for _ in range(ROUNDS):
-        publish_region(deployment, known, region, application)
-        after = _seen(deployment, known, region, one)
+        found = publish_region(deployment, known, region, application, state=zone, until=until)
+        if found.left:
+            return found.left
+        zone = zone if is_limited else Zones(deployment).state(region, application)
+        after = _seen(deployment, known, region, one, zone)
         if after == before:
-            seen = [after, _digest("", *_published_files(home, region, one))]
+            seen = [after, _digest("", *_published_files(home, region, one)), not is_limited]
             write_cache(path, {**read_cache(path), name: seen})
-            return
+            return ()
         before = after
+    return ()
 
 
 def publish_all(deployment: Deployment) -> None:
@@ -204,13 +257,18 @@ def publish_all(deployment: Deployment) -> None:
             publish_if_changed(deployment, published.applications, region, one.name)
 
 
-def landed_files(deployment: Deployment) -> Iterator[bytes]:
-    """One line for each file of the landing zones of a home; of regions that run apart, one for each published file."""
+def landed_files(deployment: Deployment, zones: Zones) -> Iterator[bytes]:
+    """Lines that change with any file of the landing zones of a home.
+
+    Of regions that run apart, one line for each published file.
+    """
     yield from files_outside(deployment)
     known = [one for one in applications.load_applications() if one.landed is not None]
     for region in deployment.inventory.names:
         if deployment.is_one_machine:
-            yield from files_below(deployment.home, region, LANDING)
+            names = [one.name for one in known]
+            yield from (zones.state(region, name).digest.encode() for name in names)
+            yield from _beside(region_folder(deployment.home, region), names)
         else:
             yield from chain.from_iterable(_published_files(deployment.home, region, one) for one in known)
 
@@ -247,7 +305,9 @@ def _misplaced_outside(deployment: Deployment, known: Mapping[str, Application])
         yield from misplaced_outside(deployment.home, known, deployment.inventory.names)
 
 
-def _seen(deployment: Deployment, known: Mapping[str, Application], region: str, application: Application) -> str:
+def _seen(
+    deployment: Deployment, known: Mapping[str, Application], region: str, application: Application, state: ZoneState
+) -> str:
     """A text that changes with all published data: files of the region by name, size and time, the day, the code."""
     home = deployment.home
     folder = region_folder(home, region)
@@ -263,11 +323,10 @@ def _seen(deployment: Deployment, known: Mapping[str, Application], region: str,
         links,
     )
     tables = (_files_of_table(home, region, application, one) for one in application.tables if is_confined(one))
-    landed = files_below(home, region, f"{LANDING}/{application.name}")
-    return _digest(repr(context), *landed, *chain.from_iterable(tables), *_beside(folder, known))
+    return _digest(repr(context), state.digest.encode(), *chain.from_iterable(tables), *_beside(folder, known))
 
 
-def _beside(root: Path, known: Mapping[str, Application]) -> Iterator[bytes]:
+def _beside(root: Path, known: Collection[str]) -> Iterator[bytes]:
     """One line for each file of a region's folder outside landing zones of applications, tables and blobs."""
     for folder, but in ((root, (LANDING, BLOBS, *CLASSES)), (root / LANDING, known)):
         for path in sorted(folder.glob("[!.]*")):

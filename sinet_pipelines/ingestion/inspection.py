@@ -23,7 +23,8 @@ from sinet_pipelines.storage.cache import read_cache, write_cache
 from sinet_pipelines.storage.objects import Object
 
 _SMALL_BYTES = 4 << 20
-_MOST = 1 << 16  # files whose content a process caches
+_MOST = 1 << 18  # files whose content a process caches, 500 bytes each; with fewer than a zone has, none would help
+_NEW_SHARE = 100  # the cache file is written whole, so one in 100 entries must be new
 _SETTLED_NS = 2_000_000_000  # the coarsest clock of file systems in use
 
 
@@ -148,8 +149,18 @@ def remembered(path: Path) -> Iterator[None]:
     for name, found in before.items():
         _FOUND.setdefault(name, found)
     yield
-    if _FOUND.items() - before.items():
+    new = len(_FOUND.items() - before.items())
+    if new > len(before) // _NEW_SHARE:
         write_cache(path, _FOUND)
+
+
+def is_settled(changed_ns: int) -> bool:
+    """Whether a file cannot change again without a new time: it changed in an earlier tick of its file system's clock.
+
+    Args:
+        changed_ns: its newest change, in nanoseconds since 1970.
+    """
+    return abs(time.time_ns() - changed_ns) > _SETTLED_NS
 
 
 def _is_sound(found: object) -> bool:
@@ -158,8 +169,7 @@ def _is_sound(found: object) -> bool:
 
 def _local(part: Part, data: LandedData, kind: EventKind | None) -> Found:
     state = part.real.lstat()
-    # a file that changed within this tick of its clock may change again without a new time
-    if abs(time.time_ns() - state.st_ctime_ns) <= _SETTLED_NS:
+    if not is_settled(state.st_ctime_ns):
         return _look_into(part, data, kind)
     age = (state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
     name = f"{_what(data, kind)}|{'|'.join(map(str, age))}|{os.fsencode(part.real)!r}"

@@ -38,14 +38,15 @@ from sinet_pipelines.ingestion.large_days import LargeDay
 from sinet_pipelines.ingestion.scan import EVENTS, RegionFolder, UnusedFile
 from sinet_pipelines.ingestion.scan_store import RegionPrefix
 from sinet_pipelines.ingestion.zone_file import ZoneFile
+from sinet_pipelines.ingestion.zone_observation import UNSEEN, Before, ZoneFound, fingerprint_of, observe_zone
+from sinet_pipelines.ingestion.zone_state import ZoneState, zone_state
 from sinet_pipelines.storage.folder import FolderObjects
-from sinet_pipelines.storage.layout import LANDING, record_file
+from sinet_pipelines.storage.layout import LANDING
 from sinet_pipelines.storage.objects import Objects
 from sinet_pipelines.storage.roots import Stores, region_folder
 
 _NAME = re.compile(r"\w{1,64}", re.ASCII)
 _NAME_DIGITS = 12
-_PARQUET = (".parquet", ".parq", ".pq")
 
 
 @dataclass(frozen=True)
@@ -137,16 +138,39 @@ class LandingZone:
 
     def fingerprint(self, region: str, day: date) -> str:
         """A hash of the day's landed data: equal for equal drops, independent of file names."""
-        return _fingerprint(drop.drop_id for drop in self.drops(region, day))
+        return fingerprint_of(drop.drop_id for drop in self.drops(region, day))
 
     def contents(self, region: str) -> dict[date, tuple[str, int]]:
         """The `fingerprint` and the number of drops of each landed day; the zone is listed once."""
-        found = {}
-        for day, files in self._folder(region).files_by_day():
-            if parts := [one for one in files if not isinstance(one, UnusedFile)]:
-                names = {drop.drop_id for part in parts if (drop := inspect(part, self.data))}
-                found[day] = (_fingerprint(iter(names)), len(names))
-        return found
+        found = self.observe(region).days
+        return {day: (one.content, one.drops) for day, one in found.items()}
+
+    def state(self, region: str) -> ZoneState:
+        """The state of the region's zone; no file is opened."""
+        return zone_state(self._folder(region))
+
+    def observe(
+        self,
+        region: str,
+        *,
+        first_day: date | None = None,
+        today: date | None = None,
+        before: Before = UNSEEN,
+        until: float | None = None,
+    ) -> ZoneFound:
+        """The landed days of a region, and its files that are not used; see `observe_zone`.
+
+        Args:
+            region: the region.
+            first_day: first day with a partition; None for no such day.
+            today: the present day, UTC; read from the clock by default.
+            before: the zone's state, listed before this call, and what was found earlier.
+            until: instant of `time.monotonic` after which no further file is inspected; None for no limit.
+        """
+        last = today or datetime.now(UTC).date()
+        return observe_zone(
+            self._folder(region), self.data, first_day=first_day or date.min, last_day=last, before=before, until=until
+        )
 
     def read_day(self, region: str, day: date) -> RawDay:
         """The day rebuilt from all its drops, independent of their order.
@@ -222,9 +246,8 @@ class LandingZone:
             first_day: first day with a partition; drops of earlier days are unused. None for no such day.
             today: the present day, UTC; drops of later days are unused. Read from the clock by default.
         """
-        last = today or datetime.now(UTC).date()
         names = self.regions if region is None else [region]
-        found = [one for name in names for one in self._unused(name, first_day or date.min, last)]
+        found = [one for name in names for one in self.observe(name, first_day=first_day, today=today).unused]
         return tuple(sorted(found, key=lambda one: one.path))
 
     def land_events(self, region: str, kind: str, *, name: str, events: pl.DataFrame) -> PurePath | None:
@@ -249,7 +272,7 @@ class LandingZone:
     def events_fingerprint(self, region: str, kind: str) -> str:
         """A hash of the landed events of a kind."""
         found = [inspect(part, self.data, self.data.kind(kind)) for part in self._event_parts(region, kind)]
-        return _fingerprint(one.digest for one in found if one)
+        return fingerprint_of(one.digest for one in found if one)
 
     def _event_files(self, region: str, kind: str) -> Iterator[tuple[pl.DataFrame, tuple[Fault, ...]]]:
         for part in self._event_parts(region, kind):
@@ -284,29 +307,6 @@ class LandingZone:
             else:
                 contents[drop_id(content, self.data.drop, part.hive)] = (part, content)
         return contents, faults
-
-    def _unused(self, region: str, first: date, last: date) -> Iterator[UnusedFile]:
-        folder, record = self._folder(region), record_file(Path(), self.data.application)
-        yield from folder.misplaced(tuple(kind.name for kind in self.data.events))
-        for day, files in folder.files_by_day():
-            for found in files:
-                if isinstance(found, UnusedFile):
-                    yield found
-                elif day < first:
-                    reason = f"{day} is before the first day of {self.data.application} in this home, {first}"
-                    cure = f"set first_day in {record} to {day} and load the code again, or remove it"
-                    yield folder.unused(found, reason, cure)
-                elif day > last:
-                    reason = f"{day} is still to come (today is {last}, UTC)"
-                    yield folder.unused(found, reason, "wait for that day, or move it to the day of its rows")
-                elif (drop := inspect(found, self.data)) and drop.why_unreadable:
-                    yield folder.unused(found, *_reason_and_cure(found, drop))
-        for kind in self.data.events:
-            for found in folder.event_files(kind.name):
-                if isinstance(found, UnusedFile):
-                    yield found
-                elif (drop := inspect(found, self.data, kind)) and drop.why_unreadable:
-                    yield folder.unused(found, *_reason_and_cure(found, drop))
 
     def _folder(self, region: str) -> RegionFolder | RegionPrefix:
         return listed_zone(
@@ -357,13 +357,3 @@ def listed_zone(
 def _kept(file: ZoneFile, content: bytes) -> PurePath:
     file.keep(content)
     return file.path
-
-
-def _reason_and_cure(part: AnyPart, drop: Drop) -> tuple[str, str]:
-    """Why an inspected file cannot be used, and what to do."""
-    action = "put it there again" if part.path.suffix.lower() in _PARQUET else "write its rows as Parquet"
-    return f"it {drop.why_unreadable}", f"{action} or remove it"
-
-
-def _fingerprint(names: Iterator[str]) -> str:
-    return hashlib.sha256("\n".join(sorted(set(names))).encode()).hexdigest()

@@ -17,7 +17,10 @@ import polars as pl
 
 from sinet_pipelines.errors import StorageError
 from sinet_pipelines.ingestion.landing import LandingZone
+from sinet_pipelines.ingestion.observed_days import observed_days
 from sinet_pipelines.ingestion.scan import UnusedFile
+from sinet_pipelines.ingestion.zone_observation import Before, ZoneFound
+from sinet_pipelines.ingestion.zone_state import ZoneState
 from sinet_pipelines.monitoring.row_account import DayCounts, DayDigest, Known, count_days
 from sinet_pipelines.schemas.contract import AnyTable, Contract
 from sinet_pipelines.schemas.publication import (
@@ -81,6 +84,7 @@ class Publication:
         tables: the state of each table that does not leave the region, by name.
         doubt: by day, the digest of its keys that are on other days too.
         sources: by name of a costly part (the doubt, an application's digest), what it was computed from.
+        left: days with files that were not read, since the time was over. It is not stored.
     """
 
     days: Mapping[date, DayDigest] = field(default_factory=dict)
@@ -89,6 +93,7 @@ class Publication:
     tables: Mapping[str, TableHealth] = field(default_factory=dict)
     doubt: Mapping[date, str] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
+    left: tuple[date, ...] = field(default=(), compare=False)
 
     @property
     def counts(self) -> dict[date, DayCounts]:
@@ -112,6 +117,10 @@ class RegionView:
         digests: the application's own digests, which are published too.
         first_day: the first day that has a partition; None for no such day.
         misplaced: the files of the region that are in no application's landing zone.
+        state: the state of the zone, listed before; None to list it.
+        cache: file with what was found of each day, which may be removed at any time; None for none.
+        until: instant of `time.monotonic` after which no further drop is read, and before which no row is counted:
+            the next publication without it does both. None for no limit.
     """
 
     region: str
@@ -121,6 +130,9 @@ class RegionView:
     digests: tuple[Digest, ...] = ()
     first_day: date | None = None
     misplaced: tuple[UnusedFile, ...] = ()
+    state: ZoneState | None = None
+    cache: Path | None = None
+    until: float | None = None
 
 
 def is_confined(table: AnyTable) -> bool:
@@ -167,13 +179,19 @@ def _observe(view: RegionView, before: Publication) -> Publication:
     doubt, sources = _doubt(view, before, health)
     for digest in view.digests:
         sources |= _publish_digest(tables, digest, before, health)
+    with observed_days(view.cache, f"{region}/{zone.data.application}", code=code_of_publishing()) as seen:
+        state = view.state or zone.state(region)
+        found = zone.observe(region, first_day=view.first_day, before=Before(state, seen), until=view.until)
+        seen.clear()
+        seen.update(found.days)
     return Publication(
-        days=_days(view, before),
+        days=_days(view, before, found),
         events={kind.name: _events(zone, region, kind.name, before) for kind in zone.data.events},
-        unused=(*zone.unused(region, first_day=view.first_day), *view.misplaced),
+        unused=(*found.unused, *view.misplaced),
         tables=health,
         doubt=doubt,
         sources={CODE: code_of_publishing(), **sources},
+        left=found.left,
     )
 
 
@@ -185,9 +203,17 @@ def code_of_publishing() -> str:
     return fingerprint(*(path.read_text() for path in files))
 
 
-def _days(view: RegionView, before: Publication) -> dict[date, DayDigest]:
-    known: Known = {day.made_from: _numbers(day.counts) for day in before.days.values()}
-    return count_days(view.zone, view.tables, region=view.region, known=known)
+def _days(view: RegionView, before: Publication, found: ZoneFound) -> dict[date, DayDigest]:
+    known: Known = {day.made_from: _numbers(day.counts) for day in before.days.values() if day.made_from}
+    contents = {day: (one.content, one.drops) for day, one in found.days.items()}
+    return count_days(
+        view.zone,
+        view.tables,
+        region=view.region,
+        known=known,
+        contents=contents,
+        is_counted=view.until is None,
+    )
 
 
 def _numbers(counts: DayCounts) -> list[int]:

@@ -112,16 +112,37 @@ def account_rows(
     return account_of({day: one.counts for day, one in days.items()}, failed_days=failed_days)
 
 
-def count_days(zone: LandingZone, tables: TableStore, *, region: str, known: Known) -> dict[date, DayDigest]:
-    """The rows of each landed day of a region; arguments as of `account_rows`."""
+def count_days(
+    zone: LandingZone,
+    tables: TableStore,
+    *,
+    region: str,
+    known: Known,
+    contents: Mapping[date, tuple[str, int]] | None = None,
+    is_counted: bool = True,
+) -> dict[date, DayDigest]:
+    """The rows of each landed day of a region.
+
+    Args:
+        zone: as of `account_rows`.
+        tables: as of `account_rows`.
+        region: as of `account_rows`.
+        known: as of `account_rows`.
+        contents: content and number of drops of each day; those of the zone by default.
+        is_counted: whether to count the rows of days that are not known; else they count as zero, and their digest has
+            no inputs.
+    """
     # rows of a damaged table do not count: they are pending until the table is made again
     whole = [table for table in (zone.data.validated, zone.data.quarantine) if not tables.health(table).faults]
     held = [tables.files_by_day(table) for table in whole]
     found = {}
-    for day, (content, drops) in zone.contents(region).items():
+    for day, (content, drops) in (zone.contents(region) if contents is None else contents).items():
         files = [repr(one.get(day)) for one in held]
         name = fingerprint(zone.data.application, region, str(day), content, *files)
         kept = known.get(name)
+        if not kept and not is_counted:
+            found[day] = DayDigest(content, drops, "", DayCounts(0, 0, 0, 0))
+            continue
         counts = DayCounts(*kept) if kept else _count_day(zone, tables, whole, region=region, day=day)
         known[name] = list(astuple(counts))
         found[day] = DayDigest(content, drops, name, counts)
