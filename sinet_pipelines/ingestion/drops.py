@@ -24,6 +24,7 @@ DROP_ID_DIGITS = 16
 BATCH_ROWS = 1 << 16
 BATCH_BYTES = 32 << 20  # of a batch, estimated from its file
 READ_BYTES = 1 << 20  # of a file in one read
+_FEW_BYTES = 1 << 20  # of a file that one thread reads faster than several
 Source = bytes | BinaryIO  # a drop's bytes, or its open file
 #: The errors of pyarrow for a damaged file; the last is for a column name that is not UTF-8, which it decodes lazily.
 UNREADABLE = (pa.ArrowException, OSError, UnicodeDecodeError)
@@ -159,16 +160,24 @@ def read_drop(content: bytes, drop: Contract, *, file: str, hive: Hive = ()) -> 
         file: its name, for the messages.
         hive: values of the folders above it; a column that the file lacks has the folder's value in all rows.
     """
+    table, faults = read_as_written(content, drop, file=file, hive=hive)
+    return no_rows(drop) if table is None else cast_table(table, drop.columns), faults
+
+
+def read_as_written(
+    content: bytes, drop: Contract, *, file: str, hive: Hive = ()
+) -> tuple[pa.Table | None, tuple[Fault, ...]]:
+    """The rows of a drop in the types of its file, None for a file that is not a drop; arguments as of `read_drop`."""
     opened = _open(content, drop)
     if isinstance(opened, str):
-        return no_rows(drop), (unreadable(file, opened),)
+        return None, (unreadable(file, opened),)
     try:
-        table = opened.read(columns=_present(opened, drop))
+        table = opened.read(columns=_present(opened, drop), use_threads=len(content) > _FEW_BYTES)
         table.validate(full=True)  # later code does not check that text is UTF-8
     except UNREADABLE as error:  # the footer is valid, but a page is damaged
-        return no_rows(drop), (unreadable(file, first_line(error)),)
+        return None, (unreadable(file, first_line(error)),)
     faults = _faults(opened.schema_arrow, drop, file=file, hive=hive)
-    return cast_table(_filled(table, hive, drop), drop.columns), tuple(faults) if table.num_rows else ()
+    return _filled(table, hive, drop), tuple(faults) if table.num_rows else ()
 
 
 def _filled(table: pa.Table, hive: Hive, drop: Contract) -> pa.Table:

@@ -22,7 +22,7 @@ from sinet_pipelines.ingestion.scan_store import StoredPart
 from sinet_pipelines.storage.cache import read_cache, write_cache
 from sinet_pipelines.storage.objects import Object
 
-_SMALL_BYTES = 4 << 20
+SMALL_BYTES = 4 << 20  # of a file that is read at once
 _MOST = 1 << 18  # files whose content a process caches, 500 bytes each; with fewer than a zone has, none would help
 _NEW_SHARE = 100  # the cache file is written whole, so one in 100 entries must be new
 _SETTLED_NS = 2_000_000_000  # the coarsest clock of file systems in use
@@ -209,7 +209,7 @@ def _look_into(part: AnyPart, data: LandedData, kind: EventKind | None) -> Found
 
 
 def _look_at(file: BinaryIO, data: LandedData, kind: EventKind | None) -> Found:
-    if kind is None and file.seek(0, os.SEEK_END) > _SMALL_BYTES:
+    if kind is None and file.seek(0, os.SEEK_END) > SMALL_BYTES:
         digest, (rows, why) = sha256_of(file), examine(file, data.drop)
     else:  # the whole file in one read: each column would need several reads
         file.seek(0)

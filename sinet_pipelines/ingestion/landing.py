@@ -7,6 +7,7 @@ drops, including those of Spark and Hive; names that begin with `.` or `_` are i
 """
 
 import hashlib
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -15,6 +16,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path, PurePath
 
 import polars as pl
+import pyarrow as pa
 
 from sinet_pipelines.errors import SourceError, UnknownRegionError
 from sinet_pipelines.ingestion.drops import (
@@ -25,18 +27,19 @@ from sinet_pipelines.ingestion.drops import (
     encode_drop,
     named,
     no_rows,
-    read_drop,
+    read_as_written,
     read_drop_in_batches,
     read_faults,
     unreadable,
 )
 from sinet_pipelines.ingestion.events import encode_events, no_events, read_event_file, settle_events
 from sinet_pipelines.ingestion.hashing import row_hash
-from sinet_pipelines.ingestion.inspection import AnyPart, Drop, inspect, open_part, read_part, sha256_of
+from sinet_pipelines.ingestion.inspection import SMALL_BYTES, AnyPart, Drop, inspect, open_part, read_part, sha256_of
 from sinet_pipelines.ingestion.landed import LandedData
 from sinet_pipelines.ingestion.large_days import LargeDay
 from sinet_pipelines.ingestion.scan import EVENTS, RegionFolder, UnusedFile
 from sinet_pipelines.ingestion.scan_store import RegionPrefix
+from sinet_pipelines.ingestion.small_drops import cast_together
 from sinet_pipelines.ingestion.zone_file import ZoneFile
 from sinet_pipelines.ingestion.zone_observation import UNSEEN, Before, ZoneFound, fingerprint_of, observe_zone
 from sinet_pipelines.ingestion.zone_state import ZoneState, zone_state
@@ -179,30 +182,51 @@ class LandingZone:
         be read, is listed in the faults and has no rows; a file that was removed meanwhile is ignored.
         """
         contents, faults = self._contents(region, day)
-        parts = {
-            key: read_drop(content, self.data.drop, file=part.name, hive=part.hive)
-            for key, (part, content) in sorted(contents.items())
-        }
-        sent = [rows.with_columns(drop_id=pl.lit(key)) for key, (rows, _) in parts.items()]
-        sent = sent or [no_rows(self.data.drop).with_columns(drop_id=pl.lit(None, pl.String))]
-        rows = pl.concat(sent, rechunk=True)
+        tables: list[tuple[str, pa.Table]] = []
+        for key, (part, content) in sorted(contents.items()):
+            table, found = read_as_written(content, self.data.drop, file=part.name, hive=part.hive)
+            tables += [] if table is None else [(key, table)]
+            faults += found
+        nothing = no_rows(self.data.drop).with_columns(drop_id=pl.lit(None, pl.String))
+        rows = pl.concat([nothing, *cast_together(tables, self.data.drop)], rechunk=True)
         kept = rows.with_columns(row_hash(rows, self.data.drop), event_date=pl.lit(day)).unique(
             "row_hash", keep="first", maintain_order=True
         )
-        faults += [fault for _, found in parts.values() for fault in found]
         ordered = kept.select(self.data.raw_columns).sort(self.data.raw.order)
         return RawDay(ordered, rows.height, tuple(faults))
 
     def row_names(self, region: str, day: date) -> tuple[int, pl.DataFrame]:
         """The number of rows in the day's drops, including copies, and the hash of each distinct row (`row_hash`)."""
-        sent, parts = 0, [pl.DataFrame(schema={"row_hash": pl.String})]
-        for drop in (one for one in self.drops(region, day) if not one.why_unreadable):
+        large: list[AnyPart] = []
+        small = cast_together(self._small_drops(region, day, large), self.data.drop)
+        parts = [pl.DataFrame(schema={"row_hash": pl.String})]
+        parts += [row_hash(rows, self.data.drop).to_frame() for rows in small]
+        drops = {drop.drop_id: drop for part in large if (drop := inspect(part, self.data))}
+        for drop in (one for one in drops.values() if not one.why_unreadable):
             with suppress(*UNREADABLE), open_part(drop.part) as file:
                 batches = read_drop_in_batches(file, self.data.drop, hive=drop.hive)
-                names = [row_hash(rows, self.data.drop).to_frame() for rows in batches]
-                parts += names
-                sent += sum(part.height for part in names)
-        return sent, pl.concat(parts).unique()
+                parts += [row_hash(rows, self.data.drop).to_frame() for rows in batches]
+        return sum(part.height for part in parts), pl.concat(parts).unique()
+
+    def _small_drops(self, region: str, day: date, large: list[AnyPart]) -> Iterator[tuple[str, pa.Table]]:
+        """The id and the rows, as they were written, of each small drop of a day; appends other files to `large`."""
+        ids: set[str] = set()
+        for part in self._parts(region, day):
+            try:
+                with open_part(part) as file:
+                    if file.seek(0, os.SEEK_END) > SMALL_BYTES:
+                        large.append(part)
+                        continue
+                    file.seek(0)
+                    content = file.read()
+            except OSError:  # a file that is removed or cannot be read is not a drop
+                continue
+            if (key := drop_id(content, self.data.drop, part.hive)) in ids:
+                continue
+            ids.add(key)
+            table, _ = read_as_written(content, self.data.drop, file=part.name, hive=part.hive)
+            if table is not None:
+                yield key, table
 
     def read_faults(self, region: str, day: date) -> tuple[str, ...]:
         """The faults of the day's drops that fail the day: a missing column, another unit."""

@@ -8,10 +8,12 @@ import dagster as dg
 import pytest
 from dagster._core.scheduler.instigation import TickStatus
 
+import schedules.backfills
 import schedules.seen
 import schedules.sensors
 import sinet_pipelines.ingestion.inspection as inspection
 from assets.turbofan.keys import regional_key
+from resources.materializations.published import DAYS_FILE
 from schedules.sensors import drift, landing
 from tests.deployed import sensor_context
 from tests.inventory import EAST
@@ -217,3 +219,16 @@ def test_ticks_that_found_nothing_go_after_an_hour_and_others_stay(tmp_path, mon
         schedules.seen.purge_fruitless_ticks(instance)
         left = instance.get_ticks(state.instigator_origin_id, state.selector_id)
         assert sorted((tick.status.value, tick.timestamp) for tick in left) == [("SKIPPED", 4e9), ("SUCCESS", 1.0)]
+
+
+def test_a_day_whose_drops_are_not_read_in_time_is_left_to_the_next_tick_and_is_not_withdrawn(
+    evaluate, home, zone, land_late, monkeypatch
+):
+    land_late(EAST, zone.days(EAST.name)[3])
+    (home / DAYS_FILE).unlink(missing_ok=True)
+    monkeypatch.setattr(inspection, "_FOUND", inspection.OrderedDict())
+    monkeypatch.setattr(schedules.backfills, "READ_S", -1.0)
+    (reason,) = evaluate()
+    assert "drops of EAST/turbofan are read" in reason.skip_message
+    monkeypatch.setattr(schedules.backfills, "READ_S", 3600.0)
+    assert [type(found) for found in evaluate()] == [dg.RunRequest]
