@@ -32,6 +32,7 @@ from resources.materializations.versions import days_refused
 from resources.placement import bind
 from resources.regions import RegionResource
 from sinet_pipelines.applications.turbofan.application import TURBOFAN
+from sinet_pipelines.applications.turbofan.features.daily import daily_statistics
 from sinet_pipelines.applications.turbofan.features.inputs import day_inputs
 from sinet_pipelines.applications.turbofan.features.large_days import features_in_batches
 from sinet_pipelines.applications.turbofan.features.regimes import (
@@ -43,7 +44,6 @@ from sinet_pipelines.applications.turbofan.features.regimes import (
 from sinet_pipelines.applications.turbofan.features.scaled import scale_telemetry
 from sinet_pipelines.applications.turbofan.features.sequences import sequence_windows, sequences_to_table
 from sinet_pipelines.applications.turbofan.features.settled import settled
-from sinet_pipelines.applications.turbofan.features.windows import rolling_statistics
 from sinet_pipelines.applications.turbofan.schemas.features import (
     FEATURE_NAMES,
     LIVE_SEQUENCES,
@@ -163,15 +163,13 @@ def window_features(deployment: Deployment, region: Region) -> dg.AssetsDefiniti
                 finished += chunk
                 continue
             history = place.tables.read(VALIDATED_TELEMETRY, days=(chunk[0] - timedelta(days=REACH_DAYS), chunk[-1]))
-            features = rolling_statistics(settled(history), first_cycles=first_cycles, regimes=regimes)
+            features = daily_statistics(settled(history), days=chunk, first_cycles=first_cycles, regimes=regimes)
             good = sorted(set(chunk).intersection(features[DAY_COLUMN].unique()))
             gaps = {day: REFUSED if day in refused else NOT_VALIDATED for day in chunk if day not in good}
             yield from record_gaps(context, region, gaps, tables=[WINDOW_FEATURES])
             if not good:
                 continue
-            written = place.tables.replace_days(
-                WINDOW_FEATURES, features.filter(pl.col(DAY_COLUMN).is_in(good)), days=good
-            )
+            written = place.tables.replace_days(WINDOW_FEATURES, features, days=good)
             inputs = day_inputs(
                 history, early, regimes_version=regimes.version, reach_days=REACH_DAYS, code_version=code_of(context)
             )
