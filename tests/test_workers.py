@@ -46,6 +46,7 @@ def test_what_takes_longest_begins_first():
     assert sorted(ids, key=begins) == [ids[2], ids[1], ids[0]]
 
 
+@pytest.mark.slow
 def test_two_workers_run_two_groups_and_neither_is_divided(tmp_path):
     for folder in ("first", "second"):
         (tmp_path / folder).mkdir()

@@ -156,6 +156,7 @@ def test_a_step_whose_every_day_is_refused_fails_and_says_why(instance, definiti
     assert state_of(instance, definitions, home, VALIDATED).state == "failed"
 
 
+@pytest.mark.slow
 def test_a_bad_rerun_of_a_green_day_leaves_what_was_good_and_is_red_in_checks_until_it_is_mended(
     instance, definitions, home, zone, carry_out
 ):

@@ -98,6 +98,7 @@ def test_a_graph_that_disagrees_with_its_source_is_blocked(bench):
     assert (now.version, now.sha256) == (champion.version, champion.sha256)
 
 
+@pytest.mark.slow
 def test_an_over_confident_candidate_is_news_and_the_champion_goes_on(bench):
     home, champion, judge = bench
     candidate = newest_candidate(BlobStore(blobs_root(home, EAST.name), "turbofan"), NETWORK)

@@ -73,6 +73,7 @@ def test_everything_follows_from_one_entry(registry):
     assert "north-cpu" in found["pools"]
 
 
+@pytest.mark.slow
 def test_a_region_that_agreed_on_nothing_lets_nothing_out_and_the_definitions_say_so(registry):
     result = fresh("from assets.definitions import defs; defs()", registry(NORTH))
     assert result.returncode != 0
@@ -82,6 +83,7 @@ def test_a_region_that_agreed_on_nothing_lets_nothing_out_and_the_definitions_sa
     ) in result.stderr
 
 
+@pytest.mark.slow
 def test_an_agreement_that_has_run_out_fails_the_definitions(registry):
     found = validated(registry("regions:\n  - name: WEST\n" + agreements(until="2020-12-31")))
     assert found.returncode != 0

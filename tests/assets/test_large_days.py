@@ -29,7 +29,9 @@ def said_of(instance, key):
     return found
 
 
-@pytest.mark.parametrize("rows_at_once", [1, 150, 100_000])
+@pytest.mark.parametrize(
+    "rows_at_once", [pytest.param(1, marks=pytest.mark.slow), 150, pytest.param(100_000, marks=pytest.mark.slow)]
+)
 def test_a_large_day_is_made_as_any_other(home, carry_out, monkeypatch, rows_at_once):
     days = landing_zone(home, TELEMETRY).days(EAST.name)[:3]
     with dg.DagsterInstance.ephemeral() as instance:

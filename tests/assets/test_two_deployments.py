@@ -165,6 +165,7 @@ print(sorted(read), sorted(opened))
 """
 
 
+@pytest.mark.slow
 def test_no_module_reads_the_environment_or_a_file_when_it_is_imported(tmp_path):
     (tmp_path / "home").mkdir()
     environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "SINET_HOME": str(tmp_path / "home")}

@@ -14,7 +14,7 @@ from dagster._utils.error import SerializableErrorInfo
 from tests.clusters.faults import FAULTS
 from tests.clusters.server import WORDS, Trouble
 
-FAST = range(4)
+FAST = range(2)
 KNOWN = [  # each of these fails when the part of the router that it is about is taken out
     # found: a worker that is told to end says only that, and its cluster was not asked for the reason
     (0, ("drain", "replaced_pod", "slow_watch", "cancel")),
@@ -33,7 +33,7 @@ KNOWN = [  # each of these fails when the part of the router that it is about is
     # a Job would be left to itself as soon as its step is through
     (12, ("drain", "no_image")),
 ]
-SAMPLE = range(4, 14)  # `make soak` has five hundred more
+SAMPLE = range(2, 14)  # `make soak` has five hundred more
 
 
 @pytest.mark.parametrize("seed", FAST)
@@ -42,6 +42,7 @@ def test_a_run_under_faults_ends_as_it_should(simulations, seed):
     assert ended.complaints() == []
 
 
+@pytest.mark.slow
 def test_a_job_that_was_suspended_as_its_step_ended_is_deleted(simulations):
     ended = simulations.simulation(131).run()
     assert "suspension" in ended.faults  # the queue suspends the Job of a step whose success is in the log
@@ -58,7 +59,9 @@ def test_more_runs_end_as_they_should(simulations):
     assert complaints == {}
 
 
-@pytest.mark.parametrize(("seed", "faults"), KNOWN)
+@pytest.mark.parametrize(
+    ("seed", "faults"), [KNOWN[0], *(pytest.param(*one, marks=pytest.mark.slow) for one in KNOWN[1:])]
+)
 def test_what_once_went_wrong_goes_well(simulations, seed, faults):
     assert simulations.simulation(seed, faults=faults).run().complaints() == []
 
@@ -73,6 +76,7 @@ def test_a_job_that_is_made_after_its_run_was_canceled_is_deleted_all_the_same(s
     assert simulation.clusters["EAST"].made == simulation.clusters["EAST"].deleted != []
 
 
+@pytest.mark.slow
 def test_a_step_at_work_in_a_job_that_nobody_confirmed_is_not_begun_a_second_time(simulations):
     simulation = simulations.simulation(20_002, faults=())
     simulation.takes_s = 200
@@ -82,6 +86,7 @@ def test_a_step_at_work_in_a_job_that_nobody_confirmed_is_not_begun_a_second_tim
     assert simulation.done == dict.fromkeys(ended.places, 1)
 
 
+@pytest.mark.slow
 def test_a_last_word_that_comes_twice_does_not_break_off_the_run(simulations):
     simulation = simulations.simulation(20_003, faults=())
     simulation.takes_s = 60
@@ -98,6 +103,7 @@ def test_a_last_word_that_comes_twice_does_not_break_off_the_run(simulations):
     assert replace(ended, late=[]).complaints() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("joined_after", [12, 22, 28])
 def test_a_run_pod_that_works_on_beside_the_one_that_took_over_makes_no_step_twice(simulations, joined_after):
     simulation = simulations.simulation(20_004, faults=())
@@ -141,10 +147,15 @@ def test_a_region_that_is_lost_before_its_step_began_is_left_for_another(simulat
             "NoServiceAccount",
             1,
         ),
-        ("refuses_pods", 'Error creating: pods "a-1" is forbidden: exceeded quota: small', "QuotaExceeded", 5),
-        ("mount", 'MountVolume.SetUp failed for volume "a" : configmap "b" not found', "NoVolume", 1),
-        ("stuck", 'CreateContainerConfigError: secret "b" not found', "NoConfig", 1),
-        ("stuck", "CreateContainerError: failed to create containerd task", "NoContainer", 5),
+        *(
+            pytest.param(*one, marks=pytest.mark.slow)
+            for one in (
+                ("refuses_pods", 'Error creating: pods "a-1" is forbidden: exceeded quota: small', "QuotaExceeded", 5),
+                ("mount", 'MountVolume.SetUp failed for volume "a" : configmap "b" not found', "NoVolume", 1),
+                ("stuck", 'CreateContainerConfigError: secret "b" not found', "NoConfig", 1),
+                ("stuck", "CreateContainerError: failed to create containerd task", "NoContainer", 5),
+            )
+        ),
     ],
 )
 def test_a_job_that_can_never_begin_ends_within_minutes_with_the_clusters_words(
@@ -159,6 +170,7 @@ def test_a_job_that_can_never_begin_ends_within_minutes_with_the_clusters_words(
     assert len(ended.materialized) == 4  # its neighbours went on
 
 
+@pytest.mark.slow
 def test_a_worker_without_a_word_beside_a_proxy_that_lives_on_is_tried_again(simulations):
     simulation = simulations.simulation(20_006, faults=())
     simulation.clusters["NULL_ISLAND"].beside = {"istio-proxy": None}
@@ -168,7 +180,7 @@ def test_a_worker_without_a_word_beside_a_proxy_that_lives_on_is_tried_again(sim
     assert ended.causes == {"report": ["NoVerdict"]}
 
 
-@pytest.mark.parametrize("after_s", [3, 75, 200])
+@pytest.mark.parametrize("after_s", [75, *(pytest.param(one, marks=pytest.mark.slow) for one in (3, 200))])
 @pytest.mark.parametrize(
     "faults",
     [(), *(pytest.param(one, marks=pytest.mark.slow) for one in (("preemption", "suspension"), ("hang", "lost_pod")))],
@@ -182,7 +194,7 @@ def test_another_run_pod_goes_on_where_one_was_killed(simulations, after_s, faul
 
 
 @pytest.mark.parametrize(
-    "fault", [pytest.param(one, marks=() if n % 4 == 0 else pytest.mark.slow) for n, one in enumerate(FAULTS)]
+    "fault", [pytest.param(one, marks=() if n % 8 == 0 else pytest.mark.slow) for n, one in enumerate(FAULTS)]
 )
 def test_each_fault_alone_is_survived_or_named(simulations, fault):
     assert simulations.simulation(10_000, faults=(fault,)).run().complaints() == []
@@ -207,6 +219,7 @@ def test_without_faults_every_step_runs_once_in_its_region(simulations):
     }
 
 
+@pytest.mark.slow
 def test_a_seed_gives_the_same_run_again(simulations):
     seed, faults = 30_000, ("preemption", "hang", "oom", "slow_watch")
     first = simulations.simulation(seed, faults=faults)

@@ -144,8 +144,8 @@ def test_what_does_not_end_by_itself_is_killed(site):
     ("trouble", "words"),
     [
         (Trouble(status=503), "the API server returns 503 (apiserver not ready)"),
-        (Trouble(status=403), "the API server returns 403 ("),
-        (Trouble(hang_s=20.0), "it hangs"),
+        pytest.param(Trouble(status=403), "the API server returns 403 (", marks=pytest.mark.slow),
+        pytest.param(Trouble(hang_s=20.0), "it hangs", marks=pytest.mark.slow),
     ],
     ids=["503", "403", "hangs"],
 )
@@ -169,7 +169,9 @@ def test_a_cluster_that_is_silent_for_less_changes_nothing(site):
     assert guard.returncode == 0
 
 
-@pytest.mark.parametrize("trouble", [Trouble(status=503), Trouble(hang_s=2.5)], ids=["503", "hangs"])
+@pytest.mark.parametrize(
+    "trouble", [Trouble(status=503), pytest.param(Trouble(hang_s=2.5), marks=pytest.mark.slow)], ids=["503", "hangs"]
+)
 def test_nothing_begins_before_the_cluster_says_that_the_pod_is_wanted(site, tmp_path, trouble):
     is_open = tmp_path / "open"
     site.server.gate = lambda method, path: trouble

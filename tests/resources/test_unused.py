@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 _SCRIPT = """
 from resources.unused import warnings_of
 from sinet_pipelines.ingestion.scan import UnusedFile
@@ -20,6 +22,7 @@ def _warnings(hash_seed: int) -> str:
     ).stdout
 
 
+@pytest.mark.slow
 def test_the_same_files_give_the_same_warning_in_every_process():
     values = {_warnings(seed) for seed in range(3)}
     assert len(values) == 1, values

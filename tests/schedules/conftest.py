@@ -8,6 +8,7 @@ import pytest
 from sinet_pipelines.applications.turbofan.landed import TELEMETRY
 from tests.conftest import executor_for
 from tests.deployed import deployment_at
+from tests.instances import instance_at
 
 DATA_STAGES = ("ingestion", "validation", "features")
 
@@ -15,17 +16,18 @@ DATA_STAGES = ("ingestion", "validation", "features")
 @pytest.fixture(scope="session")
 def made(definitions, landed, tmp_path_factory):
     """A home of the small fleet: everything up to the features is made, the rest is recorded as made from these."""
+    from resources.materializations.published import publish_all
     from schedules.backfills import plan_repair
 
     home = tmp_path_factory.mktemp("made") / "home"
     shutil.copytree(landed, home, dirs_exist_ok=True)
-    (home / "dagster").mkdir()
     graph = definitions.resolve_asset_graph()
-    with dg.DagsterInstance.local_temp(str(home / "dagster")) as instance:
+    with instance_at(home / "dagster") as instance:
         (run,) = plan_repair(instance, graph, deployment_at(home))
         keys = [k for k in run.keys if graph.get(k).group_name in DATA_STAGES or graph.get(k).is_partitioned]
         assert executor_for(home, definitions)(instance, keys, run.days).success
         record_as_made(instance, graph, home, run.keys.difference(keys))
+    publish_all(deployment_at(home))  # else each copy counts the rows of all days again
     return home
 
 
@@ -56,7 +58,7 @@ def home(made, tmp_path, monkeypatch):
 @pytest.fixture
 def instance(home):
     """The event log of the made home."""
-    with dg.DagsterInstance.local_temp(str(home / "dagster")) as found:
+    with instance_at(home / "dagster") as found:
         yield found
 
 

@@ -16,6 +16,7 @@ from schedules.sensors import drift, landing
 from sinet_pipelines.storage.layout import landing_root
 from tests.conftest import executor_for
 from tests.deployed import deployment_at, resources_at, schedule_context, sensor_context
+from tests.instances import instance_at
 from tests.inventory import EAST, WEST
 
 FIRST, LAST = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
@@ -111,6 +112,7 @@ def keys_used(evaluate, instance, definitions, home):
     return look
 
 
+@pytest.mark.slow
 def test_a_file_that_is_taken_out_and_put_back_is_taken_in_at_the_next_look_each_time(keys_used, zone, land_late):
     file = land_late(EAST, zone.days(EAST.name)[3])
     content = file.read_bytes()
@@ -123,6 +125,7 @@ def test_a_file_that_is_taken_out_and_put_back_is_taken_in_at_the_next_look_each
     assert keys_used() == []
 
 
+@pytest.mark.slow
 def test_content_that_others_took_in_meanwhile_has_another_key(evaluate, zone, land_late, instance, home, definitions):
     """A backfill from the page or `sinet run` leaves no run of the sensor."""
     execute, used = executor_for(home, definitions), set()
@@ -150,6 +153,7 @@ def test_events_that_are_taken_out_and_put_back_are_taken_in_each_time(keys_used
     assert keys_used() == []
 
 
+@pytest.mark.slow
 def test_a_run_that_failed_is_requested_again_later_and_later_and_not_at_every_look(
     keys_used, zone, land_late, monkeypatch
 ):
@@ -165,6 +169,7 @@ def test_a_run_that_failed_is_requested_again_later_and_later_and_not_at_every_l
     assert keys_used() == []
 
 
+@pytest.mark.slow
 def test_other_content_is_requested_at_once_though_the_run_before_failed(keys_used, zone, land_late):
     day = zone.days(EAST.name)[3]
     land_late(EAST, day)
@@ -341,8 +346,7 @@ def refuse(instance, key, day):
 def test_an_empty_deployment_requests_nothing(definitions, graph, tmp_path):
     from schedules.backfills import plan_repair
 
-    (tmp_path / "log").mkdir()
-    with dg.DagsterInstance.local_temp(str(tmp_path / "log")) as fresh:
+    with instance_at(tmp_path / "log") as fresh:
         nothing, night = tmp_path / "nothing", datetime(2026, 3, 1, 1, 30, tzinfo=UTC)
         seen, ticked = sensor_context(fresh, nothing, definitions), schedule_context(fresh, nothing, definitions, night)
         found = [*landing(seen), *drift(seen), *nightly_repair(ticked), *weekly_training(ticked)]

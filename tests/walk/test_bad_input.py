@@ -66,9 +66,14 @@ def test_a_folder_that_is_not_there_is_asked_wrongly_and_makes_no_home(desk, tmp
     [
         ("train", lambda lines: [" ".join(line.split()[:-1]) for line in lines], ("line 1: 25 columns (allowed: 26)",)),
         ("test", lambda lines: [*lines[:9], "1 10 3.5", *lines[9:]], ("line 10: 3 columns (allowed: 26)",)),
-        ("train", lambda lines: [], ("is empty (allowed: one row a line)",)),
-        ("RUL", lambda lines: lines[:-1], ("has 8 lines (allowed: 9",)),
-        ("RUL", lambda lines: ["many", *lines[1:]], ("line 1: 'many' is no remaining useful life",)),
+        *(
+            pytest.param(*one, marks=pytest.mark.slow)
+            for one in (
+                ("train", lambda lines: [], ("is empty (allowed: one row a line)",)),
+                ("RUL", lambda lines: lines[:-1], ("has 8 lines (allowed: 9",)),
+                ("RUL", lambda lines: ["many", *lines[1:]], ("line 1: 'many' is no remaining useful life",)),
+            )
+        ),
     ],
     ids=["25 columns", "a cut line", "an empty file", "a truth too few", "a text for a truth"],
 )
@@ -85,7 +90,7 @@ def test_a_subset_without_one_of_its_files_is_asked_wrongly(desk, small_cmapss, 
     assert_refused(ended, 2, "no file", "RUL_FD007.txt")
 
 
-@pytest.mark.parametrize("command", [("run",), ("run", "--json")])
+@pytest.mark.parametrize("command", [("run",), pytest.param(("run", "--json"), marks=pytest.mark.slow)])
 def test_a_home_with_a_file_in_its_way_cannot_be_made(desk, small_cmapss, tmp_path, command):
     (tmp_path / "way").write_text("")
     ended = desk(*command, "--data", small_cmapss, "--home", tmp_path / "way" / "home", check=False)

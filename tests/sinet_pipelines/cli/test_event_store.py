@@ -160,6 +160,7 @@ def test_threads_at_once_lose_no_event(instance):
     assert recorded(instance) == days
 
 
+@pytest.mark.slow
 def test_processes_at_once_lose_no_event(instance, folder):
     script = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"

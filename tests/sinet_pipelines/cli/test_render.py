@@ -49,6 +49,7 @@ def jobs_of(folder, text):
     return rendered(repository.get_reconstructable_job("__ASSET_JOB"), None)
 
 
+@pytest.mark.slow
 def test_every_asset_and_every_check_becomes_a_job_that_the_schema_accepts(here):
     graph = here.resolve_asset_graph()
     steps = {step_of(graph, key.to_user_string()) for key in graph.executable_asset_keys}

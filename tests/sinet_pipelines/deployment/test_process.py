@@ -81,6 +81,7 @@ def test_a_process_that_may_not_commit_starts_no_server_and_leaves_the_running_o
     assert len(servers_of(folder)) == 1
 
 
+@pytest.mark.slow
 def test_four_starters_at_once_make_one_server(folder, repository):
     command = [sys.executable, "-W", "ignore", "-c", STARTER, str(folder), str(repository), "1", "never"]
     starters = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
@@ -106,6 +107,7 @@ def test_another_version_takes_the_place_of_the_running_one(start, folder):
     np.testing.assert_allclose(answer.outputs["rul_cycles"], expected_rul(sane_inputs(), bias=200.0), rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("killed", ["before", "after"])
 def test_a_starter_killed_around_the_switch_leaves_a_serving_endpoint_that_the_next_one_cleans(
     start, folder, repository, killed
@@ -129,6 +131,7 @@ def test_a_killed_server_is_replaced(start, folder):
     assert is_ready(new)
 
 
+@pytest.mark.slow
 def test_a_client_loses_no_request_through_four_switches(start, folder):
     start("1")
     done, failures, versions = threading.Event(), [], []
@@ -153,7 +156,9 @@ def test_a_client_loses_no_request_through_four_switches(start, folder):
     assert set(versions) == {"1", "2"}
 
 
-@pytest.mark.parametrize("damage", ["nan", "bytes", "config"])
+@pytest.mark.parametrize(
+    "damage", ["nan", pytest.param("bytes", marks=pytest.mark.slow), pytest.param("config", marks=pytest.mark.slow)]
+)
 def test_a_broken_model_is_named_and_leaves_the_running_one_serving(start, folder, repository, damage):
     running = start("1")
     publish_rul(repository, "3", answers_nan=damage == "nan")
@@ -188,6 +193,7 @@ def test_a_port_that_another_program_holds_is_busy_and_leaves_the_running_one(st
     assert current(folder) == running
 
 
+@pytest.mark.slow
 def test_a_fixed_port_goes_from_the_old_server_to_the_new(start):
     ports = {"port": free_port(), "grpc_port": free_port()}
     old = start("1", **ports)
@@ -197,6 +203,7 @@ def test_a_fixed_port_goes_from_the_old_server_to_the_new(start):
     assert not is_alive(old)
 
 
+@pytest.mark.slow
 def test_another_port_than_the_running_ones_means_a_new_server(start):
     old = start("1")
     new = start("1", port=free_port())
@@ -284,6 +291,7 @@ def test_a_copied_endpoint_has_no_server_and_its_end_is_not_the_originals(start,
     assert current(folder) == original
 
 
+@pytest.mark.slow
 def test_a_copy_starts_a_server_of_its_own_beside_the_originals(start, folder, repository, tmp_path):
     original = start("1")
     copy = shutil.copytree(folder, tmp_path / "copied home" / "WEST" / "rul")
@@ -297,6 +305,7 @@ def test_a_copy_starts_a_server_of_its_own_beside_the_originals(start, folder, r
         assert stop_servers(copy) == 1
 
 
+@pytest.mark.slow
 def test_a_moved_home_has_no_server_until_it_starts_one_at_its_new_place(start, folder, repository):
     left = start("1")
     moved = folder.rename(folder.with_name("moved"))
@@ -311,6 +320,7 @@ def test_a_moved_home_has_no_server_until_it_starts_one_at_its_new_place(start, 
         os.kill(left.pid, signal.SIGTERM)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("held", ["port", "grpc_port"])
 def test_a_server_binds_both_ports_however_long_one_is_held_after_the_other(folder, repository, held):
     """The former server leaves its ports one after the other; what was bound meanwhile is left again."""

@@ -68,6 +68,7 @@ def test_a_stopped_server_stays_stopped_and_its_supervisor_ends(start, folder):
     assert restart(folder) is None
 
 
+@pytest.mark.slow
 def test_after_a_switch_the_new_version_is_restarted(start, folder):
     start("1", supervised=True)
     new = start("2", supervised=True)
@@ -111,6 +112,7 @@ def test_a_port_that_was_taken_meanwhile_is_given_up(start, folder):
         assert infer(again.url, "rul", sane_inputs())["rul_cycles"].shape == (1, 1)
 
 
+@pytest.mark.slow
 def test_how_a_server_was_started_moves_with_its_home(start, folder, tmp_path):
     server = start("1")
     wanted = read_wanted(folder)

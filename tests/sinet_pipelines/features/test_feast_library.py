@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 IMPORT = """
 import typeguard
 before = typeguard.typechecked
@@ -20,6 +22,7 @@ def test_the_checks_of_types_are_not_compiled_into_feast():
     assert printed == "[]\n"
 
 
+@pytest.mark.slow
 def test_feast_by_itself_has_them():
     """Where this fails, Feast no longer marks its classes, and `feast_library` can be a plain import."""
     code = IMPORT.replace("sinet_pipelines.features.feast_library", "feast")

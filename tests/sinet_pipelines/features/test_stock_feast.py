@@ -72,6 +72,7 @@ def test_the_stock_sdk_reads_historical_features(place):
     assert pd.isna(found["mean"].tolist()[2])
 
 
+@pytest.mark.slow
 def test_the_stock_sdk_works_in_a_process_that_imports_nothing_of_ours(home, tmp_path):
     ended = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", STOCK, str(home)], cwd=tmp_path, capture_output=True, text=True

@@ -40,6 +40,7 @@ def assert_equal(zone: LandingZone, *, batch_rows: int) -> None:
         assert sorted(fault.message for fault in day.faults) == sorted(fault.message for fault in at_once.faults)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(batch_rows=st.integers(1, 40), group=st.integers(1, 40), copies=st.integers(0, 30), texts=st.booleans())
 def test_batches_and_row_groups_make_no_difference(

@@ -214,6 +214,7 @@ def test_a_model_without_a_graph_is_refused(regimes):
         export("a string", regimes=regimes, family="words")
 
 
+@pytest.mark.slow
 def test_size_and_latency_of_a_forest_of_400_trees(grow, inputs, sequences, examples, regimes):
     model = grow(inputs, examples.target_B, trees=400, num_leaves=15)
     served = export(model, regimes=regimes, family="gradient_boosting")

@@ -105,6 +105,7 @@ log_run(tracking, record, key="killed")
 """
 
 
+@pytest.mark.slow
 def test_the_unfinished_run_of_a_killed_process_is_replaced(tracking):
     log_run(tracking, RECORD, key="before")
     home = str(tracking.lock.parent)

@@ -70,6 +70,7 @@ def test_rows_come_in_batches_and_a_day_is_written_from_batches(tables):
     assert sorted(found["value"]) == [1.0, 1.0, 2.0, 2.0]
 
 
+@pytest.mark.slow
 def test_writers_of_different_days_at_once_all_come_through(tables):
     days = [date(2026, 3, 1) + timedelta(days=n) for n in range(4)]
 

@@ -45,6 +45,7 @@ def test_the_last_row_of_every_test_engine_is_asked(fleet):
     np.testing.assert_array_equal(task.true_rul, fleet.rul.sort("unit")["rul_cycles"].to_numpy())
 
 
+@pytest.mark.slow
 def test_no_test_row_enters_a_fit_or_a_choice(fleet):
     """Another test file changes neither regimes nor what is learnt, nor which candidate is chosen, nor by how much."""
     other = dataclasses.replace(
@@ -77,6 +78,7 @@ def test_a_stack_weighs_its_members_and_an_average_does_not(fleet):
     assert rows["quick"]["weights"] == {}
 
 
+@pytest.mark.slow
 def test_a_seed_gives_the_same_figures_again(fleet):
     one, two = (run_seed(prepare(fleet), seed=1) for _ in range(2))
     assert [[row[name] for name in FIGURES] for row in one] == [[row[name] for name in FIGURES] for row in two]

@@ -48,6 +48,7 @@ def test_a_lock_inside_the_work_of_a_backfill_is_not_reported_as_its_own(place, 
         make()
 
 
+@pytest.mark.slow
 def test_a_backfill_removes_old_files_at_its_end(place, make):
     old = place / "dagster" / "compute_logs" / "old"
     old.mkdir(parents=True)
