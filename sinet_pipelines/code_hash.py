@@ -11,7 +11,7 @@ import hashlib
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -243,7 +243,7 @@ class SourceTree:
         is_package = path.name == "__init__.py"
         key = hashlib.sha256(f"{FORM} {module} {is_package} {self._tops}\n".encode() + content).hexdigest()[:32]
         if key not in self.cache:
-            self.cache[key] = asdict(analyse(content, module, is_package=is_package, packages=self.packages))
+            self.cache[key] = _analysis(content, module, is_package, tuple(self.packages))
             self.is_changed = True
         self._used[key] = self.cache[key]
         return _module_from(self.cache[key])
@@ -251,6 +251,11 @@ class SourceTree:
     @cached_property
     def _tops(self) -> str:
         return ",".join(sorted(self.packages))
+
+
+@lru_cache(maxsize=2048)  # a process that makes definitions for several homes analyses each text once
+def _analysis(content: bytes, module: str, is_package: bool, packages: tuple[str, ...]) -> dict[str, Any]:  # noqa: FBT001
+    return asdict(analyse(content, module, is_package=is_package, packages=packages))
 
 
 def analyse(source: bytes, module: str, *, is_package: bool = False, packages: Collection[str] = ()) -> Module:
