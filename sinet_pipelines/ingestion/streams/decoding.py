@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from sinet_pipelines.errors import first_line
 from sinet_pipelines.ingestion.casting import cast_table
 from sinet_pipelines.ingestion.drops import UNREADABLE
+from sinet_pipelines.ingestion.streams.plain_json import read_plain
 from sinet_pipelines.ingestion.streams.source import Message
 from sinet_pipelines.schemas.contract import Column, Contract
 
@@ -70,6 +71,8 @@ def decode(messages: Sequence[Message], drop: Contract) -> Decoded:
         messages: the messages, in order.
         drop: contract of a row.
     """
+    if (plain := read_plain(messages, drop)) is not None:
+        return Decoded(_cast(plain, range(len(messages)), drop), (), frozenset())
     objects: list[tuple[int, list[Rows]]] = []
     tables: list[tuple[int, pa.Table]] = []
     dead: list[DeadLetter] = []
@@ -224,10 +227,10 @@ def _text(value: Any, is_name: bool) -> str | None:
     return f"{REFUSED if is_refused else ''}{json.dumps(value)}"
 
 
-def _cast(table: pa.Table, places: list[int], drop: Contract) -> pl.DataFrame:
+def _cast(table: pa.Table, places: Sequence[int], drop: Contract) -> pl.DataFrame:
     """The rows with the place of their message; one place stands for all rows."""
     known = table.select([column.name for column in drop.columns])
-    found = places * known.num_rows if len(places) == 1 else places
+    found = [*places] * known.num_rows if len(places) == 1 else places
     return cast_table(known, drop.columns).with_columns(message=pl.Series(found, dtype=pl.Int64))
 
 
