@@ -4,6 +4,9 @@ Compares what the regions published (on one machine, the names, sizes and times 
 record of the event log, the day, and the process (code that was reloaded). Some changes appear in none of these: a
 table removed by hand, wiped events, a run that waited long enough. A full evaluation every `FULL_LOOK_S` seconds finds
 them.
+
+While a change alone can give a sensor something to do, Dagster's daemon compares the same things, and evaluates the
+sensor only after a change (`sinet_pipelines/deployment/changes.py`).
 """
 
 import hashlib
@@ -18,12 +21,12 @@ import dagster as dg
 
 from resources.dagster_private import TickStatus
 from resources.deployment import Deployment
+from resources.killed_runs import AT_WORK
 from resources.materializations.published import landed_files
 from resources.materializations.zones import Zones
+from sinet_pipelines.deployment.changes import FULL_LOOK_S, SEEN, UNTIL_CHANGE
 from sinet_pipelines.retention.policy import FRUITLESS_TICKS
-
-SEEN = "seen"  # in the cursor: the state in which nothing had to be done, and the reason
-FULL_LOOK_S = 300
+from sinet_pipelines.storage.roots import stored_roots
 
 
 @dataclass(frozen=True)
@@ -56,10 +59,34 @@ def glance(context: dg.SensorEvaluationContext, deployment: Deployment, zones: Z
     return Glance(now, reason if is_fresh and isinstance(reason, str) else "")
 
 
-def keep(context: dg.SensorEvaluationContext, seen: Glance, reason: str) -> None:
-    """Stores in the cursor that nothing had to be done in this state."""
-    kept = {"print": seen.print, "at": time.time(), "reason": reason}
+def keep(context: dg.SensorEvaluationContext, seen: Glance, reason: str, *, until_change: bool) -> None:
+    """Stores in the cursor that nothing had to be done in this state.
+
+    Args:
+        context: of the sensor's evaluation.
+        seen: the state.
+        reason: why nothing had to be done.
+        until_change: whether only a change can give the sensor something to do: the daemon waits for one.
+    """
+    kept = {"print": seen.print, "at": time.time(), "reason": reason, UNTIL_CHANGE: until_change}
     context.update_cursor(json.dumps({**state_of(context), SEEN: kept}))
+
+
+def forget(context: dg.SensorEvaluationContext) -> None:
+    """Removes from the cursor that nothing had to be done: the sensor is evaluated again at its interval."""
+    state = state_of(context)
+    if state.pop(SEEN, None) is not None:
+        context.update_cursor(json.dumps(state))
+
+
+def is_settled(instance: dg.DagsterInstance, deployment: Deployment) -> bool:
+    """Whether files and events of this machine show every change of landing zones and runs.
+
+    They do not where regions run apart or are on stores, and while a run is in progress, whose process may be killed.
+    """
+    if not deployment.is_one_machine or stored_roots(deployment.home):
+        return False
+    return not instance.get_runs(dg.RunsFilter(statuses=AT_WORK), limit=1)
 
 
 def state_of(context: dg.SensorEvaluationContext) -> dict[str, Any]:

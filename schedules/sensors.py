@@ -21,7 +21,8 @@ from schedules.backfills import PlannedRun, contiguous, landed_range, staleness_
 from schedules.jobs import training_keys, training_selection
 from schedules.observations import observations
 from schedules.requests import UNFINISHED, turn_of, unfinished_runs
-from schedules.seen import glance, keep, purge_fruitless_ticks, state_of
+from schedules.seen import forget, glance, is_settled, keep, purge_fruitless_ticks, state_of
+from sinet_pipelines.deployment.changes import AFTER, Reads
 from sinet_pipelines.inventory.regions import Region
 from sinet_pipelines.monitoring.input_drift import drifting_since
 from sinet_pipelines.storage.fingerprint import fingerprint
@@ -39,6 +40,7 @@ WITHDRAWN = "withdrawn"  # the content of a day without drops
     name=NAME,
     target=dg.AssetSelection.groups("ingestion", "validation"),
     minimum_interval_seconds=10,
+    tags={AFTER: Reads.LANDING_ZONES.value},
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Requests raw and validated telemetry for each region's contiguous range of days whose drops changed.",
 )
@@ -52,6 +54,7 @@ def landing(
     """
     home = deployment.home
     if is_run_in_progress(home):
+        forget(context)
         yield dg.SkipReason(f"`sinet run` is in progress in {home}; the sensor continues afterwards")
         return
     # they would fill the queue, and no run could start
@@ -69,13 +72,17 @@ def landing(
     requests = [one for one in found if isinstance(one, dg.RunRequest)]
     waiting = [one for one in found if isinstance(one, str)]
     unused = _warn_of_unused(context, deployment, staleness.published)
+    if requests:
+        forget(context)
     yield from requests
     if requests:
         return
     waiting += [_left(*place, days) for place, days in staleness.published.left.items()]
     reason = "; ".join(waiting) or _why_nothing(context.instance, staleness, idle, unused=unused, busy=busy)
-    if not busy and not waiting:
-        keep(context, seen, reason)
+    if busy or waiting:
+        forget(context)
+    else:
+        keep(context, seen, reason, until_change=is_settled(context.instance, deployment))
         purge_fruitless_ticks(context.instance)
     yield from [] if observed else [dg.SkipReason(reason)]
 
@@ -174,6 +181,7 @@ def _request(
     name=DRIFT_NAME,
     target=training_selection(),
     minimum_interval_seconds=60,
+    tags={AFTER: Reads.LANDING_ZONES.value},
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Requests one training for a drift of the inputs that lasts, and no other for a week.",
 )
@@ -186,6 +194,7 @@ def drift(
     """
     home = deployment.home
     if is_run_in_progress(home):
+        forget(context)
         yield dg.SkipReason(f"`sinet run` is in progress in {home}; the sensor continues afterwards")
         return
     seen = glance(context, deployment, zones := Zones(deployment))
@@ -198,10 +207,14 @@ def drift(
         if since := _drifting_since(context.instance, key):
             lasting.setdefault(name_of(key).application, []).append((since, str(name_of(key))))
     if not lasting:
-        if not staleness.published.left:
-            keep(context, seen, "no region's newest day has drifted")
-        yield dg.SkipReason("no region's newest day has drifted")
+        why = "no region's newest day has drifted"
+        if staleness.published.left:
+            forget(context)
+        else:
+            keep(context, seen, why, until_change=is_settled(context.instance, deployment))
+        yield dg.SkipReason(why)
         return
+    forget(context)
     # the newest drift of an application: older ones were requested when they began
     found = [_training(context.instance, staleness, name, max(days)) for name, days in sorted(lasting.items())]
     requests = [one for one in found if isinstance(one, dg.RunRequest)]

@@ -2,7 +2,8 @@
 
 An evaluation reads the newest records of all assets and costs a second of CPU with two applications. Without a new
 record in the event log it would find what the last one found. A full evaluation every `FULL_LOOK_S` seconds covers
-what appears in no event: the hour of a daily asset, wiped events, code that was loaded again.
+what appears in no event: the hour of a daily asset, wiped events, code that was loaded again. While nothing is new,
+Dagster's daemon evaluates the sensor every two minutes (`sinet_pipelines/cli/resting.py`).
 """
 
 import time
@@ -11,7 +12,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from resources.dagster_private import SensorExecutionData
-from schedules.seen import FULL_LOOK_S
+from sinet_pipelines.deployment.changes import AFTER, FULL_LOOK_S, Reads
 
 NAME = "what_follows"
 NOTHING_NEW = "no event was recorded since the conditions were last evaluated"
@@ -26,6 +27,7 @@ class WhatFollows(dg.AutomationConditionSensorDefinition):
             target=dg.AssetSelection.all(),
             default_status=dg.DefaultSensorStatus.RUNNING,
             minimum_interval_seconds=30,
+            tags={AFTER: Reads.EVENTS.value},
             use_user_code_server=True,
         )
         self._evaluated: tuple[int | None, str | None] | None = None

@@ -19,22 +19,30 @@ class CodeServers:
     def __init__(self, dagster: int) -> None:
         self._dagster = dagster
         self._had_child = set[psutil.Process]()
+        self._in_order: tuple[psutil.Process, ...] = ()  # all proxies and their children, where each proxy has one
 
     def restart_orphans(self) -> int:
         """Ends each proxy whose child has gone since an earlier call; `dagster dev` restarts the proxy.
 
-        A proxy whose code does not load has no lasting child. It is left alone; the UI shows its error.
+        A proxy whose code does not load has no lasting child. It is left alone; the UI shows its error. While all
+        processes of an earlier call still run, the processes of the machine are not listed again.
 
         Returns:
             The number of proxies ended.
         """
-        ended = 0
+        if self._in_order and all(map(_is_alive, self._in_order)):
+            return 0
+        ended, found, is_complete = 0, list[psutil.Process](), True
         for proxy in _proxies(self._dagster):
-            if _has_child(proxy):
+            children = _children(proxy)
+            found += [proxy, *children]
+            is_complete = is_complete and bool(children)
+            if children:
                 self._had_child.add(proxy)
             elif proxy in self._had_child:
                 self._had_child.discard(proxy)
                 ended += _end(proxy)
+        self._in_order = tuple(found) if is_complete else ()
         return ended
 
 
@@ -46,12 +54,19 @@ def _proxies(dagster: int) -> Iterable[psutil.Process]:
     return [child for child in children if PROXY in _command(child)]
 
 
-def _has_child(proxy: psutil.Process) -> bool:
+def _children(proxy: psutil.Process) -> list[psutil.Process]:
+    """The code servers of a proxy; the proxy itself where it ended a moment ago, since `dagster dev` restarts it."""
     try:
-        children = proxy.children()
+        return [child for child in proxy.children() if CHILD in _command(child)]
     except psutil.NoSuchProcess:
-        return True  # it ended a moment ago: `dagster dev` restarts it
-    return any(CHILD in _command(child) for child in children)
+        return [proxy]
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _command(process: psutil.Process) -> list[str]:

@@ -1,23 +1,24 @@
 """Starts Dagster's UI and daemon behind the guard: `python -m sinet_pipelines.cli.dagster_pages PROGRAM ARGUMENTS`.
 
 The arguments are those of the program: `dagster dev`, `dagster-webserver`, `dagster-daemon` or `dagster`. The webserver
-runs in a process of its own with the guard around its application, so that no port is open without it. Processes that
-send heartbeats to the code server send them every few seconds: at Dagster's rate of one a second they use a quarter of
-the CPU time of an idle deployment. This module replaces private names of Dagster; a test checks them in the pinned
-version.
+runs in a process of its own with the guard around its application, so that no port is open without it. All processes
+wait for events where Dagster's own look for them several times a second (decision 0040). This module replaces private
+names of Dagster and gRPC; tests check them in the pinned versions.
 """
 
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 MODULE = "sinet_pipelines.cli.dagster_pages"
 HEARTBEAT_S = 8  # a code server ends after 30 s without a heartbeat
 WATCH_S = 5  # after this time a restarted code server is noticed
+WAIT_S = 60.0  # a gRPC server looks this often whether it has ended; its end also wakes it
 RELOAD_S = 280  # Dagster's daemon gives up where a reload fails more than 300 s after the last one
-#: Programs of Dagster by the module that starts them; the last one is a code server that is a proxy of another.
+#: Programs of Dagster by the module that starts them; the last one is a code server, or the proxy of one.
 PROGRAMS = {"dagster_webserver": "webserver", "dagster._daemon": "daemon", "dagster": "dagster"}
 
 
@@ -26,13 +27,18 @@ def dev(arguments: list[str]) -> None:
     from dagster._cli import dev as pages
     from dagster._grpc import server
 
-    start = pages.open_ipc_subprocess
+    pages.open_ipc_subprocess = server.open_ipc_subprocess = _guarded(pages.open_ipc_subprocess)
+    rest_longer()
+    pages.dev_command(arguments, prog_name="dagster dev")
+
+
+def _guarded(start: Callable[..., Any]) -> Callable[..., Any]:
+    """The function that starts a subprocess, with `guarded_command` of its command."""
 
     def guarded(parts: list[str], **options: Any) -> Any:
         return start(guarded_command(parts), **options)
 
-    pages.open_ipc_subprocess = server.open_ipc_subprocess = guarded  # type: ignore[assignment]
-    pages.dev_command(arguments, prog_name="dagster dev")
+    return guarded
 
 
 def guarded_command(parts: list[str]) -> list[str]:
@@ -43,12 +49,17 @@ def guarded_command(parts: list[str]) -> list[str]:
     return parts
 
 
-def poll_less_often() -> None:
-    """Reduces the rate at which a process sends heartbeats to its code server to one every few seconds."""
+def rest_longer() -> None:
+    """Reduces the rate at which a process sends heartbeats to its code server, and wakes to see whether it has ended.
+
+    Dagster sends one heartbeat a second. The main thread of a gRPC server wakes ten times a second.
+    """
     from dagster._grpc import client, server_watcher
+    from grpc import _common
 
     client.CLIENT_HEARTBEAT_INTERVAL = HEARTBEAT_S
     server_watcher.WATCH_INTERVAL = WATCH_S
+    _common.MAXIMUM_WAIT_TIMEOUT = WAIT_S
 
 
 def reload_less_often() -> None:
@@ -70,20 +81,55 @@ def reload_less_often() -> None:
     Controller.check_workspace_freshness = seldom  # type: ignore[assignment, method-assign]
 
 
+def evaluate_after_changes(home: Path) -> None:
+    """Lets the daemon evaluate a sensor of the platform only where something changed that it reads.
+
+    Dagster's function returns whether a sensor was evaluated less than its interval ago. Here a sensor that has nothing
+    to do counts as such, too. Sensors without the tag `AFTER` are evaluated at their interval.
+    """
+    from dagster._daemon import sensor as daemon
+
+    from sinet_pipelines.cli.resting import Evaluated, Resting
+    from sinet_pipelines.deployment.changes import AFTER
+
+    resting, iterate, is_early = Resting(home), daemon.execute_sensor_iteration, daemon.is_under_min_interval
+    newest: list[Callable[[], int | None]] = []
+
+    def iteration(context: Any, *given: Any, **options: Any) -> Any:
+        newest[:] = [context.instance.event_log_storage.get_maximum_record_id]
+        yield from iterate(context, *given, **options)
+
+    def rests(state: Any, sensor: Any, *given: Any) -> bool:
+        if is_early(state, sensor, *given):
+            return True
+        data = state.instigator_data
+        if not newest or data is None:
+            return False
+        last = Evaluated(data.last_tick_start_timestamp, bool(data.last_tick_success_timestamp), data.cursor)
+        reads = sensor.tags.get(AFTER)
+        return resting.rests(sensor, name=sensor.selector_id, reads=reads, last=last, newest_event=newest[0])
+
+    vars(daemon).update(execute_sensor_iteration=iteration, is_under_min_interval=rests)
+
+
 def daemon(arguments: list[str]) -> None:
     """`dagster-daemon`."""
     from dagster._daemon.cli import cli
 
-    poll_less_often()
+    rest_longer()
     reload_less_often()
+    if home := os.environ.get("SINET_HOME"):
+        evaluate_after_changes(Path(home))
     cli(arguments, obj={}, prog_name="dagster-daemon")
 
 
 def dagster(arguments: list[str]) -> None:
-    """`dagster`: the code server of webserver and daemon, a proxy of the one that loads the definitions."""
+    """`dagster`: the code server of webserver and daemon, and the one that it starts, which loads the definitions."""
     from dagster._cli import ENV_PREFIX, cli
+    from dagster._grpc import server
 
-    poll_less_often()
+    server.open_ipc_subprocess = _guarded(server.open_ipc_subprocess)
+    rest_longer()
     cli(arguments, auto_envvar_prefix=ENV_PREFIX, prog_name="dagster")
 
 
@@ -93,6 +139,7 @@ def webserver(arguments: list[str]) -> None:
 
     from sinet_pipelines.cli.card_pages import CardPages
     from sinet_pipelines.cli.guard import Guard
+    from sinet_pipelines.deployment.waiting_server import serve_waiting
 
     home = Path(os.environ.get("SINET_HOME", ""))
     create = pages.create_app_from_workspace_process_context
@@ -101,7 +148,8 @@ def webserver(arguments: list[str]) -> None:
         return Guard(CardPages(create(*given, **options), home))
 
     pages.create_app_from_workspace_process_context = guarded  # type: ignore[assignment]
-    poll_less_often()
+    rest_longer()
+    serve_waiting()
     pages.cli(arguments, prog_name="dagster-webserver")
 
 

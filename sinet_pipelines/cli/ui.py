@@ -2,12 +2,14 @@
 
 import json
 import os
+import select
 import shlex
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from sinet_pipelines.words import counted
 
 LOOPBACK = "127.0.0.1"
 GUARDED = "sinet_pipelines.cli.dagster_pages"
+MLFLOW = "sinet_pipelines.cli.mlflow_pages"
 _PAGES = {
     "PYTHONWARNINGS": "ignore",
     "DAGSTER_BACKFILL_RETRY_DEFINITION_CHANGED_ERROR": "1",  # a backfill waits for a code server that starts again
@@ -33,7 +36,7 @@ _PAGES = {
 STOP_S = 10
 RETAIN_S = 3600  # how often unneeded data are removed while the UI is open
 START_S = 600  # ten times the load on two cores: 180 s to the first page; an early exit is reported at once
-LOOK_S = 5  # how often code servers are checked
+LOOK_S = 5  # how often code servers and the sizes of logs are checked
 
 
 def open_pages(*, home: Path | None, project: Path | None, port: int, mlflow_port: int) -> None:
@@ -57,7 +60,7 @@ def open_pages(*, home: Path | None, project: Path | None, port: int, mlflow_por
     tracking_url = f"http://{LOOPBACK}:{mlflow_port}"
     environment = {**os.environ, **_PAGES, "SINET_TRACKING_URL": tracking_url}
     commands = {
-        "mlflow": [*_python("mlflow"), "server", *_mlflow_options(folder, mlflow_port)],
+        "mlflow": [*_python(MLFLOW), "server", *_mlflow_options(folder, mlflow_port)],
         "dagster": [*_python(GUARDED), "dev", "-w", str(root / "workspace.yaml"), *_dagster_options(port)],
     }
     started = {name: _start(command, folder / f"{name}.log", environment) for name, command in commands.items()}
@@ -67,18 +70,15 @@ def open_pages(*, home: Path | None, project: Path | None, port: int, mlflow_por
             _await_page(started[name], at, folder / f"{name}.log")
         print(for_terminal(f"Dagster http://{LOOPBACK}:{port}    MLflow http://{LOOPBACK}:{mlflow_port}"))
         print("ctrl-c here, or `sinet stop` elsewhere, ends both")
-        removed_at = looked_at = time.monotonic()
+        removed_at = time.monotonic()
         code_servers = CodeServers(started["dagster"].pid)
-        while all(process.poll() is None for process in started.values()):
-            if time.monotonic() - looked_at > LOOK_S:
-                code_servers.restart_orphans()
-                looked_at = time.monotonic()
+        while _run_on(started.values(), LOOK_S):
+            code_servers.restart_orphans()
+            for name in started:
+                rotate(folder / f"{name}.log")
             if time.monotonic() - removed_at > RETAIN_S:
                 remove_unneeded(folder)
                 removed_at = time.monotonic()
-            for name in started:
-                rotate(folder / f"{name}.log")
-            time.sleep(0.5)
     finally:
         _end_recorded(folder)
 
@@ -162,6 +162,19 @@ def _mlflow_options(home: Path, port: int) -> list[str]:
         "--allowed-hosts",
         ",".join(f"{host}{any_port}" for host in ("localhost", LOOPBACK) for any_port in ("", ":*")),
     ]
+
+
+def _run_on(processes: "Collection[subprocess.Popen[bytes]]", seconds: float) -> bool:
+    """Waits until one of the processes ends, or for some seconds; returns whether all of them still run."""
+    if any(process.poll() is not None for process in processes):
+        return False
+    descriptors = [os.pidfd_open(process.pid) for process in processes]
+    try:
+        select.select(descriptors, [], [], seconds)
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)
+    return all(process.poll() is None for process in processes)
 
 
 def _start(command: list[str], log: Path, environment: dict[str, str]) -> "subprocess.Popen[bytes]":

@@ -43,6 +43,7 @@ from sinet_pipelines.deployment.grpc_server import make_server
 from sinet_pipelines.deployment.http_protocol import BoundedHttpProtocol, sweep
 from sinet_pipelines.deployment.http_server import HttpApplication
 from sinet_pipelines.deployment.request_log import LOG_FILE, RequestLog
+from sinet_pipelines.deployment.waiting_server import WaitingServer
 from sinet_pipelines.errors import BusyError, ServingError, SinetError
 
 KEEP_ALIVE_S = 65  # longer than the usual 60 s of clients and load balancers, which then close idle connections first
@@ -68,8 +69,8 @@ class _Bound:
     grpc_port: int
 
 
-class _HttpServer(uvicorn.Server):
-    """A uvicorn server that calls a function when it accepts connections, and that ends without connection resets."""
+class _HttpServer(WaitingServer):
+    """A server that calls a function when it accepts connections, and that ends without connection resets."""
 
     def __init__(self, config: uvicorn.Config, on_listening: Callable[[], None], on_ending: Callable[[], None]) -> None:
         super().__init__(config)

@@ -1,10 +1,14 @@
 """The sensor on MLflow's alias: one request a move, and a reason where there is nothing to follow."""
 
+import json
+import time
+
 import dagster as dg
 import pytest
 
 from schedules.following import alias
 from sinet_pipelines.applications.application import Application
+from sinet_pipelines.deployment.changes import valid_until
 from sinet_pipelines.deployment.process import stop_servers
 from sinet_pipelines.deployment.repository import MODEL_FILE
 from sinet_pipelines.registry.runs import RunRecord, log_run
@@ -23,8 +27,13 @@ def home(tmp_path, monkeypatch):
     return tmp_path
 
 
-def evaluate(instance, home):
-    return [alias(sensor_context(instance, home))]
+def evaluate(instance, home, cursors=None):
+    """One evaluation, with the cursor of the one before where a list of cursors is given."""
+    with sensor_context(instance, home, cursor=cursors[-1] if cursors else None) as context:
+        found = [alias(context)]
+        if cursors is not None:
+            cursors.append(context.cursor)
+        return found
 
 
 def test_a_home_without_endpoints_is_skipped(home):
@@ -42,9 +51,11 @@ def test_each_move_of_the_alias_requests_the_endpoint_once_and_later_where_its_r
         register(tracking, "rul", content, family="trees", run_id=run, alias="champion")
     folder = home / "serving" / "WEST" / "rul"
     ensure_rul(folder, models, "1")
+    cursors = [json.dumps({"seen": {"print": "", "at": time.time(), "reason": "", "until_change": True}})]
     try:
         with dg.DagsterInstance.ephemeral() as instance:
-            (request,) = evaluate(instance, home)
+            (request,) = evaluate(instance, home, cursors)
+            assert valid_until(cursors[-1]) == 0
             assert [key.path[-1] for key in request.asset_selection] == ["endpoint"]
             assert request.tags["sinet/reason"] == "rul: version 1 serves, but the alias champion names version 2"
             assert [again.run_key for again in evaluate(instance, home)] == [request.run_key]
@@ -57,7 +68,10 @@ def test_each_move_of_the_alias_requests_the_endpoint_once_and_later_where_its_r
             (tick,) = evaluate(instance, home)
             assert "version 1 still serves, although no version of rul has the alias champion" in tick.skip_message
             tracking.client.set_registered_model_alias("rul", "champion", "1")
-            assert isinstance(evaluate(instance, home)[0], dg.SkipReason)
+            assert isinstance(evaluate(instance, home, cursors)[0], dg.SkipReason)
+            assert valid_until(cursors[-1]) > time.time()  # until a change
+            evaluate(instance, home, cursors)
+            assert cursors[-1] == cursors[-2]
     finally:
         stop_servers(folder)
 

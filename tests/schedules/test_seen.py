@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from datetime import datetime, timedelta
 
 import dagster as dg
@@ -15,6 +16,7 @@ import sinet_pipelines.ingestion.inspection as inspection
 from assets.turbofan.keys import regional_key
 from resources.materializations.published import DAYS_FILE
 from schedules.sensors import drift, landing
+from sinet_pipelines.deployment.changes import valid_until
 from tests.deployed import sensor_context
 from tests.inventory import EAST
 
@@ -52,6 +54,25 @@ def test_a_tick_after_one_that_found_nothing_says_the_same_and_opens_nothing(eva
     before = len(looks)
     (second,) = evaluate(sensor)
     assert (second.skip_message, len(looks)) == (first.skip_message, before)
+
+
+@pytest.mark.parametrize("sensor", [landing, drift])
+def test_a_sensor_that_found_nothing_waits_for_a_change_but_not_while_a_run_may_be_killed(evaluate, instance, sensor):
+    run = instance.add_run(dg.DagsterRun("by_hand", status=dg.DagsterRunStatus.STARTED))
+    evaluate(sensor), evaluate(sensor)
+    assert valid_until(evaluate.cursors[sensor.name]) == 0
+    instance.delete_run(run.run_id)
+    instance.report_runless_asset_event(dg.AssetObservation("elsewhere"))
+    evaluate(sensor)
+    assert valid_until(evaluate.cursors[sensor.name]) > time.time()
+
+
+def test_a_sensor_that_requested_something_does_not_wait_for_a_change(evaluate, zone, land_late):
+    evaluate(), evaluate()
+    assert valid_until(evaluate.cursors[landing.name]) > time.time()
+    land_late(EAST, zone.days(EAST.name)[3])
+    evaluate()
+    assert valid_until(evaluate.cursors[landing.name]) == 0
 
 
 def test_a_drop_that_lands_is_requested_by_the_next_tick(evaluate, zone, land_late):

@@ -7,6 +7,7 @@ import sys
 import psutil
 import pytest
 
+from sinet_pipelines.cli import code_server
 from sinet_pipelines.cli.code_server import CodeServers
 from tests.waiting import until
 
@@ -83,3 +84,15 @@ def test_pages_that_ended_have_none():
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     assert CodeServers(ended.pid).restart_orphans() == 0
+
+
+def test_processes_are_listed_again_only_after_one_of_them_ended(dev, monkeypatch):
+    parent = dev(PROXY)
+    _, child = family(parent, size=2)
+    code_servers, listed, real = CodeServers(parent.pid), [], code_server._proxies
+    monkeypatch.setattr(code_server, "_proxies", lambda pid: (listed.append(pid), real(pid))[1])
+    assert [code_servers.restart_orphans() for _ in range(3)] == [0, 0, 0]
+    assert len(listed) == 1
+    child.kill()
+    until(lambda: is_gone(child))
+    assert code_servers.restart_orphans() == 1

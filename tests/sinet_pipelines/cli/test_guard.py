@@ -3,8 +3,10 @@
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -16,7 +18,15 @@ from hypothesis import strategies as st
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from sinet_pipelines.cli.dagster_pages import HEARTBEAT_S, MODULE, RELOAD_S, guarded_command, reload_less_often
+from sinet_pipelines.cli.dagster_pages import (
+    HEARTBEAT_S,
+    MODULE,
+    RELOAD_S,
+    WAIT_S,
+    guarded_command,
+    reload_less_often,
+    rest_longer,
+)
 from sinet_pipelines.cli.guard import CONFINED, Guard, judge
 from tests.loopback import await_port, free_port
 
@@ -144,6 +154,29 @@ def test_the_daemon_reads_definitions_again_after_minutes_and_sooner_those_that_
     assert (reloads == [1]) == is_reloaded
     assert (after > before) == is_reloaded
     assert RELOAD_S < DEFAULT_WORKSPACE_FRESHNESS_TOLERANCE
+
+
+def test_a_grpc_server_that_waits_long_for_its_end_obeys_signals_at_once(monkeypatch):
+    from dagster._grpc import client, server_watcher
+    from grpc import _common
+
+    for module, name in ((client, "CLIENT_HEARTBEAT_INTERVAL"), (server_watcher, "WATCH_INTERVAL")):
+        monkeypatch.setattr(module, name, getattr(module, name))  # put back after the test
+    monkeypatch.setattr(_common, "MAXIMUM_WAIT_TIMEOUT", _common.MAXIMUM_WAIT_TIMEOUT)
+    rest_longer()
+
+    def end(*_):
+        raise InterruptedError
+
+    before = signal.signal(signal.SIGALRM, end)
+    signal.setitimer(signal.ITIMER_REAL, 0.2)
+    started = time.monotonic()
+    try:
+        with pytest.raises(InterruptedError):
+            _common.wait(threading.Event().wait, lambda: False)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert time.monotonic() - started < WAIT_S / 2
 
 
 def test_the_private_names_are_those_of_the_pinned_dagster():

@@ -9,6 +9,7 @@ import urllib.request
 
 import pytest
 
+from sinet_pipelines.cli.mlflow_pages import MODULE, waiting_command
 from sinet_pipelines.cli.ui import _PAGES, _mlflow_options
 from sinet_pipelines.registry.tracking import tracking_of
 from tests.loopback import await_port, free_port
@@ -22,7 +23,7 @@ def pages(tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
     tracking_of(home).client.search_experiments(max_results=1)
     port = free_port()
-    command = [sys.executable, "-W", "ignore", "-m", "mlflow", "server", *_mlflow_options(home, port)]
+    command = [sys.executable, "-W", "ignore", "-m", MODULE, "server", *_mlflow_options(home, port)]
     with (home / "log").open("wb") as log:
         process = subprocess.Popen(command, env={**os.environ, **_PAGES}, stdout=log, stderr=log)
     try:
@@ -52,3 +53,12 @@ def test_other_names_and_other_origins_are_refused(pages):
     assert create(pages, "a", Origin="http://evil.example") == 403
     assert create(pages, "a", Host=f"localhost:{port}", Origin=f"http://localhost:{port}") == 200
     assert create(pages, "b", Host="127.0.0.1:8080") == 200  # by an SSH tunnel
+
+
+def test_the_command_that_mlflow_builds_is_the_one_that_is_replaced():
+    from mlflow import server
+
+    command = server._build_uvicorn_command("", "127.0.0.1", 5000, 1, "app")
+    assert waiting_command(command)[:4] == [sys.executable, "-m", MODULE, "uvicorn"]
+    assert waiting_command(command)[4:] == command[3:]
+    assert waiting_command(["python", "-m", "gunicorn"]) == ["python", "-m", "gunicorn"]

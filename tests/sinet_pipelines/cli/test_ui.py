@@ -7,11 +7,12 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 
 import psutil
 import pytest
 
-from sinet_pipelines.cli.ui import open_pages, stop_all
+from sinet_pipelines.cli.ui import _run_on, open_pages, stop_all
 from sinet_pipelines.deployment.endpoint import LOCK_FILE, SERVING_FOLDER
 from sinet_pipelines.errors import BusyError
 from sinet_pipelines.storage.layout import record_file
@@ -106,3 +107,19 @@ def test_stop_in_a_copy_of_a_home_leaves_the_pages_of_the_original(landed_home, 
             assert process.wait(timeout=300) is not None
         finally:
             process.kill()
+
+
+def test_the_end_of_a_page_server_is_noticed_at_once_and_otherwise_the_wait_ends_by_itself():
+    runs, ends = (
+        subprocess.Popen([sys.executable, "-c", f"import time; time.sleep({seconds})"]) for seconds in (600, 0.5)
+    )
+    try:
+        assert _run_on([runs], 0.01)
+        started = time.monotonic()
+        assert not _run_on([runs, ends], 300)
+        assert time.monotonic() - started < 150
+        assert not _run_on([runs, ends], 300)  # it has ended before
+    finally:
+        for process in (runs, ends):
+            process.kill()
+            process.wait()
