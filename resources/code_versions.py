@@ -41,6 +41,7 @@ EXCLUDED = (
     *(f"sinet_pipelines.storage.{name}" for name in ("credentials", "roots", "stored_health", "training_sets")),
     # contracts, which count by their values
     "sinet_pipelines.schemas.contract",
+    "sinet_pipelines.training.array_cache",
     # runs and versions, which record what was made
     "sinet_pipelines.registry.tracking",
     "sinet_pipelines.registry.versions",

@@ -17,7 +17,8 @@ from resources.writes import WRITES_ENTRY
 from sinet_pipelines.retention.runs import EndedRun, EventLog
 
 ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
-OPEN = [status for status in dg.DagsterRunStatus if status not in ENDED]
+# a queued run has read nothing yet, and may wait for ever where no daemon runs
+IN_PROGRESS = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 _TYPES = "'ASSET_MATERIALIZATION', 'ASSET_OBSERVATION', 'ASSET_FAILED_TO_MATERIALIZE'"
 _NEWEST = f"""SELECT MAX(id) FROM event_logs WHERE dagster_event_type IN ({_TYPES})
     AND asset_key IS NOT NULL GROUP BY asset_key, dagster_event_type, partition"""  # noqa: S608 - constants alone
@@ -42,7 +43,9 @@ def event_log_of(instance: dg.DagsterInstance) -> EventLog | None:
     storage = instance.event_log_storage
     if not isinstance(storage, SqlEventLogStorage):
         return None
-    opened = instance.get_run_records(dg.RunsFilter(statuses=OPEN))  # before the events: a run that starts now is new
+    opened = instance.get_run_records(
+        dg.RunsFilter(statuses=IN_PROGRESS)
+    )  # before the events: a run that starts now is new
     with storage.index_connection() as connection:
         newest = {row[0] for query in (_RUNS, _CHECKS, _LAST) for row in connection.execute(query) if row[0]}
         blobs = {name for (text,) in connection.execute(_WRITES, {"entry": _ENTRY}) for name in _BLOB.findall(text)}

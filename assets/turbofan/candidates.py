@@ -6,22 +6,25 @@ This is separate from `training.py`, since experiments make their challengers in
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
 import numpy as np
+import polars as pl
 
 from assets.framework.pictures import keep_pictures
 from assets.framework.regional import here, regions_of
 from assets.framework.reports import made
 from assets.turbofan.features import newest_regimes
 from resources.code_versions import code_of
+from resources.reads import this_step
 from sinet_pipelines.applications.turbofan.schemas.features import TRAINING_SEQUENCES, TRAINING_SET
 from sinet_pipelines.applications.turbofan.task import RUL
 from sinet_pipelines.inventory.names import EAST
+from sinet_pipelines.storage.fingerprint import fingerprint
 
 if TYPE_CHECKING:
-    import polars as pl
     from numpy.typing import NDArray
 
     from sinet_pipelines.applications.turbofan.features.regimes import OperatingRegimes
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from sinet_pipelines.models.interval import Interval
     from sinet_pipelines.models.model import Examples, Family, Model
     from sinet_pipelines.storage.blobs import BlobStore
+    from sinet_pipelines.training.array_cache import ArrayCache
     from sinet_pipelines.training.candidate import Candidate
     from sinet_pipelines.training.fit import CrossValidation
 
@@ -199,11 +203,41 @@ def training_rows(context: dg.AssetExecutionContext) -> "pl.DataFrame":
 
 
 def training_sequences_of(context: dg.AssetExecutionContext, rows: "pl.DataFrame") -> "ScaledSequences":
-    """The scaled sensors for the rows of the training set, from all regions."""
-    import polars as pl
+    """The scaled sensors for the rows of the training set, from all regions, or from the cache of the step's region.
 
-    from sinet_pipelines.applications.turbofan.features.scaled import scaled_sequences
+    A step that may not read the sequences today was rejected before this. Where the region's root is a store, nothing
+    is cached.
+    """
+    from sinet_pipelines.applications.turbofan.features.scaled import ScaledSequences, scaled_sequences
     from sinet_pipelines.applications.turbofan.features.settled import settled
 
-    parts = (here(context, region).tables.read(TRAINING_SEQUENCES) for region in regions_of(context))
-    return scaled_sequences(settled(pl.concat(parts)), at=rows.select("unit", "cycle"))
+    stores = {region.name: here(context, region).tables for region in regions_of(context)}
+    at = rows.select("unit", "cycle")
+
+    def make() -> ScaledSequences:
+        parts = (store.read(TRAINING_SEQUENCES) for store in stores.values())
+        return scaled_sequences(settled(pl.concat(parts)), at=at)
+
+    cache = _cache_of(context)
+    if cache is None:
+        return make()
+    read = {name: sorted(store.active_files(TRAINING_SEQUENCES)) for name, store in stores.items()}
+    files = (f"{name} {path}" for name, paths in read.items() for path in paths)
+    key = fingerprint(code_of(context), *files, *at["unit"], *at["cycle"])
+    arrays = cache.arrays(key, lambda: vars(make()))
+    context.log.info(cache.summary)
+    small = {name: np.array(arrays[name]) for name in ("place_B", "baseline_BS", "cycle_B")}  # can be written to
+    return ScaledSequences(arrays["z_LS"], arrays["present_L"], **small)
+
+
+def _cache_of(context: dg.AssetExecutionContext) -> "ArrayCache | None":
+    """The cache of sequences in the step's region, beside its tables of class `sequence`; None for a store."""
+    from sinet_pipelines.storage.layout import is_local
+    from sinet_pipelines.training.array_cache import ArrayCache
+
+    step = this_step()
+    if step is None:
+        return None
+    place = here(context, step.region)
+    folder = Path(place.root, TRAINING_SEQUENCES.data_class, place.tables.application, ".training", "cache")
+    return ArrayCache(folder) if is_local(place.root) else None

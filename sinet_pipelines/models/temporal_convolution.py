@@ -8,7 +8,7 @@ Letters: B rows, N groups of a batch, T steps, S values of a step, C channels, F
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -252,27 +252,46 @@ class _Group:
     weight_B: "torch.Tensor"
 
 
-def _groups(examples: Examples, statistics_BF: Singles, target: Scale, *, device_name: str) -> list[_Group]:
-    """The groups of the examples, sorted by name, each with the steps from 28 before its first row to its last row."""
-    import torch
+@dataclass(frozen=True)
+class _Groups(Sequence[_Group]):
+    """The groups of the examples, sorted by name, each with the steps from 28 before its first row to its last row.
 
-    sequences = require_sequences(examples.inputs)
-    y_B, weight_B = standardised(examples.target_B, target), examples.weight_B.astype(np.float32)
-    groups = []
-    for rows in _rows_by_group(examples.group_B):
-        place_B = sequences.place_B[rows]
+    A group is copied from the arrays when a batch needs it, so that sequences in a mapped file are read page by page.
+    """
+
+    sequences: SequenceInputs
+    statistics_BF: Singles
+    y_B: Singles
+    weight_B: Singles
+    rows: list[NDArray[np.int64]]
+    device_name: str
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, number: Any) -> Any:
+        import torch
+
+        rows = self.rows[number]
+        place_B = self.sequences.place_B[rows]
         start = int(place_B.min()) - (RECEPTIVE_FIELD - 1)
         steps = slice(start, int(place_B.max()) + 1)
         arrays = (
-            sequences.z_LS[steps].T,
-            sequences.present_L[steps][None, :].astype(np.float32),
+            self.sequences.z_LS[steps].T,
+            self.sequences.present_L[steps][None, :].astype(np.float32),
             place_B - start,
-            statistics_BF[rows],
-            y_B[rows],
-            weight_B[rows],
+            self.statistics_BF[rows],
+            self.y_B[rows],
+            self.weight_B[rows],
         )
-        groups.append(_Group(*(torch.from_numpy(np.ascontiguousarray(array)).to(device_name) for array in arrays)))
-    return groups
+        return _Group(*(torch.from_numpy(np.array(array, order="C")).to(self.device_name) for array in arrays))
+
+
+def _groups(examples: Examples, statistics_BF: Singles, target: Scale, *, device_name: str) -> _Groups:
+    """The groups of the examples."""
+    weight_B, rows = examples.weight_B.astype(np.float32), _rows_by_group(examples.group_B)
+    sequences, y_B = require_sequences(examples.inputs), standardised(examples.target_B, target)
+    return _Groups(sequences, statistics_BF, y_B, weight_B, rows, device_name)
 
 
 def _rows_by_group(group_B: NDArray[np.str_]) -> list[NDArray[np.int64]]:

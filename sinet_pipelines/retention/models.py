@@ -6,7 +6,9 @@ from pathlib import Path
 
 from sinet_pipelines.deployment.cluster.record import recorded
 from sinet_pipelines.deployment.endpoint import current, endpoint_folders, read_wanted
+from sinet_pipelines.errors import StorageError
 from sinet_pipelines.registry.provenance import TrackedRuns, runs_with_file, tracked
+from sinet_pipelines.storage.layout import mlflow_artifacts, mlflow_database
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,13 @@ def models_of(home: Path) -> Models:
     """What registered versions and endpoints of a home need.
 
     Raises:
-        StorageError: MLflow's database cannot be read.
+        StorageError: MLflow's database cannot be read, or is missing although there are files of its runs.
     """
+    if not mlflow_database(home).exists() and any(mlflow_artifacts(home).glob("*/*")):
+        raise StorageError(
+            f"{mlflow_database(home)} is missing, and which models its runs made is not known; restore a backup, or "
+            "`sinet run` registers the newest models again"
+        )
     origins, runs = tracked(home)
     versions = [
         ModelNeed(f"model {one.name}", one.sha256, one.runs, one.training_sets, f"{one.model}/{one.version}")

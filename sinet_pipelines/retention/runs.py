@@ -40,7 +40,7 @@ class EventLog:
     """What retention reads from the event log.
 
     Attributes:
-        in_progress: ids of runs that are queued or in progress.
+        in_progress: ids of runs in progress.
         oldest_start: UTC; the creation of the oldest of them, None for none.
         ended: all ended runs, the newest first.
         newest: ids of runs with the newest event of an asset, of a day of it or of a check.

@@ -81,7 +81,8 @@ def test_a_run_whose_removal_was_killed_is_listed_and_removed_again(instance, tm
         assert former not in [one.run_id for one in event_log_of(later).ended]
 
 
-def test_a_run_in_progress_is_listed_with_its_start(instance):
+def test_a_run_in_progress_is_listed_with_its_start_and_one_that_waits_is_not(instance):
+    instance.add_run(dg.DagsterRun("job", status=dg.DagsterRunStatus.NOT_STARTED))
     run = instance.add_run(dg.DagsterRun("job", status=dg.DagsterRunStatus.STARTED))
     log = event_log_of(instance)
     assert log.in_progress == (run.run_id,)

@@ -131,6 +131,14 @@ def test_nothing_goes_where_the_registry_cannot_be_read(plain):
     assert "MLflow's registry could not be read" in found.plan.notes[0]
 
 
+def test_nothing_goes_where_the_registry_was_lost_and_its_files_are_there(plain):
+    plain.blobs.put(b"graph")
+    (plain.home / "mlflow-artifacts" / "mill" / "0123").mkdir(parents=True)
+    found = plain.retain(*LATER)
+    assert found.removed == ()
+    assert "mlflow.db is missing" in found.plan.notes[0]
+
+
 def test_nothing_goes_where_a_journal_of_a_backfill_cannot_be_read(plain):
     plain.blobs.put(b"graph")
     journal = plain.home / "backfills" / "0001.jsonl"

@@ -1,9 +1,12 @@
 """Retention on an S3 store: old files of tables, training sets and blobs go there by the same rules."""
 
+from datetime import timedelta
+
 import pytest
 
 from sinet_pipelines.inventory.roots import Root
 from sinet_pipelines.retention.policy import Kind
+from sinet_pipelines.storage import blobs
 from sinet_pipelines.storage.roots import settle_roots
 from sinet_pipelines.storage.training_sets import read_training_set
 from tests.loopback import free_port
@@ -44,3 +47,14 @@ def test_a_store_that_does_not_respond_is_named_and_nothing_goes(tmp_path, monke
     found = Store(tmp_path).plan(days=100)
     assert found.going == ()
     assert any("the tables of EAST could not be read" in note for note in found.notes)
+
+
+def test_a_blob_of_a_store_that_is_written_again_is_not_removed_as_old(stored, monkeypatch):
+    name = stored.blobs.put(b"graph")
+    (listed,) = stored.blobs.entries()
+    monkeypatch.setattr(blobs, "RENEW_AFTER", timedelta(0))  # of an hour: the object counts as old at once
+    before = listed.modified_at - timedelta(seconds=1)  # the store's times have whole seconds
+    stored.blobs.put(b"graph")
+    assert stored.blobs.remove(name, unless_after=before) is False
+    assert stored.blobs.get(name) == b"graph"
+    assert stored.blobs.remove(name, unless_after=listed.modified_at + timedelta(seconds=60)) is True
