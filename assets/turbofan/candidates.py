@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 import numpy as np
-import polars as pl
 
 from assets.framework.pictures import keep_pictures
 from assets.framework.regional import here, regions_of
@@ -22,9 +21,9 @@ from resources.reads import this_step
 from sinet_pipelines.applications.turbofan.schemas.features import TRAINING_SEQUENCES, TRAINING_SET
 from sinet_pipelines.applications.turbofan.task import RUL
 from sinet_pipelines.inventory.names import EAST
-from sinet_pipelines.storage.fingerprint import fingerprint
 
 if TYPE_CHECKING:
+    import polars as pl
     from numpy.typing import NDArray
 
     from sinet_pipelines.applications.turbofan.features.regimes import OperatingRegimes
@@ -208,26 +207,14 @@ def training_sequences_of(context: dg.AssetExecutionContext, rows: "pl.DataFrame
     A step that may not read the sequences today was rejected before this. Where the region's root is a store, nothing
     is cached.
     """
-    from sinet_pipelines.applications.turbofan.features.scaled import ScaledSequences, scaled_sequences
-    from sinet_pipelines.applications.turbofan.features.settled import settled
+    from sinet_pipelines.applications.turbofan.features.cached import read_sequences
 
     stores = {region.name: here(context, region).tables for region in regions_of(context)}
-    at = rows.select("unit", "cycle")
-
-    def make() -> ScaledSequences:
-        parts = (store.read(TRAINING_SEQUENCES) for store in stores.values())
-        return scaled_sequences(settled(pl.concat(parts)), at=at)
-
     cache = _cache_of(context)
-    if cache is None:
-        return make()
-    read = {name: sorted(store.active_files(TRAINING_SEQUENCES)) for name, store in stores.items()}
-    files = (f"{name} {path}" for name, paths in read.items() for path in paths)
-    key = fingerprint(code_of(context), *files, *at["unit"], *at["cycle"])
-    arrays = cache.arrays(key, lambda: vars(make()))
-    context.log.info(cache.summary)
-    small = {name: np.array(arrays[name]) for name in ("place_B", "baseline_BS", "cycle_B")}  # can be written to
-    return ScaledSequences(arrays["z_LS"], arrays["present_L"], **small)
+    found = read_sequences(stores, at=rows.select("unit", "cycle"), cache=cache)
+    if cache is not None:
+        context.log.info(cache.summary)
+    return found
 
 
 def _cache_of(context: dg.AssetExecutionContext) -> "ArrayCache | None":
