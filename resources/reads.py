@@ -26,6 +26,7 @@ from sinet_pipelines.ingestion.landing import LandingZone, RawDay
 from sinet_pipelines.ingestion.large_days import LargeDay
 from sinet_pipelines.markdown import table
 from sinet_pipelines.placement.residency import Edge, require_allowed
+from sinet_pipelines.schemas.arrival import table_beside
 from sinet_pipelines.schemas.contract import AnyTable, Contract
 from sinet_pipelines.storage.blobs import BlobStore
 from sinet_pipelines.storage.tables import TableStore
@@ -116,6 +117,7 @@ class StepReads:
     def _declares(self, source: str, table: str) -> bool:
         if table == BLOBS:
             return any(edge.source == source for edge in self.edges)
+        table = table_beside(table)  # its arrivals and its history are of its class
         return (source, table) in self.own or any((e.source, e.table) == (source, table) for e in self.edges)
 
 

@@ -25,6 +25,7 @@ from resources.placement import HARDWARE_TAG, OWNERS, REGION_TAG, bind, bind_che
 from resources.regions import RegionResource
 from resources.unused import evaluation
 from sinet_pipelines.applications.application import Application
+from sinet_pipelines.ingestion.arrivals import observe_arrivals
 from sinet_pipelines.ingestion.drops import Fault
 from sinet_pipelines.ingestion.landed import EventKind
 from sinet_pipelines.ingestion.landing import RawDay
@@ -96,6 +97,7 @@ def raw_rows(
     def asset(context: dg.AssetExecutionContext) -> Iterator[object]:
         place = here(context, region)
         days = days_of(context, region)
+        observe_arrivals(place.landing, place.tables, region.name, days=days.landed, kinds=())
         yield from record_quiet(context, region, days.quiet, tables=[raw])
         for chunk in in_batches(place.landing, region.name, days.landed):
             # computed before the drops are read: a drop that lands in between makes the day stale again

@@ -19,6 +19,7 @@ from resources.materializations.versions import NOTHING, VERSION_TAG
 from resources.placement import bind
 from sinet_pipelines.applications import load_applications
 from sinet_pipelines.applications.application import Application, parse_key
+from sinet_pipelines.ingestion.arrivals import file_arrivals
 from sinet_pipelines.inventory.regions import Region
 from sinet_pipelines.monitoring.publication import Publication
 from sinet_pipelines.schemas.contract import DataClass
@@ -40,6 +41,7 @@ def observed(spec: dg.AssetSpec, application: Application, region: Region) -> dg
                 "drops": sum(day.drops for day in found.days.values()),
                 "rows_sent": sum(day.counts.sent for day in found.days.values()),
                 "unused_files": len(found.unused),
+                "files_of_unknown_arrival": int(file_arrivals(here(context, region).tables)["was_there"].sum()),
             },
         )
 

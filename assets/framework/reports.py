@@ -7,6 +7,7 @@ from textwrap import shorten
 from typing import Any
 
 import dagster as dg
+import polars as pl
 
 from assets.framework.lineage import Sources, lineage_entries
 from resources.code_versions import code_of
@@ -15,9 +16,12 @@ from resources.markdown import shown
 from resources.materializations.versions import INPUTS_TAG, inputs_from, inputs_now
 from resources.reads import step_writes, this_step, travelled
 from resources.residency import TABLE
+from sinet_pipelines.features.as_known import IS_FORMER
 from sinet_pipelines.markdown import table, words
 from sinet_pipelines.schemas.contract import Column, Contract
 from sinet_pipelines.storage.tables import Written
+
+ROWS_AS_KNOWN = "rows_as_known_before_a_correction"  # entry of a training or evaluation set
 
 
 def entries_of(contract: Contract, *, sources: Sources | None = None) -> dict[str, Any]:
@@ -96,6 +100,16 @@ def made(
         tags={INPUTS_TAG: captured_inputs(context)},
         check_results=list(checks),
     )
+
+
+def corrected_entries(rows: pl.DataFrame) -> dict[str, Any]:
+    """Metadata: the rows whose values were corrected after the moment of prediction; empty where there are none.
+
+    Args:
+        rows: with `is_former`, from `as_known`.
+    """
+    former = int(rows[IS_FORMER].sum())
+    return {ROWS_AS_KNOWN: former} if former else {}
 
 
 BRIEF = 56  # characters that a page of 1600 pixels shows of a text; the rest is cut

@@ -5,7 +5,7 @@ Makes one asset and one quarantine table for each region; contracts hold what is
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime
 from functools import partial
 
 import dagster as dg
@@ -25,11 +25,13 @@ from resources.materializations.inputs import judged_from
 from resources.materializations.kept import BESIDE_TABLES
 from resources.placement import CLASS_TAG, HARDWARE_TAG, OWNERS, REGION_TAG, bind
 from sinet_pipelines.applications.application import Application
+from sinet_pipelines.ingestion.arrivals import arrivals_of_rows
 from sinet_pipelines.inventory.regions import Region
 from sinet_pipelines.schemas.contract import Beside, DataClass, Validated
 from sinet_pipelines.storage.content import ContentHash
 from sinet_pipelines.storage.spill import FrameFile, Sorter
-from sinet_pipelines.storage.tables import DAY_COLUMN, TableStore, Written, content_hash
+from sinet_pipelines.storage.tables import DAY_COLUMN, TableStore, Written, content_hash, empty
+from sinet_pipelines.storage.versions import ROW, ArrivalsOf, Revision, keep_versions
 from sinet_pipelines.validation.doubt import doubt_of_days, doubted_rows
 from sinet_pipelines.validation.judge import (
     DayVerdict,
@@ -93,6 +95,9 @@ def validated_rows(
     def asset(context: dg.AssetExecutionContext) -> Iterator[object]:
         place = here(context, region)
         days = days_of(context, region)
+        arrivals = arrivals_of_rows(place.landing, place.tables, region.name)
+        if days.quiet:
+            _keep_versions(place.tables, tables, empty(validated), days.quiet, arrivals)
         yield from record_quiet(context, region, days.quiet, tables=tables.written)
         doubted = doubted_rows(place.tables, raw=raw, validated=validated)
         doubt = doubt_of_days(doubted)
@@ -110,6 +115,7 @@ def validated_rows(
                     files=partial(place.landing.file_names, region.name, chunk[0]),
                     doubted=doubted,
                     confirmed=partial(with_page, context, region, validated),
+                    arrivals=arrivals,
                 )
                 inputs = {chunk[0]: judged_from(code_of(context), large.raw_version, doubt.get(chunk[0]))}
                 yield from _record_large(context, large, inputs=inputs)
@@ -139,7 +145,7 @@ def validated_rows(
                 bad=[judged.bad],
             )
             passed = [verdict.day for verdict in judged.days if verdict.passed]
-            written, beside = _keep(place.tables, tables, judged, passed) if passed else (None, {})
+            written, beside = _keep(place.tables, tables, judged, passed, arrivals) if passed else (None, {})
             entries = {
                 day: {QUARANTINED: verdict.quarantined, **beside.get(day, {})}
                 for day, verdict in chunk_verdicts.items()
@@ -157,7 +163,7 @@ def validated_rows(
 
 
 def _keep(
-    store: TableStore, tables: Validated, judged: Judged, days: list[date]
+    store: TableStore, tables: Validated, judged: Judged, days: list[date], arrivals: ArrivalsOf
 ) -> tuple[Written, dict[date, dict[str, int]]]:
     """Writes the days that passed; in the order of `written`: the table that others read never runs ahead.
 
@@ -165,10 +171,18 @@ def _keep(
     """
     good = judged.good.filter(pl.col(DAY_COLUMN).is_in(days))
     bad = judged.bad.filter(pl.col(DAY_COLUMN).is_in(days))
+    _keep_versions(store, tables, good, days, arrivals)
     aside = [store.replace_days(tables.quarantine, bad, days=days)]
     aside += [store.replace_days(one.contract, good.filter(_is_kept(one)), days=days) for one in tables.beside]
     beside = {day: _rows_of(day, *aside) for day in days}
     return store.replace_days(tables.validated, good, days=days), beside
+
+
+def _keep_versions(
+    store: TableStore, tables: Validated, rows: pl.DataFrame, days: list[date], arrivals: ArrivalsOf
+) -> None:
+    """Records the arrivals of new rows, and the rows that are replaced, before the table itself is written."""
+    keep_versions(store, tables.validated, Revision(days, rows, arrivals, at=datetime.now(UTC)))
 
 
 def _is_kept(beside: Beside) -> pl.Expr:
@@ -200,6 +214,7 @@ def _judge_large(
     files: Callable[[], Mapping[str, str]],
     doubted: pl.DataFrame,
     confirmed: Callable[..., dict[date, DayVerdict]],
+    arrivals: ArrivalsOf,
 ) -> _LargeDay:
     """Judges one day in batches and writes it if it passed, each table in one commit and in the order of `_keep`."""
     content, folder = ContentHash(tables.raw), store.scratch
@@ -230,6 +245,9 @@ def _judge_large(
         verdict = confirmed({day: verdict}, good=good, bad=bad)[day]
         if not verdict.passed:
             return _LargeDay(content.value, verdict, None)
+        names = list(dict.fromkeys((DAY_COLUMN, *tables.validated.key, ROW)))
+        rows = pl.concat([empty(tables.validated).select(names), *(part.select(names) for part in good)])
+        _keep_versions(store, tables, rows, [day], arrivals)
         aside = [store.replace_day_from(tables.quarantine, lambda: iter(bad), day=day)]
         for one in tables.beside:
             kept = partial(_rows_kept, good, one)

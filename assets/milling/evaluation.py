@@ -11,7 +11,7 @@ import polars as pl
 from assets.framework.lineage import copied
 from assets.framework.regional import here, once, per_region, regions_of
 from assets.framework.registry import VERDICT
-from assets.framework.reports import agreements_entry, entries_of, made
+from assets.framework.reports import agreements_entry, corrected_entries, entries_of, made
 from assets.milling.candidates import SEED
 from assets.milling.keys import everywhere, global_key, regional_key
 from assets.milling.training import learnt_from
@@ -31,6 +31,7 @@ from sinet_pipelines.applications.milling.tables import (
 )
 from sinet_pipelines.applications.milling.task import FAILURE
 from sinet_pipelines.errors import ModelNotFoundError, StorageError
+from sinet_pipelines.features.as_known import read_as_known
 from sinet_pipelines.inventory.names import EAST
 from sinet_pipelines.inventory.regions import Region
 from sinet_pipelines.markdown import Markdown, table
@@ -48,7 +49,10 @@ GATE = "challenger_is_not_worse"
 
 @once
 def evaluation_set(deployment: Deployment) -> dg.AssetsDefinition:
-    """Products outside of the training set, with their outcome: a fifth of all, and those of the newest five days."""
+    """Products outside of the training set, with their outcome: a fifth of all, and those of the newest five days.
+
+    Features are those known at the end of the product's day.
+    """
 
     @dg.asset(
         key=global_key("evaluation_set"),
@@ -72,10 +76,13 @@ def evaluation_set(deployment: Deployment) -> dg.AssetsDefinition:
         from sinet_pipelines.applications.milling.labels import evaluation_rows
 
         features, outcomes, last_day = learnt_from(context)
-        rows = evaluation_rows(features, outcomes, last_day=last_day).select(EVALUATION_SET.schema.names)
+        rows = evaluation_rows(features, outcomes, last_day=last_day)
         written = here(context, EAST).tables.replace(EVALUATION_SET, rows)
+        failures = int(rows["machine_failure"].sum())
         return made(
-            context, written, entries={"failures": int(rows["machine_failure"].sum()), "newest_day": str(last_day)}
+            context,
+            written,
+            entries={"failures": failures, "newest_day": str(last_day), **corrected_entries(rows)},
         )
 
     return asset
@@ -107,7 +114,8 @@ def evaluation_records(deployment: Deployment, region: Region) -> dg.AssetsDefin
         tables = here(context, region).tables
         evaluated = here(context, EAST).tables.read(EVALUATION_SET, columns=["product_id", "region"])
         own = evaluated.filter(pl.col("region") == region.name)
-        rows = tables.read(VALIDATED_RECORDS).join(own, on="product_id", how="semi").sort("product_id")
+        present = tables.read(VALIDATED_RECORDS).join(own, on="product_id", how="semi")
+        rows = read_as_known(tables, VALIDATED_RECORDS, present).sort("product_id")
         written = tables.replace(EVALUATION_RECORDS, rows.select(EVALUATION_RECORDS.schema.names))
         return made(context, written)
 

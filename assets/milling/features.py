@@ -18,6 +18,7 @@ from resources.materializations.inputs import same_day_inputs
 from resources.placement import bind
 from sinet_pipelines.applications.milling.application import MILLING
 from sinet_pipelines.applications.milling.features import process_features as derive
+from sinet_pipelines.applications.milling.known import keep_process_versions
 from sinet_pipelines.applications.milling.labels import recent_rows
 from sinet_pipelines.applications.milling.schemas import FEATURE_NAMES, INPUT_NAMES
 from sinet_pipelines.applications.milling.tables import LIVE_RECORDS, VALIDATED_RECORDS
@@ -56,9 +57,11 @@ def process_features(deployment: Deployment, region: Region) -> dg.AssetsDefinit
         inputs = same_day_inputs(context, code_version=code_of(context))
         place = here(context, region)
         days = days_of(context, region)
+        keep_process_versions(place.tables, days=days.quiet)
         yield from record_quiet(context, region, days.quiet, tables=[FEATURES])
         finished: list[date] = []
         for chunk in in_batches(place.landing, region.name, days.landed):
+            keep_process_versions(place.tables, days=chunk)
             rows = place.tables.read(VALIDATED_RECORDS, days=(chunk[0], chunk[-1])).filter(
                 pl.col(DAY_COLUMN).is_in(chunk)
             )

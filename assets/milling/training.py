@@ -9,7 +9,7 @@ import polars as pl
 
 from assets.framework.lineage import copied
 from assets.framework.regional import here, once, regions_of
-from assets.framework.reports import entries_of, made
+from assets.framework.reports import corrected_entries, entries_of, made
 from assets.framework.training_sets import read_at_versions, training_set_entry
 from assets.milling.candidates import Fitted, fit_candidate, kept_candidate, training_rows
 from assets.milling.keys import everywhere, global_key
@@ -17,8 +17,10 @@ from resources.deployment import Deployment
 from resources.keys import Cadence
 from resources.placement import bind
 from sinet_pipelines.applications.milling.tables import OUTCOME_EVENTS, PROCESS_FEATURES, TRAINING_SET
+from sinet_pipelines.features.as_known import read_as_known
 from sinet_pipelines.inventory.names import EAST
 from sinet_pipelines.placement.needs import Needs
+from sinet_pipelines.schemas.arrival import arrivals_of, history_of
 from sinet_pipelines.schemas.contract import DataClass
 from sinet_pipelines.storage.tables import DAY_COLUMN
 
@@ -59,23 +61,32 @@ def training_set(deployment: Deployment) -> dg.AssetsDefinition:
         def read() -> pl.DataFrame:
             features, outcomes, last_day = learnt_from(context)
             newest.append(last_day)
-            return chosen(features, outcomes, last_day=last_day).select(TRAINING_SET.schema.names)
+            return chosen(features, outcomes, last_day=last_day)
 
         sources = (PROCESS_FEATURES, OUTCOME_EVENTS)
-        rows, versions = read_at_versions(context, read, tables=sources, regions=regions_of(context))
+        beside = (arrivals_of(PROCESS_FEATURES), history_of(PROCESS_FEATURES))
+        rows, versions = read_at_versions(context, read, tables=(*sources, *beside), regions=regions_of(context))
         written = here(context, EAST).tables.replace(TRAINING_SET, rows)
         entry = training_set_entry(context, written, TRAINING_SET, region=EAST, read=versions, of=sources)
-        facts = {"failures": int(rows["machine_failure"].sum()), "newest_day": str(newest[-1])}
+        facts = {
+            "failures": int(rows["machine_failure"].sum()),
+            "newest_day": str(newest[-1]),
+            **corrected_entries(rows),
+        }
         return made(context, written, entries={**facts, **entry})
 
     return asset
 
 
 def learnt_from(context: dg.AssetExecutionContext) -> tuple[pl.DataFrame, pl.DataFrame, date]:
-    """Features and outcomes of all regions without products in two regions, and the newest day that has features."""
+    """Features and outcomes of all regions without products in two regions, and the newest day that has features.
+
+    Features are those known at the end of the product's day: a later correction is not used.
+    """
     places = {region.name: here(context, region).tables for region in regions_of(context)}
     features = pl.concat(
-        tables.read(PROCESS_FEATURES).with_columns(region=pl.lit(name)) for name, tables in places.items()
+        read_as_known(tables, PROCESS_FEATURES, tables.read(PROCESS_FEATURES)).with_columns(region=pl.lit(name))
+        for name, tables in places.items()
     )
     outcomes = pl.concat(tables.read(OUTCOME_EVENTS) for tables in places.values())
     once = pl.col("product_id").is_unique()

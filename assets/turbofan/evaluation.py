@@ -12,7 +12,7 @@ from assets.framework.lineage import copied, derived, joined
 from assets.framework.pictures import glance_of_bars, keep_pictures
 from assets.framework.regional import here, once, per_region, regions_of
 from assets.framework.registry import VERDICT
-from assets.framework.reports import agreements_entry, entries_of, made
+from assets.framework.reports import agreements_entry, corrected_entries, entries_of, made
 from assets.turbofan.candidates import SEED, regimes_of
 from assets.turbofan.keys import everywhere, global_key, regional_key
 from assets.turbofan.lineage import sequences_of
@@ -22,12 +22,8 @@ from resources.markdown import shown
 from resources.placement import bind
 from resources.regions import RegionResource
 from sinet_pipelines.applications.turbofan.families import BASELINE_NAMES, BASELINES, CANDIDATE_NAMES, FAMILIES
-from sinet_pipelines.applications.turbofan.features.sequences import (
-    Sequences,
-    sequence_windows,
-    sequences_from_table,
-    sequences_to_table,
-)
+from sinet_pipelines.applications.turbofan.features.known import sequences_as_known
+from sinet_pipelines.applications.turbofan.features.sequences import Sequences, sequences_from_table
 from sinet_pipelines.applications.turbofan.features.settled import settled
 from sinet_pipelines.applications.turbofan.schemas.events import FAILURE_EVENTS, TRUTH_EVENTS
 from sinet_pipelines.applications.turbofan.schemas.features import (
@@ -41,6 +37,7 @@ from sinet_pipelines.applications.turbofan.schemas.features import (
 from sinet_pipelines.applications.turbofan.schemas.telemetry import VALIDATED_TELEMETRY
 from sinet_pipelines.applications.turbofan.task import RUL
 from sinet_pipelines.errors import ContractError, ModelNotFoundError, StorageError
+from sinet_pipelines.features.as_known import read_as_known
 from sinet_pipelines.inventory.names import EAST
 from sinet_pipelines.inventory.regions import Region
 from sinet_pipelines.markdown import Markdown, table
@@ -73,8 +70,8 @@ def _evaluated_cycles(context: dg.AssetExecutionContext, region: Region) -> pl.D
 def evaluation_sequences(deployment: Deployment, region: Region) -> dg.AssetsDefinition:
     """The channels of every row of the evaluation, as inputs of the served model (30 cycles x 24 channels).
 
-    Class `sequence`: goes to EAST for training, to WEST for calibration and to NULL_ISLAND for experiments under the
-    region's agreements.
+    Channels are those known at the end of the cycle's day. Class `sequence`: goes to EAST for training, to WEST for
+    calibration and to NULL_ISLAND for experiments under the region's agreements.
     """
 
     @dg.asset(
@@ -89,8 +86,7 @@ def evaluation_sequences(deployment: Deployment, region: Region) -> dg.AssetsDef
         engines = pl.col("unit").is_in(evaluated["unit"].unique())
         telemetry = settled(tables.scan(VALIDATED_TELEMETRY).filter(engines).collect())
         there = evaluated.join(telemetry.select("unit", "cycle", "event_date", "row_hash"), on=["unit", "cycle"])
-        sequences = sequences_to_table(sequence_windows(telemetry, at=there.select("unit", "cycle")), rows=there)
-        written = tables.replace(EVALUATION_SEQUENCES, pl.DataFrame(pl.from_arrow(sequences)))
+        written = tables.replace(EVALUATION_SEQUENCES, sequences_as_known(tables, telemetry, at=there))
         gone = evaluated.height - there.height
         return made(context, written, entries={"cycles_without_row": gone})
 
@@ -101,7 +97,8 @@ def evaluation_sequences(deployment: Deployment, region: Region) -> dg.AssetsDef
 def evaluation_set(deployment: Deployment) -> dg.AssetsDefinition:
     """Engines on which no model is trained, each at several moments, with their remaining cycles (not capped).
 
-    A fifth of the history engines, each at eight random moments, and the live engines whose truth has arrived.
+    A fifth of the history engines, each at eight random moments, and the live engines whose truth has arrived. Features
+    are those known at the end of the cycle's day: a value that arrived later, or a later correction, is not used.
     """
 
     @dg.asset(
@@ -132,13 +129,13 @@ def evaluation_set(deployment: Deployment) -> dg.AssetsDefinition:
     def asset(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         parts = []
         for region in regions_of(context):
-            evaluated = _evaluated_cycles(context, region)
-            features = here(context, region).tables.scan(WINDOW_FEATURES)
-            rows = features.filter(pl.col("unit").is_in(evaluated["unit"].unique())).collect()
+            evaluated, tables = _evaluated_cycles(context, region), here(context, region).tables
+            features = tables.scan(WINDOW_FEATURES).filter(pl.col("unit").is_in(evaluated["unit"].unique()))
+            rows = read_as_known(tables, WINDOW_FEATURES, features.collect())
             parts.append(evaluated.join(rows, on=["unit", "cycle"]).with_columns(region=pl.lit(region.name)))
         rows = settled(pl.concat(parts)).sort("unit", "cycle")
         written = here(context, EAST).tables.replace(EVALUATION_SET, rows)
-        return made(context, written, entries={"engines": rows["unit"].n_unique()})
+        return made(context, written, entries={"engines": rows["unit"].n_unique(), **corrected_entries(rows)})
 
     return asset
 

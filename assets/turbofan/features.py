@@ -34,6 +34,7 @@ from resources.regions import RegionResource
 from sinet_pipelines.applications.turbofan.application import TURBOFAN
 from sinet_pipelines.applications.turbofan.features.daily import daily_statistics
 from sinet_pipelines.applications.turbofan.features.inputs import day_inputs
+from sinet_pipelines.applications.turbofan.features.known import keep_window_versions
 from sinet_pipelines.applications.turbofan.features.large_days import features_in_batches
 from sinet_pipelines.applications.turbofan.features.regimes import (
     REGIMES,
@@ -153,11 +154,13 @@ def window_features(deployment: Deployment, region: Region) -> dg.AssetsDefiniti
         early = place.tables.read(EARLY_TELEMETRY)
         first_cycles = settled(early)
         days = days_of(context, region)
+        keep_window_versions(place.tables, days=days.quiet, regimes=regimes)
         yield from record_quiet(context, region, days.quiet, tables=[WINDOW_FEATURES])
         refused = days_refused(context.instance, validated_key, CONTRACT_CHECK)
         finished: list[date] = []
         validated = place.tables.days(VALIDATED_TELEMETRY)
         for chunk in in_batches(place.landing, region.name, days.landed):
+            keep_window_versions(place.tables, days=chunk, regimes=regimes)
             if is_large(place.landing, region.name, chunk) and chunk[0] in validated:
                 yield from _describe_large(context, region, chunk[0], regimes)
                 finished += chunk

@@ -10,7 +10,7 @@ import polars as pl
 from assets.framework.lineage import copied, derived
 from assets.framework.pictures import glance
 from assets.framework.regional import here, once, regions_of
-from assets.framework.reports import agreements_entry, entries_of, made
+from assets.framework.reports import agreements_entry, corrected_entries, entries_of, made
 from assets.framework.training_sets import read_at_versions, training_set_entry
 from assets.turbofan.candidates import (
     SEED,
@@ -30,11 +30,14 @@ from sinet_pipelines.applications.turbofan.features.settled import settled
 from sinet_pipelines.applications.turbofan.schemas.events import FAILURE_EVENTS
 from sinet_pipelines.applications.turbofan.schemas.features import TRAINING_SEQUENCES, TRAINING_SET, WINDOW_FEATURES
 from sinet_pipelines.applications.turbofan.task import RUL
+from sinet_pipelines.features.as_known import read_as_known
 from sinet_pipelines.features.splits import is_held_out
 from sinet_pipelines.inventory.names import EAST
 from sinet_pipelines.models.model import Family
 from sinet_pipelines.placement.needs import Needs
+from sinet_pipelines.schemas.arrival import KNOWN_AT, arrivals_of, history_of
 from sinet_pipelines.schemas.contract import DataClass
+from sinet_pipelines.storage.versions import has_versions
 
 RUN_EPOCHS = 10  # at most, with one engine per step; `sinet benchmark rul` has forty with two
 RUN_LEARNING_RATE = 4e-3  # twice the benchmark's: there are fewer steps
@@ -44,7 +47,8 @@ RUN_LEARNING_RATE = 4e-3  # twice the benchmark's: there are fewer steps
 def training_set(deployment: Deployment) -> dg.AssetsDefinition:
     """History engines at every cycle: their features at that time, and their remaining cycles (from failure events).
 
-    Retrieved point in time through Feast. A fifth of the engines, the same for every model, is held out for
+    Retrieved through Feast, point in time and as known at the end of the cycle's day: a value that arrived later, or a
+    later correction, is not used. A fifth of the engines, the same for every model, is held out for
     evaluation.
     """
 
@@ -81,28 +85,33 @@ def training_set(deployment: Deployment) -> dg.AssetsDefinition:
             labels = labelled(_observations(context), _failures(context)).filter(
                 ~pl.col("unit").map_elements(is_held_out, return_dtype=pl.Boolean)
             )
+            if not any(has_versions(here(context, region).tables, WINDOW_FEATURES) for region in regions_of(context)):
+                labels = labels.drop(KNOWN_AT)  # nothing arrived late: the join on the time of events has this result
             return repository.historical(labels.with_columns(event_timestamp=pl.col("recorded_at")))
 
         sources = (WINDOW_FEATURES, FAILURE_EVENTS)
-        rows, versions = read_at_versions(context, read, tables=sources, regions=regions_of(context))
+        beside = (arrivals_of(WINDOW_FEATURES), history_of(WINDOW_FEATURES))
+        rows, versions = read_at_versions(context, read, tables=(*sources, *beside), regions=regions_of(context))
         written = here(context, EAST).tables.replace(TRAINING_SET, rows)
         entry = training_set_entry(context, written, TRAINING_SET, region=EAST, read=versions, of=sources)
-        return made(context, written, entries={"engines": rows["unit"].n_unique(), **entry})
+        facts = {"engines": rows["unit"].n_unique(), **corrected_entries(rows)}
+        return made(context, written, entries={**facts, **entry})
 
     return asset
 
 
 def _observations(context: dg.AssetExecutionContext) -> pl.DataFrame:
-    """Every observed cycle of history engines in all regions, without cycles that two regions have."""
-    observed = pl.concat(
-        here(context, region)
-        .tables.scan(WINDOW_FEATURES)
-        .filter(pl.col("role") == "history")
-        .select("unit", "cycle", "recorded_at", region=pl.lit(region.name))
-        .collect()
-        for region in regions_of(context)
-    )
-    return settled(observed).sort("unit", "cycle")
+    """Every observed cycle of history engines in all regions, without cycles that two regions have.
+
+    With the moment of its prediction (`as_known_at`), and the instant of the cycle as it was known then.
+    """
+    parts = []
+    for region in regions_of(context):
+        tables = here(context, region).tables
+        history = tables.scan(WINDOW_FEATURES).filter(pl.col("role") == "history")
+        rows = history.select("unit", "cycle", "recorded_at", "event_date", "row_hash").collect()
+        parts.append(read_as_known(tables, WINDOW_FEATURES, rows).with_columns(region=pl.lit(region.name)))
+    return settled(pl.concat(parts)).sort("unit", "cycle")
 
 
 def _failures(context: dg.AssetExecutionContext) -> pl.DataFrame:

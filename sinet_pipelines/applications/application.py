@@ -82,6 +82,7 @@ class Application:
         digests: digests of its rows that each region publishes for these rules; their tables are among `tables`.
         landed: the data that it lands in the regions; None for an application that lands nothing.
         source: where its data come from; None for an application whose data others land.
+        keeps_versions: contracts of tables of features whose former rows are kept, as those of validated rows are.
     """
 
     name: str
@@ -98,6 +99,7 @@ class Application:
     digests: tuple[Digest, ...] = ()
     landed: LandedData | None = None
     source: Source | None = None
+    keeps_versions: tuple[Contract, ...] = ()
 
     def __post_init__(self) -> None:
         for word in (self.name, self.output):
@@ -176,6 +178,11 @@ class Application:
                     f"family {family.name} of application {self.name} cannot be fitted to a {self.task.kind} "
                     f"(allowed: {', '.join(family.kinds)}); take another family"
                 )
+
+    @property
+    def versioned(self) -> tuple[Contract, ...]:
+        """Contracts of the tables that can be read as known at an instant."""
+        return (*((self.landed.validated,) if self.landed is not None else ()), *self.keeps_versions)
 
     @property
     def families(self) -> Mapping[str, Family]:

@@ -21,6 +21,7 @@ import pyarrow as pa
 import yaml
 
 from sinet_pipelines.errors import StorageError, UsageError
+from sinet_pipelines.schemas.arrival import KNOWN_AT
 from sinet_pipelines.storage.aside import set_aside
 from sinet_pipelines.storage.commits import before_commit
 from sinet_pipelines.storage.files import write_whole
@@ -116,10 +117,11 @@ class FeatureRepository:
         return self._frame({name: answer[name] for name in (ENTITY, *wanted)})
 
     def historical(self, entities: pl.DataFrame, *, features: Sequence[str] | None = None) -> pl.DataFrame:
-        """The entities with the features that were known at their instants, point in time.
+        """The entities with the newest features at their instants; with `as_known_at`, those known at that moment.
 
         Args:
-            entities: (n, columns) rows with `unit` and the instant `event_timestamp`.
+            entities: (n, columns) rows with `unit` and the instant `event_timestamp`; where they have the moments
+                `as_known_at` too, a value that arrived afterwards is not used.
             features: names wanted; all of the view by default.
 
         Returns:
@@ -131,9 +133,10 @@ class FeatureRepository:
         """
         from sinet_pipelines.features.store import ENTITY_TIME
 
-        entity_df = entities.select(ENTITY, ENTITY_TIME).to_pandas()
+        given = [ENTITY, ENTITY_TIME, *([KNOWN_AT] if KNOWN_AT in entities.columns else [])]
+        entity_df = entities.select(given).to_pandas()
         job = self.store.get_historical_features(entity_df=entity_df, features=_refs(self._known(features)))
-        return entities.hstack(pl.DataFrame(pl.from_arrow(job.to_arrow())).drop(ENTITY, ENTITY_TIME).get_columns())
+        return entities.hstack(pl.DataFrame(pl.from_arrow(job.to_arrow())).drop(given).get_columns())
 
     @cached_property
     def store(self) -> "FeatureStore":

@@ -12,7 +12,7 @@ import polars as pl
 import pyarrow as pa
 from deltalake import DeltaTable
 
-from sinet_pipelines.errors import StorageError
+from sinet_pipelines.errors import StorageError, UsageError
 from sinet_pipelines.features.feast_library import (
     DataSource,
     DataSourceProto,
@@ -20,9 +20,12 @@ from sinet_pipelines.features.feast_library import (
     ValueType,
     pa_to_feast_value_type,
 )
+from sinet_pipelines.schemas.arrival import ARRIVALS_SUFFIX, HISTORY_SUFFIX, KNOWN_AT, KNOWN_FROM, KNOWN_UNTIL
 from sinet_pipelines.storage.delta import open_table, scan_table
 from sinet_pipelines.storage.layout import absolute_uri, is_local
 from sinet_pipelines.storage.roots import options_at
+from sinet_pipelines.storage.tables import DAY_COLUMN
+from sinet_pipelines.storage.versions import INSTANT, ROW, join_versions
 
 
 class DeltaSource(DataSource):
@@ -75,6 +78,40 @@ class DeltaSource(DataSource):
         if not found:
             raise StorageError(f"{self.name} has no rows: no Delta table at {', '.join(self.tables)}; materialise one")
         return pl.concat(found) if len(found) > 1 else found[0]
+
+    def scan_versions(self, config: RepoConfig) -> pl.LazyFrame:
+        """All versions of all rows of all tables, with `known_from` and `known_until`, null for a present row.
+
+        A row of which no arrival is recorded is known from the end of its day.
+
+        Raises:
+            UsageError: the rows of a table have no `event_date` and `row_hash`, so that it can keep no versions.
+            StorageError: as in `scan`.
+        """
+        found = []
+        for uri, table, options in self._opened(config):
+            present = scan_table(table, uri, options)
+            schema = present.collect_schema()
+            if missing := [name for name in (DAY_COLUMN, ROW) if name not in schema]:
+                raise UsageError(
+                    f"{uri} has no column {', '.join(missing)}, so its versions are not known (needed: {DAY_COLUMN} "
+                    f"and {ROW}); leave {KNOWN_AT} out of the entities"
+                )
+            no_arrival = pl.DataFrame(schema={**{n: schema[n] for n in (DAY_COLUMN, ROW)}, KNOWN_FROM: INSTANT})
+            no_history = pl.DataFrame(schema={**schema, KNOWN_FROM: INSTANT, KNOWN_UNTIL: INSTANT})
+            arrivals = self._beside(uri + ARRIVALS_SUFFIX, options, no_arrival)
+            history = self._beside(uri + HISTORY_SUFFIX, options, no_history)
+            found.append(join_versions(present, arrivals, history, key=()))
+        if not found:
+            raise StorageError(f"{self.name} has no rows: no Delta table at {', '.join(self.tables)}; materialise one")
+        return pl.concat(found) if len(found) > 1 else found[0]
+
+    @staticmethod
+    def _beside(uri: str, options: Mapping[str, str], absent: pl.DataFrame) -> pl.LazyFrame:
+        """A table beside another one; without rows where it was never written."""
+        table = open_table(uri, options)
+        found = absent.lazy() if table is None else scan_table(table, uri, options)
+        return found.select(absent.columns)
 
     def _opened(self, config: RepoConfig) -> Iterator[tuple[str, DeltaTable, Mapping[str, str]]]:
         """Address, table and options of each table that was written."""

@@ -27,6 +27,8 @@ from sinet_pipelines.features.feast_library import (
 )
 from sinet_pipelines.features.point_in_time import point_in_time_join
 from sinet_pipelines.features.source import DeltaSource
+from sinet_pipelines.features.two_axes import join_as_known
+from sinet_pipelines.schemas.arrival import KNOWN_AT, KNOWN_FROM, KNOWN_UNTIL
 
 ENTITY_TIME = "event_timestamp"  # Feast's name for the instant of an entity row
 
@@ -95,11 +97,15 @@ class DeltaOfflineStore(OfflineStore):
     ) -> RetrievalJob:
         """Each entity row with the newest features at or before its instant, in the rows' order and number.
 
+        With a column `as_known_at` of instants, only values are used that had arrived at that moment and were not yet
+        corrected or withdrawn (`join_as_known`).
+
         Args:
             config: of the repository.
             feature_views: the requested views; a `ttl` of zero is none, as everywhere in Feast.
             feature_refs: `view:feature` each.
-            entity_df: (n, columns) rows with the join keys and an instant, `event_timestamp` or the only one there is.
+            entity_df: (n, columns) rows with the join keys and an instant, `event_timestamp` or the only one there is
+                beside `as_known_at`.
             registry: where on-demand views are found.
             project: whose they are.
             full_feature_names: name columns `view__feature`.
@@ -126,7 +132,7 @@ class DeltaOfflineStore(OfflineStore):
             on_demand_feature_views=OnDemandFeatureView.get_requested_odfvs(feature_refs, project, registry),
             metadata=RetrievalMetadata(
                 features=feature_refs,
-                keys=[name for name in entities.columns if name != time],
+                keys=[name for name in entities.columns if name not in (time, KNOWN_AT)],
                 min_event_timestamp=entities[time].min(),
                 max_event_timestamp=entities[time].max(),
             ),
@@ -224,7 +230,7 @@ def _utc(instant: datetime) -> datetime:
 
 def _entity_time(schema: pl.Schema) -> str:
     """The column of the instants: `event_timestamp`, or the only one there is."""
-    instants = [name for name, dtype in schema.items() if isinstance(dtype, pl.Datetime)]
+    instants = [name for name, dtype in schema.items() if isinstance(dtype, pl.Datetime) and name != KNOWN_AT]
     if ENTITY_TIME in instants:
         return ENTITY_TIME
     if len(instants) != 1:
@@ -252,11 +258,15 @@ def _join_view(
     created = source.created_timestamp_column
     named = {**keys, **names}
     order = {source.timestamp_field: "__recorded", **({created: "__written"} if created else {}), **ties}
-    features = source.scan(config).select(
+    is_as_known = KNOWN_AT in entities.columns
+    scanned = source.scan_versions(config) if is_as_known else source.scan(config)
+    features = scanned.select(
         *(pl.col(column).alias(name) for column, name in named.items()),
         *(pl.col(column).alias(name) for column, name in order.items()),
+        *((KNOWN_FROM, KNOWN_UNTIL) if is_as_known else ()),
     )
-    return point_in_time_join(
+    join = join_as_known if is_as_known else point_in_time_join
+    return join(
         entities,
         features,
         columns=list(names.values()),

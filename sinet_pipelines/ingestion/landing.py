@@ -9,7 +9,7 @@ drops, including those of Spark and Hive; names that begin with `.` or `_` are i
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -138,6 +138,13 @@ class LandingZone:
         """The printable path in the home of each of the day's drops, by the drop's id."""
         folder = self._folder(region)
         return {drop.drop_id: folder.spelled(drop.part) for drop in self.drops(region, day)}
+
+    def drop_ids(self, region: str, days: Collection[date] | None = None) -> Iterator[tuple[date, str]]:
+        """The id of each drop of some days, or of all, each once; the zone is listed once."""
+        for day, files in self._folder(region).files_by_day():
+            if days is None or day in days:
+                found = [inspect(one, self.data) for one in files if not isinstance(one, UnusedFile)]
+                yield from ((day, name) for name in sorted({drop.drop_id for drop in found if drop}))
 
     def fingerprint(self, region: str, day: date) -> str:
         """A hash of the day's landed data: equal for equal drops, independent of file names."""
@@ -295,8 +302,12 @@ class LandingZone:
 
     def events_fingerprint(self, region: str, kind: str) -> str:
         """A hash of the landed events of a kind."""
+        return fingerprint_of(iter(self.event_digests(region, kind)))
+
+    def event_digests(self, region: str, kind: str) -> list[str]:
+        """SHA-256 of each file of a kind of events."""
         found = [inspect(part, self.data, self.data.kind(kind)) for part in self._event_parts(region, kind)]
-        return fingerprint_of(one.digest for one in found if one)
+        return [one.digest for one in found if one]
 
     def _event_files(self, region: str, kind: str) -> Iterator[tuple[pl.DataFrame, tuple[Fault, ...]]]:
         for part in self._event_parts(region, kind):

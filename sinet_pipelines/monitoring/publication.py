@@ -16,6 +16,7 @@ from typing import Any
 import polars as pl
 
 from sinet_pipelines.errors import StorageError
+from sinet_pipelines.ingestion.arrivals import has_arrivals, observe_arrivals
 from sinet_pipelines.ingestion.landing import LandingZone
 from sinet_pipelines.ingestion.observed_days import observed_days
 from sinet_pipelines.ingestion.scan import UnusedFile
@@ -71,6 +72,9 @@ class EventsDigest:
 
     content: str
     rows: int
+
+
+EMPTY = EventsDigest("", 0)
 
 
 @dataclass(frozen=True)
@@ -141,7 +145,7 @@ def is_confined(table: AnyTable) -> bool:
 
 
 def publish(view: RegionView) -> Publication:
-    """Observes a region's part of an application and publishes the changes.
+    """Observes a region's part of an application, records arrivals of new content, and publishes the changes.
 
     It runs in the region. Of two processes at once both may write; each writes a complete observation.
 
@@ -151,6 +155,7 @@ def publish(view: RegionView) -> Publication:
     before = read_publication(view.tables, view.region)
     is_of_this_code = before is not None and before.sources.get(CODE) == code_of_publishing()
     now = _observe(view, before if before is not None and is_of_this_code else Publication())
+    _record_arrivals(view, before or Publication(), now)
     if now != before:
         view.tables.replace(REGION_DIGESTS, _to_frame(now, _root_of(view.tables)))
     return now
@@ -193,6 +198,14 @@ def _observe(view: RegionView, before: Publication) -> Publication:
         sources={CODE: code_of_publishing(), **sources},
         left=found.left,
     )
+
+
+def _record_arrivals(view: RegionView, before: Publication, now: Publication) -> None:
+    """Records the arrivals of the days and events that changed; before the publication, so that no kill skips one."""
+    days = {day for day, one in now.days.items() if day not in before.days or before.days[day].content != one.content}
+    kinds = {name for name, one in now.events.items() if before.events.get(name, EMPTY).content != one.content}
+    if days or kinds or not has_arrivals(view.tables):
+        observe_arrivals(view.zone, view.tables, view.region, days=days, kinds=kinds)
 
 
 @cache

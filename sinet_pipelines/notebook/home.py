@@ -1,7 +1,7 @@
 """A home opened for reading: the tables of each application as frames, and its champion model."""
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from sinet_pipelines.registry.alias import named_by
 from sinet_pipelines.schemas.contract import Contract
 from sinet_pipelines.storage.layout import require_layout
 from sinet_pipelines.storage.tables import TableStore, tables_of, to_contract
+from sinet_pipelines.storage.versions import known_at, scan_versions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -105,7 +106,13 @@ class Home:
         return tuple(one.name for one in found.tables if any(store.exists(one) for store in stores))
 
     def table(
-        self, application: str, name: str, *, region: str | None = None, days: tuple[date, date] | None = None
+        self,
+        application: str,
+        name: str,
+        *,
+        region: str | None = None,
+        days: tuple[date, date] | None = None,
+        as_known_at: datetime | None = None,
     ) -> Table:
         """A table; no rows are read yet.
 
@@ -114,12 +121,18 @@ class Home:
             name: name of the table.
             region: region of the rows; None for all regions that have the table.
             days: first and last `event_date`, both included; None for all.
+            as_known_at: instant for which rows are read: without those that arrived later, and with those that were
+                corrected or withdrawn later; UTC where it has no time zone. None for the present rows.
 
         Raises:
-            UsageError: no such application, table or region, or no run has made the table yet.
+            UsageError: no such application, table or region, no run has made the table yet, or no former rows of the
+                table are kept.
             StorageError: the table is damaged.
         """
-        contract = _contract(self._application(application), name)
+        found = self._application(application)
+        contract = _contract(found, name)
+        if as_known_at is not None:
+            _require_versions(found, contract)
         wanted = self.inventory.names if region is None else (self.inventory.region(region).name,)
         stores = {one: self._store(application, one) for one in wanted}
         made = {one: store for one, store in stores.items() if store.exists(contract)}
@@ -130,7 +143,7 @@ class Home:
                 f"table {name} of {application} was not made{where} yet (made in {self.folder}: {there}); "
                 "`sinet run` makes all, `sinet status` lists what is stale"
             )
-        rows = pl.concat([store.scan(contract) for store in made.values()])
+        rows = pl.concat([_rows(store, contract, as_known_at) for store in made.values()])
         if days is not None:
             _require_days(contract)
             rows = rows.filter(pl.col("event_date").is_between(*days))
@@ -214,6 +227,22 @@ def _contract(application: Application, name: str) -> Contract:
             f"application {application.name} has no table {name!r} (known: {', '.join(known)}); name one of those"
         )
     return known[name]
+
+
+def _rows(store: TableStore, contract: Contract, as_known_at: datetime | None) -> pl.LazyFrame:
+    if as_known_at is None:
+        return store.scan(contract)
+    instant = as_known_at.replace(tzinfo=UTC) if as_known_at.tzinfo is None else as_known_at.astimezone(UTC)
+    return known_at(scan_versions(store, contract), instant)
+
+
+def _require_versions(application: Application, contract: Contract) -> None:
+    allowed = [one.name for one in application.versioned]
+    if contract.name not in allowed:
+        raise UsageError(
+            f"table {contract.name} of {application.name} has only its present rows (allowed with as_known_at: "
+            f"{', '.join(allowed) or 'none'}); leave as_known_at out"
+        )
 
 
 def _require_days(contract: Contract) -> None:

@@ -52,4 +52,5 @@ MILLING = Application(
     baselines=BASELINES,
     served=SERVED,
     watched=WATCHED,
+    keeps_versions=(PROCESS_FEATURES,),
 )

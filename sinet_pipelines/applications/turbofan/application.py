@@ -67,4 +67,5 @@ TURBOFAN = Application(
     watched=WATCHED,
     landed=TELEMETRY,
     source=SOURCE,
+    keeps_versions=(WINDOW_FEATURES,),
 )

@@ -1,0 +1,156 @@
+"""The as-of join on two axes: each entity gets the newest row of its instant that was known at its moment.
+
+The first axis is the time of events (`recorded_at`), the second the time of knowledge (`known_from`, `known_until`).
+Nearly always the newest row of all was known already: one pass of the plain as-of join answers these entities. The
+others are compared with every earlier version of their key.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+
+import polars as pl
+
+from sinet_pipelines.errors import UsageError
+from sinet_pipelines.features.point_in_time import point_in_time_join
+from sinet_pipelines.schemas.arrival import KNOWN_AT, KNOWN_FROM, KNOWN_UNTIL
+from sinet_pipelines.storage.versions import INSTANT, is_known
+
+PAIRS_AT_ONCE = 4_000_000  # of an entity and a version of its key: about half a GiB
+_PLACE, _FROM, _UNTIL, _TIME, _FEATURE_TIME = "__place", "__from", "__until", "__entity_time", "__feature_time"
+
+
+def join_as_known(
+    entities: pl.DataFrame,
+    versions: pl.DataFrame | pl.LazyFrame,
+    *,
+    columns: Sequence[str],
+    on: str | Sequence[str] = "unit",
+    entity_time: str = "event_timestamp",
+    feature_time: str = "recorded_at",
+    created_time: str | None = None,
+    tie_breaks: Sequence[str] = (),
+    ttl: timedelta | None = None,
+) -> pl.DataFrame:
+    """The entities with the feature values that were known at their moment and the newest at their instant.
+
+    An entity uses the versions of its key whose time is at or before its own and not older than `ttl`, with
+    `known_from` at or before its `as_known_at` and `known_until` after it or null. Of versions of one time the last
+    created wins, then the one with the latest `known_from`, then as in `point_in_time_join`. An entity without such a
+    version, key, time or `as_known_at` has nulls.
+
+    Args:
+        entities: (n, columns) rows with key, time and `as_known_at`, the moment of the prediction.
+        versions: rows with key, time, `columns`, `known_from` and `known_until`.
+        columns: feature columns to return, in this order.
+        on: key column or columns, of the same name in both.
+        entity_time: column of `entities` with the instant of the entity.
+        feature_time: column of `versions` with the instant of the row.
+        created_time: column of `versions` with the instant at which a row was written.
+        tie_breaks: columns of `versions` that order rows of one key, time, creation and arrival.
+        ttl: greatest age a row may have, itself included; None for any.
+
+    Returns:
+        (n, columns + features) the entities in their order, with `columns` appended.
+
+    Raises:
+        UsageError: a column is missing, is in both frames or has a wrong type; a `ttl` below zero.
+
+    >>> at = pl.Series([10, 20, 30]).cast(pl.Datetime("us", "UTC"))
+    >>> entities = pl.DataFrame({"unit": ["a", "a"], "event_timestamp": at[[0, 0]], "as_known_at": at[[1, 2]]})
+    >>> versions = pl.DataFrame({"unit": ["a", "a"], "recorded_at": at[[0, 0]], "mean": [1.0, 2.0],
+    ...     "known_from": at[[0, 2]], "known_until": pl.Series([at[2], None])})
+    >>> join_as_known(entities, versions, columns=["mean"])["mean"].to_list()
+    [1.0, 2.0]
+    """
+    keys, created = [on] if isinstance(on, str) else list(on), [created_time] if created_time else []
+    lazy = versions.lazy()
+    _require(entities, lazy)
+    known = lazy.with_columns(pl.col(KNOWN_FROM).alias(_FROM), pl.col(KNOWN_UNTIL).alias(_UNTIL))
+    newest = point_in_time_join(
+        entities,
+        known,
+        columns=[*columns, _FROM, _UNTIL],
+        on=keys,
+        entity_time=entity_time,
+        feature_time=feature_time,
+        created_time=created_time,
+        tie_breaks=[KNOWN_FROM, *tie_breaks],
+        ttl=ttl,
+    ).with_row_index(_PLACE)
+    at = pl.col(KNOWN_AT).cast(INSTANT)
+    was_known = (pl.col(_FROM) <= at) & (pl.col(_UNTIL).is_null() | (pl.col(_UNTIL) > at))
+    open_ = newest.filter(pl.col(_FROM).is_not_null() & ~was_known.fill_null(value=False))
+    if not open_.height:
+        return newest.drop(_PLACE, _FROM, _UNTIL)
+    wanted = open_.select(_PLACE, *keys, pl.col(entity_time).alias(_TIME), at.alias(KNOWN_AT))
+    found = _earlier(
+        wanted,
+        lazy,
+        keys=keys,
+        columns=columns,
+        feature_time=feature_time,
+        order=[feature_time, *created, KNOWN_FROM, *tie_breaks, KNOWN_UNTIL, *sorted(columns)],
+        ttl=ttl,
+    )
+    values = open_.select(_PLACE).join(found, on=_PLACE, how="left")
+    settled = newest.join(open_, on=_PLACE, how="anti").select(_PLACE, *columns)
+    answers = pl.concat([settled, values.select(settled.columns)]).sort(_PLACE).drop(_PLACE)
+    return entities.hstack(answers.get_columns())
+
+
+def _require(entities: pl.DataFrame, versions: pl.LazyFrame) -> None:
+    if not isinstance(entities.schema.get(KNOWN_AT), pl.Datetime):
+        raise UsageError(
+            f"the entities have no instants {KNOWN_AT} (they have: {', '.join(entities.columns)}); add the moments of "
+            "the predictions, or join on the time of events alone"
+        )
+    missing = [name for name in (KNOWN_FROM, KNOWN_UNTIL) if name not in versions.collect_schema()]
+    if missing:
+        raise UsageError(f"the versions lack {', '.join(missing)}; read them by `scan_versions`")
+
+
+def _earlier(
+    wanted: pl.DataFrame,
+    versions: pl.LazyFrame,
+    *,
+    keys: list[str],
+    columns: Sequence[str],
+    feature_time: str,
+    order: list[str],
+    ttl: timedelta | None,
+) -> pl.DataFrame:
+    """The values of the wanted entities that have a version which was known, by their place."""
+    schema = versions.collect_schema()
+    matched = wanted.with_columns(pl.col(key).cast(schema[key], strict=False) for key in keys)
+    used = dict.fromkeys([*keys, feature_time, KNOWN_FROM, KNOWN_UNTIL, *order, *columns])
+    rows = versions.select(*used).join(matched.select(keys).unique().lazy(), on=keys, how="semi").collect()
+    rows = rows.with_columns(pl.col(feature_time).alias(_FEATURE_TIME))
+    parts = [wanted.select(_PLACE).clear().join(rows.clear(), how="cross").select(_PLACE, *columns)]
+    for part in _in_parts(matched, rows, keys=keys):
+        pairs = part.join(rows, on=keys, how="inner").filter(
+            (_utc(_FEATURE_TIME, schema[feature_time]) <= _utc(_TIME, wanted.schema[_TIME])),
+            is_known(pl.col(KNOWN_AT)),
+        )
+        if ttl is not None:
+            age = _utc(_TIME, wanted.schema[_TIME]) - _utc(_FEATURE_TIME, schema[feature_time])
+            pairs = pairs.filter(age <= ttl)
+        last = pairs.sort(_PLACE, *order).unique(_PLACE, keep="last", maintain_order=True)
+        parts.append(last.select(_PLACE, *columns))
+    return pl.concat(parts)
+
+
+def _in_parts(wanted: pl.DataFrame, rows: pl.DataFrame, *, keys: list[str]) -> Iterator[pl.DataFrame]:
+    """The entities in parts of at most `PAIRS_AT_ONCE` pairs with the rows of their keys, or of one entity."""
+    counts = rows.group_by(keys).len("pairs")
+    counted = wanted.join(counts, on=keys, how="left", maintain_order="left").with_columns(
+        (pl.col("pairs").fill_null(0).cum_sum() // PAIRS_AT_ONCE).alias("part")
+    )
+    for part in counted.partition_by("part", maintain_order=True):
+        yield part.drop("pairs", "part")
+
+
+def _utc(column: str, dtype: pl.DataType) -> pl.Expr:
+    """The instants in UTC; those without a zone are UTC."""
+    at = pl.col(column)
+    zoned = at.dt.convert_time_zone("UTC") if getattr(dtype, "time_zone", None) else at.dt.replace_time_zone("UTC")
+    return zoned.dt.cast_time_unit("ns") if getattr(dtype, "time_unit", "us") == "ns" else zoned

@@ -1,0 +1,147 @@
+"""Arrivals: when the content of each file of a landing zone was first observed, recorded by the region itself.
+
+The time of a file proves nothing: a copied home has new ones, and any program may set them. So a region records the
+first observation of each content in its table `file_arrivals`, of class `feature`, which no rebuild of rows replaces.
+Content that was there when the observation of the zone began has an unknown arrival.
+"""
+
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from datetime import UTC, date, datetime, time, timedelta
+
+import polars as pl
+
+from sinet_pipelines.errors import StorageError
+from sinet_pipelines.ingestion.drops import UNREADABLE, read_drop_in_batches
+from sinet_pipelines.ingestion.hashing import row_hash
+from sinet_pipelines.ingestion.inspection import Drop, open_part
+from sinet_pipelines.ingestion.landing import LandingZone
+from sinet_pipelines.schemas.arrival import FILE_ARRIVALS, KNOWN_FROM
+from sinet_pipelines.storage.tables import TableStore, empty
+from sinet_pipelines.storage.versions import INSTANT, ArrivalsOf
+
+_CONTENT = ("kind", "day", "content")
+_CONTENT_SCHEMA = {name: empty(FILE_ARRIVALS).schema[name] for name in _CONTENT}
+
+
+def observe_arrivals(
+    zone: LandingZone,
+    tables: TableStore,
+    region: str,
+    *,
+    days: Collection[date] | None = None,
+    kinds: Collection[str] | None = None,
+    now: datetime | None = None,
+) -> None:
+    """Records content that the landing zone has and that was never observed; it runs in the region.
+
+    Args:
+        zone: the application's landing zones.
+        tables: its tables in the region.
+        region: its name.
+        days: days on which something may have changed; None for all. The first observation is of all days and kinds.
+        kinds: kinds of events of which something may have changed; None for all.
+        now: instant of the observation, UTC; read from the clock by default.
+
+    Raises:
+        StorageError: the table cannot be written, or the zone cannot be read.
+    """
+    before = _recorded(tables)
+    if before is None:
+        days = kinds = None
+    there = pl.DataFrame(list(_contents(zone, region, days, kinds)), schema=_CONTENT_SCHEMA, orient="row")
+    known = empty(FILE_ARRIVALS) if before is None else before
+    fresh = there.unique().join(known, on=_CONTENT, how="anti", nulls_equal=True)
+    if before is not None and not fresh.height:
+        return
+    at = pl.lit(now or datetime.now(UTC)).cast(INSTANT)
+    added = fresh.with_columns(arrived_at=at, was_there=pl.lit(before is None))
+    latest = _recorded(tables) if before is not None else None  # another process may have observed more meanwhile
+    rows = pl.concat([known if latest is None else latest, added.select(known.columns)])
+    first = rows.sort("arrived_at").unique(_CONTENT, keep="first", maintain_order=True)
+    tables.replace(FILE_ARRIVALS, first.sort(_CONTENT))
+
+
+def has_arrivals(tables: TableStore) -> bool:
+    """Whether the observation of a region's landing zone has begun."""
+    return tables.exists(FILE_ARRIVALS)
+
+
+def file_arrivals(tables: TableStore) -> pl.DataFrame:
+    """The recorded arrivals of a region; empty where none was recorded or their table is damaged."""
+    found = _recorded(tables)
+    return empty(FILE_ARRIVALS) if found is None else found
+
+
+def arrivals_of_rows(zone: LandingZone, tables: TableStore, region: str) -> ArrivalsOf:
+    """From a day and hashes of its rows, the arrival of each row: that of the first drop that has it.
+
+    Null stands for the end of the day: a row of a drop whose arrival is unknown.
+
+    Args:
+        zone: the application's landing zones.
+        tables: its tables in the region.
+        region: its name.
+    """
+    recorded = file_arrivals(tables).filter(pl.col("kind") == "")
+
+    def arrivals(day: date, hashes: pl.Series) -> pl.DataFrame:
+        of_day = recorded.filter(pl.col("day") == day)
+        known = {content: _known_from(day, at, is_old) for content, at, is_old in _facts(of_day)}
+        if not any(known.values()):
+            return _with_instant(hashes, None)
+        drops = zone.drops(region, day)
+        instants = [known.get(drop.drop_id) for drop in drops]
+        if len(dict.fromkeys(instants)) <= 1:
+            return _with_instant(hashes, instants[0] if instants else None)
+        parts = [_names(zone, drop, at or _end_of(day)) for drop, at in zip(drops, instants, strict=True)]
+        first = pl.concat(parts).group_by("row_hash").agg(pl.col(KNOWN_FROM).min())
+        is_default = pl.col(KNOWN_FROM) == pl.lit(_end_of(day)).cast(INSTANT)
+        return first.with_columns(pl.when(is_default).then(None).otherwise(KNOWN_FROM).alias(KNOWN_FROM))
+
+    return arrivals
+
+
+def _with_instant(hashes: pl.Series, instant: datetime | None) -> pl.DataFrame:
+    return pl.DataFrame({"row_hash": hashes}).with_columns(pl.lit(instant).cast(INSTANT).alias(KNOWN_FROM))
+
+
+def _recorded(tables: TableStore) -> pl.DataFrame | None:
+    """The recorded arrivals; None where the observation has not begun, or where the table is damaged."""
+    try:
+        return tables.read(FILE_ARRIVALS) if tables.exists(FILE_ARRIVALS) else None
+    except StorageError:
+        return None
+
+
+def _contents(
+    zone: LandingZone, region: str, days: Collection[date] | None, kinds: Collection[str] | None
+) -> Iterator[tuple[str, date | None, str]]:
+    if days is None or days:
+        yield from (("", day, name) for day, name in zone.drop_ids(region, days))
+    for kind in zone.data.events:
+        if kinds is None or kind.name in kinds:
+            yield from ((kind.name, None, digest) for digest in zone.event_digests(region, kind.name))
+
+
+def _facts(rows: pl.DataFrame) -> list[tuple[str, datetime, bool]]:
+    return rows.select("content", "arrived_at", "was_there").rows()
+
+
+def _known_from(day: date, arrived_at: datetime, was_there: bool) -> datetime | None:
+    """The instant from which a drop is known; None for the end of its day, where the arrival is unknown."""
+    return None if was_there and arrived_at >= _end_of(day) else arrived_at
+
+
+def _end_of(day: date) -> datetime:
+    return datetime.combine(day + timedelta(days=1), time(), tzinfo=UTC)
+
+
+def _names(zone: LandingZone, drop: Drop, at: datetime) -> pl.DataFrame:
+    """The hashes of a drop's rows with its instant; none of a file that was removed or that is no table."""
+    names = [pl.Series("row_hash", [], dtype=pl.String)]
+    if not drop.why_unreadable:
+        with suppress(*UNREADABLE), open_part(drop.part) as file:
+            batches = read_drop_in_batches(file, zone.data.drop, hive=drop.hive)
+            names += [row_hash(rows, zone.data.drop) for rows in batches]
+    return pl.concat(names).to_frame().with_columns(pl.lit(at).cast(INSTANT).alias(KNOWN_FROM))

@@ -1,0 +1,231 @@
+"""Versions of a table's rows: the instants from which and until which each row was known.
+
+The table itself has the present rows. Beside it, `<table>_arrivals` has the instant from which a present row is known;
+a row without an entry there is known from the end of its day. `<table>_history` has the former rows. Both are written
+before the table: a process that is killed in between leaves entries that the next write replaces.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import polars as pl
+
+from sinet_pipelines.schemas.arrival import KNOWN_FROM, KNOWN_UNTIL, arrivals_of, history_of
+from sinet_pipelines.schemas.contract import Contract
+from sinet_pipelines.storage.tables import DAY_COLUMN, TableStore, empty
+
+_log = logging.getLogger(__name__)
+
+ROW = "row_hash"
+INSTANT = pl.Datetime("us", "UTC")
+
+#: From a day and the hashes of rows that are new on it, the instant of arrival of each (`row_hash`, `known_from`);
+#: null is the end of the day.
+ArrivalsOf = Callable[[date, pl.Series], pl.DataFrame]
+
+
+def end_of_day(column: str = DAY_COLUMN) -> pl.Expr:
+    """The instant at which a day ends: the next midnight, UTC.
+
+    >>> pl.select(end_of_day=pl.date(2026, 3, 1)).select(end_of_day("end_of_day")).item().isoformat()
+    '2026-03-02T00:00:00+00:00'
+    """
+    return pl.col(column).cast(pl.Datetime("us")).dt.offset_by("1d").dt.replace_time_zone("UTC")
+
+
+def has_versions(store: TableStore, contract: Contract) -> bool:
+    """Whether any row of the table has an arrival or a history; else each row is known from the end of its day."""
+    return any(store.exists(one) for one in (arrivals_of(contract), history_of(contract)))
+
+
+def scan_versions(
+    store: TableStore, contract: Contract, *, where: pl.Expr | None = None, present: Contract | None = None
+) -> pl.LazyFrame:
+    """All versions of all rows: the columns of the table, `known_from`, and `known_until`, null for a present row.
+
+    Args:
+        store: tables of one region.
+        contract: of a table with `event_date` and `row_hash`.
+        where: condition on `event_date`, `row_hash` and the key; None for all rows.
+        present: a smaller table with copies of the present rows that are needed; None for the table itself.
+
+    Raises:
+        StorageError: the table or a table beside it is damaged.
+    """
+    tables = (present or contract, arrivals_of(contract), history_of(contract))
+    rows, arrivals, history = (store.scan(one) if where is None else store.scan(one).filter(where) for one in tables)
+    return join_versions(rows, arrivals, history, key=contract.key)
+
+
+def join_versions(
+    present: pl.LazyFrame, arrivals: pl.LazyFrame, history: pl.LazyFrame, *, key: Sequence[str]
+) -> pl.LazyFrame:
+    """The versions in a table and the two tables beside it; columns as of `scan_versions`.
+
+    Args:
+        present: rows of the table.
+        arrivals: rows of its `arrivals_of`.
+        history: rows of its `history_of`.
+        key: columns that identify a row of the table.
+    """
+    names = list(dict.fromkeys((DAY_COLUMN, *key, ROW)))
+    known = present.join(arrivals.select(*names, KNOWN_FROM), on=names, how="left").with_columns(
+        pl.col(KNOWN_FROM).fill_null(end_of_day()), pl.lit(None, INSTANT).alias(KNOWN_UNTIL)
+    )
+    return pl.concat([known, history.select(known.collect_schema().names())])
+
+
+def known_at(versions: pl.LazyFrame, instant: datetime | pl.Expr) -> pl.LazyFrame:
+    """The versions that were known at an instant, without the columns of the two instants.
+
+    Args:
+        versions: result of `scan_versions`.
+        instant: the instant with its time zone, or a column of them.
+    """
+    at = instant if isinstance(instant, pl.Expr) else pl.lit(instant).cast(INSTANT)
+    return versions.filter(is_known(at)).drop(KNOWN_FROM, KNOWN_UNTIL)
+
+
+def is_known(instant: pl.Expr) -> pl.Expr:
+    """Whether a version was known at an instant: from `known_from`, which is included, until `known_until`."""
+    return (pl.col(KNOWN_FROM) <= instant) & (pl.col(KNOWN_UNTIL).is_null() | (pl.col(KNOWN_UNTIL) > instant))
+
+
+@dataclass(frozen=True)
+class Revision:
+    """The change of some days of a table, before it is written.
+
+    Attributes:
+        days: the days that are replaced.
+        rows: their new rows: `event_date`, the key and `row_hash`.
+        arrivals: the instants of arrival of new rows.
+        at: instant of the change, UTC.
+    """
+
+    days: Sequence[date]
+    rows: pl.DataFrame
+    arrivals: ArrivalsOf
+    at: datetime
+
+
+def keep_versions(store: TableStore, contract: Contract, revision: Revision) -> None:
+    """Records the arrivals of the new rows and the history of the former ones; call it before the days are replaced.
+
+    A row that stays has its instant still. A new row is known from its arrival; one that was there before and comes
+    back, from now on. A former row was known until the arrival of the row with its key that replaces it, else until
+    now. Nothing is written where no arrival is known and nothing was replaced.
+
+    Args:
+        store: tables of one region.
+        contract: of a table with `event_date` and `row_hash`.
+        revision: the change.
+
+    Raises:
+        StorageError: a table cannot be read or written.
+    """
+    days = sorted(set(revision.days))
+    for beside in (arrivals_of(contract), history_of(contract)):
+        _drop_damaged(store, beside)
+    names = _row_names(contract)
+    new = revision.rows.select(names)
+    before = _present_rows(store, contract, days)
+    arrivals, history = (_rows_of(store, one, days) for one in (arrivals_of(contract), history_of(contract)))
+    known = before.select(names).join(arrivals.select(ROW, DAY_COLUMN, KNOWN_FROM), on=[DAY_COLUMN, ROW], how="left")
+    stay = known.join(new, on=[DAY_COLUMN, ROW], how="semi")
+    fresh = new.join(known, on=[DAY_COLUMN, ROW], how="anti")
+    came = _arrived(fresh, revision, returned=history, changed=frozenset(known[DAY_COLUMN].unique()))
+    gone = known.join(new, on=[DAY_COLUMN, ROW], how="anti")
+    former = _former(store, contract, gone, came, at=revision.at)
+    now_known = pl.concat([stay, came])
+    noted = pl.concat([now_known, gone]).filter(pl.col(KNOWN_FROM).is_not_null())  # of `gone`: until it is replaced
+    kept = history.join(_instants(now_known), on=[DAY_COLUMN, ROW, KNOWN_FROM], how="anti")
+    kept = kept.join(former, on=[DAY_COLUMN, ROW, KNOWN_FROM], how="anti")
+    replace_where_changed(store, history_of(contract), pl.concat([kept, former]), was=history, days=days)
+    if fresh.height or gone.height:
+        replace_where_changed(store, arrivals_of(contract), noted, was=arrivals, days=days)
+
+
+def replace_where_changed(
+    store: TableStore, contract: Contract, rows: pl.DataFrame, *, was: pl.DataFrame, days: Iterable[date]
+) -> None:
+    """Replaces some days of a table; writes nothing where the rows are those that it has."""
+    names = [column.name for column in contract.columns]
+    rows, was = (one.select(names).sort(DAY_COLUMN, *contract.order, ROW) for one in (rows, was))
+    if not rows.equals(was):
+        store.replace_days(contract, rows, days=days)
+
+
+def _drop_damaged(store: TableStore, contract: Contract) -> None:
+    """Empties the damaged days of a table beside another one, or all of it: nothing can make these rows again."""
+    faults = store.health(contract).faults
+    if not faults:
+        return
+    _log.warning("%s; its damaged rows are dropped, and count as if nothing had been recorded", faults[0].message)
+    days = [date.fromisoformat(fault.day) for fault in faults if fault.day]
+    if len(days) == len(faults):
+        store.replace_days(contract, empty(contract), days=days)
+    else:
+        store.replace(contract, empty(contract))
+
+
+def _row_names(contract: Contract) -> list[str]:
+    return list(dict.fromkeys((DAY_COLUMN, *contract.key, ROW)))
+
+
+def _present_rows(store: TableStore, contract: Contract, days: Sequence[date]) -> pl.DataFrame:
+    """The names of the rows of these days; none of a damaged table, which is made again."""
+    if not store.days(contract).intersection(days) or store.health(contract).faults:
+        return empty(contract).select(_row_names(contract))
+    rows = store.scan(contract).filter(pl.col(DAY_COLUMN).is_in(days))
+    return rows.select(_row_names(contract)).collect()
+
+
+def _rows_of(store: TableStore, contract: Contract, days: Sequence[date]) -> pl.DataFrame:
+    if not store.days(contract).intersection(days):
+        return empty(contract)
+    return store.scan(contract).filter(pl.col(DAY_COLUMN).is_in(days)).collect()
+
+
+def _arrived(
+    fresh: pl.DataFrame, revision: Revision, *, returned: pl.DataFrame, changed: frozenset[date]
+) -> pl.DataFrame:
+    """The new rows with `known_from`.
+
+    A row whose arrival is unknown, on a day that had rows before, was not among them: it is known from now on.
+    """
+    parts = []
+    for (day,), rows in fresh.group_by(DAY_COLUMN, maintain_order=True):
+        known = rows.join(revision.arrivals(day, rows[ROW]).select(ROW, KNOWN_FROM), on=ROW, how="left")
+        if day in changed:
+            known = known.with_columns(pl.col(KNOWN_FROM).fill_null(_literal(revision.at)))
+        parts.append(known)
+    came = pl.concat(parts) if parts else fresh.with_columns(pl.lit(None, INSTANT).alias(KNOWN_FROM))
+    is_back = pl.col(ROW).is_in(returned[ROW].implode())
+    return came.with_columns(pl.when(is_back).then(_literal(revision.at)).otherwise(KNOWN_FROM).alias(KNOWN_FROM))
+
+
+def _former(
+    store: TableStore, contract: Contract, gone: pl.DataFrame, came: pl.DataFrame, *, at: datetime
+) -> pl.DataFrame:
+    """The rows of `gone` with all columns and both instants; without those that never were known."""
+    if not gone.height:
+        return empty(history_of(contract))
+    scanned = store.scan(contract).filter(pl.col(DAY_COLUMN).is_in(gone[DAY_COLUMN].unique().implode()))
+    rows = scanned.join(_instants(gone).lazy(), on=[DAY_COLUMN, ROW], how="inner").collect()
+    successors = _instants(came).group_by(contract.key).agg(pl.col(KNOWN_FROM).min().alias(KNOWN_UNTIL))
+    ended = rows.join(successors, on=contract.key, how="left").with_columns(
+        pl.when(pl.col(KNOWN_UNTIL) > pl.col(KNOWN_FROM)).then(KNOWN_UNTIL).otherwise(_literal(at)).alias(KNOWN_UNTIL)
+    )
+    names = [column.name for column in history_of(contract).columns]
+    return ended.filter(pl.col(KNOWN_FROM) < pl.col(KNOWN_UNTIL)).select(names)
+
+
+def _instants(rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows with an instant in place of the null that stands for the end of the day."""
+    return rows.with_columns(pl.col(KNOWN_FROM).fill_null(end_of_day()))
+
+
+def _literal(instant: datetime) -> pl.Expr:
+    return pl.lit(instant).cast(INSTANT)

@@ -1,0 +1,110 @@
+"""The as-of join on both axes: what arrived after the moment of prediction is not used."""
+
+import random
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
+import pytest
+
+from sinet_pipelines.errors import UsageError
+from sinet_pipelines.features.two_axes import join_as_known
+
+START = datetime(2026, 3, 1, tzinfo=UTC)
+INSTANT = pl.Datetime("us", "UTC")
+VERSIONS = {
+    "unit": pl.String,
+    "recorded_at": INSTANT,
+    "mean": pl.Int64,
+    "known_from": INSTANT,
+    "known_until": INSTANT,
+}
+ENTITIES = {"unit": pl.String, "event_timestamp": INSTANT, "as_known_at": INSTANT}
+
+
+def at(hour):
+    return None if hour is None else START + timedelta(hours=hour)
+
+
+def versions(*rows):
+    return pl.DataFrame([(u, at(t), m, at(f), at(k)) for u, t, m, f, k in rows], schema=VERSIONS, orient="row")
+
+
+def entities(*rows):
+    return pl.DataFrame([(u, at(t), at(k)) for u, t, k in rows], schema=ENTITIES, orient="row")
+
+
+def brute_force(entity, rows, ttl):
+    """One entity against every version, by the words of the docstring."""
+    unit, time, moment = entity
+    if time is None or moment is None:
+        return None
+    known = [
+        (recorded, since, value)
+        for of, recorded, value, since, until in rows
+        if of == unit and recorded <= time and since <= moment and (until is None or until > moment)
+        if ttl is None or time - recorded <= ttl
+    ]
+    return max(known, default=(0, 0, None))[2]
+
+
+def drawn_case(seed):
+    """Versions of three units: rows that arrive late, are corrected, sent twice, withdrawn and put back."""
+    draw = random.Random(seed)  # noqa: S311 - a seeded case, no secret
+    rows = []
+    for unit in "abc":
+        for recorded in range(draw.randint(0, 6)):
+            since = recorded + draw.choice([0, 0, 0, 1, 4, 9])
+            for _ in range(draw.randint(1, 3)):  # the row, and its corrections
+                until = draw.choice([None, since + draw.randint(1, 5)])
+                rows.append((unit, recorded, draw.randint(0, 10**9), since, until))
+                if until is None:
+                    break
+                since = until + draw.choice([0, 0, 2])  # with a gap: it was withdrawn and put back
+    draw.shuffle(rows)
+    wanted = [
+        (draw.choice("abcd"), draw.choice([None, *range(-1, 8)]), draw.choice([None, *range(-1, 16)]))
+        for _ in range(12)
+    ]
+    return wanted, rows, draw.choice([None, None, 2])
+
+
+@pytest.mark.parametrize("first", range(0, 400, 100))
+def test_the_join_on_both_axes_equals_every_entity_against_every_version(first):
+    for seed in range(first, first + 100):
+        wanted, rows, ttl = drawn_case(seed)
+        found = join_as_known(
+            entities(*wanted),
+            versions(*rows),
+            columns=["mean"],
+            ttl=None if ttl is None else timedelta(hours=ttl),
+        )
+        assert found["mean"].to_list() == [brute_force(one, rows, ttl) for one in wanted], seed
+        assert found.drop("mean").equals(entities(*wanted))
+
+
+def test_a_late_correction_is_not_used_before_it_arrives():
+    rows = versions(("a", 0, 1, 0, 30), ("a", 0, 2, 30, None))
+    found = join_as_known(entities(("a", 5, 24), ("a", 5, 30)), rows, columns=["mean"])
+    assert found["mean"].to_list() == [1, 2]
+
+
+def test_a_row_that_arrives_late_leaves_its_forerunner_in_use_until_then():
+    rows = versions(("a", 0, 1, 1, None), ("a", 2, 2, 40, None))
+    found = join_as_known(entities(("a", 3, 24), ("a", 3, 48)), rows, columns=["mean"])
+    assert found["mean"].to_list() == [1, 2]
+
+
+def test_a_row_that_was_withdrawn_counts_for_the_moments_before():
+    rows = versions(("a", 0, 1, 1, 10))
+    found = join_as_known(entities(("a", 3, 9), ("a", 3, 10)), rows, columns=["mean"])
+    assert found["mean"].to_list() == [1, None]
+
+
+def test_entities_without_a_moment_are_refused():
+    with pytest.raises(UsageError, match="no instants as_known_at"):
+        join_as_known(entities(("a", 0, 0)).drop("as_known_at"), versions(), columns=["mean"])
+
+
+def test_versions_without_their_instants_are_refused():
+    with pytest.raises(UsageError, match="lack known_from, known_until"):
+        join_as_known(entities(("a", 0, 0)), versions().drop("known_from", "known_until"), columns=["mean"])

@@ -1,0 +1,116 @@
+"""Arrivals of files: the first observation of each content, whatever its file's name and time."""
+
+import os
+from datetime import UTC, date, datetime, timedelta
+
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from sinet_pipelines.ingestion.arrivals import arrivals_of_rows, file_arrivals, observe_arrivals
+from sinet_pipelines.ingestion.landed import landed_rows
+from sinet_pipelines.schemas.contract import Column
+from sinet_pipelines.storage.tables import tables_of
+from tests.zones import landing_zone
+
+KILN = landed_rows("kiln", "samples", (Column("sample", pa.int32(), "number"),), key=("sample",))
+DAY = date(2026, 3, 1)
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+LATER = datetime(2026, 3, 5, tzinfo=UTC)
+
+
+@pytest.fixture
+def zone(tmp_path):
+    return landing_zone(tmp_path, KILN)
+
+
+@pytest.fixture
+def tables(tmp_path):
+    return tables_of(tmp_path, "EAST", "kiln")
+
+
+def land(zone, *samples, name="plant"):
+    rows = pl.DataFrame(
+        {"sample": samples, "recorded_at": [NOON] * len(samples)}, schema_overrides={"sample": pl.Int32}
+    )
+    return zone.land("EAST", DAY, name=name, rows=rows)
+
+
+def observe(zone, tables, now):
+    observe_arrivals(zone, tables, "EAST", now=now)
+    found = file_arrivals(tables).sort("arrived_at")
+    return found.select("arrived_at", "was_there").rows()
+
+
+def known_from(zone, tables):
+    """The arrival of each row of the day, by its sample."""
+    rows = zone.read_day("EAST", DAY).rows
+    found = arrivals_of_rows(zone, tables, "EAST")(DAY, rows["row_hash"])
+    return dict(rows.join(found, on="row_hash", how="left").sort("sample").select("sample", "known_from").rows())
+
+
+def test_content_that_was_there_when_the_observation_began_has_an_unknown_arrival(zone, tables):
+    land(zone, 1)
+    assert observe(zone, tables, LATER) == [(LATER, True)]
+    assert known_from(zone, tables) == {1: None}
+
+
+def test_content_that_was_there_on_its_own_day_is_known_from_the_observation(zone, tables):
+    land(zone, 1)
+    observe(zone, tables, NOON)
+    assert known_from(zone, tables) == {1: NOON}
+
+
+def test_content_that_lands_later_arrives_at_its_first_observation(zone, tables):
+    observe(zone, tables, NOON)
+    land(zone, 1)
+    assert observe(zone, tables, LATER) == [(LATER, False)]
+    assert observe(zone, tables, LATER + timedelta(days=1)) == [(LATER, False)]
+    assert known_from(zone, tables) == {1: LATER}
+
+
+def test_a_file_that_is_renamed_touched_or_copied_does_not_arrive_again(zone, tables):
+    path = land(zone, 1)
+    observe(zone, tables, NOON)
+    moved = path.rename(path.with_name("other.parquet"))
+    os.utime(moved, (0, 0))
+    path.write_bytes(moved.read_bytes())
+    assert observe(zone, tables, LATER) == [(NOON, True)]
+
+
+def test_a_withdrawn_file_that_is_put_back_has_its_first_arrival(zone, tables):
+    observe(zone, tables, NOON)
+    path = land(zone, 1)
+    observe(zone, tables, NOON)
+    content = path.read_bytes()
+    path.unlink()
+    observe(zone, tables, LATER)
+    path.write_bytes(content)
+    assert observe(zone, tables, LATER) == [(NOON, False)]
+
+
+def test_a_row_of_several_drops_arrives_with_the_first_of_them(zone, tables):
+    land(zone, 1, 2)
+    observe(zone, tables, NOON)
+    land(zone, 2, 3, name="late")
+    observe(zone, tables, LATER)
+    assert known_from(zone, tables) == {1: NOON, 2: NOON, 3: LATER}
+
+
+def test_a_damaged_record_begins_again(zone, tables, tmp_path):
+    land(zone, 1)
+    observe(zone, tables, NOON)
+    for file in (tmp_path / "EAST/feature/kiln/file_arrivals/_delta_log").iterdir():
+        file.write_text("{")
+    assert observe(zone, tables, LATER) == [(LATER, True)]
+
+
+def test_events_have_an_arrival_too(tmp_path):
+    from sinet_pipelines.applications.turbofan.landed import FAILURES, TELEMETRY
+
+    zone, tables = landing_zone(tmp_path, TELEMETRY), tables_of(tmp_path, "EAST", "turbofan")
+    observe(zone, tables, NOON)
+    events = pl.DataFrame({"unit": ["a"], "cycle": [3], "failed_at": [NOON]})
+    zone.land_events("EAST", FAILURES.name, name="plant", events=events)
+    assert observe(zone, tables, LATER) == [(LATER, False)]
+    assert file_arrivals(tables)["kind"].to_list() == [FAILURES.name]

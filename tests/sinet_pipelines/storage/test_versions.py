@@ -1,0 +1,142 @@
+"""Versions of rows: what was known at each instant is read back, whatever was corrected, withdrawn or killed."""
+
+import random
+from datetime import UTC, date, datetime, timedelta
+
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from sinet_pipelines.schemas.arrival import arrivals_of, history_of
+from sinet_pipelines.schemas.contract import Column, Contract, DataClass
+from sinet_pipelines.storage.tables import TableStore
+from sinet_pipelines.storage.versions import Revision, has_versions, keep_versions, known_at, scan_versions
+
+DAY = date(2026, 3, 1)
+START = datetime(2026, 3, 1, tzinfo=UTC)
+ROWS = Contract(
+    "rows",
+    "A row.",
+    DataClass.RAW,
+    (
+        Column("unit", pa.string(), "unit"),
+        Column("value", pa.int64(), "value"),
+        Column("event_date", pa.date32(), "day"),
+        Column("row_hash", pa.string(), "hash"),
+    ),
+    key=("unit",),
+)
+INSTANT = pl.Datetime("us", "UTC")
+
+
+def at(hour):
+    return START + timedelta(hours=hour)
+
+
+def rows_of(values, day=DAY):
+    """One row for each unit; its hash is its content."""
+    rows = [(unit, value, day, f"{unit}={value}") for unit, value in values.items()]
+    return pl.DataFrame(rows, schema=pl.Schema(ROWS.schema), orient="row")
+
+
+def arrivals(instants):
+    """Arrivals by hash; any other row's is unknown."""
+
+    def of(_, hashes):
+        known = [instants.get(one) for one in hashes]
+        return pl.DataFrame({"row_hash": hashes, "known_from": pl.Series(known, dtype=INSTANT)})
+
+    return of
+
+
+def revise(store, values, *, hour, instants=None):
+    rows = rows_of(values)
+    keep_versions(store, ROWS, Revision([DAY], rows, arrivals(instants or {}), at=at(hour)))
+    store.replace_days(ROWS, rows, days=[DAY])
+
+
+def known(store, hour):
+    found = known_at(scan_versions(store, ROWS), at(hour)).collect()
+    return dict(found.select("unit", "value").rows())
+
+
+@pytest.fixture
+def store(tmp_path):
+    return TableStore(str(tmp_path), "mill")
+
+
+def test_rows_of_unknown_arrival_are_known_from_the_end_of_their_day_and_nothing_is_written(store):
+    revise(store, {"a": 1}, hour=3)
+    assert not has_versions(store, ROWS)
+    assert [known(store, hour) for hour in (23, 24)] == [{}, {"a": 1}]
+
+
+def test_a_row_is_known_from_its_arrival(store):
+    revise(store, {"a": 1, "b": 2}, hour=3, instants={"a=1": at(2), "b=2": at(30)})
+    assert [known(store, hour) for hour in (1, 2, 30)] == [{}, {"a": 1}, {"a": 1, "b": 2}]
+
+
+def test_a_corrected_row_is_known_until_the_arrival_of_its_correction(store):
+    revise(store, {"a": 1}, hour=3, instants={"a=1": at(2)})
+    revise(store, {"a": 7}, hour=50, instants={"a=7": at(49)})
+    assert [known(store, hour) for hour in (2, 48, 49)] == [{"a": 1}, {"a": 1}, {"a": 7}]
+
+
+def test_a_withdrawn_row_is_known_until_its_withdrawal_and_again_once_it_is_back(store):
+    for hour, values in ((3, {"a": 1}), (50, {}), (60, {"a": 1})):
+        revise(store, values, hour=hour, instants={"a=1": at(2)})
+    assert [known(store, hour) for hour in (49, 50, 59, 60)] == [{"a": 1}, {}, {}, {"a": 1}]
+
+
+def test_a_row_that_stays_has_its_arrival_still_when_another_drop_brings_it_again(store):
+    revise(store, {"a": 1}, hour=3, instants={"a=1": at(2)})
+    revise(store, {"a": 1, "b": 1}, hour=50, instants={"a=1": at(49), "b=1": at(49)})
+    assert known(store, 10) == {"a": 1}
+
+
+def test_a_row_of_unknown_arrival_that_was_not_there_before_is_known_from_now_on(store):
+    revise(store, {"a": 1}, hour=30)
+    revise(store, {"a": 1, "b": 1}, hour=50)
+    assert [known(store, hour) for hour in (49, 50)] == [{"a": 1}, {"a": 1, "b": 1}]
+
+
+@pytest.mark.parametrize("then", [{"a": 7}, {"a": 1}, {}])
+def test_a_process_that_was_killed_before_the_table_was_written_leaves_nothing_false(store, then):
+    instants = {"a=1": at(2), "a=7": at(49)}
+    revise(store, {"a": 1}, hour=3, instants=instants)
+    killed = Revision([DAY], rows_of({"a": 7}), arrivals(instants), at=at(50))
+    keep_versions(store, ROWS, killed)
+    revise(store, then, hour=51, instants=instants)
+    assert (known(store, 10), known(store, 52)) == ({"a": 1}, then)
+
+
+def test_a_day_that_is_written_again_unchanged_commits_nothing(store):
+    revise(store, {"a": 1}, hour=3, instants={"a=1": at(2)})
+    revise(store, {"a": 7}, hour=50, instants={"a=7": at(49)})
+    before = [store.health(one).version for one in (arrivals_of(ROWS), history_of(ROWS))]
+    keep_versions(store, ROWS, Revision([DAY], rows_of({"a": 7}), arrivals({}), at=at(60)))
+    assert [store.health(one).version for one in (arrivals_of(ROWS), history_of(ROWS))] == before
+
+
+def test_damaged_versions_are_dropped_and_the_present_rows_remain(store, tmp_path, caplog):
+    revise(store, {"a": 1}, hour=3, instants={"a=1": at(2)})
+    revise(store, {"a": 7}, hour=50, instants={"a=7": at(49)})
+    for file in (tmp_path / "raw/mill/rows_history").rglob("*.parquet"):
+        file.unlink()
+    revise(store, {"a": 8}, hour=70, instants={"a=8": at(69)})
+    assert "damaged rows are dropped" in caplog.text
+    assert [known(store, hour) for hour in (10, 60, 69)] == [{}, {"a": 7}, {"a": 8}]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_each_instant_is_read_back_after_any_changes(store, seed):
+    draw = random.Random(seed)  # noqa: S311 - a seeded case, no secret
+    hour, instants, states = 0, {}, []
+    for _ in range(8):
+        hour += draw.randint(1, 9)
+        values = {unit: draw.randint(0, 3) for unit in "abc" if draw.random() < 0.7}
+        instants |= {f"{u}={v}": at(hour) for u, v in values.items() if f"{u}={v}" not in instants}
+        revise(store, values, hour=hour, instants=instants)
+        states.append((hour, values))
+    for now, values in states:
+        assert known(store, now) == values, now
