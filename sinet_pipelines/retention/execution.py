@@ -118,5 +118,6 @@ def _seen(home: Path) -> dict[str, datetime]:
 def _keep_seen(home: Path, looks: Mapping[str, str]) -> None:
     content = json.dumps({"format": FORMAT, "unneeded_since": dict(sorted(looks.items()))}, indent=0).encode()
     path = home / SEEN
-    if looks or path.exists():
+    is_there = path.exists()
+    if (looks or is_there) and not (is_there and path.read_bytes() == content):
         write_whole(path, content)

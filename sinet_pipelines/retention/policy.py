@@ -18,6 +18,7 @@ class Kind(StrEnum):
     """The kinds of data that are removed."""
 
     TABLE_FILES = "table files"  # of versions that were replaced
+    STREAM_ROWS = "landed rows of streams"  # copies of rows that are in drops since
     TRAINING_SETS = "training sets"  # earlier ones, with their files
     BLOBS = "blobs"  # models, graphs and regimes by content
     MLFLOW_FILES = "MLflow files"  # artifacts of runs that made no registered version
@@ -30,6 +31,7 @@ OBSERVED = (Kind.TRAINING_SETS, Kind.BLOBS, Kind.MLFLOW_FILES)
 
 _PERIODS = {
     Kind.TABLE_FILES: timedelta(hours=2),  # a step reads a table within minutes of opening it
+    Kind.STREAM_ROWS: timedelta(days=30),  # a broker repeats messages of minutes
     Kind.TRAINING_SETS: timedelta(days=30),
     Kind.BLOBS: timedelta(days=30),
     Kind.MLFLOW_FILES: timedelta(days=90),

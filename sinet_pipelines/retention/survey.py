@@ -13,7 +13,9 @@ from sinet_pipelines.retention.places import Place, places_of
 from sinet_pipelines.retention.plan import Needs, Thing
 from sinet_pipelines.retention.policy import MARGIN, OBSERVED, Kind, Policy
 from sinet_pipelines.retention.runs import EventLog, needs_of, outputs_of, runs_of_open_backfills, things_of
+from sinet_pipelines.retention.streams import Streams, streams_of_place
 from sinet_pipelines.retention.tables import Tables, tables_of_place
+from sinet_pipelines.schemas.contract import DataClass
 
 Remove = Callable[[Thing], bool]
 
@@ -47,8 +49,9 @@ def survey(home: Path, regions: Iterable[str], *, log: EventLog | None, policy: 
     """
     look = _Look(home, tuple(places_of(home, regions)), log, policy, now)
     models, backfills = look.models(), look.backfills()
-    blobs, tables = look.blobs(), look.tables()
+    blobs, tables, streams = look.blobs(), look.tables(), look.streams()
     files, outputs = mlflow_files(home, models.runs), outputs_of(home)
+    of_regions: list[Tables | Streams] = [*tables, *streams]
     newest = log.blobs if log is not None else ()
     of_blobs = blobs.needs(models.needs, newest)
     by_name: dict[Kind, Mapping[str, Sequence[str]]] = {
@@ -59,13 +62,13 @@ def survey(home: Path, regions: Iterable[str], *, log: EventLog | None, policy: 
         Kind.OUTPUT: {**dict.fromkeys(log.in_progress if log else (), ("run in progress",)), **backfills},
     }
     sources = [(blobs.things(), blobs.remove), (files.things(), files.remove), (outputs.things(), outputs.remove)]
-    sources += [(one.things(), one.remove) for one in tables]
+    sources += [(one.things(), one.remove) for one in of_regions]
     removers = {thing.key: (thing, remove) for things, remove in sources for thing in things}
     return Survey(
         things=[*(thing for thing, _ in removers.values()), *things_of(log or EventLog())],
         needs=Needs({f"{kind}:{name}": why for kind, of in by_name.items() for name, why in of.items()}, look.held),
         removers={key: remove for key, (_, remove) in removers.items()},
-        notes=[*look.notes, *(note for one in tables for note in one.notes)],
+        notes=[*look.notes, *(note for one in of_regions for note in one.notes)],
     )
 
 
@@ -118,6 +121,16 @@ class _Look:
                 found.append(tables_of_place(place, keep=keep, now=self.now))
             except StorageError as error:
                 self._unread(f"the tables of {place.region}", error)
+        return found
+
+    def streams(self) -> list[Streams]:
+        found, keep = [], self.policy.period(Kind.STREAM_ROWS)
+        for place in self.places:
+            try:
+                applications = place.objects.children(DataClass.RAW).folders
+                found.append(streams_of_place(place, applications, keep=keep, now=self.now))
+            except StorageError as error:
+                self.notes.append(f"the streams of {place.region} could not be read: {error}")
         return found
 
     def _unread(self, what: str, error: StorageError) -> None:
