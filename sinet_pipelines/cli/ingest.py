@@ -63,6 +63,8 @@ def command(
     """
     from sinet_pipelines.ingestion.landing import LandingZone
     from sinet_pipelines.ingestion.streams.ingester import Ingester, Limits
+    from sinet_pipelines.ingestion.streams.rotation import Options as OptionsFile
+    from sinet_pipelines.ingestion.streams.rotation import run_with_rotation
     from sinet_pipelines.ingestion.streams.source import open_source, parse_url, read_options
     from sinet_pipelines.ingestion.streams.stream_tables import StreamTables
     from sinet_pipelines.inventory.regions import this_inventory
@@ -71,23 +73,34 @@ def command(
     address, inventory = parse_url(url), this_inventory()
     known = inventory.region(region).name
     place, data = home_and_data(home, application, inventory)
-    source = open_source(address, _client(known, application, url, options=read_options(options), name=name))
+
+    def connect() -> "StreamSource":
+        return open_source(address, _client(known, application, url, options=read_options(options), name=name))
+
+    watched, source = OptionsFile(options), connect()  # the file may change after it was read, and not before
     limits = Limits(rows=batch_rows, seconds=batch_seconds, land_s=land_seconds)
     with _alone(place, known, application, wait_s=wait), _stops() as stop:
         started = time.monotonic()
         tables = StreamTables(tables_of(place, known, application), data)
         zone = LandingZone(place, data, inventory.names)
         ingester = Ingester(source, tables, zone=zone, region=known, limits=limits)
-        report = _Report(ingester, source)
-        ingester.run(lambda: bool(stop), idle_s=idle, report=report)
+        run_with_rotation(
+            ingester,
+            watched,
+            connect,
+            stop=lambda: bool(stop),
+            idle_s=idle,
+            report=_Report(ingester),
+            tell=lambda text: _terminal().print(f"{source.name}: {text}", soft_wrap=True),
+        )
         summary = {
             "home": str(place),
             "source": source.name,
             "region": known,
             "application": application,
             **_totals(ingester),
-            "expired": source.expired,
-            "loss": source.loss,
+            "expired": ingester.expired,
+            "loss": ingester.loss,
             "offsets": {str(partition): offset for partition, offset in ingester.positions.items()},
             "seconds": round(time.monotonic() - started, 3),
         }
@@ -177,15 +190,15 @@ def _stops() -> Iterator[list[int]]:
 class _Report:
     """Prints a line of progress to stderr now and then, and at once when the broker goes away or comes back."""
 
-    def __init__(self, ingester: "Ingester", source: "StreamSource") -> None:
-        self._ingester, self._source = ingester, source
+    def __init__(self, ingester: "Ingester") -> None:
+        self._ingester = ingester
         self._at, self._rows, self._problem, self._loss = time.monotonic(), 0, "", ""
 
     def __call__(self) -> None:
-        if self._source.loss != self._loss:
-            self._loss = self._source.loss
-            _terminal().print(f"{self._source.name}: {self._loss}", soft_wrap=True)
-        now, rows, problem = time.monotonic(), self._ingester.totals.rows, self._source.problem
+        if self._ingester.loss != self._loss:
+            self._loss = self._ingester.loss
+            _terminal().print(f"{self._ingester.source.name}: {self._loss}", soft_wrap=True)
+        now, rows, problem = time.monotonic(), self._ingester.totals.rows, self._ingester.source.problem
         if bool(problem) == bool(self._problem) and now - self._at < REPORT_S:
             return
         if problem or self._problem or rows != self._rows:
@@ -195,8 +208,8 @@ class _Report:
     def _line(self, rows: int, *, rows_per_s: float) -> str:
         totals = self._ingester.totals
         letters = f", {counted(totals.dead_letters, 'dead letter')}" if totals.dead_letters else ""
-        away = f"; waiting for the broker: {self._source.problem}" if self._source.problem else ""
-        return f"{self._source.name}: {counted(rows, 'row')} ({rows_per_s:,.0f} per second){letters}{away}"
+        away = f"; waiting for the broker: {self._ingester.source.problem}" if self._ingester.source.problem else ""
+        return f"{self._ingester.source.name}: {counted(rows, 'row')} ({rows_per_s:,.0f} per second){letters}{away}"
 
 
 def _terminal() -> Any:

@@ -128,6 +128,31 @@ class Ingester:
         self._ids: OrderedDict[str, None] = OrderedDict.fromkeys(tables.recent_ids(source.name, IDS))
         self._number = tables.last_offset(source.name, 0)  # of the last message of a broker without offsets
         self._landed_at = self._received_at = time.monotonic()
+        self._expired, self._loss = 0, ""  # of former connections
+
+    @property
+    def source(self) -> StreamSource:
+        """The present connection."""
+        return self._source
+
+    @property
+    def expired(self) -> int:
+        """Messages that the broker removed before they were read, as far as it is known."""
+        return self._expired + self._source.expired
+
+    @property
+    def loss(self) -> str:
+        """How the broker may have lost messages, and the remedy; empty if it did not."""
+        return self._loss or self._source.loss
+
+    def connect_by(self, source: StreamSource) -> None:
+        """Uses another connection to the same stream from the next `run` on, for example with new credentials.
+
+        Args:
+            source: the source, not yet started; its messages and offsets are those of the former one.
+        """
+        self._expired, self._loss = self.expired, self.loss
+        self._source = source
 
     @property
     def positions(self) -> Mapping[int, int]:

@@ -49,8 +49,8 @@ def removable_rows(tables: StreamTables, *, arrived_before: datetime) -> Removab
     is_kept = [(pl.col("stream_source") == source) & (pl.col("stream_offset") > one) for source, one in first.items()]
     found = old.filter(~pl.any_horizontal(is_kept)) if is_kept else old
     conditions = [f"NOT (stream_source = {_text(source)} AND stream_offset > {one})" for source, one in first.items()]
-    newest = found["stream_batch"].max() if found.height else 0
-    return RemovableRows(" AND ".join([f"stream_batch <= {last}", *conditions]), found.height, int(newest))
+    newest = max(found["stream_batch"], default=0)
+    return RemovableRows(" AND ".join([f"stream_batch <= {last}", *conditions]), found.height, newest)
 
 
 def _last_batch(tables: StreamTables, arrived_before: datetime) -> int:
