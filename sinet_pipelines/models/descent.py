@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sinet_pipelines.models.adamw import AdamW
 from sinet_pipelines.models.model import Floats, Singles
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def descend(
     generator = np.random.default_rng(seed)
     torch.manual_seed(seed)
     average = {name: value.detach().clone() for name, value in net.named_parameters()}
-    optimiser = torch.optim.AdamW(net.parameters(), lr=learning_rate, weight_decay=weight_decay)
+    optimiser = AdamW(net.parameters(), learning_rate, weight_decay)
     step = 0
     for _ in range(epochs):
         net.train()
