@@ -52,6 +52,7 @@ EXCLUDED = (
 #: Library code that a step calls through a resource and that decides what the step reads.
 BEHIND = {
     "landing.read_day": "sinet_pipelines.ingestion.landing.LandingZone",
+    "landing.faults": "sinet_pipelines.ingestion.landing.LandingZone",
     "landing.read_faults": "sinet_pipelines.ingestion.landing.LandingZone",
     "landing.read_events": "sinet_pipelines.ingestion.landing.LandingZone",
     "landing.sort_day": "sinet_pipelines.ingestion.landing.LandingZone",

@@ -9,6 +9,7 @@ from resources.dagster_private import BaseAssetGraph
 from resources.materializations.asset_state import CONTRACT_CHECK as CONTRACT_CHECK  # defined there without Dagster
 from sinet_pipelines.applications.application import AssetName, parse_key
 
+UNUSUAL_CHECK = "nothing_is_unusual"  # the check of a table's days for what fails no day; it only warns
 UNUSED_CHECK = "every_file_is_used"  # the check of a landing zone
 WHOLE_DAY_CHECK = "last_whole_day_is_made"  # the check of a landing zone and of the daily tables made from it
 DRIFT_CHECK = "inputs_have_not_drifted"  # the check of a day's features; a failure requests one training

@@ -5,7 +5,7 @@ from datetime import date
 
 import dagster as dg
 
-from resources.keys import CONTRACT_CHECK
+from resources.keys import CONTRACT_CHECK, UNUSUAL_CHECK
 from resources.markdown import shown
 from resources.materializations.versions import INPUTS_ENTRY
 from sinet_pipelines.escaping import for_markdown
@@ -28,6 +28,31 @@ def contract_check(contract: Contract, key: dg.AssetKey) -> dg.AssetCheckSpec:
             f"another unit, or when more than {contract.max_quarantined_share:.0%} of its rows are set aside. A cycle "
             "that is on another day as well is set aside on both days; no day fails for that."
         ),
+    )
+
+
+def unusual_check(key: dg.AssetKey) -> dg.AssetCheckSpec:
+    """The check that nothing is unusual about a table's days; it warns and affects no row and no day."""
+    return dg.AssetCheckSpec(
+        UNUSUAL_CHECK,
+        asset=key,
+        description=(
+            "Warns of days on which a sensor is stuck, time goes backwards, values are far from the others, or a file "
+            "has a column more than the contract or a narrower type. All rows are used; no day fails."
+        ),
+    )
+
+
+def warning_evaluation(key: dg.AssetKey, verdict: DayVerdict) -> dg.AssetCheckEvaluation:
+    """What is unusual about one day; passed if nothing is."""
+    return dg.AssetCheckEvaluation(
+        asset_key=key,
+        check_name=UNUSUAL_CHECK,
+        passed=not verdict.warnings,
+        severity=dg.AssetCheckSeverity.WARN,
+        partition=verdict.day.isoformat(),
+        description=for_markdown(verdict.warnings[0]) if verdict.warnings else None,
+        metadata={"warnings": shown(points(verdict.warnings))} if verdict.warnings else {},
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets.framework.checks import cleared_evaluation, day_evaluation, table_evaluation
+from assets.framework.checks import cleared_evaluation, day_evaluation, table_evaluation, warning_evaluation
 from assets.framework.observation import publish_here
 from assets.framework.regional import here
 from resources.dagster_private import DagsterEvent, StepOutputData, StepOutputHandle, TypeCheckData
@@ -225,6 +225,7 @@ def close(
     made: Sequence[date],
     verdicts: Mapping[date, DayVerdict] | None = None,
     check: str = "",
+    warns: str = "",
 ) -> Iterator[object]:
     """Ends a step over days: fails if every landed day failed its contract, else writes the output event.
 
@@ -236,14 +237,20 @@ def close(
         made: the landed days that were made.
         verdicts: of the landed days that were checked by a contract.
         check: name of the asset's check of its days, empty where it has none.
+        warns: name of its check that only warns, empty where it has none.
     """
     publish_here(context, region)
     if metadata := travelled():
         context.log_event(dg.AssetObservation(context.asset_key, metadata=metadata))
-    if check:
-        yield from _judge_table(context, region, check)
+    if warns:
+        standing = refusals(context.instance, context.asset_key, warns)
+        changed = [one for day, one in sorted((verdicts or {}).items()) if one.warnings or day in standing]
+        yield from (warning_evaluation(context.asset_key, one) for one in changed)
+    checks = [one for one in (warns, check) if one]
+    for one in checks:
+        yield from _judge_table(context, region, one)
     if made or not verdicts:
-        yield from hand_on(context, checks=[check] if check else [])
+        yield from hand_on(context, checks=checks)
     else:
         first = next(iter(verdicts.values()))
         raise dg.Failure(

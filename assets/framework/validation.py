@@ -3,7 +3,7 @@
 Makes one asset and one quarantine table for each region; contracts hold what is particular to an application.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import partial
@@ -11,7 +11,7 @@ from functools import partial
 import dagster as dg
 import polars as pl
 
-from assets.framework.checks import contract_check
+from assets.framework.checks import contract_check, unusual_check
 from assets.framework.data_docs import with_page
 from assets.framework.days import close, days_of, in_batches, is_large, partitions_of, record, record_quiet
 from assets.framework.lineage import copied
@@ -19,7 +19,7 @@ from assets.framework.regional import here
 from assets.framework.reports import entries_of
 from resources.code_versions import code_of
 from resources.deployment import Deployment
-from resources.keys import CONTRACT_CHECK, Cadence
+from resources.keys import CONTRACT_CHECK, UNUSUAL_CHECK, Cadence
 from resources.materializations.held import BESIDE_ENTRY
 from resources.materializations.inputs import judged_from
 from resources.materializations.kept import BESIDE_TABLES
@@ -27,7 +27,7 @@ from resources.placement import CLASS_TAG, HARDWARE_TAG, OWNERS, REGION_TAG, bin
 from sinet_pipelines.applications.application import Application
 from sinet_pipelines.ingestion.arrivals import arrivals_of_rows
 from sinet_pipelines.inventory.regions import Region
-from sinet_pipelines.schemas.contract import Beside, DataClass, Validated
+from sinet_pipelines.schemas.contract import Beside, Contract, DataClass, Validated
 from sinet_pipelines.storage.content import ContentHash
 from sinet_pipelines.storage.spill import FrameFile, Sorter
 from sinet_pipelines.storage.tables import DAY_COLUMN, TableStore, Written, content_hash, empty
@@ -41,6 +41,7 @@ from sinet_pipelines.validation.judge import (
     named_medians,
     unit_columns,
 )
+from sinet_pipelines.validation.unusual import with_warnings
 
 QUARANTINED = "quarantined_rows"  # entry of a day, so that its raw rows need not be counted elsewhere
 
@@ -81,7 +82,7 @@ def validated_rows(
         description=validated.description,
         partitions_def=partitions_of(deployment, application),
         backfill_policy=dg.BackfillPolicy.single_run(),
-        check_specs=[contract_check(validated, key)],
+        check_specs=[contract_check(validated, key), unusual_check(key)],
         output_required=False,
         metadata={
             **entries_of(
@@ -105,7 +106,9 @@ def validated_rows(
         verdicts: dict[date, DayVerdict] = {}
         refused: dict[date, str] = {}
         for chunk in in_batches(place.landing, region.name, days.landed):
-            faults = {day: place.landing.read_faults(region.name, day) for day in chunk}
+            found = {day: place.landing.faults(region.name, day) for day in chunk}
+            faults = {day: tuple(one.message for one in of if one.fails_the_day) for day, of in found.items()}
+            drift = {day: tuple(one.message for one in of if one.is_drift) for day, of in found.items()}
             if is_large(place.landing, region.name, chunk):
                 large = _judge_large(
                     place.tables,
@@ -119,7 +122,12 @@ def validated_rows(
                 )
                 inputs = {chunk[0]: judged_from(code_of(context), large.raw_version, doubt.get(chunk[0]))}
                 yield from _record_large(context, large, inputs=inputs)
-                verdicts[chunk[0]] = large.verdict
+                verdicts |= with_warnings(
+                    {chunk[0]: large.verdict},
+                    validated,
+                    read=partial(_read_large, place.tables, raw, chunk[0]),
+                    drift=drift,
+                )
                 made += chunk if large.verdict.passed else []
                 refused |= {} if large.verdict.passed else inputs
                 continue
@@ -153,11 +161,11 @@ def validated_rows(
             good = {day: chunk_verdicts[day] for day in passed}
             yield from record(context, written, inputs=inputs, entries=entries, verdicts=good)
             made += passed
-            verdicts |= chunk_verdicts
+            verdicts |= with_warnings(chunk_verdicts, validated, read=rows.select, drift=drift)
             refused |= {day: inputs[day] for day, verdict in chunk_verdicts.items() if not verdict.passed}
         # last, since the UI shows the latest result of a check
         yield from record(context, None, inputs=refused, verdicts={day: verdicts[day] for day in refused})
-        yield from close(context, region, made=made, verdicts=verdicts, check=CONTRACT_CHECK)
+        yield from close(context, region, made=made, verdicts=verdicts, check=CONTRACT_CHECK, warns=UNUSUAL_CHECK)
 
     return asset
 
@@ -254,6 +262,10 @@ def _judge_large(
             aside.append(store.replace_day_from(one.contract, kept, day=day))
         written = store.replace_day_from(tables.validated, lambda: iter(good), day=day)
         return _LargeDay(content.value, verdict, written, _rows_of(day, *aside))
+
+
+def _read_large(store: TableStore, raw: Contract, day: date, columns: Sequence[str]) -> pl.DataFrame:
+    return pl.concat(store.read_in_batches(raw, day=day, columns=columns))
 
 
 def _rows_kept(good: FrameFile, beside: Beside) -> Iterator[pl.DataFrame]:

@@ -38,12 +38,14 @@ class FaultKind(StrEnum):
 
     UNREADABLE = "unreadable"  # not a table: reported as unused, and counts as having no rows
     UNKNOWN_COLUMN = "unknown column"  # ignored
+    NARROWED_TYPE = "narrowed type"  # used as it is; digits may be lost
     MISSING_COLUMN = "missing column"  # null in all of its rows: the day fails
     OTHER_UNIT = "another unit"  # its own metadata contradict the contract: the day fails
     SET_ASIDE = "set aside"  # events that violate their contract: ignored
 
 
 FAILS_THE_DAY = frozenset({FaultKind.MISSING_COLUMN, FaultKind.OTHER_UNIT})
+DRIFTED = frozenset({FaultKind.UNKNOWN_COLUMN, FaultKind.NARROWED_TYPE})
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,11 @@ class Fault:
     file: str
     kind: FaultKind
     message: str
+
+    @property
+    def is_drift(self) -> bool:
+        """Whether the schema of the file differs from the contract in a way that changes no row."""
+        return self.kind in DRIFTED
 
     @property
     def fails_the_day(self) -> bool:
@@ -269,12 +276,28 @@ def _faults(schema: pa.Schema, drop: Contract, *, file: str, hive: Hive) -> Iter
             message = f"drop {file} has a column {field.name} that is in no contract; it is ignored; drop it no more"
             yield Fault(file, FaultKind.UNKNOWN_COLUMN, message)
             continue
+        if _is_narrower(field.type, known[field.name].dtype):
+            message = (
+                f"drop {file} has {field.name} as {field.type} (expected: {known[field.name].dtype}), "
+                "which may have lost digits; drop the day again in that type"
+            )
+            yield Fault(file, FaultKind.NARROWED_TYPE, message)
         unit, allowed = _stated_unit(field.metadata), known[field.name].unit
         if unit is not None and unit != allowed:
             message = (
                 f"drop {file} has {field.name} in {unit!r} (allowed: {allowed!r}); drop the day again in that unit"
             )
             yield Fault(file, FaultKind.OTHER_UNIT, message)
+
+
+def _is_narrower(found: pa.DataType, expected: pa.DataType) -> bool:
+    """Whether a type cannot represent every value of the expected one, although its values have that kind."""
+    if pa.types.is_timestamp(expected):
+        return bool(pa.types.is_date(found))
+    for is_kind in (pa.types.is_floating, pa.types.is_signed_integer):
+        if is_kind(found) and is_kind(expected):
+            return bool(found.bit_width < expected.bit_width)
+    return False
 
 
 def _unit(unit: str) -> dict[bytes, bytes] | None:

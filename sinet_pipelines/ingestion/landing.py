@@ -237,6 +237,10 @@ class LandingZone:
 
     def read_faults(self, region: str, day: date) -> tuple[str, ...]:
         """The faults of the day's drops that fail the day: a missing column, another unit."""
+        return tuple(fault.message for fault in self.faults(region, day) if fault.fails_the_day)
+
+    def faults(self, region: str, day: date) -> tuple[Fault, ...]:
+        """The faults of the day's drops as files, according to their footers."""
         found: dict[str, tuple[Fault, ...]] = {}
         for part in self._parts(region, day):
             try:
@@ -245,7 +249,7 @@ class LandingZone:
                     found[named(sha256_of(file), self.data.drop, part.hive)] = faults
             except OSError:  # a file that is removed or cannot be read is not a drop
                 continue
-        return tuple(fault.message for faults in found.values() for fault in faults if fault.fails_the_day)
+        return tuple(fault for faults in found.values() for fault in faults)
 
     def sort_day(self, region: str, day: date, *, folder: Path | None, batch_rows: int = BATCH_ROWS) -> LargeDay:
         """The day rebuilt from all its drops like in `read_day`, with rows sorted on disk; close it after use.

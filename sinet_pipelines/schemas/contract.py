@@ -37,6 +37,8 @@ class Column:
         nullable: whether a row without this value is valid.
         allowed: the only valid values, empty for any.
         max_characters: length of the longest valid text, None for unbounded.
+        stuck_after: number of equal values in succession in a series that shows a stuck sensor, None for none.
+        outlier_iqrs: distance from the quartiles of a day, in interquartile ranges, from which a value is reported.
     """
 
     name: str
@@ -48,6 +50,8 @@ class Column:
     nullable: bool = False
     allowed: tuple[str, ...] = ()
     max_characters: int | None = None
+    stuck_after: int | None = None
+    outlier_iqrs: float | None = None
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,8 @@ class Contract:
         key: columns that identify a row; no two rows share them.
         max_quarantined_share: share of a day's rows that may be set aside before the day itself fails.
         sorted_by: columns that rows are sorted by, ending in the key; empty for the key itself.
+        series: columns that identify a series of rows, such as a machine; empty if all rows are one series.
+        counter: column that rises in a series while time passes; empty for none.
     """
 
     name: str
@@ -71,6 +77,8 @@ class Contract:
     key: tuple[str, ...]
     max_quarantined_share: float = 0.0
     sorted_by: tuple[str, ...] = ()
+    series: tuple[str, ...] = ()
+    counter: str = ""
 
     @property
     def order(self) -> tuple[str, ...]:

@@ -33,6 +33,7 @@ class DayVerdict:
         faults: why the day fails; empty for a day that passes.
         broken_rules: number of rows by broken rule, of the five most frequent, the most frequent first.
         in_doubt: quarantined rows that break no rule of their own day but conflict with another day.
+        warnings: what is unusual about the day; a day with warnings passes.
         page: address of the data docs with a sample of the day, empty for none.
     """
 
@@ -43,6 +44,7 @@ class DayVerdict:
     faults: tuple[str, ...]
     broken_rules: Mapping[str, int]
     in_doubt: int = 0
+    warnings: tuple[str, ...] = ()
     page: str = ""
 
     @property

@@ -61,6 +61,12 @@ def column_rules(contract: Contract) -> tuple[RowRule, ...]:
     return tuple(rule for column in contract.columns for rule in _column_rules(column))
 
 
+def sound_value(column: Column) -> pl.Expr:
+    """Whether a value of the column is there and satisfies the rules of the column."""
+    broken = [rule.broken for rule in _column_rules(column) if rule.broken is not None]
+    return ~pl.any_horizontal(_is_missing(column.name, is_float=_is_floating(column)), *broken)
+
+
 def with_recorded_date(rows: pl.LazyFrame) -> pl.LazyFrame:
     """The rows with the day of their instant, which the rules of a contract read."""
     return rows.with_columns(pl.col(RECORDED_AT).dt.date().alias(RECORDED_DATE))

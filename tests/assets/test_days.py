@@ -11,11 +11,11 @@ from dagster._core.definitions.partitions.context import partition_loading_conte
 from dagster._core.events import DagsterEventType
 
 from assets.turbofan.keys import global_key, regional_key
-from resources.keys import CONTRACT_CHECK
+from resources.keys import CONTRACT_CHECK, UNUSUAL_CHECK
 from resources.materializations.held import GAP_TAG
 from resources.materializations.staleness import Staleness
 from resources.materializations.state import states
-from resources.materializations.versions import days_made, days_refused, holds_rows, version_of
+from resources.materializations.versions import days_made, days_refused, holds_rows, refusals, version_of
 from sinet_pipelines.applications.turbofan.application import TURBOFAN
 from sinet_pipelines.applications.turbofan.landed import TELEMETRY
 from sinet_pipelines.applications.turbofan.schemas.telemetry import DROP, VALIDATED_TELEMETRY
@@ -98,7 +98,7 @@ def test_one_bad_day_among_25_is_missing_and_red_and_the_others_are_made_to_the_
     assert set(days_refused(instance, VALIDATED, CONTRACT_CHECK)) == {bad}
     state = state_of(instance, definitions, home, VALIDATED)
     assert (state.state, state.done, state.failed, state.missing) == ("partial", 24, 1, 0)
-    assert (state.checks, list(state.failed_days)) == ({CONTRACT_CHECK: False}, [bad])
+    assert (state.checks, list(state.failed_days)) == ({CONTRACT_CHECK: False, UNUSUAL_CHECK: True}, [bad])
 
 
 def test_each_day_has_its_own_numbers_version_and_check_result(instance, zone, carry_out):
@@ -210,6 +210,26 @@ def test_the_check_of_the_table_fails_while_any_landed_day_fails_whatever_day_wa
     carry_out(instance, [RAW, VALIDATED], (second, second))
     assert newest_result(instance).passed
     assert result_of_all_days(instance).passed
+
+
+def test_a_day_with_a_stuck_sensor_is_made_with_a_warning_until_the_drop_is_withdrawn(instance, zone, carry_out):
+    day = zone.days(EAST.name)[1]
+    rows = zone.read_day(EAST.name, day).rows.head(15)
+    stuck = rows.with_columns(pl.lit("STUCK").alias("unit"), pl.lit(1500.0).alias("t30_degr")).with_columns(
+        pl.int_range(1, 16, dtype=pl.Int32).alias("cycle")
+    )
+    file = zone.land(EAST.name, day, name="stuck", rows=stuck.select(column.name for column in DROP.columns))
+    assert carry_out(instance, [RAW, VALIDATED], (day, day)).success
+    assert set(days_made(instance, VALIDATED)) == {day}
+    assert newest_result(instance).passed
+    warning = refusals(instance, VALIDATED, UNUSUAL_CHECK)[day]
+    assert warning.severity == dg.AssetCheckSeverity.WARN
+    assert result_of_all_days(instance, check=UNUSUAL_CHECK).severity == dg.AssetCheckSeverity.WARN
+    assert "is 1500 in 15 successive rows in unit STUCK" in warning.metadata["warnings"].value
+    file.unlink()
+    carry_out(instance, [RAW, VALIDATED], (day, day))
+    assert refusals(instance, VALIDATED, UNUSUAL_CHECK) == {}
+    assert newest_result(instance, check=UNUSUAL_CHECK).passed
 
 
 def test_a_day_of_whose_drops_nothing_can_be_read_is_red_and_not_asked_again(

@@ -2,7 +2,9 @@
 
 Columns and units are those of S. Matzka, "Explainable Artificial Intelligence for Predictive Maintenance Applications",
 AI4I 2020. The bounds are wider than the published table, but they exclude values in another unit: a temperature in
-degrees Celsius, a speed in rad/s or a torque in lb ft is outside of them.
+degrees Celsius, a speed in rad/s or a torque in lb ft is outside of them. `stuck_after` and `outlier_iqrs` are three
+times the longest run of equal values and the largest distance in the published data; temperatures change slowly, so the
+quartiles of a day are no scale of theirs.
 """
 
 from dataclasses import dataclass
@@ -18,10 +20,10 @@ PRODUCT_TYPES = ("L", "M", "H")  # quality of the product: low, medium, high
 #: Measured before the outcome is known; the only columns that features are made from.
 PROCESS_INPUTS: tuple[Column, ...] = (
     Column("product_type", _S, "quality of the product: L (low), M (medium), H (high)", allowed=PRODUCT_TYPES),
-    Column("air_temperature_k", _F, "temperature of the air around the machine", "K", 270.0, 330.0),
-    Column("process_temperature_k", _F, "temperature of the cutting process", "K", 280.0, 340.0),
-    Column("rotational_speed_rpm", _F, "speed of the spindle", "rpm", 500.0, 5000.0),
-    Column("torque_nm", _F, "torque of the spindle", "Nm", 0.0, 150.0),
+    Column("air_temperature_k", _F, "temperature of the air around the machine", "K", 270.0, 330.0, stuck_after=45),
+    Column("process_temperature_k", _F, "temperature of the cutting process", "K", 280.0, 340.0, stuck_after=45),
+    Column("rotational_speed_rpm", _F, "speed of the spindle", "rpm", 500.0, 5000.0, stuck_after=9, outlier_iqrs=20),
+    Column("torque_nm", _F, "torque of the spindle", "Nm", 0.0, 150.0, stuck_after=9, outlier_iqrs=10),
     Column("tool_wear_min", _F, "time the tool has been in use", "min", 0.0, 400.0),
 )
 IDENTITY: tuple[Column, ...] = (

@@ -62,6 +62,7 @@ VALIDATED_RECORDS = Contract(
     (*_ROW, _DATE, _HASH, _DROP_ID),
     key=("product_id",),
     max_quarantined_share=0.05,  # above one row in twenty, the day's instrument is probably faulty
+    counter="record_id",
 )
 
 QUARANTINE = Contract(

@@ -191,3 +191,18 @@ def test_faults_are_the_same_with_and_without_the_rows(make_rows):
     content = _as_file(make_rows().drop("t2_degr").with_columns(mood=pl.lit(1)).to_arrow())
     assert read_faults(content, DROP, file="a") == read_drop(content, DROP, file="a")[1]
     assert _kinds(read_faults(content, DROP, file="a")) == [FaultKind.MISSING_COLUMN, FaultKind.UNKNOWN_COLUMN]
+
+
+@pytest.mark.parametrize(
+    ("column", "dtype"),
+    [("t2_degr", pa.float32()), ("cycle", pa.int16()), ("recorded_at", pa.date32())],
+)
+def test_a_type_narrower_than_the_contracts_is_named_and_fails_nothing(make_rows, column, dtype):
+    table = make_rows().to_arrow()
+    index = table.schema.get_field_index(column)
+    narrow = table.set_column(index, column, table.column(index).cast(dtype, safe=False))
+    _, faults = read_drop(_as_file(narrow), DROP, file="a.parquet")
+    assert _kinds(faults) == [FaultKind.NARROWED_TYPE]
+    assert faults[0].is_drift
+    assert not faults[0].fails_the_day
+    assert f"drop a.parquet has {column} as {dtype} (expected: " in faults[0].message

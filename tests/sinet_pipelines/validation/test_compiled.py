@@ -136,6 +136,19 @@ def test_keys_whose_hashes_are_equal_but_whose_values_differ_do_not_conflict(mon
     assert check_rows(rows, CONTRACT).passed
 
 
+def test_a_table_with_another_name_in_each_of_its_rows_is_checked_like_any_other():
+    n = 200_000
+    rows = (
+        sound_rows(1)
+        .select(pl.all().repeat_by(n).explode())
+        .with_columns(machine=pl.int_range(pl.len()).cast(pl.String))
+    )
+    broken = broken_rows(pl.concat([rows, rows[[n - 1]]]), CONTRACT)
+    assert broken.rows() == [
+        (row, "another row has the same machine and sample but other values") for row in (n - 1, n)
+    ]
+
+
 def test_sound_rows_break_no_rule():
     checked = check_rows(sound_rows(40), CONTRACT)
     assert checked.passed

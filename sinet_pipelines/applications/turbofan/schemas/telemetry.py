@@ -2,7 +2,9 @@
 
 Channels, symbols and units are those of C-MAPSS (Saxena, Goebel, Simon, Eklund 2008, table 2). The bounds are the
 physically possible values of a large turbofan from sea level to 42,000 ft, and include all published operating
-regimes; a value outside is a broken sensor or another unit.
+regimes; a value outside is a broken sensor or another unit. `stuck_after` is three times the longest run of equal
+values in any engine of the published data; sensors that are constant in one regime have none. `outlier_iqrs` is three
+times the largest distance there; sensors that differ much between regimes have none.
 """
 
 from dataclasses import replace
@@ -22,26 +24,77 @@ SETTINGS: tuple[Column, ...] = (
 
 SENSORS: tuple[Column, ...] = (
     Column("t2_degr", _F, "total temperature at fan inlet", "degR", 380.0, 620.0),
-    Column("t24_degr", _F, "total temperature at low-pressure compressor outlet", "degR", 450.0, 800.0),
-    Column("t30_degr", _F, "total temperature at high-pressure compressor outlet", "degR", 1000.0, 2000.0),
-    Column("t50_degr", _F, "total temperature at low-pressure turbine outlet", "degR", 800.0, 1900.0),
+    Column(
+        "t24_degr",
+        _F,
+        "total temperature at low-pressure compressor outlet",
+        "degR",
+        450.0,
+        800.0,
+        stuck_after=12,
+        outlier_iqrs=10,
+    ),
+    Column(
+        "t30_degr",
+        _F,
+        "total temperature at high-pressure compressor outlet",
+        "degR",
+        1000.0,
+        2000.0,
+        stuck_after=12,
+        outlier_iqrs=10,
+    ),
+    Column(
+        "t50_degr",
+        _F,
+        "total temperature at low-pressure turbine outlet",
+        "degR",
+        800.0,
+        1900.0,
+        stuck_after=12,
+        outlier_iqrs=10,
+    ),
     Column("p2_psia", _F, "pressure at fan inlet", "psia", 1.0, 20.0),
     Column("p15_psia", _F, "total pressure in bypass duct", "psia", 2.0, 30.0),
-    Column("p30_psia", _F, "total pressure at high-pressure compressor outlet", "psia", 60.0, 800.0),
-    Column("nf_rpm", _F, "physical fan speed", "rpm", 1000.0, 3500.0),
-    Column("nc_rpm", _F, "physical core speed", "rpm", 6000.0, 12000.0),
+    Column(
+        "p30_psia",
+        _F,
+        "total pressure at high-pressure compressor outlet",
+        "psia",
+        60.0,
+        800.0,
+        stuck_after=12,
+        outlier_iqrs=25,
+    ),
+    Column("nf_rpm", _F, "physical fan speed", "rpm", 1000.0, 3500.0, stuck_after=20),
+    Column("nc_rpm", _F, "physical core speed", "rpm", 6000.0, 12000.0, stuck_after=12),
     Column("epr_ratio", _F, "engine pressure ratio", "1", 0.5, 2.0),
-    Column("ps30_psia", _F, "static pressure at high-pressure compressor outlet", "psia", 20.0, 80.0),
-    Column("phi_pps_per_psi", _F, "ratio of fuel flow to Ps30", "pps/psi", 50.0, 800.0),
-    Column("nrf_rpm", _F, "corrected fan speed", "rpm", 1000.0, 3500.0),
-    Column("nrc_rpm", _F, "corrected core speed", "rpm", 6000.0, 11000.0),
-    Column("bpr_ratio", _F, "bypass ratio", "1", 5.0, 16.0),
+    Column(
+        "ps30_psia",
+        _F,
+        "static pressure at high-pressure compressor outlet",
+        "psia",
+        20.0,
+        80.0,
+        stuck_after=15,
+        outlier_iqrs=10,
+    ),
+    Column(
+        "phi_pps_per_psi", _F, "ratio of fuel flow to Ps30", "pps/psi", 50.0, 800.0, stuck_after=12, outlier_iqrs=25
+    ),
+    Column("nrf_rpm", _F, "corrected fan speed", "rpm", 1000.0, 3500.0, stuck_after=20),
+    Column("nrc_rpm", _F, "corrected core speed", "rpm", 6000.0, 11000.0, stuck_after=12),
+    Column("bpr_ratio", _F, "bypass ratio", "1", 5.0, 16.0, stuck_after=12, outlier_iqrs=10),
     Column("farb_ratio", _F, "burner fuel-air ratio", "1", 0.0, 0.1),
-    Column("htbleed_btu_per_lb", _F, "bleed enthalpy", "Btu/lb", 200.0, 600.0),
+    Column("htbleed_btu_per_lb", _F, "bleed enthalpy", "Btu/lb", 200.0, 600.0, stuck_after=36, outlier_iqrs=12),
     Column("nf_dmd_rpm", _F, "demanded fan speed", "rpm", 1000.0, 3500.0),
     Column("pcnfr_dmd_pct", _F, "demanded corrected fan speed", "%", 50.0, 120.0),
-    Column("w31_lbm_per_s", _F, "high-pressure turbine coolant bleed", "lbm/s", 2.0, 80.0),
-    Column("w32_lbm_per_s", _F, "low-pressure turbine coolant bleed", "lbm/s", 1.0, 50.0),
+    Column(
+        "w31_lbm_per_s", _F, "high-pressure turbine coolant bleed", "lbm/s", 2.0, 80.0, stuck_after=15, outlier_iqrs=10
+    ),
+    Column(
+        "w32_lbm_per_s", _F, "low-pressure turbine coolant bleed", "lbm/s", 1.0, 50.0, stuck_after=12, outlier_iqrs=10
+    ),
 )
 
 CHANNELS: tuple[str, ...] = tuple(column.name for column in SETTINGS + SENSORS)
@@ -99,6 +152,8 @@ VALIDATED_TELEMETRY = Contract(
     IDENTITY + SETTINGS + SENSORS + _TECHNICAL,
     key=("unit", "cycle"),
     max_quarantined_share=0.05,  # above one row in twenty, the day's instrument is probably faulty
+    series=("unit",),
+    counter="cycle",
 )
 
 QUARANTINE = Contract(
