@@ -181,10 +181,6 @@ class StreamTables:
         found = self._rows.scan().filter(pl.col("stream_batch") > after).group_by("stream_batch")
         return found.agg(pl.len().alias("rows")).sort("stream_batch").collect()
 
-    def scan(self) -> pl.LazyFrame:
-        """All rows of `landed_stream`."""
-        return self._rows.scan()
-
     def compact(self) -> int:
         """Merges small files of both tables; returns how many were merged."""
         return self._rows.compact() + self._dead.compact()
