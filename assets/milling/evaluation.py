@@ -1,6 +1,7 @@
 """Evaluation: candidates on held-out products, compared with baselines and the champion; class `feature`."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -8,6 +9,7 @@ import dagster as dg
 import numpy as np
 import polars as pl
 
+from assets.framework.corrected import difference_entries, keep_corrected, with_present_values
 from assets.framework.lineage import copied
 from assets.framework.regional import here, once, per_region, regions_of
 from assets.framework.registry import VERDICT
@@ -35,6 +37,7 @@ from sinet_pipelines.features.as_known import read_as_known
 from sinet_pipelines.inventory.names import EAST
 from sinet_pipelines.inventory.regions import Region
 from sinet_pipelines.markdown import Markdown, table
+from sinet_pipelines.schemas.arrival import corrected_of
 from sinet_pipelines.schemas.contract import DataClass
 from sinet_pipelines.storage.fingerprint import fingerprint
 
@@ -77,6 +80,9 @@ def evaluation_set(deployment: Deployment) -> dg.AssetsDefinition:
 
         features, outcomes, last_day = learnt_from(context)
         rows = evaluation_rows(features, outcomes, last_day=last_day)
+        now, _, _ = learnt_from(context, is_present=True)
+        present = evaluation_rows(now, outcomes, last_day=last_day)
+        keep_corrected(here(context, EAST).tables, EVALUATION_SET, known=rows, present=present)
         written = here(context, EAST).tables.replace(EVALUATION_SET, rows)
         failures = int(rows["machine_failure"].sum())
         return made(
@@ -190,6 +196,7 @@ def evaluation(deployment: Deployment) -> dg.AssetsDefinition:
                 **{f"pr_auc_{one.name}": round(overall[one.name]["pr_auc"], 4) for one in BASELINES},
                 "choice": choice.reason,
                 "by_slice": shown(_slices(results, challenger=choice.name)),
+                **_difference(context, rows, overall),
                 "dagster/row_count": written.rows,
                 "summary": f"{choice.name} has F1 {own['f1']:.3f} and PR-AUC {own['pr_auc']:.3f} on {own['products']} "
                 f"products it never saw; logistic regression has F1 {overall['logistic']['f1']:.3f}, the published "
@@ -199,6 +206,25 @@ def evaluation(deployment: Deployment) -> dg.AssetsDefinition:
         )
 
     return asset
+
+
+def _difference(
+    context: dg.AssetExecutionContext, rows: pl.DataFrame, overall: Mapping[str, Mapping[str, float]]
+) -> dict[str, object]:
+    """F1 and PR-AUC with the values known at the end of each product's day, and with present ones."""
+    from sinet_pipelines.applications.milling.evaluation import results_of
+
+    tables, figures = here(context, EAST).tables, ("f1", "pr_auc")
+    now = with_present_values(tables, EVALUATION_SET, rows)
+    if now is None:
+        return difference_entries(0, {}, {}, figures=())
+    results = results_of(now, _predictions(context, now)).filter(pl.col("slice") == "all")
+    return difference_entries(
+        tables.extent(corrected_of(EVALUATION_SET))[0],
+        {name: [row[figure] for figure in figures] for name, row in overall.items()},
+        {row["predictor"]: [row[figure] for figure in figures] for row in results.iter_rows(named=True)},
+        figures=["F1", "PR-AUC"],
+    )
 
 
 def _predictions(context: dg.AssetExecutionContext, rows: pl.DataFrame) -> "dict[str, Judged]":

@@ -78,16 +78,23 @@ def training_set(deployment: Deployment) -> dg.AssetsDefinition:
     return asset
 
 
-def learnt_from(context: dg.AssetExecutionContext) -> tuple[pl.DataFrame, pl.DataFrame, date]:
+def learnt_from(
+    context: dg.AssetExecutionContext, *, is_present: bool = False
+) -> tuple[pl.DataFrame, pl.DataFrame, date]:
     """Features and outcomes of all regions without products in two regions, and the newest day that has features.
 
-    Features are those known at the end of the product's day: a later correction is not used.
+    Args:
+        context: of the step.
+        is_present: whether features are the present ones. By default they are those known at the end of the product's
+            day: a later correction is not used.
     """
     places = {region.name: here(context, region).tables for region in regions_of(context)}
-    features = pl.concat(
-        read_as_known(tables, PROCESS_FEATURES, tables.read(PROCESS_FEATURES)).with_columns(region=pl.lit(name))
-        for name, tables in places.items()
-    )
+    parts = []
+    for name, tables in places.items():
+        present = tables.read(PROCESS_FEATURES)
+        known = present if is_present else read_as_known(tables, PROCESS_FEATURES, present)
+        parts.append(known.with_columns(region=pl.lit(name)))
+    features = pl.concat(parts)
     outcomes = pl.concat(tables.read(OUTCOME_EVENTS) for tables in places.values())
     once = pl.col("product_id").is_unique()
     return features.filter(once), outcomes.filter(once), max(features[DAY_COLUMN], default=date.min)

@@ -1,6 +1,7 @@
 """Evaluation: compares candidates, baselines and the champion on engines that none was fitted on; class `feature`."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -8,6 +9,7 @@ import dagster as dg
 import numpy as np
 import polars as pl
 
+from assets.framework.corrected import difference_entries, keep_corrected, with_present_values
 from assets.framework.lineage import copied, derived, joined
 from assets.framework.pictures import glance_of_bars, keep_pictures
 from assets.framework.regional import here, once, per_region, regions_of
@@ -41,12 +43,13 @@ from sinet_pipelines.features.as_known import read_as_known
 from sinet_pipelines.inventory.names import EAST
 from sinet_pipelines.inventory.regions import Region
 from sinet_pipelines.markdown import Markdown, table
+from sinet_pipelines.schemas.arrival import corrected_of
 from sinet_pipelines.schemas.contract import DataClass
 from sinet_pipelines.storage.fingerprint import fingerprint
 
 if TYPE_CHECKING:
     from sinet_pipelines.evaluation.gate import Verdict
-    from sinet_pipelines.models.model import Inputs
+    from sinet_pipelines.models.model import Inputs, Model
     from sinet_pipelines.training.candidate import Candidate
 
 MODEL = "turbofan_remaining_useful_life"
@@ -127,13 +130,15 @@ def evaluation_set(deployment: Deployment) -> dg.AssetsDefinition:
         ),
     )
     def asset(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-        parts = []
+        parts, present = [], []
         for region in regions_of(context):
             evaluated, tables = _evaluated_cycles(context, region), here(context, region).tables
-            features = tables.scan(WINDOW_FEATURES).filter(pl.col("unit").is_in(evaluated["unit"].unique()))
-            rows = read_as_known(tables, WINDOW_FEATURES, features.collect())
+            features = tables.scan(WINDOW_FEATURES).filter(pl.col("unit").is_in(evaluated["unit"].unique())).collect()
+            rows = read_as_known(tables, WINDOW_FEATURES, features)
+            present.append(evaluated.join(features, on=["unit", "cycle"]).with_columns(region=pl.lit(region.name)))
             parts.append(evaluated.join(rows, on=["unit", "cycle"]).with_columns(region=pl.lit(region.name)))
         rows = settled(pl.concat(parts)).sort("unit", "cycle")
+        keep_corrected(here(context, EAST).tables, EVALUATION_SET, known=rows, present=settled(pl.concat(present)))
         written = here(context, EAST).tables.replace(EVALUATION_SET, rows)
         return made(context, written, entries={"engines": rows["unit"].n_unique(), **corrected_entries(rows)})
 
@@ -198,7 +203,8 @@ def evaluation(deployment: Deployment) -> dg.AssetsDefinition:
         inputs = evaluation_inputs(context, rows, candidates[choice.name])
         answers = {name: _predict(place, one, inputs) for name, one in candidates.items()}
         examples = examples_of(place.tables.read(TRAINING_SET).sort("unit", "cycle"))
-        answers |= {family.name: family.fit(examples, seed=SEED).predict(inputs) for family in BASELINES}
+        baselines = {family.name: family.fit(examples, seed=SEED) for family in BASELINES}
+        answers |= {name: model.predict(inputs) for name, model in baselines.items()}
         results = judge(rows, answers, task=RUL, results=EVALUATION_RESULTS)
         champion = _champion_answers(context, rows)
         challenger = _answers(rows, answers[choice.name])
@@ -236,6 +242,7 @@ def evaluation(deployment: Deployment) -> dg.AssetsDefinition:
                 "choice": choice.reason,
                 "by_slice": shown(_slices(results, challenger=choice.name)),
                 "coverage": shown(_coverage_table(covered)),
+                **_difference(place, rows, overall, candidates, baselines),
                 "summary": f"challenger {choice.name}: RMSE {own['rmse_capped']:.2f} cycles on engines never seen "
                 f"(ridge {overall['ridge']['rmse_capped']:.2f}, constant {overall['constant']['rmse_capped']:.2f}; "
                 f"truth capped at {MAX_RUL_CYCLES}); {verdict.reason}",
@@ -246,6 +253,33 @@ def evaluation(deployment: Deployment) -> dg.AssetsDefinition:
         )
 
     return asset
+
+
+def _difference(
+    place: RegionResource,
+    rows: pl.DataFrame,
+    overall: Mapping[str, Mapping[str, float]],
+    candidates: "Mapping[str, Candidate]",
+    baselines: "Mapping[str, Model]",
+) -> dict[str, object]:
+    """The RMSE of the predictors without sequences, with the values known at each cycle and with present ones."""
+    from sinet_pipelines.applications.turbofan.labels import inputs_of
+    from sinet_pipelines.evaluation.judge import judge
+
+    now = with_present_values(place.tables, EVALUATION_SET, rows)
+    if now is None:
+        return difference_entries(0, {}, {}, figures=())
+    inputs = inputs_of(now)
+    answers = {name: model.predict(inputs) for name, model in baselines.items()}
+    plain = {name: one for name, one in candidates.items() if not FAMILIES[name].needs_sequences}
+    answers |= {name: _predict(place, one, inputs) for name, one in plain.items()}
+    results = judge(now, answers, task=RUL, results=EVALUATION_RESULTS).filter(pl.col("slice") == "all")
+    return difference_entries(
+        place.tables.extent(corrected_of(EVALUATION_SET))[0],
+        {name: [overall[name]["rmse_capped"]] for name in answers},
+        {row["predictor"]: [row["rmse_capped"]] for row in results.iter_rows(named=True)},
+        figures=["RMSE in cycles"],
+    )
 
 
 def _error_glance(rows: pl.DataFrame, predicted: np.ndarray) -> dg.MetadataValue:

@@ -4,6 +4,7 @@ A table that keeps its versions has two tables beside it, of its own data class:
 which a row is known, `<table>_history` has the rows that the table no longer has.
 """
 
+from dataclasses import replace
 from functools import cache
 
 import pyarrow as pa
@@ -64,6 +65,20 @@ def history_of(contract: Contract) -> Contract:
             Column(KNOWN_UNTIL, _INSTANT, "instant of its correction or withdrawal, UTC"),
         ),
         key=(*contract.key, KNOWN_FROM),
+    )
+
+
+@cache
+def corrected_of(contract: Contract) -> Contract:
+    """The table with the present values of the rows of a set that were corrected after the moment of prediction.
+
+    Args:
+        contract: of the set.
+    """
+    return replace(
+        contract,
+        name=f"{contract.name}_corrected",
+        description=f"A row of {contract.name} with its present values, which were corrected after its prediction.",
     )
 
 

@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 import sinet_pipelines
+from assets.framework.corrected import CORRECTED_LATER, WITH_PRESENT_VALUES
 from assets.framework.reports import ROWS_AS_KNOWN
 from assets.turbofan.keys import global_key, regional_key
 from sinet_pipelines.applications.turbofan.landed import TELEMETRY
@@ -25,7 +26,10 @@ from tests.inventory import EAST
 from tests.zones import landing_zone
 
 DAILY = [regional_key(EAST, name) for name in ("raw_telemetry", "validated_telemetry", "window_features")]
-SETS = [global_key("training_set"), global_key("evaluation_set"), regional_key(EAST, "evaluation_sequences")]
+SETS = [
+    *(global_key(name) for name in ("training_set", "evaluation_set", "evaluation")),
+    regional_key(EAST, "evaluation_sequences"),
+]
 
 
 def contents(home, *contracts):
@@ -65,6 +69,9 @@ def test_a_correction_after_the_day_changes_the_features_and_no_example(walked, 
     for name in (TRAINING_SET.name, EVALUATION_SET.name):
         (result,) = sets.asset_materializations_for_node(f"turbofan__{name}")
         assert result.metadata[ROWS_AS_KNOWN].value > 0
+    (page,) = sets.asset_materializations_for_node("turbofan__evaluation")
+    assert page.metadata[CORRECTED_LATER].value > 0
+    assert "RMSE in cycles, present values" in page.metadata[WITH_PRESENT_VALUES].value
     opened = sinet_pipelines.open(home)
     rows = {
         at: opened.table("turbofan", "window_features", region=EAST.name, as_known_at=at).to_polars()
