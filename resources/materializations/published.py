@@ -42,7 +42,7 @@ from sinet_pipelines.schemas.contract import AnyTable, Contract
 from sinet_pipelines.schemas.publication import REGION_DIGESTS
 from sinet_pipelines.storage.cache import read_cache, write_cache
 from sinet_pipelines.storage.health import TableHealth
-from sinet_pipelines.storage.layout import BLOBS, CLASSES, LANDING, table_uri
+from sinet_pipelines.storage.layout import LANDING, PARTS, table_uri
 from sinet_pipelines.storage.listing import age_of, listing
 from sinet_pipelines.storage.objects import open_objects
 from sinet_pipelines.storage.roots import access_options, region_folder, root_of
@@ -327,8 +327,8 @@ def _seen(
 
 
 def _beside(root: Path, known: Collection[str]) -> Iterator[bytes]:
-    """One line for each file of a region's folder outside landing zones of applications, tables and blobs."""
-    for folder, but in ((root, (LANDING, BLOBS, *CLASSES)), (root / LANDING, known)):
+    """One line for each file of a region's folder outside its parts and the landing zones of applications."""
+    for folder, but in ((root, PARTS), (root / LANDING, known)):
         for path in sorted(folder.glob("[!.]*")):
             if path.name not in but:
                 yield os.fsencode(path) + age_of(path.lstat())

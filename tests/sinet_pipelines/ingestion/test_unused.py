@@ -65,6 +65,14 @@ def test_a_sound_drop_is_used_and_nothing_is_listed(zone, put):
     assert landing_zone(zone.home / "nowhere", TELEMETRY).unused() == ()
 
 
+def test_pages_of_checks_are_a_part_of_their_region(zone, put):
+    put("EAST/2026-03-01/a.parquet")
+    page = zone.home / "EAST" / "checks" / "turbofan" / "validated_telemetry" / "2026-03-01.html"
+    page.parent.mkdir(parents=True)
+    page.write_text("<h1>sample</h1>")
+    assert unused(zone) == {}
+
+
 @pytest.mark.parametrize(
     ("path", "reason", "cure"),
     [
