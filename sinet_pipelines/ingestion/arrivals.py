@@ -5,6 +5,7 @@ first observation of each content in its table `file_arrivals`, of class `featur
 Content that was there when the observation of the zone began has an unknown arrival.
 """
 
+import logging
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
@@ -19,6 +20,8 @@ from sinet_pipelines.ingestion.landing import LandingZone
 from sinet_pipelines.schemas.arrival import FILE_ARRIVALS, KNOWN_FROM
 from sinet_pipelines.storage.tables import TableStore, empty
 from sinet_pipelines.storage.versions import INSTANT, ArrivalsOf
+
+_log = logging.getLogger(__name__)
 
 _CONTENT = ("kind", "day", "content")
 _CONTENT_SCHEMA = {name: empty(FILE_ARRIVALS).schema[name] for name in _CONTENT}
@@ -44,7 +47,7 @@ def observe_arrivals(
         now: instant of the observation, UTC; read from the clock by default.
 
     Raises:
-        StorageError: the table cannot be written, or the zone cannot be read.
+        StorageError: the table cannot be read or written, or the zone cannot be read. Then the record stays as it is.
     """
     before = _recorded(tables)
     if before is None:
@@ -56,19 +59,32 @@ def observe_arrivals(
         return
     at = pl.lit(now or datetime.now(UTC)).cast(INSTANT)
     added = fresh.with_columns(arrived_at=at, was_there=pl.lit(before is None))
-    latest = _recorded(tables) if before is not None else None  # another process may have observed more meanwhile
+    latest = _recorded(tables)  # another process may have observed more meanwhile, or begun
     rows = pl.concat([known if latest is None else latest, added.select(known.columns)])
     first = rows.sort("arrived_at").unique(_CONTENT, keep="first", maintain_order=True)
     tables.replace(FILE_ARRIVALS, first.sort(_CONTENT))
 
 
 def has_arrivals(tables: TableStore) -> bool:
-    """Whether the observation of a region's landing zone has begun."""
-    return tables.exists(FILE_ARRIVALS)
+    """Whether the observation of a region's landing zone has begun, and its record is not damaged.
+
+    Raises:
+        StorageError: the store does not respond, or denies access.
+    """
+    try:
+        return tables.exists(FILE_ARRIVALS)
+    except StorageError:
+        if not tables.health(FILE_ARRIVALS).faults:
+            raise
+        return False
 
 
 def file_arrivals(tables: TableStore) -> pl.DataFrame:
-    """The recorded arrivals of a region; empty where none was recorded or their table is damaged."""
+    """The recorded arrivals of a region; empty where none was recorded or their table is damaged.
+
+    Raises:
+        StorageError: the store does not respond, or denies access.
+    """
     found = _recorded(tables)
     return empty(FILE_ARRIVALS) if found is None else found
 
@@ -107,10 +123,17 @@ def _with_instant(hashes: pl.Series, instant: datetime | None) -> pl.DataFrame:
 
 
 def _recorded(tables: TableStore) -> pl.DataFrame | None:
-    """The recorded arrivals; None where the observation has not begun, or where the table is damaged."""
+    """The recorded arrivals; None where the observation has not begun, or where the table is damaged.
+
+    A store that does not respond for a moment has not lost its record: its error is raised, so that nothing replaces it.
+    """
     try:
         return tables.read(FILE_ARRIVALS) if tables.exists(FILE_ARRIVALS) else None
     except StorageError:
+        faults = tables.health(FILE_ARRIVALS).faults
+        if not faults:
+            raise
+        _log.warning("%s; until then arrivals of files count as unknown", faults[0].message)
         return None
 
 

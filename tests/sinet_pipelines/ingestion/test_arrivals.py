@@ -7,10 +7,12 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from sinet_pipelines.ingestion.arrivals import arrivals_of_rows, file_arrivals, observe_arrivals
+from sinet_pipelines.errors import StorageError, UnreachableError
+from sinet_pipelines.ingestion.arrivals import arrivals_of_rows, file_arrivals, has_arrivals, observe_arrivals
 from sinet_pipelines.ingestion.landed import landed_rows
 from sinet_pipelines.schemas.contract import Column
-from sinet_pipelines.storage.tables import tables_of
+from sinet_pipelines.storage.tables import TableStore, tables_of
+from tests.loopback import free_port
 from tests.zones import landing_zone
 
 KILN = landed_rows("kiln", "samples", (Column("sample", pa.int32(), "number"),), key=("sample",))
@@ -103,6 +105,41 @@ def test_a_damaged_record_begins_again(zone, tables, tmp_path):
     for file in (tmp_path / "EAST/feature/kiln/file_arrivals/_delta_log").iterdir():
         file.write_text("{")
     assert observe(zone, tables, LATER) == [(LATER, True)]
+
+
+@pytest.mark.parametrize("use", [file_arrivals, has_arrivals])
+def test_a_store_that_does_not_answer_is_no_record_without_arrivals(use):
+    options = {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_port()}",
+        "AWS_ALLOW_HTTP": "true",
+        "AWS_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "id",
+        "AWS_SECRET_ACCESS_KEY": "key",
+        "max_retries": "0",
+    }
+    with pytest.raises(UnreachableError):
+        use(TableStore("s3://mill", "kiln", options))
+
+
+def test_an_observation_that_cannot_read_the_record_leaves_it_as_it_is(zone, tables, tmp_path):
+    land(zone, 1)
+    before = observe(zone, tables, NOON)
+    (file,) = (tmp_path / "EAST/feature/kiln/file_arrivals").glob("*.parquet")
+    content = file.read_bytes()
+    file.write_bytes(bytes(len(content)))  # of the same size: no fault that a listing finds
+    with pytest.raises(StorageError):
+        observe(zone, tables, LATER)
+    file.write_bytes(content)
+    assert observe(zone, tables, LATER) == before
+
+
+def test_damage_of_the_record_is_logged_and_counts_as_no_record(zone, tables, tmp_path, caplog):
+    observe(zone, tables, NOON)
+    for file in (tmp_path / "EAST/feature/kiln/file_arrivals/_delta_log").iterdir():
+        file.write_text("{")
+    assert not has_arrivals(tables)
+    assert file_arrivals(tables).height == 0
+    assert "count as unknown" in caplog.text
 
 
 def test_events_have_an_arrival_too(tmp_path):
