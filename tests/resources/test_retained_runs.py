@@ -58,6 +58,7 @@ def test_blobs_and_versions_that_materialisations_record_are_found(instance):
     assert needs[run_id] == ("model rul@3", "backfill 2", "newest state", "among the newest 1 runs")
 
 
+@pytest.mark.slow
 def test_a_removed_run_takes_its_events_and_its_file_and_leaves_the_newest_state(instance):
     former, newest = make(instance, graph), make(instance, graph)
     file = Path(instance.event_log_storage.path_for_shard(former))
