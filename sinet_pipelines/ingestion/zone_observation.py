@@ -102,8 +102,9 @@ def observe_zone(
     left = []
     for day, listed in zone.files_by_day():
         found, is_partition = before.unchanged(day), first_day <= day <= last_day
-        files: list[AnyFile] = [] if found is not None and is_partition else list(listed)
-        if found is None:
+        is_over = found is None and until is not None and time.monotonic() > until  # then its files are not even listed
+        files: list[AnyFile] = [] if is_over or (found is not None and is_partition) else list(listed)
+        if found is None and not is_over:
             found = _inspect_day(zone, data, files, state=before.state.days.get(day, ""), until=until)
         if found is None:
             left.append(day)
