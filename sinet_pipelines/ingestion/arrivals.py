@@ -6,7 +6,7 @@ Content that was there when the observation of the zone began has an unknown arr
 """
 
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
 
@@ -34,6 +34,7 @@ def observe_arrivals(
     *,
     days: Collection[date] | None = None,
     kinds: Collection[str] | None = None,
+    drops: Mapping[date, Collection[str]] | None = None,
     now: datetime | None = None,
 ) -> None:
     """Records content that the landing zone has and that was never observed; it runs in the region.
@@ -44,6 +45,7 @@ def observe_arrivals(
         region: its name.
         days: days on which something may have changed; None for all. The first observation is of all days and kinds.
         kinds: kinds of events of which something may have changed; None for all.
+        drops: the ids of the drops of all landed days, if they are known; else the files are read.
         now: instant of the observation, UTC; read from the clock by default.
 
     Raises:
@@ -52,7 +54,7 @@ def observe_arrivals(
     before = _recorded(tables)
     if before is None:
         days = kinds = None
-    there = pl.DataFrame(list(_contents(zone, region, days, kinds)), schema=_CONTENT_SCHEMA, orient="row")
+    there = pl.DataFrame(list(_contents(zone, region, days, kinds, drops)), schema=_CONTENT_SCHEMA, orient="row")
     known = empty(FILE_ARRIVALS) if before is None else before
     fresh = there.unique().join(known, on=_CONTENT, how="anti", nulls_equal=True)
     if before is not None and not fresh.height:
@@ -138,9 +140,15 @@ def _recorded(tables: TableStore) -> pl.DataFrame | None:
 
 
 def _contents(
-    zone: LandingZone, region: str, days: Collection[date] | None, kinds: Collection[str] | None
+    zone: LandingZone,
+    region: str,
+    days: Collection[date] | None,
+    kinds: Collection[str] | None,
+    drops: Mapping[date, Collection[str]] | None,
 ) -> Iterator[tuple[str, date | None, str]]:
-    if days is None or days:
+    if drops is not None:
+        yield from (("", day, name) for day, ids in drops.items() if days is None or day in days for name in ids)
+    elif days is None or days:
         yield from (("", day, name) for day, name in zone.drop_ids(region, days))
     for kind in zone.data.events:
         if kinds is None or kind.name in kinds:

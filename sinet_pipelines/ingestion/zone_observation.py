@@ -28,15 +28,20 @@ class DayFound:
 
     Attributes:
         content: hash of its drops; equal for equal drops, independent of file names.
-        drops: number of drops, each counted once by its content; a file that is no table is one.
+        ids: of its drops, in order, each once; a file that is no table has one too.
         unused: its files whose rows are in no table.
         state: the state of its files when they were inspected; empty where that is not known.
     """
 
     content: str
-    drops: int
+    ids: tuple[str, ...]
     unused: tuple[UnusedFile, ...] = ()
     state: str = ""
+
+    @property
+    def drops(self) -> int:
+        """Number of drops."""
+        return len(self.ids)
 
 
 @dataclass(frozen=True)
@@ -141,7 +146,7 @@ def _inspect_day(
         ids.add(drop.drop_id)
         if drop.why_unreadable:
             unused.append(zone.unused(one, *_reason_and_cure(one.path, drop)))
-    return DayFound(fingerprint_of(ids), len(ids), tuple(unused), state)
+    return DayFound(fingerprint_of(ids), tuple(sorted(ids)), tuple(unused), state)
 
 
 def _out_of_range(

@@ -154,8 +154,8 @@ def publish(view: RegionView) -> Publication:
     """
     before = read_publication(view.tables, view.region)
     is_of_this_code = before is not None and before.sources.get(CODE) == code_of_publishing()
-    now = _observe(view, before if before is not None and is_of_this_code else Publication())
-    _record_arrivals(view, before or Publication(), now)
+    now, found = _observe(view, before if before is not None and is_of_this_code else Publication())
+    _record_arrivals(view, before or Publication(), now, found)
     if now != before:
         view.tables.replace(REGION_DIGESTS, _to_frame(now, _root_of(view.tables)))
     return now
@@ -178,7 +178,7 @@ def read_digest(tables: TableStore, contract: Contract) -> pl.DataFrame | None:
         return None
 
 
-def _observe(view: RegionView, before: Publication) -> Publication:
+def _observe(view: RegionView, before: Publication) -> tuple[Publication, ZoneFound]:
     zone, tables, region = view.zone, view.tables, view.region
     health = {one.name: tables.health(one) for one in view.contracts if is_confined(one)}
     doubt, sources = _doubt(view, before, health)
@@ -189,7 +189,7 @@ def _observe(view: RegionView, before: Publication) -> Publication:
         found = zone.observe(region, first_day=view.first_day, before=Before(state, seen), until=view.until)
         seen.clear()
         seen.update(found.days)
-    return Publication(
+    now = Publication(
         days=_days(view, before, found),
         events={kind.name: _events(zone, region, kind.name, before) for kind in zone.data.events},
         unused=(*found.unused, *view.misplaced),
@@ -198,14 +198,21 @@ def _observe(view: RegionView, before: Publication) -> Publication:
         sources={CODE: code_of_publishing(), **sources},
         left=found.left,
     )
+    return now, found
 
 
-def _record_arrivals(view: RegionView, before: Publication, now: Publication) -> None:
-    """Records the arrivals of the days and events that changed; before the publication, so that no kill skips one."""
+def _record_arrivals(view: RegionView, before: Publication, now: Publication, found: ZoneFound) -> None:
+    """Records the arrivals of the days and events that changed; before the publication, so that no kill skips one.
+
+    Arrivals begin once all days were read: a drop that was there and is read later did not arrive then.
+    """
+    if now.left and not has_arrivals(view.tables):
+        return
     days = {day for day, one in now.days.items() if day not in before.days or before.days[day].content != one.content}
     kinds = {name for name, one in now.events.items() if before.events.get(name, EMPTY).content != one.content}
     if days or kinds or not has_arrivals(view.tables):
-        observe_arrivals(view.zone, view.tables, view.region, days=days, kinds=kinds)
+        drops = {day: one.ids for day, one in found.days.items()}
+        observe_arrivals(view.zone, view.tables, view.region, days=days, kinds=kinds, drops=drops)
 
 
 @cache

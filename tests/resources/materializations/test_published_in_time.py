@@ -10,6 +10,7 @@ from resources.materializations.published import Published
 from resources.materializations.zones import Zones
 from sinet_pipelines.applications.milling.application import MILLING
 from sinet_pipelines.applications.milling.simulator import simulate_records
+from sinet_pipelines.ingestion.arrivals import file_arrivals, has_arrivals
 from sinet_pipelines.ingestion.landing import LandingZone
 from sinet_pipelines.schemas.publication import REGION_DIGESTS
 from tests.deployed import deployment_at
@@ -77,3 +78,15 @@ def test_a_drop_that_lands_after_the_zone_was_listed_is_found_by_the_next_tick(z
     land(zone, 3, 5)
     read(zone, zones=zones, **in_time())
     assert read(zone, **in_time())[0].days[DAY.date()].drops == before.days[DAY.date()].drops + 1
+
+
+def test_arrivals_begin_once_every_day_was_read_so_that_no_old_drop_counts_as_new(zone, monkeypatch):
+    monkeypatch.setattr(inspection, "_FOUND", inspection.OrderedDict())
+    tables = Published(deployment_at(zone.home)).tables("EAST", "milling")
+    read(zone, until=time.monotonic() - 1)
+    assert not has_arrivals(tables)
+    read(zone, **in_time())
+    assert file_arrivals(tables)["was_there"].to_list() == [True]
+    land(zone, 3, 5)
+    read(zone, **in_time())
+    assert sorted(file_arrivals(tables)["was_there"]) == [False, True]
