@@ -127,7 +127,7 @@ def _with_instant(hashes: pl.Series, instant: datetime | None) -> pl.DataFrame:
 def _recorded(tables: TableStore) -> pl.DataFrame | None:
     """The recorded arrivals; None where the observation has not begun, or where the table is damaged.
 
-    A store that does not respond for a moment has not lost its record: its error is raised, so that nothing replaces it.
+    A store that does not respond for a moment has not lost its record: its error is raised, and nothing replaces it.
     """
     try:
         return tables.read(FILE_ARRIVALS) if tables.exists(FILE_ARRIVALS) else None
