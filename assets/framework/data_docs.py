@@ -11,7 +11,7 @@ import polars as pl
 from assets.framework.regional import here
 from sinet_pipelines.inventory.regions import Region
 from sinet_pipelines.schemas.contract import Contract
-from sinet_pipelines.storage.layout import CHECKS, is_local
+from sinet_pipelines.storage.layout import DATA_DOCS, data_docs, is_local
 from sinet_pipelines.validation.judge import DayVerdict
 
 
@@ -51,6 +51,7 @@ def with_page(
     )
     application = place.tables.application
     key = keep_page(place.pages, page, application=application, table=contract.name, day=first)
-    below = key.removeprefix(f"{CHECKS}/")
-    address = f"/{CHECKS}/{region.name}/{below}" if is_local(place.root) else f"{place.root}/{key}"
+    below = key.removeprefix(f"{data_docs(application)}/")
+    served = f"/{DATA_DOCS}/{region.name}/{application}/{below}"
+    address = served if is_local(place.root) else f"{place.root}/{key}"
     return {day: replace(verdict, page=address) for day, verdict in verdicts.items()}

@@ -1,7 +1,7 @@
 """Serves pages of a home on the address of Dagster's UI, so that an asset page can link to them.
 
 A browser does not open a `file://` address from a page that came by HTTP. The pages are model cards, in the home's
-`cards/`, and data docs, in `checks/` of each region whose root is a folder; they run no script and load nothing.
+`cards/`, and data docs, in each region whose root is a folder; they run no script and load nothing.
 """
 
 import re
@@ -9,16 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from sinet_pipelines.cli.guard import Application, Message, Receive, Send
-from sinet_pipelines.storage.layout import CHECKS as CHECKS_FOLDER
-from sinet_pipelines.storage.layout import region_root
+from sinet_pipelines.storage.layout import DATA_DOCS, data_docs, region_root
 
-CARDS, CHECKS = "/cards", f"/{CHECKS_FOLDER}"
+CARDS, DOCS = "/cards", f"/{DATA_DOCS}"
 _POLICY = b"default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
-_OF_REGION = re.compile(rf"{CHECKS}/(\w[\w-]*)/")
+_OF_REGION = re.compile(rf"{DOCS}/(\w[\w-]*)/(\w[\w-]*)/")
 
 
 class CardPages:
-    """An ASGI application that serves `/cards/...` and `/checks/<region>/...` and passes every other request on."""
+    """An ASGI application that serves `/cards/...` and `/data_docs/<region>/...` and passes other requests on."""
 
     def __init__(self, inner: Application, home: Path) -> None:
         self._inner = inner
@@ -47,9 +46,13 @@ class CardPages:
         """The prefix of a path, the folder with its pages, and how to make a missing one; None for other paths."""
         if path.startswith(f"{CARDS}/"):
             return CARDS, self._home / "cards", "materialise model_card"
-        if region := _OF_REGION.match(path):
-            folder = region_root(self._home, region[1]) / CHECKS_FOLDER
-            return f"{CHECKS}/{region[1]}", folder, "old pages are removed; materialise the validated rows of the day"
+        if found := _OF_REGION.match(path):
+            folder = region_root(self._home, found[1]) / data_docs(found[2])
+            return (
+                found[0].removesuffix("/"),
+                folder,
+                "old pages are removed; materialise the validated rows of the day",
+            )
         return None
 
 

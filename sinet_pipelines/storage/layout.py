@@ -5,7 +5,7 @@ Each region has a root of its own in a home, laid out by data class, so that a r
     raw/ sequence/ feature/ model/ personal/    tables: <class>/<application>/<table>
     landing/<application>/                      drops and events, class raw
     blobs/                                      models and regimes by content, refs in blobs/refs/<application>/
-    checks/<application>/<table>/               pages with samples of checked rows, class raw
+    raw/<application>/data_docs/<table>/        pages with samples of checked rows
 
 A folder's name may have spaces, `#`, `?`, `%` and any alphabet. Libraries that accept paths receive paths; for those
 that accept only URIs, the path is escaped here, once. A few names do not work with the pinned Delta library; they are
@@ -22,9 +22,9 @@ from sinet_pipelines.errors import StorageError
 from sinet_pipelines.schemas.contract import AnyTable, DataClass
 from sinet_pipelines.storage.roots import local_roots, region_folder
 
-LANDING, BLOBS, REFS, CHECKS = "landing", "blobs", "refs", "checks"
+LANDING, BLOBS, REFS, DATA_DOCS = "landing", "blobs", "refs", "data_docs"
 CLASSES = tuple(str(one) for one in DataClass)  # the folders of tables
-PARTS = (LANDING, BLOBS, CHECKS, *CLASSES)  # all folders of a region's root
+PARTS = (LANDING, BLOBS, *CLASSES)  # all folders of a region's root
 FREE = (DataClass.FEATURE, DataClass.MODEL)  # classes of tables that may leave: other regions read these directly
 RECORDS = "landed"  # a folder of a home: one file for each application
 _OLD_RECORDS = ("landing/fleet.json", "fleet.json")  # places of the record of a home in version 0.1
@@ -85,6 +85,15 @@ def table_uri(root: str, application: str, table: AnyTable) -> str:
 def table_folder(home: Path, region: str, application: str, table: AnyTable) -> Path:
     """The folder of a table in a home."""
     return Path(table_uri(str(region_root(home, region)), application, table))
+
+
+def data_docs(application: str) -> str:
+    """The prefix of an application's data docs below a region's root: they have raw rows, so rules for these apply.
+
+    >>> data_docs("turbofan")
+    'raw/turbofan/data_docs'
+    """
+    return f"{DataClass.RAW}/{application}/{DATA_DOCS}"
 
 
 def blobs_root(home: Path, region: str) -> Path:

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from sinet_pipelines.escaping import for_html
-from sinet_pipelines.storage.layout import CHECKS
+from sinet_pipelines.storage.layout import data_docs
 from sinet_pipelines.storage.objects import Objects
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def keep_page(objects: Objects, page: bytes, *, application: str, table: str, da
         table: name of the table.
         day: first day of the sample; a later page of the same day replaces this one.
     """
-    folder = f"{CHECKS}/{application}/{table}"
+    folder = f"{data_docs(application)}/{table}"
     key = f"{folder}/{day}.html"
     objects.put(key, page)
     others = [one for one in objects.children(folder).objects if one.key != key]

@@ -49,10 +49,12 @@ def test_a_days_result_has_the_share_the_limit_and_what_it_was_judged_from(defin
 def test_a_days_result_links_to_its_data_docs_where_they_are_served(definitions):
     from assets.framework.checks import day_evaluation
 
-    served = day_evaluation(KEY, replace(verdict(), page="/checks/EAST/turbofan/rows/2026-03-01.html"), inputs="")
-    stored = day_evaluation(KEY, replace(verdict(), page="s3://sinet-east/checks/turbofan/rows/1.html"), inputs="")
-    assert served.metadata["data_docs"] == dg.MetadataValue.url("/checks/EAST/turbofan/rows/2026-03-01.html")
-    assert stored.metadata["data_docs"] == dg.MetadataValue.path("s3://sinet-east/checks/turbofan/rows/1.html")
+    served = day_evaluation(KEY, replace(verdict(), page="/data_docs/EAST/turbofan/rows/2026-03-01.html"), inputs="")
+    stored = day_evaluation(
+        KEY, replace(verdict(), page="s3://sinet-east/raw/turbofan/data_docs/rows/1.html"), inputs=""
+    )
+    assert served.metadata["data_docs"] == dg.MetadataValue.url("/data_docs/EAST/turbofan/rows/2026-03-01.html")
+    assert stored.metadata["data_docs"] == dg.MetadataValue.path("s3://sinet-east/raw/turbofan/data_docs/rows/1.html")
 
 
 def test_a_day_that_fails_says_why_and_which_rules_were_broken_most(definitions):

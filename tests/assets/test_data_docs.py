@@ -31,8 +31,9 @@ def paged(region, rows, faults=None):
 
 def test_the_days_of_a_step_have_one_page_in_the_root_of_their_region(region, tmp_path):
     found = paged(region, sound_rows(5), {DAY + timedelta(days=1): ("drop x has no column load_kw",)})
-    below = f"checks/turbofan/validated_samples/{DAY}.html"
-    assert [verdict.page for verdict in found.values()] == [f"/checks/EAST/{below.removeprefix('checks/')}"] * 2
+    below = f"raw/turbofan/data_docs/validated_samples/{DAY}.html"
+    served = f"/data_docs/EAST/turbofan/validated_samples/{DAY}.html"
+    assert [verdict.page for verdict in found.values()] == [served] * 2
     assert (
         "EAST, validated_samples, 2026-03-01 to 2026-03-02: sample of 5 rows" in (tmp_path / "EAST" / below).read_text()
     )

@@ -16,7 +16,7 @@ from sinet_pipelines.errors import ForbiddenError
 from sinet_pipelines.inventory.roots import Root
 from sinet_pipelines.manifests.policies import bucket_policy, identity
 from sinet_pipelines.storage.credentials import variable
-from sinet_pipelines.storage.layout import BLOBS, CHECKS, LANDING
+from sinet_pipelines.storage.layout import BLOBS, LANDING
 from sinet_pipelines.storage.roots import FILE, Stores, settle_roots
 from sinet_pipelines.storage.tables import tables_of
 from tests.inventory import NAMES, REGIONS
@@ -130,7 +130,7 @@ def test_no_row_and_no_model_of_a_region_lies_in_the_home(walked):
 def test_each_store_is_laid_out_by_class_and_holds_its_regions_rows(walked):
     home, _ = walked
     for name, found in objects(home).items():
-        assert {key.split("/")[0] for key in found} <= {LANDING, BLOBS, CHECKS, "raw", "sequence", "feature", "model"}
+        assert {key.split("/")[0] for key in found} <= {LANDING, BLOBS, "raw", "sequence", "feature", "model"}
         assert any(key.startswith("raw/milling/raw_records/_delta_log/") for key in found), name
         assert any(key.startswith("landing/milling/") for key in found), name
 

@@ -17,9 +17,9 @@ def get(tmp_path):
     """One GET: status, headers and body."""
     (tmp_path / "cards" / "life").mkdir(parents=True)
     (tmp_path / "cards" / "life" / "v1.html").write_text("<h1>card</h1>")
-    for folder, text in (("checks", "<h1>check</h1>"), ("raw", "secret")):
-        (tmp_path / "EAST" / folder / "life").mkdir(parents=True)
-        (tmp_path / "EAST" / folder / "life" / "2026-03-01.html").write_text(text)
+    for folder, text in (("data_docs/rows", "<h1>check</h1>"), ("rows", "secret")):
+        (tmp_path / "EAST/raw/life" / folder).mkdir(parents=True)
+        (tmp_path / "EAST/raw/life" / folder / "2026-03-01.html").write_text(text)
     (tmp_path / "mlflow.db").write_text("secret")
     application = CardPages(inner, tmp_path)
 
@@ -48,19 +48,25 @@ def test_a_card_opens_in_a_browser_and_may_run_nothing(get):
 
 
 def test_data_docs_of_a_region_open_in_the_same_way(get):
-    status, headers, body = get("/checks/EAST/life/2026-03-01.html")
+    status, headers, body = get("/data_docs/EAST/life/rows/2026-03-01.html")
     assert (status, body) == (200, b"<h1>check</h1>")
     assert headers["content-security-policy"].startswith("default-src 'none'")
 
 
 def test_a_page_that_is_gone_is_answered_with_the_way_to_make_it(get):
-    status, _, body = get("/checks/EAST/life/2026-02-01.html")
+    status, _, body = get("/data_docs/EAST/life/rows/2026-02-01.html")
     assert status == 404
     assert b"materialise the validated rows of the day" in body
 
 
 @pytest.mark.parametrize(
-    "path", ["/checks/EAST/../raw/life/2026-03-01.html", "/checks/EAST//etc/passwd", "/checks/NORTH/x.html"]
+    "path",
+    [
+        "/data_docs/EAST/life/../rows/2026-03-01.html",
+        "/data_docs/EAST/life//etc/passwd",
+        "/data_docs/NORTH/life/x.html",
+        "/data_docs/EAST/kiln/x.html",
+    ],
 )
 def test_nothing_but_the_pages_of_a_region_is_served(get, path):
     status, _, body = get(path)

@@ -14,6 +14,7 @@ from sinet_pipelines.inventory.sites import Agreement
 from sinet_pipelines.manifests.policies import FOLDER, MAX_BYTES, bucket_policy, files, identity
 from sinet_pipelines.schemas.contract import DataClass
 from sinet_pipelines.storage.blobs import blobs_of
+from sinet_pipelines.storage.layout import PARTS, data_docs
 from sinet_pipelines.storage.roots import settle_roots
 from sinet_pipelines.storage.tables import tables_of
 from tests.conftest import CHECKOUT
@@ -56,7 +57,10 @@ def test_another_region_reads_features_models_and_blobs_and_writes_nothing(reade
 
 
 @pytest.mark.parametrize("reader", [WEST, NULL_ISLAND], ids=lambda one: one.name)
-@pytest.mark.parametrize("place", ["raw/mill/rows/p", "personal/mill/rows/p", "landing/mill/day/p", ".set_aside/p"])
+@pytest.mark.parametrize(
+    "place",
+    ["raw/mill/rows/p", "raw/mill/data_docs/rows/p", "personal/mill/rows/p", "landing/mill/day/p", ".set_aside/p"],
+)
 def test_nobody_else_reads_raw_rows_or_drops(reader, place):
     assert not may(reader, "GetObject", f"east/{place}")
     assert not may_list(reader, f"east/{place}")
@@ -90,6 +94,25 @@ def test_a_later_statement_that_allows_all_does_not_open_raw_rows():
     assert allows(policy, user(WEST), "s3:GetObject", "arn:aws:s3:::plants/other")
     assert not allows(policy, user(WEST), "s3:GetObject", "arn:aws:s3:::plants/east/raw/a/b/p")
     assert allows(policy, user(EAST), "s3:GetObject", "arn:aws:s3:::plants/east/raw/a/b/p")
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_every_part_of_a_root_is_open_by_a_rule_of_its_class_or_denied_to_others(part):
+    readable = may(NULL_ISLAND, "GetObject", f"east/{part}/a/b/c")
+    denied = any(
+        f"arn:aws:s3:::plants/east/{part}/*" in one["Resource"]
+        for one in POLICY["Statement"]
+        if one["Effect"] == "Deny"
+    )
+    assert denied or readable or part == DataClass.SEQUENCE  # whose tables are open under an agreement alone
+
+
+def test_data_docs_have_raw_rows_and_are_denied_as_these():
+    everything = {"Effect": "Allow", "Principal": {"AWS": [user(WEST)]}, "Action": "s3:*", "Resource": "*"}
+    policy = {**POLICY, "Statement": [*POLICY["Statement"], everything]}
+    page = f"arn:aws:s3:::plants/east/{data_docs('mill')}/rows/p.html"
+    assert not allows(policy, user(WEST), "s3:GetObject", page)
+    assert allows(policy, user(EAST), "s3:GetObject", page)
 
 
 def test_every_policy_is_one_that_stores_take():

@@ -55,9 +55,9 @@ def test_of_a_table_the_newest_pages_are_kept(tmp_path, monkeypatch):
         key = keep_page(objects, b"page", application="kiln", table="rows", day=DAY + timedelta(days=number))
         os.utime(tmp_path / "50% of #1" / key, (number, number))
     keep_page(objects, b"again", application="kiln", table="rows", day=DAY + timedelta(days=3))
-    names = [one.key.rpartition("/")[2] for one in objects.walk("checks/kiln/rows")]
+    names = [one.key.rpartition("/")[2] for one in objects.walk("raw/kiln/data_docs/rows")]
     assert names == [f"2026-03-0{day}.html" for day in (3, 4, 5)]
-    assert objects.read("checks/kiln/rows/2026-03-04.html") == b"again"
+    assert objects.read("raw/kiln/data_docs/rows/2026-03-04.html") == b"again"
 
 
 def test_a_sample_has_the_first_bad_and_good_rows_of_each_day():
