@@ -204,6 +204,9 @@ def retain(
     home: Home = None,
     project: Project = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="show the plan and remove nothing")] = False,
+    claim: Annotated[
+        str | None, typer.Option(metavar="REGION", help="from now on, this home alone removes data of this region")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Remove what nothing needs, and show why the rest stays.
@@ -212,7 +215,7 @@ def retain(
     """
     from sinet_pipelines.cli.retain import retain as work
 
-    work(home=home, project=project, dry_run=dry_run, as_json=as_json)
+    work(home=home, project=project, dry_run=dry_run, as_json=as_json, claim=claim)
 
 
 @app.command()

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sinet_pipelines.errors import BusyError
+from sinet_pipelines.errors import BusyError, UsageError
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-def retain(*, home: Path | None, project: Path | None, dry_run: bool, as_json: bool) -> None:
+def retain(*, home: Path | None, project: Path | None, dry_run: bool, as_json: bool, claim: str | None = None) -> None:
     """Prints the plan, and executes it unless it is a dry run.
 
     Args:
@@ -31,9 +31,10 @@ def retain(*, home: Path | None, project: Path | None, dry_run: bool, as_json: b
         project: the checkout; None for the one at or above the current folder.
         dry_run: whether to remove nothing.
         as_json: whether to print JSON alone.
+        claim: region from whose root this home alone removes data from now on; None for no change.
 
     Raises:
-        UsageError: there is no such home.
+        UsageError: there is no such home or region.
         BusyError: another process removes things of the home.
     """
     from sinet_pipelines.cli.home import current_home, find_project
@@ -45,6 +46,8 @@ def retain(*, home: Path | None, project: Path | None, dry_run: bool, as_json: b
     folder, policy = current_home(home), Policy()
     enter(find_project(project), folder)
     require_state(folder)
+    if claim is not None:
+        _claim(folder, claim, dry_run=dry_run)
     with opened_instance() as instance:
         if dry_run:
             now = datetime.now(UTC)
@@ -53,6 +56,17 @@ def retain(*, home: Path | None, project: Path | None, dry_run: bool, as_json: b
             end_killed_runs(instance)  # a run that was killed would count as in progress
             found = _execute(folder, instance, policy)
     _print(folder, found, as_json=as_json)
+
+
+def _claim(home: Path, region: str, *, dry_run: bool) -> None:
+    """Makes this home the only one that removes data of a region."""
+    from sinet_pipelines.inventory.regions import this_inventory
+    from sinet_pipelines.retention.owner import claim
+    from sinet_pipelines.retention.places import Place
+
+    if dry_run:
+        raise UsageError("--claim writes to the root of the region, and --dry-run writes nothing; leave one out")
+    claim(Place(home, this_inventory().region(region).name))
 
 
 def remove_unneeded(home: Path) -> int:

@@ -1,7 +1,7 @@
 """Makes and executes plans: what goes is decided and removed under one lock, so that no need appears in between.
 
-`retention.json` in the home records since when nothing needs a thing. The lock of MLflow's store is held too, so that
-no version is registered between the look at the registry and a removal.
+`retention.json` in the home records since when nothing needs a thing; in a copy of the home all periods begin again.
+The lock of MLflow's store is held too, so that no version is registered between the look at the registry and a removal.
 """
 
 import json
@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from sinet_pipelines.errors import BusyError, DiskError, StorageError
+from sinet_pipelines.retention.owner import identify, identity_of
 from sinet_pipelines.retention.plan import Plan, Thing, first_looks, plan
 from sinet_pipelines.retention.policy import Kind, Policy
 from sinet_pipelines.retention.survey import Survey
@@ -20,7 +21,7 @@ from sinet_pipelines.storage.locks import held, holder
 LOCK = "retention.lock"  # in a home
 SEEN = "retention.json"  # in a home
 MLFLOW_LOCK = "mlflow.lock"
-FORMAT = 1
+FORMAT = 2
 PROBE_S = 1.0
 
 Look = Callable[[datetime], Survey]
@@ -104,10 +105,10 @@ def _execute(
 
 
 def _seen(home: Path) -> dict[str, datetime]:
-    """The recorded first looks; empty where the file is missing or damaged, so that all periods begin again."""
+    """The recorded first looks; empty where the file is missing, damaged or another home's: all periods begin again."""
     try:
         kept = json.loads((home / SEEN).read_bytes())
-        if not isinstance(kept, dict) or kept.get("format") != FORMAT:
+        if not isinstance(kept, dict) or kept.get("format") != FORMAT or kept.get("home") != identity_of(home):
             return {}
         found = {str(key): datetime.fromisoformat(at) for key, at in kept["unneeded_since"].items()}
         return {key: at for key, at in found.items() if at.tzinfo is not None}
@@ -116,8 +117,11 @@ def _seen(home: Path) -> dict[str, datetime]:
 
 
 def _keep_seen(home: Path, looks: Mapping[str, str]) -> None:
-    content = json.dumps({"format": FORMAT, "unneeded_since": dict(sorted(looks.items()))}, indent=0).encode()
     path = home / SEEN
     is_there = path.exists()
-    if (looks or is_there) and not (is_there and path.read_bytes() == content):
+    if not looks and not is_there:
+        return
+    facts = {"format": FORMAT, "home": identify(home), "unneeded_since": dict(sorted(looks.items()))}
+    content = json.dumps(facts, indent=0).encode()
+    if not (is_there and path.read_bytes() == content):
         write_whole(path, content)

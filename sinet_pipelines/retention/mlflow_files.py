@@ -13,6 +13,7 @@ from sinet_pipelines.registry.health import MODEL_SUFFIXES
 from sinet_pipelines.registry.provenance import TrackedRuns
 from sinet_pipelines.registry.runs import KEY_TAG, STANDS_FOR_TAG
 from sinet_pipelines.retention.models import ModelNeed
+from sinet_pipelines.retention.owner import is_inside
 from sinet_pipelines.retention.plan import Thing
 from sinet_pipelines.retention.policy import Kind
 from sinet_pipelines.storage.layout import mlflow_artifacts
@@ -73,9 +74,12 @@ def mlflow_files(home: Path, runs: TrackedRuns) -> MlflowFiles:
         if KEY_TAG not in tags and STANDS_FOR_TAG not in tags:
             continue
         for artifacts in mlflow_artifacts(home).glob(f"*/{run_id}/artifacts"):
+            if not is_inside(artifacts, home):
+                continue  # a link leads to the files of another home
             if plots := _files(artifacts / PLOTS, suffixes=(".png",)):
                 found[f"{run_id}/{PLOTS}"] = plots
-            for folder in sorted((artifacts / "models").glob("[0-9a-f]" * 16)):
+            models = artifacts / "models"
+            for folder in sorted(() if models.is_symlink() else models.glob("[0-9a-f]" * 16)):
                 if files := _files(folder, suffixes=MODEL_SUFFIXES, names=BESIDE):
                     found[f"{run_id}/models/{folder.name}"] = files
     return MlflowFiles(found)

@@ -39,8 +39,12 @@ class Place:
         return root_of(self.home, self.region).is_local
 
     def is_link(self, key: str) -> bool:
-        """Whether a key below the root of a folder is a symbolic link, which a person made."""
-        return self.is_local and (Path(root_of(self.home, self.region).uri) / key).is_symlink()
+        """Whether a key below the root of a folder leads over a symbolic link, which a person made."""
+        if not self.is_local:
+            return False
+        root = Path(root_of(self.home, self.region).uri)
+        path = root / key
+        return any(one.is_symlink() for one in (path, *path.parents) if one != root and one.is_relative_to(root))
 
     def blobs(self, application: str = "") -> BlobStore:
         """Its blobs, with the refs of one application or of all."""
@@ -49,6 +53,16 @@ class Place:
     def tables(self, application: str) -> TableStore:
         """Its tables of an application."""
         return tables_of(self.home, self.region, application)
+
+    def folders(self) -> Iterator[Path]:
+        """The folders of a root that is a folder: of each class, of its applications and of their tables."""
+        objects, root = self.objects, Path(root_of(self.home, self.region).uri)
+        for data_class in CLASSES:
+            yield root / data_class
+            for application in objects.children(data_class).folders:
+                yield root / data_class / application
+                for name in objects.children(f"{data_class}/{application}").folders:
+                    yield root / data_class / application / name
 
     def table_names(self) -> Iterator[tuple[str, TableName]]:
         """Application and name of each folder in which a table may be."""

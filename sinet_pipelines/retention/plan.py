@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sinet_pipelines.retention.policy import OBSERVED, Kind, Policy
+from sinet_pipelines.retention.policy import IN_REGIONS, OBSERVED, Kind, Policy
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,11 @@ class Thing:
     unused_since: datetime
 
     @property
+    def region(self) -> str:
+        """The region of its root; empty for a kind that lies in the home itself."""
+        return self.name.partition("/")[0] if self.kind in IN_REGIONS else ""
+
+    @property
     def key(self) -> str:
         """Kind and name in one text."""
         return f"{self.kind}:{self.name}"
@@ -39,10 +44,16 @@ class Needs:
     Attributes:
         by_thing: what needs a thing, by the thing's key: `model turbofan_remaining_useful_life@3`.
         by_kind: why nothing of a kind may go now: a run in progress, or needs that could not be read.
+        by_region: why nothing of a region may go from here.
     """
 
     by_thing: Mapping[str, Sequence[str]] = field(default_factory=dict)
     by_kind: Mapping[Kind, str] = field(default_factory=dict)
+    by_region: Mapping[str, str] = field(default_factory=dict)
+
+    def held(self, thing: "Thing") -> str:
+        """Why a thing that nothing needs stays nevertheless; empty where it may go."""
+        return self.by_kind.get(thing.kind) or self.by_region.get(thing.region) or ""
 
 
 @dataclass(frozen=True)
@@ -162,10 +173,13 @@ def first_looks(
 ) -> dict[str, str]:
     """The time of the first look without a need of each observed thing that nothing needs now, as ISO text, by its key.
 
-    A time in the future, as after a correction of the clock, begins again.
+    Things of a region from which nothing may go have none. A time in the future, as after a correction of the clock,
+    begins again.
     """
     found = {}
     for one in things:
+        if one.region in needs.by_region:
+            continue  # what other homes need is not known
         if one.kind in OBSERVED and not needs.by_thing.get(one.key):
             found[one.key] = min(seen.get(one.key, now), now).isoformat()
     return found
@@ -181,7 +195,7 @@ def _reasons(thing: Thing, needs: Needs, seen: Mapping[str, datetime], policy: P
         since = max(since, seen.get(thing.key, now))
     if now - since < period:
         yield f"unneeded for less than {_words(period)}"
-    elif why := needs.by_kind.get(thing.kind):
+    elif why := needs.held(thing):
         yield why
 
 

@@ -29,6 +29,9 @@ class Kind(StrEnum):
 #: Kinds whose things carry no time since which nothing needs them: it is counted from the first look without a need.
 OBSERVED = (Kind.TRAINING_SETS, Kind.BLOBS, Kind.MLFLOW_FILES)
 
+#: Kinds whose things lie under the root of a region; their names begin with it.
+IN_REGIONS = (Kind.TABLE_FILES, Kind.STREAM_ROWS, Kind.TRAINING_SETS, Kind.BLOBS)
+
 _PERIODS = {
     Kind.TABLE_FILES: timedelta(hours=2),  # a step reads a table within minutes of opening it
     Kind.STREAM_ROWS: timedelta(days=30),  # a broker repeats messages of minutes

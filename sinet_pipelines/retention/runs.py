@@ -12,6 +12,7 @@ from sinet_pipelines.backfills.journal import journals
 from sinet_pipelines.backfills.record import record_of
 from sinet_pipelines.retention.blobs import NEWEST
 from sinet_pipelines.retention.models import ModelNeed
+from sinet_pipelines.retention.owner import is_inside
 from sinet_pipelines.retention.plan import Thing
 from sinet_pipelines.retention.policy import Kind
 
@@ -85,7 +86,8 @@ class Outputs:
 
 def outputs_of(home: Path) -> Outputs:
     """The output of a home's runs and ticks; folders of other names, and links, are left out."""
-    found = sorted((home / "dagster" / "compute_logs").glob("*"))
+    folder = home / "dagster" / "compute_logs"
+    found = sorted(folder.glob("*")) if is_inside(folder, home) else ()
     return Outputs(
         {path.name: path for path in found if _OUTPUT.fullmatch(path.name) and path.is_dir() and not path.is_symlink()}
     )

@@ -9,6 +9,7 @@ from sinet_pipelines.errors import StorageError
 from sinet_pipelines.retention.blobs import NEWEST, Blobs, blobs_of_places
 from sinet_pipelines.retention.mlflow_files import mlflow_files
 from sinet_pipelines.retention.models import Models, models_of
+from sinet_pipelines.retention.owner import why_held
 from sinet_pipelines.retention.places import Place, places_of
 from sinet_pipelines.retention.plan import Needs, Thing
 from sinet_pipelines.retention.policy import MARGIN, OBSERVED, Kind, Policy
@@ -66,7 +67,11 @@ def survey(home: Path, regions: Iterable[str], *, log: EventLog | None, policy: 
     removers = {thing.key: (thing, remove) for things, remove in sources for thing in things}
     return Survey(
         things=[*(thing for thing, _ in removers.values()), *things_of(log or EventLog())],
-        needs=Needs({f"{kind}:{name}": why for kind, of in by_name.items() for name, why in of.items()}, look.held),
+        needs=Needs(
+            {f"{kind}:{name}": why for kind, of in by_name.items() for name, why in of.items()},
+            look.held,
+            look.regions_held(),
+        ),
         removers={key: remove for key, (_, remove) in removers.items()},
         notes=[*look.notes, *(note for one in of_regions for note in one.notes)],
     )
@@ -89,6 +94,19 @@ class _Look:
             self._hold("the event log was not read")
         elif self.log.in_progress:
             self._hold(f"run {self.log.in_progress[0][:8]} is in progress", kinds=OBSERVED)
+
+    def regions_held(self) -> dict[str, str]:
+        """Why nothing of a region may go from this home, by region."""
+        found = {}
+        for place in self.places:
+            try:
+                if why := why_held(place):
+                    found[place.region] = f"{place.region} may serve another home"
+                    self.notes.append(why)
+            except StorageError as error:
+                found[place.region] = f"the root of {place.region} could not be read"
+                self.notes.append(f"the root of {place.region} could not be read: {error}")
+        return found
 
     def models(self) -> Models:
         try:

@@ -32,9 +32,11 @@ FOLDER = "home"  # the home's files in the archive
 _CHUNK = 1 << 20
 _SQLITE = b"SQLite format 3\x00"
 
-#: Files of one process or of one machine, and files that are made again when needed.
+#: Files of one process, of one machine or of one home (a restored home counts the periods of retention anew), and
+#: files that are made again when needed.
 LEFT_OUT = re.compile(
     rf"(^|/)({re.escape(ASIDE)}/|cache/|server-[^/]*\.(json|log)$|current\.json$|[^/]*\.lock$|\.lock$|\.[^/]+\.[^/]*$"
+    r"|\.?retention_home$|retention\.json$"
     r"|[^/]*\.(partial|new)$|[^/]*\.db-(wal|shm|journal)$|__pycache__/)"
 )
 _FIRST = (re.compile(r".*\.db$"), re.compile(r"^[^/]+/blobs/refs/"), re.compile(r"/_delta_log/"))

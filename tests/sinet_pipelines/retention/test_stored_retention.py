@@ -5,6 +5,8 @@ from datetime import timedelta
 import pytest
 
 from sinet_pipelines.inventory.roots import Root
+from sinet_pipelines.retention.owner import claim
+from sinet_pipelines.retention.places import Place
 from sinet_pipelines.retention.policy import Kind
 from sinet_pipelines.storage import blobs
 from sinet_pipelines.storage.roots import settle_roots
@@ -21,6 +23,7 @@ def stored(tmp_path, s3_store, monkeypatch):
     settle_roots(tmp_path, [Row("EAST", root)])
     monkeypatch.setenv("SINET_EAST_AT_EAST_ACCESS_KEY_ID", s3_store.key_id)
     monkeypatch.setenv("SINET_EAST_AT_EAST_SECRET_ACCESS_KEY", s3_store.secret)
+    claim(Place(tmp_path, "EAST"))
     return Store(tmp_path)
 
 
