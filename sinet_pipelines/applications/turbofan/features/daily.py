@@ -1,7 +1,8 @@
 """Features of many days at once, equal to those of each day made alone: a window reaches back `REACH_DAYS` days.
 
 With few cycles a day, 30 cycles reach further back. A late row would then change more days than those that are made
-again, and a table would depend on the order in which its rows arrived. So a window ends at the day before its own.
+again, and a table would depend on the order in which its rows arrived. So a window has rows of its own day and of the
+day before alone.
 """
 
 from collections.abc import Collection
@@ -41,12 +42,17 @@ def daily_statistics(
 
 
 def reaches_further(history: pl.DataFrame) -> bool:
-    """Whether a window of 30 cycles may contain a row of a day more than `REACH_DAYS` before its own.
+    """Whether a window of 30 cycles may have a row of a later day, or of a day more than `REACH_DAYS` before its own.
+
+    A row of a later day has a smaller cycle where its engine's clock was wrong, or was set back.
 
     Args:
         history: telemetry with `event_date`, `unit` and `cycle`, of any number of days.
     """
     flown = history.group_by("unit", DAY_COLUMN).agg(first=pl.col("cycle").min(), last=pl.col("cycle").max())
-    pairs = flown.join(flown.select("unit", other=DAY_COLUMN, until="last"), on="unit")
+    other = flown.select("unit", other=DAY_COLUMN, since="first", until="last")
+    pairs = flown.join(other, on="unit")
     is_far = pl.col("other") < pl.col(DAY_COLUMN) - pl.duration(days=REACH_DAYS)
-    return pairs.select((is_far & (pl.col("until") > pl.col("first") - WINDOW_CYCLES)).any()).item()
+    is_later = (pl.col("other") > pl.col(DAY_COLUMN)) & (pl.col("since") <= pl.col("last"))
+    is_in_reach = pl.col("until") > pl.col("first") - WINDOW_CYCLES
+    return pairs.select(((is_far | is_later) & is_in_reach).any()).item()

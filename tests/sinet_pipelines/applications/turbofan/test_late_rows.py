@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
@@ -138,6 +138,13 @@ EVENTS = st.lists(st.tuples(drops(), KINDS, st.booleans()), max_size=7)
 
 @settings(max_examples=16, phases=[Phase.explicit, Phase.generate])
 @given(EVENTS, drops())
+@example(
+    events=[
+        (("A-0001", DAYS[0], [*range(1, 5), *range(6, 13)], 0.0), "land", True),
+        (("A-0001", DAYS[1], [5], 0.0), "land", False),  # its clock was wrong: a row of the next day
+    ],
+    last=("A-0001", DAYS[3], [37], 0.0),
+)
 def test_tables_of_any_order_of_arrival_are_those_of_a_rebuild_of_everything(tmp_path_factory, events, last):
     zone = landing_zone(tmp_path_factory.mktemp("home"), TELEMETRY)
     tables, files = Tables(), []
@@ -242,6 +249,19 @@ def test_windows_of_thirty_cycles_a_day_reach_no_further():
     assert not reaches_further(pl.concat([_validated("A-0001", number, cycles=30) for number in range(4)]))
 
 
+def test_windows_have_no_row_of_a_later_day_whatever_is_made_with_them():
+    rows = pl.concat([_on("A-0001", 0, range(13, 25)), _on("A-0001", 1, [5])])  # the clock of cycle 5 was wrong
+    many = {"first_cycles": rows.filter(pl.col("cycle") <= FIRST_CYCLES), "regimes": REGIMES}
+    together = daily_statistics(rows, days=DAYS[:2], **many)
+    first = daily_statistics(rows.filter(pl.col("event_date") == DAYS[0]), days=DAYS[:1], **many)
+    assert first["window_cycles_present"].to_list() == list(range(1, 13))
+    assert_frame_equal(together.filter(pl.col("event_date") == DAYS[0]), first, check_exact=True)
+
+
 def _validated(unit, number, *, cycles):
-    rows = flown(unit, DAYS[number], cycles=range(cycles * number + 1, cycles * number + cycles + 1))
+    return _on(unit, number, range(cycles * number + 1, cycles * number + cycles + 1))
+
+
+def _on(unit, number, cycles):
+    rows = flown(unit, DAYS[number], cycles=cycles)
     return rows.with_columns(event_date=pl.lit(DAYS[number]), row_hash=pl.format("{}-{}", "unit", "cycle"))
