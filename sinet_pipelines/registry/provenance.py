@@ -17,6 +17,7 @@ from sinet_pipelines.storage.layout import file_uri, mlflow_artifacts, mlflow_da
 
 _BUSY_S = 5.0
 _NAMED = re.compile(r"(?P<model>[^@]+)@(?P<version>[^@]+)")
+_RUN = re.compile(r"/(?P<run>[0-9a-f]{32})/artifacts/models/[0-9a-f]{16}/?$")  # in a version's source
 _VERSIONS = """
 SELECT name, version, source, run_id FROM model_versions
 WHERE COALESCE(current_stage, '') <> 'Deleted_Internal' ORDER BY name, version
@@ -31,7 +32,7 @@ class Origin:
         model: name of the registered model.
         version: its number.
         sha256: the first 16 hex digits of its file's SHA-256; empty where it was registered by hand.
-        runs: id of its run, and of the lost run for which that one stands.
+        runs: id of its run and of the run with the folder of its file, each with the lost run for which it stands.
         training_sets: content hashes of the data that these runs read, training sets among them.
     """
 
@@ -91,7 +92,9 @@ def tracked(home: Path) -> tuple[list[Origin], TrackedRuns]:
     runs = TrackedRuns(ends, tags)
     origins = []
     for model, version, source, run_id in rows:
-        folder, chain = SOURCE.search(source or ""), runs.chain(run_id or "")
+        folder, run = SOURCE.search(source or ""), _RUN.search(source or "")
+        ids = dict.fromkeys([run_id or "", run["run"] if run else ""])
+        chain = tuple(dict.fromkeys(each for one in ids if one for each in runs.chain(one)))
         sha256 = folder["sha256"] if folder else ""
         origins.append(Origin(model, int(version), sha256, chain, runs.training_sets(chain)))
     return origins, runs
@@ -119,15 +122,18 @@ def origin_named(home: Path, named: str) -> Origin:
     raise ModelNotFoundError(f"no version {named} is registered (there is: {there}); name one of those")
 
 
-def runs_with_file(home: Path, sha256: str) -> list[str]:
-    """Ids of the runs whose artifacts have a version's file, also after the version was deleted.
+def runs_by_file(home: Path) -> dict[str, list[str]]:
+    """Ids of the runs whose artifacts have a version's file, by the first 16 hex digits of the file's SHA-256.
+
+    Versions that were deleted have their files, too.
 
     Args:
         home: with the store.
-        sha256: of the file.
     """
-    found = mlflow_artifacts(home).glob(f"*/*/artifacts/models/{sha256[:16]}")
-    return sorted(path.parents[2].name for path in found)
+    found: dict[str, list[str]] = {}
+    for path in sorted(mlflow_artifacts(home).glob(f"*/*/artifacts/models/{'[0-9a-f]' * 16}")):
+        found.setdefault(path.name, []).append(path.parents[2].name)
+    return found
 
 
 def _of_alias(home: Path, model: str, alias: str) -> str:

@@ -1,13 +1,13 @@
 """What models need: registered versions and running endpoints, each with its runs, its file and its training sets."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from sinet_pipelines.deployment.cluster.record import recorded
 from sinet_pipelines.deployment.endpoint import current, endpoint_folders, read_wanted
 from sinet_pipelines.errors import StorageError
-from sinet_pipelines.registry.provenance import TrackedRuns, runs_with_file, tracked
+from sinet_pipelines.registry.provenance import Origin, TrackedRuns, runs_by_file, tracked
 from sinet_pipelines.storage.layout import mlflow_artifacts, mlflow_database
 
 
@@ -55,14 +55,23 @@ def models_of(home: Path) -> Models:
             "`sinet run` registers the newest models again"
         )
     origins, runs = tracked(home)
-    versions = [
-        ModelNeed(f"model {one.name}", one.sha256, one.runs, one.training_sets, f"{one.model}/{one.version}")
-        for one in origins
-    ]
-    return Models([*versions, *_endpoints(home, runs)], runs)
+    by_file = runs_by_file(home)
+    versions = [_version(one, runs, by_file) for one in origins]
+    return Models([*versions, *_endpoints(home, runs, by_file)], runs)
 
 
-def _endpoints(home: Path, runs: TrackedRuns) -> Iterator[ModelNeed]:
+def _version(origin: Origin, runs: TrackedRuns, by_file: Mapping[str, Sequence[str]]) -> ModelNeed:
+    """What a registered version needs; every run with its file is one of its runs, as nothing else may name one."""
+    chain = tuple(dict.fromkeys([*origin.runs, *_with_file(origin.sha256, runs, by_file)]))
+    version = f"{origin.model}/{origin.version}"
+    return ModelNeed(f"model {origin.name}", origin.sha256, chain, runs.training_sets(chain), version)
+
+
+def _with_file(sha256: str, runs: TrackedRuns, by_file: Mapping[str, Sequence[str]]) -> list[str]:
+    return [one for run_id in by_file.get(sha256[:16], ()) for one in runs.chain(run_id)]
+
+
+def _endpoints(home: Path, runs: TrackedRuns, by_file: Mapping[str, Sequence[str]]) -> Iterator[ModelNeed]:
     """Endpoints that run, or that a restart would start again; their version may be deleted in MLflow by now."""
     served = {
         (folder.parent.name, folder.name, found.model, found.version, found.sha256)
@@ -72,5 +81,5 @@ def _endpoints(home: Path, runs: TrackedRuns) -> Iterator[ModelNeed]:
     }
     served |= {(one.region, one.name, one.model, one.version, one.sha256) for one in recorded(home).values()}
     for region, name, model, version, sha256 in sorted(served):
-        chain = tuple(one for run_id in runs_with_file(home, sha256) for one in runs.chain(run_id))
+        chain = tuple(_with_file(sha256, runs, by_file))
         yield ModelNeed(f"endpoint {region}/{name}", sha256, chain, runs.training_sets(chain), f"{model}/{version}")
