@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sinet_pipelines.errors import BusyError, UsageError
+from sinet_pipelines.errors import BusyError, SinetError, StorageError, UsageError
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -72,15 +72,20 @@ def _claim(home: Path, region: str, *, dry_run: bool) -> None:
 def remove_unneeded(home: Path) -> int:
     """Executes the plan of an entered home without output, at the end of a run; returns the number of removed things.
 
-    Where another process does the same at this moment, nothing is done. What could not be removed is logged: the next
-    execution tries again.
+    Where another process does the same at this moment, nothing is done. What could not be read or removed is logged,
+    and the caller continues: the next execution tries again.
     """
+    from sqlalchemy.exc import SQLAlchemyError
+
     from sinet_pipelines.retention.policy import Policy
 
     try:
         with _instance_of(home) as instance:
             found = _execute(home, instance, Policy())
     except BusyError:
+        return 0
+    except (SinetError, OSError, SQLAlchemyError) as error:
+        _log.warning("old data of %s were not removed: %s; `sinet retain` tries again", home, error)
         return 0
     for note in found.notes:
         _log.warning("%s", note)
@@ -119,10 +124,15 @@ def _execute(home: Path, instance: "dg.DagsterInstance | None", policy: "Policy"
     from sinet_pipelines.retention.execution import execute
 
     def remove(run_id: str) -> None:
+        from sqlalchemy.exc import SQLAlchemyError
+
         from resources.retained_runs import remove_run
 
         assert instance is not None  # without an instance no run is listed
-        remove_run(instance, run_id)
+        try:
+            remove_run(instance, run_id)
+        except SQLAlchemyError as error:
+            raise StorageError(f"the event log cannot be written: {error}; the next execution tries again") from error
 
     return execute(home, _look(home, instance, policy), policy=policy, now=datetime.now(UTC), remove_run=remove)
 

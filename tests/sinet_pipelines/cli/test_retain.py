@@ -2,14 +2,16 @@
 
 import json
 import os
+import sqlite3
 import time
 from datetime import date
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from sinet_pipelines.cli.home import OWN_INSTANCE
 from sinet_pipelines.cli.retain import remove_unneeded, retain
-from sinet_pipelines.errors import BusyError, UsageError
+from sinet_pipelines.errors import BusyError, InventoryError, StorageError, UsageError
 from sinet_pipelines.ingestion.record import Record, write_record
 from sinet_pipelines.retention.execution import LOCK, SEEN
 from sinet_pipelines.storage.blobs import blobs_of
@@ -75,6 +77,25 @@ def test_the_end_of_a_run_records_when_a_blob_became_unneeded(home, project):
     name = blobs_of(home, "EAST").put(b"graph")
     assert remove_unneeded(home) == 0
     assert list(json.loads((home / SEEN).read_text())["unneeded_since"]) == [f"blobs:EAST/{name}"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        InventoryError("inventory.yaml: line 3 is no entry"),
+        StorageError("the event log could not be written"),
+        PermissionError("mlflow-artifacts"),
+        OperationalError("DELETE", {}, sqlite3.OperationalError("database is locked")),
+    ],
+    ids=lambda one: type(one).__name__,
+)
+def test_a_fault_of_the_removal_is_logged_and_the_caller_continues(home, monkeypatch, caplog, error):
+    def failing(*_, **__):
+        raise error
+
+    monkeypatch.setattr("sinet_pipelines.retention.execution.execute", failing)
+    assert remove_unneeded(home) == 0
+    assert f"old data of {home} were not removed" in caplog.text
 
 
 def test_a_folder_that_is_no_home_is_refused(tmp_path, project):
