@@ -45,11 +45,13 @@ class Needs:
         by_thing: what needs a thing, by the thing's key: `model turbofan_remaining_useful_life@3`.
         by_kind: why nothing of a kind may go now: a run in progress, or needs that could not be read.
         by_region: why nothing of a region may go from here.
+        unread: kinds whose needs could not be read, so that an absent need proves nothing.
     """
 
     by_thing: Mapping[str, Sequence[str]] = field(default_factory=dict)
     by_kind: Mapping[Kind, str] = field(default_factory=dict)
     by_region: Mapping[str, str] = field(default_factory=dict)
+    unread: frozenset[Kind] = frozenset()
 
     def held(self, thing: "Thing") -> str:
         """Why a thing that nothing needs stays nevertheless; empty where it may go."""
@@ -173,13 +175,15 @@ def first_looks(
 ) -> dict[str, str]:
     """The time of the first look without a need of each observed thing that nothing needs now, as ISO text, by its key.
 
-    Things of a region from which nothing may go have none. A time in the future, as after a correction of the clock,
-    begins again.
+    Where needs could not be read, a former time stays and no new one is added. Things of a region from which nothing
+    may go have none. A time in the future, as after a correction of the clock, begins again.
     """
     found = {}
     for one in things:
         if one.region in needs.by_region:
             continue  # what other homes need is not known
+        if one.kind in needs.unread and one.key not in seen:
+            continue
         if one.kind in OBSERVED and not needs.by_thing.get(one.key):
             found[one.key] = min(seen.get(one.key, now), now).isoformat()
     return found

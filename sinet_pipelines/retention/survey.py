@@ -1,24 +1,25 @@
 """Lists everything in a home that may be removed, and everything that is needed, in one look."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 from sinet_pipelines.errors import StorageError
 from sinet_pipelines.retention.blobs import NEWEST, Blobs, blobs_of_places
-from sinet_pipelines.retention.mlflow_files import mlflow_files
+from sinet_pipelines.retention.mlflow_files import MlflowFiles, mlflow_files
 from sinet_pipelines.retention.models import Models, models_of
 from sinet_pipelines.retention.owner import why_held
 from sinet_pipelines.retention.places import Place, places_of
 from sinet_pipelines.retention.plan import Needs, Thing
 from sinet_pipelines.retention.policy import MARGIN, OBSERVED, Kind, Policy
-from sinet_pipelines.retention.runs import EventLog, needs_of, outputs_of, runs_of_open_backfills, things_of
+from sinet_pipelines.retention.runs import EventLog, Outputs, needs_of, outputs_of, runs_of_open_backfills, things_of
 from sinet_pipelines.retention.streams import Streams, streams_of_place
 from sinet_pipelines.retention.tables import Tables, tables_of_place
 from sinet_pipelines.schemas.contract import DataClass
 
 Remove = Callable[[Thing], bool]
+_UNCERTAIN = (*OBSERVED, Kind.RUNS)  # kinds that stay where needs could not be read
 
 
 @dataclass(frozen=True)
@@ -30,12 +31,14 @@ class Survey:
         needs: what is needed.
         removers: for each thing's key, what removes it; for runs there is none.
         notes: sentences on what could not be read.
+        again: reads the needs again that other processes change meanwhile: registered versions, endpoints, backfills.
     """
 
     things: Sequence[Thing] = ()
     needs: Needs = field(default_factory=Needs)
     removers: Mapping[str, Remove] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    again: Callable[[], Needs] = Needs
 
 
 def survey(home: Path, regions: Iterable[str], *, log: EventLog | None, policy: Policy, now: datetime) -> Survey:
@@ -49,32 +52,46 @@ def survey(home: Path, regions: Iterable[str], *, log: EventLog | None, policy: 
         now: UTC.
     """
     look = _Look(home, tuple(places_of(home, regions)), log, policy, now)
-    models, backfills = look.models(), look.backfills()
-    blobs, tables, streams = look.blobs(), look.tables(), look.streams()
-    files, outputs = mlflow_files(home, models.runs), outputs_of(home)
-    of_regions: list[Tables | Streams] = [*tables, *streams]
-    newest = log.blobs if log is not None else ()
-    of_blobs = blobs.needs(models.needs, newest)
-    by_name: dict[Kind, Mapping[str, Sequence[str]]] = {
-        Kind.BLOBS: {thing.name: of_blobs.get(thing.name.partition("/")[2], ()) for thing in blobs.things()},
-        Kind.TRAINING_SETS: _needs_of_sets(tables, models, blobs, of_blobs),
-        Kind.MLFLOW_FILES: _needs_of_files(files.needs(models.needs), blobs, of_blobs),
-        Kind.RUNS: needs_of(log or EventLog(), models.needs, backfills, newest_runs=policy.newest_runs),
-        Kind.OUTPUT: {**dict.fromkeys(log.in_progress if log else (), ("run in progress",)), **backfills},
-    }
-    sources = [(blobs.things(), blobs.remove), (files.things(), files.remove), (outputs.things(), outputs.remove)]
-    sources += [(one.things(), one.remove) for one in of_regions]
-    removers = {thing.key: (thing, remove) for things, remove in sources for thing in things}
+    models = look.models()
+    found = _Found(look.blobs(), look.tables(), look.streams(), mlflow_files(home, models.runs), outputs_of(home))
+    needs = look.needs(found, models)
+    removers = {thing.key: (thing, remove) for things, remove in found.sources() for thing in things}
+
+    def again() -> Needs:
+        later = _Look(home, look.places, log, policy, now)
+        return later.needs(found, later.models())
+
     return Survey(
         things=[*(thing for thing, _ in removers.values()), *things_of(log or EventLog())],
-        needs=Needs(
-            {f"{kind}:{name}": why for kind, of in by_name.items() for name, why in of.items()},
-            look.held,
-            look.regions_held(),
-        ),
+        needs=needs,
         removers={key: remove for key, (_, remove) in removers.items()},
-        notes=[*look.notes, *(note for one in of_regions for note in one.notes)],
+        notes=[*look.notes, *(note for one in found.of_regions for note in one.notes)],
+        again=again,
     )
+
+
+@dataclass(frozen=True)
+class _Found:
+    """Everything that was found in a home, by kind."""
+
+    blobs: Blobs
+    tables: Sequence[Tables]
+    streams: Sequence[Streams]
+    files: MlflowFiles
+    outputs: Outputs
+
+    @property
+    def of_regions(self) -> list[Tables | Streams]:
+        """Tables and streams of all regions."""
+        return [*self.tables, *self.streams]
+
+    def sources(self) -> Iterator[tuple[Iterable[Thing], Remove]]:
+        """The things of each kind with what removes one."""
+        yield self.blobs.things(), self.blobs.remove
+        yield self.files.things(), self.files.remove
+        yield self.outputs.things(), self.outputs.remove
+        for one in self.of_regions:
+            yield one.things(), one.remove
 
 
 @dataclass
@@ -88,12 +105,28 @@ class _Look:
     now: datetime
     notes: list[str] = field(default_factory=list)
     held: dict[Kind, str] = field(default_factory=dict)
+    unread: frozenset[Kind] = frozenset()
 
     def __post_init__(self) -> None:
         if self.log is None:
             self._hold("the event log was not read")
+            self.unread |= frozenset(_UNCERTAIN)
         elif self.log.in_progress:
             self._hold(f"run {self.log.in_progress[0][:8]} is in progress", kinds=OBSERVED)
+
+    def needs(self, found: _Found, models: Models) -> Needs:
+        """What is needed of the things that were found."""
+        backfills, log = self.backfills(), self.log or EventLog()
+        of_blobs = found.blobs.needs(models.needs, log.blobs)
+        by_name: dict[Kind, Mapping[str, Sequence[str]]] = {
+            Kind.BLOBS: {one.name: of_blobs.get(one.name.partition("/")[2], ()) for one in found.blobs.things()},
+            Kind.TRAINING_SETS: _needs_of_sets(found.tables, models, found.blobs, of_blobs),
+            Kind.MLFLOW_FILES: _needs_of_files(found.files.needs(models.needs), found.blobs, of_blobs),
+            Kind.RUNS: needs_of(log, models.needs, backfills, newest_runs=self.policy.newest_runs),
+            Kind.OUTPUT: {**dict.fromkeys(log.in_progress, ("run in progress",)), **backfills},
+        }
+        by_thing = {f"{kind}:{name}": why for kind, of in by_name.items() for name, why in of.items()}
+        return Needs(by_thing, self.held, self.regions_held(), self.unread)
 
     def regions_held(self) -> dict[str, str]:
         """Why nothing of a region may go from this home, by region."""
@@ -154,8 +187,9 @@ class _Look:
     def _unread(self, what: str, error: StorageError) -> None:
         self.notes.append(f"{what} could not be read: {error}")
         self._hold(f"{what} could not be read")
+        self.unread |= frozenset(_UNCERTAIN)
 
-    def _hold(self, why: str, *, kinds: Iterable[Kind] = (*OBSERVED, Kind.RUNS)) -> None:
+    def _hold(self, why: str, *, kinds: Iterable[Kind] = _UNCERTAIN) -> None:
         for kind in kinds:
             self.held.setdefault(kind, why)
 

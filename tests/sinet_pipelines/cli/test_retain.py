@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from sinet_pipelines.cli.home import OWN_INSTANCE
+from sinet_pipelines.cli.orchestrator import enter
 from sinet_pipelines.cli.retain import remove_unneeded, retain
 from sinet_pipelines.errors import BusyError, InventoryError, StorageError, UsageError
 from sinet_pipelines.ingestion.record import Record, write_record
@@ -75,6 +76,7 @@ def test_a_second_execution_at_the_same_time_is_refused_and_a_run_goes_on(home, 
 
 def test_the_end_of_a_run_records_when_a_blob_became_unneeded(home, project):
     name = blobs_of(home, "EAST").put(b"graph")
+    enter(project, home)  # as `sinet run` does before
     assert remove_unneeded(home) == 0
     assert list(json.loads((home / SEEN).read_text())["unneeded_since"]) == [f"blobs:EAST/{name}"]
 

@@ -131,6 +131,15 @@ def test_nothing_goes_where_the_registry_cannot_be_read(plain):
     assert "MLflow's registry could not be read" in found.plan.notes[0]
 
 
+def test_the_period_begins_only_once_the_registry_can_be_read(plain):
+    plain.blobs.put(b"graph")
+    plain.home.joinpath("mlflow.db").write_bytes(b"no database" * 100)
+    plain.retain(0)
+    plain.home.joinpath("mlflow.db").unlink()
+    assert plain.retain(40).removed == ()
+    assert len(plain.retain(71).removed) == 1
+
+
 def test_nothing_goes_where_the_registry_was_lost_and_its_files_are_there(plain):
     plain.blobs.put(b"graph")
     (plain.home / "mlflow-artifacts" / "mill" / "0123").mkdir(parents=True)

@@ -64,6 +64,12 @@ def test_the_first_look_is_kept_while_nothing_needs_a_thing_and_dropped_by_a_nee
     assert first_looks([one], Needs({one.key: ["model rul@3"]}), seen=seen, now=later) == {}
 
 
+def test_while_needs_cannot_be_read_no_period_begins_and_one_that_began_stays():
+    one, other = thing(), thing(name="EAST/b")
+    unread = Needs({}, {Kind.BLOBS: "MLflow's registry could not be read"}, unread=frozenset({Kind.BLOBS}))
+    assert first_looks([one, other], unread, seen={one.key: NOW}, now=NOW) == {one.key: NOW.isoformat()}
+
+
 def test_a_first_look_in_the_future_begins_again():
     one = thing()
     assert first_looks([one], Needs(), seen={one.key: NOW + timedelta(days=9)}, now=NOW) == {one.key: NOW.isoformat()}
