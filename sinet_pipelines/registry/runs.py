@@ -22,6 +22,8 @@ CODE_TAG = "code_version"
 STANDS_FOR_TAG = "sinet.stands_for"  # on a run: the id of the lost run that it replaces
 RECOVERED = "recovered"  # experiment of the runs that replace lost ones
 DATA_TAG = "data_version."  # prefix, followed by the table's name
+FILES_TAG = "sinet.files"  # on a run: size and SHA-256 of the files that the platform stored, by path, as JSON
+_TAG_CHARACTERS = 4000  # MLflow allows 8,000; files that do not fit are not recorded, and so are never removed
 _METRICS_AT_ONCE = 1000  # limit of MLflow for one call
 _PARAMS_AT_ONCE = 100
 
@@ -101,6 +103,8 @@ def log_run(tracking: Tracking, record: RunRecord, *, key: str) -> LoggedRun:
             client.delete_run(run.info.run_id)
         tags = {KEY_TAG: key, CODE_TAG: record.code_version, **record.tags}
         tags |= {f"{DATA_TAG}{table}": version for table, version in record.data_versions.items()}
+        if record.artifacts:
+            tags[FILES_TAG] = _recorded_files(record.artifacts)
         run_id = client.create_run(experiment, tags=tags, run_name=record.name).info.run_id
         _log_record(client, run_id, record)
         client.set_terminated(run_id, "FINISHED")
@@ -180,6 +184,25 @@ def _points(metrics: Mapping[str, float | Sequence[float]]) -> Iterator["Metric"
     for name, values in metrics.items():
         for step, value in enumerate(values if isinstance(values, Sequence) else [values]):
             yield Metric(name, float(value), now_ms, step)
+
+
+def recorded_file(content: bytes) -> str:
+    """Size and SHA-256 of a file as the run's tag records them.
+
+    >>> recorded_file(b"picture")
+    '7 2cea274d0bedc39e'
+    """
+    return f"{len(content)} {hashlib.sha256(content).hexdigest()[:16]}"
+
+
+def _recorded_files(files: Mapping[str, bytes]) -> str:
+    found: dict[str, str] = {}
+    for path, content in sorted(files.items()):
+        more = {**found, path: recorded_file(content)}
+        if len(json.dumps(more)) > _TAG_CHARACTERS:
+            break
+        found = more
+    return json.dumps(found)
 
 
 def keep_files(client: "MlflowClient", run_id: str, files: Mapping[str, bytes]) -> None:

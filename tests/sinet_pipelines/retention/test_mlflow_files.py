@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sinet_pipelines.registry.runs import RunRecord, log_run
+from sinet_pipelines.registry.runs import FILES_TAG, RunRecord, log_run
 from sinet_pipelines.registry.tracking import tracking_of
 from sinet_pipelines.registry.versions import load_artifact
 from sinet_pipelines.retention.policy import Kind
@@ -25,6 +25,26 @@ def test_files_of_a_deleted_version_go_after_ninety_days_and_files_of_a_person_s
     assert removed == [f"{version.run_id}/models/{version.sha256[:16]}", f"{version.run_id}/plots"]
     (artifacts,) = (store.home / "mlflow-artifacts").glob(f"*/{version.run_id}/artifacts")
     assert [path.name for path in artifacts.rglob("*") if path.is_file()] == ["note.txt"]
+
+
+def test_a_plot_that_a_person_logged_or_replaced_stays(store):
+    files = {"plots/a.png": b"p", "plots/b.png": b"q", "plots/c.png": b"r"}
+    run = log_run(tracking_of(store.home), RunRecord("mill", "x", {}, {}, {}, "c", artifacts=files), key="a").run_id
+    (plots,) = (store.home / "mlflow-artifacts").glob(f"mill/{run}/artifacts/plots")
+    (plots / "b.png").write_bytes(b"of a person")
+    (plots / "c.png").write_bytes(b"R")
+    (plots / "residuals.png").write_bytes(b"of a person")
+    assert names(store.retain(0, 91).removed, Kind.MLFLOW_FILES) == [f"{run}/plots"]
+    assert sorted(path.name for path in plots.iterdir()) == ["b.png", "c.png", "residuals.png"]
+
+
+def test_a_run_whose_plots_were_not_recorded_keeps_them(store):
+    run = log_run(
+        tracking_of(store.home), RunRecord("mill", "x", {}, {}, {}, "c", artifacts={"plots/a.png": b"p"}), key="a"
+    )
+    for tag in ("", "no JSON", "[1]"):
+        tracking_of(store.home).client.set_tag(run.run_id, FILES_TAG, tag)
+        assert names(store.retain(0, 91).removed, Kind.MLFLOW_FILES) == []
 
 
 @pytest.mark.slow
