@@ -10,6 +10,7 @@ import polars as pl
 
 from sinet_pipelines.schemas.arrival import KNOWN_AT, KNOWN_FROM, KNOWN_UNTIL, arrivals_of, history_of
 from sinet_pipelines.schemas.contract import Contract
+from sinet_pipelines.storage.beside import scan_sound
 from sinet_pipelines.storage.tables import DAY_COLUMN, TableStore
 from sinet_pipelines.storage.versions import INSTANT, ROW, end_of_day
 
@@ -68,9 +69,9 @@ def read_as_known(tables: TableStore, contract: Contract, rows: pl.DataFrame) ->
         rows: present rows of the table, as for `as_known`.
 
     Raises:
-        StorageError: a table beside it is damaged.
+        StorageError: a store does not respond, or denies access.
     """
     keys = rows.select(contract.key).unique().lazy()
-    beside = [tables.scan(one) for one in (arrivals_of(contract), history_of(contract))]
+    beside = [scan_sound(tables, one) for one in (arrivals_of(contract), history_of(contract))]
     arrivals, history = (one.join(keys, on=list(contract.key), how="semi").collect() for one in beside)
     return as_known(rows, arrivals, history, key=contract.key)

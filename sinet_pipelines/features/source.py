@@ -21,9 +21,12 @@ from sinet_pipelines.features.feast_library import (
     pa_to_feast_value_type,
 )
 from sinet_pipelines.schemas.arrival import ARRIVALS_SUFFIX, HISTORY_SUFFIX, KNOWN_AT, KNOWN_FROM, KNOWN_UNTIL
+from sinet_pipelines.storage.beside import sound_rows
 from sinet_pipelines.storage.delta import open_table, scan_table
+from sinet_pipelines.storage.health import look_at_table
 from sinet_pipelines.storage.layout import absolute_uri, is_local
 from sinet_pipelines.storage.roots import options_at
+from sinet_pipelines.storage.stored_health import look_at_stored_table
 from sinet_pipelines.storage.tables import DAY_COLUMN
 from sinet_pipelines.storage.versions import INSTANT, ROW, join_versions
 
@@ -108,10 +111,9 @@ class DeltaSource(DataSource):
 
     @staticmethod
     def _beside(uri: str, options: Mapping[str, str], absent: pl.DataFrame) -> pl.LazyFrame:
-        """A table beside another one; without rows where it was never written."""
-        table = open_table(uri, options)
-        found = absent.lazy() if table is None else scan_table(table, uri, options)
-        return found.select(absent.columns)
+        """A table beside another one; without rows where it was never written, and without its damaged days."""
+        health = look_at_table(Path(uri)) if is_local(uri) else look_at_stored_table(uri, options)
+        return sound_rows(uri, options, health=health, schema=absent.schema)
 
     def _opened(self, config: RepoConfig) -> Iterator[tuple[str, DeltaTable, Mapping[str, str]]]:
         """Address, table and options of each table that was written."""

@@ -13,8 +13,9 @@ import polars as pl
 
 from sinet_pipelines.schemas.arrival import KNOWN_FROM, KNOWN_UNTIL, arrivals_of, history_of
 from sinet_pipelines.schemas.contract import Contract
+from sinet_pipelines.storage.beside import replace_where_changed, rows_of_days
 from sinet_pipelines.storage.tables import DAY_COLUMN, TableStore, empty
-from sinet_pipelines.storage.versions import ROW, end_of_day, is_known, replace_where_changed
+from sinet_pipelines.storage.versions import ROW, end_of_day, is_known
 
 _AT, _NEXT, _RUN = "__at", "__next", "__run"
 
@@ -83,9 +84,7 @@ def keep_feature_versions(
     """
     beside = ((arrivals_of(recipe.features), versions.arrivals), (history_of(recipe.features), versions.history))
     for contract, rows in beside:
-        was = empty(contract)
-        if store.days(contract).intersection(days):
-            was = store.scan(contract).filter(pl.col(DAY_COLUMN).is_in(list(days))).collect()
+        was = rows_of_days(store, contract, days)
         replace_where_changed(store, contract, rows, was=was, days=days)
 
 

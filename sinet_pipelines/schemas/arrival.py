@@ -50,17 +50,18 @@ def arrivals_of(contract: Contract) -> Contract:
 
 @cache
 def history_of(contract: Contract) -> Contract:
-    """The table with the former rows of a table.
+    """The table with the former rows of a table; a row from before a column was added has none of its values.
 
     Args:
         contract: as for `arrivals_of`.
     """
+    names = (_DATE, *contract.key, "row_hash")
     return Contract(
         contract.name + HISTORY_SUFFIX,
         f"A row that {contract.name} had, and that was corrected or withdrawn.",
         contract.data_class,
         (
-            *contract.columns,
+            *(one if one.name in names else replace(one, nullable=True) for one in contract.columns),
             Column(KNOWN_FROM, _INSTANT, "instant from which it was known, UTC"),
             Column(KNOWN_UNTIL, _INSTANT, "instant of its correction or withdrawal, UTC"),
         ),

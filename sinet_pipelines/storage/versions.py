@@ -5,18 +5,16 @@ a row without an entry there is known from the end of its day. `<table>_history`
 before the table: a process that is killed in between leaves entries that the next write replaces.
 """
 
-import logging
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 import polars as pl
 
 from sinet_pipelines.schemas.arrival import KNOWN_FROM, KNOWN_UNTIL, arrivals_of, history_of
 from sinet_pipelines.schemas.contract import Contract
+from sinet_pipelines.storage.beside import damaged_days, replace_where_changed, rows_of_days, scan_sound
 from sinet_pipelines.storage.tables import DAY_COLUMN, TableStore, empty
-
-_log = logging.getLogger(__name__)
 
 ROW = "row_hash"
 INSTANT = pl.Datetime("us", "UTC")
@@ -45,6 +43,8 @@ def scan_versions(
 ) -> pl.LazyFrame:
     """All versions of all rows: the columns of the table, `known_from`, and `known_until`, null for a present row.
 
+    A former row without a value that the contract requires now is left out. So is a damaged day of the tables beside.
+
     Args:
         store: tables of one region.
         contract: of a table with `event_date` and `row_hash`.
@@ -52,10 +52,12 @@ def scan_versions(
         present: a smaller table with copies of the present rows that are needed; None for the table itself.
 
     Raises:
-        StorageError: the table or a table beside it is damaged.
+        StorageError: the table is damaged.
     """
-    tables = (present or contract, arrivals_of(contract), history_of(contract))
-    rows, arrivals, history = (store.scan(one) if where is None else store.scan(one).filter(where) for one in tables)
+    required = [column.name for column in contract.columns if not column.nullable]
+    history = scan_sound(store, history_of(contract)).drop_nulls(required)
+    tables = (store.scan(present or contract), scan_sound(store, arrivals_of(contract)), history)
+    rows, arrivals, history = (one if where is None else one.filter(where) for one in tables)
     return join_versions(rows, arrivals, history, key=contract.key)
 
 
@@ -63,6 +65,8 @@ def join_versions(
     present: pl.LazyFrame, arrivals: pl.LazyFrame, history: pl.LazyFrame, *, key: Sequence[str]
 ) -> pl.LazyFrame:
     """The versions in a table and the two tables beside it; columns as of `scan_versions`.
+
+    The tables beside are written first: an entry of the history that is a row of the table still is left out.
 
     Args:
         present: rows of the table.
@@ -74,7 +78,8 @@ def join_versions(
     known = present.join(arrivals.select(*names, KNOWN_FROM), on=names, how="left").with_columns(
         pl.col(KNOWN_FROM).fill_null(end_of_day()), pl.lit(None, INSTANT).alias(KNOWN_UNTIL)
     )
-    return pl.concat([known, history.select(known.collect_schema().names())])
+    former = history.join(known, on=[DAY_COLUMN, ROW, KNOWN_FROM], how="anti").select(known.collect_schema().names())
+    return pl.concat([known, former], how="vertical_relaxed")
 
 
 def known_at(versions: pl.LazyFrame, instant: datetime | pl.Expr) -> pl.LazyFrame:
@@ -126,12 +131,11 @@ def keep_versions(store: TableStore, contract: Contract, revision: Revision) -> 
         StorageError: a table cannot be read or written.
     """
     days = sorted(set(revision.days))
-    for beside in (arrivals_of(contract), history_of(contract)):
-        _drop_damaged(store, beside)
+    _mend_arrivals(store, contract, revision.arrivals)
     names = _row_names(contract)
     new = revision.rows.select(names)
     before = _present_rows(store, contract, days)
-    arrivals, history = (_rows_of(store, one, days) for one in (arrivals_of(contract), history_of(contract)))
+    arrivals, history = (rows_of_days(store, one, days) for one in (arrivals_of(contract), history_of(contract)))
     known = before.select(names).join(arrivals.select(ROW, DAY_COLUMN, KNOWN_FROM), on=[DAY_COLUMN, ROW], how="left")
     stay = known.join(new, on=[DAY_COLUMN, ROW], how="semi")
     fresh = new.join(known, on=[DAY_COLUMN, ROW], how="anti")
@@ -147,45 +151,26 @@ def keep_versions(store: TableStore, contract: Contract, revision: Revision) -> 
         replace_where_changed(store, arrivals_of(contract), noted, was=arrivals, days=days)
 
 
-def replace_where_changed(
-    store: TableStore, contract: Contract, rows: pl.DataFrame, *, was: pl.DataFrame, days: Iterable[date]
-) -> None:
-    """Replaces some days of a table; writes nothing where the rows are those that it has."""
-    names = [column.name for column in contract.columns]
-    rows, was = (one.select(names).sort(DAY_COLUMN, *contract.order, ROW) for one in (rows, was))
-    if not rows.equals(was):
-        store.replace_days(contract, rows, days=days)
-
-
-def _drop_damaged(store: TableStore, contract: Contract) -> None:
-    """Empties the damaged days of a table beside another one, or all of it: nothing can make these rows again."""
-    faults = store.health(contract).faults
-    if not faults:
-        return
-    _log.warning("%s; its damaged rows are dropped, and count as if nothing had been recorded", faults[0].message)
-    days = [date.fromisoformat(fault.day) for fault in faults if fault.day]
-    if len(days) == len(faults):
-        store.replace_days(contract, empty(contract), days=days)
-    else:
-        store.replace(contract, empty(contract))
-
-
 def _row_names(contract: Contract) -> list[str]:
     return list(dict.fromkeys((DAY_COLUMN, *contract.key, ROW)))
 
 
 def _present_rows(store: TableStore, contract: Contract, days: Sequence[date]) -> pl.DataFrame:
-    """The names of the rows of these days; none of a damaged table, which is made again."""
-    if not store.days(contract).intersection(days) or store.health(contract).faults:
-        return empty(contract).select(_row_names(contract))
-    rows = store.scan(contract).filter(pl.col(DAY_COLUMN).is_in(days))
-    return rows.select(_row_names(contract)).collect()
-
-
-def _rows_of(store: TableStore, contract: Contract, days: Sequence[date]) -> pl.DataFrame:
+    """The names of the rows of these days; none of a damaged day, which is made again."""
     if not store.days(contract).intersection(days):
-        return empty(contract)
-    return store.scan(contract).filter(pl.col(DAY_COLUMN).is_in(days)).collect()
+        return empty(contract).select(_row_names(contract))
+    return scan_sound(store, contract).filter(pl.col(DAY_COLUMN).is_in(days)).select(_row_names(contract)).collect()
+
+
+def _mend_arrivals(store: TableStore, contract: Contract, arrivals: ArrivalsOf) -> None:
+    """Fills the damaged days of the table of arrivals from those of the files, for the present rows."""
+    beside = arrivals_of(contract)
+    damaged = damaged_days(store, beside)
+    days = sorted(store.days(contract) if None in damaged else map(date.fromisoformat, filter(None, damaged)))
+    for day in days:
+        rows = _present_rows(store, contract, [day])
+        found = rows.join(arrivals(day, rows[ROW]).select(ROW, KNOWN_FROM), on=ROW, how="left").drop_nulls(KNOWN_FROM)
+        replace_where_changed(store, beside, found, was=empty(beside), days=[day])
 
 
 def _arrived(
@@ -212,13 +197,18 @@ def _former(
     """The rows of `gone` with all columns and both instants; without those that never were known."""
     if not gone.height:
         return empty(history_of(contract))
-    scanned = store.scan(contract).filter(pl.col(DAY_COLUMN).is_in(gone[DAY_COLUMN].unique().implode()))
+    former = history_of(contract)
+    scanned = (
+        scan_sound(store, replace(former, name=contract.name))
+        .drop(KNOWN_FROM, KNOWN_UNTIL)
+        .filter(pl.col(DAY_COLUMN).is_in(gone[DAY_COLUMN].unique().implode()))
+    )
     rows = scanned.join(_instants(gone).lazy(), on=[DAY_COLUMN, ROW], how="inner").collect()
     successors = _instants(came).group_by(contract.key).agg(pl.col(KNOWN_FROM).min().alias(KNOWN_UNTIL))
     ended = rows.join(successors, on=contract.key, how="left").with_columns(
         pl.when(pl.col(KNOWN_UNTIL) > pl.col(KNOWN_FROM)).then(KNOWN_UNTIL).otherwise(_literal(at)).alias(KNOWN_UNTIL)
     )
-    names = [column.name for column in history_of(contract).columns]
+    names = [column.name for column in former.columns]
     return ended.filter(pl.col(KNOWN_FROM) < pl.col(KNOWN_UNTIL)).select(names)
 
 

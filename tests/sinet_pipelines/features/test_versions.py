@@ -1,17 +1,24 @@
 """Versions of features: equal to a computation from the rows that were known at each instant."""
 
 import random
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
 import pyarrow as pa
 import pytest
 
-from sinet_pipelines.features.as_known import as_known
-from sinet_pipelines.features.versions import Recipe, disordered_groups, feature_versions, names_of_rows
+from sinet_pipelines.features.as_known import as_known, read_as_known
+from sinet_pipelines.features.versions import (
+    Recipe,
+    disordered_groups,
+    feature_versions,
+    keep_feature_versions,
+    names_of_rows,
+)
 from sinet_pipelines.schemas.arrival import arrivals_of, history_of
 from sinet_pipelines.schemas.contract import Column, Contract, DataClass
-from sinet_pipelines.storage.tables import empty
+from sinet_pipelines.storage.tables import TableStore, empty
 from sinet_pipelines.storage.versions import end_of_day, is_known, join_versions
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -133,3 +140,43 @@ def test_without_a_late_row_the_present_rows_are_what_was_known():
     assert known.select(now.columns).equals(now)
     assert not known["is_former"].any()
     assert known["as_known_at"].equals(known.select(end=end_of_day())["end"].cast(INSTANT))
+
+
+def recorded(store):
+    """Versions of sums that were recorded in a region, with former ones on each day; the present sums."""
+    rows = drawn_rows(1)
+    found = versions_of(rows)
+    assert set(found.history["event_date"]) == set(DAYS)
+    keep_feature_versions(store, RECIPE, found, days=DAYS)
+    return found, present(rows)
+
+
+def test_former_features_are_kept_when_a_feature_is_added(tmp_path):
+    store = TableStore(str(tmp_path), "mill")
+    found, _ = recorded(store)
+    wider = replace(SUMS, columns=(*SUMS.columns, Column("count", pa.int64(), "a later feature")))
+    history = found.history.with_columns(count=pl.lit(1)).filter(pl.col("event_date") == DAYS[0])
+    arrivals = found.arrivals.filter(pl.col("event_date") == DAYS[0])
+    keep_feature_versions(
+        store, replace(RECIPE, features=wider), replace(found, arrivals=arrivals, history=history), days=DAYS[:1]
+    )
+    kept = store.read(history_of(wider))
+    assert kept.height == found.history.height
+    assert set(kept.filter(pl.col("count").is_null())["event_date"]) == {DAYS[1]}
+
+
+@pytest.mark.parametrize("damage", ["log", "day"])
+def test_damaged_versions_of_features_neither_block_a_reader_nor_the_next_write(tmp_path, damage, caplog):
+    store = TableStore(str(tmp_path), "mill")
+    found, now = recorded(store)
+    for name in ("sums_history", "sums_arrivals"):
+        table = tmp_path / "feature/mill" / name
+        pattern = "_delta_log/*.json" if damage == "log" else f"event_date={DAYS[0]}/*"
+        for file in sorted(table.glob(pattern)):
+            file.write_text("{")
+    known = read_as_known(store, SUMS, now)
+    assert not known.filter(pl.col("event_date") == DAYS[0])["is_former"].any()
+    assert "damaged rows are left out" in caplog.text
+    keep_feature_versions(store, RECIPE, found, days=DAYS)
+    expected = as_known(now, found.arrivals, found.history, key=KEY)
+    assert read_as_known(store, SUMS, now).equals(expected)

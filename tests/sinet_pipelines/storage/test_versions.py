@@ -1,6 +1,7 @@
 """Versions of rows: what was known at each instant is read back, whatever was corrected, withdrawn or killed."""
 
 import random
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
@@ -26,6 +27,8 @@ ROWS = Contract(
     ),
     key=("unit",),
 )
+WIDER = replace(ROWS, columns=(*ROWS.columns, Column("weight", pa.float64(), "a required column of a later contract")))
+TEXTS = replace(ROWS, columns=(ROWS.columns[0], Column("value", pa.string(), "of another type"), *ROWS.columns[2:]))
 INSTANT = pl.Datetime("us", "UTC")
 
 
@@ -124,8 +127,55 @@ def test_damaged_versions_are_dropped_and_the_present_rows_remain(store, tmp_pat
     for file in (tmp_path / "raw/mill/rows_history").rglob("*.parquet"):
         file.unlink()
     revise(store, {"a": 8}, hour=70, instants={"a=8": at(69)})
-    assert "damaged rows are dropped" in caplog.text
+    assert "damaged rows are left out" in caplog.text
     assert [known(store, hour) for hour in (10, 60, 69)] == [{}, {"a": 7}, {"a": 8}]
+
+
+@pytest.mark.parametrize(
+    ("contract", "new"), [(WIDER, {"weight": pl.lit(1.0)}), (TEXTS, {"value": pl.lit("9")})], ids=["wider", "texts"]
+)
+def test_former_rows_are_kept_when_the_contract_has_other_columns(store, contract, new):
+    revise(store, {"a": 1, "b": 1}, hour=3, instants={"a=1": at(2), "b=1": at(2)})
+    revise(store, {"a": 7, "b": 1}, hour=50, instants={"a=7": at(49)})
+    rows = rows_of({"a": 9, "b": 9}).with_columns(**new).select(contract.schema.names)
+    keep_versions(store, contract, Revision([DAY], rows, arrivals({"a=9": at(69)}), at=at(70)))
+    store.replace_days(contract, rows, days=[DAY])
+    former = store.read(history_of(contract))["row_hash"].sort().to_list()
+    assert former == ["a=1", "a=7", "b=1"]
+    found = known_at(scan_versions(store, contract), at(70)).sort("unit").collect()
+    assert found["row_hash"].to_list() == ["a=9", "b=9"]
+
+
+def test_a_former_row_without_a_required_value_is_no_version_of_the_present_table(store):
+    revise(store, {"a": 1}, hour=3, instants={"a=1": at(2)})
+    rows = rows_of({"a": 9}).with_columns(weight=1.0)
+    keep_versions(store, WIDER, Revision([DAY], rows, arrivals({"a=9": at(69)}), at=at(70)))
+    store.replace_days(WIDER, rows, days=[DAY])
+    assert known_at(scan_versions(store, WIDER), at(60)).collect().height == 0
+
+
+def test_damage_of_one_day_leaves_the_former_rows_of_another(store, tmp_path):
+    def make(value, now):
+        rows = pl.concat([rows_of({"a": value}), rows_of({"b": value}, DAY + timedelta(days=1))])
+        days = [DAY, DAY + timedelta(days=1)]
+        instants = {f"{unit}={value}": at(now) for unit in "ab"}
+        keep_versions(store, ROWS, Revision(days, rows, arrivals(instants), at=at(now)))
+        return lambda: store.replace_days(ROWS, rows, days=days)
+
+    make(1, 30)()
+    for file in (tmp_path / f"raw/mill/rows/event_date={DAY}").iterdir():
+        file.unlink()
+    make(7, 50)()
+    assert [known(store, hour) for hour in (40, 50)] == [{"b": 1}, {"a": 7, "b": 7}]
+
+
+def test_damaged_arrivals_are_filled_from_those_of_the_files(store, tmp_path):
+    instants = {"a=1": at(49), "b=1": at(60)}
+    revise(store, {"a": 1}, hour=50, instants=instants)
+    for file in (tmp_path / "raw/mill/rows_arrivals").rglob("*.parquet"):
+        file.unlink()
+    revise(store, {"a": 1, "b": 1}, hour=61, instants=instants)
+    assert [known(store, hour) for hour in (48, 49, 60)] == [{}, {"a": 1}, {"a": 1, "b": 1}]
 
 
 @pytest.mark.parametrize("seed", range(6))
