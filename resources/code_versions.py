@@ -29,8 +29,11 @@ EXCLUDED = (
     # declaration, binding, records and display of assets
     *(
         f"assets.framework.{name}"
-        for name in ("binding", "checks", "days", "lineage", "pictures", "regional", "reports", "training_sets")
+        for name in ("binding", "checks", "data_docs", "days", "lineage", "pictures", "regional", "reports")
     ),
+    "assets.framework.training_sets",
+    # pages about checked rows, and the library that confirms the check
+    *(f"sinet_pipelines.validation.{name}" for name in ("data_docs", "expectations", "sample")),
     *(f"assets.{name}.{module}" for name in NAMES for module in ("keys", "lineage")),
     # places of execution and storage
     *(f"sinet_pipelines.{name}" for name in ("cli", "deployment", "placement", "inventory")),

@@ -11,6 +11,7 @@ from resources.materializations.versions import INPUTS_ENTRY
 from sinet_pipelines.escaping import for_markdown
 from sinet_pipelines.markdown import Markdown, points, table
 from sinet_pipelines.schemas.contract import Contract
+from sinet_pipelines.storage.layout import DATA_DOCS
 from sinet_pipelines.validation.judge import DayVerdict
 
 
@@ -71,8 +72,8 @@ def day_evaluation(key: dg.AssetKey, verdict: DayVerdict, *, inputs: str) -> dg.
     if verdict.in_doubt:
         metadata["rows_in_doubt"] = dg.MetadataValue.int(verdict.in_doubt)
     if verdict.page:
-        is_served = verdict.page.startswith("/")
-        metadata["data_docs"] = (dg.MetadataValue.url if is_served else dg.MetadataValue.path)(verdict.page)
+        is_served = verdict.page.startswith(f"/{DATA_DOCS}/")
+        metadata[DATA_DOCS] = (dg.MetadataValue.url if is_served else dg.MetadataValue.path)(verdict.page)
     if verdict.faults:
         metadata["faults"] = shown(points(verdict.faults))
     if verdict.broken_rules:

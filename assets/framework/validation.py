@@ -12,7 +12,7 @@ import dagster as dg
 import polars as pl
 
 from assets.framework.checks import contract_check, unusual_check
-from assets.framework.data_docs import with_page
+from assets.framework.data_docs import remove_old_pages, remove_withdrawn_pages, with_page
 from assets.framework.days import close, days_of, in_batches, is_large, partitions_of, record, record_quiet
 from assets.framework.lineage import copied
 from assets.framework.regional import here
@@ -99,6 +99,7 @@ def validated_rows(
         arrivals = arrivals_of_rows(place.landing, place.tables, region.name)
         if days.quiet:
             _keep_versions(place.tables, tables, empty(validated), days.quiet, arrivals)
+        remove_withdrawn_pages(context, region, validated, days.quiet)
         yield from record_quiet(context, region, days.quiet, tables=tables.written)
         doubted = doubted_rows(place.tables, raw=raw, validated=validated)
         doubt = doubt_of_days(doubted)
@@ -165,6 +166,7 @@ def validated_rows(
             refused |= {day: inputs[day] for day, verdict in chunk_verdicts.items() if not verdict.passed}
         # last, since the UI shows the latest result of a check
         yield from record(context, None, inputs=refused, verdicts={day: verdicts[day] for day in refused})
+        remove_old_pages(context, region, validated)
         yield from close(context, region, made=made, verdicts=verdicts, check=CONTRACT_CHECK, warns=UNUSUAL_CHECK)
 
     return asset

@@ -111,8 +111,10 @@ def _column_rules(column: Column) -> Iterator[RowRule]:
     if column.minimum is not None or column.maximum is not None:
         least = -math.inf if column.minimum is None else column.minimum
         most = math.inf if column.maximum is None else column.maximum
-        beyond = [value < column.minimum] if column.minimum is not None else []
-        beyond += [value > column.maximum] if column.maximum is not None else []
+        # no float32 equals a bound such as 0.1: in float64, neither value nor bound is rounded
+        exact = value.cast(pl.Float64) if _is_floating(column) else value
+        beyond = [exact < column.minimum] if column.minimum is not None else []
+        beyond += [exact > column.maximum] if column.maximum is not None else []
         yield RowRule(
             f"{name} is outside {f'{least:g} to {most:g} {column.unit}'.strip()}",
             BETWEEN,

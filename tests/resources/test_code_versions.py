@@ -148,8 +148,12 @@ def test_a_contract_with_a_renamed_column_changes_the_rows_that_are_made_of_it(t
         ("sinet_pipelines/applications/turbofan/features/windows.py", "CHUNK_ROWS = ", "# a comment\nCHUNK_ROWS = "),
         ("assets/turbofan/features.py", "kinds={", "kinds={*(), "),
         ("assets/turbofan/training.py", "memory_mib=8192", "memory_mib=4096"),
+        ("sinet_pipelines/validation/data_docs.py", "max-width: 75em", "max-width: 80em"),
+        ("sinet_pipelines/validation/sample.py", "ROWS_OF_A_DAY = ", "ROWS_OF_A_DAY = 1 + "),
+        ("sinet_pipelines/validation/expectations.py", "_SHOWN = 20", "_SHOWN = 30"),
+        ("assets/framework/data_docs.py", "sample of", "a sample of"),
     ],
-    ids=["command", "storage", "docstring", "comment", "kinds", "needs"],
+    ids=["command", "storage", "docstring", "comment", "kinds", "needs", "page", "sample", "expectations", "heading"],
 )
 def test_an_edit_that_decides_no_content_changes_nothing(changed, file, old, new):
     assert changed(file, old, new) == set()

@@ -27,11 +27,13 @@ CONTRACT = Contract(
         Column("load_kw", pa.float64(), "load", "kW", 0.0, 100.0),
         Column("drift_kw", pa.float64(), "drift, if known", "kW", -1.0, None, nullable=True),
         Column("torque_nm", pa.float32(), "torque", "Nm", None, 7.5),
+        Column("share", pa.float32(), "share", "1", 0.1, 0.3, nullable=True),
         Column("recorded_at", INSTANT, "instant"),
         Column("event_date", pa.date32(), "day of the drop"),
     ),
     key=("machine", "sample"),
 )
+AT_BOUNDS = [float(np.nextafter(np.float32(bound), np.float32(to))) for bound in (0.1, 0.3) for to in (0, bound, 1)]
 FLOATS = [0.0, -0.0, 100.0, 7.5, -1.0, 1e308, float("inf"), float("-inf"), float("nan"), None]
 
 
@@ -61,6 +63,7 @@ def random_rows(seed, *, rows=None):
             "load_kw": some(FLOATS, pl.Float64),
             "drift_kw": some(FLOATS, pl.Float64),
             "torque_nm": some([*FLOATS, 7.4999995, 7.5000005], pl.Float32),
+            "share": some([None, *AT_BOUNDS], pl.Float32),
             "recorded_at": some(instants, pl.Datetime("us", "UTC")),
             "event_date": some([DAY, DAY + timedelta(days=1), None], pl.Date),
             "unparsed": some([None, '{"load_kw": "<script>"}'], pl.String),
@@ -99,6 +102,14 @@ def test_the_results_on_many_random_rows_are_those_of_great_expectations(first):
 @pytest.mark.parametrize("result_format", ["BOOLEAN_ONLY", "BASIC", "SUMMARY"])
 def test_each_format_of_results_is_that_of_great_expectations(result_format):
     assert_equal_results(random_rows(3, rows=60), result_format)
+
+
+def test_a_float32_is_compared_with_a_bound_that_no_float32_equals():
+    rows = sound_rows(len(AT_BOUNDS)).with_columns(share=pl.Series(AT_BOUNDS, dtype=pl.Float32))
+    assert_equal_results(rows)
+    assert broken_rows(rows, CONTRACT)["row"].to_list() == [
+        row for row, value in enumerate(AT_BOUNDS) if not 0.1 <= value <= 0.3
+    ]
 
 
 def test_a_table_without_rows_and_columns_without_values_have_equal_results():
@@ -173,6 +184,7 @@ def sound_rows(n):
             "load_kw": [1.0] * n,
             "drift_kw": pl.Series([None] * n, dtype=pl.Float64),
             "torque_nm": pl.Series([1.0] * n, dtype=pl.Float32),
+            "share": pl.Series([None] * n, dtype=pl.Float32),
             "recorded_at": pl.Series([datetime(2026, 3, 1, 5, tzinfo=UTC)] * n, dtype=pl.Datetime("us", "UTC")),
             "event_date": [DAY] * n,
             "unparsed": pl.Series([None] * n, dtype=pl.String),
