@@ -2,7 +2,8 @@
 
 Every variant finds the number of rows that break each rule: six columns are not null, five are in bounds, one has
 values of a set, one is empty, two dates are equal, and keys are unique. The rows are in random order, and one in a
-thousand breaks a rule. `ours` also finds which rows break which rule; `scan` does so for a Parquet file in a stream.
+thousand breaks a rule. `ours` also finds which rows break which rule; `scan` does so for a Parquet file in a stream,
+which no step does: a step checks a large day in batches.
 `expectations` is Great Expectations itself, without values of rows.
 
     python benchmarks/bench_contract_check.py [--rows 1000000] [--repeats 5]

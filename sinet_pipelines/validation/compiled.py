@@ -1,8 +1,9 @@
 """Checks rows by their contract in one vectorised pass: which rows break which rule, and how many rows have no value.
 
 The rules are those of `rules.py`, and the results equal those of Great Expectations rule by rule; this pass needs
-neither that library nor pandas. A lazy scan is read in a stream: memory holds a 64-bit hash of each key, and the rows
-that break a rule.
+neither that library nor pandas. Steps check frames: of a large day, one sorted batch after another (`judge.py`). A lazy
+scan, for use outside of steps, is read in a stream: memory holds a 64-bit hash of each key, and the rows that break a
+rule.
 """
 
 from dataclasses import dataclass

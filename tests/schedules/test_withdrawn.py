@@ -24,7 +24,7 @@ from sinet_pipelines.applications.turbofan.schemas.telemetry import (
     VALIDATED_TELEMETRY,
 )
 from sinet_pipelines.monitoring.row_account import account_rows
-from sinet_pipelines.storage.layout import CLASSES
+from sinet_pipelines.storage.layout import CLASSES, data_docs
 from sinet_pipelines.storage.tables import content_hash, tables_of
 from tests.conftest import executor_for
 from tests.deployed import deployment_at, sensor_context
@@ -115,12 +115,22 @@ def test_a_home_without_the_day_from_the_start_has_the_same_tables(home, zone, t
     assert content(tables_of(other, EAST.name, "turbofan")) == content(tables)
 
 
-def test_a_backfill_of_the_withdrawn_day_alone_empties_it(instance, home, zone, tables, definitions):
+def pages_with(home, day):
+    """The pages of validated telemetry that have rows of a day."""
+    found = (home / EAST.name / data_docs("turbofan") / VALIDATED_TELEMETRY.name).glob("*.html")
+    return [page.name for page in found if f"{day}" in page.read_text().partition("<title>")[0]]
+
+
+def test_a_backfill_of_the_withdrawn_day_alone_empties_it_and_removes_its_pages(
+    instance, home, zone, tables, definitions
+):
     day = zone.days(EAST.name)[3]
+    assert pages_with(home, day)
     shutil.rmtree(folder(zone, day))
     keys = [*ROWS, *(regional_key(EAST, name) for name in ("window_features", "input_drift"))]
     assert executor_for(home, definitions)(instance, keys, (day, day)).success
     assert set(held(tables, day).values()) == {0}
+    assert pages_with(home, day) == []
 
 
 def test_one_of_two_drops_of_a_day_is_withdrawn(zone, tables, mend, land_late):

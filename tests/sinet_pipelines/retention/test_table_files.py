@@ -9,6 +9,7 @@ from sinet_pipelines.retention.places import Place
 from sinet_pipelines.retention.policy import Kind
 from sinet_pipelines.retention.runs import EventLog
 from sinet_pipelines.retention.tables import Tables, tables_of_place
+from sinet_pipelines.storage.layout import data_docs
 from sinet_pipelines.storage.tables import content_hash
 from tests.sinet_pipelines.retention.conftest import names
 from tests.sinet_pipelines.storage.test_health import DAYS, READINGS, rows
@@ -118,3 +119,14 @@ def test_a_home_without_anything_has_nothing_to_remove(plain):
     plain.home.mkdir()
     assert plain.retain(0).removed == ()
     assert not (plain.home / "retention.json").exists()
+
+
+def test_data_docs_are_no_table_and_stay(plain):
+    written_twice(plain)
+    before = [one.name for one in look(plain).things()]
+    page = Path(plain.tables.root) / data_docs(plain.tables.application) / "readings" / "page.html"
+    page.parent.mkdir(parents=True)
+    page.write_text("page")
+    found = look(plain)
+    assert ([one.name for one in found.things()], list(found.notes)) == (before, [])
+    assert page.exists()

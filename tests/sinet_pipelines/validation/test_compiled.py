@@ -130,6 +130,22 @@ def test_a_scan_of_a_file_has_the_result_of_its_rows(tmp_path):
     assert scanned.pairs().rows() == at_once.pairs().rows()
 
 
+def test_rows_of_a_scan_keep_their_numbers_where_keys_far_apart_are_equal_and_hashes_of_others_too(
+    tmp_path, monkeypatch
+):
+    from sinet_pipelines.validation import compiled
+
+    rows = sound_rows(20_000).with_columns(machine=pl.int_range(pl.len()).cast(pl.String), sample=pl.lit(1, pl.Int32))
+    rows = pl.concat([rows, rows[[7, 15_000]].with_columns(load_kw=2.0), rows[[3]].with_columns(load_kw=500.0)])
+    whole = compiled._key_hash  # noqa: SLF001
+    monkeypatch.setattr(compiled, "_key_hash", lambda unique: whole(unique) % 5_000)
+    rows.write_parquet(tmp_path / "rows.parquet", row_group_size=100)
+    found = check_rows(pl.scan_parquet(tmp_path / "rows.parquet"), CONTRACT).pairs()
+    repeated = found.filter(pl.col("rule").str.starts_with("another row"))["row"].to_list()
+    assert repeated == [3, 7, 15_000, 20_000, 20_001, 20_002]
+    assert found.filter(pl.col("rule").str.starts_with("load_kw"))["row"].to_list() == [20_002]
+
+
 def test_equal_keys_far_apart_are_found_and_a_missing_part_of_a_key_equals_nothing():
     rows = sound_rows(40)
     same = rows[[3]].with_columns(load_kw=50.0)
