@@ -28,6 +28,7 @@ from sinet_pipelines.applications.application import Application
 from sinet_pipelines.ingestion.arrivals import arrivals_of_rows
 from sinet_pipelines.inventory.regions import Region
 from sinet_pipelines.schemas.contract import Beside, Contract, DataClass, Validated
+from sinet_pipelines.storage.beside import rows_of_days
 from sinet_pipelines.storage.content import ContentHash
 from sinet_pipelines.storage.spill import FrameFile, Sorter
 from sinet_pipelines.storage.tables import DAY_COLUMN, TableStore, Written, content_hash, empty
@@ -191,8 +192,9 @@ def _keep(
 def _keep_versions(
     store: TableStore, tables: Validated, rows: pl.DataFrame, days: list[date], arrivals: ArrivalsOf
 ) -> None:
-    """Records the arrivals of new rows, and the rows that are replaced, before the table itself is written."""
-    keep_versions(store, tables.validated, Revision(days, rows, arrivals, at=datetime.now(UTC)))
+    """Records the arrivals of new rows, and the rows that are replaced, before quarantine and the table are written."""
+    aside = rows_of_days(store, tables.quarantine, days).select(DAY_COLUMN, ROW)
+    keep_versions(store, tables.validated, Revision(days, rows, arrivals, at=datetime.now(UTC), withheld=aside))
 
 
 def _is_kept(beside: Beside) -> pl.Expr:

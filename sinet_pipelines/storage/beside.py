@@ -31,9 +31,10 @@ def scan_sound(store: TableStore, contract: Contract) -> pl.LazyFrame:
     Raises:
         StorageError: a store does not respond, or denies access.
     """
-    return sound_rows(
-        store.uri(contract), store.storage_options, health=store.health(contract), schema=empty(contract).schema
-    )
+    health, schema = store.health(contract), empty(contract).schema
+    if not health.faults:
+        return _fitted(store.scan(contract), schema)
+    return sound_rows(store.uri(contract), store.storage_options, health=health, schema=schema)
 
 
 def sound_rows(uri: str, options: Mapping[str, str], *, health: TableHealth, schema: pl.Schema) -> pl.LazyFrame:

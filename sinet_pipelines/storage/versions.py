@@ -18,6 +18,7 @@ from sinet_pipelines.storage.tables import DAY_COLUMN, TableStore, empty
 
 ROW = "row_hash"
 INSTANT = pl.Datetime("us", "UTC")
+_NOTED = "__noted"
 
 #: From a day and the hashes of rows that are new on it, the instant of arrival of each (`row_hash`, `known_from`);
 #: null is the end of the day.
@@ -107,20 +108,24 @@ class Revision:
         rows: their new rows: `event_date`, the key and `row_hash`.
         arrivals: the instants of arrival of new rows.
         at: instant of the change, UTC.
+        withheld: rows that were set aside until now: `event_date` and `row_hash`; None for none.
     """
 
     days: Sequence[date]
     rows: pl.DataFrame
     arrivals: ArrivalsOf
     at: datetime
+    withheld: pl.DataFrame | None = None
 
 
 def keep_versions(store: TableStore, contract: Contract, revision: Revision) -> None:
     """Records the arrivals of the new rows and the history of the former ones; call it before the days are replaced.
 
     A row that stays has its instant still. A new row is known from its arrival; one that was there before and comes
-    back, from now on. A former row was known until the arrival of the row with its key that replaces it, else until
-    now. Nothing is written where no arrival is known and nothing was replaced.
+    back, or that was set aside until now, from now on. A former row was known until the arrival of the row with its key
+    that replaces it, else until now, and the row that replaces it is known from then on: of one key, at most one row is
+    known at an instant. Where all rows of a day have other hashes but their arrivals still, their contract changed, and
+    they are the same rows. Nothing is written where no arrival is known and nothing was replaced.
 
     Args:
         store: tables of one region.
@@ -139,13 +144,14 @@ def keep_versions(store: TableStore, contract: Contract, revision: Revision) -> 
     known = before.select(names).join(arrivals.select(ROW, DAY_COLUMN, KNOWN_FROM), on=[DAY_COLUMN, ROW], how="left")
     stay = known.join(new, on=[DAY_COLUMN, ROW], how="semi")
     fresh = new.join(known, on=[DAY_COLUMN, ROW], how="anti")
-    came = _arrived(fresh, revision, returned=history, changed=frozenset(known[DAY_COLUMN].unique()))
     gone = known.join(new, on=[DAY_COLUMN, ROW], how="anti")
-    former = _former(store, contract, gone, came, at=revision.at)
-    now_known = pl.concat([stay, came])
-    noted = pl.concat([now_known, gone]).filter(pl.col(KNOWN_FROM).is_not_null())  # of `gone`: until it is replaced
-    kept = history.join(_instants(now_known), on=[DAY_COLUMN, ROW, KNOWN_FROM], how="anti")
-    kept = kept.join(former, on=[DAY_COLUMN, ROW, KNOWN_FROM], how="anti")
+    came = _arrivals_of(fresh, revision, recorded=arrivals)
+    renamed = _renamed(gone, came, stay, key=contract.key)
+    came = _from_now_on(came, revision, renamed=renamed, returned=history, changed=known[DAY_COLUMN].unique())
+    former = _former(store, contract, gone.join(renamed, on=[DAY_COLUMN, ROW], how="anti"), came, at=revision.at)
+    kept = history.join(_instants(known), on=[DAY_COLUMN, ROW, KNOWN_FROM], how="anti")  # without those of a kill
+    came = _after(came, pl.concat([kept, former]), key=contract.key)
+    noted = pl.concat([stay, came, gone]).filter(pl.col(KNOWN_FROM).is_not_null())  # of `gone`: until it is replaced
     replace_where_changed(store, history_of(contract), pl.concat([kept, former]), was=history, days=days)
     if fresh.height or gone.height:
         replace_where_changed(store, arrivals_of(contract), noted, was=arrivals, days=days)
@@ -173,22 +179,49 @@ def _mend_arrivals(store: TableStore, contract: Contract, arrivals: ArrivalsOf) 
         replace_where_changed(store, beside, found, was=empty(beside), days=[day])
 
 
-def _arrived(
-    fresh: pl.DataFrame, revision: Revision, *, returned: pl.DataFrame, changed: frozenset[date]
-) -> pl.DataFrame:
-    """The new rows with `known_from`.
-
-    A row whose arrival is unknown, on a day that had rows before, was not among them: it is known from now on.
-    """
-    parts = []
+def _arrivals_of(fresh: pl.DataFrame, revision: Revision, *, recorded: pl.DataFrame) -> pl.DataFrame:
+    """The new rows with `known_from`: their arrival, or a later instant that a killed or lost write has recorded."""
+    parts = [fresh.clear().with_columns(pl.lit(None, INSTANT).alias(KNOWN_FROM))]
     for (day,), rows in fresh.group_by(DAY_COLUMN, maintain_order=True):
-        known = rows.join(revision.arrivals(day, rows[ROW]).select(ROW, KNOWN_FROM), on=ROW, how="left")
-        if day in changed:
-            known = known.with_columns(pl.col(KNOWN_FROM).fill_null(_literal(revision.at)))
-        parts.append(known)
-    came = pl.concat(parts) if parts else fresh.with_columns(pl.lit(None, INSTANT).alias(KNOWN_FROM))
-    is_back = pl.col(ROW).is_in(returned[ROW].implode())
-    return came.with_columns(pl.when(is_back).then(_literal(revision.at)).otherwise(KNOWN_FROM).alias(KNOWN_FROM))
+        parts.append(rows.join(revision.arrivals(day, rows[ROW]).select(ROW, KNOWN_FROM), on=ROW, how="left"))
+    noted = recorded.select(DAY_COLUMN, ROW, pl.col(KNOWN_FROM).alias(_NOTED))
+    known = pl.concat(parts).join(noted, on=[DAY_COLUMN, ROW], how="left", maintain_order="left")
+    return known.with_columns(pl.max_horizontal(KNOWN_FROM, _NOTED).alias(KNOWN_FROM)).drop(_NOTED)
+
+
+def _renamed(gone: pl.DataFrame, came: pl.DataFrame, stay: pl.DataFrame, *, key: Sequence[str]) -> pl.DataFrame:
+    """The rows of `gone` that are there still with another hash, on days all of whose rows have another one."""
+    names = list(dict.fromkeys((DAY_COLUMN, *key)))
+    other = came.join(stay, on=DAY_COLUMN, how="anti").select(*names, KNOWN_FROM)
+    return gone.join(other, on=[*names, KNOWN_FROM], how="semi", nulls_equal=True)
+
+
+def _from_now_on(
+    came: pl.DataFrame, revision: Revision, *, renamed: pl.DataFrame, returned: pl.DataFrame, changed: pl.Series
+) -> pl.DataFrame:
+    """The new rows, with the present instant in place of their arrival where they were in no table until now.
+
+    Among them is a row whose arrival is unknown, on a day that had rows before: it was not among them.
+    """
+    now, keys = _literal(revision.at), [name for name in came.columns if name not in (ROW, KNOWN_FROM)]
+    back = returned[ROW] if revision.withheld is None else pl.concat([returned[ROW], revision.withheld[ROW]])
+    is_new = pl.col(KNOWN_FROM).is_null() & pl.col(DAY_COLUMN).is_in(changed.implode())
+    same = came.join(renamed, on=keys, how="semi", maintain_order="left")
+    others = came.join(renamed, on=keys, how="anti", maintain_order="left").with_columns(
+        pl.when(is_new | pl.col(ROW).is_in(back.implode())).then(now).otherwise(KNOWN_FROM).alias(KNOWN_FROM)
+    )
+    return pl.concat([same, others])
+
+
+def _after(came: pl.DataFrame, former: pl.DataFrame, *, key: Sequence[str]) -> pl.DataFrame:
+    """The new rows, none of them known before the last former row with its key ended."""
+    ends = former.group_by(list(key)).agg(pl.col(KNOWN_UNTIL).max())
+    ended = came.join(ends, on=list(key), how="left", maintain_order="left")
+    begins = pl.col(KNOWN_FROM).fill_null(end_of_day())
+    is_early = (begins < pl.col(KNOWN_UNTIL)).fill_null(value=False)
+    return ended.with_columns(pl.when(is_early).then(KNOWN_UNTIL).otherwise(KNOWN_FROM).alias(KNOWN_FROM)).drop(
+        KNOWN_UNTIL
+    )
 
 
 def _former(

@@ -178,6 +178,50 @@ def test_damaged_arrivals_are_filled_from_those_of_the_files(store, tmp_path):
     assert [known(store, hour) for hour in (48, 49, 60)] == [{}, {"a": 1}, {"a": 1, "b": 1}]
 
 
+def test_content_that_was_observed_before_and_replaces_a_later_row_is_known_from_now_on(store):
+    instants = {"a=1": at(2), "a=7": at(30), "b=1": at(2)}
+    revise(store, {"a": 7, "b": 1}, hour=31, instants=instants)
+    revise(store, {"a": 1, "b": 1}, hour=50, instants=instants)
+    assert [known(store, hour) for hour in (29, 49, 50)] == [{"b": 1}, {"a": 7, "b": 1}, {"a": 1, "b": 1}]
+
+
+def test_rows_with_other_hashes_and_the_same_arrivals_are_the_same_rows(store):
+    revise(store, {"a": 1, "b": 1}, hour=3, instants={"a=1": at(2)})
+    revise(store, {"a": 2, "b": 2}, hour=50, instants={"a=2": at(2)})
+    assert [known(store, hour) for hour in (1, 2, 24)] == [{}, {"a": 2}, {"a": 2, "b": 2}]
+    assert store.read(history_of(ROWS)).height == 0
+
+
+def test_a_row_that_was_set_aside_is_known_from_the_step_that_takes_it_in(store):
+    instants = {"a=1": at(2), "b=1": at(2)}
+    revise(store, {"a": 1}, hour=3, instants=instants)
+    rows, aside = rows_of({"a": 1, "b": 1}), rows_of({"b": 1})
+    keep_versions(store, ROWS, Revision([DAY], rows, arrivals(instants), at=at(50), withheld=aside))
+    keep_versions(store, ROWS, Revision([DAY], rows, arrivals(instants), at=at(51)))  # after a kill of the first one
+    store.replace_days(ROWS, rows, days=[DAY])
+    assert [known(store, hour) for hour in (49, 51)] == [{"a": 1}, {"a": 1, "b": 1}]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_of_each_key_at_most_one_row_is_known_at_an_instant_also_between_the_writes(store, seed):
+    draw = random.Random(seed)  # noqa: S311 - a seeded case, no secret
+    instants = {f"{unit}={value}": at(draw.randint(0, 40)) for unit in "ab" for value in range(3)}
+    for hour in range(25, 60, 5):
+        values = {unit: draw.randint(0, 2) for unit in "ab" if draw.random() < 0.8}
+        rows = rows_of(values)
+        keep_versions(store, ROWS, Revision([DAY], rows, arrivals(instants), at=at(hour)))
+        if draw.random() < 0.7:
+            require_one_row_a_key(store, until=hour)
+            store.replace_days(ROWS, rows, days=[DAY])
+        require_one_row_a_key(store, until=hour)
+
+
+def require_one_row_a_key(store, until):
+    versions = scan_versions(store, ROWS).collect().lazy()
+    for hour in range(until + 2):
+        assert not known_at(versions, at(hour)).collect()["unit"].is_duplicated().any(), hour
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_each_instant_is_read_back_after_any_changes(store, seed):
     draw = random.Random(seed)  # noqa: S311 - a seeded case, no secret
