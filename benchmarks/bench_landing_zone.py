@@ -87,13 +87,14 @@ def _tick(args: argparse.Namespace) -> bool:
     from resources.materializations.published import Published, landed_files
     from resources.materializations.zones import Zones
     from schedules.backfills import READ_S
+    from sinet_pipelines.ingestion.reading_time import ReadingTime
 
     deployment = _deployment(args)
     zones = Zones(deployment)
     lines = sorted(landed_files(deployment, zones))
     if lines == vars(args).get("seen"):
         return False
-    published = Published(deployment, time.monotonic() + READ_S, zones)
+    published = Published(deployment, ReadingTime(READ_S), zones)
     for region in deployment.inventory.names:
         published.unused(region, APPLICATION)
     if published.left:

@@ -4,9 +4,8 @@
 at most one range of days.
 """
 
-import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 import dagster as dg
@@ -19,9 +18,10 @@ from resources.materializations.staleness import Staleness
 from resources.materializations.zones import Zones
 from schedules.jobs import REFITTED
 from sinet_pipelines.errors import UsageError
+from sinet_pipelines.ingestion.reading_time import ReadingTime
 
 Span = tuple[date, date]
-#: Seconds of a tick in which new drops are read: other sensors wait, and Dagster ends a tick after 60 s.
+#: Seconds of a tick in which new drops are open: other sensors wait, and Dagster ends a tick after 60 s.
 READ_S = 4.0
 ROWS, FEATURES, WATCH = range(3)  # levels of assets with days
 
@@ -61,7 +61,7 @@ def staleness_of(
     """
     if context.repository_def is None:
         raise UsageError("the context has no definitions; build it with repository_def=defs.get_repository_def()")
-    read = Published(deployment, time.monotonic() + READ_S, zones)
+    read = Published(deployment, ReadingTime(READ_S), zones)
     return Staleness(context.instance, context.repository_def.asset_graph, deployment, read)
 
 
@@ -122,6 +122,12 @@ def startable(runs: Sequence[PlannedRun], graph: BaseAssetGraph) -> list[Planned
             found.append(run)
         before |= run.keys
     return found
+
+
+def without(runs: Sequence[PlannedRun], keys: Collection[dg.AssetKey], graph: BaseAssetGraph) -> list[PlannedRun]:
+    """The planned runs without some assets and all assets downstream of these."""
+    left_out = set(dg.AssetSelection.assets(*keys).downstream().resolve(graph)) if keys else set()
+    return [replace(run, keys=run.keys - left_out) for run in runs if run.keys - left_out]
 
 
 def contiguous(days: Collection[date], landed: Iterable[date]) -> Iterator[Span]:

@@ -1,11 +1,13 @@
 """Schedules: a repair every night, a training every week."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import dagster as dg
 
 from resources.deployment import Deployment
-from schedules.backfills import PlannedRun, landed_range, plan_repair, staleness_of, startable
+from resources.keys import Cadence, name_of
+from resources.materializations.staleness import Staleness
+from schedules.backfills import PlannedRun, landed_range, plan_repair, staleness_of, startable, without
 from schedules.jobs import TRAINED, training_keys, training_selection
 
 NIGHTLY = "30 1-4 * * *"  # after the day's last drops; each hour makes what became ready in the hour before
@@ -29,10 +31,11 @@ def nightly_repair(
     staleness = staleness_of(context, deployment)
     read = staleness.published
     runs = plan_repair(staleness.instance, staleness.graph, staleness.deployment, leave=TRAINED, read=read)
-    if read.left:  # a day that is not read yet must not count as withdrawn
+    if read.left:  # a day that is not read yet must not count as withdrawn, and what follows waits for it
+        runs = without(runs, _made_from(staleness, read.left), staleness.graph)
+    if not runs and read.left:
         yield dg.SkipReason(f"new drops of {', '.join('/'.join(place) for place in read.left)} are still read")
-        return
-    if not runs:
+    elif not runs:
         yield dg.SkipReason("nothing is stale")
     at = context.scheduled_execution_time.isoformat()
     for number, run in enumerate(startable(runs, staleness.graph)):
@@ -56,6 +59,12 @@ def weekly_training(
     for name in sorted(staleness.active):
         planned = PlannedRun(training_keys(staleness.graph, name), landed_range(staleness, name))
         yield _request(planned, run_key=f"{context.scheduled_execution_time.isoformat()}-{name}")
+
+
+def _made_from(staleness: Staleness, places: Collection[tuple[str, str]]) -> list[dg.AssetKey]:
+    """The assets that are made from the files of landing zones, which are named by region and application."""
+    keys = [*staleness.keys_with_days(Cadence.LANDING), *staleness.events()]
+    return [key for key in keys if (staleness.region(key), name_of(key).application) in places]
 
 
 def _request(run: PlannedRun, *, run_key: str) -> dg.RunRequest:

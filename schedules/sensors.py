@@ -77,7 +77,7 @@ def landing(
     yield from requests
     if requests:
         return
-    waiting += [_left(*place, days) for place, days in staleness.published.left.items()]
+    waiting += [_left(*place, folders) for place, folders in staleness.published.left.items()]
     reason = "; ".join(waiting) or _why_nothing(context.instance, staleness, idle, unused=unused, busy=busy)
     if busy or waiting:
         forget(context)
@@ -87,9 +87,9 @@ def landing(
     yield from [] if observed else [dg.SkipReason(reason)]
 
 
-def _left(region: str, application: str, days: Sequence[date]) -> str:
+def _left(region: str, application: str, folders: Sequence[str]) -> str:
     """Why an observation is not complete."""
-    which = f"{counted(len(days), 'day')} ({days[0]} to {days[-1]})"
+    which = f"{counted(len(folders), 'folder')} ({folders[0]} to {folders[-1]})"
     return f"drops of {region}/{application} are read: {which} left, the next tick continues"
 
 

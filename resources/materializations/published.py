@@ -23,8 +23,9 @@ from sinet_pipelines import applications
 from sinet_pipelines.applications.application import Application, parse_key
 from sinet_pipelines.errors import StorageError
 from sinet_pipelines.ingestion.landing import LandingZone
+from sinet_pipelines.ingestion.reading_time import ReadingTime
 from sinet_pipelines.ingestion.record import read_first_days
-from sinet_pipelines.ingestion.scan import UnusedFile, misplaced_in_region, misplaced_outside, unknown_regions
+from sinet_pipelines.ingestion.scan import EVENTS, UnusedFile, misplaced_in_region, misplaced_outside, unknown_regions
 from sinet_pipelines.ingestion.scan_store import misplaced_in_store
 from sinet_pipelines.ingestion.zone_state import ZoneState
 from sinet_pipelines.monitoring.publication import (
@@ -59,16 +60,16 @@ class Published:
 
     Attributes:
         deployment: home, regions, and whether these run apart.
-        until: where this process publishes, the instant of `time.monotonic` after which it reads no further drop; rows
-            are then not counted. None for no limit.
+        reading: where this process publishes, the time in which it reads new drops, with a share for each landing zone;
+            rows are then not counted. None for no limit.
         zones: the states of the landing zones, if they are known already.
     """
 
     deployment: Deployment
-    until: float | None = None
+    reading: ReadingTime | None = field(default=None, compare=False)
     zones: Zones | None = field(default=None, repr=False, compare=False)
     _found: dict[tuple[str, str], Publication | None] = field(default_factory=dict, repr=False, compare=False)
-    _left: dict[tuple[str, str], Sequence[date]] = field(default_factory=dict, repr=False, compare=False)
+    _left: dict[tuple[str, str], Sequence[str]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def home(self) -> Path:
@@ -86,9 +87,9 @@ class Published:
         return sorted(self.of(name.region or "", name.application).days)
 
     @property
-    def left(self) -> Mapping[tuple[str, str], Sequence[date]]:
-        """By region and application, the days with files that were not read in time, of the parts read so far."""
-        return {place: days for place, days in self._left.items() if days}
+    def left(self) -> Mapping[tuple[str, str], Sequence[str]]:
+        """By region and application, the folders with files that were not read in time, of the parts read so far."""
+        return {place: folders for place, folders in self._left.items() if folders}
 
     @property
     def landing(self) -> Sequence[Application]:
@@ -146,8 +147,10 @@ class Published:
             return None
         if (region, application) not in self._found:
             if self.deployment.is_one_machine:
+                places = len(self.deployment.inventory.names) * len(self.landing)
+                share = self.reading.share(places) if self.reading is not None else None
                 self._left[region, application] = publish_if_changed(
-                    self.deployment, self.applications, region, application, until=self.until, zones=self.zones
+                    self.deployment, self.applications, region, application, reading=share, zones=self.zones
                 )
             try:
                 self._found[region, application] = read_publication(self.tables(region, application), region)
@@ -171,7 +174,7 @@ def publish_region(
     application: str,
     *,
     state: ZoneState | None = None,
-    until: float | None = None,
+    reading: ReadingTime | None = None,
 ) -> Publication:
     """Publishes a region's part of an application; runs where the region is.
 
@@ -181,7 +184,7 @@ def publish_region(
         region: its name.
         application: its name.
         state: as in `RegionView`.
-        until: as in `RegionView`.
+        reading: as in `RegionView`.
 
     Raises:
         StorageError: the region's storage cannot be written.
@@ -198,7 +201,7 @@ def publish_region(
             misplaced=tuple(_misplaced(deployment, known, region)),
             state=state,
             cache=home / DAYS_FILE,
-            until=until,
+            reading=reading,
         )
     )
 
@@ -209,9 +212,9 @@ def publish_if_changed(
     region: str,
     application: str,
     *,
-    until: float | None = None,
+    reading: ReadingTime | None = None,
     zones: Zones | None = None,
-) -> Sequence[date]:
+) -> Sequence[str]:
     """Publishes a region's part of an application if anything changed since it was last published.
 
     Files that land during the publication are seen afterwards, and the part is published again: at once, or where the
@@ -222,23 +225,24 @@ def publish_if_changed(
         known: as in `publish_region`.
         region: as in `publish_region`.
         application: as in `publish_region`.
-        until: as in `Published`.
+        reading: the time in which new drops are read; None for no limit.
         zones: as in `Published`.
 
     Returns:
-        The days with files that were not read, since the time was over.
+        The folders with files that were not read, since the time was over: days, `events/<kind>`.
     """
     home, one, name = deployment.home, known[application], f"{region}/{application}"
-    path, is_limited = home / SEEN_FILE, until is not None
+    path, is_limited = home / SEEN_FILE, reading is not None
     zone = (zones or Zones(deployment)).state(region, application)
     before = _seen(deployment, known, region, one, zone)
     *kept, is_counted = read_cache(path).get(name) or [""]
     if kept == [before, _digest("", *_published_files(home, region, one))] and (is_counted or is_limited):
         return ()
     for _ in range(ROUNDS):
-        found = publish_region(deployment, known, region, application, state=zone, until=until)
-        if found.left:
-            return found.left
+        found = publish_region(deployment, known, region, application, state=zone, reading=reading)
+        left = [*(day.isoformat() for day in found.left), *(f"{EVENTS}/{kind}" for kind in found.left_events)]
+        if left or found.may_pass:  # the next call publishes again
+            return left
         zone = zone if is_limited else Zones(deployment).state(region, application)
         after = _seen(deployment, known, region, one, zone)
         if after == before:

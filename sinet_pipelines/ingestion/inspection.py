@@ -41,6 +41,7 @@ class Drop:
         rows: number of rows, 0 for a file that is not a table.
         digest: SHA-256 of its bytes.
         why_unreadable: why it is not a table; empty for a table.
+        may_pass: whether the reason is an error of the disk or of a permission, so that the next read may succeed.
     """
 
     part: AnyPart
@@ -48,6 +49,7 @@ class Drop:
     rows: int
     digest: str = ""
     why_unreadable: str = ""
+    may_pass: bool = False
 
     @property
     def path(self) -> PurePath:
@@ -129,12 +131,28 @@ def inspect(part: AnyPart, data: LandedData, kind: EventKind | None = None) -> D
         StorageError: the store of the file cannot be reached, or denies access.
     """
     try:
-        digest, rows, why = _stored(part, data, kind) if isinstance(part, StoredPart) else _local(part, data, kind)
+        found = _stored(part, data, kind) if isinstance(part, StoredPart) else _local(part, data, kind)
     except FileNotFoundError:
         return None
     except OSError as error:  # not cached: the next read may succeed
         why = f"cannot be read ({error.strerror})"
-        digest, rows = hashlib.sha256(f"{part.name} {why}".encode(errors="surrogateescape")).hexdigest(), 0
+        digest = hashlib.sha256(f"{part.name} {why}".encode(errors="surrogateescape")).hexdigest()
+        return Drop(part, named(digest, data.drop, part.hive), 0, digest, why, may_pass=True)
+    return _drop(part, data, found)
+
+
+def known_drop(part: AnyPart, data: LandedData, kind: EventKind | None = None) -> Drop | None:
+    """What `inspect` returns where it need not open the file; None where it must."""
+    try:
+        name = _stored_name(part, part.one, data, kind) if isinstance(part, StoredPart) else _name(part, data, kind)
+    except OSError:
+        return None
+    found = _known(name)
+    return None if found is None else _drop(part, data, found)
+
+
+def _drop(part: AnyPart, data: LandedData, found: Found) -> Drop:
+    digest, rows, why = found
     return Drop(part, named(digest, data.drop, part.hive), rows, digest, why)
 
 
@@ -168,22 +186,29 @@ def _is_sound(found: object) -> bool:
 
 
 def _local(part: Part, data: LandedData, kind: EventKind | None) -> Found:
-    state = part.real.lstat()
-    if not is_settled(state.st_ctime_ns):
+    if not (name := _name(part, data, kind)):
         return _look_into(part, data, kind)
-    age = (state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
-    name = f"{_what(data, kind)}|{'|'.join(map(str, age))}|{os.fsencode(part.real)!r}"
     return _known(name) or _keep(name, _look_into(part, data, kind))
 
 
-def _stored(part: StoredPart, data: LandedData, kind: EventKind | None) -> Found:
-    def name(one: Object) -> str:
-        return f"{_what(data, kind)}|{one.size}|{one.state}|{part.objects.root}|{one.key!r}"
+def _name(part: Part, data: LandedData, kind: EventKind | None) -> str:
+    """The file and its age; empty for a file that may change again within its age."""
+    state = part.real.lstat()
+    if not is_settled(state.st_ctime_ns):
+        return ""
+    age = (state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
+    return f"{_what(data, kind)}|{'|'.join(map(str, age))}|{os.fsencode(part.real)!r}"
 
-    if found := _known(name(part.one)):
+
+def _stored(part: StoredPart, data: LandedData, kind: EventKind | None) -> Found:
+    if found := _known(_stored_name(part, part.one, data, kind)):
         return found
     with open_stored(part) as (now, file):  # another object may have replaced the listed one
-        return _keep(name(now), _look_at(file, data, kind))
+        return _keep(_stored_name(part, now, data, kind), _look_at(file, data, kind))
+
+
+def _stored_name(part: StoredPart, one: Object, data: LandedData, kind: EventKind | None) -> str:
+    return f"{_what(data, kind)}|{one.size}|{one.state}|{part.objects.root}|{one.key!r}"
 
 
 def _what(data: LandedData, kind: EventKind | None) -> str:

@@ -37,6 +37,7 @@ from sinet_pipelines.ingestion.hashing import row_hash
 from sinet_pipelines.ingestion.inspection import SMALL_BYTES, AnyPart, Drop, inspect, open_part, read_part, sha256_of
 from sinet_pipelines.ingestion.landed import LandedData
 from sinet_pipelines.ingestion.large_days import LargeDay
+from sinet_pipelines.ingestion.reading_time import ReadingTime
 from sinet_pipelines.ingestion.scan import EVENTS, RegionFolder, UnusedFile
 from sinet_pipelines.ingestion.scan_store import RegionPrefix
 from sinet_pipelines.ingestion.small_drops import cast_together
@@ -166,7 +167,7 @@ class LandingZone:
         first_day: date | None = None,
         today: date | None = None,
         before: Before = UNSEEN,
-        until: float | None = None,
+        reading: ReadingTime | None = None,
     ) -> ZoneFound:
         """The landed days of a region, and its files that are not used; see `observe_zone`.
 
@@ -175,11 +176,16 @@ class LandingZone:
             first_day: first day with a partition; None for no such day.
             today: the present day, UTC; read from the clock by default.
             before: the zone's state, listed before this call, and what was found earlier.
-            until: instant of `time.monotonic` after which no further file is inspected; None for no limit.
+            reading: the time in which files are opened; None for no limit.
         """
         last = today or datetime.now(UTC).date()
         return observe_zone(
-            self._folder(region), self.data, first_day=first_day or date.min, last_day=last, before=before, until=until
+            self._folder(region),
+            self.data,
+            first_day=first_day or date.min,
+            last_day=last,
+            before=before,
+            reading=reading,
         )
 
     def read_day(self, region: str, day: date) -> RawDay:
@@ -299,6 +305,12 @@ class LandingZone:
     def read_events(self, region: str, kind: str) -> pl.DataFrame:
         """All events of a kind in their contract's columns, sorted by its key; of two with the same key, the newer."""
         return settle_events([rows for rows, _ in self._event_files(region, kind)], self.data.kind(kind))
+
+    def count_events(self, region: str, kind: str) -> int:
+        """The number of events and of faults of a kind, as of `read_events` and `event_faults`; files are read once."""
+        found = list(self._event_files(region, kind))
+        events = settle_events([rows for rows, _ in found], self.data.kind(kind))
+        return events.height + sum(len(faults) for _, faults in found)
 
     def event_faults(self, region: str, kind: str) -> tuple[Fault, ...]:
         """Faults of files of events: not a table, a missing column, rejected events."""

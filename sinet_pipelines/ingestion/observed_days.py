@@ -47,5 +47,13 @@ def _read(entry: Any, code: str) -> Days:
         return {}
 
 
-def _day(content: str, ids: list[str], unused: list[dict[str, str]], state: str) -> DayFound:
-    return DayFound(str(content), tuple(map(str, ids)), tuple(UnusedFile(**one) for one in unused), str(state))
+def _day(
+    content: str,
+    ids: list[str],
+    unused: list[dict[str, str]],
+    state: str,
+    may_pass: bool = False,  # noqa: FBT001, FBT002
+) -> DayFound:
+    return DayFound(
+        str(content), tuple(map(str, ids)), tuple(UnusedFile(**one) for one in unused), str(state), bool(may_pass)
+    )

@@ -108,6 +108,15 @@ class RegionFolder:
         return self.root / LANDING / self.application
 
     @property
+    def place(self) -> str:
+        """Its place on this machine."""
+        return str(self.path)
+
+    def listed(self) -> "RegionFolder":
+        """The zone itself: its folders are listed where they are needed."""
+        return self
+
+    @property
     def shown(self) -> str:
         """The folder in the form for messages: the region, and the path in its root."""
         return self._spelled(self.path)

@@ -5,7 +5,7 @@ Names that begin with `.` or `_` are ignored, and so are markers of folders (`da
 """
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import PurePosixPath
 
@@ -57,16 +57,27 @@ class RegionPrefix:
         objects: objects of the region.
         name: name of the region.
         application: its name.
+        all_objects: the objects of the zone, if they are listed already.
     """
 
     objects: Objects
     name: str
     application: str
+    all_objects: tuple[Object, ...] | None = field(default=None, repr=False)
 
     @property
     def prefix(self) -> str:
         """The prefix of the zone below the root."""
         return f"{LANDING}/{self.application}"
+
+    @property
+    def place(self) -> str:
+        """Its root and prefix."""
+        return f"{self.objects.root}/{self.prefix}"
+
+    def listed(self) -> "RegionPrefix":
+        """The zone with its objects of this moment: it is listed once, whatever is read of it."""
+        return replace(self, all_objects=tuple(self.objects.walk(self.prefix)))
 
     @property
     def shown(self) -> str:
@@ -137,7 +148,9 @@ class RegionPrefix:
 
     def _listed(self, prefix: str) -> Iterator[tuple[Object, list[str]]]:
         """The visible objects below a prefix, each with the names of its folders below it and its own."""
-        for one in self.objects.walk(prefix):
+        known = self.all_objects
+        found = self.objects.walk(prefix) if known is None else (o for o in known if o.key.startswith(f"{prefix}/"))
+        for one in found:
             names = one.key.removeprefix(f"{prefix}/").split("/")
             if not _is_hidden(names):
                 yield one, names

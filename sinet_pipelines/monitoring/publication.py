@@ -19,6 +19,7 @@ from sinet_pipelines.errors import StorageError
 from sinet_pipelines.ingestion.arrivals import has_arrivals, observe_arrivals
 from sinet_pipelines.ingestion.landing import LandingZone
 from sinet_pipelines.ingestion.observed_days import observed_days
+from sinet_pipelines.ingestion.reading_time import ReadingTime
 from sinet_pipelines.ingestion.scan import UnusedFile
 from sinet_pipelines.ingestion.zone_observation import Before, ZoneFound
 from sinet_pipelines.ingestion.zone_state import ZoneState
@@ -89,6 +90,8 @@ class Publication:
         doubt: by day, the digest of its keys that are on other days too.
         sources: by name of a costly part (the doubt, an application's digest), what it was computed from.
         left: days with files that were not read, since the time was over. It is not stored.
+        left_events: kinds of events with such files; their entries are former ones. It is not stored.
+        may_pass: whether a file could not be read for a reason that may pass. It is not stored.
     """
 
     days: Mapping[date, DayDigest] = field(default_factory=dict)
@@ -98,6 +101,8 @@ class Publication:
     doubt: Mapping[date, str] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
     left: tuple[date, ...] = field(default=(), compare=False)
+    left_events: tuple[str, ...] = field(default=(), compare=False)
+    may_pass: bool = field(default=False, compare=False)
 
     @property
     def counts(self) -> dict[date, DayCounts]:
@@ -123,8 +128,8 @@ class RegionView:
         misplaced: the files of the region that are in no application's landing zone.
         state: the state of the zone, listed before; None to list it.
         cache: file with what was found of each day, which may be removed at any time; None for none.
-        until: instant of `time.monotonic` after which no further drop is read, and before which no row is counted:
-            the next publication without it does both. None for no limit.
+        reading: the time in which new drops are read; no row is counted then. The next publication without it reads
+            and counts all. None for no limit.
     """
 
     region: str
@@ -136,7 +141,7 @@ class RegionView:
     misplaced: tuple[UnusedFile, ...] = ()
     state: ZoneState | None = None
     cache: Path | None = None
-    until: float | None = None
+    reading: ReadingTime | None = None
 
 
 def is_confined(table: AnyTable) -> bool:
@@ -186,17 +191,19 @@ def _observe(view: RegionView, before: Publication) -> tuple[Publication, ZoneFo
         sources |= _publish_digest(tables, digest, before, health)
     with observed_days(view.cache, f"{region}/{zone.data.application}", code=code_of_publishing()) as seen:
         state = view.state or zone.state(region)
-        found = zone.observe(region, first_day=view.first_day, before=Before(state, seen), until=view.until)
+        found = zone.observe(region, first_day=view.first_day, before=Before(state, seen), reading=view.reading)
         seen.clear()
         seen.update(found.days)
     now = Publication(
         days=_days(view, before, found),
-        events={kind.name: _events(zone, region, kind.name, before) for kind in zone.data.events},
+        events=_all_events(view, before, found),
         unused=(*found.unused, *view.misplaced),
         tables=health,
         doubt=doubt,
         sources={CODE: code_of_publishing(), **sources},
         left=found.left,
+        left_events=found.left_events,
+        may_pass=found.may_pass,
     )
     return now, found
 
@@ -206,7 +213,7 @@ def _record_arrivals(view: RegionView, before: Publication, now: Publication, fo
 
     Arrivals begin once all days were read: a drop that was there and is read later did not arrive then.
     """
-    if now.left and not has_arrivals(view.tables):
+    if (now.left or now.left_events) and not has_arrivals(view.tables):
         return
     days = {day for day, one in now.days.items() if day not in before.days or before.days[day].content != one.content}
     kinds = {name for name, one in now.events.items() if before.events.get(name, EMPTY).content != one.content}
@@ -232,7 +239,7 @@ def _days(view: RegionView, before: Publication, found: ZoneFound) -> dict[date,
         region=view.region,
         known=known,
         contents=contents,
-        is_counted=view.until is None,
+        is_counted=view.reading is None,
     )
 
 
@@ -240,11 +247,18 @@ def _numbers(counts: DayCounts) -> list[int]:
     return [counts.sent, counts.landed, counts.in_tables, counts.quarantined]
 
 
+def _all_events(view: RegionView, before: Publication, found: ZoneFound) -> dict[str, EventsDigest]:
+    """Each kind of events; of a kind that was not read in time the former entry, if there is one."""
+    former = {name: one for name, one in before.events.items() if name in found.left_events}
+    read = [kind.name for kind in view.zone.data.events if kind.name not in found.left_events]
+    return former | {name: _events(view.zone, view.region, name, before) for name in read}
+
+
 def _events(zone: LandingZone, region: str, kind: str, before: Publication) -> EventsDigest:
     content, known = zone.events_fingerprint(region, kind), before.events.get(kind)
     if known is not None and known.content == content:
         return known
-    return EventsDigest(content, zone.read_events(region, kind).height + len(zone.event_faults(region, kind)))
+    return EventsDigest(content, zone.count_events(region, kind))
 
 
 def _doubt(

@@ -5,11 +5,15 @@ from datetime import UTC, datetime
 import dagster as dg
 import pytest
 
+import resources.materializations.published as published
+import sinet_pipelines.ingestion.inspection as inspection
 from assets.turbofan.keys import global_key, regional_key
+from resources.materializations.published import DAYS_FILE
 from schedules.calendar import nightly_repair, weekly_training
 from schedules.jobs import training_keys
+from sinet_pipelines.ingestion.reading_time import ReadingTime
 from tests.deployed import everywhere, schedule_context
-from tests.inventory import EAST
+from tests.inventory import EAST, WEST
 
 FIRST, LAST = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 AT = datetime(2026, 6, 7, 1, 30, tzinfo=UTC)
@@ -40,6 +44,24 @@ def test_a_night_starts_what_is_missing_first_and_leaves_what_follows_to_the_nex
     rows = {regional_key(EAST, "raw_telemetry"), regional_key(EAST, "validated_telemetry")}
     assert set(request.asset_selection) == rows
     assert (request.tags[FIRST], request.tags[LAST]) == (str(day), str(day))
+
+
+def test_a_zone_with_drops_that_are_not_read_yet_holds_back_what_is_made_of_it_and_nothing_else(
+    evaluate, instance, home, zone, land_late, monkeypatch
+):
+    land_late(EAST, zone.days(EAST.name)[4])
+    land_late(WEST, zone.days(WEST.name)[4])
+    (home / DAYS_FILE).unlink(missing_ok=True)
+    monkeypatch.setattr(inspection, "_FOUND", inspection.OrderedDict())
+    real = published.publish_if_changed
+
+    def slow_in_east(deployment, known, region, application, **more):
+        over = {"reading": ReadingTime(0.0)} if region == EAST.name else {}
+        return real(deployment, known, region, application, **(more | over))
+
+    monkeypatch.setattr(published, "publish_if_changed", slow_in_east)
+    ((request,), _) = evaluate(nightly_repair, instance)
+    assert {key.path[0] for key in request.asset_selection} == {WEST.name}
 
 
 def test_a_night_trains_nothing_anew(evaluate, instance):

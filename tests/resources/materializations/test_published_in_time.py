@@ -1,6 +1,6 @@
 """A tick publishes what it reads in a limited time, and counts no rows; `sinet status` counts them."""
 
-import time
+import errno
 from datetime import UTC, datetime
 
 import pytest
@@ -12,6 +12,7 @@ from sinet_pipelines.applications.milling.application import MILLING
 from sinet_pipelines.applications.milling.simulator import simulate_records
 from sinet_pipelines.ingestion.arrivals import file_arrivals, has_arrivals
 from sinet_pipelines.ingestion.landing import LandingZone
+from sinet_pipelines.ingestion.reading_time import ReadingTime
 from sinet_pipelines.schemas.publication import REGION_DIGESTS
 from tests.deployed import deployment_at
 from tests.zones import landing_zone
@@ -28,10 +29,14 @@ def zone(tmp_path):
 
 
 def land(zone, first, last):
+    return zone.land("EAST", DAY.date(), name="a", rows=simulated(first, last))
+
+
+def simulated(first, last):
     import polars as pl
 
     rows = simulate_records(records=10, seed=1)[first:last].with_columns(recorded_at=pl.lit(DAY))
-    return zone.land("EAST", DAY.date(), name="a", rows=rows.select(c.name for c in MILLING.data.drop.columns))
+    return rows.select(c.name for c in MILLING.data.drop.columns)
 
 
 def read(zone, **more):
@@ -41,7 +46,7 @@ def read(zone, **more):
 
 
 def in_time():
-    return {"until": time.monotonic() + 3600}
+    return {"reading": ReadingTime(3600.0)}
 
 
 def test_a_tick_counts_no_row_and_a_later_reader_does(zone, monkeypatch):
@@ -64,8 +69,8 @@ def test_a_tick_without_a_change_publishes_nothing(zone):
 
 def test_what_was_not_read_in_time_is_left_to_the_next_tick(zone, monkeypatch):
     monkeypatch.setattr(inspection, "_FOUND", inspection.OrderedDict())
-    found, published = read(zone, until=time.monotonic() - 1)
-    assert (found.days, published.left) == ({}, {("EAST", "milling"): (DAY.date(),)})
+    found, published = read(zone, reading=ReadingTime(0.0))
+    assert (found.days, published.left) == ({}, {("EAST", "milling"): ["2026-03-01"]})
     found, published = read(zone, **in_time())
     assert (list(found.days), published.left) == ([DAY.date()], {})
 
@@ -83,10 +88,34 @@ def test_a_drop_that_lands_after_the_zone_was_listed_is_found_by_the_next_tick(z
 def test_arrivals_begin_once_every_day_was_read_so_that_no_old_drop_counts_as_new(zone, monkeypatch):
     monkeypatch.setattr(inspection, "_FOUND", inspection.OrderedDict())
     tables = Published(deployment_at(zone.home)).tables("EAST", "milling")
-    read(zone, until=time.monotonic() - 1)
+    read(zone, reading=ReadingTime(0.0))
     assert not has_arrivals(tables)
     read(zone, **in_time())
     assert file_arrivals(tables)["was_there"].to_list() == [True]
     land(zone, 3, 5)
     read(zone, **in_time())
     assert sorted(file_arrivals(tables)["was_there"]) == [False, True]
+
+
+def test_each_zone_has_a_share_of_the_time_whatever_the_others_have_to_read(zone, monkeypatch):
+    monkeypatch.setattr(inspection, "_FOUND", inspection.OrderedDict())
+    deployment = deployment_at(zone.home)
+    last = deployment.inventory.names[-1]
+    zone.land(last, DAY.date(), name="b", rows=simulated(3, 5))
+    reading = ReadingTime(4.0)
+    reading._spend(1000.0)  # the zones before the last one have many files
+    published = Published(deployment, reading)
+    assert list(published.of(last, "milling").days) == [DAY.date()]
+
+
+def test_a_file_that_could_not_be_read_is_read_by_the_next_tick_although_nothing_changed(zone, monkeypatch):
+    monkeypatch.setattr(inspection, "_FOUND", inspection.OrderedDict())
+    real = inspection._look_into
+
+    def fails(*what):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(inspection, "_look_into", fails)
+    assert len(read(zone, **in_time())[0].unused) == 1
+    monkeypatch.setattr(inspection, "_look_into", real)
+    assert read(zone, **in_time())[0].unused == ()

@@ -1,5 +1,7 @@
 """A landing zone with many files: each is inspected once, in a limited time, and none blocks the others."""
 
+import errno
+import shutil
 import time
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
@@ -9,8 +11,10 @@ import pyarrow as pa
 import pytest
 
 import sinet_pipelines.ingestion.inspection as inspection
+from sinet_pipelines.applications.milling.application import MILLING
 from sinet_pipelines.ingestion.landed import landed_rows
 from sinet_pipelines.ingestion.observed_days import observed_days
+from sinet_pipelines.ingestion.reading_time import ReadingTime
 from sinet_pipelines.ingestion.zone_observation import Before
 from sinet_pipelines.schemas.contract import Column
 from tests.zones import landing_zone
@@ -98,7 +102,7 @@ def test_a_day_with_a_file_that_may_change_unnoticed_is_inspected_again(zone, mo
 def test_days_that_are_not_read_in_time_are_left_and_keep_what_was_known(zone):
     first = observe(zone)
     land(zone, DAYS[1], "M3")
-    late = observe(zone, first.days, until=time.monotonic() - 1)
+    late = observe(zone, first.days, reading=ReadingTime(0.0))
     assert late.left == (DAYS[1],)
     assert late.days == first.days
     assert observe(zone, late.days).days[DAYS[1]].drops == 3
@@ -117,7 +121,7 @@ def test_an_observation_continues_where_the_time_was_over(zone, opened, monkeypa
     monkeypatch.setattr(inspection, "_look_into", slow)
     left = DAYS
     while left:
-        found = observe(zone, known, until=now + 1.5)
+        found = observe(zone, known, reading=ReadingTime(1.5))
         known, left, passes = found.days, found.left, passes + 1
     assert passes == 3
     assert sorted(opened.values()) == [1] * 6
@@ -146,3 +150,63 @@ def test_of_two_thousand_files_a_new_one_is_the_only_one_inspected(zone, opened)
     land(zone, DAYS[0], "M3")
     later = observe(zone, first.days)
     assert (opened.total(), len(later.unused)) == (1, 2000)
+
+
+def test_known_files_take_no_time_and_each_pass_reads_one_new_file_at_least(zone, opened):
+    left, passes = DAYS, 0
+    while left:
+        found = observe(zone, reading=ReadingTime(1e-9))
+        left, passes = found.left, passes + 1
+    assert (passes, sorted(opened.values())) == (6, [1] * 6)
+    assert found == observe(zone)
+
+
+def test_a_day_with_more_files_than_the_process_remembers_is_read_in_the_end(zone, opened, monkeypatch):
+    monkeypatch.setattr(inspection, "_MOST", 1)
+    for day in DAYS[1:]:
+        shutil.rmtree(zone.folder("EAST") / str(day))
+    for number in range(3, 7):
+        land(zone, DAYS[0], f"M{number}")
+    passes = [observe(zone, reading=ReadingTime(1e-9)) for _ in range(6)]
+    assert [len(found.left) for found in passes] == [1] * 5 + [0]
+    assert (passes[-1].days[DAYS[0]].drops, sorted(opened.values())) == (6, [1] * 6)
+
+
+def test_a_day_that_changed_between_two_passes_is_read_completely(zone):
+    file = land(zone, DAYS[0], "M3")
+    assert observe(zone, reading=ReadingTime(1e-9)).left
+    file.unlink()
+    land(zone, DAYS[0], "M0")
+    while (found := observe(zone, reading=ReadingTime(1e-9))).left:
+        pass
+    assert found == observe(zone)
+    assert found.days[DAYS[0]].drops == 3
+
+
+def test_a_file_that_cannot_be_read_for_a_moment_is_read_again(zone, monkeypatch):
+    broken = zone.folder("EAST") / str(DAYS[0])
+    look = inspection._look_into
+
+    def fails(part, *what):
+        if part.path.parent == broken:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return look(part, *what)
+
+    monkeypatch.setattr(inspection, "_look_into", fails)
+    first = observe(zone)
+    assert (first.may_pass, len(first.unused), first.days[DAYS[0]].state) == (True, 2, "")
+    monkeypatch.setattr(inspection, "_look_into", look)
+    second = observe(zone, first.days)
+    assert (second.may_pass, second.unused) == (False, ())
+    assert second.days == observe(zone).days
+
+
+def test_files_of_events_are_read_in_the_time_of_the_pass_too(tmp_path):
+    found = landing_zone(tmp_path / "home", MILLING.data)
+    kind = MILLING.data.events[0].name
+    folder = found.folder("EAST") / "events" / kind
+    folder.mkdir(parents=True)
+    (folder / "a.parquet").write_bytes(b"no table")
+    late = observe(found, reading=ReadingTime(0.0))
+    assert (late.left_events, late.unused) == ((kind,), ())
+    assert [one.path for one in observe(found).unused] == [f"EAST/landing/milling/events/{kind}/a.parquet"]

@@ -100,7 +100,7 @@ def test_only_digests_and_counts_are_published(view):
 def test_where_nothing_changed_nothing_is_counted_or_written(view, monkeypatch):
     publish(view)
     before, counted = versions(view), []
-    for name in ("row_names", "read_events"):
+    for name in ("row_names", "count_events"):
         monkeypatch.setattr(LandingZone, name, lambda *_: counted.append(1))
     monkeypatch.setattr(publication, "doubted_rows", lambda *_, **__: counted.append(1))
     publish(view)
