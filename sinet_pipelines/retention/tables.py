@@ -4,6 +4,7 @@ The files of a recorded training set belong to that set and go with it; all othe
 things of their own.
 """
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -12,10 +13,12 @@ from sinet_pipelines.errors import StorageError
 from sinet_pipelines.retention.places import Place
 from sinet_pipelines.retention.plan import Thing
 from sinet_pipelines.retention.policy import Kind
-from sinet_pipelines.schemas.contract import TableName
+from sinet_pipelines.schemas.contract import DataClass, TableName
 from sinet_pipelines.storage.delta import TableFiles, table_files
 from sinet_pipelines.storage.objects import Object
 from sinet_pipelines.storage.training_sets import TrainingSet, mark_removed, training_set_of, training_sets
+
+REOPEN_S = 1.0  # age from which a table is opened again before one of its files goes
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class Tables:
         newest: names of the sets that are the newest version of their table, or whose table cannot be read.
         sizes: bytes of the files of each set that its table's newest version does not have.
         notes: sentences on tables that could not be read.
+        reopened: the active files of each table that was opened again for a removal, and when.
     """
 
     place: Place
@@ -37,6 +41,7 @@ class Tables:
     newest: frozenset[str] = frozenset()
     sizes: Mapping[str, int] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    reopened: dict[tuple[str, TableName], tuple[float, frozenset[str]]] = field(default_factory=dict)
 
     def things(self) -> Iterator[Thing]:
         """Old files and training sets."""
@@ -52,7 +57,19 @@ class Tables:
         """
         if thing.kind is Kind.TRAINING_SETS:
             return self._remove_set(self.sets[thing.name])
-        return _remove_file(self.place, thing.name.removeprefix(f"{self.place.region}/"))
+        key = thing.name.removeprefix(f"{self.place.region}/")
+        data_class, application, table, path = key.split("/", 3)
+        if path in self._active_now(application, TableName(table, DataClass(data_class))):
+            return False  # the table was restored to an earlier version
+        return _remove_file(self.place, key)
+
+    def _active_now(self, application: str, table: TableName) -> frozenset[str]:
+        """The active files of a table, read again after at most a second."""
+        at, found = self.reopened.get((application, table), (-REOPEN_S, frozenset()))
+        if time.monotonic() - at > REOPEN_S:
+            at, found = time.monotonic(), _files_of(self.place, application, table).active
+            self.reopened[application, table] = at, found
+        return found
 
     def _remove_set(self, found: TrainingSet) -> bool:
         """Marks the set as removed, then removes its files: after a kill in between, the next plan removes the rest."""

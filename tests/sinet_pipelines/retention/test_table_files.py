@@ -5,6 +5,8 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from deltalake import DeltaTable
+
 from sinet_pipelines.retention.places import Place
 from sinet_pipelines.retention.policy import Kind
 from sinet_pipelines.retention.runs import EventLog
@@ -60,6 +62,15 @@ def test_a_replaced_file_stays_while_a_run_is_in_progress_that_began_before(plai
     at = datetime.now(UTC) + timedelta(days=2)
     (kept,) = [one for one in plain.look(at).things if one.kind is Kind.TABLE_FILES]
     assert kept.unused_since == at  # the run began a hundred hours before `at`: its files are not old yet
+
+
+def test_a_file_that_a_restored_version_has_again_stays(plain):
+    folder = written_twice(plain)
+    found, there = look(plain), files(folder)
+    (old,) = [one for one in found.things() if one.kind is Kind.TABLE_FILES]
+    DeltaTable(str(folder)).restore(0)
+    assert found.remove(old) is False
+    assert files(folder) == there
 
 
 def test_a_file_that_no_commit_names_yet_stays_however_old_it_looks(plain):
