@@ -1,5 +1,6 @@
 """A home opened for reading: the tables of each application as frames, and its champion model."""
 
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -9,7 +10,7 @@ import polars as pl
 
 from sinet_pipelines.applications import load_applications
 from sinet_pipelines.applications.application import Application, by_name
-from sinet_pipelines.errors import ModelNotFoundError, UsageError
+from sinet_pipelines.errors import ModelNotFoundError, StorageError, UsageError
 from sinet_pipelines.ingestion.record import has_record
 from sinet_pipelines.inventory.regions import Inventory, this_inventory
 from sinet_pipelines.notebook.champion import Champion
@@ -181,19 +182,49 @@ class Home:
             StorageError: the rows were removed or changed, with what to do.
         """
         from sinet_pipelines.registry.provenance import origin_named
-        from sinet_pipelines.storage.blobs import blobs_of
-        from sinet_pipelines.storage.training_sets import read_training_set, training_sets
+        from sinet_pipelines.storage.training_sets import read_training_set
 
         origin = origin_named(self.folder, named)
+        contents = origin.training_sets or self._sets_of_candidates(origin.runs)
+        faults = []
         for region in self.inventory.names:
-            for found in training_sets(blobs_of(self.folder, region)):
-                if found.content in origin.training_sets:
-                    return TrainingRows(found, read_training_set(self._store(found.application, region), found))
-        read = ", ".join(origin.training_sets) or "none"
+            try:
+                found = next(self._recorded(region, contents), None)
+            except StorageError as error:  # the set may be in another region
+                faults.append(f"{region}: {error}")
+                continue
+            if found is not None:
+                rows = read_training_set(self._store(found.application, region), found)
+                return TrainingRows(found.as_of(origin.trained_at), rows)
+        if faults:
+            raise StorageError(f"the training set of {origin.name} was not found, and {'; '.join(faults)}")
+        read = ", ".join(contents) or "none"
         raise UsageError(
             f"no training set of {origin.name} is recorded (its run read {read}): an earlier release trained it, or it "
             "was registered by hand; train again to record one"
         )
+
+    def _recorded(self, region: str, contents: Collection[str]) -> "Iterator[TrainingSet]":
+        from sinet_pipelines.storage.blobs import blobs_of
+        from sinet_pipelines.storage.training_sets import training_sets_with
+
+        yield from training_sets_with(blobs_of(self.folder, region), contents)
+
+    def _sets_of_candidates(self, runs: Collection[str]) -> tuple[str, ...]:
+        """The training sets of the candidates of some runs, whose own tags are lost with MLflow's former database."""
+        from sinet_pipelines.retention.blob_links import links_of
+        from sinet_pipelines.storage.blobs import blobs_of
+
+        found: dict[str, None] = {}
+        for region in self.inventory.names:
+            try:
+                blobs = blobs_of(self.folder, region)
+                names = [one.key.rpartition("/")[2] for one in blobs.entries()]
+                links = links_of(self.folder, blobs, names).values()
+            except StorageError:
+                continue  # `training_set` names this region's fault where it finds the set nowhere
+            found |= dict.fromkeys(one.training_set for one in links if one.training_set and one.run_id in runs)
+        return tuple(found)
 
     def _application(self, name: str) -> Application:
         known = by_name(load_applications())

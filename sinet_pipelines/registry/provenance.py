@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from sinet_pipelines.errors import ModelNotFoundError, StorageError, UsageError
@@ -34,6 +35,7 @@ class Origin:
         sha256: the first 16 hex digits of its file's SHA-256; empty where it was registered by hand.
         runs: id of its run and of the run with the folder of its file, each with the lost run for which it stands.
         training_sets: content hashes of the data that these runs read, training sets among them.
+        trained_at: UTC in ISO form; the end of the first of these runs, empty where none is known.
     """
 
     model: str
@@ -41,6 +43,7 @@ class Origin:
     sha256: str
     runs: tuple[str, ...]
     training_sets: tuple[str, ...]
+    trained_at: str = ""
 
     @property
     def name(self) -> str:
@@ -64,6 +67,11 @@ class TrackedRuns:
         """The run, and the lost run for which it stands."""
         before = self.tags.get(run_id, {}).get(STANDS_FOR_TAG)
         return (run_id,) if before is None else (run_id, before)
+
+    def first_end(self, run_ids: tuple[str, ...]) -> str:
+        """UTC in ISO form: the end of the first of some runs; empty where none is known."""
+        ends = [self.ended_ms[one] for one in run_ids if self.ended_ms.get(one)]
+        return datetime.fromtimestamp(min(ends) / 1000, UTC).isoformat(timespec="seconds") if ends else ""
 
     def training_sets(self, run_ids: tuple[str, ...]) -> tuple[str, ...]:
         """Content hashes of the data that some runs read, training sets among them."""
@@ -96,7 +104,8 @@ def tracked(home: Path) -> tuple[list[Origin], TrackedRuns]:
         ids = dict.fromkeys([run_id or "", run["run"] if run else ""])
         chain = tuple(dict.fromkeys(each for one in ids if one for each in runs.chain(one)))
         sha256 = folder["sha256"] if folder else ""
-        origins.append(Origin(model, int(version), sha256, chain, runs.training_sets(chain)))
+        sets, at = runs.training_sets(chain), runs.first_end(chain)
+        origins.append(Origin(model, int(version), sha256, chain, sets, at))
     return origins, runs
 
 

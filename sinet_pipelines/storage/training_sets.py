@@ -4,10 +4,13 @@ A record is a blob with a ref `training_sets/<table>/v<content hash>` among the 
 the data files of the set, so that the rows can be read after the log of the table has dropped their version.
 """
 
+import glob
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import polars as pl
@@ -15,8 +18,9 @@ import pyarrow as pa
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
-from sinet_pipelines.errors import AbsentError, StorageError
+from sinet_pipelines.errors import AbsentError, ForbiddenError, StorageError, UnreachableError
 from sinet_pipelines.schemas.contract import Column, Contract, DataClass, TableName
+from sinet_pipelines.storage.aside import ASIDE
 from sinet_pipelines.storage.blobs import BlobStore
 from sinet_pipelines.storage.content import content_hash
 from sinet_pipelines.storage.delta import read_files, store_error
@@ -25,6 +29,7 @@ from sinet_pipelines.storage.objects import open_objects
 from sinet_pipelines.storage.tables import TableStore, Written
 
 REFS = "training_sets"  # folder of the refs of one application
+_MAKING = ("version", "tables", "features", "made_at")  # what each making records
 
 
 @dataclass(frozen=True)
@@ -42,10 +47,12 @@ class TrainingSet:
         files: data files of that version, relative to the table, each with its size in bytes.
         columns: columns of the contract when the set was written, in order.
         order: columns that the rows are sorted by for their hash.
-        tables: the Delta version of each table that it was made from, by `REGION/application/table`.
-        features: hash of the definitions of its features.
-        made_at: UTC, to the second.
+        tables: the Delta version of each table of its last making, by `REGION/application/table`.
+        features: hash of the definitions of its features at the last making.
+        made_at: UTC, to the second, of the last making.
         removed_at: UTC; empty while its files are kept.
+        makings: `version`, `tables`, `features` and `made_at` of each making with equal rows, the first one first; one
+            whose tables and features are those of the making before adds nothing.
     """
 
     application: str
@@ -62,6 +69,16 @@ class TrainingSet:
     features: str = ""
     made_at: str = ""
     removed_at: str = ""
+    makings: tuple[Mapping[str, Any], ...] = ()
+
+    def as_of(self, time: str) -> "TrainingSet":
+        """The record with the sources of the last making until a time.
+
+        Args:
+            time: UTC in ISO form: the time at which a model was trained on these rows.
+        """
+        until = [one for one in self.makings if one["made_at"] <= time]
+        return replace(self, **{name: until[-1][name] for name in _MAKING}) if until else self
 
     @property
     def name(self) -> str:
@@ -114,15 +131,35 @@ def record_of(
 
 
 def keep_training_set(blobs: BlobStore, found: TrainingSet) -> str:
-    """Stores the record; a record of the same rows is replaced. Returns the name of its blob.
+    """Stores the record; one of the same rows is replaced, and its makings are kept. Returns the name of the blob.
 
     Args:
         blobs: of the region and the application of the set.
         found: the record.
     """
+    try:
+        former = training_set_of(blobs, found.table, found.content)
+    except (UnreachableError, ForbiddenError):
+        raise
+    except StorageError:
+        former = None  # missing or damaged: this record takes its place
+    found = replace(found, makings=_makings(former, found))
     name = blobs.put(json.dumps(asdict(found), sort_keys=True).encode())
     blobs.point(ref_of(found.table, found.content), name)
     return name
+
+
+def _makings(former: TrainingSet | None, found: TrainingSet) -> tuple[Mapping[str, Any], ...]:
+    """The makings of the former record, and the new one where its tables or features are others."""
+    if former is None:
+        return (_making(found),)
+    known = former.makings or (_making(former),)
+    is_same = (known[-1]["tables"], known[-1]["features"]) == (dict(found.tables), found.features)
+    return known if is_same else (*known, _making(found))
+
+
+def _making(found: TrainingSet) -> dict[str, Any]:
+    return {name: asdict(found)[name] for name in _MAKING}
 
 
 def mark_removed(blobs: BlobStore, found: TrainingSet) -> TrainingSet:
@@ -148,6 +185,17 @@ def training_sets(blobs: BlobStore) -> Iterator[TrainingSet]:
             yield _parsed(blobs.get(name), where=f"{ref} in {blobs.place}")
 
 
+def training_sets_with(blobs: BlobStore, contents: Collection[str]) -> Iterator[TrainingSet]:
+    """The recorded sets with one of these content hashes; other records are not read.
+
+    Raises:
+        StorageError: a record with this content is missing or damaged, or the store does not respond.
+    """
+    for ref, name in blobs.refs().items():
+        if f"/{REFS}/" in f"/{ref}" and ref.rpartition("/v")[2] in contents:
+            yield _parsed(blobs.get(name), where=f"{ref} in {blobs.place}")
+
+
 def training_set_of(blobs: BlobStore, table: str, content: str) -> TrainingSet | None:
     """The record of this content; None where none was written."""
     name = blobs.resolve(ref_of(table, content))
@@ -167,7 +215,10 @@ def read_training_set(store: TableStore, found: TrainingSet) -> pl.DataFrame:
         )
     uri = store.uri(found.place)
     lost = list(missing_files(uri, found, store.storage_options))
-    if lost:
+    aside = next((one for one in _set_aside(uri) if not list(missing_files(one, found, {}))), None) if lost else None
+    if aside is not None:
+        uri = aside
+    elif lost:
         raise StorageError(
             f"{len(lost)} of {len(found.files)} files of {found.name} are missing or have another size, "
             f"{uri}/{lost[0]} first; restore a backup (`sinet restore`), or train again"
@@ -185,6 +236,14 @@ def read_training_set(store: TableStore, found: TrainingSet) -> pl.DataFrame:
             "restore a backup (`sinet restore`), or train again"
         )
     return rows
+
+
+def _set_aside(uri: str) -> Iterator[str]:
+    """The folders to which a damaged table was moved with its files, the newest first."""
+    if is_local(uri):
+        table = Path(uri)
+        folders = (table.parent / ASIDE).glob(f"{glob.escape(table.name)}-*")
+        yield from (str(one) for one in sorted(folders, key=lambda one: one.stat().st_mtime, reverse=True))
 
 
 def missing_files(uri: str, found: TrainingSet, options: Mapping[str, str]) -> Iterator[str]:
@@ -222,7 +281,8 @@ def _contract_of(found: TrainingSet, rows: pl.DataFrame) -> Contract:
 def _parsed(content: bytes, *, where: str) -> TrainingSet:
     try:
         plain = json.loads(content)
-        return TrainingSet(**{**plain, "columns": tuple(plain["columns"]), "order": tuple(plain["order"])})
+        lists = {name: tuple(plain.get(name, ())) for name in ("columns", "order", "makings")}
+        return TrainingSet(**{**plain, **lists})
     except (ValueError, TypeError, KeyError) as error:
         raise AbsentError(f"{where} is no record of a training set ({error}); train again") from error
 

@@ -44,12 +44,17 @@ class Store:
     def tables(self):
         return tables_of(self.home, "EAST", "mill")
 
-    def train(self, value):
+    def train(self, value, *, version=7, features="f00d"):
         """Writes a training set whose rows have this value; returns its record."""
         rows = pl.DataFrame({"unit": ["a", "b"], "value": [value, value + 1]})
         written = self.tables.replace(SAMPLES, rows)
         found = record_of(
-            self.tables, SAMPLES, written, region="EAST", tables={"EAST/mill/window_features": 7}, features="f00d"
+            self.tables,
+            SAMPLES,
+            written,
+            region="EAST",
+            tables={"EAST/mill/window_features": version},
+            features=features,
         )
         keep_training_set(self.blobs, found)
         return found
