@@ -5,7 +5,6 @@ The databases count and compare; no event is decoded, except that texts are sear
 
 import re
 from collections.abc import Iterator
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -32,7 +31,7 @@ _WRITES = sql.text(
 _VERSIONS = sql.text("""SELECT run_id, event FROM event_logs
     WHERE dagster_event_type = 'ASSET_MATERIALIZATION' AND event LIKE :entry AND event LIKE '%"versions": {"%'""")
 _SIZE = sql.text("SELECT SUM(LENGTH(event)) FROM event_logs WHERE run_id = :run")
-_BLOB = re.compile(r'"([A-Z][A-Z0-9_]*/[0-9a-f]{64})"')
+_BLOB = re.compile(r'"([A-Z_][A-Z0-9_]*/[0-9a-f]{64})"')  # regions as in `inventory/regions.py`
 _VERSION = re.compile(r'"versions": \{([^}]*)\}')
 _NAME = re.compile(r'"([^"]+/\d+)":')
 _ENTRY = f'%"{WRITES_ENTRY}"%'
@@ -65,15 +64,23 @@ def event_log_of(instance: dg.DagsterInstance) -> EventLog | None:
 def remove_run(instance: dg.DagsterInstance, run_id: str) -> None:
     """Removes an ended run with its events. The run goes last, so that a kill in between leaves it to the next call.
 
+    Where a run has a database of its own, that is removed whole, with SQLite's files beside it: rows that were deleted
+    in it first would stay in its `-wal` file.
+
     Args:
         instance: whose event log has the run.
         run_id: of the run.
     """
     storage = instance.event_log_storage
-    storage.delete_events(run_id)
     if isinstance(storage, SqlEventLogStorage) and storage.is_run_sharded:
-        with suppress(FileNotFoundError):
-            _file(storage, run_id).unlink()
+        with storage.index_connection() as connection:
+            storage.delete_events_for_run(connection, run_id)
+        if storage.supports_global_concurrency_limits:
+            storage.free_concurrency_slots_for_run(run_id)
+        for file in _files(storage, run_id):
+            file.unlink(missing_ok=True)
+    else:
+        storage.delete_events(run_id)
     instance.run_storage.delete_run(run_id)
 
 
@@ -89,16 +96,15 @@ def _ended(
 
 def _size(storage: SqlEventLogStorage, run_id: str) -> int:
     if storage.is_run_sharded:
-        with suppress(FileNotFoundError):
-            return _file(storage, run_id).stat().st_size
-        return 0
+        return sum(file.stat().st_size for file in _files(storage, run_id) if file.exists())
     with storage.index_connection() as connection:
         return int(connection.execute(_SIZE, {"run": run_id}).scalar() or 0)
 
 
-def _file(storage: SqlEventLogStorage, run_id: str) -> Path:
-    """The database with the events of one run, of an event log with one for each run."""
-    return Path(storage.path_for_shard(run_id))  # type: ignore[attr-defined]
+def _files(storage: SqlEventLogStorage, run_id: str) -> list[Path]:
+    """The database with the events of one run and SQLite's files beside it, of an event log with one for each run."""
+    path = Path(storage.path_for_shard(run_id))  # type: ignore[attr-defined]
+    return [path.with_name(f"{path.name}{suffix}") for suffix in ("-wal", "-shm", "-journal", "")]
 
 
 def _utc(time: datetime) -> datetime:

@@ -2,12 +2,14 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import dagster as dg
 import pytest
 
 from resources.retained_runs import event_log_of, remove_run
 from resources.writes import WRITES_ENTRY
+from sinet_pipelines.cli.event_store import OpenSqliteStorage
 from sinet_pipelines.retention.models import ModelNeed
 from sinet_pipelines.retention.runs import needs_of, things_of
 
@@ -68,6 +70,27 @@ def test_a_removed_run_takes_its_events_and_its_file_and_leaves_the_newest_state
     assert [one.name for one in things_of(event_log_of(instance))] == [newest]
     assert instance.get_latest_materialization_event(dg.AssetKey("graph")).run_id == newest
     assert instance.get_run_by_id(former) is None
+
+
+def test_a_removed_run_leaves_no_file_although_its_database_was_open(tmp_path):
+    storage = OpenSqliteStorage.from_local(str(tmp_path))
+    events, run_id = storage.event_log_storage, "11111111-1111-1111-1111-111111111111"
+    entry = dg.EventLogEntry(None, 10, "x" * 100_000, run_id, 1.0)
+    events.store_event(entry)
+    assert len(list(tmp_path.rglob(f"{run_id}.db*"))) > 1  # with the files of an open database
+    remove_run(SimpleNamespace(event_log_storage=events, run_storage=storage.run_storage), run_id)
+    storage.dispose()
+    assert list(tmp_path.rglob(f"{run_id}*")) == []
+
+
+def test_blobs_of_a_region_that_begins_with_an_underscore_are_found(instance):
+    @dg.asset
+    def picture() -> dg.MaterializeResult:
+        sizes = {f"_LAB/{'b' * 64}": 3}
+        return dg.MaterializeResult(metadata={WRITES_ENTRY: dg.MetadataValue.json({"sizes": sizes})})
+
+    make(instance, picture)
+    assert event_log_of(instance).blobs == {f"_LAB/{'b' * 64}"}
 
 
 @pytest.mark.slow
