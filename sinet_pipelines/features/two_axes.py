@@ -16,7 +16,14 @@ from sinet_pipelines.schemas.arrival import KNOWN_AT, KNOWN_FROM, KNOWN_UNTIL
 from sinet_pipelines.storage.versions import INSTANT, is_known
 
 PAIRS_AT_ONCE = 4_000_000  # of an entity and a version of its key: about half a GiB
-_PLACE, _FROM, _UNTIL, _TIME, _FEATURE_TIME = "__place", "__from", "__until", "__entity_time", "__feature_time"
+_PLACE, _ROW, _FROM, _UNTIL, _TIME, _FEATURE_TIME = (
+    "__place",
+    "__row",
+    "__from",
+    "__until",
+    "__entity_time",
+    "__feature_time",
+)
 
 
 def join_as_known(
@@ -35,8 +42,8 @@ def join_as_known(
 
     An entity uses the versions of its key whose time is at or before its own and not older than `ttl`, with
     `known_from` at or before its `as_known_at` and `known_until` after it or null. Of versions of one time the last
-    created wins, then the one with the latest `known_from`, then as in `point_in_time_join`. An entity without such a
-    version, key, time or `as_known_at` has nulls.
+    created wins, then the one with the greatest `tie_breaks`, as in the online store, then the one with the latest
+    `known_from`, then the greatest values. An entity without such a version, key, time or `as_known_at` has nulls.
 
     Args:
         entities: (n, columns) rows with key, time and `as_known_at`, the moment of the prediction.
@@ -46,7 +53,7 @@ def join_as_known(
         entity_time: column of `entities` with the instant of the entity.
         feature_time: column of `versions` with the instant of the row.
         created_time: column of `versions` with the instant at which a row was written.
-        tie_breaks: columns of `versions` that order rows of one key, time, creation and arrival.
+        tie_breaks: columns of `versions` that order rows of one key, time and creation.
         ttl: greatest age a row may have, itself included; None for any.
 
     Returns:
@@ -74,7 +81,7 @@ def join_as_known(
         entity_time=entity_time,
         feature_time=feature_time,
         created_time=created_time,
-        tie_breaks=[KNOWN_FROM, *tie_breaks],
+        tie_breaks=[*tie_breaks, KNOWN_FROM],
         ttl=ttl,
     ).with_row_index(_PLACE)
     at = pl.col(KNOWN_AT).cast(INSTANT)
@@ -89,7 +96,7 @@ def join_as_known(
         keys=keys,
         columns=columns,
         feature_time=feature_time,
-        order=[feature_time, *created, KNOWN_FROM, *tie_breaks, KNOWN_UNTIL, *sorted(columns)],
+        order=[feature_time, *created, *tie_breaks, KNOWN_FROM, KNOWN_UNTIL, *sorted(columns)],
         ttl=ttl,
     )
     values = open_.select(_PLACE).join(found, on=_PLACE, how="left")
@@ -123,20 +130,21 @@ def _earlier(
     schema = versions.collect_schema()
     matched = wanted.with_columns(pl.col(key).cast(schema[key], strict=False) for key in keys)
     used = dict.fromkeys([*keys, feature_time, KNOWN_FROM, KNOWN_UNTIL, *order, *columns])
-    rows = versions.select(*used).join(matched.select(keys).unique().lazy(), on=keys, how="semi").collect()
-    rows = rows.with_columns(pl.col(feature_time).alias(_FEATURE_TIME))
-    parts = [wanted.select(_PLACE).clear().join(rows.clear(), how="cross").select(_PLACE, *columns)]
+    rows = versions.select(*used).join(matched.select(keys).unique().lazy(), on=keys, how="semi").collect().sort(order)
+    instants = rows.select(*keys, pl.col(feature_time).alias(_FEATURE_TIME), KNOWN_FROM, KNOWN_UNTIL)
+    numbered = instants.with_row_index(_ROW)  # pairs have the number of a row and not its values, often hundreds
+    parts = [wanted.select(_PLACE).clear().with_columns(pl.lit(0, pl.get_index_type()).alias(_ROW))]
     for part in _in_parts(matched, rows, keys=keys):
-        pairs = part.join(rows, on=keys, how="inner").filter(
+        pairs = part.join(numbered, on=keys, how="inner").filter(
             (_utc(_FEATURE_TIME, schema[feature_time]) <= _utc(_TIME, wanted.schema[_TIME])),
             is_known(pl.col(KNOWN_AT)),
         )
         if ttl is not None:
             age = _utc(_TIME, wanted.schema[_TIME]) - _utc(_FEATURE_TIME, schema[feature_time])
             pairs = pairs.filter(age <= ttl)
-        last = pairs.sort(_PLACE, *order).unique(_PLACE, keep="last", maintain_order=True)
-        parts.append(last.select(_PLACE, *columns))
-    return pl.concat(parts)
+        parts.append(pairs.group_by(_PLACE).agg(pl.col(_ROW).max()))
+    last = pl.concat(parts)
+    return last.select(_PLACE).hstack(rows.select(pl.col(list(columns)).gather(last[_ROW])).get_columns())
 
 
 def _in_parts(wanted: pl.DataFrame, rows: pl.DataFrame, *, keys: list[str]) -> Iterator[pl.DataFrame]:

@@ -17,6 +17,7 @@ VERSIONS = {
     "mean": pl.Int64,
     "known_from": INSTANT,
     "known_until": INSTANT,
+    "cycle": pl.Int64,
 }
 ENTITIES = {"unit": pl.String, "event_timestamp": INSTANT, "as_known_at": INSTANT}
 
@@ -26,7 +27,9 @@ def at(hour):
 
 
 def versions(*rows):
-    return pl.DataFrame([(u, at(t), m, at(f), at(k)) for u, t, m, f, k in rows], schema=VERSIONS, orient="row")
+    """Versions: unit, hour, value, known from and until, and the cycle, which orders rows of one hour."""
+    found = [(u, at(t), m, at(f), at(k), *(cycle or [0])) for u, t, m, f, k, *cycle in rows]
+    return pl.DataFrame(found, schema=VERSIONS, orient="row")
 
 
 def entities(*rows):
@@ -39,12 +42,12 @@ def brute_force(entity, rows, ttl):
     if time is None or moment is None:
         return None
     known = [
-        (recorded, since, value)
-        for of, recorded, value, since, until in rows
+        (recorded, cycle, since, value)
+        for of, recorded, value, since, until, cycle in rows
         if of == unit and recorded <= time and since <= moment and (until is None or until > moment)
         if ttl is None or time - recorded <= ttl
     ]
-    return max(known, default=(0, 0, None))[2]
+    return max(known, default=(None,))[-1]
 
 
 def drawn_case(seed):
@@ -52,11 +55,12 @@ def drawn_case(seed):
     draw = random.Random(seed)  # noqa: S311 - a seeded case, no secret
     rows = []
     for unit in "abc":
-        for recorded in range(draw.randint(0, 6)):
+        for cycle in range(draw.randint(0, 6)):
+            recorded = cycle // draw.choice([1, 1, 2])  # of two cycles at one instant the later one counts
             since = recorded + draw.choice([0, 0, 0, 1, 4, 9])
             for _ in range(draw.randint(1, 3)):  # the row, and its corrections
                 until = draw.choice([None, since + draw.randint(1, 5)])
-                rows.append((unit, recorded, draw.randint(0, 10**9), since, until))
+                rows.append((unit, recorded, draw.randint(0, 10**9), since, until, cycle))
                 if until is None:
                     break
                 since = until + draw.choice([0, 0, 2])  # with a gap: it was withdrawn and put back
@@ -76,6 +80,7 @@ def test_the_join_on_both_axes_equals_every_entity_against_every_version(first):
             entities(*wanted),
             versions(*rows),
             columns=["mean"],
+            tie_breaks=["cycle"],
             ttl=None if ttl is None else timedelta(hours=ttl),
         )
         assert found["mean"].to_list() == [brute_force(one, rows, ttl) for one in wanted], seed
@@ -92,6 +97,23 @@ def test_a_row_that_arrives_late_leaves_its_forerunner_in_use_until_then():
     rows = versions(("a", 0, 1, 1, None), ("a", 2, 2, 40, None))
     found = join_as_known(entities(("a", 3, 24), ("a", 3, 48)), rows, columns=["mean"])
     assert found["mean"].to_list() == [1, 2]
+
+
+def test_of_rows_of_one_instant_the_later_cycle_counts_whichever_arrived_last():
+    rows = versions(("a", 0, 8, 10, None, 8), ("a", 0, 7, 11, None, 7))
+    found = join_as_known(entities(("a", 5, 12), ("a", 5, 10)), rows, columns=["mean"], tie_breaks=["cycle"])
+    assert found["mean"].to_list() == [8, 8]
+
+
+def test_the_pairs_of_many_corrected_units_have_no_values(monkeypatch):
+    widest = []
+    filtered = pl.DataFrame.filter
+    monkeypatch.setattr(pl.DataFrame, "filter", lambda one, *by: widest.append(one.width) or filtered(one, *by))
+    rows = versions(("a", 0, 1, 0, 30), ("a", 0, 2, 30, None)).with_columns(pl.lit(1).alias(f"x{n}") for n in range(50))
+    names = ["mean", *(f"x{n}" for n in range(50))]
+    found = join_as_known(entities(("a", 5, 24)), rows, columns=names)
+    assert found["mean"].to_list() == [1]
+    assert widest[-1] < 20  # the last filter is that of the pairs
 
 
 def test_a_row_that_was_withdrawn_counts_for_the_moments_before():
