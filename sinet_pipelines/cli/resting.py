@@ -1,7 +1,8 @@
 """Decides in Dagster's daemon which sensors need no evaluation, since nothing changed that they read.
 
 An evaluation costs about 60 ms of CPU in three processes: it writes a tick, and passes through the proxy to the code
-server. Comparing files and the newest event with those before the last evaluation costs about a millisecond.
+server. Comparing files and the newest event with those before the last evaluation costs about a millisecond. Stores are
+not listed here: sensors of a home with a region on a store are evaluated at their interval.
 """
 
 import time
@@ -11,10 +12,15 @@ from pathlib import Path
 
 from sinet_pipelines.deployment.changes import FULL_LOOK_S, Reads, print_of, valid_until
 from sinet_pipelines.errors import SinetError
+from sinet_pipelines.storage.roots import stored_roots
 
 SAME_S = 1.0  # sensors of one loop of the daemon share a comparison
-SHARE = 100  # a comparison that took a second is used for so many seconds: it takes a per cent of a core at most
-LONGEST_S = 10.0  # but a drop is noticed after this time
+SHARE = 100  # a comparison that took a second is used for so many seconds: it takes a per cent of a core
+ONE_LOOP_S = 4.0  # the daemon's next loop, after 5 s, compares again: a drop is noticed within 5 s
+TWO_LOOPS_S = (
+    9.0  # the loop after it compares again: a drop is noticed within 10 s, whatever that costs
+)
+BRIEF_S = 0.05  # of a comparison, with which a loop takes a per cent of a core: some 10,000 files
 EVENTS_S = 120.0  # longest rest of a sensor that reads events: its evaluation decides whether its own state expired
 
 
@@ -74,7 +80,11 @@ class Resting:
         """
         if reads is None or reads not in set(Reads):
             return False
+        if reads != Reads.EVENTS and time.time() >= valid_until(last.cursor):
+            return False  # it has something to do, or waits for what no comparison shows
         try:
+            if reads == Reads.LANDING_ZONES and stored_roots(self._home):
+                return False
             now = self._compare(Reads(reads), newest_event)
         except SinetError:
             return False  # the evaluation reports it
@@ -93,8 +103,9 @@ class Resting:
             return known
         started = time.monotonic()
         found = print_of(self._home, reads, newest_event())
-        took = time.monotonic() - started
-        again_s = min(max(SAME_S, SHARE * took), LONGEST_S)
+        ended = time.monotonic()
+        took = ended - started
+        again_s = min(max(SAME_S, SHARE * took), ONE_LOOP_S) if took <= BRIEF_S else TWO_LOOPS_S
         # the time after the listing: an evaluation that started later has seen all that is in it
-        self._compared[reads] = _Compared(found, time.time(), started + again_s)
+        self._compared[reads] = _Compared(found, time.time(), ended + again_s)
         return self._compared[reads]

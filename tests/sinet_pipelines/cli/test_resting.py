@@ -115,19 +115,38 @@ def test_a_sensor_without_the_tag_is_evaluated_at_its_interval(tmp_path, monkeyp
     assert [daemon.rests() for _ in range(3)] == [False, False, False]
 
 
-def test_a_large_landing_zone_is_listed_less_often_but_within_ten_seconds(landing, monkeypatch):
+@pytest.mark.parametrize(("took_s", "gap_s"), [(0.001, 5), (0.05, 5), (0.06, 10), (1.0, 10), (30.0, 10)])
+def test_a_large_landing_zone_is_listed_at_every_second_loop_of_five_seconds(landing, monkeypatch, took_s, gap_s):
     listed = []
 
     def slow(*_):
         listed.append(landing.now)
-        landing.now += 1.0  # a listing that takes a second
+        landing.now += took_s
         return "same"
 
     monkeypatch.setattr(module, "print_of", slow)
-    for _ in range(100):
-        landing.rests(after_s=1)
-    gaps = [later - earlier for earlier, later in zip(listed, listed[1:], strict=False)]
-    assert set(gaps) == {10.0}
+    landing.evaluate(nothing_to_do(landing.now))
+    for _ in range(9):
+        landing.rests()
+    gaps = [later - earlier - took_s for earlier, later in zip(listed, listed[1:], strict=False)]
+    assert gaps == pytest.approx([gap_s] * len(gaps))
+    assert len(gaps) > 2
+
+
+def test_nothing_is_listed_for_a_sensor_that_is_evaluated_anyway(landing, monkeypatch):
+    def fails(*_):
+        raise AssertionError("the landing zones were listed")
+
+    monkeypatch.setattr(module, "print_of", fails)
+    landing.evaluate(nothing_to_do(landing.now, until_change=False))
+    assert not landing.rests()
+
+
+def test_the_daemon_lists_no_store(landing, monkeypatch):
+    landing.settle()
+    monkeypatch.setattr(module, "stored_roots", lambda _: {"EAST": "s3://plant/east"})
+    monkeypatch.setattr(module, "print_of", lambda *_: pytest.fail("a store was listed"))
+    assert not landing.rests()
 
 
 def test_damaged_records_of_regions_are_left_to_the_evaluation(landing, tmp_path):
