@@ -17,9 +17,7 @@ from sinet_pipelines.storage.roots import stored_roots
 SAME_S = 1.0  # sensors of one loop of the daemon share a comparison
 SHARE = 100  # a comparison that took a second is used for so many seconds: it takes a per cent of a core
 ONE_LOOP_S = 4.0  # the daemon's next loop, after 5 s, compares again: a drop is noticed within 5 s
-TWO_LOOPS_S = (
-    9.0  # the loop after it compares again: a drop is noticed within 10 s, whatever that costs
-)
+TWO_LOOPS_S = 9.0  # the loop after it compares again: a drop is noticed within 10 s, whatever that costs
 BRIEF_S = 0.05  # of a comparison, with which a loop takes a per cent of a core: some 10,000 files
 EVENTS_S = 120.0  # longest rest of a sensor that reads events: its evaluation decides whether its own state expired
 
