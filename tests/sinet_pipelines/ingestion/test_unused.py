@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from sinet_pipelines.applications.turbofan.landed import TELEMETRY
 from sinet_pipelines.ingestion import inspection
 from sinet_pipelines.ingestion.scan import misplaced_in_home
+from sinet_pipelines.storage.layout import data_docs
 from tests.inventory import NAMES
 from tests.zones import landing_zone
 
@@ -65,9 +66,9 @@ def test_a_sound_drop_is_used_and_nothing_is_listed(zone, put):
     assert landing_zone(zone.home / "nowhere", TELEMETRY).unused() == ()
 
 
-def test_pages_of_checks_are_a_part_of_their_region(zone, put):
+def test_data_docs_are_a_part_of_their_region(zone, put):
     put("EAST/2026-03-01/a.parquet")
-    page = zone.home / "EAST" / "checks" / "turbofan" / "validated_telemetry" / "2026-03-01.html"
+    page = zone.home / "EAST" / data_docs("turbofan") / "validated_telemetry" / "2026-03-01.html"
     page.parent.mkdir(parents=True)
     page.write_text("<h1>sample</h1>")
     assert unused(zone) == {}
