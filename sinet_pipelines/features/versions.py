@@ -2,10 +2,10 @@
 
 Most groups of rows, such as an engine, arrive in their order and are never corrected: each of their features has one
 version, known from the arrival of its own row. Only the features of other groups are computed again, once for each
-instant at which one of their rows arrived, was corrected or was withdrawn.
+interval between instants at which a row of them arrived after a later one, was corrected or was withdrawn.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -15,9 +15,10 @@ from sinet_pipelines.schemas.arrival import KNOWN_FROM, KNOWN_UNTIL, arrivals_of
 from sinet_pipelines.schemas.contract import Contract
 from sinet_pipelines.storage.beside import replace_where_changed, rows_of_days
 from sinet_pipelines.storage.tables import DAY_COLUMN, TableStore, empty
-from sinet_pipelines.storage.versions import ROW, end_of_day, is_known
+from sinet_pipelines.storage.versions import ROW, end_of_day
 
-_AT, _NEXT, _RUN = "__at", "__next", "__run"
+FEATURES_AT_ONCE = 200_000  # of all intervals of some groups: with 211 features about 200 MB, sorted and merged
+_AT, _NEXT, _RUN, _RANK, _LAST, _PART = "__at", "__next", "__run", "__rank", "__last", "__part"
 
 
 @dataclass(frozen=True)
@@ -65,13 +66,12 @@ def feature_versions(
     of_days = pl.col(DAY_COLUMN).is_in(list(days))
     apart = disordered_groups(names, group=recipe.group, order=recipe.order)
     single = names.filter(of_days & ~pl.col(recipe.group).is_in(apart.implode()))
-    history = empty(history_of(recipe.features))
-    present = single.select(_arrival_names(recipe))
-    if apart.len():
-        found = _intervals(_computed(rows(apart), recipe, of_days), recipe)
-        present = pl.concat([present, found.filter(pl.col(KNOWN_UNTIL).is_null()).select(present.columns)])
-        history = found.filter(pl.col(KNOWN_UNTIL).is_not_null()).select(history.columns)
-    return FeatureVersions(present.filter(pl.col(KNOWN_FROM) != end_of_day()), history)
+    former, present = [empty(history_of(recipe.features))], [single.select(_arrival_names(recipe))]
+    for groups in _in_parts(names.filter(pl.col(recipe.group).is_in(apart.implode())), recipe, of_days):
+        found = _intervals(_computed(rows(groups), recipe, of_days), recipe)
+        present.append(found.filter(pl.col(KNOWN_UNTIL).is_null()).select(present[0].columns))
+        former.append(found.filter(pl.col(KNOWN_UNTIL).is_not_null()).select(former[0].columns))
+    return FeatureVersions(pl.concat(present).filter(pl.col(KNOWN_FROM) != end_of_day()), pl.concat(former))
 
 
 def keep_feature_versions(
@@ -105,28 +105,62 @@ def _arrival_names(recipe: Recipe) -> list[str]:
     return [column.name for column in arrivals_of(recipe.features).columns]
 
 
-def _computed(rows: pl.DataFrame, recipe: Recipe, of_days: pl.Expr) -> pl.DataFrame:
-    """The features at each instant at which rows of their group changed, with this instant and the next one."""
+def _in_parts(names: pl.DataFrame, recipe: Recipe, of_days: pl.Expr) -> Iterator[pl.Series]:
+    """The groups in parts of at most `FEATURES_AT_ONCE` features of all intervals, or of one group."""
+    intervals = _changes(names, recipe).group_by(recipe.group).len(_NEXT)
+    counts = names.filter(of_days).group_by(recipe.group).len(_AT).join(intervals, on=recipe.group, how="left")
+    size = (pl.col(_NEXT).fill_null(0) + 1) * pl.col(_AT)
+    parts = counts.sort(recipe.group).with_columns((size.cum_sum() // FEATURES_AT_ONCE).alias(_PART))
+    for part in parts.partition_by(_PART, maintain_order=True):
+        yield part[recipe.group]
+
+
+def _changes(rows: pl.DataFrame, recipe: Recipe) -> pl.DataFrame:
+    """The instants of a group at which features of rows that are known change: group and `_AT`, sorted.
+
+    A row that arrives after all rows before it changes no feature but its own and those of later rows.
+    """
     group = recipe.group
-    first = rows.filter(of_days).group_by(group).agg(pl.col(KNOWN_FROM).min().alias("first"))
-    changes = pl.concat([rows.select(group, pl.col(name).alias(_AT)) for name in (KNOWN_FROM, KNOWN_UNTIL)])
-    instants = (
-        changes.drop_nulls()
-        .join(first, on=group)
-        .select(group, pl.max_horizontal(_AT, "first").alias(_AT))
-        .unique()
-        .sort(group, _AT)
+    ranked = rows.select(group, KNOWN_FROM, KNOWN_UNTIL, pl.col(recipe.order).rank("dense").over(group).alias(_RANK))
+    arrived = ranked.group_by(group, KNOWN_FROM).agg(pl.col(_RANK).min(), pl.col(_RANK).max().alias(_LAST))
+    before = pl.col(_LAST).cum_max().shift(1).over(group)
+    late = arrived.sort(group, KNOWN_FROM).filter(pl.col(_RANK) <= before).select(group, pl.col(KNOWN_FROM).alias(_AT))
+    ended = ranked.drop_nulls(KNOWN_UNTIL).select(group, pl.col(KNOWN_UNTIL).alias(_AT))
+    return pl.concat([late, ended]).unique().sort(group, _AT)
+
+
+def _computed(rows: pl.DataFrame, recipe: Recipe, of_days: pl.Expr) -> pl.DataFrame:
+    """The features in each interval between changes of their group, with the instants from and until which it holds."""
+    group, instant = recipe.group, rows.schema[KNOWN_FROM]
+    first = rows.filter(of_days).group_by(group).agg(pl.col(KNOWN_FROM).min().alias(_LAST))
+    changes = pl.concat([first.select(group, pl.lit(None, instant).alias(_AT)), _changes(rows, recipe)])
+    intervals = (
+        changes.sort(group, _AT, nulls_last=False)
         .with_columns(pl.col(_AT).shift(-1).over(group).alias(_NEXT))
+        .join(first, on=group)
+        .filter(pl.col(_NEXT).is_null() | (pl.col(_NEXT) > pl.col(_LAST)))
+        .drop(_LAST)
     )
-    parts = []
-    for (at,), here in instants.sort(_AT).group_by(_AT, maintain_order=True):
-        known = rows.filter(is_known(pl.lit(at).cast(rows.schema[KNOWN_FROM]))).join(here, on=group, how="semi")
+    own = list(dict.fromkeys((*recipe.features.key, ROW)))
+    columns = [column.name for column in recipe.features.columns]
+    none = empty(recipe.features).with_columns(pl.lit(None, instant).alias(name) for name in (_AT, _NEXT))
+    parts = [none]
+    for (_, end), here in intervals.sort(_AT, _NEXT).group_by(_AT, _NEXT, maintain_order=True):
+        until = pl.lit(end).cast(instant)
+        is_there = pl.col(KNOWN_UNTIL).is_null() if end is None else _was_known_before(until)
+        known = rows.filter(is_there).join(here, on=group, how="semi")
         if known.height:
             features = recipe.compute(known.drop(KNOWN_FROM, KNOWN_UNTIL)).filter(of_days)
-            parts.append(features.join(here, on=group, maintain_order="left"))
-    columns = [column.name for column in recipe.features.columns]
-    none = empty(recipe.features).with_columns(pl.lit(None, rows.schema[KNOWN_FROM]).alias(n) for n in (_AT, _NEXT))
-    return pl.concat([none, *(part.select(*columns, _AT, _NEXT) for part in parts)], how="vertical_relaxed")
+            dated = features.join(here, on=group, maintain_order="left").join(
+                known.group_by(own).agg(pl.col(KNOWN_FROM).min()), on=own, maintain_order="left"
+            )
+            parts.append(dated.with_columns(pl.max_horizontal(_AT, KNOWN_FROM).alias(_AT)).select(none.columns))
+    return pl.concat(parts, how="vertical_relaxed").select(*columns, _AT, _NEXT)
+
+
+def _was_known_before(instant: pl.Expr) -> pl.Expr:
+    """Whether a version was known until an instant, without this instant itself."""
+    return (pl.col(KNOWN_FROM) < instant) & (pl.col(KNOWN_UNTIL).is_null() | (pl.col(KNOWN_UNTIL) >= instant))
 
 
 def _intervals(computed: pl.DataFrame, recipe: Recipe) -> pl.DataFrame:

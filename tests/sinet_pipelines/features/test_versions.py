@@ -110,6 +110,34 @@ def test_a_unit_whose_rows_arrive_in_order_is_not_computed_again():
     assert (found.arrivals.height, found.history.height) == (in_order.height, 0)
 
 
+def test_one_late_row_computes_its_unit_twice_however_many_rows_arrive_in_order():
+    cycles = pl.DataFrame({"unit": ["a"] * 40, "cycle": range(1, 41), "value": [1] * 40})
+    rows = cycles.with_columns(
+        pl.lit(DAYS[0]).alias("event_date"),
+        pl.format("a{}", "cycle").alias("row_hash"),
+        pl.when(cycle=3)
+        .then(START + timedelta(hours=10))
+        .otherwise(START + pl.duration(hours="cycle"))
+        .cast(INSTANT)
+        .alias("known_from"),
+        pl.lit(None, INSTANT).alias("known_until"),
+    )
+    computed = []
+    recipe = replace(RECIPE, compute=lambda known: computed.append(known.height) or sums(known))
+    feature_versions(rows.select(names_of_rows(RECIPE)), lambda _: rows, recipe, days=DAYS)
+    assert sorted(computed) == [8, 40]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_units_in_parts_have_the_versions_of_all_at_once(seed, monkeypatch):
+    rows = drawn_rows(seed)
+    whole = versions_of(rows)
+    monkeypatch.setattr("sinet_pipelines.features.versions.FEATURES_AT_ONCE", 5)
+    parts = versions_of(rows)
+    for one, other in ((whole.arrivals, parts.arrivals), (whole.history, parts.history)):
+        assert one.sort(one.columns).equals(other.sort(one.columns))
+
+
 def by_words(rows, row):
     """The features of one row at the first instant after the end of its day at which it is known, by brute force."""
     end = datetime.combine(row["event_date"] + timedelta(days=1), datetime.min.time(), tzinfo=UTC)
