@@ -7,6 +7,7 @@ SinetError
 │   ├── InventoryError       an invalid entry of inventory.yaml, regions.py or hardware.py
 │   ├── NeedsError           needs that no region or hardware satisfies, or an invalid quantity
 │   ├── SourceError          a folder or file of rows that is missing or not in the expected format
+│   │   └── RejectedError    credentials, certificates or options that a broker or its client library rejects
 │   ├── FleetError           a fleet that does not fit the home, or a layout that is not possible
 │   └── ModelNotFoundError   a model, version or alias that is not in the registry
 ├── RefusedError             a check failed: exit code 1
@@ -57,6 +58,10 @@ class NeedsError(UsageError):
 
 class SourceError(UsageError):
     """A folder or file of rows that is missing or not in the expected format."""
+
+
+class RejectedError(SourceError):
+    """Credentials, certificates or options that a broker of a stream, or its client library, rejects."""
 
 
 class FleetError(UsageError):

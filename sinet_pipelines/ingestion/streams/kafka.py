@@ -12,7 +12,7 @@ from typing import Any
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Message as Received
 
-from sinet_pipelines.errors import SourceError, UnreachableError
+from sinet_pipelines.errors import RejectedError, SourceError, UnreachableError
 from sinet_pipelines.ingestion.streams.source import (
     ANSWER_S,
     REMEDY,
@@ -36,8 +36,10 @@ _FIXED = (
 
 
 def open_source(address: Address, client: Client) -> "KafkaTopic":
-    """The source of a topic; the client's options are those of librdkafka."""
-    return KafkaTopic(address, client)
+    """The source of a topic; the client's options are those of librdkafka, which raise a RejectedError if unusable."""
+    topic = KafkaTopic(address, client)
+    topic.require_options()
+    return topic
 
 
 class KafkaTopic:
@@ -71,17 +73,25 @@ class KafkaTopic:
         self._looked_at = 0.0
         self._taken: dict[int, int] = {}  # the offset after the last taken message of each partition
 
+    def require_options(self) -> None:
+        """Raises a RejectedError where librdkafka rejects an option, or cannot read a file that one names."""
+        self._consume().close()
+
     def start(self, position: Position) -> None:
         """Assigns all partitions; see `StreamSource.start`."""
         self._position = position
-        try:
-            self._consumer = Consumer(self._settings)
-        except KafkaException as error:
-            raise SourceError(f"Kafka's client rejects the options: {error.args[0].str()}; correct the file") from error
+        self._consumer = self._consume()
         with ExitStack() as unless_assigned:
             unless_assigned.callback(self._consumer.close)
             self._assign(self._partitions())
             unless_assigned.pop_all()
+
+    def _consume(self) -> Consumer:
+        try:
+            return Consumer(self._settings)
+        except KafkaException as error:
+            why = error.args[0].str()
+            raise RejectedError(f"Kafka's client rejects the options: {why}; correct the file") from error
 
     def take(self, most: int, *, wait_s: float) -> list[Message]:
         """The next messages; see `StreamSource.take`."""

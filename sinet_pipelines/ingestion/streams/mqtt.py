@@ -20,7 +20,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from sinet_pipelines.errors import SourceError, UnreachableError
+from sinet_pipelines.errors import RejectedError, UnreachableError
 from sinet_pipelines.ingestion.streams.source import ANSWER_S, UNNUMBERED, Address, Client, Message, Position
 
 RECEIVE_MAXIMUM = 10_000
@@ -30,7 +30,7 @@ _OPTIONS = ("username", "password", "ca_file", "certificate_file", "key_file")
 
 
 def open_source(address: Address, client: Client) -> "MqttTopics":
-    """The source of a topic filter."""
+    """The source of a topic filter; a RejectedError where a certificate file cannot be used."""
     return MqttTopics(address, client)
 
 
@@ -58,12 +58,12 @@ class MqttTopics:
         )
         self._client.on_connect, self._client.on_disconnect = self._on_connect, self._on_disconnect
         self._client.on_subscribe, self._client.on_message = self._on_subscribe, self._on_message
+        self._authenticate()
         self._client.reconnect_delay_set(1, 5)
 
     def start(self, position: Position) -> None:
         """Continues the session at the broker; see `StreamSource.start`."""
         self._had_session = position(0).offset >= 0
-        self._authenticate()
         properties = Properties(PacketTypes.CONNECT)
         properties.SessionExpiryInterval = SESSION_S
         properties.ReceiveMaximum = RECEIVE_MAXIMUM
@@ -80,7 +80,7 @@ class MqttTopics:
             return
         self.close()
         if self._refusal:
-            raise SourceError(f"MQTT at {address.broker} refuses {self._filter!r}: {self._refusal}; correct it")
+            raise RejectedError(f"MQTT at {address.broker} refuses {self._filter!r}: {self._refusal}; correct it")
         raise UnreachableError(f"MQTT at {address.broker} does not answer; start it, or correct the URL")
 
     def take(self, most: int, *, wait_s: float) -> list[Message]:
@@ -117,7 +117,7 @@ class MqttTopics:
                 if "certificate_file" in options:
                     context.load_cert_chain(options["certificate_file"], options.get("key_file"))
             except OSError as error:  # also ssl.SSLError
-                raise SourceError(f"a certificate file cannot be used: {error}; correct the options") from error
+                raise RejectedError(f"a certificate file cannot be used: {error}; correct the options") from error
             self._client.tls_set_context(context)
 
     def _read(self, connection: int, message: paho.MQTTMessage, arrived_us: int) -> Message:

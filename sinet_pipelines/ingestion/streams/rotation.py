@@ -1,16 +1,17 @@
 """Connects a stream again when the file with its options changes, for example to a new password or certificate.
 
 What was read is stored first, and the stream continues after the stored offsets. A new file that cannot be used is
-reported, and the old connection stays. A broker that rejects the new options is waited for, since it may learn them
-later than this machine.
+reported, and the old connection stays. A broker that does not answer, or that rejects the new options, is waited for,
+since it may learn them later than this machine.
 """
 
+import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from sinet_pipelines.errors import SourceError, UnreachableError, UsageError
+from sinet_pipelines.errors import RejectedError, SourceError, UnreachableError, UsageError
 from sinet_pipelines.ingestion.streams.ingester import Ingester
 from sinet_pipelines.ingestion.streams.source import StreamSource, read_options
 
@@ -48,8 +49,8 @@ class Options:
         if self._path is None:
             return ()
         try:
-            named = [one for _, one in sorted(read_options(self._path).items()) if isinstance(one, str) and "/" in one]
-            files = [self._path, *(path for path in map(Path, named) if path.is_file())]
+            named = [one for _, one in sorted(read_options(self._path).items()) if isinstance(one, str)]
+            files = [self._path, *(Path(one) for one in named if os.path.isfile(one))]  # noqa: PTH113 any text, of any length
             found = [(str(path), path.stat()) for path in files]
         except (SourceError, OSError):
             return ()
@@ -93,7 +94,7 @@ def run_with_rotation(
         tell("connects again with the new options")
         try:
             ingester.run(lambda: stop() or is_renewed(), idle_s=idle_s, report=report)
-        except UnreachableError as error:
+        except (UnreachableError, RejectedError) as error:
             tell(f"waits: {error}")
             while not (following or stop() or is_renewed()):
                 _wait(lambda: stop() or is_renewed())

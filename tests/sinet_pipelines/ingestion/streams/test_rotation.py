@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pyarrow as pa
 import pytest
 
+from sinet_pipelines.errors import RejectedError
 from sinet_pipelines.ingestion.landed import landed_rows
 from sinet_pipelines.ingestion.streams import rotation
 from sinet_pipelines.ingestion.streams.ingester import Ingester, Limits
@@ -166,15 +167,69 @@ def test_a_password_that_the_file_has_first_is_tried_until_the_broker_accepts_it
 
 
 def test_a_file_that_cannot_be_used_leaves_the_old_connection(broker, options, tmp_path):
+    class Told(list):
+        def append(self, text):
+            broker.publish(messages(5, 10))
+            super().append(text)
+
     def spoil():
         options.write_text("{")
         options.write_text('{"user": "plant", "pasword": "first"}')
-        broker.publish(messages(5, 10))
 
-    told = []
+    told = Told()
     broker.publish(messages(0, 5))
     ingest(broker, tmp_path / "home", options, then=once(spoil), told=told, messages=10)
+    assert len(told) == 1
     assert all(one.startswith("the new options are not used: no option pasword") for one in told)
+
+
+class Refused:
+    """An ingester whose first connection ends for new options, and whose next ones are rejected some times."""
+
+    def __init__(self, rejected):
+        self.rejected, self.connected = rejected, []
+
+    def connect_by(self, source):
+        self.connected.append(source)
+
+    def run(self, stop, *, idle_s, report):
+        if not self.connected:
+            until(stop)
+        elif len(self.connected) <= self.rejected:
+            raise RejectedError("MQTT at plant refuses 'lathes': Not authorized; correct it")
+
+
+def test_options_that_a_broker_rejects_are_tried_until_it_accepts_them(options):
+    told, watched, ingester = [], Options(options), Refused(rejected=2)
+    write(options, "second")
+    run_with_rotation(ingester, watched, object, stop=lambda: False, report=lambda: None, tell=told.append)
+    assert len(ingester.connected) == 3
+    assert [one.partition(" ")[0] for one in told] == ["connects", "waits:", "connects", "waits:", "connects"]
+
+
+@pytest.mark.parametrize(
+    ("url", "of_client", "module"),
+    [
+        ("mqtts://127.0.0.1/lathes", {"ca_file": "no/such.crt"}, "paho.mqtt"),
+        ("kafka://127.0.0.1/lathes", {"no.such.option": "1"}, "confluent_kafka"),
+        ("kafka://127.0.0.1/lathes", {"security.protocol": "ssl", "ssl.ca.location": "no/such.crt"}, "confluent_kafka"),
+    ],
+)
+def test_options_that_no_client_can_use_are_found_before_the_old_connection_is_closed(url, of_client, module):
+    pytest.importorskip(module, reason="no client; install the extra `streams`")
+    with pytest.raises(RejectedError, match="correct the"):
+        open_source(parse_url(url), Client("sinet-test", of_client))
+
+
+def test_options_change_with_a_file_of_the_working_folder_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(rotation, "LOOK_S", 0.0)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ca.crt").write_text("one")
+    (tmp_path / "options.json").write_text(json.dumps({"ca_file": "ca.crt", "password": "x" * 5000}))
+    options = Options(tmp_path / "options.json")
+    assert not options.have_changed()
+    (tmp_path / "ca.crt").write_text("another")
+    assert options.have_changed()
 
 
 def test_options_change_with_the_files_that_they_name_and_not_while_they_cannot_be_read(tmp_path, monkeypatch):
