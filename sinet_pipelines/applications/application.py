@@ -17,6 +17,7 @@ from sinet_pipelines.models.model import Family
 from sinet_pipelines.models.task import Task
 from sinet_pipelines.monitoring.input_drift import Watched
 from sinet_pipelines.monitoring.publication import Digest
+from sinet_pipelines.schemas.arrival import ARRIVALS_SUFFIX, HISTORY_SUFFIX, table_beside
 from sinet_pipelines.schemas.contract import Contract, DataClass
 
 _NAME = re.compile("[a-z][a-z0-9_]{0,39}")  # part of keys, folders, tables and names of models
@@ -115,6 +116,11 @@ class Application:
         if self.landed is not None and self.landed.application != self.name:
             raise ContractError(f"application {self.name} lands {self.landed.application!r}; give it drops of its own")
         for table in self.tables:
+            if table_beside(table.name) != table.name:
+                raise ContractError(
+                    f"table {table.name} of application {self.name} has the name of a table of versions beside another "
+                    f"one (reserved endings: {ARRIVALS_SUFFIX}, {HISTORY_SUFFIX}); rename it"
+                )
             if not isinstance(table.data_class, DataClass):
                 raise ContractError(f"table {table.name} of application {self.name} has no data class; give it one")
         self._check_landed()

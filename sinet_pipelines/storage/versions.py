@@ -50,7 +50,8 @@ def scan_versions(
         store: tables of one region.
         contract: of a table with `event_date` and `row_hash`.
         where: condition on `event_date`, `row_hash` and the key; None for all rows.
-        present: a smaller table with copies of the present rows that are needed; None for the table itself.
+        present: a smaller table with copies of the present rows that are needed, of whose days alone the arrivals are
+            read; None for the table itself.
 
     Raises:
         StorageError: the table is damaged.
@@ -59,6 +60,9 @@ def scan_versions(
     history = scan_sound(store, history_of(contract)).drop_nulls(required)
     tables = (store.scan(present or contract), scan_sound(store, arrivals_of(contract)), history)
     rows, arrivals, history = (one if where is None else one.filter(where) for one in tables)
+    if present is not None:
+        days = rows.select(pl.col(DAY_COLUMN).unique()).collect()[DAY_COLUMN]
+        arrivals = arrivals.filter(pl.col(DAY_COLUMN).is_in(days.implode()))
     return join_versions(rows, arrivals, history, key=contract.key)
 
 

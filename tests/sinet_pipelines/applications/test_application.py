@@ -42,6 +42,14 @@ def test_two_tables_of_one_name_are_refused():
         replace(TURBOFAN, tables=(*TURBOFAN.tables, TURBOFAN.table("training_set")))
 
 
+@pytest.mark.parametrize("name", ["truck_arrivals", "training_set_history"])
+def test_a_table_with_the_name_of_versions_of_another_one_is_refused(name):
+    with pytest.raises(
+        ContractError, match=f"table {name} of application turbofan has the name of a table of versions"
+    ):
+        replace(TURBOFAN, tables=(*TURBOFAN.tables, replace(TURBOFAN.table("training_set"), name=name)))
+
+
 def test_a_table_without_data_class_is_refused():
     with pytest.raises(ContractError, match="table training_set of application turbofan has no data class"):
         replace(TURBOFAN, tables=(replace(TURBOFAN.table("training_set"), data_class=None),))

@@ -154,6 +154,18 @@ def test_a_former_row_without_a_required_value_is_no_version_of_the_present_tabl
     assert known_at(scan_versions(store, WIDER), at(60)).collect().height == 0
 
 
+def test_with_a_smaller_table_of_present_rows_the_arrivals_of_its_days_alone_are_read(store, tmp_path):
+    days = [DAY, DAY + timedelta(days=1)]
+    rows = pl.concat([rows_of({"a": 1}), rows_of({"b": 1}, days[1])])
+    keep_versions(store, ROWS, Revision(days, rows, arrivals({"a=1": at(30), "b=1": at(60)}), at=at(61)))
+    few = replace(ROWS, name="few")
+    store.replace_days(few, rows.head(1), days=days)
+    (other,) = (tmp_path / f"raw/mill/rows_arrivals/event_date={days[1]}").glob("*.parquet")
+    other.write_bytes(bytes(other.stat().st_size))  # whoever opens it fails
+    found = scan_versions(store, ROWS, where=pl.col("unit").is_in(["a", "b"]), present=few).collect()
+    assert found.select("unit", "known_from").rows() == [("a", at(30))]
+
+
 def test_damage_of_one_day_leaves_the_former_rows_of_another(store, tmp_path):
     def make(value, now):
         rows = pl.concat([rows_of({"a": value}), rows_of({"b": value}, DAY + timedelta(days=1))])
