@@ -61,12 +61,25 @@ def test_a_writer_goes_on_and_offsets_stay_after_a_removal(tables, tmp_path):
     assert table(tmp_path).transaction_version(BATCH) == 4
 
 
-def test_compacted_files_with_rows_that_have_not_landed_stay_whole(tables, tmp_path):
+def test_of_a_compacted_file_the_rows_that_have_not_landed_stay(tables, tmp_path):
     assert tables.compact() == 3
-    assert list(look(tmp_path, days=31).things()) == []
+    assert [one.name for one in look(tmp_path, days=31).things()] == ["EAST/plant/landed_stream to batch 2"]
     tables.mark(PLANNED, 3)
     tables.mark(LANDED, 3, 1)
     assert [one.name for one in look(tmp_path, days=31).things()] == ["EAST/plant/landed_stream to batch 3"]
+
+
+def test_of_a_compacted_file_the_rows_of_old_days_go_and_its_newer_rows_stay(tables, tmp_path):
+    store(tables, 3, arrived_us=ARRIVED_US + 10 * 86_400_000_000)
+    tables.mark(PLANNED, 4)
+    tables.mark(LANDED, 4, 2)
+    assert tables.compact() == 4
+    found = look(tmp_path, days=32)
+    (thing,) = found.things()
+    assert (thing.name, thing.unused_since) == ("EAST/plant/landed_stream to batch 3", ARRIVED)
+    assert 0 < thing.size < table(tmp_path).get_add_actions(flatten=True)["size_bytes"][0].as_py()
+    assert found.remove(thing)
+    assert units(tmp_path) == ["M3"]
 
 
 def test_the_planner_lists_them(tables, tmp_path):

@@ -27,10 +27,10 @@ def tables_in(home, data=DATA):
     return StreamTables(tables_of(home, "EAST", "plant"), data)
 
 
-def store(tables, number, *, day="2026-03-01"):
+def store(tables, number, *, day="2026-03-01", arrived_us=ARRIVED_US):
     """Stores one message with one row."""
     payload = f'{{"unit": "M{number}", "recorded_at": "{day}T10:00:00Z"}}'.encode()
-    sent = [Message(0, number, payload, ARRIVED_US)]
+    sent = [Message(0, number, payload, arrived_us)]
     tables.store_rows(_with_origin("nats/plant", sent, decode(sent, DATA.drop)), "nats/plant", {0: (number, number)})
 
 
