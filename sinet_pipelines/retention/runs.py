@@ -16,7 +16,8 @@ from sinet_pipelines.retention.owner import is_inside
 from sinet_pipelines.retention.plan import Thing
 from sinet_pipelines.retention.policy import Kind
 
-_OUTPUT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|__repository__")  # of a run, and of all ticks
+_OUTPUT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")  # the folder of a run
+TICKS = "__repository__"  # the folder of all ticks, with a folder for each sensor
 
 
 @dataclass(frozen=True)
@@ -57,40 +58,57 @@ class EventLog:
 
 @dataclass(frozen=True)
 class Outputs:
-    """The folders with the output of runs and ticks.
+    """The output of runs, a folder each, and of ticks, the files of a sensor and a day each.
 
     Attributes:
-        folders: by name.
+        found: a folder or files, by name.
     """
 
-    folders: Mapping[str, Path] = field(default_factory=dict)
+    found: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
 
     def things(self) -> Iterator[Thing]:
-        """The folders; one that another process has just removed is left out."""
-        for name, path in self.folders.items():
-            try:
-                at = path.stat().st_mtime
-            except FileNotFoundError:
-                continue
-            yield Thing(Kind.OUTPUT, name, _size(path), datetime.fromtimestamp(at, UTC))
+        """The folders and files; what another process has just removed is left out."""
+        for name, paths in self.found.items():
+            times = [at for path in paths if (at := _time(path)) is not None]
+            if times:
+                yield Thing(Kind.OUTPUT, name, sum(map(_size, paths)), max(times))
 
     def remove(self, thing: Thing) -> bool:
-        """Removes a folder.
+        """Removes a folder, or files that were not written since.
 
         Raises:
-            OSError: it cannot be removed.
+            OSError: one cannot be removed.
         """
-        shutil.rmtree(self.folders[thing.name])
+        for path in self.found[thing.name]:
+            at = _time(path)
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif at is not None and at <= thing.unused_since:
+                path.unlink(missing_ok=True)
         return True
 
 
 def outputs_of(home: Path) -> Outputs:
     """The output of a home's runs and ticks; folders of other names, and links, are left out."""
     folder = home / "dagster" / "compute_logs"
-    found = sorted(folder.glob("*")) if is_inside(folder, home) else ()
-    return Outputs(
-        {path.name: path for path in found if _OUTPUT.fullmatch(path.name) and path.is_dir() and not path.is_symlink()}
-    )
+    if not is_inside(folder, home):
+        return Outputs()
+    runs = [path for path in sorted(folder.glob("*")) if _OUTPUT.fullmatch(path.name)]
+    found = {path.name: (path,) for path in runs if path.is_dir() and not path.is_symlink()}
+    ticks: dict[str, list[Path]] = {}
+    for path in sorted((folder / TICKS).rglob("*")) if is_inside(folder / TICKS, home) else ():
+        if path.is_file() and not path.is_symlink() and (at := _time(path)) is not None:
+            name = f"{path.parent.relative_to(folder).as_posix()}/{at:%Y-%m-%d}"
+            ticks.setdefault(name, []).append(path)
+    return Outputs({**found, **{name: tuple(paths) for name, paths in ticks.items()}})
+
+
+def _time(path: Path) -> datetime | None:
+    """When a file or folder was last written, UTC; None where it is gone."""
+    try:
+        return datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    except FileNotFoundError:
+        return None
 
 
 def things_of(log: EventLog) -> Iterator[Thing]:
@@ -142,9 +160,9 @@ def runs_of_open_backfills(home: Path) -> dict[str, list[str]]:
     return found
 
 
-def _size(folder: Path) -> int:
+def _size(root: Path) -> int:
     total = 0
-    for path in folder.rglob("*"):
+    for path in root.rglob("*") if root.is_dir() else (root,):
         try:
             total += path.lstat().st_size
         except FileNotFoundError:

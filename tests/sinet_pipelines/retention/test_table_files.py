@@ -126,6 +126,20 @@ def test_outputs_of_runs_go_after_a_month_and_folders_of_others_stay(plain):
     assert sorted(path.name for path in folder.iterdir()) == [new, "notes of a person"]
 
 
+def test_the_output_of_an_old_tick_goes_and_that_of_a_new_tick_of_an_old_sensor_stays(plain):
+    folder = plain.home / "dagster" / "compute_logs" / "__repository__" / "sensor"
+    folder.mkdir(parents=True)
+    for name, age_days in (("old.err", 31), ("new.err", 0)):
+        (folder / name).write_text("tick")
+        at = time.time() - age_days * 86_400
+        os.utime(folder / name, (at, at))
+    os.utime(folder.parent, (1, 1))
+    os.utime(folder, (1, 1))
+    (removed,) = names(plain.retain(0).removed, Kind.OUTPUT)
+    assert removed.startswith("__repository__/sensor/20")
+    assert [path.name for path in folder.iterdir()] == ["new.err"]
+
+
 def test_a_home_without_anything_has_nothing_to_remove(plain):
     plain.home.mkdir()
     assert plain.retain(0).removed == ()
