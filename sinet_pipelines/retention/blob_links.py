@@ -78,7 +78,7 @@ def links_in(content: bytes) -> Links:
 
 def _read(blobs: BlobStore, name: str) -> Links | None:
     try:
-        return links_in(blobs.get(name))
+        return links_in(blobs.get(name)) if blobs.first_bytes(name, 1) in _JSON else Links()
     except StorageError:
         if blobs.objects is not None and blobs.size(name) is not None:
             raise  # the store does not respond: what the blob names is not known

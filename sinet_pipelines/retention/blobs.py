@@ -10,6 +10,7 @@ from sinet_pipelines.retention.plan import Thing
 from sinet_pipelines.retention.policy import Kind
 
 NEWEST = "newest state"  # reason of what a ref, a table or the newest materialisation of an asset names
+_DIGITS = 16  # of a SHA-256 in the source of a version
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,18 @@ class Blobs:
             models: of versions and endpoints.
             newest: blobs that the newest materialisations record, by `REGION/<sha256>`.
         """
-        names = {name.partition("/")[2] for name in self.found}
+        by_digits: dict[str, set[str]] = {}
+        for name in self.found:
+            sha256 = name.partition("/")[2]
+            by_digits.setdefault(sha256[:_DIGITS], set()).add(sha256)
+        by_run: dict[str, set[str]] = {}
+        for name, one in self.links.items():
+            by_run.setdefault(one.run_id, set()).add(name)
         found: dict[str, dict[str, None]] = {}
         for need in models:
-            own = {name for name in names if need.sha256 and name.startswith(need.sha256)}
-            own |= {name for name, one in self.links.items() if one.run_id and one.run_id in need.runs}
-            self._spread(own, need.by, found)
+            own = by_digits.get(need.sha256[:_DIGITS], set())
+            of_runs = (by_run.get(run_id, set()) for run_id in need.runs if run_id)
+            self._spread(own.union(*of_runs), need.by, found)
         self._spread(self.targets | {name.partition("/")[2] for name in newest}, NEWEST, found)
         return {name: tuple(reasons) for name, reasons in found.items()}
 

@@ -5,9 +5,10 @@ things of their own.
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 
 from sinet_pipelines.errors import StorageError
 from sinet_pipelines.retention.places import Place
@@ -111,8 +112,10 @@ def tables_of_place(place: Place, *, keep: timedelta, now: datetime) -> Tables:
         active[application, table] = found.active
         of_table = [one for one in recorded if (one.application, one.place) == (application, table)]
         folder = _folder(application, table)
-        for path, since in _unneeded(found, of_table, keep=keep, now=now).items():
-            there = _own_file(place, f"{folder}/{path}")
+        unneeded = _unneeded(found, of_table, keep=keep, now=now)
+        look = _listed(place, folder) if unneeded and not place.is_local else partial(_own_file, place)
+        for path, since in unneeded.items():
+            there = look(f"{folder}/{path}")
             if there is not None:
                 thing = Thing(Kind.TABLE_FILES, f"{place.region}/{folder}/{path}", there.size, since)
                 files[thing.name] = thing
@@ -147,6 +150,11 @@ def _active(active: Mapping[tuple[str, TableName], frozenset[str]], found: Train
 def _files_of(place: Place, application: str, table: TableName, *, hours: int = 0) -> TableFiles:
     store = place.tables(application)
     return table_files(store.uri(table), store.storage_options, keep_hours=hours)
+
+
+def _listed(place: Place, folder: str) -> Callable[[str], Object | None]:
+    """A look at the files of a table on a store by one listing; most files that its log removed are gone."""
+    return {one.key: one for one in place.objects.walk(folder)}.get
 
 
 def _own_file(place: Place, key: str) -> Object | None:

@@ -141,6 +141,14 @@ class BlobStore:
             )
         return content
 
+    def first_bytes(self, name: str, length: int) -> bytes:
+        """The first bytes of the blob, which are not verified; the rest is not read.
+
+        Raises:
+            StorageError: the blob does not exist, or cannot be read.
+        """
+        return self._all.read(_key(name), length=length)
+
     def has(self, name: str) -> bool:
         """Whether the blob exists."""
         return self.size(name) is not None

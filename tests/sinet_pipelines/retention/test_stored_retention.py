@@ -5,10 +5,12 @@ from datetime import timedelta
 import pytest
 
 from sinet_pipelines.inventory.roots import Root
+from sinet_pipelines.retention.blob_links import Links, links_of
 from sinet_pipelines.retention.owner import claim
 from sinet_pipelines.retention.places import Place
 from sinet_pipelines.retention.policy import Kind
 from sinet_pipelines.storage import blobs
+from sinet_pipelines.storage.blobs import BlobStore
 from sinet_pipelines.storage.roots import settle_roots
 from sinet_pipelines.storage.training_sets import read_training_set
 from tests.loopback import free_port
@@ -41,6 +43,15 @@ def test_an_unneeded_set_and_blob_of_a_store_go_and_the_newest_set_and_refs_stay
     assert stored.blobs.has(kept)
     assert read_training_set(stored.tables, newest)["value"].sum() == 5.0
     assert stored.tables.active_files(first.place).keys() == newest.files.keys()
+
+
+def test_of_a_blob_that_is_no_json_one_byte_is_read(stored, monkeypatch):
+    model, candidate = stored.blobs.put(b"\x00" * 100), stored.blobs.put(b'{"run_id": "7"}')
+    read = []
+    monkeypatch.setattr(BlobStore, "get", lambda self, name: read.append(name) or b'{"run_id": "7"}')
+    links = links_of(stored.home, stored.blobs, [model, candidate])
+    assert (links[model], links[candidate].run_id) == (Links(), "7")
+    assert read == [candidate]
 
 
 def test_a_store_that_does_not_respond_is_named_and_nothing_goes(tmp_path, monkeypatch):
