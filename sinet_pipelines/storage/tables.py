@@ -5,6 +5,7 @@ content, so equal rows have equal versions, independent of place and time.
 """
 
 import errno
+import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import DeltaTable, WriterProperties, write_deltalake
+from deltalake import CommitProperties, DeltaTable, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 from sinet_pipelines.errors import SinetError, StorageError, first_line
@@ -32,11 +33,13 @@ from sinet_pipelines.storage.evolution import Change, schema_change
 from sinet_pipelines.storage.health import TableHealth, look_at_own_table, look_at_table
 from sinet_pipelines.storage.layout import is_local, require_readable, table_uri
 from sinet_pipelines.storage.locks import creation_lock, held
+from sinet_pipelines.storage.objects import open_objects
 from sinet_pipelines.storage.roots import access_options, root_of
 from sinet_pipelines.storage.spill import as_reader
 from sinet_pipelines.storage.stored_health import look_at_stored_table
 
 DAY_COLUMN = "event_date"
+WRITE = "sinet.write"  # in the commit of a write: a random word, by which the writer finds its own version
 ATTEMPTS = 8  # a day's commit takes about 10 ms; in tests, no queue of writers needed eight attempts
 CREATION_S = 600.0  # longest wait for another process that creates the table
 FILE_BYTES = 32 << 20  # of a streamed write: the writer has one file of this size in memory
@@ -52,7 +55,7 @@ class Written:
     Attributes:
         table: name of the table.
         uri: place of the table.
-        version: the table's version after the commit.
+        version: the version of this commit, whatever other writers committed since.
         rows: number of written rows.
         data_versions: content hash of each replaced day; with the key None for a table without days.
         rows_per_day: number of rows of each replaced day; with the key None for a table without days.
@@ -366,12 +369,13 @@ class TableStore:
             require_readable(Path(self.root))
             Path(self._at(contract)).parent.mkdir(parents=True, exist_ok=True)
         met: CommitFailedError | None = None
+        token = secrets.token_hex(8)
         for wait_s in _waits():
             before_commit()
             rows = payload()
             try:
                 with self._prepared(contract, predicate) as state:
-                    self._commit(contract, rows, state, predicate)
+                    self._commit(contract, rows, state, predicate, token)
                 break
             except CommitFailedError as error:
                 met = error
@@ -384,10 +388,26 @@ class TableStore:
             raise StorageError(
                 f"{ATTEMPTS} writes of {contract.name} met another's; end that writer and try again"
             ) from met
-        return DeltaTable(self._at(contract), storage_options=dict(self.storage_options) or None).version()
+        return self._version_with(contract, token)
+
+    def _version_with(self, contract: Contract, token: str) -> int:
+        """The version of the commit with this token; other writers may have committed since."""
+        newest = DeltaTable(self._at(contract), storage_options=dict(self.storage_options) or None).version()
+        # `DeltaTable.history` finds nothing in a folder whose name has a `#`
+        objects = open_objects(self._at(contract), self.storage_options)
+        for version in range(newest, -1, -1):  # the newest commit is nearly always the one
+            commit = objects.get(f"_delta_log/{version:020}.json")
+            if commit is not None and token.encode() in commit.content:
+                return version
+        raise StorageError(f"the log of {self._at(contract)} lacks the write that was just made; make the table again")
 
     def _commit(
-        self, contract: Contract, rows: pa.Table | pa.RecordBatchReader, state: "_State", predicate: str | None
+        self,
+        contract: Contract,
+        rows: pa.Table | pa.RecordBatchReader,
+        state: "_State",
+        predicate: str | None,
+        token: str,
     ) -> None:
         is_stream, options = isinstance(rows, pa.RecordBatchReader), dict(self.storage_options) or None
         if is_created := not state.exists and predicate is not None and not self._is_local:
@@ -409,6 +429,7 @@ class TableStore:
             storage_options=options,
             target_file_size=FILE_BYTES if is_stream else None,
             writer_properties=STREAMED if is_stream else AT_ONCE,
+            commit_properties=CommitProperties(custom_metadata={WRITE: token}),
         )
 
 

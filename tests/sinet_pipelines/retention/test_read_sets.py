@@ -14,6 +14,7 @@ from sinet_pipelines.registry.tracking import tracking_of
 from sinet_pipelines.registry.versions import register
 from sinet_pipelines.storage.aside import set_aside
 from sinet_pipelines.storage.roots import settle_roots
+from sinet_pipelines.storage.tables import TableStore
 from sinet_pipelines.storage.training_sets import keep_training_set, read_training_set, training_set_of
 from tests.loopback import free_port
 from tests.sinet_pipelines.retention.conftest import SAMPLES
@@ -86,6 +87,20 @@ def test_after_a_lost_database_the_set_is_found_by_way_of_the_candidate(store):
     run = tracking.client.create_run(experiment, tags={STANDS_FOR_TAG: "lost"})
     register(tracking, "mill_rul", b"graph", family="trees", run_id=run.info.run_id)
     assert opened(store).training_set("mill_rul@1").rows["value"].sum() == 3.0
+
+
+def test_a_record_has_the_files_of_its_own_write_although_another_writer_committed_since(plain, monkeypatch):
+    commit, writers = TableStore._commit, [2.0]
+
+    def overtaken(self, *args):
+        commit(self, *args)
+        while writers:
+            plain.train(writers.pop())
+
+    monkeypatch.setattr(TableStore, "_commit", overtaken)
+    found = plain.train(1.0)
+    assert found.version == 0
+    assert read_training_set(plain.tables, found)["value"].sum() == 3.0
 
 
 def test_the_files_of_a_set_are_found_where_its_damaged_table_was_set_aside(plain):
