@@ -1,5 +1,6 @@
 """Files of tables: those of old versions go once they are old, every row and every file of a write stays."""
 
+import json
 import os
 import time
 from datetime import UTC, datetime, timedelta
@@ -36,7 +37,28 @@ def files(folder):
     return set(folder.rglob("*.parquet"))
 
 
-def test_a_replaced_file_is_kept_for_two_hours_and_goes_then_and_the_rows_stay(plain):
+def replaced_before(folder, age):
+    """Sets the time at which the newest commit removed files from the table."""
+    entry = max((folder / "_delta_log").glob("*.json"))
+    actions = [json.loads(line) for line in entry.read_text().splitlines()]
+    for action in actions:
+        if "remove" in action:
+            action["remove"]["deletionTimestamp"] = int((time.time() - age.total_seconds()) * 1000)
+    entry.write_text("".join(f"{json.dumps(action)}\n" for action in actions))
+
+
+def test_an_execution_removes_a_file_two_hours_after_it_was_replaced_and_no_sooner(plain):
+    folder = written_twice(plain)
+    there = files(folder)
+    replaced_before(folder, timedelta(minutes=110))
+    assert plain.retain(0).removed == ()
+    assert files(folder) == there
+    replaced_before(folder, timedelta(minutes=130))
+    assert len(names(plain.retain(0).removed, Kind.TABLE_FILES)) == 1
+    assert len(there) - len(files(folder)) == 1
+
+
+def test_the_removal_of_a_replaced_file_leaves_all_rows(plain):
     folder = written_twice(plain)
     before, there = content_hash(plain.tables.read(READINGS), READINGS), files(folder)
     assert plain.retain(0).removed == ()
