@@ -246,12 +246,17 @@ def _training(
     )
     if turn.run_key is None:
         return turn.why_not
+    days = landed_range(staleness, application)
+    left = [place for place in staleness.published.left if place[1] == application]
+    if left:  # the training would lack their days, and the next one comes in a week
+        places = ", ".join("/".join(place) for place in left)
+        return f"a training of {application} waits: new drops of {places} are still read"
     trained = training_keys(staleness.graph, application)
     reason = {"sinet/reason": f"inputs drift since {since}: {name}", APPLICATION_TAG: application}
     return dg.RunRequest(
         run_key=turn.run_key,
         asset_selection=sorted(trained),
-        tags={**PlannedRun(trained, landed_range(staleness, application)).tags, **turn.tags, **reason},
+        tags={**PlannedRun(trained, days).tags, **turn.tags, **reason},
     )
 
 

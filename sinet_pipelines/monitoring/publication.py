@@ -6,7 +6,7 @@ of its own where it needs more. Unchanged parts are not computed again, and noth
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cache
 from itertools import chain
@@ -160,6 +160,7 @@ def publish(view: RegionView) -> Publication:
     before = read_publication(view.tables, view.region)
     is_of_this_code = before is not None and before.sources.get(CODE) == code_of_publishing()
     now, found = _observe(view, before if before is not None and is_of_this_code else Publication())
+    now = _with_former_days(now, before or Publication())
     _record_arrivals(view, before or Publication(), now, found)
     if now != before:
         view.tables.replace(REGION_DIGESTS, _to_frame(now, _root_of(view.tables)))
@@ -206,6 +207,12 @@ def _observe(view: RegionView, before: Publication) -> tuple[Publication, ZoneFo
         may_pass=found.may_pass,
     )
     return now, found
+
+
+def _with_former_days(now: Publication, before: Publication) -> Publication:
+    """With the former entries of days that were not read in time, also of other code: they did not leave the zone."""
+    kept = {day: before.days[day] for day in now.left if day in before.days and day not in now.days}
+    return replace(now, days=dict(sorted({**now.days, **kept}.items()))) if kept else now
 
 
 def _record_arrivals(view: RegionView, before: Publication, now: Publication, found: ZoneFound) -> None:

@@ -34,7 +34,7 @@ IN_REGIONS = (Kind.TABLE_FILES, Kind.STREAM_ROWS, Kind.TRAINING_SETS, Kind.BLOBS
 
 _PERIODS = {
     Kind.TABLE_FILES: timedelta(hours=2),  # a step reads a table within minutes of opening it
-    Kind.STREAM_ROWS: timedelta(days=30),  # a broker repeats messages of minutes
+    Kind.STREAM_ROWS: timedelta(days=30),  # a broker repeats messages of minutes, or of the absence of its client
     Kind.TRAINING_SETS: timedelta(days=30),
     Kind.BLOBS: timedelta(days=30),
     Kind.MLFLOW_FILES: timedelta(days=90),

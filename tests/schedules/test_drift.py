@@ -7,6 +7,7 @@ import pytest
 
 from assets.turbofan.keys import regional_key
 from resources.keys import APPLICATION_TAG, DRIFT_CHECK
+from resources.materializations.published import Published
 from schedules.jobs import training_keys
 from schedules.sensors import DRIFT_NAME, drift
 from sinet_pipelines.applications.turbofan.landed import TELEMETRY
@@ -109,3 +110,13 @@ def test_a_drift_that_lasts_longer_than_its_training_is_fresh_asks_again(instanc
     assert isinstance(ask(instance, definitions, home), dg.SkipReason)
     monkeypatch.setattr("schedules.sensors.COOL_DOWN", timedelta(0))
     assert ask(instance, definitions, home).run_key not in (None, first.run_key)
+
+
+def test_a_training_waits_for_drops_that_are_still_read(instance, definitions, home, monkeypatch):
+    first, second = last_days(home, 2)
+    judge(instance, EAST, first, passed=True)
+    judge(instance, EAST, second, passed=False)
+    monkeypatch.setattr(Published, "left", {("WEST", "milling"): ["2026-03-01"]})
+    assert isinstance(ask(instance, definitions, home), dg.RunRequest)
+    monkeypatch.setattr(Published, "left", {("WEST", "turbofan"): ["2026-03-01"]})
+    assert "waits: new drops of WEST/turbofan are still read" in ask(instance, definitions, home).skip_message
