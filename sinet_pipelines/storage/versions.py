@@ -7,7 +7,7 @@ before the table: a process that is killed in between leaves entries that the ne
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 
 import polars as pl
 
@@ -18,6 +18,8 @@ from sinet_pipelines.storage.tables import DAY_COLUMN, TableStore, empty
 
 ROW = "row_hash"
 INSTANT = pl.Datetime("us", "UTC")
+#: Recorded in place of the arrival of a row whose day was refused: it is known from the step that takes it in.
+REFUSED = datetime(9999, 1, 1, tzinfo=UTC)
 _NOTED = "__noted"
 
 #: From a day and the hashes of rows that are new on it, the instant of arrival of each (`row_hash`, `known_from`);
@@ -161,6 +163,26 @@ def keep_versions(store: TableStore, contract: Contract, revision: Revision) -> 
         replace_where_changed(store, arrivals_of(contract), noted, was=arrivals, days=days)
 
 
+def withhold(store: TableStore, contract: Contract, rows: pl.DataFrame) -> None:
+    """Records rows of refused days, so that they are known from the step that takes them in, not from their arrival.
+
+    Args:
+        store: tables of one region.
+        contract: of the table that does not get these rows now.
+        rows: `event_date`, the key and `row_hash`; a row without its key is left out.
+
+    Raises:
+        StorageError: a table cannot be read or written.
+    """
+    rows = rows.select(_row_names(contract)).drop_nulls().unique([DAY_COLUMN, ROW], maintain_order=True)
+    days, beside = sorted(rows[DAY_COLUMN].unique()), arrivals_of(contract)
+    recorded = rows_of_days(store, beside, days)
+    known = pl.concat([one.select(DAY_COLUMN, ROW) for one in (_present_rows(store, contract, days), recorded)])
+    refused = rows.join(known, on=[DAY_COLUMN, ROW], how="anti").with_columns(_literal(REFUSED).alias(KNOWN_FROM))
+    if refused.height:
+        replace_where_changed(store, beside, pl.concat([recorded, refused]), was=recorded, days=days)
+
+
 def _row_names(contract: Contract) -> list[str]:
     return list(dict.fromkeys((DAY_COLUMN, *contract.key, ROW)))
 
@@ -210,6 +232,7 @@ def _from_now_on(
     now, keys = _literal(revision.at), [name for name in came.columns if name not in (ROW, KNOWN_FROM)]
     back = returned[ROW] if revision.withheld is None else pl.concat([returned[ROW], revision.withheld[ROW]])
     is_new = pl.col(KNOWN_FROM).is_null() & pl.col(DAY_COLUMN).is_in(changed.implode())
+    is_new |= pl.col(KNOWN_FROM) == _literal(REFUSED)
     same = came.join(renamed, on=keys, how="semi", maintain_order="left")
     others = came.join(renamed, on=keys, how="anti", maintain_order="left").with_columns(
         pl.when(is_new | pl.col(ROW).is_in(back.implode())).then(now).otherwise(KNOWN_FROM).alias(KNOWN_FROM)
