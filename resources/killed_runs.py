@@ -56,6 +56,12 @@ def end_killed_runs(instance: dg.DagsterInstance, home: Path, *, executor: str =
     return ended
 
 
+def killed_runs(instance: dg.DagsterInstance, home: Path, *, executor: str = "in_process") -> list[str]:
+    """The ids of the runs that `end_killed_runs` would end; nothing is written."""
+    runs = instance.get_runs(dg.RunsFilter(statuses=AT_WORK))
+    return [run.run_id for run in runs if _what_is_gone(instance, run, home, executor)]
+
+
 def free_slots_of_ended_runs(instance: dg.DagsterInstance) -> None:
     """Frees pool slots that ended runs hold: a killed run frees none, and the next run would wait for them."""
     storage = instance.event_log_storage

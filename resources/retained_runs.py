@@ -4,7 +4,7 @@ The databases count and compare; no event is decoded, except that texts are sear
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -37,14 +37,20 @@ _NAME = re.compile(r'"([^"]+/\d+)":')
 _ENTRY = f'%"{WRITES_ENTRY}"%'
 
 
-def event_log_of(instance: dg.DagsterInstance) -> EventLog | None:
-    """What retention needs of the event log; None where it is in no SQL database."""
+def event_log_of(instance: dg.DagsterInstance, *, killed: Collection[str] = ()) -> EventLog | None:
+    """What retention needs of the event log; None where it is in no SQL database.
+
+    Args:
+        instance: with the event log.
+        killed: ids of runs that are recorded as in progress, and whose process is gone.
+    """
     storage = instance.event_log_storage
     if not isinstance(storage, SqlEventLogStorage):
         return None
     opened = instance.get_run_records(
         dg.RunsFilter(statuses=IN_PROGRESS)
     )  # before the events: a run that starts now is new
+    opened = [one for one in opened if one.dagster_run.run_id not in killed]
     with storage.index_connection() as connection:
         newest = {row[0] for query in (_RUNS, _CHECKS, _LAST) for row in connection.execute(query) if row[0]}
         blobs = {name for (text,) in connection.execute(_WRITES, {"entry": _ENTRY}) for name in _BLOB.findall(text)}

@@ -134,6 +134,14 @@ def end_killed_runs(instance: "DagsterInstance") -> list[str]:
     return ended
 
 
+def killed_runs(instance: "DagsterInstance") -> list[str]:
+    """Ids of the runs of the entered home that `end_killed_runs` would end; nothing is written."""
+    from resources.killed_runs import killed_runs
+    from resources.settings import settings
+
+    return killed_runs(instance, Path(os.environ["SINET_HOME"]), executor=settings().executor)
+
+
 def all_assets_job() -> tuple[Any, Any]:
     """The job of all assets of the entered project, which other processes can rebuild, and its origin."""
     from resources.dagster_private import (

@@ -4,7 +4,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,7 +38,7 @@ def retain(*, home: Path | None, project: Path | None, dry_run: bool, as_json: b
         BusyError: another process removes things of the home.
     """
     from sinet_pipelines.cli.home import current_home, find_project
-    from sinet_pipelines.cli.orchestrator import end_killed_runs, enter, opened_instance
+    from sinet_pipelines.cli.orchestrator import end_killed_runs, enter, killed_runs, opened_instance
     from sinet_pipelines.cli.state_health import require_state
     from sinet_pipelines.retention.execution import plan_only
     from sinet_pipelines.retention.policy import Policy
@@ -51,7 +51,9 @@ def retain(*, home: Path | None, project: Path | None, dry_run: bool, as_json: b
     with opened_instance() as instance:
         if dry_run:
             now = datetime.now(UTC)
-            found: Plan | Executed = plan_only(folder, _look(folder, instance, policy), policy=policy, now=now)
+            found: Plan | Executed = plan_only(
+                folder, _look(folder, instance, policy, killed=killed_runs(instance)), policy=policy, now=now
+            )
         else:
             end_killed_runs(instance)  # a run that was killed would count as in progress
             found = _execute(folder, instance, policy)
@@ -104,7 +106,9 @@ def _instance_of(home: Path) -> "Iterator[dg.DagsterInstance | None]":
         yield instance
 
 
-def _look(home: Path, instance: "dg.DagsterInstance | None", policy: "Policy") -> "Look":
+def _look(
+    home: Path, instance: "dg.DagsterInstance | None", policy: "Policy", *, killed: Collection[str] = ()
+) -> "Look":
     """What lists the things and needs of a home."""
     from sinet_pipelines.inventory.regions import this_inventory
     from sinet_pipelines.retention.survey import Survey, survey
@@ -114,7 +118,7 @@ def _look(home: Path, instance: "dg.DagsterInstance | None", policy: "Policy") -
         if instance is not None:
             from resources.retained_runs import event_log_of
 
-            log = event_log_of(instance)
+            log = event_log_of(instance, killed=killed)
         return survey(home, this_inventory().names, log=log, policy=policy, now=now)
 
     return look

@@ -14,7 +14,7 @@ import pytest
 from dagster._core.events import DagsterEvent, DagsterEventType, EngineEventData
 from dagster._core.storage.tags import GRPC_INFO_TAG
 
-from resources.killed_runs import HOME_TAG, PID_TAG, RUN_TAG, STARTED_TAG, end_killed_runs, process_tags
+from resources.killed_runs import HOME_TAG, PID_TAG, RUN_TAG, STARTED_TAG, end_killed_runs, killed_runs, process_tags
 
 STARTED = dg.DagsterRunStatus.STARTED
 
@@ -122,6 +122,12 @@ def test_a_run_that_was_to_start_when_its_code_server_ended_is_ended(instance, t
     run_id = daemon_run(instance, tmp_path, status=dg.DagsterRunStatus.STARTING)
     assert end_killed_runs(instance, tmp_path) == [run_id]
     assert "its process was never started" in last_message(instance, run_id)
+
+
+def test_a_look_names_the_runs_that_would_be_ended_and_ends_none(instance, tmp_path):
+    run_id = daemon_run(instance, tmp_path, status=dg.DagsterRunStatus.STARTING)
+    assert killed_runs(instance, tmp_path) == [run_id]
+    assert instance.get_run_by_id(run_id).status == dg.DagsterRunStatus.STARTING
 
 
 def test_a_run_that_was_being_cancelled_is_cancelled(instance, tmp_path, start):

@@ -110,4 +110,5 @@ def test_a_run_in_progress_is_listed_with_its_start_and_one_that_waits_is_not(in
     run = instance.add_run(dg.DagsterRun("job", status=dg.DagsterRunStatus.STARTED))
     log = event_log_of(instance)
     assert log.in_progress == (run.run_id,)
+    assert event_log_of(instance, killed=[run.run_id]).in_progress == ()
     assert abs(log.oldest_start - datetime.now(UTC)) < timedelta(minutes=5)
