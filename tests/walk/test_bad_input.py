@@ -30,6 +30,7 @@ from tests.walk.homes import (
 )
 
 CONTRACT_CHECK = "every_day_keeps_its_contract"
+UNUSUAL_CHECK = "nothing_is_unusual"
 
 
 def assert_refused(ended, code, *words):
@@ -190,7 +191,7 @@ def test_a_day_that_fails_its_contract_is_missing_and_failed_among_good_ones(mes
     status = status_of(desk, home)
     asset = next(one for one in status["assets"] if one["asset"] == key.to_user_string())
     assert (asset["state"], asset["partitions"]) == ("partial", {"done": 24, "failed": 2, "missing": 0})
-    assert asset["checks"] == [{"name": CONTRACT_CHECK, "passed": False}]
+    assert asset["checks"] == [{"name": CONTRACT_CHECK, "passed": False}, {"name": UNUSUAL_CHECK, "passed": True}]
     assert (
         status["rows"]["withheld"]
         == read(home, "WEST", "raw_telemetry").filter(pl.col("event_date").cast(pl.String) == failed).height
