@@ -19,13 +19,20 @@ def follows(*needs: dg.AssetKey) -> Condition:
     """Makes an asset after an upstream, once no upstream is in progress or stopped by a blocking check.
 
     Differs from `AutomationCondition.eager()`: any day counts, not the latest alone; a missing upstream day concerns
-    that day alone; a check that failed in an earlier run still blocks.
+    that day alone; a check that failed in an earlier run still blocks. If the asset and an upstream of it were both
+    made since the last evaluation, the later one decides: `since_last_handled` would take the upstream for handled, and
+    a drop that lands just after a backfill would not be followed.
 
     Args:
         needs: upstreams that must exist.
     """
+    made = dg.AutomationCondition.newly_updated()
+    is_older = dg.AutomationCondition.any_deps_match(made).since(made)  # Dagster compares the instants of these alone
+    with_upstream = dg.AutomationCondition.any_deps_match(dg.AutomationCondition.will_be_requested())
+    requested = dg.AutomationCondition.newly_requested() | dg.AutomationCondition.initial_evaluation()
     condition = (
-        dg.AutomationCondition.any_deps_updated().since_last_handled()
+        (is_older | with_upstream)
+        & dg.AutomationCondition.any_deps_updated().since(requested)
         & ~dg.AutomationCondition.any_deps_in_progress()
         & ~dg.AutomationCondition.in_progress()
         & dg.AutomationCondition.all_deps_blocking_checks_passed()

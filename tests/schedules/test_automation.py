@@ -64,6 +64,14 @@ def test_a_days_features_that_a_person_made_go_to_the_online_store_and_to_the_wa
     assert tick() == {ONLINE: {None}, DRIFT: {str(day)}}
 
 
+def test_an_upstream_that_was_made_after_the_asset_counts_though_both_are_news(instance, tick, zone):
+    day, other, after = zone.days(EAST.name)[7:10]
+    for key, made in ((FEATURES, day), (VALIDATED, day), (VALIDATED, other), (FEATURES, other)):
+        update(instance, key, day=made)
+    assert tick()[FEATURES] == {str(day), str(after)}  # not the other day, whose features are the newer ones
+    assert tick() == {}
+
+
 def test_a_registered_model_is_served_and_asked_for_every_region(instance, tick):
     update(instance, REGISTERED)
     assert tick() == {
