@@ -50,7 +50,7 @@ def test_a_lock_inside_the_work_of_a_backfill_is_not_reported_as_its_own(place, 
 
 @pytest.mark.slow
 def test_a_backfill_removes_old_files_at_its_end(place, make):
-    old = place / "dagster" / "compute_logs" / "old"
+    old = place / "dagster" / "compute_logs" / "7d0f2f0e-1111-4222-8333-000000000040"  # of a run
     old.mkdir(parents=True)
     before = time.time() - 40 * 86_400
     os.utime(old, (before, before))
