@@ -147,6 +147,9 @@ def keep_versions(store: TableStore, contract: Contract, revision: Revision) -> 
     new = revision.rows.select(names)
     before = _present_rows(store, contract, days)
     arrivals, history = (rows_of_days(store, one, days) for one in (arrivals_of(contract), history_of(contract)))
+    aside = 0 if revision.withheld is None else revision.withheld.height
+    if not (before.height or arrivals.height or history.height or aside) and not _is_any_known(new, revision.arrivals):
+        return  # days that come for the first time, with nothing to note: a large day needs no join
     known = before.select(names).join(arrivals.select(ROW, DAY_COLUMN, KNOWN_FROM), on=[DAY_COLUMN, ROW], how="left")
     stay = known.join(new, on=[DAY_COLUMN, ROW], how="semi")
     fresh = new.join(known, on=[DAY_COLUMN, ROW], how="anti")
@@ -203,6 +206,17 @@ def _mend_arrivals(store: TableStore, contract: Contract, arrivals: ArrivalsOf) 
         rows = _present_rows(store, contract, [day])
         found = rows.join(arrivals(day, rows[ROW]).select(ROW, KNOWN_FROM), on=ROW, how="left").drop_nulls(KNOWN_FROM)
         replace_where_changed(store, beside, found, was=empty(beside), days=[day])
+
+
+def _is_any_known(rows: pl.DataFrame, arrivals: ArrivalsOf) -> bool:
+    """Whether the instant of arrival of any row of these days may be known.
+
+    One row of each day suffices: the instants are those of the day's files, or the same for all of its rows.
+    """
+    one_of_each = rows.group_by(DAY_COLUMN, maintain_order=True).agg(pl.col(ROW).first())
+    return any(
+        arrivals(day, pl.Series(ROW, [row]))[KNOWN_FROM].is_not_null().any() for day, row in one_of_each.iter_rows()
+    )
 
 
 def _arrivals_of(fresh: pl.DataFrame, revision: Revision, *, recorded: pl.DataFrame) -> pl.DataFrame:
