@@ -91,7 +91,7 @@ def command(
             stop=lambda: bool(stop),
             idle_s=idle,
             report=_Report(ingester),
-            tell=lambda text: _terminal().print(f"{source.name}: {text}", soft_wrap=True),
+            notify=lambda text: _terminal().print(f"{source.name}: {text}", soft_wrap=True),
         )
         summary = {
             "home": str(place),

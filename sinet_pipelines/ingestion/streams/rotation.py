@@ -65,7 +65,7 @@ def run_with_rotation(
     stop: Callable[[], bool],
     idle_s: float | None = None,
     report: Callable[[], None],
-    tell: Callable[[str], None],
+    notify: Callable[[str], None],
 ) -> None:
     """Runs an ingester until it is stopped, over changes of its options; errors are those of `Ingester.run`.
 
@@ -76,7 +76,7 @@ def run_with_rotation(
         stop: whether to end.
         idle_s: as in `Ingester.run`.
         report: as in `Ingester.run`.
-        tell: prints a sentence about a change.
+        notify: prints a sentence about a change.
     """
     following: list[StreamSource] = []
 
@@ -85,17 +85,17 @@ def run_with_rotation(
             try:
                 following.append(connect())
             except (SourceError, UsageError) as error:
-                tell(f"the new options are not used: {error}")
+                notify(f"the new options are not used: {error}")
         return bool(following)
 
     ingester.run(lambda: stop() or is_renewed(), idle_s=idle_s, report=report)
     while following and not stop():
         ingester.connect_by(following.pop())
-        tell("connects again with the new options")
+        notify("connects again with the new options")
         try:
             ingester.run(lambda: stop() or is_renewed(), idle_s=idle_s, report=report)
         except (UnreachableError, RejectedError) as error:
-            tell(f"waits: {error}")
+            notify(f"waits: {error}")
             while not (following or stop() or is_renewed()):
                 _wait(lambda: stop() or is_renewed())
                 with suppress(SourceError, UsageError):  # a file that is being replaced; it was reported

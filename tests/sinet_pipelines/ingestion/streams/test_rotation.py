@@ -117,7 +117,7 @@ def ingest(broker, home, options, *, then, told, messages):
         return made.totals.messages >= messages
 
     watched = Options(options)
-    run_with_rotation(made, watched, connect, stop=stop, report=lambda: then(made.totals.messages), tell=told.append)
+    run_with_rotation(made, watched, connect, stop=stop, report=lambda: then(made.totals.messages), notify=told.append)
     rows = landing_zone(home, DATA).read_day("EAST", START.date())
     assert (rows.sent, sorted(rows.rows["unit"])) == (messages, sorted(f"M{number}" for number in range(messages)))
 
@@ -202,7 +202,7 @@ class Refused:
 def test_options_that_a_broker_rejects_are_tried_until_it_accepts_them(options):
     told, watched, ingester = [], Options(options), Refused(rejected=2)
     write(options, "second")
-    run_with_rotation(ingester, watched, object, stop=lambda: False, report=lambda: None, tell=told.append)
+    run_with_rotation(ingester, watched, object, stop=lambda: False, report=lambda: None, notify=told.append)
     assert len(ingester.connected) == 3
     assert [one.partition(" ")[0] for one in told] == ["connects", "waits:", "connects", "waits:", "connects"]
 
