@@ -9,6 +9,7 @@ import logging
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 
 import polars as pl
 
@@ -103,19 +104,25 @@ def arrivals_of_rows(zone: LandingZone, tables: TableStore, region: str) -> Arri
     """
     recorded = file_arrivals(tables).filter(pl.col("kind") == "")
 
-    def arrivals(day: date, hashes: pl.Series) -> pl.DataFrame:
-        of_day = recorded.filter(pl.col("day") == day)
-        known = {content: _known_from(day, at, is_old) for content, at, is_old in _facts(of_day)}
+    @lru_cache(maxsize=1)  # a step asks twice for a day: whether any instant is known, and for those of its rows
+    def of_day(day: date) -> pl.DataFrame | datetime | None:
+        """The instant of each row, by the day's drops; or the instant of all of its rows."""
+        facts = _facts(recorded.filter(pl.col("day") == day))
+        known = {content: _known_from(day, at, is_old) for content, at, is_old in facts}
         if not any(known.values()):
-            return _with_instant(hashes, None)
+            return None
         drops = zone.drops(region, day)
         instants = [known.get(drop.drop_id) for drop in drops]
         if len(dict.fromkeys(instants)) <= 1:
-            return _with_instant(hashes, instants[0] if instants else None)
+            return instants[0] if instants else None
         parts = [_names(zone, drop, at or _end_of(day)) for drop, at in zip(drops, instants, strict=True)]
         first = pl.concat(parts).group_by("row_hash").agg(pl.col(KNOWN_FROM).min())
         is_default = pl.col(KNOWN_FROM) == pl.lit(_end_of(day)).cast(INSTANT)
         return first.with_columns(pl.when(is_default).then(None).otherwise(KNOWN_FROM).alias(KNOWN_FROM))
+
+    def arrivals(day: date, hashes: pl.Series) -> pl.DataFrame:
+        found = of_day(day)
+        return found if isinstance(found, pl.DataFrame) else _with_instant(hashes, found)
 
     return arrivals
 
