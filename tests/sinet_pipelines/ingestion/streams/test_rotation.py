@@ -55,7 +55,7 @@ class GuardedNats(NatsServer):
 
         try:
             asyncio.run(self._with_jetstream(lambda stream: stream.stream_info("plant")))
-        except Error:
+        except (Error, OSError):  # refused, or disconnected while it was connecting
             return False
         return True
 
