@@ -100,6 +100,7 @@ def test_a_recipe_applies_by_itself_and_keeps_the_style(heading, tmp_path):
         assert result.returncode == 0, result.stdout + result.stderr
 
 
+@pytest.mark.slow
 def test_a_source_lands_the_rows_of_a_file_of_its_format(changed):
     folder, home = changed / "plant", changed / ".sinet" / "plant"
     folder.mkdir()

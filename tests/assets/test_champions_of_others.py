@@ -2,12 +2,14 @@
 
 import dagster as dg
 import polars as pl
+import pytest
 
 from resources.registry import registry_resource
 from sinet_pipelines.registry.runs import RunRecord, log_run
 from sinet_pipelines.registry.tracking import tracking_of
 
 
+@pytest.mark.slow
 def test_a_champion_that_was_registered_by_hand_is_no_comparison_and_no_error(tmp_path):
     from assets.turbofan.evaluation import MODEL, _champion_answers
 

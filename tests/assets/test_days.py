@@ -80,6 +80,7 @@ def state_of(instance, definitions, home, key):
     return next(state for state in found if state.key == key.to_user_string())
 
 
+@pytest.mark.slow
 def test_one_bad_day_among_25_is_missing_and_red_and_the_others_are_made_to_the_end(
     instance, definitions, home, zone, carry_out
 ):
@@ -120,6 +121,7 @@ def test_each_day_has_its_own_numbers_version_and_check_result(instance, zone, c
     assert (of_all.passed, of_all.metadata["landed_days"].value) == (True, 25)
 
 
+@pytest.mark.slow
 def test_a_day_on_which_nothing_landed_is_made_empty_and_changes_nothing(
     instance, definitions, home, zone, carry_out, land_on
 ):
@@ -140,6 +142,7 @@ def test_a_day_on_which_nothing_landed_is_made_empty_and_changes_nothing(
     assert {today} <= after.stale(RAW) & after.stale(VALIDATED)
 
 
+@pytest.mark.slow
 def test_a_step_whose_every_day_is_refused_fails_and_says_why(instance, definitions, home, zone, carry_out):
     chosen = zone.days(EAST.name)[3:5]
     for day in chosen:
@@ -195,6 +198,7 @@ def result_of_all_days(instance, key=VALIDATED, check=CONTRACT_CHECK):
     return next(one for one in found if one.partition is None)
 
 
+@pytest.mark.slow
 def test_the_check_of_the_table_fails_while_any_landed_day_fails_whatever_day_was_judged_last(
     instance, zone, carry_out
 ):
@@ -212,6 +216,7 @@ def test_the_check_of_the_table_fails_while_any_landed_day_fails_whatever_day_wa
     assert result_of_all_days(instance).passed
 
 
+@pytest.mark.slow
 def test_a_day_with_a_stuck_sensor_is_made_with_a_warning_until_the_drop_is_withdrawn(instance, zone, carry_out):
     day = zone.days(EAST.name)[1]
     rows = zone.read_day(EAST.name, day).rows.head(15)
@@ -232,6 +237,7 @@ def test_a_day_with_a_stuck_sensor_is_made_with_a_warning_until_the_drop_is_with
     assert newest_result(instance, check=UNUSUAL_CHECK).passed
 
 
+@pytest.mark.slow
 def test_a_day_of_whose_drops_nothing_can_be_read_is_red_and_not_asked_again(
     instance, definitions, home, zone, carry_out
 ):

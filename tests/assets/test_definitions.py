@@ -9,6 +9,7 @@ from importlib import import_module
 from importlib.metadata import version
 
 import dagster as dg
+import pytest
 
 from sinet_pipelines.applications import load_applications
 from tests.conftest import CHECKOUT
@@ -55,6 +56,7 @@ def environment(home, **more):
     return {**inherited, "SINET_HOME": str(home), "PYTHONPATH": str(CHECKOUT), **more}
 
 
+@pytest.mark.slow
 def test_the_definitions_of_a_home_with_a_fleet_are_valid_from_any_folder(tmp_path, landed):
     where = tmp_path / "anywhere"
     where.mkdir()

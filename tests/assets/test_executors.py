@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from tests.conftest import CHECKOUT
 
 SCRIPT = """
@@ -21,6 +23,7 @@ print(json.dumps(found))
 """
 
 
+@pytest.mark.slow
 def test_the_executor_is_chosen_by_the_environment_and_its_kubernetes_client_is_not_loaded(tmp_path):
     inherited = {key: value for key, value in os.environ.items() if not key.startswith(("SINET_", "DAGSTER_"))}
     result = subprocess.run(

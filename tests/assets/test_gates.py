@@ -70,6 +70,7 @@ def test_a_sound_challenger_takes_the_place(bench):
     assert (now.family, now.version != champion.version) == (TREES, True)
 
 
+@pytest.mark.slow
 def test_a_candidate_that_answers_no_number_is_blocked(bench):
     home, champion, judge = bench
     plant(home, weights=lambda weights: {**weights, "out.bias": np.array([np.nan], dtype=np.float32)})
@@ -81,6 +82,7 @@ def test_a_candidate_that_answers_no_number_is_blocked(bench):
     assert (now.version, now.sha256) == (champion.version, champion.sha256)
 
 
+@pytest.mark.slow
 def test_a_graph_that_disagrees_with_its_source_is_blocked(bench):
     """Its regimes are not those that its features were made with."""
     home, champion, judge = bench
@@ -111,6 +113,7 @@ def test_an_over_confident_candidate_is_news_and_the_champion_goes_on(bench):
     assert (now.version, now.sha256) == (champion.version, champion.sha256)
 
 
+@pytest.mark.slow
 def test_a_worse_candidate_is_news_and_the_champion_goes_on(bench):
     home, champion, judge = bench
     plant(home, weights=lambda weights: {**weights, "out.weight": np.zeros_like(weights["out.weight"])})

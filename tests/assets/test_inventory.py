@@ -62,6 +62,7 @@ def validated(env, *, checkout=CHECKOUT):
     )
 
 
+@pytest.mark.slow
 def test_everything_follows_from_one_entry(registry):
     result = fresh(SCRIPT, registry(NORTH + agreements(until="2028-12-31")))
     assert result.returncode == 0, result.stderr
@@ -113,6 +114,7 @@ def planted(deployment: Deployment) -> dg.AssetsDefinition:
 """
 
 
+@pytest.mark.slow
 def test_a_planted_edge_fails_the_definitions_with_asset_table_class_and_rule(tmp_path):
     checkout = tmp_path / "checkout"
     link_project(checkout)

@@ -139,6 +139,7 @@ def quality(home, watched, tmp_path):
     return measure
 
 
+@pytest.mark.slow
 def test_predictions_near_the_truth_pass_and_an_absent_interval_is_not_applicable(quality):
     found, rows = quality(late=3.0)
     assert found.passed
@@ -148,6 +149,7 @@ def test_predictions_near_the_truth_pass_and_an_absent_interval_is_not_applicabl
     assert rows.height == 8
 
 
+@pytest.mark.slow
 def test_predictions_far_from_the_truth_warn_with_numbers_and_fail_nothing(quality):
     found, _ = quality(late=30.0)
     assert not found.passed
@@ -164,6 +166,7 @@ def freshness(home, watched):
         return evaluations(instance, key, FRESH_CHECK)[None]
 
 
+@pytest.mark.slow
 def test_a_region_that_sent_rows_yesterday_is_fresh(home, watched):
     found = freshness(home, watched)
     assert found.passed
@@ -173,6 +176,7 @@ def test_a_region_that_sent_rows_yesterday_is_fresh(home, watched):
     assert found.metadata["rows_yesterday"].value == rows["rows"][-1]
 
 
+@pytest.mark.slow
 def test_a_region_silent_since_a_day_is_named_with_its_silent_days(home, watched):
     *_, before, last = landing_zone(home, TELEMETRY).days(EAST.name)
     shutil.rmtree(landing_root(home, EAST.name, "turbofan") / str(last))

@@ -5,6 +5,7 @@ from datetime import date, timedelta
 
 import dagster as dg
 import polars as pl
+import pytest
 
 from assets.framework.pictures import behind, glance, glance_of_bars
 from assets.turbofan.keys import regional_key
@@ -103,6 +104,7 @@ def test_predictions_are_shown_once_truth_has_arrived(definitions):
     assert _quality_pictures(matched.clear()) == {}
 
 
+@pytest.mark.slow
 def test_a_page_has_its_numbers_first_then_the_glance_then_the_chart(home, carry_out):
     raw, key = regional_key(EAST, "raw_telemetry"), regional_key(EAST, "rows_by_day")
     days = landing_zone(home, TELEMETRY).days(EAST.name)

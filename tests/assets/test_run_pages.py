@@ -49,6 +49,7 @@ def test_the_page_asks_for_the_type_check_of_each_output():
     assert "typeCheck" in run_page_query()
 
 
+@pytest.mark.slow
 def test_a_run_of_rows_features_and_drift_over_days_of_which_one_fails_is_listed(shown, zone):
     days = zone.days(EAST.name)[:3]
     spoil(zone, days[1])
@@ -59,6 +60,7 @@ def test_a_run_of_rows_features_and_drift_over_days_of_which_one_fails_is_listed
     assert events["RUN_SUCCESS"] == 1
 
 
+@pytest.mark.slow
 def test_a_run_whose_every_day_fails_is_listed_with_its_failure(shown, zone):
     day = zone.days(EAST.name)[0]
     spoil(zone, day)

@@ -114,6 +114,7 @@ def test_code_versions_are_equal_and_each_home_keeps_the_analysis(both, deployme
     assert all((each.home / "cache" / "code_versions.json").is_file() for each in deployments)
 
 
+@pytest.mark.slow
 def test_definitions_of_this_process_follow_the_home_that_the_environment_names(deployments, monkeypatch):
     from assets.definitions import defs
 

@@ -36,6 +36,7 @@ KNOWN = [  # each of these fails when the part of the router that it is about is
 SAMPLE = range(2, 14)  # `make soak` has five hundred more
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", FAST)
 def test_a_run_under_faults_ends_as_it_should(simulations, seed):
     ended = simulations.simulation(seed).run()

@@ -90,6 +90,7 @@ def test_an_application_that_serves_has_one_endpoint_and_a_landing_zone_in_each_
     assert roles.count(Role.LANDING_ZONE) >= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_outside_its_own_folders_names_an_application(name):
     own = (f"applications/{name}/", f"assets/{name}/", "applications/__init__.py")

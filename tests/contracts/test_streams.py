@@ -166,6 +166,7 @@ def test_tables_are_messages_too(broker, tmp_path):
 STEPS = ("store_dead", "store_rows", "acknowledge", "mark")
 
 
+@pytest.mark.slow
 def test_a_killed_ingester_loses_and_doubles_nothing(broker, tmp_path):
     """Kills one ingester after the other, before and after each step of a batch, while messages arrive."""
     kills = list(itertools.product(STEPS, ("before", "after")))
@@ -340,6 +341,7 @@ def test_a_broker_that_forgot_the_session_is_reported(tmp_path):
         broker.stop()
 
 
+@pytest.mark.slow
 def test_a_broker_that_no_longer_accepts_the_client_is_named(tmp_path):
     broker = start_broker("mqtt", tmp_path / "broker")
     try:

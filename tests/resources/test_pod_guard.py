@@ -219,6 +219,7 @@ def test_a_signal_is_handed_on_and_its_child_ends_in_its_own_time_though_its_pod
     assert guard.returncode == 7
 
 
+@pytest.mark.slow
 def test_a_child_that_passes_over_the_signal_to_end_is_ended_all_the_same(site):
     guard = begun(site.start(STUBBORN, "--silence-s", "2", "--stop-s", "0.1"))
     guard.terminate()

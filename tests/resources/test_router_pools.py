@@ -88,6 +88,7 @@ def routed():
     unplaced()
 
 
+@pytest.mark.slow
 def test_a_run_whose_pool_another_one_makes_at_the_same_moment_goes_on(instance, monkeypatch):
     make = like_postgresql(instance, monkeypatch, before=lambda name: make(name))
     with dg.execute_job(dg.reconstructable(routed), instance=instance) as ended:

@@ -12,6 +12,7 @@ from sinet_pipelines.registry.catalogue import list_models
 from sinet_pipelines.registry.runs import RunRecord
 
 
+@pytest.mark.slow
 def test_what_a_step_tells_and_registers_is_in_the_homes_store(tmp_path):
     @dg.asset
     def model(tracking: TrackingResource, registry: RegistryResource) -> None:
@@ -42,6 +43,7 @@ def test_there_is_no_link_to_pages_that_nobody_serves(tmp_path):
     assert tracking_resource(tmp_path).run_url(LoggedRun("r", "1", is_new=True)) == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["tracking", "registry", "feature_store"])
 def test_a_resource_brings_no_heavy_framework_when_it_is_made(tmp_path, module):
     script = (

@@ -85,6 +85,7 @@ def test_a_training_that_was_asked_for_within_a_week_is_enough(instance, definit
     assert "within 7 days" in said.skip_message
 
 
+@pytest.mark.slow
 def test_a_training_that_failed_is_requested_again_after_a_while_under_another_key(
     instance, definitions, home, monkeypatch
 ):
@@ -100,6 +101,7 @@ def test_a_training_that_failed_is_requested_again_after_a_while_under_another_k
     assert ask(instance, definitions, home).run_key not in (None, first.run_key)
 
 
+@pytest.mark.slow
 def test_a_drift_that_lasts_longer_than_its_training_is_fresh_asks_again(instance, definitions, home, monkeypatch):
     (day,) = last_days(home, 1)
     judge(instance, EAST, day, passed=False)

@@ -42,6 +42,7 @@ def test_a_home_without_endpoints_is_skipped(home):
     assert tick.skip_message == "every endpoint serves the version that its alias names"
 
 
+@pytest.mark.slow
 def test_each_move_of_the_alias_requests_the_endpoint_once_and_later_where_its_runs_fail(home):
     models, tracking = home / "serving" / "models", tracking_of(home)
     run = log_run(tracking, RunRecord("fleet", "trees", {}, {}, {}, ""), key="one").run_id

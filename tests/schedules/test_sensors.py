@@ -62,6 +62,7 @@ def test_each_region_and_contiguous_range_is_one_request(evaluate, zone, land_la
     ]
 
 
+@pytest.mark.slow
 def test_what_was_requested_is_not_requested_again_once_it_ran(evaluate, zone, land_late, instance, home, definitions):
     day = zone.days(EAST.name)[3]
     land_late(EAST, day)
@@ -72,6 +73,7 @@ def test_what_was_requested_is_not_requested_again_once_it_ran(evaluate, zone, l
     assert reason.skip_message == "every drop is in the tables"
 
 
+@pytest.mark.slow
 def test_the_key_of_a_request_is_what_landed(evaluate, zone, land_late):
     day = zone.days(EAST.name)[3]
     file = land_late(EAST, day)
@@ -142,6 +144,7 @@ def test_content_that_others_took_in_meanwhile_has_another_key(evaluate, zone, l
         file.write_bytes(content)
 
 
+@pytest.mark.slow
 def test_events_that_are_taken_out_and_put_back_are_taken_in_each_time(keys_used, zone):
     file = next((zone.folder(EAST.name) / "events" / "truth").iterdir())
     content = file.read_bytes()
@@ -178,6 +181,7 @@ def test_other_content_is_requested_at_once_though_the_run_before_failed(keys_us
     assert len(keys_used()) == 1
 
 
+@pytest.mark.slow
 def test_a_clock_that_was_set_back_delays_no_request(keys_used, zone, land_late, monkeypatch):
     monkeypatch.setattr("schedules.requests._ended", lambda record: record.update_timestamp + timedelta(days=3))
     land_late(EAST, zone.days(EAST.name)[3])

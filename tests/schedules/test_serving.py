@@ -56,6 +56,7 @@ def test_a_server_that_answers_is_left_and_one_that_was_killed_is_requested_each
             assert request.tags["sinet/reason"] == f"no response of rul version 1 at {server.url}"
 
 
+@pytest.mark.slow
 def test_a_server_that_hangs_is_requested_once_while_the_run_is_under_way(folder, home):
     server = ensure_rul(folder, home / "serving" / "models", "1")
     os.kill(server.pid, signal.SIGSTOP)

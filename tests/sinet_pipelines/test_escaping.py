@@ -87,6 +87,7 @@ def _calls(folders):
                     yield path.relative_to(ROOT).as_posix(), node
 
 
+@pytest.mark.slow
 def test_one_module_makes_markdown_metadata():
     names = {"md", "MarkdownMetadataValue"}
     found = {path for path, call in _calls(PARTS) if getattr(call.func, "attr", getattr(call.func, "id", "")) in names}

@@ -99,6 +99,7 @@ def test_a_home_with_a_file_in_its_way_cannot_be_made(desk, small_cmapss, tmp_pa
     assert ended.stdout == ""
 
 
+@pytest.mark.slow
 def test_a_fleet_of_another_name_is_refused_and_the_home_stays_as_it_was(desk, small_cmapss, tmp_path):
     home = tmp_path / "home"
     desk("land", small_cmapss, "--format", "cmapss", "--home", home)

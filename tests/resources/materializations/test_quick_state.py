@@ -132,6 +132,7 @@ def begin(instance, key):
     return run
 
 
+@pytest.mark.slow
 def test_after_each_kind_of_change_the_answer_is_that_of_dagster(home, instance):
     blobs = BlobStore(blobs_root(home, "EAST"), "app")
     blob = blobs.put(b"a model")

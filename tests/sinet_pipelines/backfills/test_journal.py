@@ -34,10 +34,10 @@ def amounts(value):
     return dict.fromkeys(MEASURES, value)
 
 
-def write(home, number=1, *, truth=11.0, state="done", as_planned=True):
-    """A whole journal, entry by entry; yields the number of bytes after each."""
+def write(home, number=1, *, truth=11.0, state="done", as_planned=True, pid=PROCESS["pid"]):
+    """A whole journal, entry by entry; returns its file."""
     path = journal_path(home, number)
-    append_entry(path, kinds.BEGUN, home=str(home), goal=GOAL, **PROCESS)
+    append_entry(path, kinds.BEGUN, home=str(home), goal=GOAL, **{**PROCESS, "pid": pid})
     append_entry(path, kinds.PLANNED, code={"EAST/a": "1"}, assets=ASSETS, estimates=dict.fromkeys(MEASURES, ESTIMATE))
     append_entry(path, kinds.RUN_STARTED, run_id="one", assets=ASSETS)
     append_entry(path, kinds.RUN_ENDED, run_id="one", status="SUCCESS", assets=ASSETS, amounts=amounts(truth))
@@ -145,7 +145,7 @@ def test_another_home_at_the_place_of_a_moved_one_does_not_take_its_backfills(tm
     home, moved = tmp_path / "home", tmp_path / "moved"
     write(home)
     home.rename(moved)
-    write(home)
+    write(home, pid=2)  # the same process may write both in a millisecond
     assert record_of(1, read_entries(journal_path(moved, 1))).is_of(moved)
 
 

@@ -69,6 +69,7 @@ def test_no_seed_is_asked_wrongly(folder):
     assert CliRunner().invoke(APP, ["--data", str(folder), "--seeds", "0"]).exit_code == 2
 
 
+@pytest.mark.slow
 def test_another_data_set_gives_one_sentence_and_exit_code_2(tmp_path):
     (tmp_path / "train_FD001.txt").write_text("1 1 0.0\n")
     command = [sys.executable, "-m", "sinet_pipelines.cli", "benchmark", "failure", "--data", str(tmp_path), "--json"]

@@ -363,6 +363,7 @@ def test_the_command_looks_at_all_clusters_when_asked(patients, monkeypatch, cap
     assert {f"{region.name} permissions" for region in REGIONS} <= names
 
 
+@pytest.mark.slow
 def test_the_command_from_the_console_looks_at_clusters_as_well(patients, tmp_path):
     env = {
         name: value for name, value in os.environ.items() if not name.startswith(("SINET_", "DAGSTER_", "PYTHONPATH"))

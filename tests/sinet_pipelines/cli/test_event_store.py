@@ -98,6 +98,7 @@ def test_a_run_leaves_the_same_events_and_checks_in_both_storages(tmp_path):
     assert left["open"] == left["stock"]
 
 
+@pytest.mark.slow
 def test_what_was_committed_outlives_a_kill(folder):
     script = (
         "import os, signal, sys; sys.path.insert(0, sys.argv[1])\n"

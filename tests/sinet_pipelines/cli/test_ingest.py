@@ -117,6 +117,7 @@ def test_the_summary_counts_messages_rows_and_drops(nats, home):
     assert "nats/plant: 0 rows of 0 messages in EAST/milling" in words
 
 
+@pytest.mark.slow
 def test_sigterm_stores_and_lands_what_was_read(nats, home):
     process = _start(nats.url, home, "--batch-seconds", "3600", "--json")
     nats.publish(messages(0, 20))

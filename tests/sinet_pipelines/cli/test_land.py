@@ -117,6 +117,7 @@ def test_without_a_home_a_folder_lands_in_the_home_that_run_walks(folder, tmp_pa
     assert json.loads(_invoke(spaced, "--format", "cmapss", "--json").stdout)[0]["new_drops"] == 0
 
 
+@pytest.mark.slow
 def test_the_simulated_fleet_lands_with_its_faults_and_says_so(tmp_path):
     report = land_simulated(tmp_path, history_engines=30, live_engines=9, today=TODAY, regions=NAMES)
     fleet = read_fleet(tmp_path)

@@ -161,6 +161,7 @@ defs = dg.Definitions(assets=[table, *([] if is_check else [unbound])], asset_ch
         )
 
 
+@pytest.mark.slow
 def test_the_command_prints_one_job_as_yaml_or_json(here, capsys):
     show_job("turbofan/training_set", project=CHECKOUT, as_json=False)
     content = yaml.safe_load(capsys.readouterr().out)
@@ -169,6 +170,7 @@ def test_the_command_prints_one_job_as_yaml_or_json(here, capsys):
     assert json.loads(capsys.readouterr().out)["metadata"]["labels"]["dagster/op"] == "turbofan__evaluation"
 
 
+@pytest.mark.slow
 def test_all_jobs_are_printed_at_once(here, capsys):
     show_all(project=CHECKOUT, as_json=True)
     jobs = json.loads(capsys.readouterr().out)

@@ -66,6 +66,7 @@ def test_the_table_names_kind_number_bytes_and_reason(home, project, old_output,
     assert ["output", "of", "runs", "1", "10", "nothing:", "would", "be", "removed"] in lines
 
 
+@pytest.mark.slow
 def test_a_second_execution_at_the_same_time_is_refused_and_a_run_goes_on(home, project, old_output):
     with held(home / LOCK):
         with pytest.raises(BusyError, match="another `sinet retain` .* is in progress"):

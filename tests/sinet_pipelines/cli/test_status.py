@@ -55,6 +55,7 @@ def test_the_endpoint_is_failed_with_its_checks_while_its_server_does_not_answer
     assert _with_server(other, endpoints) == other
 
 
+@pytest.mark.slow
 def test_unused_files_of_a_home_are_listed_with_path_reason_cure_and_region(home):
     day = landing_root(home, "EAST", "turbofan") / "1970-01-01"
     day.mkdir()
@@ -66,6 +67,7 @@ def test_unused_files_of_a_home_are_listed_with_path_reason_cure_and_region(home
     assert found["cure"].startswith("set first_day in landed/turbofan.json to 1970-01-01")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("folder", "is_sent"), [("east/2026-03-01", True), ("EAST/27-11-2026", False)])
 def test_rows_of_a_misplaced_file_are_sent_where_it_is_in_a_day_and_the_file_is_listed(home, folder, is_sent):
     before = total(read_accounts(published_at(home), {}).values())
@@ -82,6 +84,7 @@ def test_rows_of_a_misplaced_file_are_sent_where_it_is_in_a_day_and_the_file_is_
     assert f"{region}/landing/turbofan/{day}/rows.parquet" in [one["path"] for one in read_unused(published_at(home))]
 
 
+@pytest.mark.slow
 def test_rows_of_a_region_that_left_the_registry_stay_in_the_account_and_its_files_are_named(home):
     before = read_accounts(published_at(home), {})
     (home / "WEST").rename(home / "NORTH")  # what the folder of an added region looks like afterwards
@@ -95,6 +98,7 @@ def test_rows_of_a_region_that_left_the_registry_stay_in_the_account_and_its_fil
     assert {one["reason"] for one in listed} == {"no region NORTH is in the inventory (known: EAST, WEST, NULL_ISLAND)"}
 
 
+@pytest.mark.slow
 def test_rows_in_the_tables_of_a_region_that_left_the_registry_are_counted_there(home):
     zone = landing_zone(home, TELEMETRY)
     day = zone.days("WEST")[0]
@@ -104,6 +108,7 @@ def test_rows_in_the_tables_of_a_region_that_left_the_registry_are_counted_there
     assert read_accounts(published_at(home), {})["turbofan", "NORTH"].in_tables == rows.height
 
 
+@pytest.mark.slow
 def test_a_folder_of_any_name_is_counted_and_has_no_tables(home):
     (home / "WEST").rename(home / "50%25 off #1")
     account = read_accounts(published_at(home), {})["turbofan", "50%25 off #1"]
@@ -111,6 +116,7 @@ def test_a_folder_of_any_name_is_counted_and_has_no_tables(home):
     assert account.closes
 
 
+@pytest.mark.slow
 def test_two_applications_of_a_home_are_counted_apart_and_one_that_left_the_list_is_named(home, monkeypatch):
     other = replace(TURBOFAN, name="lathes", landed=replace(TELEMETRY, application="lathes"))
     monkeypatch.setattr(applications, "load_applications", lambda: (TURBOFAN,))

@@ -97,6 +97,7 @@ def test_it_outlives_its_starter_and_holds_none_of_its_pipes(folder, repository)
     assert psutil.Process(current(folder).pid).ppid() != os.getpid()
 
 
+@pytest.mark.slow
 def test_another_version_takes_the_place_of_the_running_one(start, folder):
     old = start("1")
     new = start("2")
@@ -122,6 +123,7 @@ def test_a_starter_killed_around_the_switch_leaves_a_serving_endpoint_that_the_n
     assert not is_alive(old)
 
 
+@pytest.mark.slow
 def test_a_killed_server_is_replaced(start, folder):
     old = start("1")
     os.kill(old.pid, signal.SIGKILL)
@@ -221,6 +223,7 @@ def test_stop_ends_everything_and_clears_its_files(start, folder, tmp_path):
     assert stop_servers(tmp_path / "never") == 0
 
 
+@pytest.mark.slow
 def test_a_server_that_ignores_sigterm_is_killed(start, folder, monkeypatch):
     from sinet_pipelines.deployment import process
 
@@ -231,6 +234,7 @@ def test_a_server_that_ignores_sigterm_is_killed(start, folder, monkeypatch):
     assert not is_alive(endpoint)
 
 
+@pytest.mark.slow
 def test_endpoints_are_listed_as_status_prints_them(start, tmp_path, folder):
     endpoint = start("2")
     assert endpoint_folders(tmp_path) == (folder,)
@@ -281,6 +285,7 @@ def test_the_requested_graph_is_the_one_served(start, folder, repository):
     assert current(folder).sha256 == read_manifest(repository, "rul", "1").sha256
 
 
+@pytest.mark.slow
 def test_a_copied_endpoint_has_no_server_and_its_end_is_not_the_originals(start, folder, tmp_path):
     original = start("1")
     copy = shutil.copytree(folder, tmp_path / "copied home" / "WEST" / "rul")

@@ -249,6 +249,7 @@ def test_a_chunked_body_above_the_limit_is_413(shared):
         assert connection.makefile("rb").readline().startswith(b"HTTP/1.1 413")
 
 
+@pytest.mark.slow
 def test_a_request_in_progress_is_completed_after_sigterm(folder, repository, tmp_path):
     path = save(slow_graph(), tmp_path / "slow.onnx")
     sample = {"rounds": np.array([[1]], np.int64)}
@@ -335,6 +336,7 @@ def test_health_of_a_model_that_is_not_there_is_not_found(shared):
     assert aborted.value.code() == grpc.StatusCode.NOT_FOUND
 
 
+@pytest.mark.slow
 def test_health_follows_what_is_loaded(start, monkeypatch):
     monkeypatch.setenv("SINET_SERVE_TOKEN", "control")
     endpoint = start("1")
@@ -361,6 +363,7 @@ def test_a_body_of_40_megabytes_is_413_and_the_client_can_send_all_of_it(shared)
     connection.close()
 
 
+@pytest.mark.slow
 def test_a_client_that_keeps_its_connection_sees_no_reset_through_a_switch(start, folder):
     """Each answer of a server that ends also ends the connection; the next request opens one to the new server."""
     endpoint = start("1")
@@ -397,6 +400,7 @@ def test_a_client_that_keeps_its_connection_sees_no_reset_through_a_switch(start
     assert not is_alive(endpoint)
 
 
+@pytest.mark.slow
 def test_each_request_is_a_line_with_model_version_and_time(start, folder):
     endpoint = start("1")
     infer(endpoint.url, "rul", sane_inputs())

@@ -40,6 +40,7 @@ def listening_at(port):
         return None
 
 
+@pytest.mark.slow
 def test_a_killed_server_is_not_ready_and_is_restarted_at_its_ports_each_time(start, folder):
     server = start("1", supervised=True)
     for _ in range(2):
@@ -91,6 +92,7 @@ def test_one_supervisor_watches_an_endpoint(start, folder):
     assert _compiled_packages(int(first)) == {"psutil"}  # it imports little, so that it takes little memory
 
 
+@pytest.mark.slow
 def test_a_killed_supervisor_is_started_again_with_the_endpoint(start, folder):
     start("1", supervised=True)
     until(lambda: is_held(folder / LOCK_FILE) and holder(folder / LOCK_FILE).isdigit())
@@ -102,6 +104,7 @@ def test_a_killed_supervisor_is_started_again_with_the_endpoint(start, folder):
     assert another_than(folder, server).version == "1"
 
 
+@pytest.mark.slow
 def test_a_port_that_was_taken_meanwhile_is_given_up(start, folder):
     server = start("1")
     os.kill(server.pid, signal.SIGKILL)

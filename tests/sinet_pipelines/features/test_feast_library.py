@@ -15,6 +15,7 @@ print(checks)
 """
 
 
+@pytest.mark.slow
 def test_the_checks_of_types_are_not_compiled_into_feast():
     printed = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", IMPORT], capture_output=True, text=True, check=True

@@ -53,6 +53,7 @@ entity_rows = st.lists(st.tuples(st.sampled_from(["a", "b", "c", "unseen", None]
 ttls = st.one_of(st.none(), st.integers(0, 5).map(lambda s: timedelta(seconds=s)))
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(entity_rows, feature_rows, ttls)
 def test_the_join_equals_every_entity_against_every_row(wanted, known, ttl):

@@ -101,6 +101,7 @@ def test_no_place_is_in_the_files(home, tmp_path):
         assert str(tmp_path).encode() not in (home / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_features_on_stores_of_two_regions_are_read_with_the_credentials_of_each_and_none_is_kept(
     tmp_path, s3_store, monkeypatch
 ):

@@ -54,6 +54,7 @@ def land(home, **more):
     return land_simulated(home, records=300, today=TODAY, **more, regions=NAMES)
 
 
+@pytest.mark.slow
 def test_simulated_data_land_in_the_stores_and_twice_changes_nothing(home, tmp_path):
     first = land(home)
     before = keys(home)

@@ -130,6 +130,7 @@ def test_a_key_that_cannot_be_read_is_listed_and_its_neighbours_are_read(zone, o
         assert reason.startswith("its key has an empty name")
 
 
+@pytest.mark.slow
 def test_a_store_that_is_down_or_forbids_leaves_no_day_empty(tmp_path, zone, objects, make_rows):
     zone.land("EAST", DAY, name="a", rows=make_rows())
     down = {

@@ -5,6 +5,7 @@ import io
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
@@ -43,6 +44,7 @@ def a_file(columns):
     return buffer.getvalue()
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(st.lists(FILES, min_size=1, max_size=5), st.integers(1, 4))
 def test_rows_of_drops_together_are_those_of_each_drop_alone(files, rows):

@@ -148,6 +148,7 @@ def home(tmp_path, s3_store, monkeypatch):
         yield tmp_path
 
 
+@pytest.mark.slow
 def test_a_store_with_the_policy_refuses_raw_rows_to_another_region_and_serves_features(home):
     own, other = tables_of(home, "EAST", "mill"), tables_of(home, "EAST", "mill", reader="WEST")
     for contract in (READINGS, FEATURES):

@@ -137,6 +137,7 @@ def test_a_pod_may_connect_to_the_port_of_its_own_broker():
         assert spec["egress"] == [{"ports": [{"port": port, "protocol": "TCP"}]}]
 
 
+@pytest.mark.slow
 def test_the_command_of_the_pod_stores_and_lands_the_messages_of_its_broker(tmp_path):
     """Runs the container's command with the paths of this machine."""
     broker = start_broker("nats", tmp_path / "broker")

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import pytest
 import torch
 
 from sinet_pipelines.models.adamw import AdamW
@@ -37,6 +38,7 @@ def test_its_steps_are_those_of_torchs_class():
     assert all(torch.equal(one, other) for one, other in zip(ours, theirs, strict=True))
 
 
+@pytest.mark.slow
 def test_a_fit_imports_no_compiler():
     command = [sys.executable, "-W", "ignore", "-c", SCRIPT]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "False True\n"

@@ -80,6 +80,7 @@ def test_the_planted_drift_is_found_on_its_day_in_its_sensor_and_on_every_day_af
     assert found == [("NULL_ISLAND", day(number), ["t24_degr_z_last"]) for number in range(DRIFT_DAY, 25)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("history", "live", "seed"), [(120, 60, 0), (288, 144, 1)])
 def test_an_undisturbed_fleet_of_60_days_raises_no_more_than_one_false_alarm(history, live, seed):
     fleet = simulate_fleet(history_engines=history, live_engines=live, seed=seed)

@@ -90,6 +90,7 @@ def test_a_row_that_was_in_the_tables_before_its_day_failed_is_still_there(zone,
     assert account.closes
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     drops=st.lists(
@@ -178,6 +179,7 @@ def placed(place):
     return place if place == "landing" else f"{region}/landing/turbofan/{rest}".rstrip("/")
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     files=st.dictionaries(

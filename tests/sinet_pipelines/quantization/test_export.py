@@ -109,6 +109,7 @@ def test_an_interval_is_part_of_the_graph_and_leaves_the_answer_as_it_is(forest,
     np.testing.assert_array_equal(plain, also)
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), leaves=st.integers(2, 31))
 def test_any_forest_is_served_to_the_last_bit(grow, inputs, sequences, regimes, seed, leaves):

@@ -52,6 +52,7 @@ def test_a_whole_store_has_no_fault(home, run_id):
     assert list(registry_faults(home, {})) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "damage",
     [

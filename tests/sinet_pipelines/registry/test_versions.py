@@ -187,6 +187,7 @@ def exit_codes(tracking, run_id):
     return json.loads(ended.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("call", CALLS)
 def test_a_registration_killed_anywhere_ends_well_when_done_again(tracking, exit_codes, call):
     name = f"killed_before_{call}"

@@ -54,6 +54,7 @@ def test_of_a_blob_that_is_no_json_one_byte_is_read(stored, monkeypatch):
     assert read == [candidate]
 
 
+@pytest.mark.slow
 def test_a_store_that_does_not_respond_is_named_and_nothing_goes(tmp_path, monkeypatch):
     settle_roots(tmp_path, [Row("EAST", Root("s3://sinet-east", endpoint_url=f"http://127.0.0.1:{free_port()}"))])
     for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY"):

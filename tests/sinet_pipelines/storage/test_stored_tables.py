@@ -84,6 +84,7 @@ def test_writers_of_different_days_at_once_all_come_through(tables):
     assert found["value"].to_list() == [3.0] * 8
 
 
+@pytest.mark.slow
 def test_writers_that_create_a_table_at_once_all_come_through(tables):
     for attempt in range(3):
         other = replace(READINGS, name=f"created_at_once_{attempt}")
@@ -149,6 +150,7 @@ def test_a_store_that_refuses_or_cannot_is_one_clear_error(home, s3_store, statu
     require_clear(error.value, s3_store)
 
 
+@pytest.mark.slow
 @every_use
 def test_a_store_that_never_answers_is_given_up_in_bounded_time(s3_store, use):
     with answering(None) as url:

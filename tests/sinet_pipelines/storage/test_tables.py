@@ -117,6 +117,7 @@ def test_both_zeros_have_one_version():
     )
 
 
+@pytest.mark.slow
 def test_writers_of_different_days_all_come_through(store, tmp_path):
     store.replace_days(READINGS, rows(DAYS[0]), days=[DAYS[0]])
     script = tmp_path / "writer.py"

@@ -3,6 +3,7 @@
 from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -109,6 +110,7 @@ drops = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(drops, st.randoms(use_true_random=False))
 def test_whatever_the_order_of_arrival_what_is_kept_is_what_one_look_at_everything_keeps(landed, random):

@@ -63,6 +63,7 @@ def test_no_test_row_enters_a_fit_or_a_choice(fleet):
     assert rows[0][0]["rmse_uncapped"] != rows[1][0]["rmse_uncapped"]
 
 
+@pytest.mark.slow
 def test_the_candidate_with_the_least_error_out_of_fold_answers(fleet):
     rows = run_seed(prepare(fleet), seed=0)
     assert [row["family"] for row in rows] == ["quick", "quicker", "average", "stack", "constant", "ridge"]
@@ -71,6 +72,7 @@ def test_the_candidate_with_the_least_error_out_of_fold_answers(fleet):
     assert [row["family"] for row in rows if row["chosen"]] == ["quick"]
 
 
+@pytest.mark.slow
 def test_a_stack_weighs_its_members_and_an_average_does_not(fleet):
     rows = {row["family"]: row for row in run_seed(prepare(fleet), seed=0)}
     assert rows["average"]["weights"] == {"quick": 0.5, "quicker": 0.5}

@@ -2,6 +2,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import polars as pl
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,6 +12,7 @@ from sinet_pipelines.features.splits import held_out
 UNITS = [f"FD001-{number:04d}" for number in range(1, 101)]
 
 
+@pytest.mark.slow
 @given(unit=st.text(min_size=1, max_size=12), life=st.integers(1, 400), n=st.integers(1, 20))
 def test_cuts_are_different_cycles_before_the_last(unit, life, n):
     cuts = cut_times(unit, life=life, n=n)

@@ -136,6 +136,7 @@ KINDS = st.sampled_from(["land", "land", "land", "copy", "withdraw"])
 EVENTS = st.lists(st.tuples(drops(), KINDS, st.booleans()), max_size=7)
 
 
+@pytest.mark.slow
 @settings(max_examples=16, derandomize=True, phases=[Phase.explicit, Phase.generate])
 @given(EVENTS, drops())
 @example(

@@ -75,6 +75,7 @@ def test_who_is_asked_nothing_does_not_fire(model):
     assert model.firing_rates(examples().inputs.take(np.array([], dtype=int))) == (0.0, 0.0)
 
 
+@pytest.mark.slow
 def test_it_reads_the_sensors():
     known = worn()
     inside = group_folds(known.group_B, folds=3, seed=0) == 0

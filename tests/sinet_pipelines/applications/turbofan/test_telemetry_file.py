@@ -278,6 +278,7 @@ def test_any_csv_is_read_or_refused(tmp_path, head, rows, mark):
     assert_read_or_refused(tmp_path / "any.csv", "\n".join(lines).encode("utf-8", "surrogatepass"))
 
 
+@pytest.mark.slow
 @_FUZZ
 @given(changes=st.dictionaries(st.sampled_from(NAMES), _CELLS | st.lists(_CELLS, max_size=2), min_size=1, max_size=3))
 def test_any_values_among_telemetry_are_read_or_refused_alike_in_json_and_csv(tmp_path, changes):

@@ -40,6 +40,7 @@ def named(days):
     return {"EAST/turbofan/validated_telemetry": texts([days[3]])}
 
 
+@pytest.mark.slow
 def test_a_good_day_that_a_late_drop_spoils_ends_the_backfill_with_1_and_is_named(place, days, make, plan, spoilt):
     code, facts = make(BOTH, first=3)
     assert (code, facts["state"], facts["refused"], facts["failed"]) == (1, "done", named(days), {})
@@ -48,6 +49,7 @@ def test_a_good_day_that_a_late_drop_spoils_ends_the_backfill_with_1_and_is_name
     assert (again["runs"], again["refused"]) == (0, named(days))
 
 
+@pytest.mark.slow
 def test_with_all_a_good_day_that_fails_now_is_tried_once(days, make, spoilt):
     code, facts = make(BOTH, first=3, redo=True)
     assert (code, facts["state"], facts["refused"], facts["failed"]) == (1, "done", named(days), {})
@@ -63,6 +65,7 @@ def test_a_day_that_was_refused_before_a_pause_is_named_at_the_end(place, days, 
     assert (facts["state"], facts["refused"]) == ("done", named(days))
 
 
+@pytest.mark.slow
 def test_a_run_whose_only_day_is_refused_counts_with_its_whole_time(place, make, spoilt):
     _, facts = make(BOTH, first=3)
     (run,) = facts["runs"]

@@ -14,6 +14,7 @@ from sinet_pipelines.errors import BusyError
 from tests.sinet_pipelines.cli.backfill.conftest import BOTH, made, texts
 
 
+@pytest.mark.slow
 def test_a_pause_while_a_new_process_takes_over_changed_code_is_kept(place, make, days, monkeypatch, capfd):
     signatures = iter(["one", "one", "another"])
 
@@ -58,6 +59,7 @@ def test_a_backfill_removes_old_files_at_its_end(place, make):
     assert not old.exists()
 
 
+@pytest.mark.slow
 def test_a_table_that_the_total_of_tables_does_not_count_is_named(make, plan, days):
     make(first=3)
     facts = plan(BOTH, (days[3], days[3]), redo=True)

@@ -178,6 +178,7 @@ def test_a_failure_is_named_where_the_served_version_cannot_be_read(answers, api
         ensure(tmp_path, api, wanted("2", "c"))
 
 
+@pytest.mark.slow
 def test_the_next_try_after_a_failure_has_new_pods_and_one_under_way_is_only_watched(answers, api, tmp_path):
     def how(body, template):
         body["status"] = status(body, updated=1, replicas=2, available=1)

@@ -84,6 +84,7 @@ def test_what_is_read_at_once_is_what_is_read_one_by_one(sent):
     require_same(*sent)
 
 
+@pytest.mark.slow
 @given(st.sampled_from(["unit", "cycle", "speed_rpm", "recorded_at", "note"]), VALUES)
 def test_one_value_of_any_kind_is_what_it_is_when_read_alone(name, value):
     pairs = {**{key: json.dumps(one) for key, one in json.loads(ROW).items()}, name: value}

@@ -38,6 +38,7 @@ def table(home):
     return deltalake.DeltaTable(tables_of(home, "EAST", "plant").uri(LANDED_STREAM))
 
 
+@pytest.mark.slow
 def test_offsets_outlive_checkpoints_and_compaction(tmp_path):
     tables = tables_in(tmp_path)
     for number in range(105):
