@@ -19,6 +19,7 @@ HARDWARE_TAG = "sinet/hardware"
 CLASS_TAG = "sinet/data_class"
 PURPOSE_TAG = "sinet/purpose"
 NEEDS_TAG = "sinet/needs"
+CLASS_OF_KINDS_TAG = "sinet/hardware_class"  # of a step bound to a class (`gpu`): any kind of it in the region will do
 JOB_TAG = "dagster-k8s/config"  # the tag that dagster-k8s reads
 
 
@@ -133,6 +134,7 @@ def place_tags(region: Region, hardware: str, needs: Needs, *, others: Iterable[
     return {
         REGION_TAG: region.name,
         HARDWARE_TAG: kind.id,
+        **({} if hardware == kind.id else {CLASS_OF_KINDS_TAG: hardware}),
         NEEDS_TAG: needs.to_json(),
         JOB_TAG: step_config(region, kind, needs),
     }

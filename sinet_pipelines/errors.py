@@ -6,6 +6,7 @@ SinetError
 │   ├── UnknownHardwareError a kind of hardware that the inventory does not list
 │   ├── InventoryError       an invalid entry of inventory.yaml, regions.py or hardware.py
 │   ├── NeedsError           needs that no region or hardware satisfies, or an invalid quantity
+│   ├── PlacementInputError  a placement problem with an invalid figure, name or order
 │   ├── SourceError          a folder or file of rows that is missing or not in the expected format
 │   │   └── RejectedError    credentials, certificates or options that a broker or its client library rejects
 │   ├── FleetError           a fleet that does not fit the home, or a layout that is not possible
@@ -24,6 +25,7 @@ SinetError
     │   └── DiskError        a disk of this machine that is full or not writable
     ├── BusyError            a home, port or lock that another process holds
     ├── ServingError         a model server that does not start or does not respond
+    ├── PlacementError       a plan that breaks a hard rule or contradicts its own figures, or a solver that failed
     └── ClusterError         a region's cluster that rejects a request or does not respond
 """
 
@@ -54,6 +56,10 @@ class InventoryError(UsageError):
 
 class NeedsError(UsageError):
     """Needs that no region or hardware satisfies, or an invalid quantity."""
+
+
+class PlacementInputError(UsageError):
+    """A placement problem with an invalid figure, name or order: a negative price, a cycle."""
 
 
 class SourceError(UsageError):
@@ -130,6 +136,10 @@ class BusyError(FailedError):
 
 class ServingError(FailedError):
     """A model server that does not start or does not respond."""
+
+
+class PlacementError(FailedError):
+    """A plan that breaks a hard rule or contradicts its own figures, or a solver that failed."""
 
 
 class ClusterError(FailedError):

@@ -14,7 +14,7 @@ from sinet_pipelines.errors import SinetError, UsageError
 from sinet_pipelines.escaping import for_terminal
 
 try:
-    from sinet_pipelines.cli import backfill, benchmark, benchmark_failure, ingest, land, predict, pull, serve
+    from sinet_pipelines.cli import backfill, benchmark, benchmark_failure, ingest, land, place, predict, pull, serve
 except SinetError as error:  # an unreadable inventory.yaml: the regions are read at the first import
     print(for_terminal(f"sinet: {error}"), file=sys.stderr)
     sys.exit(error.exit_code)
@@ -37,6 +37,7 @@ app.add_typer(backfill.commands, name="backfill")
 app.command("land")(land.command)
 app.command("ingest")(ingest.command)
 app.command("pull")(pull.command)
+app.command("place")(place.command)
 app.command("serve")(serve.command)
 app.command("predict")(predict.command)
 

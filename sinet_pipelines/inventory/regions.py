@@ -15,7 +15,16 @@ from sinet_pipelines.inventory.figures import Figure, Hourly, assumed
 from sinet_pipelines.inventory.file import DERIVED, inventory_path, line_of, with_entries
 from sinet_pipelines.inventory.hardware import Hardware, kind_of, read_hardware
 from sinet_pipelines.inventory.roots import Root, require_apart
-from sinet_pipelines.inventory.sites import Agreement, Cluster, Link, Serving, ServingTarget, StorageTier, TierKind
+from sinet_pipelines.inventory.sites import (
+    Agreement,
+    Cluster,
+    Link,
+    Serving,
+    ServingTarget,
+    StorageTier,
+    TeamQuota,
+    TierKind,
+)
 from sinet_pipelines.inventory.streams import Stream, require_distinct
 from sinet_pipelines.schemas.contract import DataClass
 
@@ -51,6 +60,9 @@ class Region:
         carbon_g_per_kwh: carbon intensity of its grid, by hour of the day (UTC).
         pue: power usage effectiveness: power of the site for one watt of computing.
         fabric: network between its nodes.
+        power_cap_kw: the most power of the site for steps, with its PUE; None for any.
+        team_quotas: how much of a kind each team may use; a team without one may use any amount.
+        stands_in_for: regions whose assets without a region in their key it takes over when these are lost.
         catalogue: all kinds of hardware of the inventory; `read_inventory` fills it in.
     """
 
@@ -70,6 +82,9 @@ class Region:
     carbon_g_per_kwh: Hourly = field(default=_WORLD, kw_only=True)
     pue: Figure = field(default=assumed(1.5, "a plain data centre with chillers"), kw_only=True)
     fabric: str = field(default="Ethernet", kw_only=True)
+    power_cap_kw: Figure | None = field(default=None, kw_only=True)
+    team_quotas: tuple[TeamQuota, ...] = field(default=(), kw_only=True)
+    stands_in_for: tuple[str, ...] = field(default=(), kw_only=True)
     catalogue: tuple[Hardware, ...] = field(default=(), kw_only=True, repr=False, compare=False, metadata=DERIVED)
 
     def __post_init__(self) -> None:
@@ -204,6 +219,7 @@ _SHIPPED: tuple[Region, ...] = (
         carbon_g_per_kwh=_grid(_SUNNY, "a grid with much sun, at the longitude of Los Angeles"),
         pue=assumed(1.3, "a data centre for servers, cooled with outside air"),
         fabric="Ethernet RoCE 100 Gbit/s",
+        stands_in_for=("EAST",),
     ),
     Region(
         "NULL_ISLAND",
@@ -276,6 +292,8 @@ def read_inventory(path: Path | None) -> Inventory:
             ("hardware", region.hardware, kinds),
             ("an agreement with", [one.to for one in region.agreements], names),
             ("a link to", [link.to for link in region.links], names),
+            ("a quota of", [one.hardware for one in region.team_quotas], kinds),
+            ("stands_in_for", region.stands_in_for, names),
         ):
             if unknown := sorted(set(named).difference(known)):
                 where = line_of(path, "regions", region.name, by="name") or "inventory/regions.py"

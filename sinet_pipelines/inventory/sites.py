@@ -91,6 +91,27 @@ class Link:
     latency_ms: Figure
 
 
+@dataclass(frozen=True)
+class TeamQuota:
+    """How much of a kind of hardware a team may use in a region.
+
+    Attributes:
+        team: the team, as in the needs of its steps.
+        hardware: id of the kind.
+        devices: devices, or cores of `cpu`, that it may use all day; a plan may use their time of one day.
+    """
+
+    team: str
+    hardware: str
+    devices: float
+
+    def __post_init__(self) -> None:
+        if not (self.team and self.hardware):
+            raise InventoryError(f"a quota names team and hardware, and this one does not: {self}")
+        if not 0 <= self.devices < float("inf"):
+            raise InventoryError(f"the quota of {self.team} is {self.devices:g} {self.hardware}; give 0 or more")
+
+
 class ServingTarget(StrEnum):
     """The form of a model server of a region."""
 

@@ -37,6 +37,7 @@ class Needs:
         storage: the storage tiers that it reads and writes.
         scratch_gib: space on the node's own disk, if it uses that tier.
         deploys: whether it applies objects to its region's cluster, for which its pod needs a token.
+        max_usd: the most that one step may cost by its estimate, USD; None for any.
     """
 
     cpu_millicores: int = 1000
@@ -57,6 +58,7 @@ class Needs:
     storage: tuple[str, ...] = (TierKind.PARALLEL_FILES.value,)
     scratch_gib: int = 0
     deploys: bool = False
+    max_usd: float | None = None
 
     def __post_init__(self) -> None:
         for name in _COUNTS:
@@ -74,6 +76,9 @@ class Needs:
         self._must(self.memory_growth >= 1, "memory_growth", "1 or more")
         self._must(self.priority in PRIORITIES, "priority", f"one of {', '.join(PRIORITIES)}")
         self._must(self.latest_finish is None or isinstance(self.latest_finish, time), "latest_finish", "a time of day")
+        if self.max_usd is not None:
+            is_price = type(self.max_usd) in (int, float) and 0 <= self.max_usd < float("inf")
+            self._must(is_price, "max_usd", "a number of 0 or more")
         kinds = [kind.value for kind in TierKind]
         self._must(set(self.storage) <= set(kinds), "storage", f"of {', '.join(kinds)}")
         self._must(

@@ -1,0 +1,208 @@
+"""A plan as facts for `sinet place --json` and for pages: places, reasons, losers, totals, and what was assumed."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sinet_pipelines.errors import PlacementError
+from sinet_pipelines.placement.assembly import Assembly
+from sinet_pipelines.placement.baselines import greedy, per_asset_cheapest
+from sinet_pipelines.placement.checker import Figures, broken_rules, figures
+from sinet_pipelines.placement.losers import Loser, losers_of, turning_price
+from sinet_pipelines.placement.options import Removed, Work
+from sinet_pipelines.placement.planner import INFEASIBLE, OPTIMAL, Plan
+from sinet_pipelines.placement.problem import Asset, Option
+from sinet_pipelines.words import counted
+
+USD = 1_000_000
+SHOWN = 3  # assets that a sentence names
+SUPERLATIVES = {"fastest": "of the earliest finish", "greenest": "with the least carbon", "closest": "next to its data"}
+
+
+def plan_facts(assembly: Assembly, plan: Plan, *, without: Sequence[str], seconds: float) -> dict[str, Any]:
+    """The facts of a plan.
+
+    Args:
+        assembly: whose problem was planned.
+        plan: the answer.
+        without: regions and places that were left out.
+        seconds: time to assemble and plan.
+    """
+    placements = [] if plan.figures is None else [_placement(assembly, plan, one) for one in assembly.problem.assets]
+    unplaced = [{"asset": name, "reason": reason} for name, reason in assembly.unplaced.items()]
+    if plan.figures is None:
+        why = f"no plan satisfies these rules together: {'; '.join(plan.because)}"
+        why = why if plan.answer == INFEASIBLE else plan.because[0]
+        unplaced += [{"asset": one.name, "reason": why} for one in assembly.problem.assets]
+    return {
+        "answer": plan.answer,
+        "policy": plan.policy.name,
+        "without": list(without),
+        "placements": placements,
+        "unplaced": unplaced,
+        "because": list(plan.because),
+        "gap": plan.gap,
+        "seconds": round(seconds, 3),
+        "solver": plan.solver,
+        "is_reproducible": plan.is_reproducible,
+        "totals": _totals(assembly, plan) if plan.figures is not None else {},
+        "notes": list(_notes(assembly)),
+    }
+
+
+def _placement(assembly: Assembly, plan: Plan, asset: Asset) -> dict[str, Any]:
+    found, work = _required(plan), assembly.works[asset.name]
+    option = asset.options[plan.chosen[asset.name]]
+    losers = losers_of(assembly.problem, plan, asset.name)
+    egress = sum(cost for (source, _), cost in found.copies.items() if source == asset.name)
+    return {
+        "asset": asset.name,
+        "region": option.region,
+        "hardware": option.hardware,
+        "count": option.count,
+        "flavour": option.flavour,
+        "cost_usd": (option.cost_microusd + egress) / USD,
+        "egress_usd": egress / USD,
+        "transfer_s": found.transfers_ms[asset.name] / 1000,
+        "wait_s": option.wait_ms / 1000,
+        "duration_s": option.duration_ms / 1000,
+        "co2_g": option.carbon_mg / 1000,
+        "moved_from": work.region if option.region != work.region else None,
+        "missing_inputs": list(assembly.missing.get(asset.name, ())),
+        "reason": _reason(assembly, plan, asset, losers),
+        "losers": [
+            *(_loser_facts(one) for one in losers),
+            *(_removed_facts(one) for one in assembly.removed[asset.name]),
+        ],
+    }
+
+
+def _required(plan: Plan) -> Figures:
+    if plan.figures is None:
+        raise PlacementError(f"an answer {plan.answer!r} has no plan to report; show its reason instead")
+    return plan.figures
+
+
+def _reason(assembly: Assembly, plan: Plan, asset: Asset, losers: Sequence[Loser]) -> str:
+    work = assembly.works[asset.name]
+    option = asset.options[plan.chosen[asset.name]]
+    parts = []
+    if option.region != work.region:
+        own = next((one for one in assembly.removed[asset.name] if one.region == work.region), None)
+        parts.append(f"moved from {work.region}" + (f": {own.reason}" if own is not None else ""))
+    if len(asset.options) == 1:
+        parts.append(f"the only place that the rules allow ({work.pinned_by})" if not parts else "the only place left")
+    else:
+        parts.append(_comparison(plan, asset, option, list(losers)))
+    if missing := assembly.missing.get(asset.name, ()):
+        parts.append(
+            f"its input {missing[0]} has no place"
+            if len(missing) == 1
+            else f"its inputs {_named(missing)} have no place"
+        )
+    return "; ".join(parts)
+
+
+def _comparison(plan: Plan, asset: Asset, option: Option, losers: list[Loser]) -> str:
+    allowed = [one for one in losers if one.regret is not None]
+    superlative = SUPERLATIVES.get(plan.policy.name, "cheapest" if plan.policy.name == "cheapest" else "best")
+    is_sure = "" if plan.answer == OPTIMAL else f" within {100 * (plan.gap or 0):.2g} % of the bound"
+    text = f"{superlative} of {counted(len(asset.options), 'option')} as a part of the whole plan{is_sure}"
+    if not allowed:
+        return f"{text}; each other one breaks a rule"
+    turn = turning_price(plan, asset, losers)
+    if turn is None:
+        return text
+    price, best = turn
+    now = option.unit_microusd_per_hour / USD
+    where = f"{option.hardware} ({option.flavour}) in {option.region}"
+    at = f"{best.option.hardware} ({best.option.flavour}) in {best.option.region}"
+    return f"{text}; {at} wins if {where} costs more than ${price / USD:.4g}/h (now ${now:.4g}/h)"
+
+
+def _loser_facts(loser: Loser) -> dict[str, Any]:
+    option = loser.option
+    place = {"region": option.region, "hardware": option.hardware, "flavour": option.flavour}
+    if loser.regret is None:
+        held = "with the others as they are, " if loser.is_local else ""
+        return {**place, "rule": "joint", "reason": f"{held}{loser.broken}", "regret_usd": None}
+    more = (
+        f"counts ${loser.regret / USD:.4g} more" if loser.regret else "counts the same; the first of equals is chosen"
+    )
+    others = "local: the others as they are" if loser.is_local else "the others optimised again"
+    price = option.unit_microusd_per_hour / USD
+    if loser.wins_below is not None and loser.regret:
+        turns = f"; wins below ${loser.wins_below / USD:.4g}/h (now ${price:.4g}/h)"
+    else:
+        turns = "; no price of its device changes that" if loser.regret else ""
+    reason = f"{more} ({others}){turns}"
+    return {**place, "rule": "", "reason": reason, "regret_usd": loser.regret / USD, "is_local": loser.is_local}
+
+
+def _removed_facts(removed: Removed) -> dict[str, Any]:
+    return {
+        "region": removed.region,
+        "hardware": removed.hardware,
+        "flavour": "",
+        "rule": removed.rule,
+        "reason": removed.reason,
+        "regret_usd": None,
+    }
+
+
+def _totals(assembly: Assembly, plan: Plan) -> dict[str, Any]:
+    """Money, time and carbon of the plan, by region and team, beside plans without an optimiser."""
+    found, problem = _required(plan), assembly.problem
+    by_region: dict[str, dict[str, float]] = {}
+    by_team: dict[str, dict[str, float]] = {}
+    for asset in problem.assets:
+        option = asset.options[plan.chosen[asset.name]]
+        egress = sum(cost for (source, _), cost in found.copies.items() if source == asset.name)
+        for group, name in ((by_region, option.region), (by_team, asset.team)):
+            own = group.setdefault(name, {"assets": 0, "cost_usd": 0.0, "hours": 0.0, "co2_g": 0.0})
+            own["assets"] += 1
+            own["cost_usd"] += (option.cost_microusd + egress) / USD
+            own["hours"] += option.duration_ms / 3_600_000
+            own["co2_g"] += option.carbon_mg / 1000
+    baselines = {"per_asset_cheapest": per_asset_cheapest, "greedy": greedy}
+    beside = {}
+    for name, method in baselines.items():
+        chosen = method(problem, plan.policy)
+        is_allowed = not broken_rules(problem, chosen)
+        cost = figures(problem, plan.policy, chosen).cost_microusd / USD
+        beside[name] = {"cost_usd": cost, "is_allowed": is_allowed}
+    return {
+        "cost_usd": found.cost_microusd / USD,
+        "egress_usd": sum(found.copies.values()) / USD,
+        "co2_g": found.carbon_mg / 1000,
+        "finish_s": found.finish_ms / 1000,
+        "by_region": by_region,
+        "by_team": by_team,
+        "beside": beside,
+    }
+
+
+def _notes(assembly: Assembly) -> list[str]:
+    """What a reader of the numbers has to know."""
+    works = [assembly.works[one.name] for one in assembly.problem.assets]
+    found = []
+    for what, source in (("duration", "hours_from"), ("size", "bytes_from")):
+        kinds: dict[str, list[Work]] = {}
+        for work in works:
+            kinds.setdefault(getattr(work, source), []).append(work)
+        counts = ", ".join(f"{counted(len(ones), 'asset')}: {name}" for name, ones in kinds.items())
+        found.append(f"{what} of {counts}")
+    return [*found, "waits in queues count as 0 s: no past wait is recorded"] if works else found
+
+
+def _named(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f"{', '.join(names[:SHOWN])}{more}"
+
+
+def facts_of(facts: Mapping[str, Any], asset: str) -> dict[str, Any]:
+    """The facts of one asset alone, with those of the whole plan beside them."""
+    return {
+        **facts,
+        "placements": [one for one in facts["placements"] if one["asset"] == asset],
+        "unplaced": [one for one in facts["unplaced"] if one["asset"] == asset],
+    }
