@@ -1,4 +1,4 @@
-"""Deployment: serves the champion at an endpoint, and predicts the fleet."""
+"""Deployment: serves the champion at an endpoint, predicts the fleet, and indexes its past failures."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -8,6 +8,7 @@ import polars as pl
 
 from assets.framework.deployment import endpoint_of
 from assets.framework.lineage import copied, derived
+from assets.framework.nearest import failure_index_of
 from assets.framework.pictures import behind, glance
 from assets.framework.regional import here, once, per_region
 from assets.framework.reports import entries_of, made
@@ -19,6 +20,7 @@ from resources.keys import Cadence
 from resources.placement import bind
 from sinet_pipelines.applications.turbofan.application import TURBOFAN
 from sinet_pipelines.applications.turbofan.features.completeness import NEEDED
+from sinet_pipelines.applications.turbofan.past_failures import past_windows
 from sinet_pipelines.applications.turbofan.schemas.features import FLEET_PREDICTIONS, LIVE_SEQUENCES
 from sinet_pipelines.applications.turbofan.schemas.telemetry import VALIDATED_TELEMETRY
 from sinet_pipelines.inventory.names import EAST, WEST
@@ -121,3 +123,14 @@ def _fleet_pictures(rows: pl.DataFrame, region: Region) -> dict[str, dg.Metadata
         "lives_soonest_first": glance(lives, label="remaining life, soonest first", unit="cycles"),
         "fleet": behind(rul_by_region({region.name: lives}), label=f"remaining life of {region.name}'s engines"),
     }
+
+
+@per_region
+def failure_index(deployment: Deployment, region: Region) -> dg.AssetsDefinition:
+    """An index of windows before the region's past failures, for the failures that are most similar to an engine.
+
+    The vector of a window is the change of the 21 sensors since the engine was new. Every fifth cycle of the last 125
+    before a failure is in the index; cycles between these measure how many nearest windows it finds.
+    """
+    upstreams = [regional_key(region, name) for name in ("window_features", "failure_events")]
+    return failure_index_of(TURBOFAN, region, windows=past_windows, deps=upstreams)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from sinet_pipelines.applications.rules import DayRule
 from sinet_pipelines.deployment.served_model import ServedModel
 from sinet_pipelines.errors import ContractError
+from sinet_pipelines.features.nearest import PastFailures
 from sinet_pipelines.ingestion.delivery import Source
 from sinet_pipelines.ingestion.landed import LandedData
 from sinet_pipelines.models.model import Family
@@ -84,6 +85,7 @@ class Application:
         landed: the data that it lands in the regions; None for an application that lands nothing.
         source: where its data come from; None for an application whose data others land.
         keeps_versions: contracts of tables of features whose former rows are kept, as those of validated rows are.
+        past_failures: how the past failures most similar to a unit are found; None where they are not.
     """
 
     name: str
@@ -101,6 +103,7 @@ class Application:
     landed: LandedData | None = None
     source: Source | None = None
     keeps_versions: tuple[Contract, ...] = ()
+    past_failures: PastFailures | None = None
 
     def __post_init__(self) -> None:
         for word in (self.name, self.output):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 from sinet_pipelines.cli.home import current_home
+from sinet_pipelines.cli.predict_similar import print_similar, similar_to
 from sinet_pipelines.errors import ServingError, SourceError, UsageError
 from sinet_pipelines.escaping import for_terminal
 from sinet_pipelines.inventory.regions import this_inventory
@@ -32,6 +33,7 @@ Model = Annotated[Optional[str], typer.Option("--model", help="name of a model; 
 Url = Annotated[Optional[str], typer.Option(help="HTTP root of a server; default: the champion's")]  # noqa: UP045
 Home = Annotated[Optional[Path], typer.Option("--home", help="the home of one fleet; default: the one last run")]  # noqa: UP045
 Json = Annotated[bool, typer.Option("--json", help="print JSON alone")]
+Similar = Annotated[bool, typer.Option("--similar", help="also print the 10 past failures most similar to each unit")]
 
 
 def command(
@@ -41,12 +43,15 @@ def command(
     model: Model = None,
     url: Url = None,
     home: Home = None,
+    similar: Similar = False,
     as_json: Json = False,
 ) -> None:
     """Predict for an application's newest rows or for a file.
 
     For turbofan these are the remaining cycles of live engines.
     """
+    if similar and window is not None:
+        raise UsageError("--similar compares units of a home, and --window has rows of a file; leave one of both out")
     name = _name_of_model(model, url=url, home=home)
     application = application_of(name)
     served = application.require_served()
@@ -61,11 +66,15 @@ def command(
         print(for_terminal(f"sinet: no prediction for {served.noun} {group}: {reason}"), file=sys.stderr)
     answer = _predictions(whole, served, model=name if url is None else model, url=url, home=home)
     answer["refused"] = [{"unit": group, "reason": reason} for group, reason in refused.items()]
+    if similar:
+        answer["similar"] = similar_to(current_home(home), application, whole.names)
     if as_json:
         json.dump(answer, sys.stdout, indent=2)
         sys.stdout.write("\n")
     else:
         _print_table(answer, served)
+        if similar:
+            print_similar(answer["similar"], noun=served.noun)
 
 
 def application_of(model: str | None) -> "Application":

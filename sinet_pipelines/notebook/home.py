@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+    from sinet_pipelines.notebook.similar import SimilarFailures
     from sinet_pipelines.storage.training_sets import TrainingSet
 
 
@@ -169,6 +170,23 @@ class Home:
         tracking = tracking_of(self.folder)
         version = get_version(tracking, found.model, named.version)
         return Champion(found.model, version.version, load_artifact(tracking, version), found.tables)
+
+    def similar_failures(self, application: str, unit: str, *, count: int = 10) -> "SimilarFailures":
+        """The past failures, of all regions, that are most similar to a unit at its newest window.
+
+        Args:
+            application: its name.
+            unit: name of the unit.
+            count: number of failures, 1 or more.
+
+        Raises:
+            UsageError: no such application, it declares no past failures, or the unit has no window to search with.
+            StorageError: a table of the windows is damaged.
+        """
+        from sinet_pipelines.notebook.similar import FailureSearch
+
+        search = FailureSearch(self.folder, self._application(application), self.inventory.names)
+        return search.similar_to(unit, count=count)
 
     def training_set(self, named: str) -> TrainingRows:
         """The training set of a version of a model, as it was when the version was trained.

@@ -15,7 +15,7 @@ from tests.zones import landing_zone
 
 REGIONAL = (
     *("raw_telemetry", "validated_telemetry", "failure_events", "truth_events", "regime_cells", "window_features"),
-    *("training_sequences", "evaluation_sequences", "calibration_sequences"),
+    *("training_sequences", "evaluation_sequences", "calibration_sequences", "failure_index"),
 )
 GLOBAL = (
     *("operating_regimes", "training_set", "evaluation_set", *CANDIDATE_NAMES),

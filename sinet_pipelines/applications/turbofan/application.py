@@ -4,6 +4,7 @@ from sinet_pipelines.applications.application import Application
 from sinet_pipelines.applications.turbofan.families import BASELINES, CANDIDATES
 from sinet_pipelines.applications.turbofan.features.inputs import DIGEST
 from sinet_pipelines.applications.turbofan.landed import TELEMETRY
+from sinet_pipelines.applications.turbofan.past_failures import PAST_FAILURES
 from sinet_pipelines.applications.turbofan.rules import RULES
 from sinet_pipelines.applications.turbofan.schemas.events import FAILURE_EVENTS, TRUTH_EVENTS
 from sinet_pipelines.applications.turbofan.schemas.features import (
@@ -68,4 +69,5 @@ TURBOFAN = Application(
     landed=TELEMETRY,
     source=SOURCE,
     keeps_versions=(WINDOW_FEATURES,),
+    past_failures=PAST_FAILURES,
 )
