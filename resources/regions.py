@@ -5,6 +5,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from resources.dask import DaskResource, dask_resource
 from resources.deployment import RESOURCE, Deployment
 from resources.reads import StepReads, WatchedBlobs, WatchedLanding, WatchedTables, step_application, this_step
 from resources.writes import RecordingBlobs
@@ -31,6 +32,7 @@ class RegionResource(dg.ConfigurableResource):
         regions: names of all regions of the deployment.
         application: the application whose tables, refs and drops are used; empty for that of the step in progress.
         own_region: the region of a step's own pod; empty on one machine.
+        dask: where steps of the region compute features.
     """
 
     name: str
@@ -40,6 +42,7 @@ class RegionResource(dg.ConfigurableResource):
     regions: list[str]
     application: str = ""
     own_region: str = ""
+    dask: DaskResource = DaskResource()
 
     @property
     def root(self) -> str:
@@ -109,6 +112,7 @@ class RegionResource(dg.ConfigurableResource):
             regions=self.regions,
             application=application,
             own_region=self.own_region,
+            dask=self.dask,
         )
 
     def _reader(self, reads: StepReads | None) -> str | None:
@@ -158,6 +162,7 @@ def region_resources(deployment: Deployment) -> dict[str, RegionResource]:
             home=str(deployment.home),
             regions=list(deployment.inventory.names),
             own_region=deployment.settings.region or "",
+            dask=dask_resource(region),
         )
         for region in deployment.regions
     }

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from datetime import date, timedelta
+from functools import cache
 
 import dagster as dg
 import polars as pl
@@ -32,10 +33,10 @@ from resources.materializations.versions import days_refused
 from resources.placement import bind
 from resources.regions import RegionResource
 from sinet_pipelines.applications.turbofan.application import TURBOFAN
-from sinet_pipelines.applications.turbofan.features.daily import daily_statistics
-from sinet_pipelines.applications.turbofan.features.inputs import day_inputs
+from sinet_pipelines.applications.turbofan.features.inputs import day_inputs, inputs_of_digests
 from sinet_pipelines.applications.turbofan.features.known import keep_window_versions
 from sinet_pipelines.applications.turbofan.features.large_days import features_in_batches
+from sinet_pipelines.applications.turbofan.features.of_engines import features_of_days, of_engines_in
 from sinet_pipelines.applications.turbofan.features.regimes import (
     REGIMES,
     OperatingRegimes,
@@ -54,6 +55,7 @@ from sinet_pipelines.applications.turbofan.schemas.features import (
     WINDOW_FEATURES,
 )
 from sinet_pipelines.applications.turbofan.schemas.telemetry import EARLY_TELEMETRY, VALIDATED_TELEMETRY
+from sinet_pipelines.features.in_parts import PartMap
 from sinet_pipelines.features.repository import FeatureRepository
 from sinet_pipelines.features.splits import held_out
 from sinet_pipelines.inventory.names import EAST, WEST
@@ -151,69 +153,74 @@ def window_features(deployment: Deployment, region: Region) -> dg.AssetsDefiniti
     def asset(context: dg.AssetExecutionContext) -> Iterator[object]:
         place = here(context, region)
         regimes = newest_regimes(here(context, EAST))
-        early = place.tables.read(EARLY_TELEMETRY)
-        first_cycles = settled(early)
         days = days_of(context, region)
         keep_window_versions(place.tables, days=days.quiet, regimes=regimes)
         yield from record_quiet(context, region, days.quiet, tables=[WINDOW_FEATURES])
         refused = days_refused(context.instance, validated_key, CONTRACT_CHECK)
         finished: list[date] = []
         validated = place.tables.days(VALIDATED_TELEMETRY)
-        for chunk in in_batches(place.landing, region.name, days.landed):
-            keep_window_versions(place.tables, days=chunk, regimes=regimes)
-            if is_large(place.landing, region.name, chunk) and chunk[0] in validated:
-                yield from _describe_large(context, region, chunk[0], regimes)
-                finished += chunk
-                continue
-            history = place.tables.read(VALIDATED_TELEMETRY, days=(chunk[0] - timedelta(days=REACH_DAYS), chunk[-1]))
-            features = daily_statistics(settled(history), days=chunk, first_cycles=first_cycles, regimes=regimes)
-            good = sorted(set(chunk).intersection(features[DAY_COLUMN].unique()))
-            gaps = {day: REFUSED if day in refused else NOT_VALIDATED for day in chunk if day not in good}
-            yield from record_gaps(context, region, gaps, tables=[WINDOW_FEATURES])
-            if not good:
-                continue
-            written = place.tables.replace_days(WINDOW_FEATURES, features, days=good)
-            inputs = day_inputs(
-                history, early, regimes_version=regimes.version, reach_days=REACH_DAYS, code_version=code_of(context)
-            )
-            yield from record(context, written, inputs=inputs, entries=_windows(features))
-            finished += good
+        all_early = cache(lambda: place.tables.read(EARLY_TELEMETRY))
+        with place.dask.parts() as parts:
+            for chunk in in_batches(place.landing, region.name, days.landed):
+                keep_window_versions(place.tables, days=chunk, regimes=regimes)
+                if is_large(place.landing, region.name, chunk) and chunk[0] in validated:
+                    yield from _describe_large(context, region, chunk[0], regimes, parts)
+                    finished += chunk
+                    continue
+                read = chunk[0] - timedelta(days=REACH_DAYS), chunk[-1]
+                history = place.tables.read(VALIDATED_TELEMETRY, days=read)
+                early = of_engines_in(history, all_early())
+                features = features_of_days(history, early, days=chunk, regimes=regimes, parts=parts)
+                good = sorted(set(chunk).intersection(features[DAY_COLUMN].unique()))
+                gaps = {day: REFUSED if day in refused else NOT_VALIDATED for day in chunk if day not in good}
+                yield from record_gaps(context, region, gaps, tables=[WINDOW_FEATURES])
+                if not good:
+                    continue
+                written = place.tables.replace_days(WINDOW_FEATURES, features, days=good)
+                inputs = day_inputs(
+                    history,
+                    early,
+                    regimes_version=regimes.version,
+                    reach_days=REACH_DAYS,
+                    code_version=code_of(context),
+                )
+                yield from record(context, written, inputs=inputs, entries=_windows(features, parts))
+                finished += good
         yield from close(context, region, made=finished)
 
     return asset
 
 
 def _describe_large(
-    context: dg.AssetExecutionContext, region: Region, day: date, regimes: OperatingRegimes
+    context: dg.AssetExecutionContext, region: Region, day: date, regimes: OperatingRegimes, parts: PartMap
 ) -> Iterator[object]:
     """Makes one day's features of some engines at a time, in one commit."""
     tables = here(context, region).tables
-    engines, windows = 0, Counter[int]()
+    engines, windows, digests = 0, Counter[int](), list[pl.DataFrame]()
 
     def batches() -> Iterator[pl.DataFrame]:
         nonlocal engines
         engines = 0
         windows.clear()
-        for rows in features_in_batches(tables, day=day, regimes=regimes):
+        digests.clear()
+        for rows in features_in_batches(tables, day=day, regimes=regimes, parts=parts, digests=digests):
             engines += rows["unit"].n_unique()
             windows.update(dict(rows["window_cycles_present"].value_counts().iter_rows()))
             yield rows
 
-    names = [DAY_COLUMN, "unit", "row_hash"]
-    rows = tables.read(VALIDATED_TELEMETRY, days=(day - timedelta(days=REACH_DAYS), day), columns=names)
-    early = tables.read(EARLY_TELEMETRY, columns=names)
-    inputs = day_inputs(
-        rows, early, regimes_version=regimes.version, reach_days=REACH_DAYS, code_version=code_of(context)
-    )
     written = tables.replace_day_from(WINDOW_FEATURES, batches, day=day)
+    inputs = inputs_of_digests(
+        pl.concat(digests), regimes_version=regimes.version, reach_days=REACH_DAYS, code_version=code_of(context)
+    )
     partial = windows.total() - windows[max(windows, default=0)]
-    yield from record(context, written, inputs=inputs, entries={day: {"engines": engines, "partial_windows": partial}})
+    entries = {"engines": engines, "partial_windows": partial, **parts.entries()}
+    yield from record(context, written, inputs=inputs, entries={day: entries})
 
 
-def _windows(features: pl.DataFrame) -> dict[date, dict[str, object]]:
+def _windows(features: pl.DataFrame, parts: PartMap) -> dict[date, dict[str, object]]:
     partial = (pl.col("window_cycles_present") < pl.col("window_cycles_present").max()).sum()
     rows = features.group_by(DAY_COLUMN).agg(pl.col("unit").n_unique(), partial.alias("partial")).iter_rows()
-    return {day: {"engines": units, "partial_windows": n} for day, units, n in rows}
+    return {day: {"engines": units, "partial_windows": n, **parts.entries()} for day, units, n in rows}
 
 
 def newest_regimes(east: RegionResource) -> OperatingRegimes:

@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from sinet_pipelines.errors import InventoryError, UnknownRegionError
+from sinet_pipelines.inventory.dask import DaskCluster, require_own_schedulers
 from sinet_pipelines.inventory.figures import Figure, Hourly, assumed
 from sinet_pipelines.inventory.file import DERIVED, inventory_path, line_of, with_entries
 from sinet_pipelines.inventory.hardware import Hardware, kind_of, read_hardware
@@ -57,6 +58,7 @@ class Region:
         root: place of its data; None for its own folder in the home.
         links: links to other regions.
         streams: the streams that its cluster reads from brokers.
+        dask: the workers that compute features of its telemetry; None where each step computes them itself.
         carbon_g_per_kwh: carbon intensity of its grid, by hour of the day (UTC).
         pue: power usage effectiveness: power of the site for one watt of computing.
         fabric: network between its nodes.
@@ -79,6 +81,7 @@ class Region:
     root: Root | None = field(default=None, kw_only=True)
     links: tuple[Link, ...] = field(default=(), kw_only=True)
     streams: tuple[Stream, ...] = field(default=(), kw_only=True)
+    dask: DaskCluster | None = field(default=None, kw_only=True)
     carbon_g_per_kwh: Hourly = field(default=_WORLD, kw_only=True)
     pue: Figure = field(default=assumed(1.5, "a plain data centre with chillers"), kw_only=True)
     fabric: str = field(default="Ethernet", kw_only=True)
@@ -303,6 +306,7 @@ def read_inventory(path: Path | None) -> Inventory:
             where = line_of(path, "regions", region.name, by="name") or "inventory/regions.py"
             raise InventoryError(f"{where}: {region.name} has no cpu ({', '.join(region.hardware)}); add it")
     require_apart({region.name: region.root for region in rows.regions if region.root is not None})
+    require_own_schedulers({region.name: region.dask for region in rows.regions})
     return rows
 
 

@@ -6,14 +6,16 @@ A window has rows of one engine only, so batches of engines do not change the re
 from collections import Counter
 from collections.abc import Iterator
 from datetime import date, timedelta
+from functools import partial
 
 import polars as pl
 
+from sinet_pipelines.applications.turbofan.features.inputs import unit_digests
+from sinet_pipelines.applications.turbofan.features.of_engines import features_of_engines
 from sinet_pipelines.applications.turbofan.features.regimes import OperatingRegimes
-from sinet_pipelines.applications.turbofan.features.settled import settled
-from sinet_pipelines.applications.turbofan.features.windows import rolling_statistics
 from sinet_pipelines.applications.turbofan.schemas.features import REACH_DAYS
 from sinet_pipelines.applications.turbofan.schemas.telemetry import EARLY_TELEMETRY, VALIDATED_TELEMETRY
+from sinet_pipelines.features.in_parts import IN_PROCESS, Part, PartMap
 from sinet_pipelines.storage.tables import DAY_COLUMN, TableStore
 
 ROWS_AT_ONCE = 40_000  # of the engines in one batch, on all days that their windows include
@@ -22,7 +24,13 @@ Span = tuple[str, str]
 
 
 def features_in_batches(
-    tables: TableStore, *, day: date, regimes: OperatingRegimes, rows_at_once: int | None = None
+    tables: TableStore,
+    *,
+    day: date,
+    regimes: OperatingRegimes,
+    parts: PartMap = IN_PROCESS,
+    digests: list[pl.DataFrame] | None = None,
+    rows_at_once: int | None = None,
 ) -> Iterator[pl.DataFrame]:
     """The day's rows of `window_features`, sorted by engine and cycle; each batch has some engines.
 
@@ -30,18 +38,28 @@ def features_in_batches(
         tables: the region's tables.
         day: the day.
         regimes: regimes for the standardisation of sensors.
+        parts: where they are computed.
+        digests: receives the `unit_digests` of the rows that are read.
         rows_at_once: rows of telemetry in memory at once, unless one engine has more; default `ROWS_AT_ONCE`.
+
+    Raises:
+        ClusterError: workers failed.
     """
     days = [day - timedelta(days=back) for back in range(REACH_DAYS, -1, -1)]
-    for first, last in _spans(tables, days, rows_at_once or ROWS_AT_ONCE):
+    compute = partial(features_of_engines, days=(day,), regimes=regimes)
+    read = _engines_of(tables, days, rows_at_once or ROWS_AT_ONCE, [] if digests is None else digests)
+    return (found for found in parts.map(compute, read) if found.height)
+
+
+def _engines_of(tables: TableStore, days: list[date], rows_at_once: int, digests: list[pl.DataFrame]) -> Iterator[Part]:
+    """The telemetry of some engines on these days, and their first cycles, for all engines in turn."""
+    for first, last in _spans(tables, days, rows_at_once):
         engines = pl.col("unit").is_between(pl.lit(first), pl.lit(last))
-        history = tables.scan(VALIDATED_TELEMETRY).filter(engines, pl.col(DAY_COLUMN).is_between(days[0], day))
+        history = tables.scan(VALIDATED_TELEMETRY).filter(engines, pl.col(DAY_COLUMN).is_between(days[0], days[-1]))
         early = tables.scan(EARLY_TELEMETRY).filter(engines)
-        flown, first_cycles = settled(history.collect()), settled(early.collect())
-        features = rolling_statistics(flown, first_cycles=first_cycles, regimes=regimes)
-        found = features.filter(pl.col(DAY_COLUMN) == day)
-        if found.height:
-            yield found
+        part = history.collect(), early.collect()
+        digests.append(unit_digests(*part))
+        yield part
 
 
 def _spans(tables: TableStore, days: list[date], rows_at_once: int) -> Iterator[Span]:
