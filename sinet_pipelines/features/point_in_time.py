@@ -3,6 +3,9 @@
 The feature rows, often millions, are never sorted. Key and instant form one number. The entities, far fewer, are sorted
 by their numbers, and each row is assigned to the slot of the first entity that may use it. The newest row of a slot,
 carried forward to later slots, is the result. The values, often hundreds of columns, are gathered once at the end.
+
+Rows in any order have the same result. Those of a table, sorted by key and time within each day, take half the time:
+a key is looked up once for a run of its rows, and the slots of neighbouring rows are neighbours in memory.
 """
 
 from collections.abc import Sequence
@@ -74,15 +77,17 @@ def point_in_time_join(
 
     tick = _tick(entities.schema[entity_time], schema[feature_time])
     wanted = entities.select(*_matching(keys, entities.schema, schema), _instant(entity_time, tick))
-    known = wanted.select(keys).unique().drop_nulls().with_row_index(_KEY)
+    known = wanted.select(keys).unique().drop_nulls().sort(keys).with_row_index(_KEY)
     if isinstance(features, pl.LazyFrame):  # rows after every entity are not read at all
         latest = pl.lit(wanted[_TIME].max(), dtype=pl.Int64)
         lazy = lazy.filter(_instant(feature_time, tick) <= latest).join(known.lazy(), on=keys, how="semi")
     rows = lazy.select(*dict.fromkeys([*keys, feature_time, *created, *tie_breaks, *columns])).collect()
     seen = _numbered(rows.select(*keys, _instant(feature_time, tick)), known, keys=keys)
-    in_order = _numbered(wanted, known, keys=keys).sort(_KEY, _TIME)
-    newest = _newest(in_order, seen, rows, n_keys=known.height, ties=[*created, *tie_breaks, *sorted(columns)])
-    found = _fresh(newest, in_order, seen, oldest=_ticks(ttl, tick), n_entities=entities.height)
+    numbered = _numbered(wanted, known, keys=keys)
+    code, wanted_code = _codes(seen, numbered, n_keys=known.height)
+    order = np.argsort(wanted_code)
+    newest = _newest(code, wanted_code[order], rows, seen=seen, ties=[*created, *tie_breaks, *sorted(columns)])
+    found = _fresh(newest, numbered[order], seen, oldest=_ticks(ttl, tick), n_entities=entities.height)
     return entities.hstack(rows.select(pl.col(list(columns)).gather(found)).get_columns())
 
 
@@ -127,34 +132,49 @@ def _is_text(dtype: pl.DataType) -> bool:
 
 def _numbered(rows: pl.DataFrame, known: pl.DataFrame, *, keys: list[str]) -> pl.DataFrame:
     """Number, key and instant of the rows that have an instant and a known key, in their original order."""
-    keyed = rows.join(known, on=keys, how="left", maintain_order="left")
-    return keyed.select(pl.col(_KEY).cast(pl.Int64), _TIME).with_row_index(_ROW).drop_nulls()
+    numbered = rows.select(_key_numbers(rows.select(keys), known), _TIME).with_row_index(_ROW)
+    has_all = numbered[_TIME].null_count() == 0 and (numbered[_KEY].min() or 0) != _NONE
+    return numbered if has_all else numbered.filter(pl.col(_KEY) != _NONE, pl.col(_TIME).is_not_null())
+
+
+def _key_numbers(rows: pl.DataFrame, known: pl.DataFrame) -> pl.Series:
+    """The number of each row's key, or -1; a key is looked up once for a run of rows that have it."""
+    same = pl.all_horizontal(pl.col(key).eq_missing(pl.col(key).shift()) for key in rows.columns)
+    starts = np.flatnonzero(~rows.select(same).to_series().to_numpy())
+    if rows.height and (not len(starts) or starts[0]):
+        starts = np.append(0, starts)  # the key of the first row is null
+    has_runs = len(starts) < rows.height / 2
+    looked_up = (rows[starts] if has_runs else rows).join(known, on=rows.columns, how="left", maintain_order="left")
+    numbers = looked_up[_KEY].cast(pl.Int64).fill_null(_NONE)
+    if not has_runs:
+        return numbers
+    return pl.Series(_KEY, np.repeat(numbers.to_numpy(), np.diff(starts, append=rows.height)))
 
 
 def _newest(
-    wanted: pl.DataFrame, seen: pl.DataFrame, rows: pl.DataFrame, *, n_keys: int, ties: Sequence[str]
+    code: Integers, wanted_code: Integers, rows: pl.DataFrame, *, seen: pl.DataFrame, ties: Sequence[str]
 ) -> Integers:
     """(n_entities,) per entity the place in `seen` of the newest row at or before it, of its key or one before; or -1.
 
     Args:
-        wanted: key and instant of the entities, sorted by both.
-        seen: number, key and instant of the feature rows.
+        code: key and instant of the rows in `seen`.
+        wanted_code: the same of the entities, sorted.
         rows: the feature rows themselves, with the columns of `ties`.
-        n_keys: how many keys there are.
+        seen: number, key and instant of the feature rows.
         ties: columns that order rows of one key and instant.
     """
-    code, wanted_code = _codes(seen, wanted, n_keys=n_keys)
-    slot = np.searchsorted(wanted_code, code)  # an additional slot after the last entity is for rows without a user
-    newest = np.full(wanted.height + 1, _NONE)
+    n_slots = len(wanted_code) + 1  # an additional slot after the last entity is for rows without a user
+    slot = np.searchsorted(wanted_code, code)
+    newest = np.full(n_slots, _NONE)
     np.maximum.at(newest, slot, code)
     winners = np.flatnonzero(code == newest[slot])
     tied = np.bincount(slot[winners])[slot[winners]] > 1
     if tied.any():
         settled = _settle(winners[tied], slot[winners[tied]], rows[seen[_ROW].gather(winners[tied])].select(ties))
         winners = np.concatenate([winners[~tied], settled])
-    place = np.full(wanted.height + 1, _NONE)
+    place = np.full(n_slots, _NONE)
     place[slot[winners]] = winners
-    filled = np.where(newest != _NONE, np.arange(wanted.height + 1), _NONE)[:-1]
+    filled = np.where(newest != _NONE, np.arange(n_slots), _NONE)[:-1]
     return np.append(place, _NONE)[np.maximum.accumulate(filled)]
 
 

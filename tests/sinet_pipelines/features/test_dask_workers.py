@@ -124,7 +124,7 @@ def test_a_scheduler_that_ends_or_hangs_during_a_step_is_one_clear_error(tmp_pat
 
         threading.Thread(target=fail, daemon=True).start()
         with (
-            DaskWorkers(replace(found.cluster, part_s=20.0 if end == "stop" else 300.0), "EAST") as workers,
+            DaskWorkers(replace(found.cluster, part_s=5.0 if end == "stop" else 300.0), "EAST") as workers,
             pytest.raises(ClusterError, match=words),
         ):
             list(workers.map(waits, numbers(1)))
