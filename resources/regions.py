@@ -1,17 +1,19 @@
 """`east`, `west`, `null_island`: each region's tables, blobs and landing zones as one resource."""
 
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 
 import dagster as dg
 
-from resources.dask import DaskResource, dask_resource
+from resources.dask import dask_entry, dask_parts
 from resources.deployment import RESOURCE, Deployment
 from resources.reads import StepReads, WatchedBlobs, WatchedLanding, WatchedTables, step_application, this_step
 from resources.writes import RecordingBlobs
 from sinet_pipelines.applications import load_applications
 from sinet_pipelines.applications.application import by_name
 from sinet_pipelines.errors import ContractError, InventoryError, ResidencyError, UsageError
+from sinet_pipelines.features.in_parts import PartMap
 from sinet_pipelines.ingestion.landing import LandingZone
 from sinet_pipelines.storage.blobs import BlobStore, blobs_of
 from sinet_pipelines.storage.objects import Objects, open_objects
@@ -32,7 +34,7 @@ class RegionResource(dg.ConfigurableResource):
         regions: names of all regions of the deployment.
         application: the application whose tables, refs and drops are used; empty for that of the step in progress.
         own_region: the region of a step's own pod; empty on one machine.
-        dask: where steps of the region compute features.
+        dask: the Dask workers of the region, as text; empty where its steps compute features themselves.
     """
 
     name: str
@@ -42,7 +44,7 @@ class RegionResource(dg.ConfigurableResource):
     regions: list[str]
     application: str = ""
     own_region: str = ""
-    dask: DaskResource = DaskResource()
+    dask: str = ""
 
     @property
     def root(self) -> str:
@@ -101,6 +103,14 @@ class RegionResource(dg.ConfigurableResource):
                 f"region; run the step in {self.name}"
             )
         return open_objects(self.root, access_options(home, self.name, reader=self._reader(reads)))
+
+    def parts(self) -> AbstractContextManager[PartMap]:
+        """What computes features of the region's rows part by part, for a `with` block.
+
+        Raises:
+            ResidencyError: the region has Dask workers, and the step in progress is of another region.
+        """
+        return dask_parts(self.name, self.dask)
 
     def of(self, application: str) -> "RegionResource":
         """The same region with the tables, refs and drops of this application."""
@@ -162,7 +172,7 @@ def region_resources(deployment: Deployment) -> dict[str, RegionResource]:
             home=str(deployment.home),
             regions=list(deployment.inventory.names),
             own_region=deployment.settings.region or "",
-            dask=dask_resource(region),
+            dask=dask_entry(region),
         )
         for region in deployment.regions
     }

@@ -160,7 +160,7 @@ def window_features(deployment: Deployment, region: Region) -> dg.AssetsDefiniti
         finished: list[date] = []
         validated = place.tables.days(VALIDATED_TELEMETRY)
         all_early = cache(lambda: place.tables.read(EARLY_TELEMETRY))
-        with place.dask.parts() as parts:
+        with place.parts() as parts:
             for chunk in in_batches(place.landing, region.name, days.landed):
                 keep_window_versions(place.tables, days=chunk, regimes=regimes)
                 if is_large(place.landing, region.name, chunk) and chunk[0] in validated:
