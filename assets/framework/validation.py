@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import partial
+from itertools import chain
 
 import dagster as dg
 import polars as pl
@@ -28,11 +29,11 @@ from sinet_pipelines.applications.application import Application
 from sinet_pipelines.ingestion.arrivals import arrivals_of_rows
 from sinet_pipelines.inventory.regions import Region
 from sinet_pipelines.schemas.contract import Beside, Contract, DataClass, Validated
-from sinet_pipelines.storage.beside import rows_of_days
 from sinet_pipelines.storage.content import ContentHash
+from sinet_pipelines.storage.revisions import Revision, keep_versions, withhold
 from sinet_pipelines.storage.spill import FrameFile, Sorter
 from sinet_pipelines.storage.tables import DAY_COLUMN, TableStore, Written, content_hash, empty
-from sinet_pipelines.storage.versions import ROW, ArrivalsOf, Revision, keep_versions, withhold
+from sinet_pipelines.storage.versions import ArrivalsOf
 from sinet_pipelines.validation.doubt import doubt_of_days, doubted_rows
 from sinet_pipelines.validation.judge import (
     DayVerdict,
@@ -156,7 +157,8 @@ def validated_rows(
             )
             passed = [verdict.day for verdict in judged.days if verdict.passed]
             written, beside = _keep(place.tables, tables, judged, passed, arrivals) if passed else (None, {})
-            withhold(place.tables, validated, _names(validated, judged.good, judged.bad, but=passed))
+            failed = [verdict.day for verdict in judged.days if not verdict.passed]
+            withhold(place.tables, validated, [judged.good, judged.bad], days=failed)
             entries = {
                 day: {QUARANTINED: verdict.quarantined, **beside.get(day, {})}
                 for day, verdict in chunk_verdicts.items()
@@ -191,18 +193,15 @@ def _keep(
 
 
 def _keep_versions(
-    store: TableStore, tables: Validated, rows: pl.DataFrame, days: list[date], arrivals: ArrivalsOf
+    store: TableStore,
+    tables: Validated,
+    rows: pl.DataFrame | FrameFile,
+    days: list[date],
+    arrivals: ArrivalsOf,
 ) -> None:
     """Records the arrivals of new rows, and the rows that are replaced, before quarantine and the table are written."""
-    aside = rows_of_days(store, tables.quarantine, days).select(DAY_COLUMN, ROW)
-    keep_versions(store, tables.validated, Revision(days, rows, arrivals, at=datetime.now(UTC), withheld=aside))
-
-
-def _names(validated: Contract, *parts: pl.DataFrame, but: Sequence[date] = ()) -> pl.DataFrame:
-    """Day, key and hash of the rows, without those of some days."""
-    names = list(dict.fromkeys((DAY_COLUMN, *validated.key, ROW)))
-    rows = pl.concat([empty(validated).select(names), *(part.select(names) for part in parts)], how="vertical_relaxed")
-    return rows.filter(~pl.col(DAY_COLUMN).is_in(list(but)))
+    revision = Revision(days, rows, arrivals, at=datetime.now(UTC), withheld=tables.quarantine)
+    keep_versions(store, tables.validated, revision)
 
 
 def _is_kept(beside: Beside) -> pl.Expr:
@@ -264,10 +263,9 @@ def _judge_large(
         )
         verdict = confirmed({day: verdict}, good=good, bad=bad)[day]
         if not verdict.passed:
-            withhold(store, tables.validated, _names(tables.validated, *good, *bad))
+            withhold(store, tables.validated, chain(good, bad))
             return _LargeDay(content.value, verdict, None)
-        rows = _names(tables.validated, *good)
-        _keep_versions(store, tables, rows, [day], arrivals)
+        _keep_versions(store, tables, good, [day], arrivals)
         aside = [store.replace_day_from(tables.quarantine, lambda: iter(bad), day=day)]
         for one in tables.beside:
             kept = partial(_rows_kept, good, one)

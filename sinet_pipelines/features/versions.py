@@ -5,7 +5,7 @@ version, known from the arrival of its own row. Only the features of other group
 interval between instants at which a row of them arrived after a later one, was corrected or was withdrawn.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -13,7 +13,8 @@ import polars as pl
 
 from sinet_pipelines.schemas.arrival import KNOWN_FROM, KNOWN_UNTIL, arrivals_of, history_of
 from sinet_pipelines.schemas.contract import Contract
-from sinet_pipelines.storage.beside import replace_where_changed, rows_of_days
+from sinet_pipelines.storage.beside import Replacement, scan_sound
+from sinet_pipelines.storage.key_ranges import KeyRange
 from sinet_pipelines.storage.tables import DAY_COLUMN, TableStore, empty
 from sinet_pipelines.storage.versions import ROW, end_of_day
 
@@ -82,10 +83,35 @@ def keep_feature_versions(
     Raises:
         StorageError: a table cannot be read or written.
     """
-    beside = ((arrivals_of(recipe.features), versions.arrivals), (history_of(recipe.features), versions.history))
-    for contract, rows in beside:
-        was = rows_of_days(store, contract, days)
-        replace_where_changed(store, contract, rows, was=was, days=days)
+    keep_feature_versions_in_parts(store, recipe, [(KeyRange((recipe.group,)), versions)], days=days)
+
+
+def keep_feature_versions_in_parts(
+    store: TableStore, recipe: Recipe, parts: Iterable[tuple[KeyRange, FeatureVersions]], *, days: Sequence[date]
+) -> None:
+    """As `keep_feature_versions`, with the versions of one range of groups in memory at a time.
+
+    Args:
+        store: tables of one region.
+        recipe: how the features are made.
+        parts: ranges of the group that cover all groups, in order, each with its versions. Of more than one range, the
+            group is the first column of the features' key.
+        days: the days; of several days, the versions of all groups are in memory at the end.
+
+    Raises:
+        StorageError: a table cannot be read or written.
+    """
+    of_days = pl.col(DAY_COLUMN).is_in(list(days))
+    beside = [history_of(recipe.features), arrivals_of(recipe.features)]
+    stored = [scan_sound(store, one).filter(of_days) for one in beside]
+    history, arrivals = (Replacement(store, one, sorted(set(days))) for one in beside)
+    with history, arrivals:
+        for span, versions in parts:
+            was = [rows.filter(span.condition).collect() for rows in stored]
+            history.add(versions.history, was=was[0])
+            arrivals.add(versions.arrivals, was=was[1])
+        arrivals.write()
+        history.write()
 
 
 def disordered_groups(names: pl.DataFrame, *, group: str, order: str) -> pl.Series:

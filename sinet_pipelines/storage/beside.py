@@ -5,8 +5,10 @@ columns now is rewritten with all of its rows: a column that a row lacks is null
 """
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import date
+from typing import Self
 
 import polars as pl
 
@@ -14,6 +16,7 @@ from sinet_pipelines.schemas.contract import Contract
 from sinet_pipelines.storage.delta import open_table, scan_table
 from sinet_pipelines.storage.evolution import Change, schema_change
 from sinet_pipelines.storage.health import TableHealth
+from sinet_pipelines.storage.spill import FrameFile
 from sinet_pipelines.storage.tables import DAY_COLUMN, TableStore, empty
 
 _log = logging.getLogger(__name__)
@@ -86,16 +89,70 @@ def replace_where_changed(
     Raises:
         StorageError: the table cannot be written.
     """
-    names, days = [column.name for column in contract.columns], sorted(set(days))
-    order = [name for name in dict.fromkeys((DAY_COLUMN, *contract.order, "row_hash")) if name in names]
-    rows, was = (one.select(names).sort(order) for one in (rows, was))
-    if rows.equals(was) and not damaged_days(store, contract).intersection([None, *(day.isoformat() for day in days)]):
-        return
-    if _has_other_columns(store, contract):
-        others = scan_sound(store, contract).filter(~pl.col(DAY_COLUMN).is_in(days)).collect()
-        store.replace(contract, pl.concat([others, rows]))
-    else:
-        store.replace_days(contract, rows, days=days)
+    with Replacement(store, contract, sorted(set(days))) as replacement:
+        replacement.add(rows, was=was)
+        replacement.write()
+
+
+@dataclass
+class Replacement:
+    """New rows of some days of a table beside another one, added a part at a time, and written in one commit.
+
+    Attributes:
+        store: tables of one region.
+        contract: of the table beside.
+        days: the days; of one day, a part is in memory at a time, of several the whole when it is written.
+    """
+
+    store: TableStore
+    contract: Contract
+    days: list[date]
+    _parts: FrameFile = field(init=False)
+    _is_changed: bool = False
+
+    def __post_init__(self) -> None:
+        self._parts = FrameFile(self.store.scratch)
+
+    def add(self, rows: pl.DataFrame, *, was: pl.DataFrame) -> None:
+        """Adds a part of the new rows; parts follow each other in the order of the contract.
+
+        Args:
+            rows: the new rows.
+            was: the present rows that they replace.
+        """
+        names = [column.name for column in self.contract.columns]
+        order = [name for name in dict.fromkeys((DAY_COLUMN, *self.contract.order, "row_hash")) if name in names]
+        rows, was = (one.select(names).sort(order) for one in (rows, was))
+        self._is_changed |= not rows.equals(was)
+        self._parts.add(rows)
+
+    def write(self) -> None:
+        """Replaces the days; writes nothing where the rows are those that the table has and can be read.
+
+        Raises:
+            StorageError: the table cannot be written.
+        """
+        store, contract, days = self.store, self.contract, self.days
+        damaged = damaged_days(store, contract).intersection([None, *(day.isoformat() for day in days)])
+        if not self._is_changed and not damaged:
+            return
+        if _has_other_columns(store, contract):
+            store.replace_from(contract, self._with_other_days)
+        elif len(self._parts) > 1 and len(days) == 1:
+            store.replace_day_from(contract, lambda: iter(self._parts), day=days[0])
+        else:
+            store.replace_days(contract, pl.concat([empty(contract), *self._parts], how="vertical_relaxed"), days=days)
+
+    def _with_other_days(self) -> Iterator[pl.DataFrame]:
+        others = scan_sound(self.store, self.contract).filter(~pl.col(DAY_COLUMN).is_in(self.days))
+        yield from others.collect_batches(maintain_order=True)
+        yield from self._parts
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._parts.close()
 
 
 def _has_other_columns(store: TableStore, contract: Contract) -> bool:

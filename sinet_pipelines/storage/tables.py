@@ -213,13 +213,26 @@ class TableStore:
         Raises:
             StorageError: there are rows of another day, or the write failed.
         """
+        return self._replace_from(contract, batches, day=day)
+
+    def replace_from(self, contract: Contract, batches: Callable[[], Iterator[pl.DataFrame]]) -> Written:
+        """Replaces all rows of the table with exactly the rows of these batches, in one commit; as `replace_day_from`.
+
+        Raises:
+            StorageError: the write failed.
+        """
+        return self._replace_from(contract, batches, day=None)
+
+    def _replace_from(
+        self, contract: Contract, batches: Callable[[], Iterator[pl.DataFrame]], *, day: date | None
+    ) -> Written:
         content = ContentHash(contract)
         failure: list[Exception] = []
 
         def checked() -> Iterator[pl.DataFrame]:
             try:
                 for rows in batches():
-                    if not (rows[DAY_COLUMN] == day).all():
+                    if day is not None and not (rows[DAY_COLUMN] == day).all():
                         raise StorageError(f"rows of {contract.name} are of other days than {day}; give only its rows")
                     content.take(rows)
                     yield rows.select(column.name for column in contract.columns)
@@ -232,8 +245,9 @@ class TableStore:
             content = ContentHash(contract)
             return as_reader(checked(), contract.schema, rows=STREAM_ROWS)
 
+        predicate = None if day is None else f"{DAY_COLUMN} IN ('{day.isoformat()}')"
         try:
-            version = self._write(contract, payload, predicate=f"{DAY_COLUMN} IN ('{day.isoformat()}')")
+            version = self._write(contract, payload, predicate=predicate)
         except StorageError as error:
             raise failure[0] if failure else error from error
         return Written(

@@ -10,8 +10,9 @@ import pytest
 from sinet_pipelines.features.repository import FeatureRepository
 from sinet_pipelines.features.versions import Recipe, feature_versions, keep_feature_versions, names_of_rows
 from sinet_pipelines.schemas.contract import Column, Contract, DataClass
+from sinet_pipelines.storage.revisions import Revision, keep_versions
 from sinet_pipelines.storage.tables import TableStore
-from sinet_pipelines.storage.versions import Revision, keep_versions, scan_versions
+from sinet_pipelines.storage.versions import scan_versions
 
 START = date(2025, 1, 1)
 INSTANT = pa.timestamp("us", tz="UTC")

@@ -10,8 +10,9 @@ import pytest
 
 from sinet_pipelines.schemas.arrival import arrivals_of, history_of
 from sinet_pipelines.schemas.contract import Column, Contract, DataClass
+from sinet_pipelines.storage.revisions import Revision, keep_versions, withhold
 from sinet_pipelines.storage.tables import TableStore
-from sinet_pipelines.storage.versions import Revision, has_versions, keep_versions, known_at, scan_versions, withhold
+from sinet_pipelines.storage.versions import has_versions, known_at, scan_versions
 
 DAY = date(2026, 3, 1)
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -207,7 +208,8 @@ def test_rows_with_other_hashes_and_the_same_arrivals_are_the_same_rows(store):
 def test_a_row_that_was_set_aside_is_known_from_the_step_that_takes_it_in(store):
     instants = {"a=1": at(2), "b=1": at(2)}
     revise(store, {"a": 1}, hour=3, instants=instants)
-    rows, aside = rows_of({"a": 1, "b": 1}), rows_of({"b": 1})
+    rows, aside = rows_of({"a": 1, "b": 1}), replace(ROWS, name="aside")
+    store.replace_days(aside, rows_of({"b": 1}), days=[DAY])
     keep_versions(store, ROWS, Revision([DAY], rows, arrivals(instants), at=at(50), withheld=aside))
     keep_versions(store, ROWS, Revision([DAY], rows, arrivals(instants), at=at(51)))  # after a kill of the first one
     store.replace_days(ROWS, rows, days=[DAY])
@@ -217,7 +219,7 @@ def test_a_row_that_was_set_aside_is_known_from_the_step_that_takes_it_in(store)
 def test_a_row_of_a_day_that_was_refused_is_known_from_the_step_that_takes_it_in(store):
     instants = {"a=1": at(2), "b=1": at(2), "b=7": at(49)}
     for _ in range(2):
-        withhold(store, ROWS, rows_of({"a": 1, "b": 1}))
+        withhold(store, ROWS, [rows_of({"a": 1, "b": 1})])
     assert store.version(arrivals_of(ROWS)) == 0
     rows = rows_of({"a": 1, "b": 7})
     keep_versions(store, ROWS, Revision([DAY], rows, arrivals(instants), at=at(50)))
@@ -227,7 +229,7 @@ def test_a_row_of_a_day_that_was_refused_is_known_from_the_step_that_takes_it_in
 
 def test_a_refused_day_leaves_the_arrivals_of_its_rows(store):
     revise(store, {"a": 1}, hour=3, instants={"a=1": at(2)})
-    withhold(store, ROWS, rows_of({"a": 1, "b": 1}))
+    withhold(store, ROWS, [rows_of({"a": 1, "b": 1})])
     assert known(store, 10) == {"a": 1}
     revise(store, {"a": 1}, hour=50, instants={"a=1": at(2)})
     assert known(store, 10) == {"a": 1}

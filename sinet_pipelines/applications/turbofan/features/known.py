@@ -17,26 +17,33 @@ from sinet_pipelines.applications.turbofan.schemas.features import FIRST_CYCLES,
 from sinet_pipelines.applications.turbofan.schemas.telemetry import EARLY_TELEMETRY, VALIDATED_TELEMETRY
 from sinet_pipelines.features.as_known import read_as_known
 from sinet_pipelines.features.versions import (
+    FeatureVersions,
     Recipe,
     disordered_groups,
     feature_versions,
-    keep_feature_versions,
+    keep_feature_versions_in_parts,
     names_of_rows,
 )
-from sinet_pipelines.schemas.arrival import KNOWN_AT
+from sinet_pipelines.schemas.arrival import KNOWN_AT, history_of
+from sinet_pipelines.storage.beside import scan_sound
+from sinet_pipelines.storage.key_ranges import KeyRange, ranges_of
 from sinet_pipelines.storage.tables import DAY_COLUMN, TableStore
 from sinet_pipelines.storage.versions import INSTANT, ROW, has_versions, known_at, scan_versions
 
+ROWS_AT_ONCE = 50_000  # with 211 features in two versions 170 MB, which are computed, sorted and merged
 _IS_EARLY = pl.col("cycle") <= FIRST_CYCLES
 
 
-def keep_window_versions(tables: TableStore, *, days: Sequence[date], regimes: OperatingRegimes) -> None:
+def keep_window_versions(
+    tables: TableStore, *, days: Sequence[date], regimes: OperatingRegimes, rows_at_once: int = ROWS_AT_ONCE
+) -> None:
     """Records the versions of the window features of some days; call it before these days are written.
 
     Args:
         tables: of the region.
         days: the days.
         regimes: regimes for the standardisation of sensors.
+        rows_at_once: versions of telemetry of the engines that are in memory at once.
 
     Raises:
         StorageError: a table cannot be read or written.
@@ -45,19 +52,30 @@ def keep_window_versions(tables: TableStore, *, days: Sequence[date], regimes: O
         return
     first = min(days) - timedelta(days=REACH_DAYS)
     recipe = Recipe(WINDOW_FEATURES, "unit", "cycle", partial(_features, first=first, days=days, regimes=regimes))
-    names = names_of_rows(recipe)
     reached = pl.col(DAY_COLUMN).is_between(first, max(days))
-    flown = scan_versions(tables, VALIDATED_TELEMETRY, where=reached).select(names).collect()
+    of_rows = (
+        scan_sound(tables, one).filter(reached) for one in (VALIDATED_TELEMETRY, history_of(VALIDATED_TELEMETRY))
+    )
+    ranges = ranges_of(of_rows, ["unit"], rows_at_once=rows_at_once)
+    parts = ((span, _versions_of(tables, recipe, span, reached, days=days)) for span in ranges)
+    keep_feature_versions_in_parts(tables, recipe, parts, days=days)
+
+
+def _versions_of(
+    tables: TableStore, recipe: Recipe, span: KeyRange, reached: pl.Expr, *, days: Sequence[date]
+) -> FeatureVersions:
+    """The versions of the features of some engines."""
+    names = names_of_rows(recipe)
+    flown = scan_versions(tables, VALIDATED_TELEMETRY, where=reached & span.condition).select(names).collect()
     units = flown.filter(pl.col(DAY_COLUMN).is_in(list(days)))["unit"].unique()
-    early = _early(tables, units).select(names).collect()
+    early = _early(tables, units, span).select(names).collect()
 
     def rows(engines: pl.Series) -> pl.DataFrame:
-        of_engines = pl.col("unit").is_in(engines.implode())
+        of_engines = span.condition & pl.col("unit").is_in(engines.implode())
         recent = scan_versions(tables, VALIDATED_TELEMETRY, where=reached & of_engines).collect()
-        return pl.concat([recent, _early(tables, engines).collect()]).unique()
+        return pl.concat([recent, _early(tables, engines, span).collect()]).unique()
 
-    versions = feature_versions(pl.concat([flown, early]).unique(), rows, recipe, days=days)
-    keep_feature_versions(tables, recipe, versions, days=days)
+    return feature_versions(pl.concat([flown, early]).unique(), rows, recipe, days=days)
 
 
 def sequences_as_known(tables: TableStore, telemetry: pl.DataFrame, *, at: pl.DataFrame) -> pl.DataFrame:
@@ -91,9 +109,9 @@ def _sequences(telemetry: pl.DataFrame, at: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame(pl.from_arrow(sequences_to_table(sequences, rows=at)))
 
 
-def _early(tables: TableStore, units: pl.Series) -> pl.LazyFrame:
-    """All versions of the first cycles of some engines."""
-    where = _IS_EARLY & pl.col("unit").is_in(units.implode())
+def _early(tables: TableStore, units: pl.Series, span: KeyRange) -> pl.LazyFrame:
+    """All versions of the first cycles of some engines of a range."""
+    where = _IS_EARLY & span.condition & pl.col("unit").is_in(units.implode())
     return scan_versions(tables, VALIDATED_TELEMETRY, where=where, present=EARLY_TELEMETRY)
 
 

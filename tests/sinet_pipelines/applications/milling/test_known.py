@@ -10,8 +10,8 @@ from sinet_pipelines.applications.milling.known import keep_process_versions
 from sinet_pipelines.applications.milling.schemas import FEATURE_NAMES
 from sinet_pipelines.applications.milling.tables import PROCESS_FEATURES, VALIDATED_RECORDS
 from sinet_pipelines.features.as_known import read_as_known
+from sinet_pipelines.storage.revisions import Revision, keep_versions
 from sinet_pipelines.storage.tables import TableStore
-from sinet_pipelines.storage.versions import Revision, keep_versions
 
 DAY = date(2026, 3, 1)
 LATER = datetime(2026, 3, 9, tzinfo=UTC)

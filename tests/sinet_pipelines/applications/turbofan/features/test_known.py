@@ -11,8 +11,10 @@ from sinet_pipelines.applications.turbofan.features.regimes import find_regimes,
 from sinet_pipelines.applications.turbofan.schemas.features import FIRST_CYCLES, WINDOW_FEATURES
 from sinet_pipelines.applications.turbofan.schemas.telemetry import EARLY_TELEMETRY, VALIDATED_TELEMETRY
 from sinet_pipelines.features.as_known import read_as_known
+from sinet_pipelines.schemas.arrival import arrivals_of, history_of
+from sinet_pipelines.storage.revisions import Revision, keep_versions
 from sinet_pipelines.storage.tables import TableStore
-from sinet_pipelines.storage.versions import Revision, has_versions, keep_versions, known_at, scan_versions
+from sinet_pipelines.storage.versions import has_versions, known_at, scan_versions
 from tests.sinet_pipelines.applications.turbofan.features.engines import engines
 
 TELEMETRY = engines(70, 60).with_columns(drop_id=pl.lit("drop"))
@@ -72,6 +74,19 @@ def test_features_before_a_correction_are_those_of_the_telemetry_before_it(store
     changed = known.filter("is_former")
     assert set(changed["unit"]) == {"FD00X-0001"}
     assert changed["cycle"].min() == cycle
+
+
+def test_versions_of_some_engines_at_a_time_are_those_of_all(store):
+    make(store, TELEMETRY, arrived_at=END - timedelta(days=30))
+    make(store, corrected(TELEMETRY.filter(pl.col("cycle") != 44), 30), arrived_at=LATER)
+    beside = [arrivals_of(WINDOW_FEATURES), history_of(WINDOW_FEATURES)]
+    whole = [store.read(one).sort(pl.all()) for one in beside]
+    assert whole[0].height
+    assert whole[1].height
+    for one in beside:
+        store.replace(one, pl.DataFrame(schema=store.read(one).schema))
+    keep_window_versions(store, days=DAYS, regimes=REGIMES, rows_at_once=1)
+    assert [store.read(one).sort(pl.all()).equals(was) for one, was in zip(beside, whole, strict=True)] == [True, True]
 
 
 def test_without_late_rows_no_version_is_kept(store):

@@ -1,0 +1,170 @@
+"""Records beside a table what its rows were and since when, before some of its days are replaced.
+
+History and arrivals are written before the table: a process that is killed in between leaves entries that the next
+write replaces. Of a day with many rows, one range of its key is in memory at a time, and each table beside is written
+in one commit.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import polars as pl
+
+from sinet_pipelines.schemas.arrival import KNOWN_FROM, arrivals_of, history_of
+from sinet_pipelines.schemas.contract import Contract
+from sinet_pipelines.storage.beside import Replacement, damaged_days
+from sinet_pipelines.storage.revised_days import ROWS_AT_ONCE, Days, Sources
+from sinet_pipelines.storage.revised_rows import Facts, refused, revised
+from sinet_pipelines.storage.tables import DAY_COLUMN, TableStore, empty
+from sinet_pipelines.storage.versions import ROW, ArrivalsOf
+
+
+@dataclass(frozen=True)
+class Revision:
+    """The change of some days of a table, before it is written.
+
+    Attributes:
+        days: the days that are replaced.
+        rows: their new rows: `event_date`, the key and `row_hash`; one frame, or frames that can be iterated again.
+        arrivals: the instants of arrival of new rows.
+        at: instant of the change, UTC.
+        withheld: the table of rows that were set aside until now: `event_date`, the key and `row_hash`; None for none.
+    """
+
+    days: Sequence[date]
+    rows: pl.DataFrame | Iterable[pl.DataFrame]
+    arrivals: ArrivalsOf
+    at: datetime
+    withheld: Contract | None = None
+
+    @property
+    def frames(self) -> Iterable[pl.DataFrame]:
+        """The new rows in frames."""
+        return [self.rows] if isinstance(self.rows, pl.DataFrame) else self.rows
+
+
+def keep_versions(
+    store: TableStore, contract: Contract, revision: Revision, *, rows_at_once: int = ROWS_AT_ONCE
+) -> None:
+    """Records the arrivals of the new rows and the history of the former ones; call it before the days are replaced.
+
+    A row that stays has its instant still. A new row is known from its arrival; one that was there before and comes
+    back, or that was set aside until now, from now on. A former row was known until the arrival of the row with its key
+    that replaces it, else until now, and the row that replaces it is known from then on: of one key, at most one row is
+    known at an instant. Where all rows of a day have other hashes but their arrivals still, their contract changed, and
+    they are the same rows. Nothing is written where no arrival is known and nothing was replaced.
+
+    Args:
+        store: tables of one region.
+        contract: of a table with `event_date` and `row_hash`; rows of equal hash have equal keys.
+        revision: the change.
+        rows_at_once: number of rows, of all tables together, that are in memory at once.
+
+    Raises:
+        StorageError: a table cannot be read or written.
+    """
+    days = sorted(set(revision.days))
+    _mend_arrivals(store, contract, revision.arrivals, rows_at_once=rows_at_once)
+    with Sources(store, contract, revision.withheld) as sources:
+        if not any(sources.recorded[day] for day in days) and not _is_any_known(revision, days):
+            return  # days that come for the first time, with nothing to note: a large day needs no join
+        for rows in revision.frames:
+            sources.take(rows)
+        for some in sources.groups(days, rows_at_once=rows_at_once):
+            _keep(store, contract, revision, some)
+
+
+def withhold(
+    store: TableStore,
+    contract: Contract,
+    rows: Iterable[pl.DataFrame],
+    *,
+    days: Collection[date] | None = None,
+    rows_at_once: int = ROWS_AT_ONCE,
+) -> None:
+    """Records rows of refused days, so that they are known from the step that takes them in, not from their arrival.
+
+    Args:
+        store: tables of one region.
+        contract: of the table that does not get these rows now; rows of equal hash have equal keys.
+        rows: frames with `event_date`, the key and `row_hash`; a row without its key is left out.
+        days: the refused days; None for those of all rows.
+        rows_at_once: as for `keep_versions`.
+
+    Raises:
+        StorageError: a table cannot be read or written.
+    """
+    with Sources(store, contract) as sources:
+        for frame in rows:
+            named = frame.select(sources.names).drop_nulls()
+            sources.take(named if days is None else named.filter(pl.col(DAY_COLUMN).is_in(list(days))))
+        for some in sources.groups(sources.days, rows_at_once=rows_at_once):
+            with Replacement(store, arrivals_of(contract), some.days) as recorded:
+                is_any = False
+                for part in some:
+                    added = refused(part)
+                    recorded.add(pl.concat([part.arrivals, added]), was=part.arrivals)
+                    is_any = is_any or added.height > 0
+                if is_any:
+                    recorded.write()
+
+
+def _keep(store: TableStore, contract: Contract, revision: Revision, days: Days) -> None:
+    """Writes the history and the arrivals of some days, in this order."""
+    facts = _facts(days, revision)
+    history, arrivals = (Replacement(store, one, days.days) for one in (history_of(contract), arrivals_of(contract)))
+    with history, arrivals:
+        is_changed = False
+        for part in days:
+            found = revised(part, contract, facts)
+            history.add(found.history, was=part.history)
+            arrivals.add(found.arrivals, was=part.arrivals)
+            is_changed = is_changed or found.is_changed
+        history.write()
+        if is_changed:
+            arrivals.write()
+
+
+def _facts(days: Days, revision: Revision) -> Facts:
+    """Which of the days have rows, and of which any row stays; nearly always the first part suffices."""
+    had_rows, keep_rows = set[date](), set[date]()
+    for part in days:
+        had_rows.update(part.present[DAY_COLUMN].unique())
+        keep_rows.update(part.present.join(part.new, on=[DAY_COLUMN, ROW], how="semi")[DAY_COLUMN].unique())
+        if len(keep_rows) == len(days.days):
+            break
+    return Facts(sorted(had_rows), sorted(keep_rows), revision.arrivals, revision.at)
+
+
+def _mend_arrivals(store: TableStore, contract: Contract, arrivals: ArrivalsOf, *, rows_at_once: int) -> None:
+    """Fills the damaged days of the table of arrivals from those of the files, for the present rows."""
+    beside = arrivals_of(contract)
+    damaged = damaged_days(store, beside)
+    days = sorted(store.days(contract) if None in damaged else map(date.fromisoformat, filter(None, damaged)))
+    for day in days:
+        with Sources(store, contract) as sources, Replacement(store, beside, [day]) as filled:
+            for some in sources.groups([day], rows_at_once=rows_at_once):
+                for part in some:
+                    known = arrivals(day, part.present[ROW]).select(ROW, KNOWN_FROM)
+                    found = part.present.join(known, on=ROW, how="left").drop_nulls(KNOWN_FROM)
+                    filled.add(found, was=empty(beside))
+            filled.write()
+
+
+def _is_any_known(revision: Revision, days: Sequence[date]) -> bool:
+    """Whether the instant of arrival of any row of these days may be known.
+
+    One row of each day suffices: the instants are those of the day's files, or the same for all of its rows.
+    """
+    one_of_each: dict[date, str] = {}
+    for rows in revision.frames:
+        for day, row in rows.group_by(DAY_COLUMN, maintain_order=True).agg(pl.col(ROW).first()).iter_rows():
+            one_of_each.setdefault(day, row)
+        if len(one_of_each) == len(days):
+            break
+    return any(
+        arrivals[KNOWN_FROM].is_not_null().any()
+        for day, row in one_of_each.items()
+        for arrivals in [revision.arrivals(day, pl.Series(ROW, [row]))]
+    )

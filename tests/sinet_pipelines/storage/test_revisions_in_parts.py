@@ -1,0 +1,183 @@
+"""A day that is revised one range of its key at a time gets the versions of a day that is revised at once."""
+
+import random
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from sinet_pipelines.schemas.arrival import arrivals_of, history_of
+from sinet_pipelines.schemas.contract import Column, Contract, DataClass
+from sinet_pipelines.storage.commits import CommitRefusedError, commits_checked
+from sinet_pipelines.storage.revisions import Revision, keep_versions, withhold
+from sinet_pipelines.storage.tables import TableStore
+from sinet_pipelines.storage.versions import known_at, scan_versions
+
+DAYS = [date(2026, 3, 1), date(2026, 3, 2)]
+START = datetime(2026, 3, 1, tzinfo=UTC)
+INSTANT = pl.Datetime("us", "UTC")
+ROWS = Contract(
+    "rows",
+    "A row.",
+    DataClass.RAW,
+    (
+        Column("unit", pa.string(), "unit"),
+        Column("cycle", pa.int32(), "cycle"),
+        Column("value", pa.int64(), "value"),
+        Column("event_date", pa.date32(), "day"),
+        Column("row_hash", pa.string(), "hash"),
+    ),
+    key=("unit", "cycle"),
+)
+ASIDE = replace(
+    ROWS, name="aside", columns=tuple(replace(one, nullable=one.name in ROWS.key) for one in ROWS.columns), key=()
+)
+WIDER = replace(ROWS, columns=(*ROWS.columns, Column("weight", pa.float64(), "of a later contract", nullable=True)))
+TEXTS = replace(ROWS, columns=tuple(replace(c, dtype=pa.string()) if c.name == "value" else c for c in ROWS.columns))
+AT_ONCE, IN_PARTS = {}, {"rows_at_once": 2}
+
+
+def at(hour):
+    return START + timedelta(hours=hour)
+
+
+def rows_of(values, contract=ROWS):
+    """One row for each day and key; its hash is its content."""
+    rows = [
+        {"unit": unit, "cycle": cycle, "value": value, "event_date": day, "row_hash": f"{day} {unit} {cycle}={value}"}
+        for (day, unit, cycle), value in values.items()
+    ]
+    types = pl.Schema(contract.schema)
+    wanted = [pl.lit(None, types[c]).alias(c) if c == "weight" else pl.col(c).cast(types[c]) for c in types]
+    return pl.DataFrame(rows, schema=pl.Schema(ROWS.schema)).select(wanted)
+
+
+def arrivals(instants):
+    """Arrivals by hash; any other row's is unknown."""
+
+    def of(_, hashes):
+        known = [instants.get(one) for one in hashes]
+        return pl.DataFrame({"row_hash": hashes, "known_from": pl.Series(known, dtype=INSTANT)})
+
+    return of
+
+
+def drawn(draw):
+    """Rows of both days in any order of their keys, which are on one day each; sometimes none of a day."""
+    units = {DAYS[0]: ("a", "b", "d"), DAYS[1]: ("c", "e")}
+    keys = [(day, unit, cycle) for day in DAYS if draw.random() < 0.9 for unit in units[day] for cycle in (1, 10)]
+    values = draw.choice([1, 1, 2, 3])
+    return {key: draw.randint(1, values) for key in draw.sample(keys, len(keys)) if draw.random() < 0.7}
+
+
+def beside(store, contract):
+    """The rows of the tables beside."""
+    tables = [arrivals_of(contract), history_of(contract)]
+    return [store.read(one).sort(pl.all()).rows() if store.exists(one) else None for one in tables]
+
+
+def frames_of(rows, draw):
+    """The rows sorted by their key, in frames of a few rows, as a large day has them."""
+    ordered, size = rows.sort("event_date", *ROWS.key), draw.randint(1, 4)
+    return [ordered[start : start + size] for start in range(0, ordered.height, size)]
+
+
+def drawn_instants(values, draw):
+    """Arrivals of some of the rows; few different ones, so that some rows keep theirs under another hash."""
+    if draw.random() < 0.3:
+        return {}
+    hashes = rows_of(values)["row_hash"]
+    return {one: at(draw.choice([2, 30])) for one in hashes if draw.random() < 0.8}
+
+
+KEYS = [(DAYS[0], unit, cycle) for unit in "ab" for cycle in (1, 2, 10)]
+FIRST = {key: at(2) for key in rows_of(dict.fromkeys(KEYS, 1))["row_hash"]}
+SECOND = {key: at(49) for key in rows_of(dict.fromkeys(KEYS, 2))["row_hash"]}
+WITHOUT_KEY = rows_of({(DAYS[0], None, None): 1})
+
+
+@pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in range(1, 8))])
+def test_parts_of_a_few_rows_give_the_versions_of_the_whole(tmp_path, seed):
+    draw = random.Random(seed)  # noqa: S311 - a seeded case, no secret
+    whole, parts = (TableStore(str(tmp_path / name), "mill") for name in ("whole", "parts"))
+    contract, instants = ROWS, {}
+    for hour in range(25, 85, 10):
+        contract = draw.choice([contract, contract, ROWS, WIDER, TEXTS])
+        values = drawn(draw)
+        rows, aside = rows_of(values, contract), rows_of(drawn(draw)).sample(fraction=0.2, seed=seed)
+        instants |= drawn_instants(values, draw)
+        event, is_killed = draw.random(), draw.random() < 0.3
+        for store, options in ((whole, AT_ONCE), (parts, IN_PARTS)):
+            frames = rows if store is whole else frames_of(rows, draw)
+            store.replace_days(ASIDE, pl.concat([aside, WITHOUT_KEY]), days=DAYS)
+            if event < 0.2:
+                withhold(store, contract, [rows] if store is whole else frames, **options)
+                continue
+            revision = Revision(DAYS, frames, arrivals(instants), at=at(hour), withheld=ASIDE)
+            keep_versions(store, contract, revision, **options)
+            if not is_killed:
+                store.replace_days(contract, rows, days=DAYS)
+        assert beside(parts, contract) == beside(whole, contract), hour
+
+
+@pytest.fixture
+def store(tmp_path):
+    return TableStore(str(tmp_path), "mill")
+
+
+def revise(store, values, *, hour, instants, **options):
+    rows = rows_of(values)
+    revision = Revision(DAYS[:1], rows.sort(ROWS.key), arrivals(instants), at=at(hour))
+    keep_versions(store, ROWS, revision, **options)
+    store.replace_days(ROWS, rows, days=DAYS[:1])
+
+
+def known(store, hour):
+    rows = known_at(scan_versions(store, ROWS), at(hour)).collect()
+    return {
+        (day, unit, cycle): value for day, unit, cycle, value in rows.select("event_date", *ROWS.key, "value").rows()
+    }
+
+
+@pytest.mark.parametrize("commits", [0, 1, 2])
+def test_a_revision_that_is_killed_after_any_commit_is_made_whole_by_the_next(store, commits):
+    before, after = dict.fromkeys(KEYS, 1), {key: 1 + (key[2] == 2) for key in KEYS[1:]}
+    revise(store, before, hour=3, instants=FIRST, **IN_PARTS)
+    left = [commits]
+
+    def refuse():
+        left[0] -= 1
+        if left[0] < 0:
+            raise CommitRefusedError
+
+    with commits_checked(refuse), pytest.raises(CommitRefusedError):
+        revise(store, after, hour=50, instants={**FIRST, **SECOND}, **IN_PARTS)
+    assert known(store, 10) == before
+    revise(store, after, hour=51, instants={**FIRST, **SECOND}, **IN_PARTS)
+    assert (known(store, 10), known(store, 52)) == (before, after)
+
+
+def test_each_table_beside_is_written_in_one_commit(store):
+    revise(store, dict.fromkeys(KEYS, 1), hour=3, instants=FIRST, **IN_PARTS)
+    revise(store, dict.fromkeys(KEYS, 2), hour=50, instants=SECOND, **IN_PARTS)
+    assert (store.version(arrivals_of(ROWS)), store.version(history_of(ROWS))) == (1, 0)
+    assert store.read(history_of(ROWS)).height == len(KEYS)
+
+
+def test_a_part_that_changes_nothing_commits_nothing(store):
+    values = dict.fromkeys(KEYS, 1)
+    for hour in (3, 50):
+        revise(store, values, hour=hour, instants=FIRST, **IN_PARTS)
+    assert store.version(arrivals_of(ROWS)) == 0
+    assert not store.exists(history_of(ROWS))
+
+
+def test_damaged_arrivals_are_filled_in_parts(store, tmp_path):
+    values = dict.fromkeys(KEYS, 1)
+    revise(store, values, hour=50, instants=SECOND | dict.fromkeys(FIRST, at(49)), **IN_PARTS)
+    for file in (tmp_path / "raw/mill/rows_arrivals").rglob("*.parquet"):
+        file.unlink()
+    revise(store, values, hour=61, instants=SECOND | dict.fromkeys(FIRST, at(49)), **IN_PARTS)
+    assert (known(store, 48), known(store, 49)) == ({}, values)
