@@ -8,7 +8,9 @@ import sys
 from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
 from functools import cached_property
+from importlib.util import cache_from_source
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import orjson
@@ -22,7 +24,7 @@ from sinet_pipelines.schemas.contract import Beside, Column, Contract, Validated
 from sinet_pipelines.storage.files import write_whole
 
 PACKAGES = ("assets", "sinet_pipelines")
-CACHE_FILE = "cache/code_versions.json"  # in a home: analysed modules by the hash of their text
+CACHE_FILE = "code_versions.json"  # analysed modules by the hash of their text
 
 #: Modules to which an asset's function refers but which do not decide its content.
 EXCLUDED = (
@@ -80,7 +82,7 @@ class CodeVersions:
     """The code versions of the assets of a deployment.
 
     Attributes:
-        home: where the analysis of modules is kept for the next process.
+        home: where the analysis of modules is kept if the folder of the sources cannot be written.
     """
 
     home: Path
@@ -92,18 +94,23 @@ class CodeVersions:
         return self._tree.hash_of(asset.op.compute_fn.decorated_fn)  # type: ignore[union-attr]
 
     def keep(self) -> None:
-        """Keeps the analysis of changed modules for the next process; a home that cannot be written keeps none."""
-        if not self._tree.is_changed or not self.home.is_dir():
+        """Keeps the analysis of changed modules for the next process, of any home.
+
+        Where neither the sources' folder nor the home can be written, the next process analyses again.
+        """
+        if not self._tree.is_changed:
             return
-        try:
-            write_whole(self.home / CACHE_FILE, to_json(self._tree.dump()))
-        except StorageError:
-            return  # on a full disk or in a pod's read-only home, the next process analyses again
+        content = to_json(self._tree.dump())
+        for place in self._places:
+            try:
+                write_whole(place, content)
+            except StorageError:
+                continue  # of another user, on a full disk or in a pod's read-only file system
+            return
 
     @cached_property
     def _tree(self) -> SourceTree:
         """The first-party sources of this process."""
-        kept = self.home / CACHE_FILE
         return SourceTree(
             {name: Path(sys.modules[name].__path__[0]) for name in PACKAGES},
             excluded=EXCLUDED,
@@ -111,8 +118,23 @@ class CodeVersions:
             attributes=BEHIND,
             values=sys.modules,
             is_behaviour=_is_behaviour,
-            cache=from_json(kept.read_bytes()) if kept.is_file() else {},
+            cache={key: one for place in self._places for key, one in _kept(place).items()},
         )
+
+    @property
+    def _places(self) -> list[Path]:
+        """Where the analysis is kept: beside the bytecode of the sources, else in the home."""
+        beside = Path(cache_from_source(str(Path(__file__).resolve()))).with_name(CACHE_FILE)
+        homes = [self.home / "cache" / CACHE_FILE] if self.home.is_dir() else []
+        return homes if sys.dont_write_bytecode else [beside, *homes]
+
+
+def _kept(place: Path) -> dict[str, Any]:
+    """The analysis that was kept there; empty where there is none, where it is damaged or of another user."""
+    try:
+        return from_json(place.read_bytes())
+    except OSError:
+        return {}
 
 
 def code_of(context: dg.AssetExecutionContext) -> str:

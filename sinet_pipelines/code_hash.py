@@ -18,7 +18,7 @@ from typing import Any
 
 import orjson
 
-FORM = 2  # format of the cache; raise it when the analysis changes
+FORM = 3  # format of the cache; raise it when the analysis changes
 _LOCALS = ".<locals>."
 
 Canonical = Callable[[object], str | None]
@@ -113,8 +113,9 @@ class SourceTree:
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
     def dump(self) -> dict[str, Any]:
-        """The analysed modules, as a cache for the next process."""
-        return dict(self._used)
+        """The analysed modules, as a cache for the next process, and at most as many that only other processes used."""
+        others = {key: one for key, one in self.cache.items() if key not in self._used}
+        return {**dict(list(others.items())[-len(self._used) :]), **self._used}
 
     def _given(self, value: object) -> Iterator[str]:
         """The parts that count of a value in a closure: a function's code, or a behaviour's fields and code.
@@ -453,15 +454,15 @@ def _statement_from(plain: Mapping[str, Any]) -> Statement:
 
 
 def to_json(cache: Mapping[str, Any]) -> bytes:
-    """The cache as bytes."""
-    return orjson.dumps({"form": FORM, "modules": cache})
+    """The cache as bytes: the SHA-256 of its JSON, and in the next line the JSON."""
+    content = orjson.dumps({"form": FORM, "modules": cache})
+    return hashlib.sha256(content).hexdigest().encode() + b"\n" + content
 
 
 def from_json(content: bytes) -> dict[str, Any]:
-    """The cache that `to_json` wrote; empty for anything else."""
-    try:
-        stored = orjson.loads(content)
-    except orjson.JSONDecodeError:
+    """The cache that `to_json` wrote; empty for anything else, also for a part of one or with a changed byte."""
+    digest, _, rest = content.partition(b"\n")
+    if digest != hashlib.sha256(rest).hexdigest().encode():
         return {}
-    is_ours = isinstance(stored, dict) and stored.get("form") == FORM and isinstance(stored.get("modules"), dict)
-    return dict(stored["modules"]) if is_ours else {}
+    stored = orjson.loads(rest)
+    return dict(stored["modules"]) if stored["form"] == FORM else {}

@@ -106,12 +106,11 @@ def test_a_step_finds_the_home_the_regions_and_the_first_day_of_its_own_deployme
     ]
 
 
-def test_code_versions_are_equal_and_each_home_keeps_the_analysis(both, deployments):
+def test_code_versions_are_equal(both):
     one, two = (each.resolve_asset_graph() for each in both)
     shared = one.executable_asset_keys & two.executable_asset_keys
     assert len(shared) > 40
     assert {key: one.get(key).code_version for key in shared} == {key: two.get(key).code_version for key in shared}
-    assert all((each.home / "cache" / "code_versions.json").is_file() for each in deployments)
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """Derived code versions: an edit of what decides an asset's content changes its version, and no other edit does."""
 
 import shutil
+import sys
 from dataclasses import replace
 
 import pyarrow as pa
@@ -128,6 +129,28 @@ def test_an_edit_changes_the_assets_that_it_decides(changed, file, old, new, som
     found = changed(file, old, new)
     assert some <= found
     assert not none & found
+
+
+@pytest.mark.parametrize("is_writable", [True, False])
+def test_the_analysis_is_kept_beside_the_bytecode_or_in_the_home(tmp_path, monkeypatch, is_writable):
+    home, bytecode = tmp_path / "home", tmp_path / "bytecode"
+    home.mkdir()
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    monkeypatch.setattr(sys, "pycache_prefix", str(bytecode))
+    if not is_writable:
+        bytecode.write_text("a file in its place")
+    asset = raw_rows(deployment_at(home), TURBOFAN, EAST, DROP, RAW_TELEMETRY)
+    first, second = CodeVersions(home), CodeVersions(home)
+    assert second.version_of(asset) == first.version_of(asset)
+    first.keep()
+    kept = [str(path.relative_to(tmp_path).parts[0]) for path in tmp_path.rglob("code_versions.json")]
+    assert kept == ["bytecode" if is_writable else "home"]
+    third = CodeVersions(home)
+    assert third.version_of(asset) == first.version_of(asset)
+    for path in tmp_path.rglob("code_versions.json"):
+        path.unlink()
+    third.keep()  # it had nothing to analyse
+    assert not list(tmp_path.rglob("code_versions.json"))
 
 
 def test_a_contract_with_a_renamed_column_changes_the_rows_that_are_made_of_it(tmp_path):
