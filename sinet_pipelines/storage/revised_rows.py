@@ -41,12 +41,12 @@ class RevisedPart:
     Attributes:
         history: the former rows.
         arrivals: the instants of the others, and of those that go, until the table is written.
-        is_changed: whether any row came or went.
+        changed: the days on which any row came or went.
     """
 
     history: pl.DataFrame
     arrivals: pl.DataFrame
-    is_changed: bool
+    changed: pl.Series
 
 
 def revised(part: Part, contract: Contract, facts: Facts) -> RevisedPart:
@@ -69,7 +69,7 @@ def revised(part: Part, contract: Contract, facts: Facts) -> RevisedPart:
     history = pl.concat([kept, former])
     came = _after(came, history, key=contract.key)
     noted = pl.concat([stay, came, gone]).filter(pl.col(KNOWN_FROM).is_not_null())  # of `gone`: until it is replaced
-    return RevisedPart(history, noted, is_changed=bool(fresh.height or gone.height))
+    return RevisedPart(history, noted, changed=pl.concat([fresh[DAY_COLUMN], gone[DAY_COLUMN]]).unique())
 
 
 def refused(part: Part) -> pl.DataFrame:

@@ -14,8 +14,8 @@ import polars as pl
 from sinet_pipelines.schemas.arrival import KNOWN_FROM, arrivals_of, history_of
 from sinet_pipelines.schemas.contract import Contract
 from sinet_pipelines.storage.beside import Replacement, damaged_days
-from sinet_pipelines.storage.revised_days import ROWS_AT_ONCE, Days, Sources
-from sinet_pipelines.storage.revised_rows import Facts, refused, revised
+from sinet_pipelines.storage.revised_days import ROWS_AT_ONCE, Days, Part, Sources
+from sinet_pipelines.storage.revised_rows import Facts, RevisedPart, refused, revised
 from sinet_pipelines.storage.tables import DAY_COLUMN, TableStore, empty
 from sinet_pipelines.storage.versions import ROW, ArrivalsOf
 
@@ -119,11 +119,19 @@ def _keep(store: TableStore, contract: Contract, revision: Revision, days: Days)
         for part in days:
             found = revised(part, contract, facts)
             history.add(found.history, was=part.history)
-            arrivals.add(found.arrivals, was=part.arrivals)
-            is_changed = is_changed or found.is_changed
+            arrivals.add(_arrivals_of_changed_days(found, part), was=part.arrivals)
+            is_changed = is_changed or not found.changed.is_empty()
         history.write()
         if is_changed:
             arrivals.write()
+
+
+def _arrivals_of_changed_days(found: RevisedPart, part: Part) -> pl.DataFrame:
+    """The new arrivals; a day to which no row came and from which none went keeps its entries, also of refused rows."""
+    if len(part.days) == 1:
+        return found.arrivals  # the other parts of the day may have changed
+    is_changed = pl.col(DAY_COLUMN).is_in(found.changed.implode())
+    return pl.concat([found.arrivals.filter(is_changed), part.arrivals.filter(~is_changed)])
 
 
 def _facts(days: Days, revision: Revision) -> Facts:
