@@ -3,7 +3,7 @@
 Makes one asset and one quarantine table for each region; contracts hold what is particular to an application.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import partial
@@ -25,6 +25,7 @@ from resources.materializations.held import BESIDE_ENTRY
 from resources.materializations.inputs import judged_from
 from resources.materializations.kept import BESIDE_TABLES
 from resources.placement import CLASS_TAG, HARDWARE_TAG, OWNERS, REGION_TAG, bind
+from resources.regions import RegionResource
 from sinet_pipelines.applications.application import Application
 from sinet_pipelines.ingestion.arrivals import arrivals_of_rows
 from sinet_pipelines.inventory.regions import Region
@@ -104,76 +105,124 @@ def validated_rows(
         remove_withdrawn_pages(context, region, validated, days.quiet)
         yield from record_quiet(context, region, days.quiet, tables=tables.written)
         doubted = doubted_rows(place.tables, raw=raw, validated=validated)
-        doubt = doubt_of_days(doubted)
+        step = _Step(
+            context=context,
+            region=region,
+            place=place,
+            tables=tables,
+            arrivals=arrivals,
+            doubted=doubted,
+            doubt=doubt_of_days(doubted),
+        )
         made: list[date] = []
         verdicts: dict[date, DayVerdict] = {}
         refused: dict[date, str] = {}
         for chunk in in_batches(place.landing, region.name, days.landed):
-            found = {day: place.landing.faults(region.name, day) for day in chunk}
-            faults = {day: tuple(one.message for one in of if one.fails_the_day) for day, of in found.items()}
-            drift = {day: tuple(one.message for one in of if one.is_drift) for day, of in found.items()}
             if is_large(place.landing, region.name, chunk):
-                large = _judge_large(
-                    place.tables,
-                    tables,
-                    chunk[0],
-                    faults=faults[chunk[0]],
-                    files=partial(place.landing.file_names, region.name, chunk[0]),
-                    doubted=doubted,
-                    confirmed=partial(with_page, context, region, validated),
-                    arrivals=arrivals,
-                )
-                inputs = {chunk[0]: judged_from(code_of(context), large.raw_version, doubt.get(chunk[0]))}
-                yield from _record_large(context, large, inputs=inputs)
-                verdicts |= with_warnings(
-                    {chunk[0]: large.verdict},
-                    validated,
-                    read=partial(_read_large, place.tables, raw, chunk[0]),
-                    drift=drift,
-                )
-                made += chunk if large.verdict.passed else []
-                refused |= {} if large.verdict.passed else inputs
-                continue
-            rows = place.tables.read(raw, days=(chunk[0], chunk[-1])).filter(pl.col(DAY_COLUMN).is_in(chunk))
-            judged = judge_days(
-                rows,
-                validated,
-                drop_faults=faults,
-                files=partial(place.landing.file_names, region.name),
-                doubted=doubted,
-            )
-            parts = {part[DAY_COLUMN][0]: part for part in rows.partition_by(DAY_COLUMN)}
-            inputs = {
-                day: judged_from(code_of(context), content_hash(parts.get(day, rows.clear()), raw), doubt.get(day))
-                for day in chunk
-            }
-            chunk_verdicts = with_page(
-                context,
-                region,
-                validated,
-                {verdict.day: verdict for verdict in judged.days},
-                good=[judged.good],
-                bad=[judged.bad],
-            )
-            passed = [verdict.day for verdict in judged.days if verdict.passed]
-            written, beside = _keep(place.tables, tables, judged, passed, arrivals) if passed else (None, {})
-            failed = [verdict.day for verdict in judged.days if not verdict.passed]
-            withhold(place.tables, validated, [judged.good, judged.bad], days=failed)
-            entries = {
-                day: {QUARANTINED: verdict.quarantined, **beside.get(day, {})}
-                for day, verdict in chunk_verdicts.items()
-            }
-            good = {day: chunk_verdicts[day] for day in passed}
-            yield from record(context, written, inputs=inputs, entries=entries, verdicts=good)
-            made += passed
-            verdicts |= with_warnings(chunk_verdicts, validated, read=rows.select, drift=drift)
-            refused |= {day: inputs[day] for day, verdict in chunk_verdicts.items() if not verdict.passed}
+                checked = yield from _check_large_day(step, chunk[0])
+            else:
+                checked = yield from _check_days(step, chunk)
+            made += checked.made
+            verdicts |= checked.verdicts
+            refused |= checked.refused
         # last, since the UI shows the latest result of a check
         yield from record(context, None, inputs=refused, verdicts={day: verdicts[day] for day in refused})
         remove_old_pages(context, region, validated)
         yield from close(context, region, made=made, verdicts=verdicts, check=CONTRACT_CHECK, warns=UNUSUAL_CHECK)
 
     return asset
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Step:
+    """One step of the asset, with the arrivals of its rows and the keys that are on more than one day."""
+
+    context: dg.AssetExecutionContext
+    region: Region
+    place: RegionResource
+    tables: Validated
+    arrivals: ArrivalsOf
+    doubted: pl.DataFrame
+    doubt: Mapping[date, str]
+
+    def faults(self, days: Sequence[date]) -> tuple[dict[date, tuple[str, ...]], dict[date, tuple[str, ...]]]:
+        """The faults of the drops of each day: those that fail the day, and changes of the schema that do not."""
+        found = {day: self.place.landing.faults(self.region.name, day) for day in days}
+        fails = {day: tuple(one.message for one in of if one.fails_the_day) for day, of in found.items()}
+        return fails, {day: tuple(one.message for one in of if one.is_drift) for day, of in found.items()}
+
+    def inputs_of(self, raw_versions: Mapping[date, str]) -> dict[date, str]:
+        """The fingerprint of each day: of the code, its raw rows, and the conflicts of its keys with other days."""
+        code = code_of(self.context)
+        return {day: judged_from(code, version, self.doubt.get(day)) for day, version in raw_versions.items()}
+
+
+@dataclass(frozen=True)
+class _Checked:
+    """The result of some days: those that were made, every day's verdict, and the inputs of the refused days."""
+
+    made: list[date]
+    verdicts: dict[date, DayVerdict]
+    refused: dict[date, str]
+
+
+def _check_large_day(step: _Step, day: date) -> Generator[object, None, _Checked]:
+    """Checks and records one day in batches of rows, since its rows are too many for the memory."""
+    place, tables = step.place, step.tables
+    faults, drift = step.faults([day])
+    large = _judge_large(
+        place.tables,
+        tables,
+        day,
+        faults=faults[day],
+        files=partial(place.landing.file_names, step.region.name, day),
+        doubted=step.doubted,
+        confirmed=partial(with_page, step.context, step.region, tables.validated),
+        arrivals=step.arrivals,
+    )
+    inputs = step.inputs_of({day: large.raw_version})
+    yield from _record_large(step.context, large, inputs=inputs)
+    read = partial(_read_large, place.tables, tables.raw, day)
+    verdicts = with_warnings({day: large.verdict}, tables.validated, read=read, drift=drift)
+    return _Checked([day], verdicts, {}) if large.verdict.passed else _Checked([], verdicts, inputs)
+
+
+def _check_days(step: _Step, days: Sequence[date]) -> Generator[object, None, _Checked]:
+    """Checks the rows of some days at once, and writes and records the days that passed."""
+    place, tables = step.place, step.tables
+    raw, validated = tables.raw, tables.validated
+    faults, drift = step.faults(days)
+    rows = place.tables.read(raw, days=(days[0], days[-1])).filter(pl.col(DAY_COLUMN).is_in(days))
+    judged = judge_days(
+        rows,
+        validated,
+        drop_faults=faults,
+        files=partial(place.landing.file_names, step.region.name),
+        doubted=step.doubted,
+    )
+    parts = {part[DAY_COLUMN][0]: part for part in rows.partition_by(DAY_COLUMN)}
+    inputs = step.inputs_of({day: content_hash(parts.get(day, rows.clear()), raw) for day in days})
+    verdicts = with_page(
+        step.context,
+        step.region,
+        validated,
+        {verdict.day: verdict for verdict in judged.days},
+        good=[judged.good],
+        bad=[judged.bad],
+    )
+    passed = [verdict.day for verdict in judged.days if verdict.passed]
+    written, beside = _keep(place.tables, tables, judged, passed, step.arrivals) if passed else (None, {})
+    failed = [verdict.day for verdict in judged.days if not verdict.passed]
+    withhold(place.tables, validated, [judged.good, judged.bad], days=failed)
+    entries = {day: {QUARANTINED: verdict.quarantined, **beside.get(day, {})} for day, verdict in verdicts.items()}
+    yield from record(
+        step.context, written, inputs=inputs, entries=entries, verdicts={day: verdicts[day] for day in passed}
+    )
+    return _Checked(
+        passed,
+        with_warnings(verdicts, validated, read=rows.select, drift=drift),
+        {day: inputs[day] for day, verdict in verdicts.items() if not verdict.passed},
+    )
 
 
 def _keep(
