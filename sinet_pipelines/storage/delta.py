@@ -1,12 +1,14 @@
 """Opens and scans one Delta table, in a folder of any name or on a store."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 from urllib.parse import unquote
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
@@ -18,6 +20,7 @@ from sinet_pipelines.errors import (
     UnreachableError,
     first_line,
 )
+from sinet_pipelines.storage.contracted import DAY_COLUMN
 from sinet_pipelines.storage.health import REBUILD
 from sinet_pipelines.storage.layout import file_paths, is_local
 
@@ -73,6 +76,26 @@ def scan_table(table: DeltaTable, uri: str, options: Mapping[str, str] | None = 
         storage_options=_scan_options(options or {}) or None,
     )
     return frame.select(schema.names())
+
+
+def scan_day_in_batches(table: DeltaTable, day: date, *, columns: Sequence[str], rows: int) -> Iterator[pl.DataFrame]:
+    """The rows of one day in batches of limited size, in no particular order.
+
+    Args:
+        table: the opened table.
+        day: whose rows are read.
+        columns: to read; one that the table lacks is left out.
+        rows: most rows of a batch.
+    """
+    dataset = table.to_pyarrow_dataset()
+    names = [name for name in columns if name in dataset.schema.names]
+    for fragment in dataset.get_fragments(filter=pc.field(DAY_COLUMN) == pa.scalar(day)):
+        scanner = fragment.scanner(
+            schema=dataset.schema, columns=names, batch_size=rows, batch_readahead=1, fragment_readahead=1
+        )
+        for batch in scanner.to_batches():
+            if batch.num_rows:
+                yield pl.DataFrame(pl.from_arrow(batch))
 
 
 @dataclass(frozen=True)

@@ -4,48 +4,31 @@ A write is one atomic commit, and a writer with a conflict tries again. The data
 content, so equal rows have equal versions, independent of place and time.
 """
 
-import errno
-import secrets
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Literal
 from urllib.parse import unquote
 
-import numpy as np
 import polars as pl
 import pyarrow as pa
-import pyarrow.compute as pc
-from deltalake import CommitProperties, DeltaTable, WriterProperties, write_deltalake
-from deltalake.exceptions import CommitFailedError, DeltaError
+from deltalake import DeltaTable
 
 from sinet_pipelines.errors import SinetError, StorageError, first_line
 from sinet_pipelines.schemas.contract import AnyTable, Contract, DataClass
-from sinet_pipelines.storage.aside import set_aside
-from sinet_pipelines.storage.commits import before_commit
 from sinet_pipelines.storage.content import ContentHash
 from sinet_pipelines.storage.content import content_hash as content_hash
-from sinet_pipelines.storage.delta import open_table, scan_table, store_error
-from sinet_pipelines.storage.evolution import Change, schema_change
-from sinet_pipelines.storage.health import TableHealth, look_at_own_table, look_at_table
+from sinet_pipelines.storage.contracted import DAY_COLUMN as DAY_COLUMN
+from sinet_pipelines.storage.contracted import as_contracted
+from sinet_pipelines.storage.contracted import empty as empty
+from sinet_pipelines.storage.contracted import to_contract as to_contract
+from sinet_pipelines.storage.delta import open_table, scan_day_in_batches, scan_table, store_error
+from sinet_pipelines.storage.health import TableHealth, look_at_table
 from sinet_pipelines.storage.layout import is_local, require_readable, table_uri
-from sinet_pipelines.storage.locks import creation_lock, held
-from sinet_pipelines.storage.objects import open_objects
 from sinet_pipelines.storage.roots import access_options, root_of
 from sinet_pipelines.storage.spill import as_reader
 from sinet_pipelines.storage.stored_health import look_at_stored_table
-
-DAY_COLUMN = "event_date"
-WRITE = "sinet.write"  # in the commit of a write: a random word, by which the writer finds its own version
-ATTEMPTS = 8  # a day's commit takes about 10 ms; in tests, no queue of writers needed eight attempts
-CREATION_S = 600.0  # longest wait for another process that creates the table
-FILE_BYTES = 32 << 20  # of a streamed write: the writer has one file of this size in memory
-STREAM_ROWS = 1 << 14  # of one batch of a streamed write
-STREAMED = WriterProperties(max_row_group_size=4 * STREAM_ROWS)
-AT_ONCE = WriterProperties(compression="SNAPPY")
+from sinet_pipelines.storage.table_writes import STREAM_ROWS, Payload, TableWriter
 
 
 @dataclass(frozen=True)
@@ -147,7 +130,7 @@ class TableStore:
         opened = self._open(contract)
         if opened is None:
             return empty(contract).lazy()
-        return _as_contracted(scan_table(opened, self._at(contract), self.storage_options), contract)
+        return as_contracted(scan_table(opened, self._at(contract), self.storage_options), contract)
 
     def read(
         self, contract: Contract, *, days: tuple[date, date] | None = None, columns: Sequence[str] | None = None
@@ -266,18 +249,9 @@ class TableStore:
         opened = self._open(contract)
         if opened is None:
             return
-        dataset = opened.to_pyarrow_dataset()
         wanted = list(columns or (column.name for column in contract.columns))
-        names = [name for name in wanted if name in dataset.schema.names]
-        fragments = dataset.get_fragments(filter=pc.field(DAY_COLUMN) == pa.scalar(day))
-        for fragment in fragments:
-            scanner = fragment.scanner(
-                schema=dataset.schema, columns=names, batch_size=rows, batch_readahead=1, fragment_readahead=1
-            )
-            for batch in scanner.to_batches():
-                if batch.num_rows:
-                    found = pl.DataFrame(pl.from_arrow(batch)).lazy()
-                    yield (found if columns else _as_contracted(found, contract)).collect()
+        for found in scan_day_in_batches(opened, day, columns=wanted, rows=rows):
+            yield found if columns else as_contracted(found.lazy(), contract).collect()
 
     def medians(self, contract: Contract, *, day: date, columns: Iterable[str]) -> dict[str, float | None]:
         """The median of each numeric column over one day; one column is in memory at a time."""
@@ -315,6 +289,11 @@ class TableStore:
         counts: dict[date | None, int] = {None: rows.height}
         return Written(contract.name, self._at(contract), version, rows.height, hashes, counts)
 
+    def _write(self, contract: Contract, payload: Callable[[], Payload], *, predicate: str | None) -> int:
+        if self._is_local:
+            require_readable(Path(self.root))
+        return TableWriter(self._at(contract), contract, self.storage_options).write(payload, predicate=predicate)
+
     def _require_health(self, contract: Contract) -> None:
         for fault in self.health(contract).faults if self._is_local else ():
             raise StorageError(f"{contract.name} cannot be read: {fault.message}")
@@ -333,133 +312,6 @@ class TableStore:
             StorageError: its log cannot be read.
         """
         return open_table(self._at(table), self.storage_options)
-
-    def _state(self, contract: Contract, predicate: str | None, health: TableHealth | None) -> "_State":
-        """What a write finds: a table that it can write to, or none, perhaps with a folder that is in its way.
-
-        A table whose log is damaged, or whose schema does not fit the contract, is moved aside and created again: the
-        other days are then missing from storage, and are made again from the landing zone.
-        """
-        if health is not None and any(fault.day is None for fault in health.faults):
-            return _State(False, in_the_way="damaged")
-        opened = self._open(contract)
-        if opened is None:
-            return _State(False)
-        change = schema_change(opened, contract.schema)
-        if change is Change.NONE:
-            return _State(True)
-        if predicate is None and opened.metadata().partition_columns == _partitions(contract):
-            return _State(True, "overwrite")
-        if predicate is not None and change is Change.ADDED:
-            return _State(True, "merge")
-        if not self._is_local:
-            raise StorageError(
-                f"{self._at(contract)} has other columns or types than {contract.name} has now; move the table "
-                "away, it is made again"
-            )
-        return _State(False, in_the_way="other_schema")
-
-    @contextmanager
-    def _prepared(self, contract: Contract, predicate: str | None) -> Iterator["_State"]:
-        """The state of the table before a write; of several local processes, one at a time creates a table.
-
-        Without the lock, the half-created table of another process would look damaged, and be moved aside.
-        """
-        folder = Path(self._at(contract))
-        found = self._state(contract, predicate, self.health(contract) if self._is_local else None)
-        if found.exists or not self._is_local:
-            yield found
-            return
-        with held(creation_lock(folder), wait_s=CREATION_S):
-            found = self._state(contract, predicate, look_at_own_table(folder))
-            if found.in_the_way:
-                set_aside(folder.parent, folder.name, why=found.in_the_way)
-            yield found
-
-    def _write(
-        self, contract: Contract, payload: Callable[[], pa.Table | pa.RecordBatchReader], *, predicate: str | None
-    ) -> int:
-        if self._is_local:
-            require_readable(Path(self.root))
-            Path(self._at(contract)).parent.mkdir(parents=True, exist_ok=True)
-        met: CommitFailedError | None = None
-        token = secrets.token_hex(8)
-        for wait_s in _waits():
-            before_commit()
-            rows = payload()
-            try:
-                with self._prepared(contract, predicate) as state:
-                    self._commit(contract, rows, state, predicate, token)
-                break
-            except CommitFailedError as error:
-                met = error
-                time.sleep(wait_s)  # another writer committed first: read its commit and try again
-            except (DeltaError, OSError) as error:
-                if not self._is_local:
-                    raise store_error(self._at(contract), error) from error
-                raise StorageError(_explain(self._at(contract), error)) from error
-        else:
-            raise StorageError(
-                f"{ATTEMPTS} writes of {contract.name} met another's; end that writer and try again"
-            ) from met
-        return self._version_with(contract, token)
-
-    def _version_with(self, contract: Contract, token: str) -> int:
-        """The version of the commit with this token; other writers may have committed since."""
-        newest = DeltaTable(self._at(contract), storage_options=dict(self.storage_options) or None).version()
-        # `DeltaTable.history` finds nothing in a folder whose name has a `#`
-        objects = open_objects(self._at(contract), self.storage_options)
-        for version in range(newest, -1, -1):  # the newest commit is nearly always the one
-            commit = objects.get(f"_delta_log/{version:020}.json")
-            if commit is not None and token.encode() in commit.content:
-                return version
-        raise StorageError(f"the log of {self._at(contract)} lacks the write that was just made; make the table again")
-
-    def _commit(
-        self,
-        contract: Contract,
-        rows: pa.Table | pa.RecordBatchReader,
-        state: "_State",
-        predicate: str | None,
-        token: str,
-    ) -> None:
-        is_stream, options = isinstance(rows, pa.RecordBatchReader), dict(self.storage_options) or None
-        if is_created := not state.exists and predicate is not None and not self._is_local:
-            # a store has no lock: without this, days that another process commits first would be overwritten
-            DeltaTable.create(
-                self._at(contract),
-                contract.schema,
-                mode="ignore",
-                partition_by=_partitions(contract) or None,
-                storage_options=options,
-            )
-        write_deltalake(
-            self._at(contract),
-            rows,
-            mode="overwrite",
-            schema_mode=state.schema_mode,
-            partition_by=_partitions(contract) or None,
-            predicate=predicate if state.exists or is_created else None,
-            storage_options=options,
-            target_file_size=FILE_BYTES if is_stream else None,
-            writer_properties=STREAMED if is_stream else AT_ONCE,
-            commit_properties=CommitProperties(custom_metadata={WRITE: token}),
-        )
-
-
-@dataclass(frozen=True)
-class _State:
-    """What a write finds in storage.
-
-    Attributes:
-        exists: whether there is a table that the write can change.
-        schema_mode: delta-rs's mode for a table whose schema changes.
-        in_the_way: why the folder must be moved aside first; empty where it need not.
-    """
-
-    exists: bool
-    schema_mode: Literal["merge", "overwrite"] | None = None
-    in_the_way: str = ""
 
 
 def tables_of(home: Path, region: str, application: str, *, reader: str | None = None) -> TableStore:
@@ -483,56 +335,3 @@ def _size(path: Path) -> int | None:
         return path.stat().st_size
     except OSError:
         return None
-
-
-def _partitions(contract: Contract) -> list[str]:
-    return [column.name for column in contract.columns if column.name == DAY_COLUMN]
-
-
-def _as_contracted(frame: pl.LazyFrame, contract: Contract) -> pl.LazyFrame:
-    """The frame with the contract's columns: new nullable columns are null, other columns are left out."""
-    there = frame.collect_schema().names()
-    names = [column.name for column in contract.columns]
-    if there == names:
-        return frame
-    types = empty(contract).schema
-    added = [c.name for c in contract.columns if c.nullable and c.name not in there]
-    return frame.select(
-        pl.lit(None, types[name]).alias(name) if name in added else pl.col(name)
-        for name in names
-        if name in there or name in added
-    )
-
-
-def _waits() -> Iterator[float]:
-    generator = np.random.default_rng()
-    for attempt in range(ATTEMPTS):
-        yield 0.02 * 2**attempt * generator.uniform(0.5, 1.5)
-
-
-def _explain(uri: str, error: Exception) -> str:
-    text = str(error)
-    full = getattr(error, "errno", None) == errno.ENOSPC or "No space left" in text or "os error 28" in text
-    if full:
-        return f"no space is left for {uri}: nothing of this write was kept; free space and run again, it goes on there"
-    return f"{uri} could not be written: {first_line(error)}; nothing of this write was kept"
-
-
-def empty(contract: Contract) -> pl.DataFrame:
-    """A frame with the contract's columns and no rows."""
-    return pl.DataFrame(schema=pl.Schema(contract.schema))
-
-
-def to_contract(rows: pl.DataFrame, contract: Contract) -> pa.Table:
-    """The rows as an Arrow table with exactly the contract's columns, order and types.
-
-    Raises:
-        StorageError: a column of the contract is missing, or has values of another type.
-    """
-    missing = [c.name for c in contract.columns if c.name not in rows.columns]
-    if missing:
-        raise StorageError(f"{contract.name} lacks {', '.join(missing)}; give all {len(contract.columns)} columns")
-    try:
-        return rows.select(c.name for c in contract.columns).rechunk().to_arrow().cast(contract.schema)
-    except (pa.ArrowException, ValueError) as error:
-        raise StorageError(f"rows of {contract.name} are not of its contract's types: {error}") from error

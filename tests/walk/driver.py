@@ -57,9 +57,9 @@ def landing():
 
 def delta_commit():
     """Rows are in Parquet files of the table, and the commit that would name them is not written."""
-    from sinet_pipelines.storage import tables
+    from sinet_pipelines.storage import table_writes
 
-    original = tables.write_deltalake
+    original = table_writes.write_deltalake
 
     def write(uri, *args, **options):
         result = original(uri, *args, **options)
@@ -68,7 +68,7 @@ def delta_commit():
             die()
         return result
 
-    tables.write_deltalake = write
+    table_writes.write_deltalake = write
 
 
 def _uncommit(log):

@@ -14,7 +14,7 @@ from sinet_pipelines.registry.tracking import tracking_of
 from sinet_pipelines.registry.versions import register
 from sinet_pipelines.storage.aside import set_aside
 from sinet_pipelines.storage.roots import settle_roots
-from sinet_pipelines.storage.tables import TableStore
+from sinet_pipelines.storage.table_writes import TableWriter
 from sinet_pipelines.storage.training_sets import keep_training_set, read_training_set, training_set_of
 from tests.loopback import free_port
 from tests.sinet_pipelines.retention.conftest import SAMPLES
@@ -90,14 +90,14 @@ def test_after_a_lost_database_the_set_is_found_by_way_of_the_candidate(store):
 
 
 def test_a_record_has_the_files_of_its_own_write_although_another_writer_committed_since(plain, monkeypatch):
-    commit, writers = TableStore._commit, [2.0]
+    commit, writers = TableWriter._commit, [2.0]
 
     def overtaken(self, *args):
         commit(self, *args)
         while writers:
             plain.train(writers.pop())
 
-    monkeypatch.setattr(TableStore, "_commit", overtaken)
+    monkeypatch.setattr(TableWriter, "_commit", overtaken)
     found = plain.train(1.0)
     assert found.version == 0
     assert read_training_set(plain.tables, found)["value"].sum() == 3.0
