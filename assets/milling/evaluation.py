@@ -1,18 +1,25 @@
 """Evaluation: candidates on held-out products, compared with baselines and the champion; class `feature`."""
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import numpy as np
 import polars as pl
 
 from assets.framework.corrected import difference_entries, keep_corrected, with_present_values
+from assets.framework.evaluation import (
+    GATE,
+    champion_graph,
+    choice_of,
+    gate_result,
+    keep_verdict,
+    log_figures,
+    newest_candidates,
+    overall_of,
+)
 from assets.framework.lineage import copied
 from assets.framework.regional import here, once, per_region, regions_of
-from assets.framework.registry import VERDICT
 from assets.framework.reports import agreements_entry, corrected_entries, entries_of, made
 from assets.milling.candidates import SEED
 from assets.milling.keys import everywhere, global_key, regional_key
@@ -32,7 +39,6 @@ from sinet_pipelines.applications.milling.tables import (
     VALIDATED_RECORDS,
 )
 from sinet_pipelines.applications.milling.task import FAILURE
-from sinet_pipelines.errors import ModelNotFoundError, StorageError
 from sinet_pipelines.features.as_known import read_as_known
 from sinet_pipelines.inventory.names import EAST
 from sinet_pipelines.inventory.regions import Region
@@ -47,7 +53,6 @@ if TYPE_CHECKING:
 
 MODEL = MILLING.model
 FIGURES = ("f1", "pr_auc", "precision", "recall", "brier")
-GATE = "challenger_is_not_worse"
 
 
 @once
@@ -162,50 +167,47 @@ def evaluation(deployment: Deployment) -> dg.AssetsDefinition:
     )
     def asset(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         from sinet_pipelines.applications.milling.evaluation import results_of
-        from sinet_pipelines.evaluation.choice import choose
-        from sinet_pipelines.evaluation.gate import is_not_worse
         from sinet_pipelines.storage.tables import content_hash
-        from sinet_pipelines.training.candidate import newest_candidate
 
         place = here(context, EAST)
         rows = place.tables.read(EVALUATION_SET).sort("record_id", "product_id")
-        candidates = {name: newest_candidate(place.blobs, name) for name in CANDIDATE_NAMES}
-        choice = choose({name: one.score_out_of_fold for name, one in candidates.items()}, FAILURE.metric)
+        candidates = newest_candidates(place.blobs, CANDIDATE_NAMES)
+        choice = choice_of(candidates, FAILURE.metric)
         predictions = _predictions(context, rows)
         results = results_of(rows, predictions)
-        challenger, champion = _answers(rows, predictions[choice.name]), _champion_answers(context, rows)
-        if champion is not None:
-            challenger = challenger.join(champion, on=FAILURE.group, how="semi")
-        verdict = is_not_worse(challenger, champion, task=FAILURE)
-        content = {**asdict(verdict), "family": choice.name, "choice": choice.reason}
-        place.blobs.point(VERDICT, place.blobs.put(json.dumps(content, sort_keys=True).encode()))
+        verdict = _compared_with_champion(context, rows, predictions[choice.name])
+        keep_verdict(place.blobs, verdict, choice)
         written = place.tables.replace(EVALUATION_RESULTS, results)
-        overall = {row["predictor"]: row for row in results.filter(pl.col("slice") == "all").iter_rows(named=True)}
-        for name, one in candidates.items():
-            figures = {f"eval_{figure}": overall[name][figure] for figure in FIGURES}
-            context.resources.tracking.add_metrics(one.run_id, figures)
-        own = overall[choice.name]
+        overall = overall_of(results)
+        log_figures(context, candidates, overall, FIGURES)
         return made(
             context,
             fingerprint(content_hash(results, EVALUATION_RESULTS), choice.name, verdict.passed, verdict.reason),
             entries={
                 "decision": verdict.reason,
                 "challenger": choice.name,
-                **{figure: round(own[figure], 4) for figure in FIGURES},
+                **{figure: round(overall[choice.name][figure], 4) for figure in FIGURES},
                 **{f"f1_{one.name}": round(overall[one.name]["f1"], 4) for one in BASELINES},
                 **{f"pr_auc_{one.name}": round(overall[one.name]["pr_auc"], 4) for one in BASELINES},
                 "choice": choice.reason,
                 "by_slice": shown(_slices(results, challenger=choice.name)),
                 **_difference(context, rows, overall),
                 "dagster/row_count": written.rows,
-                "summary": f"{choice.name} has F1 {own['f1']:.3f} and PR-AUC {own['pr_auc']:.3f} on {own['products']} "
-                f"products it never saw; logistic regression has F1 {overall['logistic']['f1']:.3f}, the published "
-                f"limits {overall['published_rules']['f1']:.3f}",
+                "summary": _summary(overall, challenger=choice.name),
             },
-            checks=[_as_check(GATE, verdict)],
+            checks=[gate_result(GATE, passed=verdict.passed, reason=verdict.reason, numbers=verdict.numbers)],
         )
 
     return asset
+
+
+def _summary(overall: Mapping[str, Mapping[str, Any]], *, challenger: str) -> str:
+    own = overall[challenger]
+    return (
+        f"{challenger} has F1 {own['f1']:.3f} and PR-AUC {own['pr_auc']:.3f} on {own['products']} products it never "
+        f"saw; logistic regression has F1 {overall['logistic']['f1']:.3f}, the published limits "
+        f"{overall['published_rules']['f1']:.3f}"
+    )
 
 
 def _difference(
@@ -251,24 +253,25 @@ def _predictions(context: dg.AssetExecutionContext, rows: pl.DataFrame) -> "dict
     return found
 
 
-def _answers(rows: pl.DataFrame, one: "Judged") -> pl.DataFrame:
+def _compared_with_champion(context: dg.AssetExecutionContext, rows: pl.DataFrame, predicted: "Judged") -> "Verdict":
+    """Whether the challenger is not worse than the champion on the products that both predict."""
+    from sinet_pipelines.evaluation.gate import is_not_worse
+
     named = rows.select(FAILURE.group, FAILURE.order, FAILURE.target)
-    return named.with_columns(pl.Series(FAILURE.predicted, one.probability_B))
+    challenger = named.with_columns(pl.Series(FAILURE.predicted, predicted.probability_B))
+    champion = _champion_answers(context, rows)
+    if champion is not None:
+        challenger = challenger.join(champion, on=FAILURE.group, how="semi")
+    return is_not_worse(challenger, champion, task=FAILURE)
 
 
 def _champion_answers(context: dg.AssetExecutionContext, rows: pl.DataFrame) -> pl.DataFrame | None:
-    """The predictions of the served champion; None without a champion, or where its file is lost."""
+    """The predictions of the served champion; None as in `champion_graph`."""
     from sinet_pipelines.applications.milling.served import graph_rows_of
     from sinet_pipelines.quantization.session import answer, open_session
 
-    registry = context.resources.registry
-    champion = registry.champion(MODEL)
-    if champion is None:
-        return None
-    try:
-        graph = registry.load(champion)
-    except (StorageError, ModelNotFoundError) as error:  # the challenger is evaluated as if there were no champion
-        context.log.warning(f"no comparison with the champion: {error}")
+    graph = champion_graph(context, MODEL)
+    if graph is None:
         return None
     records = evaluated_records(context)
     graph_rows, output = graph_rows_of(records), FAILURE.outputs[0]
@@ -283,16 +286,6 @@ def evaluated_records(context: dg.AssetExecutionContext) -> pl.DataFrame:
     """The process values of the evaluation set, of all regions."""
     parts = pl.concat(here(context, region).tables.read(EVALUATION_RECORDS) for region in regions_of(context))
     return parts.filter(pl.col("product_id").is_unique()).sort("product_id")
-
-
-def _as_check(name: str, verdict: "Verdict") -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(
-        passed=verdict.passed,
-        check_name=name,
-        severity=dg.AssetCheckSeverity.WARN,
-        description=verdict.reason,
-        metadata={name: round(float(value), 4) for name, value in verdict.numbers.items()},
-    )
 
 
 def _slices(results: pl.DataFrame, *, challenger: str) -> Markdown:

@@ -14,7 +14,8 @@ from assets.framework.regional import here, once, per_region, regions_of
 from assets.framework.registry import CHOICE, graph_ref
 from assets.framework.reports import agreements_entry, entries_of, made
 from assets.turbofan.candidates import regimes_of
-from assets.turbofan.evaluation import CANDIDATES, evaluation_inputs, sequences_at, sequences_of_all
+from assets.turbofan.evaluated import evaluation_inputs, sequences_at, sequences_of_all
+from assets.turbofan.evaluation import CANDIDATES
 from assets.turbofan.features import newest_regimes
 from assets.turbofan.keys import everywhere, global_key, regional_key
 from assets.turbofan.lineage import sequences_of

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any, cast
 import dagster as dg
 import polars as pl
 
+from assets.framework.evaluation import gate_result, newest_candidates, overall_of
 from assets.framework.pictures import glance
 from assets.framework.regional import here, once
 from assets.framework.reports import agreements_entry, made
 from assets.turbofan.candidates import fit_candidate, kept_candidate, training_rows, training_sequences_of
-from assets.turbofan.evaluation import CANDIDATES, EXPERIMENTS_MODEL, evaluation_inputs
+from assets.turbofan.evaluated import evaluation_inputs
+from assets.turbofan.evaluation import CANDIDATES, EXPERIMENTS_MODEL
 from assets.turbofan.keys import everywhere, global_key
 from resources.deployment import Deployment
 from resources.keys import Cadence
@@ -28,6 +30,7 @@ from sinet_pipelines.applications.turbofan.schemas.features import (
 )
 from sinet_pipelines.applications.turbofan.task import RUL
 from sinet_pipelines.inventory.names import EAST, NULL_ISLAND, WEST
+from sinet_pipelines.inventory.regions import Region
 from sinet_pipelines.markdown import Markdown, table, together
 from sinet_pipelines.placement.needs import Needs
 from sinet_pipelines.research.recipe import Recipe
@@ -36,8 +39,12 @@ from sinet_pipelines.storage.fingerprint import fingerprint
 
 if TYPE_CHECKING:
     from sinet_pipelines.applications.turbofan.spiking import SpikingModel
+    from sinet_pipelines.models.model import Floats
     from sinet_pipelines.models.temporal_convolution import ConvolutionModel
+    from sinet_pipelines.registry.versions import Version
     from sinet_pipelines.research.energy import Operations
+    from sinet_pipelines.research.verdict import ExperimentVerdict
+    from sinet_pipelines.training.candidate import Candidate
 
 GATE = "may_be_promoted"
 ENDPOINT = WEST  # where the champion is served
@@ -99,6 +106,16 @@ def spiking_challenger(deployment: Deployment) -> dg.AssetsDefinition:
     return asset
 
 
+def _gate_spec(key: dg.AssetKey) -> dg.AssetCheckSpec:
+    return dg.AssetCheckSpec(
+        GATE,
+        asset=key,
+        description=f"{ENDPOINT} has the recipe's hardware, the figures were measured on it, not simulated, the error "
+        "out of fold is at most 10 % above the best candidate's, and every answer is a number. An experiment that may "
+        "not be promoted is a warning, not a failure: the champion continues to serve.",
+    )
+
+
 @once
 def spiking_verdict(deployment: Deployment) -> dg.AssetsDefinition:
     """Evaluates the spiking challenger on the rows of the other candidates: its error and the cost of a prediction.
@@ -117,15 +134,7 @@ def spiking_verdict(deployment: Deployment) -> dg.AssetsDefinition:
             global_key("evaluation_set"),
             *everywhere(deployment, "evaluation_sequences"),
         ],
-        check_specs=[
-            dg.AssetCheckSpec(
-                GATE,
-                asset=global_key("spiking_verdict"),
-                description=f"{ENDPOINT} has the recipe's hardware, the figures were measured on it, not simulated, "
-                "the error out of fold is at most 10 % above the best candidate's, and every answer is a number. An "
-                "experiment that may not be promoted is a warning, not a failure: the champion continues to serve.",
-            )
-        ],
+        check_specs=[_gate_spec(global_key("spiking_verdict"))],
         metadata={**_recipe_entries(SPIKING), **agreements_entry(deployment, EVALUATION_SEQUENCES, to=NULL_ISLAND)},
         **bind(
             deployment.region(NULL_ISLAND),
@@ -138,46 +147,23 @@ def spiking_verdict(deployment: Deployment) -> dg.AssetsDefinition:
         ),
     )
     def asset(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-        from sinet_pipelines.applications.turbofan.spiking import FILE
         from sinet_pipelines.evaluation.judge import judge
-        from sinet_pipelines.research.verdict import judge_experiment
         from sinet_pipelines.training.candidate import load_model, newest_candidate
 
         east = here(context, EAST)
         candidate = newest_candidate(east.blobs, SPIKING.family)
-        rivals = {name: newest_candidate(east.blobs, name) for name in CANDIDATES}
         model = cast("SpikingModel", load_model(east.blobs, candidate, task=RUL, families=EXPERIMENTS))
         rows = east.tables.read(EVALUATION_SET).sort("unit", "cycle")
         inputs = evaluation_inputs(context, rows, candidate)
         predicted_B = model.predict(inputs)
-        verdict = judge_experiment(
-            SPIKING,
-            endpoint=deployment.region(ENDPOINT),
-            metric=RUL.metric,
-            score=candidate.score_out_of_fold,
-            candidates={name: one.score_out_of_fold for name, one in rivals.items()},
-            predicted_B=predicted_B,
-        )
+        verdict = _verdict(east, candidate, predicted_B, endpoint=deployment.region(ENDPOINT))
         own_results = judge(rows, {SPIKING.name: predicted_B}, task=RUL, results=EVALUATION_RESULTS)
-        results = pl.concat([own_results, east.tables.read(EVALUATION_RESULTS)])
-        own = results.row(by_predicate=(pl.col("predictor") == SPIKING.name) & (pl.col("slice") == "all"), named=True)
-        rates = model.firing_rates(inputs)
+        own, rates = overall_of(own_results)[SPIKING.name], model.firing_rates(inputs)
         operations = _operations(east, model, rates)
-        figures = {f"eval_{name}": own[name] for name in ("rmse_capped", "rmse_uncapped", "score_capped")}
         energy_nj = operations[SPIKING.name].energy_nj
+        figures = {f"eval_{name}": own[name] for name in ("rmse_capped", "rmse_uncapped", "score_capped")}
         context.resources.tracking.add_metrics(candidate.run_id, {**figures, "energy_nj": energy_nj})
-        version = context.resources.registry.register(
-            EXPERIMENTS_MODEL,
-            east.blobs.get(candidate.files[FILE]),
-            family=candidate.family,
-            run_id=candidate.run_id,
-            file=FILE,
-            tags={
-                "region": SPIKING.region,
-                "verdict": verdict.sentence,
-                "rmse_cycles": f"{own['rmse_capped']:.3f}",  # for the model card, which compares versions
-            },
-        )
+        version = _register(context, candidate, verdict, rmse_cycles=own["rmse_capped"])
         return made(
             context,
             fingerprint(version.sha256, verdict.sentence, own["rmse_capped"]),
@@ -188,7 +174,7 @@ def spiking_verdict(deployment: Deployment) -> dg.AssetsDefinition:
                 "rmse_out_of_fold_cycles": round(candidate.score_out_of_fold, 3),
                 "rmse_uncapped_cycles": round(own["rmse_uncapped"], 3),
                 "score_capped": round(own["score_capped"], 1),
-                "by_slice": shown(_slices(results)),
+                "by_slice": shown(_slices(pl.concat([own_results, east.tables.read(EVALUATION_RESULTS)]))),
                 "energy_by_counting": shown(_energy_table(operations)),
                 "spikes_per_neuron_and_cycle": ", ".join(f"{rate:.3f}" for rate in rates),
                 "version": version.version,
@@ -196,17 +182,49 @@ def spiking_verdict(deployment: Deployment) -> dg.AssetsDefinition:
                 "sha256": version.sha256,
             },
             checks=[
-                dg.AssetCheckResult(
-                    passed=verdict.may_be_promoted,
-                    check_name=GATE,
-                    severity=dg.AssetCheckSeverity.WARN,
-                    description=verdict.sentence,
-                    metadata={name: round(float(value), 4) for name, value in verdict.numbers.items()},
-                )
+                gate_result(GATE, passed=verdict.may_be_promoted, reason=verdict.sentence, numbers=verdict.numbers)
             ],
         )
 
     return asset
+
+
+def _verdict(
+    east: RegionResource, candidate: "Candidate", predicted_B: "Floats", *, endpoint: Region
+) -> "ExperimentVerdict":
+    """Whether the challenger may be promoted, compared with the other candidates out of fold."""
+    from sinet_pipelines.research.verdict import judge_experiment
+
+    rivals = newest_candidates(east.blobs, CANDIDATES)
+    return judge_experiment(
+        SPIKING,
+        endpoint=endpoint,
+        metric=RUL.metric,
+        score=candidate.score_out_of_fold,
+        candidates={name: one.score_out_of_fold for name, one in rivals.items()},
+        predicted_B=predicted_B,
+    )
+
+
+def _register(
+    context: dg.AssetExecutionContext, candidate: "Candidate", verdict: "ExperimentVerdict", *, rmse_cycles: float
+) -> "Version":
+    """The challenger as a version without an alias, among the experiments' models."""
+    from sinet_pipelines.applications.turbofan.spiking import FILE
+
+    version: Version = context.resources.registry.register(
+        EXPERIMENTS_MODEL,
+        here(context, EAST).blobs.get(candidate.files[FILE]),
+        family=candidate.family,
+        run_id=candidate.run_id,
+        file=FILE,
+        tags={
+            "region": SPIKING.region,
+            "verdict": verdict.sentence,
+            "rmse_cycles": f"{rmse_cycles:.3f}",  # for the model card, which compares versions
+        },
+    )
+    return version
 
 
 def _operations(east: RegionResource, model: "SpikingModel", rates: Sequence[float]) -> dict[str, "Operations"]:

@@ -11,7 +11,8 @@ from sinet_pipelines.registry.tracking import tracking_of
 
 @pytest.mark.slow
 def test_a_champion_that_was_registered_by_hand_is_no_comparison_and_no_error(tmp_path):
-    from assets.turbofan.evaluation import MODEL, _champion_answers
+    from assets.turbofan.evaluation import MODEL
+    from assets.turbofan.gates import champion_answers
 
     tracking = tracking_of(tmp_path)
     run = log_run(tracking, RunRecord("fleet", "trees", {}, {}, {}, ""), key="one")
@@ -21,4 +22,4 @@ def test_a_champion_that_was_registered_by_hand_is_no_comparison_and_no_error(tm
     registry = registry_resource(tmp_path)
     assert registry.champion(MODEL).version == int(version)
     context = dg.build_asset_context(resources={"registry": registry})
-    assert _champion_answers(context, pl.DataFrame()) is None
+    assert champion_answers(context, pl.DataFrame()) is None

@@ -7,7 +7,8 @@ import dagster as dg
 import numpy as np
 import pytest
 
-from assets.turbofan.evaluation import COVERAGE_GATE, GATE, MODEL
+from assets.framework.evaluation import GATE
+from assets.turbofan.evaluation import COVERAGE_GATE, MODEL
 from assets.turbofan.keys import global_key
 from assets.turbofan.quantization import AGREEMENT
 from resources.registry import registry_resource
