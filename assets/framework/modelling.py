@@ -7,10 +7,11 @@ in one region.
 import hashlib
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from assets.framework.candidates import Fitted, Uncertainty, log_and_keep, validate_and_fit
 from assets.framework.regional import here
 from assets.framework.reports import made
 from resources.code_versions import code_of
@@ -25,9 +26,7 @@ from sinet_pipelines.schemas.contract import Contract, DataClass
 if TYPE_CHECKING:
     import polars as pl
 
-    from sinet_pipelines.models.model import Examples
     from sinet_pipelines.models.task import Task
-    from sinet_pipelines.training.fit import CrossValidation
 
 SEED = 0
 FOLDS = 5
@@ -57,69 +56,61 @@ def candidate_of(
     )
     def asset(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         from sinet_pipelines.applications.columns import examples_of
-        from sinet_pipelines.registry.runs import RunRecord, content_key
+        from sinet_pipelines.registry.runs import RunRecord
         from sinet_pipelines.storage.tables import content_hash
-        from sinet_pipelines.training.candidate import Candidate, keep_answers, keep_candidate
-        from sinet_pipelines.training.fit import cross_validate, require_not_held_out, score_of
+        from sinet_pipelines.training.fit import require_not_held_out, score_of
 
         place = here(context, region)
         rows = require_not_held_out(place.tables.read(training_set), task).sort(task.group, task.order)
-        examples, data_version = examples_of(rows, task), content_hash(rows, training_set)
-        validated = cross_validate(examples, family=family, seed=SEED, folds=FOLDS)
-        model = validated.family.fit(examples, seed=SEED)
-        score = score_of(validated.predicted_B, examples)
-        files = {file: place.blobs.put(content) for file, content in model.files().items()}
+        fitted = validate_and_fit(context, family, examples_of(rows, task), folds=FOLDS, seed=SEED)
+        score = score_of(fitted.validated.predicted_B, fitted.examples)
         record = RunRecord(
             experiment=experiment,
             name=family.name,
             params=asdict(family),  # type: ignore[call-overload]
             metrics={f"oof_{task.metric.name.lower()}": score},
             artifacts={},
-            data_versions={training_set.name: data_version},
+            data_versions={training_set.name: content_hash(rows, training_set)},
             code_version=code_of(context),
         )
-        run = context.resources.tracking.log_run(record, key=content_key(family.name, SEED, files, data_version))
-        kept = keep_candidate(
+        kept = log_and_keep(
+            context,
             place.blobs,
-            Candidate(
-                family=family.name,
-                files=files,
-                parts={},
-                run_id=run.run_id,
-                experiment_id=run.experiment_id,
-                training_set_version=data_version,
-                score_out_of_fold=score,
-                answers=keep_answers(place.blobs, examples, validated.predicted_B),
-                **_uncertainty(validated, examples),
-            ),
+            fitted,
+            record,
+            seed=SEED,
+            score=score,
+            training_set=training_set.name,
+            uncertainty=_uncertainty(fitted),
         )
         entries = {
             f"{task.metric.name.lower()}_out_of_fold": round(score, 4),
             "rows": rows.height,
             "folds": FOLDS,
-            "mlflow_run": dg.MetadataValue.url(context.resources.tracking.run_url(run)),
+            "mlflow_run": dg.MetadataValue.url(kept.run_url),
             "summary": f"{family.name} has {task.metric.name} {task.metric.with_unit(task.metric.text(score))} out of "
             f"fold on {rows.height} rows",
         }
-        return made(context, kept[:16], entries=entries)
+        return made(context, kept.version, entries=entries)
 
     return asset
 
 
-def _uncertainty(validated: "CrossValidation", examples: "Examples") -> dict[str, Any]:
+def _uncertainty(fitted: Fitted) -> Uncertainty:
     """The interval of a regression, or the decision of a classification, from predictions out of fold."""
     from sinet_pipelines.training.calibration import fit_decision
     from sinet_pipelines.training.conformal import conformal_interval, covered_out_of_fold, weighted_coverage
 
-    task, predicted_B = examples.task, validated.predicted_B
+    examples, predicted_B = fitted.examples, fitted.validated.predicted_B
+    task = examples.task
     if not task.is_regression:
-        return {"decision": fit_decision(predicted_B, examples.truth_B == 1.0)}
+        return Uncertainty(decision=fit_decision(predicted_B, examples.truth_B == 1.0))
     covered_B = covered_out_of_fold(predicted_B, examples, folds=FOLDS, seed=SEED)
     groups = len(set(examples.group_B.tolist()))
-    return {
-        "interval": conformal_interval(predicted_B, examples.truth_B, examples.weight_B, task=task, groups=groups),
-        "coverage_out_of_fold": weighted_coverage(covered_B, examples),
-    }
+    return Uncertainty(
+        conformal_interval(predicted_B, examples.truth_B, examples.weight_B, task=task, groups=groups),
+        weighted_coverage(covered_B, examples),
+    )
 
 
 def graph_of(

@@ -7,11 +7,12 @@ import dagster as dg
 import numpy as np
 import polars as pl
 
+from assets.framework.candidates import Fitted
 from assets.framework.lineage import copied
 from assets.framework.regional import here, once, regions_of
 from assets.framework.reports import corrected_entries, entries_of, made
 from assets.framework.training_sets import read_at_versions, training_set_entry
-from assets.milling.candidates import Fitted, fit_candidate, kept_candidate, training_rows
+from assets.milling.candidates import fit_candidate, kept_candidate, training_rows
 from assets.milling.keys import everywhere, global_key
 from resources.deployment import Deployment
 from resources.keys import Cadence

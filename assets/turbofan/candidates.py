@@ -3,7 +3,6 @@
 This is separate from `training.py`, since experiments make their challengers in the same way.
 """
 
-import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 import numpy as np
 
+from assets.framework.candidates import Fitted, Uncertainty, log_and_keep, validate_and_fit
 from assets.framework.pictures import keep_pictures
 from assets.framework.regional import here, regions_of
 from assets.framework.reports import made
@@ -29,11 +29,10 @@ if TYPE_CHECKING:
     from sinet_pipelines.applications.turbofan.features.regimes import OperatingRegimes
     from sinet_pipelines.applications.turbofan.features.scaled import ScaledSequences
     from sinet_pipelines.models.interval import Interval
-    from sinet_pipelines.models.model import Examples, Family, Model
+    from sinet_pipelines.models.model import Examples, Family
     from sinet_pipelines.storage.blobs import BlobStore
     from sinet_pipelines.training.array_cache import ArrayCache
     from sinet_pipelines.training.candidate import Candidate
-    from sinet_pipelines.training.fit import CrossValidation
 
 SEED = 0
 RUN_FOLDS = 3  # five folds improve the error by 0.1 cycles and take two thirds longer
@@ -41,26 +40,9 @@ EXPERIMENT = "turbofan"
 SHOWN_EVERY = 10  # cycles; neighbouring points would overlap
 
 
-@dataclass(frozen=True)
-class Fitted:
-    """A family fitted on the training set, and its predictions for engines that it was fitted without."""
-
-    examples: "Examples"
-    validated: "CrossValidation"
-    model: "Model"
-
-
 def fit_candidate(context: dg.AssetExecutionContext, family: "Family", examples: "Examples") -> Fitted:
     """Cross-validates the family, then fits it on all training engines; the log records each fit."""
-    from sinet_pipelines.training.fit import cross_validate
-
-    fits = itertools.count(1)
-
-    def report() -> None:
-        context.log.info(f"{family.name}: fold {next(fits)} of {RUN_FOLDS} fitted")
-
-    validated = cross_validate(examples, family=family, seed=SEED, folds=RUN_FOLDS, report=report)
-    return Fitted(examples, validated, validated.family.fit(examples, seed=SEED))
+    return validate_and_fit(context, family, examples, folds=RUN_FOLDS, seed=SEED)
 
 
 def kept_candidate(
@@ -80,60 +62,46 @@ def kept_candidate(
         params: parameters of the fit, for MLflow.
         entries: further metadata of its page.
     """
-    from sinet_pipelines.registry.runs import RunRecord, content_key
+    from sinet_pipelines.registry.runs import RunRecord
     from sinet_pipelines.storage.tables import content_hash
-    from sinet_pipelines.training.candidate import Candidate, keep_answers, keep_candidate
-    from sinet_pipelines.training.conformal import conformal_interval, covered_out_of_fold, weighted_coverage
-    from sinet_pipelines.training.fit import score_of
 
-    place, examples, validated = here(context, EAST), fitted.examples, fitted.validated
-    regimes, data_version = newest_regimes(place), content_hash(rows, TRAINING_SET)
-    engines = rows["unit"].n_unique()
-    interval = conformal_interval(
-        validated.predicted_B, examples.truth_B, examples.weight_B, task=examples.task, groups=engines
-    )
-    covered_B = covered_out_of_fold(validated.predicted_B, examples, folds=RUN_FOLDS, seed=SEED)
-    coverage = weighted_coverage(covered_B, examples)
-    rmse = score_of(validated.predicted_B, examples)
-    errors = examples.task.errors(validated.predicted_B, examples.truth_B)
-    name = validated.family.name
-    plots = _plots(fitted, interval, covered_B)
-    files = {file: place.blobs.put(content) for file, content in fitted.model.files().items()}
+    place, validated = here(context, EAST), fitted.validated
+    name, regimes, engines = validated.family.name, newest_regimes(place), rows["unit"].n_unique()
+    measured = _measure(fitted, engines=engines)
+    plots = _plots(fitted, measured.interval, measured.covered_B)
     record = RunRecord(
         experiment=EXPERIMENT,
         name=name,
         params=params,
         metrics={
-            "oof_rmse_capped": rmse,
-            "oof_score_capped": errors["score_capped"],
-            "oof_coverage": coverage,
+            "oof_rmse_capped": measured.rmse,
+            "oof_score_capped": measured.score_capped,
+            "oof_coverage": measured.coverage,
             "oof_rmse_by_epoch": validated.score_by_epoch,
         },
         artifacts={f"plots/{picture}.png": png for picture, png in plots.items()},
-        data_versions={"training_set": data_version, "operating_regimes": regimes.version},
+        data_versions={"training_set": content_hash(rows, TRAINING_SET), "operating_regimes": regimes.version},
         code_version=code_of(context),
     )
-    run = context.resources.tracking.log_run(record, key=content_key(name, SEED, files, data_version, regimes.version))
-    candidate = Candidate(
-        family=name,
-        files=files,
+    kept = log_and_keep(
+        context,
+        place.blobs,
+        fitted,
+        record,
+        seed=SEED,
+        score=measured.rmse,
+        training_set="training_set",
+        uncertainty=Uncertainty(measured.interval, measured.coverage),
         parts={"regimes": place.blobs.put(regimes.to_json().encode())},
-        run_id=run.run_id,
-        experiment_id=run.experiment_id,
-        training_set_version=data_version,
-        score_out_of_fold=rmse,
-        coverage_out_of_fold=coverage,
-        interval=interval,
-        answers=keep_answers(place.blobs, examples, validated.predicted_B),
     )
-    kept = keep_candidate(place.blobs, candidate)
+    interval = measured.interval
     return made(
         context,
-        kept[:16],
+        kept.version,
         entries={
-            "rmse_capped_cycles": round(rmse, 3),
+            "rmse_capped_cycles": round(measured.rmse, 3),
             **(entries or {}),
-            "coverage_of_90_pct_intervals": round(100 * coverage, 1),
+            "coverage_of_90_pct_intervals": round(100 * measured.coverage, 1),
             "half_widths_cycles": ", ".join(
                 f"{half:.0f} at {knot:.0f}" for knot, half in zip(interval.knots, interval.half_widths, strict=True)
             ),
@@ -141,8 +109,44 @@ def kept_candidate(
             "folds": RUN_FOLDS,
             "rows": rows.height,
             "engines": engines,
-            "mlflow_run": dg.MetadataValue.url(context.resources.tracking.run_url(run)),
+            "mlflow_run": dg.MetadataValue.url(kept.run_url),
         },
+    )
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """A candidate's figures out of fold: errors in cycles, the interval, and where it covers the truth.
+
+    Attributes:
+        rmse: of the truth capped at 125 cycles.
+        score_capped: PHM08 score.
+        interval: calibrated on all out-of-fold predictions.
+        covered_B: whether an interval calibrated without the row's fold contains the truth.
+        coverage: share of such rows, each engine counted once.
+    """
+
+    rmse: float
+    score_capped: float
+    interval: "Interval"
+    covered_B: "NDArray[np.bool_]"
+    coverage: float
+
+
+def _measure(fitted: Fitted, *, engines: int) -> _Measured:
+    from sinet_pipelines.training.conformal import conformal_interval, covered_out_of_fold, weighted_coverage
+    from sinet_pipelines.training.fit import score_of
+
+    examples, predicted_B = fitted.examples, fitted.validated.predicted_B
+    covered_B = covered_out_of_fold(predicted_B, examples, folds=RUN_FOLDS, seed=SEED)
+    return _Measured(
+        rmse=score_of(predicted_B, examples),
+        score_capped=examples.task.errors(predicted_B, examples.truth_B)["score_capped"],
+        interval=conformal_interval(
+            predicted_B, examples.truth_B, examples.weight_B, task=examples.task, groups=engines
+        ),
+        covered_B=covered_B,
+        coverage=weighted_coverage(covered_B, examples),
     )
 
 

@@ -7,6 +7,7 @@ import dagster as dg
 import numpy as np
 import polars as pl
 
+from assets.framework.candidates import Fitted
 from assets.framework.lineage import copied, derived
 from assets.framework.pictures import glance
 from assets.framework.regional import here, once, regions_of
@@ -14,7 +15,6 @@ from assets.framework.reports import agreements_entry, corrected_entries, entrie
 from assets.framework.training_sets import read_at_versions, training_set_entry
 from assets.turbofan.candidates import (
     SEED,
-    Fitted,
     fit_candidate,
     kept_candidate,
     training_rows,
