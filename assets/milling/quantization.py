@@ -3,14 +3,13 @@
 Trees are not quantized, because they compare with thresholds and do not multiply. The served graph has full precision.
 """
 
-import json
 from collections.abc import Iterator
-from dataclasses import asdict
 
 import dagster as dg
 
+from assets.framework.graphs import AGREEMENT, choose_graph, keep_graphs
 from assets.framework.regional import here, once
-from assets.framework.registry import CHOICE, graph_ref
+from assets.framework.registry import graph_ref
 from assets.framework.reports import agreements_entry, made
 from assets.milling.evaluation import evaluated_records
 from assets.milling.keys import everywhere, global_key
@@ -22,11 +21,8 @@ from sinet_pipelines.applications.milling.families import CANDIDATE_NAMES, CANDI
 from sinet_pipelines.applications.milling.tables import EVALUATION_RECORDS
 from sinet_pipelines.applications.milling.task import FAILURE
 from sinet_pipelines.inventory.names import EAST, WEST
-from sinet_pipelines.markdown import points, table
 from sinet_pipelines.schemas.contract import DataClass
-from sinet_pipelines.storage.fingerprint import fingerprint
 
-AGREEMENT = "graphs_agree_with_their_sources"
 TOLERANCE = 1e-6  # of a probability: the rounding error of float32 is 3e-8
 
 
@@ -81,32 +77,15 @@ def onnx_models(deployment: Deployment) -> dg.AssetsDefinition:
                 found[name, output] = check_agreement(
                     graphs[name], graph_rows, source, output=output, tolerance=TOLERANCE
                 )
-        refused = [f"{name}, {output}: {one.reason}" for (name, output), one in found.items() if not one.passed]
-        furthest = {
-            f"{name}_max_difference": float(f"{found[name, FAILURE.outputs[0]].max_abs_difference:.2g}")
-            for name in CANDIDATE_NAMES
-        }
-        summary = (
-            "; ".join(refused) or f"all {len(graph_rows)} products agree within {TOLERANCE:g} in {len(graphs)} graphs"
-        )
-        yield dg.AssetCheckResult(
-            passed=not refused,
-            check_name=AGREEMENT,
-            description=summary,
-            metadata={"products": len(graph_rows), **furthest},
-        )
-        for one in found.values():
-            one.require()
-        blobs = {name: west.blobs.put(graph) for name, graph in graphs.items()}
-        for name, blob in blobs.items():
-            west.blobs.point(graph_ref(name), blob)
-        yield made(
+        yield from keep_graphs(
             context,
-            fingerprint(*blobs.values()),
-            entries={
-                "agreement": summary,
-                **{f"{name}_bytes": len(graph) for name, graph in graphs.items()},
-                "sha256": shown(points(f"{name}: {blob}" for name, blob in blobs.items())),
+            west.blobs,
+            graphs,
+            found,
+            agreed=f"all {len(graph_rows)} products agree within {TOLERANCE:g} in {len(graphs)} graphs",
+            rows={"products": len(graph_rows)},
+            differences={
+                f"{name}_max_difference": found[name, FAILURE.outputs[0]].max_abs_difference for name in CANDIDATE_NAMES
             },
         )
 
@@ -138,7 +117,7 @@ def served_graph(deployment: Deployment) -> dg.AssetsDefinition:
     def asset(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         from sinet_pipelines.applications.milling.served import QUANTIZATION, graph_rows_of
         from sinet_pipelines.quantization.footprint import footprints
-        from sinet_pipelines.quantization.limits import Entrant, compete
+        from sinet_pipelines.quantization.limits import Entrant
         from sinet_pipelines.training.candidate import newest_candidate
 
         east, west = here(context, EAST), here(context, WEST)
@@ -146,25 +125,15 @@ def served_graph(deployment: Deployment) -> dg.AssetsDefinition:
         costs = footprints(graphs, graph_rows_of(evaluated_records(context)), output=FAILURE.outputs[0])
         scores = {name: newest_candidate(east.blobs, name).score_out_of_fold for name in CANDIDATE_NAMES}
         entrants = [Entrant(name, scores[name], FAILURE.metric, costs[name]) for name in CANDIDATE_NAMES]
-        competition = compete(entrants)
-        rows = [
-            {"name": one.name, "pr_auc": one.score, **asdict(one.footprint)}
-            | {"reason": competition.reasons[one.name], "chosen": one.name == competition.chosen}
-            for one in entrants
-        ]
-        west.blobs.point(CHOICE, west.blobs.put(json.dumps(rows, sort_keys=True).encode()))
-        listed = [
-            (row["name"], f"{row['pr_auc']:.3f}", f"{row['n_bytes'] / 1000:.0f}", f"{row['p50_us']:.0f}")
-            for row in rows
-        ]
+        choice = choose_graph(west.blobs, entrants, score="pr_auc")
         return made(
             context,
-            fingerprint(competition.chosen, *(west.blobs.resolve(graph_ref(name)) for name in graphs)),
+            choice.version(west.blobs, graphs),
             entries={
-                "decision": f"{competition.chosen}: {competition.reasons[competition.chosen]}",
+                "decision": choice.decision,
                 "int8": QUANTIZATION,
-                "graphs": shown(table(("graph", "PR-AUC out of fold", "kB", "p50 us"), listed, numeric=(1, 2, 3))),
-                "what_became_of_them": shown(points(f"{row['name']}: {row['reason']}" for row in rows)),
+                "graphs": shown(choice.costs(heading="PR-AUC out of fold", digits=3)),
+                "what_became_of_them": shown(choice.reasons),
             },
         )
 

@@ -1,17 +1,18 @@
 """Quantization: makes the graphs that may be served, and compares each with its source; class `model`."""
 
 import json
-from collections.abc import Iterator
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import dagster as dg
 import numpy as np
 import polars as pl
 
+from assets.framework.evaluation import newest_candidates
+from assets.framework.graphs import AGREEMENT, choose_graph, keep_graphs
 from assets.framework.pictures import keep_pictures
 from assets.framework.regional import here, once, per_region, regions_of
-from assets.framework.registry import CHOICE, graph_ref
+from assets.framework.registry import graph_ref
 from assets.framework.reports import agreements_entry, entries_of, made
 from assets.turbofan.candidates import regimes_of
 from assets.turbofan.evaluated import evaluation_inputs, sequences_at, sequences_of_all
@@ -44,11 +45,14 @@ from sinet_pipelines.evaluation.gate import Verdict
 from sinet_pipelines.features.splits import held_out
 from sinet_pipelines.inventory.names import EAST, WEST
 from sinet_pipelines.inventory.regions import Region
-from sinet_pipelines.markdown import Markdown, points, table
 from sinet_pipelines.schemas.contract import DataClass
+from sinet_pipelines.storage.blobs import BlobStore
 from sinet_pipelines.storage.fingerprint import fingerprint
 
-AGREEMENT = "graphs_agree_with_their_sources"
+if TYPE_CHECKING:
+    from sinet_pipelines.quantization.footprint import Footprint
+    from sinet_pipelines.quantization.limits import Entrant
+
 LIMITS = "quantization_keeps_its_limits"
 NETWORK = "temporal_convolution"  # the candidate that has an INT8 form
 INT8 = "temporal_convolution_int8"  # the name of that form's graph
@@ -140,33 +144,15 @@ def onnx_models(deployment: Deployment) -> dg.AssetsDefinition:
             answers = (predicted, *candidate.require_interval().around(predicted))
             for output, source in zip(RUL.outputs, answers, strict=True):
                 found[name, output] = check_agreement(graphs[name], graph_rows, source, output=output)
-        refused = [f"{name}, {output}: {one.reason}" for (name, output), one in found.items() if not one.passed]
-        furthest = {
-            f"{name}_max_difference_cycles": float(f"{found[name, RUL.outputs[0]].max_abs_difference:.2g}")
-            for name in CANDIDATES
-        }
-        summary = (
-            "; ".join(refused)
-            or f"all {len(graph_rows)} rows agree within 0.0001 cycles, three answers of {len(graphs)} graphs"
-        )
-        yield dg.AssetCheckResult(
-            passed=not refused,
-            check_name=AGREEMENT,
-            description=summary,
-            metadata={"rows": len(graph_rows), **furthest},
-        )
-        for one in found.values():
-            one.require()
-        blobs = {name: west.blobs.put(graph) for name, graph in graphs.items()}
-        for name, blob in blobs.items():
-            west.blobs.point(graph_ref(name), blob)
-        yield made(
+        yield from keep_graphs(
             context,
-            fingerprint(*blobs.values()),
-            entries={
-                "agreement": summary,
-                **{f"{name}_bytes": len(graph) for name, graph in graphs.items()},
-                "sha256": shown(points(f"{name}: {blob}" for name, blob in blobs.items())),
+            west.blobs,
+            graphs,
+            found,
+            agreed=f"all {len(graph_rows)} rows agree within 0.0001 cycles, three answers of {len(graphs)} graphs",
+            rows={"rows": len(graph_rows)},
+            differences={
+                f"{name}_max_difference_cycles": found[name, RUL.outputs[0]].max_abs_difference for name in CANDIDATES
             },
         )
 
@@ -213,16 +199,14 @@ def int8_model(deployment: Deployment) -> dg.AssetsDefinition:
         from sinet_pipelines.training.candidate import newest_candidate
 
         east, west = here(context, EAST), here(context, WEST)
-        candidate = newest_candidate(east.blobs, NETWORK)
-        regimes = regimes_of(east.blobs, candidate)
+        regimes = regimes_of(east.blobs, newest_candidate(east.blobs, NETWORK))
         drawn = pl.concat(here(context, region).tables.read(CALIBRATION_SEQUENCES) for region in regions_of(context))
         fp32 = west.blobs.get_ref(graph_ref(NETWORK))
         int8 = quantize_by_regime(fp32, sequences_from_table(drawn.to_arrow()), regimes=regimes)
         rows = east.tables.read(EVALUATION_SET).sort("unit", "cycle")
-        graph_rows = graph_rows_of(sequences_at(sequences_of_all(context), rows))
         verdict = put_on_trial(
             {"fp32": fp32, "int8": int8},
-            graph_rows,
+            graph_rows_of(sequences_at(sequences_of_all(context), rows)),
             task=RUL,
             true_B=np.minimum(rows["rul_cycles"].to_numpy(), MAX_RUL_CYCLES).astype(np.float64),
             region_B=rows["region"].to_numpy().astype(np.str_),
@@ -235,11 +219,7 @@ def int8_model(deployment: Deployment) -> dg.AssetsDefinition:
             raise QuantizationError(
                 f"{verdict.reason}; the champion continues to serve; train again or calibrate on more engines"
             )
-        name = west.blobs.put(int8)
-        west.blobs.point(graph_ref(INT8), name)
-        growth = verdict.numbers["error_growth"]
-        kept = {"error_growth": growth, "reason": verdict.reason, "source": west.blobs.resolve(graph_ref(NETWORK))}
-        west.blobs.point(LIMITS_KEPT, west.blobs.put(json.dumps(kept, sort_keys=True).encode()))
+        name, growth = _keep_int8(west.blobs, int8, verdict), verdict.numbers["error_growth"]
         yield made(
             context,
             fingerprint(name, f"{growth:.6f}"),  # with other truth the same graph may have another verdict
@@ -282,57 +262,75 @@ def served_graph(deployment: Deployment) -> dg.AssetsDefinition:
     )
     def asset(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         from sinet_pipelines.applications.turbofan.graph.served import graph_rows_of
-        from sinet_pipelines.pictures.charts import pareto
         from sinet_pipelines.quantization.footprint import footprints
-        from sinet_pipelines.quantization.limits import Entrant, compete
-        from sinet_pipelines.training.candidate import newest_candidate
 
         east, west = here(context, EAST), here(context, WEST)
         graphs = {name: west.blobs.get_ref(graph_ref(name)) for name in (*CANDIDATES, INT8)}
         costs = footprints(graphs, graph_rows_of(sequences_of_all(context)), output=RUL.outputs[0])
-        errors = {name: newest_candidate(east.blobs, name).score_out_of_fold for name in CANDIDATES}
-        limits = json.loads(west.blobs.get_ref(LIMITS_KEPT))
-        if limits["source"] != west.blobs.resolve(graph_ref(NETWORK)):
-            raise QuantizationError(
-                "the INT8 graph was made from an older network than the FP32 graph (they must be twins); materialise "
-                "int8_model first"
-            )
-        quantized = Entrant(
-            INT8,
-            errors[NETWORK] * (1.0 + limits["error_growth"]),
-            RUL.metric,
-            costs[INT8],
-            source=NETWORK,
-            verdict=Verdict(True, limits["reason"]),
-        )
-        entrants = [*(Entrant(name, errors[name], RUL.metric, costs[name]) for name in CANDIDATES), quantized]
-        competition = compete(entrants)
-        costs_rows = [
-            {"name": one.name, "rmse_cycles": one.score, **asdict(one.footprint)}
-            | {"reason": competition.reasons[one.name], "chosen": one.name == competition.chosen}
-            for one in entrants
-        ]
-        west.blobs.point(CHOICE, west.blobs.put(json.dumps(costs_rows, sort_keys=True).encode()))
-        names, error, size, p50 = zip(*((one.name, *one.costs) for one in entrants), strict=True)
-        plot = pareto(names, error, size, np.asarray(p50) / 1000, chosen=competition.chosen)
+        entrants = _entrants(east.blobs, west.blobs, costs)
+        choice = choose_graph(west.blobs, entrants, score="rmse_cycles")
         return made(
             context,
-            fingerprint(competition.chosen, *(west.blobs.resolve(graph_ref(name)) for name in graphs)),
+            choice.version(west.blobs, graphs),
             entries={
-                "decision": f"{competition.chosen}: {competition.reasons[competition.chosen]}",
-                "graphs": shown(_costs_table(costs_rows)),
-                "what_became_of_them": shown(points(f"{row['name']}: {row['reason']}" for row in costs_rows)),
-                "front": ", ".join(competition.front),
-                **keep_pictures(west.blobs, "graphs", {"pareto": plot}),
+                "decision": choice.decision,
+                "graphs": shown(choice.costs(heading="RMSE out of fold", digits=2)),
+                "what_became_of_them": shown(choice.reasons),
+                "front": ", ".join(choice.competition.front),
+                **keep_pictures(west.blobs, "graphs", {"pareto": _front(entrants, chosen=choice.competition.chosen)}),
             },
         )
 
     return asset
 
 
-def _costs_table(rows: list[dict[str, Any]]) -> Markdown:
-    shown_rows = (
-        (row["name"], f"{row['rmse_cycles']:.2f}", f"{row['n_bytes'] / 1000:.0f}", f"{row['p50_us']:.0f}")
-        for row in rows
+def _keep_int8(blobs: BlobStore, int8: bytes, verdict: Verdict) -> str:
+    """Stores the INT8 graph and the result of its limits, with the FP32 graph that it was made from."""
+    name = blobs.put(int8)
+    blobs.point(graph_ref(INT8), name)
+    kept = {
+        "error_growth": verdict.numbers["error_growth"],
+        "reason": verdict.reason,
+        "source": blobs.resolve(graph_ref(NETWORK)),
+    }
+    blobs.point(LIMITS_KEPT, blobs.put(json.dumps(kept, sort_keys=True).encode()))
+    return name
+
+
+def _entrants(trained: BlobStore, graphs: BlobStore, costs: "Mapping[str, Footprint]") -> "list[Entrant]":
+    """The graphs that may be served: of every candidate, and the INT8 form of the network.
+
+    Args:
+        trained: blobs of the region of training.
+        graphs: blobs of the region of graphs.
+        costs: size and time of each graph.
+
+    Raises:
+        QuantizationError: the INT8 graph is not of the present network.
+    """
+    from sinet_pipelines.quantization.limits import Entrant
+
+    errors = {name: one.score_out_of_fold for name, one in newest_candidates(trained, CANDIDATES).items()}
+    limits = json.loads(graphs.get_ref(LIMITS_KEPT))
+    if limits["source"] != graphs.resolve(graph_ref(NETWORK)):
+        raise QuantizationError(
+            "the INT8 graph was made from an older network than the FP32 graph (they must be twins); materialise "
+            "int8_model first"
+        )
+    quantized = Entrant(
+        INT8,
+        errors[NETWORK] * (1.0 + limits["error_growth"]),
+        RUL.metric,
+        costs[INT8],
+        source=NETWORK,
+        verdict=Verdict(True, limits["reason"]),
     )
-    return table(("graph", "RMSE out of fold", "kB", "p50 us"), shown_rows, numeric=(1, 2, 3))
+    return [*(Entrant(name, errors[name], RUL.metric, costs[name]) for name in CANDIDATES), quantized]
+
+
+def _front(entrants: "Sequence[Entrant]", *, chosen: str) -> bytes:
+    """Error, size and time of all graphs as a chart."""
+    from sinet_pipelines.pictures.charts import pareto
+
+    names, error, size, p50_us = zip(*((one.name, *one.costs) for one in entrants), strict=True)
+    return pareto(names, error, size, np.asarray(p50_us) / 1000, chosen=chosen)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from assets.framework.evaluation import GATE
+from assets.framework.graphs import AGREEMENT
 from assets.turbofan.evaluation import COVERAGE_GATE, MODEL
 from assets.turbofan.keys import global_key
-from assets.turbofan.quantization import AGREEMENT
 from resources.registry import registry_resource
 from sinet_pipelines.applications.turbofan.features.regimes import OperatingRegimes
 from sinet_pipelines.models.weights import read_weights, write_weights
