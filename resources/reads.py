@@ -22,8 +22,9 @@ from resources.residency import edges_into, places_in, today
 from resources.writes import WRITES_ENTRY, StepWrites
 from sinet_pipelines.applications.application import parse_key
 from sinet_pipelines.errors import ResidencyError
-from sinet_pipelines.ingestion.landing import LandingZone, RawDay
+from sinet_pipelines.ingestion.landing import LandingZone
 from sinet_pipelines.ingestion.large_days import LargeDay
+from sinet_pipelines.ingestion.raw_day import RawDay
 from sinet_pipelines.markdown import table
 from sinet_pipelines.placement.residency import Edge, require_allowed
 from sinet_pipelines.schemas.arrival import table_beside

@@ -28,8 +28,8 @@ from sinet_pipelines.applications.application import Application
 from sinet_pipelines.ingestion.arrivals import observe_arrivals
 from sinet_pipelines.ingestion.drops import Fault
 from sinet_pipelines.ingestion.landed import EventKind
-from sinet_pipelines.ingestion.landing import RawDay
 from sinet_pipelines.ingestion.large_days import LargeDay
+from sinet_pipelines.ingestion.raw_day import RawDay
 from sinet_pipelines.inventory.regions import Region
 from sinet_pipelines.markdown import points
 from sinet_pipelines.schemas.contract import Contract, DataClass

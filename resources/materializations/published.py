@@ -23,10 +23,12 @@ from sinet_pipelines import applications
 from sinet_pipelines.applications.application import Application, parse_key
 from sinet_pipelines.errors import StorageError
 from sinet_pipelines.ingestion.landing import LandingZone
+from sinet_pipelines.ingestion.misplaced import misplaced_in_region, misplaced_outside, unknown_regions
 from sinet_pipelines.ingestion.reading_time import ReadingTime
 from sinet_pipelines.ingestion.record import read_first_days
-from sinet_pipelines.ingestion.scan import EVENTS, UnusedFile, misplaced_in_region, misplaced_outside, unknown_regions
+from sinet_pipelines.ingestion.scan import UnusedFile
 from sinet_pipelines.ingestion.scan_store import misplaced_in_store
+from sinet_pipelines.ingestion.zone_entries import EVENTS
 from sinet_pipelines.ingestion.zone_state import ZoneState
 from sinet_pipelines.monitoring.publication import (
     Digest,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from resources.deployment import Deployment
-from sinet_pipelines.ingestion.scan import unknown_regions
+from sinet_pipelines.ingestion.misplaced import unknown_regions
 from sinet_pipelines.storage.layout import CLASSES, FREE, LANDING
 from sinet_pipelines.storage.listing import listing
 from sinet_pipelines.storage.objects import open_objects

@@ -7,40 +7,32 @@ drops, including those of Spark and Hive; names that begin with `.` or `_` are i
 """
 
 import hashlib
-import os
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path, PurePath
 
 import polars as pl
-import pyarrow as pa
 
 from sinet_pipelines.errors import SourceError, UnknownRegionError
-from sinet_pipelines.ingestion.drops import (
-    BATCH_ROWS,
-    UNREADABLE,
-    Fault,
-    drop_id,
-    encode_drop,
-    named,
-    no_rows,
-    read_as_written,
-    read_drop_in_batches,
-    read_faults,
-    unreadable,
-)
-from sinet_pipelines.ingestion.events import encode_events, no_events, read_event_file, settle_events
-from sinet_pipelines.ingestion.hashing import row_hash
-from sinet_pipelines.ingestion.inspection import SMALL_BYTES, AnyPart, Drop, inspect, open_part, read_part, sha256_of
+from sinet_pipelines.ingestion.drops import BATCH_ROWS, Fault, encode_drop
+from sinet_pipelines.ingestion.events import encode_events, settle_events
+from sinet_pipelines.ingestion.inspection import AnyPart, Drop, inspect
 from sinet_pipelines.ingestion.landed import LandedData
 from sinet_pipelines.ingestion.large_days import LargeDay
+from sinet_pipelines.ingestion.raw_day import (
+    RawDay,
+    faults_of_drops,
+    read_drops,
+    read_event_files,
+    row_names,
+    sort_drops,
+)
 from sinet_pipelines.ingestion.reading_time import ReadingTime
-from sinet_pipelines.ingestion.scan import EVENTS, RegionFolder, UnusedFile
+from sinet_pipelines.ingestion.scan import RegionFolder, UnusedFile
 from sinet_pipelines.ingestion.scan_store import RegionPrefix
-from sinet_pipelines.ingestion.small_drops import cast_together
+from sinet_pipelines.ingestion.zone_entries import EVENTS
 from sinet_pipelines.ingestion.zone_file import ZoneFile
 from sinet_pipelines.ingestion.zone_observation import UNSEEN, Before, ZoneFound, fingerprint_of, observe_zone
 from sinet_pipelines.ingestion.zone_state import ZoneState, zone_state
@@ -51,26 +43,6 @@ from sinet_pipelines.storage.roots import Stores, region_folder
 
 _NAME = re.compile(r"\w{1,64}", re.ASCII)
 _NAME_DIGITS = 12
-
-
-@dataclass(frozen=True)
-class RawDay:
-    """A day of one region rebuilt from all its drops.
-
-    Attributes:
-        rows: the columns of the raw table except `ingested_at`, without exact copies, in the order of that table.
-        sent: number of rows in the day's drops, including copies.
-        faults: faults of the day's drops as files.
-    """
-
-    rows: pl.DataFrame
-    sent: int
-    faults: tuple[Fault, ...]
-
-    @property
-    def duplicates(self) -> int:
-        """The number of rows that are exact copies of another."""
-        return self.sent - self.rows.height
 
 
 @dataclass(frozen=True)
@@ -194,52 +166,11 @@ class LandingZone:
         A row of several drops is attributed to the one with the smallest id. A file that is not a table, or that cannot
         be read, is listed in the faults and has no rows; a file that was removed meanwhile is ignored.
         """
-        contents, faults = self._contents(region, day)
-        tables: list[tuple[str, pa.Table]] = []
-        for key, (part, content) in sorted(contents.items()):
-            table, found = read_as_written(content, self.data.drop, file=part.name, hive=part.hive)
-            tables += [] if table is None else [(key, table)]
-            faults += found
-        nothing = no_rows(self.data.drop).with_columns(drop_id=pl.lit(None, pl.String))
-        rows = pl.concat([nothing, *cast_together(tables, self.data.drop)], rechunk=True)
-        kept = rows.with_columns(row_hash(rows, self.data.drop), event_date=pl.lit(day)).unique(
-            "row_hash", keep="first", maintain_order=True
-        )
-        ordered = kept.select(self.data.raw_columns).sort(self.data.raw.order)
-        return RawDay(ordered, rows.height, tuple(faults))
+        return read_drops(self._parts(region, day), self.data, day)
 
     def row_names(self, region: str, day: date) -> tuple[int, pl.DataFrame]:
         """The number of rows in the day's drops, including copies, and the hash of each distinct row (`row_hash`)."""
-        large: list[AnyPart] = []
-        small = cast_together(self._small_drops(region, day, large), self.data.drop)
-        parts = [pl.DataFrame(schema={"row_hash": pl.String})]
-        parts += [row_hash(rows, self.data.drop).to_frame() for rows in small]
-        drops = {drop.drop_id: drop for part in large if (drop := inspect(part, self.data))}
-        for drop in (one for one in drops.values() if not one.why_unreadable):
-            with suppress(*UNREADABLE), open_part(drop.part) as file:
-                batches = read_drop_in_batches(file, self.data.drop, hive=drop.hive)
-                parts += [row_hash(rows, self.data.drop).to_frame() for rows in batches]
-        return sum(part.height for part in parts), pl.concat(parts).unique()
-
-    def _small_drops(self, region: str, day: date, large: list[AnyPart]) -> Iterator[tuple[str, pa.Table]]:
-        """The id and the rows, as they were written, of each small drop of a day; appends other files to `large`."""
-        ids: set[str] = set()
-        for part in self._parts(region, day):
-            try:
-                with open_part(part) as file:
-                    if file.seek(0, os.SEEK_END) > SMALL_BYTES:
-                        large.append(part)
-                        continue
-                    file.seek(0)
-                    content = file.read()
-            except OSError:  # a file that is removed or cannot be read is not a drop
-                continue
-            if (key := drop_id(content, self.data.drop, part.hive)) in ids:
-                continue
-            ids.add(key)
-            table, _ = read_as_written(content, self.data.drop, file=part.name, hive=part.hive)
-            if table is not None:
-                yield key, table
+        return row_names(self._parts(region, day), self.data)
 
     def read_faults(self, region: str, day: date) -> tuple[str, ...]:
         """The faults of the day's drops that fail the day: a missing column, another unit."""
@@ -247,15 +178,7 @@ class LandingZone:
 
     def faults(self, region: str, day: date) -> tuple[Fault, ...]:
         """The faults of the day's drops as files, according to their footers."""
-        found: dict[str, tuple[Fault, ...]] = {}
-        for part in self._parts(region, day):
-            try:
-                with open_part(part) as file:
-                    faults = read_faults(file, self.data.drop, file=part.name, hive=part.hive)
-                    found[named(sha256_of(file), self.data.drop, part.hive)] = faults
-            except OSError:  # a file that is removed or cannot be read is not a drop
-                continue
-        return tuple(fault for faults in found.values() for fault in faults)
+        return faults_of_drops(self._parts(region, day), self.data)
 
     def sort_day(self, region: str, day: date, *, folder: Path | None, batch_rows: int = BATCH_ROWS) -> LargeDay:
         """The day rebuilt from all its drops like in `read_day`, with rows sorted on disk; close it after use.
@@ -266,16 +189,7 @@ class LandingZone:
             folder: folder for the rows on disk; None for the machine's temporary folder.
             batch_rows: number of rows of a drop in one read.
         """
-        found = LargeDay(self.data, day, folder)
-        for part in reversed(self._parts(region, day)):
-            try:
-                with open_part(part) as file:
-                    found.take(file, part, batch_rows=batch_rows)
-            except FileNotFoundError:
-                continue
-            except OSError as error:
-                found.faults.append(unreadable(part.name, f"{error.strerror}"))
-        return found
+        return sort_drops(self._parts(region, day), self.data, day, folder=folder, batch_rows=batch_rows)
 
     def unused(
         self, region: str | None = None, *, first_day: date | None = None, today: date | None = None
@@ -326,15 +240,7 @@ class LandingZone:
         return [one.digest for one in found if one]
 
     def _event_files(self, region: str, kind: str) -> Iterator[tuple[pl.DataFrame, tuple[Fault, ...]]]:
-        for part in self._event_parts(region, kind):
-            try:
-                content = read_part(part)
-            except FileNotFoundError:
-                continue
-            except OSError as error:
-                yield no_events(self.data.kind(kind)), (unreadable(part.name, f"{error.strerror}"),)
-                continue
-            yield read_event_file(content, self.data.kind(kind), file=part.name)
+        return read_event_files(self._event_parts(region, kind), self.data.kind(kind))
 
     def _event_parts(self, region: str, kind: str) -> list[AnyPart]:
         found = self._folder(region).event_files(self.data.kind(kind).name)
@@ -343,21 +249,6 @@ class LandingZone:
     def _parts(self, region: str, day: date) -> list[AnyPart]:
         """The day's files in reverse order of names, so that the first name remains in a mapping."""
         return sorted(self._folder(region).parts(day), key=lambda part: part.name, reverse=True)
-
-    def _contents(self, region: str, day: date) -> tuple[dict[str, tuple[AnyPart, bytes]], list[Fault]]:
-        """Each drop of the day with its bytes, by its id, and the files that cannot be read."""
-        contents: dict[str, tuple[AnyPart, bytes]] = {}
-        faults: list[Fault] = []
-        for part in self._parts(region, day):
-            try:
-                content = read_part(part)
-            except FileNotFoundError:
-                continue
-            except OSError as error:
-                faults.append(unreadable(part.name, f"{error.strerror}"))
-            else:
-                contents[drop_id(content, self.data.drop, part.hive)] = (part, content)
-        return contents, faults
 
     def _folder(self, region: str) -> RegionFolder | RegionPrefix:
         return listed_zone(

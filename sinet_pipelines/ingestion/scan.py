@@ -8,28 +8,28 @@ block; a link is followed only within its own landing zone. `scan_store.py` does
 
 import os
 import stat
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
-from datetime import date, datetime
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
 from itertools import chain
 from pathlib import Path, PurePath
 from typing import Protocol
 from urllib.parse import unquote
 
 from sinet_pipelines.escaping import visible
-from sinet_pipelines.storage.layout import LANDING, PARTS, landing_folders
+from sinet_pipelines.ingestion.zone_entries import (
+    EVENTS,
+    cure_of_a_day,
+    day_of,
+    entries_of,
+    hive_value,
+    is_real_folder,
+    why_no_file,
+)
+from sinet_pipelines.storage.layout import LANDING
 from sinet_pipelines.storage.roots import region_folder
 
-EVENTS = "events"  # a folder next to the days' folders, with one folder for each kind of event
 MAX_DEPTH = 16  # folders below a day's; a deeper tree is a mistake of a copying program
-_HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
-_OTHER_DATES = ("%d-%m-%Y", "%d.%m.%Y", "%Y%m%d", "%Y_%m_%d", "%d_%m_%Y", "%Y.%m.%d")
-_KINDS = {
-    stat.S_ISFIFO: "a named pipe",
-    stat.S_ISSOCK: "a socket",
-    stat.S_ISCHR: "a device",
-    stat.S_ISBLK: "a device",
-}
 
 
 @dataclass(frozen=True)
@@ -157,12 +157,12 @@ class RegionFolder:
         if why := self._strange():
             yield self._unused(self.path, why, "put the region's own files here", is_folder=self.path.is_dir())
             return
-        for entry in _entries(self.path):
+        for entry in entries_of(self.path):
             path = Path(entry.path)
-            if entry.name == EVENTS and _is_folder(entry):
+            if entry.name == EVENTS and is_real_folder(entry):
                 yield from self._misplaced_events(path, kinds)
-            elif not _is_folder(entry):
-                reason = _no_file(path) or "it stands beside the folders of the days"
+            elif not is_real_folder(entry):
+                reason = why_no_file(path) or "it stands beside the folders of the days"
                 yield self._unused(path, reason, f"move it into {self.shown}/<YYYY-MM-DD>/ or remove it")
             elif day_of(entry.name) is None:
                 reason = f"its folder {visible(entry.name)} is no day (allowed: YYYY-MM-DD, or {EVENTS})"
@@ -183,10 +183,10 @@ class RegionFolder:
 
     def _misplaced_events(self, folder: Path, kinds: tuple[str, ...]) -> Iterator[UnusedFile]:
         allowed = " and ".join(kinds)
-        for entry in _entries(folder):
+        for entry in entries_of(folder):
             path = Path(entry.path)
-            if not _is_folder(entry):
-                reason = _no_file(path) or "it is of no kind of events"
+            if not is_real_folder(entry):
+                reason = why_no_file(path) or "it is of no kind of events"
                 yield self._unused(path, reason, f"move it into {self.shown}/{EVENTS}/<kind>/ (kinds: {allowed})")
             elif entry.name not in kinds:
                 reason = f"there is no kind of events {visible(entry.name)} (allowed: {allowed})"
@@ -197,9 +197,9 @@ class RegionFolder:
         """The folders of days whose names contain a text, which is faster than parsing each name as a day."""
         if self._strange():
             return
-        for entry in _entries(self.path):
+        for entry in entries_of(self.path):
             day = day_of(entry.name) if with_text in unquote(entry.name) else None
-            if day is not None and _is_folder(entry):
+            if day is not None and is_real_folder(entry):
                 yield Path(entry.path), day
 
     def _strange(self) -> str:
@@ -215,7 +215,7 @@ class RegionFolder:
             for region in self.regions:
                 if region != self.name and _overlap(real, region_folder(self.home, region).resolve()):
                     return f"it is a link to the folder of {region}, and raw rows never leave their region"
-            for entry in _entries(landing) if link == self.path else ():
+            for entry in entries_of(landing) if link == self.path else ():
                 if entry.name != self.application and _overlap(real, Path(entry.path).resolve()):
                     return f"it is a link to the folder of {visible(entry.name)}, and no two applications share drops"
         return ""
@@ -229,10 +229,10 @@ class RegionFolder:
         if depth > MAX_DEPTH:
             yield self._unused(folder, f"it is more than {MAX_DEPTH} folders deep", "move it up", is_folder=True)
             return
-        for entry in _entries(folder):
+        for entry in entries_of(folder):
             path = Path(entry.path)
             name = path.relative_to(top).as_posix()
-            if _is_folder(entry):
+            if is_real_folder(entry):
                 yield from self._below(path, top=top, hive=(*hive, *hive_value(entry.name)), depth=depth + 1)
             elif entry.is_file(follow_symlinks=False):
                 yield Part(path, path, name, hive)
@@ -245,7 +245,7 @@ class RegionFolder:
     def _leads_out(self, path: Path) -> str:
         """Why an entry that is not a regular file is not read; empty for a link to a file of this region's folder."""
         if not path.is_symlink():
-            return _no_file(path)
+            return why_no_file(path)
         try:
             real = path.resolve(strict=True)
             is_file = stat.S_ISREG(real.stat().st_mode)
@@ -260,8 +260,8 @@ class RegionFolder:
         left = [folder]
         while left:
             here = left.pop()
-            for entry in _entries(here):
-                if _is_folder(entry):
+            for entry in entries_of(here):
+                if is_real_folder(entry):
                     left.append(Path(entry.path))
                 else:
                     yield self._unused(Path(entry.path), reason, cure)
@@ -286,171 +286,5 @@ class RegionFolder:
         return UnusedFile(shown, reason, cure, visible(self.name), self.application)
 
 
-def misplaced_in_home(home: Path, applications: Collection[str], regions: Sequence[str]) -> Iterator[UnusedFile]:
-    """The files of a home in a landing zone of no region or of no application.
-
-    Args:
-        home: the home.
-        applications: names of the applications of the deployment.
-        regions: names of the regions of the deployment.
-    """
-    for region in regions:
-        yield from misplaced_in_region(home, region, applications)
-    yield from misplaced_outside(home, applications, regions)
-
-
-def misplaced_in_region(home: Path, region: str, applications: Collection[str]) -> Iterator[UnusedFile]:
-    """The files in a region's folder that are in no application's landing zone.
-
-    Args:
-        home: the home.
-        region: name of the region.
-        applications: names of the applications of the deployment.
-    """
-    for entry in _entries(region_folder(home, region) / LANDING):
-        path = Path(entry.path)
-        if entry.name in applications:
-            continue
-        if entry.is_dir():
-            zone = RegionFolder(home, region, entry.name, (region,))
-            found = zone.all_files(*strange_application(entry.name, applications))
-            yield from (replace(one, application="") for one in found)
-        else:
-            reason = _no_file(path) or "it stands beside the folders of the applications"
-            cure = f"move it into {region}/{LANDING}/<application>/<YYYY-MM-DD>/ or remove it"
-            shown = visible((region / path.relative_to(region_folder(home, region))).as_posix())
-            yield UnusedFile(shown, reason, cure, visible(region))
-    yield from _beside_landing(home, region)
-
-
-def misplaced_outside(home: Path, applications: Collection[str], regions: Sequence[str]) -> Iterator[UnusedFile]:
-    """The files in landing zones of folders that are not regions, and in the landing folder of version 0.1.
-
-    Args:
-        home: the home.
-        applications: names of the applications of the deployment.
-        regions: names of the regions of the deployment.
-    """
-    for region in unknown_regions(home, regions):
-        reason, cure = _strange_region(region, regions)
-        for entry in _entries(home / region / LANDING):
-            zone, path = RegionFolder(home, region, entry.name, tuple(regions)), Path(entry.path)
-            found = zone.all_files(reason, cure) if entry.is_dir() else [_misplaced(home, path, region, reason, cure)]
-            is_of_application = entry.name in applications
-            yield from (replace(one, application=entry.name if is_of_application else "") for one in found)
-    yield from _in_old_place(home)
-
-
-def _misplaced(home: Path, path: Path, region: str, reason: str, cure: str) -> UnusedFile:
-    return UnusedFile(visible(path.relative_to(home).as_posix()), reason, cure, visible(region))
-
-
-def _strange_region(name: str, regions: Sequence[str]) -> tuple[str, str]:
-    """Why a folder is not a region's, and what to do."""
-    meant = next((one for one in regions if one.casefold() == name.casefold()), None)
-    cure = f"rename the folder to {meant}" if meant else "add the region to inventory.yaml or remove the folder"
-    return f"no region {visible(name)} is in the inventory (known: {', '.join(regions)})", cure
-
-
-def strange_application(name: str, applications: Collection[str]) -> tuple[str, str]:
-    """Why a folder beside those of applications is not one of them, and what to do."""
-    known = ", ".join(sorted(applications))
-    if day_of(name) is not None:
-        return f"{visible(name)} is a day outside of an application's folder", f"move it into one of: {known}"
-    meant = next((one for one in applications if one.casefold() == name.casefold()), None)
-    cure = f"rename the folder to {meant}" if meant else f"move its files into the folder of one of: {known}"
-    return f"{visible(name)} is no application (known: {known})", f"{cure}, or remove it"
-
-
-def _beside_landing(home: Path, region: str) -> Iterator[UnusedFile]:
-    """The files in a region's folder outside of all its parts; they probably belong in its landing zone."""
-    reason = f"it stands beside {LANDING}/"
-    cure = f"move it into {region}/{LANDING}/<application>/<YYYY-MM-DD>/ or remove it"
-    root = region_folder(home, region)
-    for entry in _entries(root):
-        if entry.name in PARTS:
-            continue
-        for path in _visible_files(Path(entry.path)) if _is_folder(entry) else [Path(entry.path)]:
-            shown = visible((region / path.relative_to(root)).as_posix())
-            yield UnusedFile(shown, reason, cure, visible(region))
-
-
-def _in_old_place(home: Path) -> Iterator[UnusedFile]:
-    """The files in `landing/` at the top of a home, where version 0.1 had its landing zones."""
-    cure = f"move it into <REGION>/{LANDING}/<application>/<YYYY-MM-DD>/ or remove it"
-    for path in _visible_files(home / LANDING):
-        yield _misplaced(home, path, "", "each region has a landing zone of its own", cure)
-
-
-def _visible_files(folder: Path) -> Iterator[Path]:
-    for entry in _entries(folder):
-        if _is_folder(entry):
-            yield from _visible_files(Path(entry.path))
-        else:
-            yield Path(entry.path)
-
-
-def unknown_regions(home: Path, regions: Collection[str]) -> list[str]:
-    """Names of the folders in a home that have a landing zone and are none of these regions, in order."""
-    return [landing.parent.name for landing in landing_folders(home) if landing.parent.name not in regions]
-
-
 def _overlap(one: Path, other: Path) -> bool:
     return one.is_relative_to(other) or other.is_relative_to(one)
-
-
-def day_of(name: str) -> date | None:
-    """The day of a folder: `2026-03-01`, or a Hive folder with such a value; None for any other name.
-
-    >>> day_of("2026-03-01"), day_of("event_date=2026-03-01"), day_of("01-03-2026"), day_of("20260301")
-    (datetime.date(2026, 3, 1), datetime.date(2026, 3, 1), None, None)
-    """
-    text = next((value or "" for _, value in hive_value(name)), name)
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        return None
-    return day if day.isoformat() == text else None
-
-
-def hive_value(name: str) -> tuple[tuple[str, str | None], ...]:
-    """Column and value of a folder `column=value`; empty for any other name."""
-    key, equals, value = name.partition("=")
-    if not equals or not key:
-        return ()
-    return ((key, None if value == _HIVE_NULL else unquote(value)),)
-
-
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    """The visible entries of a folder in the order of names; empty where it cannot be listed."""
-    try:
-        with os.scandir(folder) as found:
-            return sorted((entry for entry in found if entry.name[0] not in "._"), key=lambda entry: entry.name)
-    except OSError:
-        return []
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    """Whether it is a folder and not a link to one."""
-    return entry.is_dir(follow_symlinks=False)
-
-
-def _no_file(path: Path) -> str:
-    """The kind of an entry that is not a regular file; empty for a regular file or a removed entry."""
-    try:
-        mode = path.lstat().st_mode
-    except OSError:
-        return ""
-    if stat.S_ISLNK(mode):
-        return "it is a link"
-    return next((f"it is {what}, no file" for is_kind, what in _KINDS.items() if is_kind(mode)), "")
-
-
-def cure_of_a_day(name: str) -> str:
-    """What to do with a folder that is not a day: contains the day if the name is one in another spelling."""
-    for form in _OTHER_DATES:
-        try:
-            return f"rename the folder to {datetime.strptime(name, form).date()}"  # noqa: DTZ007 - a day has no zone
-        except ValueError:
-            continue
-    return "rename the folder to the day of its rows or remove it"

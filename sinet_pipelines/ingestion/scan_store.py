@@ -11,16 +11,9 @@ from pathlib import PurePosixPath
 
 from sinet_pipelines.errors import StorageError
 from sinet_pipelines.escaping import visible
-from sinet_pipelines.ingestion.scan import (
-    EVENTS,
-    MAX_DEPTH,
-    Placed,
-    UnusedFile,
-    cure_of_a_day,
-    day_of,
-    hive_value,
-    strange_application,
-)
+from sinet_pipelines.ingestion.misplaced import strange_application
+from sinet_pipelines.ingestion.scan import MAX_DEPTH, Placed, UnusedFile
+from sinet_pipelines.ingestion.zone_entries import EVENTS, cure_of_a_day, day_of, hive_value
 from sinet_pipelines.storage.layout import LANDING, PARTS
 from sinet_pipelines.storage.objects import Object, Objects, require_key
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from datetime import date
 
 from sinet_pipelines.ingestion.inspection import is_settled
-from sinet_pipelines.ingestion.scan import RegionFolder, day_of
+from sinet_pipelines.ingestion.scan import RegionFolder
 from sinet_pipelines.ingestion.scan_store import RegionPrefix
+from sinet_pipelines.ingestion.zone_entries import day_of
 from sinet_pipelines.storage.listing import age_of, folder_state
 
 

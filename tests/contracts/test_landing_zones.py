@@ -11,7 +11,7 @@ import pytest
 from sinet_pipelines.applications.turbofan.landed import TELEMETRY
 from sinet_pipelines.errors import SourceError
 from sinet_pipelines.ingestion.landing import LandingZone
-from sinet_pipelines.ingestion.scan import misplaced_in_home
+from sinet_pipelines.ingestion.misplaced import misplaced_in_home
 from sinet_pipelines.ingestion.scan_store import misplaced_in_store
 from sinet_pipelines.storage.folder import FolderObjects
 from sinet_pipelines.storage.objects import Objects, open_objects

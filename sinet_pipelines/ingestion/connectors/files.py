@@ -17,7 +17,7 @@ from sinet_pipelines.ingestion.connectors.lines import unpacked
 from sinet_pipelines.ingestion.connectors.source import Notes, Part, UnreadableError
 from sinet_pipelines.ingestion.connectors.taken import Taken
 from sinet_pipelines.ingestion.drops import Hive, named
-from sinet_pipelines.ingestion.scan import hive_value
+from sinet_pipelines.ingestion.zone_entries import hive_value
 from sinet_pipelines.schemas.contract import Contract
 from sinet_pipelines.storage.files import TEMPORARY, disk_errors, temporary_file
 from sinet_pipelines.storage.objects import IN_MEMORY_BYTES

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from sinet_pipelines.applications.turbofan.landed import TELEMETRY
 from sinet_pipelines.ingestion import inspection
-from sinet_pipelines.ingestion.scan import misplaced_in_home
+from sinet_pipelines.ingestion.misplaced import misplaced_in_home
 from sinet_pipelines.storage.layout import data_docs
 from tests.inventory import NAMES
 from tests.zones import landing_zone

@@ -18,7 +18,7 @@ from sinet_pipelines.applications.turbofan.schemas.telemetry import (
 )
 from sinet_pipelines.ingestion.drops import encode_drop
 from sinet_pipelines.ingestion.landing import LandingZone
-from sinet_pipelines.ingestion.scan import misplaced_in_home
+from sinet_pipelines.ingestion.misplaced import misplaced_in_home
 from sinet_pipelines.monitoring.row_account import NOTHING, account_rows, read_counts, total
 from sinet_pipelines.storage.cache import write_cache
 from sinet_pipelines.storage.tables import TableStore
