@@ -149,20 +149,19 @@ def _publish(home: Path, app: Any, region: str, days: list[date]) -> None:
     """Writes tables of features, and the region's digests of raw and validated rows, with one row per day."""
     import polars as pl
 
-    from sinet_pipelines.monitoring import publication
+    from sinet_pipelines.monitoring.published import Publication, publication_to_frame
     from sinet_pipelines.monitoring.row_account import DayCounts, DayDigest
     from sinet_pipelines.schemas.publication import REGION_DIGESTS
     from sinet_pipelines.storage.health import TableHealth
     from sinet_pipelines.storage.tables import tables_of
 
     tables = tables_of(home, region, app.name)
-    root = Path(tables.root)
     rows = {day.isoformat(): 1 for day in days}
-    found = publication.Publication(
+    found = Publication(
         days={day: DayDigest(f"drops of {day}", 1, "", DayCounts(1, 1, 1, 0)) for day in days},
         tables={one.name: TableHealth(Path(tables.uri(one)), 0, rows) for one in (app.data.raw, app.data.validated)},
     )
-    tables.replace(REGION_DIGESTS, publication._to_frame(found, root))  # noqa: SLF001 - as a region writes it
+    tables.replace(REGION_DIGESTS, publication_to_frame(found, tables))
     for name in ("features", "watch"):
         tables.replace_days(app.table(name), pl.DataFrame({"event_date": days, "value": [0.0] * len(days)}), days=days)
 

@@ -21,7 +21,7 @@ from sinet_pipelines.applications import load_applications
 from sinet_pipelines.applications.application import Application, parse_key
 from sinet_pipelines.ingestion.arrivals import file_arrivals
 from sinet_pipelines.inventory.regions import Region
-from sinet_pipelines.monitoring.publication import Publication
+from sinet_pipelines.monitoring.published import Publication
 from sinet_pipelines.schemas.contract import DataClass
 
 

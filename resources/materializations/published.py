@@ -32,14 +32,13 @@ from sinet_pipelines.ingestion.zone_entries import EVENTS
 from sinet_pipelines.ingestion.zone_state import ZoneState
 from sinet_pipelines.monitoring.publication import (
     Digest,
-    Publication,
     RegionView,
     code_of_publishing,
     is_confined,
     publish,
     read_digest,
-    read_publication,
 )
+from sinet_pipelines.monitoring.published import Publication, read_publication
 from sinet_pipelines.monitoring.row_account import DayCounts, count_days, read_counts
 from sinet_pipelines.schemas.contract import AnyTable, Contract
 from sinet_pipelines.schemas.publication import REGION_DIGESTS

@@ -33,12 +33,10 @@ from resources.materializations.versions import (
 from resources.materializations.versions import INPUTS_TAG as MADE_FROM_TAG
 from sinet_pipelines.applications.application import Application
 from sinet_pipelines.applications.rules import RuleView
-from sinet_pipelines.monitoring.publication import EventsDigest, Publication
+from sinet_pipelines.monitoring.published import NO_EVENTS, Publication
 from sinet_pipelines.schemas.contract import Contract, TableName
 from sinet_pipelines.storage.blobs import BlobStore, blobs_of
 from sinet_pipelines.storage.fingerprint import fingerprint
-
-NO_EVENTS = EventsDigest("", 0)  # of a kind that was never published
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,11 @@ one table of class `feature`, replaced in one commit, so that its facts are of o
 of its own where it needs more. Unchanged parts are not computed again, and nothing is written where nothing changed.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import cache
-from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
@@ -23,28 +21,24 @@ from sinet_pipelines.ingestion.reading_time import ReadingTime
 from sinet_pipelines.ingestion.scan import UnusedFile
 from sinet_pipelines.ingestion.zone_observation import Before, ZoneFound
 from sinet_pipelines.ingestion.zone_state import ZoneState
-from sinet_pipelines.monitoring.row_account import DayCounts, DayDigest, Known, count_days
-from sinet_pipelines.schemas.contract import AnyTable, Contract
-from sinet_pipelines.schemas.publication import (
-    DAY,
-    DOUBT,
-    EVENTS,
-    FAULT,
-    REGION_DIGESTS,
-    SOURCE,
-    TABLE,
-    TABLE_ROWS,
-    UNUSED,
+from sinet_pipelines.monitoring.published import (
+    NO_EVENTS,
+    EventsDigest,
+    Publication,
+    publication_to_frame,
+    read_publication,
 )
+from sinet_pipelines.monitoring.row_account import DayDigest, Known, count_days
+from sinet_pipelines.schemas.contract import AnyTable, Contract
+from sinet_pipelines.schemas.publication import DOUBT, REGION_DIGESTS
 from sinet_pipelines.storage.fingerprint import fingerprint
-from sinet_pipelines.storage.health import StorageFault, TableHealth
+from sinet_pipelines.storage.health import TableHealth
 from sinet_pipelines.storage.layout import FREE
-from sinet_pipelines.storage.tables import TableStore, empty
+from sinet_pipelines.storage.tables import TableStore
 from sinet_pipelines.validation.doubt import doubt_of_days, doubted_rows
 
 CODE = "code"  # name of the source that stands for this code
 _CODE = ("applications", "ingestion", "monitoring", "schemas", "storage", "validation")  # packages
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -60,58 +54,6 @@ class Digest:
     contract: Contract
     of: tuple[Contract, ...]
     compute: Callable[[TableStore], pl.DataFrame]
-
-
-@dataclass(frozen=True)
-class EventsDigest:
-    """One kind of events.
-
-    Attributes:
-        content: digest of its files.
-        rows: events in them, and faults of files; 0 where there is nothing to make a table from.
-    """
-
-    content: str
-    rows: int
-
-
-EMPTY = EventsDigest("", 0)
-
-
-@dataclass(frozen=True)
-class Publication:
-    """The published data of one region and application.
-
-    Attributes:
-        days: the landed days, in order.
-        events: by kind.
-        unused: files whose rows are in no table; those of no application are among them.
-        tables: the state of each table that does not leave the region, by name.
-        doubt: by day, the digest of its keys that are on other days too.
-        sources: by name of a costly part (the doubt, an application's digest), what it was computed from.
-        left: days with files that were not read, since the time was over. It is not stored.
-        left_events: kinds of events with such files; their entries are former ones. It is not stored.
-        may_pass: whether a file could not be read for a reason that may pass. It is not stored.
-    """
-
-    days: Mapping[date, DayDigest] = field(default_factory=dict)
-    events: Mapping[str, EventsDigest] = field(default_factory=dict)
-    unused: tuple[UnusedFile, ...] = ()
-    tables: Mapping[str, TableHealth] = field(default_factory=dict)
-    doubt: Mapping[date, str] = field(default_factory=dict)
-    sources: Mapping[str, str] = field(default_factory=dict)
-    left: tuple[date, ...] = field(default=(), compare=False)
-    left_events: tuple[str, ...] = field(default=(), compare=False)
-    may_pass: bool = field(default=False, compare=False)
-
-    @property
-    def counts(self) -> dict[date, DayCounts]:
-        """The rows of each landed day."""
-        return {day: one.counts for day, one in self.days.items()}
-
-    def is_damaged(self, *contracts: Contract) -> bool:
-        """Whether one of these tables is damaged."""
-        return any(self.tables[one.name].faults for one in contracts if one.name in self.tables)
 
 
 @dataclass(frozen=True)
@@ -163,17 +105,8 @@ def publish(view: RegionView) -> Publication:
     now = _with_former_days(now, before or Publication())
     _record_arrivals(view, before or Publication(), now, found)
     if now != before:
-        view.tables.replace(REGION_DIGESTS, _to_frame(now, _root_of(view.tables)))
+        view.tables.replace(REGION_DIGESTS, publication_to_frame(now, view.tables))
     return now
-
-
-def read_publication(tables: TableStore, region: str) -> Publication | None:
-    """The latest published data; None where there are none or their table is damaged, so that it is made again."""
-    try:
-        rows = tables.read(REGION_DIGESTS)
-    except StorageError:
-        return None
-    return _from_rows(list(rows.iter_rows(named=True)), tables, region) if rows.height else None
 
 
 def read_digest(tables: TableStore, contract: Contract) -> pl.DataFrame | None:
@@ -223,7 +156,7 @@ def _record_arrivals(view: RegionView, before: Publication, now: Publication, fo
     if (now.left or now.left_events) and not has_arrivals(view.tables):
         return
     days = {day for day, one in now.days.items() if day not in before.days or before.days[day].content != one.content}
-    kinds = {name for name, one in now.events.items() if before.events.get(name, EMPTY).content != one.content}
+    kinds = {name for name, one in now.events.items() if before.events.get(name, NO_EVENTS).content != one.content}
     if days or kinds or not has_arrivals(view.tables):
         drops = {day: one.ids for day, one in found.days.items()}
         observe_arrivals(view.zone, view.tables, view.region, days=days, kinds=kinds, drops=drops)
@@ -238,7 +171,7 @@ def code_of_publishing() -> str:
 
 
 def _days(view: RegionView, before: Publication, found: ZoneFound) -> dict[date, DayDigest]:
-    known: Known = {day.made_from: _numbers(day.counts) for day in before.days.values() if day.made_from}
+    known: Known = {day.made_from: day.counts.numbers for day in before.days.values() if day.made_from}
     contents = {day: (one.content, one.drops) for day, one in found.days.items()}
     return count_days(
         view.zone,
@@ -248,10 +181,6 @@ def _days(view: RegionView, before: Publication, found: ZoneFound) -> dict[date,
         contents=contents,
         is_counted=view.reading is None,
     )
-
-
-def _numbers(counts: DayCounts) -> list[int]:
-    return [counts.sent, counts.landed, counts.in_tables, counts.quarantined]
 
 
 def _all_events(view: RegionView, before: Publication, found: ZoneFound) -> dict[str, EventsDigest]:
@@ -297,94 +226,3 @@ def _publish_digest(
 def _content(tables: TableStore, contract: Contract) -> str:
     """A text that changes with the rows of a table; its files never change once they are listed."""
     return repr(sorted(tables.files_by_day(contract).items()))
-
-
-# as rows of the table
-
-
-def _to_frame(found: Publication, root: Path) -> pl.DataFrame:
-    rows = chain(
-        (_day_row(day, one) for day, one in found.days.items()),
-        ({"subject": DOUBT, "day": day, "content": content} for day, content in found.doubt.items()),
-        ({"subject": EVENTS, "name": n, "content": one.content, "rows": one.rows} for n, one in found.events.items()),
-        (
-            {"subject": UNUSED, "name": one.application, "path": one.path, "found": one.reason, "cure": one.cure}
-            for one in found.unused
-        ),
-        *(_table_rows(name, one, root) for name, one in found.tables.items()),
-        ({"subject": SOURCE, "name": name, "made_from": made_from} for name, made_from in found.sources.items()),
-    )
-    schema = empty(REGION_DIGESTS).schema
-    blank: Row = dict.fromkeys(schema) | {"name": "", "path": ""}
-    return pl.DataFrame([blank | row for row in rows], schema=schema, orient="row")
-
-
-def _day_row(day: date, one: DayDigest) -> Row:
-    sent, landed, in_tables, quarantined = _numbers(one.counts)
-    numbers = {"rows_sent": sent, "rows_landed": landed, "rows_in_tables": in_tables, "rows_quarantined": quarantined}
-    return {
-        "subject": DAY, "day": day, "content": one.content, "drops": one.drops, "made_from": one.made_from, **numbers
-    }  # fmt: skip
-
-
-def _table_rows(name: str, one: TableHealth, root: Path) -> Iterator[Row]:
-    yield {"subject": TABLE, "name": name, "path": str(one.path.relative_to(root)), "version": one.version}
-    for day, rows in one.rows.items():
-        if not day or _as_day(day):  # other files are not written by the platform
-            yield {"subject": TABLE_ROWS, "name": name, "day": _as_day(day), "rows": rows}
-    for fault in one.faults:
-        path = fault.path.relative_to(root)
-        yield {
-            "subject": FAULT, "name": name, "day": _as_day(fault.day), "path": str(path), "found": fault.found,
-            "cure": fault.cure,
-        }  # fmt: skip
-
-
-def _root_of(tables: TableStore) -> Path:
-    """The root as a prefix of paths of tables and faults; for a store it is used in messages alone."""
-    return Path(tables.root.replace("://", ":/"))
-
-
-def _from_rows(rows: Iterable[Row], tables: TableStore, region: str) -> Publication:
-    of: dict[str, list[Row]] = {}
-    for row in rows:
-        of.setdefault(row["subject"], []).append(row)
-    root = _root_of(tables)
-    faults = [_fault(row, root) for row in of.get(FAULT, [])]
-    return Publication(
-        days={row["day"]: _day(row) for row in of.get(DAY, [])},
-        events={row["name"]: EventsDigest(row["content"], row["rows"]) for row in of.get(EVENTS, [])},
-        unused=tuple(UnusedFile(r["path"], r["found"], r["cure"], region, r["name"]) for r in of.get(UNUSED, [])),
-        tables={
-            row["name"]: TableHealth(
-                root / row["path"],
-                row["version"],
-                {_as_text(one["day"]): one["rows"] for one in of.get(TABLE_ROWS, []) if one["name"] == row["name"]},
-                tuple(fault for name, fault in faults if name == row["name"]),
-            )
-            for row in of.get(TABLE, [])
-        },
-        doubt={row["day"]: row["content"] for row in of.get(DOUBT, [])},
-        sources={row["name"]: row["made_from"] for row in of.get(SOURCE, [])},
-    )
-
-
-def _day(row: Row) -> DayDigest:
-    counts = DayCounts(row["rows_sent"], row["rows_landed"], row["rows_in_tables"], row["rows_quarantined"])
-    return DayDigest(row["content"], row["drops"], row["made_from"], counts)
-
-
-def _fault(row: Row, root: Path) -> tuple[str, StorageFault]:
-    day = _as_text(row["day"]) or None
-    return row["name"], StorageFault(root / row["path"], row["found"], row["cure"], day)
-
-
-def _as_day(text: str | None) -> date | None:
-    try:
-        return date.fromisoformat(text or "")
-    except ValueError:
-        return None
-
-
-def _as_text(day: date | None) -> str:
-    return day.isoformat() if day is not None else ""

@@ -69,6 +69,11 @@ class DayCounts:
     in_tables: int
     quarantined: int
 
+    @property
+    def numbers(self) -> list[int]:
+        """The four numbers in the order above."""
+        return [self.sent, self.landed, self.in_tables, self.quarantined]
+
 
 @dataclass(frozen=True)
 class DayDigest:

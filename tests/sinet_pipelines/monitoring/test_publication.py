@@ -21,7 +21,8 @@ from sinet_pipelines.applications.turbofan.schemas.telemetry import (
 )
 from sinet_pipelines.ingestion.landing import LandingZone
 from sinet_pipelines.monitoring import publication
-from sinet_pipelines.monitoring.publication import RegionView, publish, read_digest, read_publication
+from sinet_pipelines.monitoring.publication import RegionView, publish, read_digest
+from sinet_pipelines.monitoring.published import read_publication
 from sinet_pipelines.monitoring.row_account import DayCounts
 from sinet_pipelines.schemas.contract import DataClass
 from sinet_pipelines.schemas.publication import REGION_DIGESTS
