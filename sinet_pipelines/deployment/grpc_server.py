@@ -1,8 +1,6 @@
 """The Open Inference Protocol v2 over gRPC, with Triton's protobufs: the same predictions as over HTTP.
 
-Only the server process imports this module, since gRPC and its protobufs take a tenth of a second to import. This
-module parses the messages itself: gRPC would report an invalid message as a fault of the server (INTERNAL), not of the
-client (INVALID_ARGUMENT).
+Only the server process imports this module, since gRPC and its protobufs take a tenth of a second to import.
 """
 
 import asyncio
@@ -13,56 +11,26 @@ from concurrent.futures import Executor
 from typing import Any
 
 import grpc
-import numpy as np
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2
-from numpy.typing import NDArray
 from tritonclient.grpc import service_pb2 as pb
 
 from sinet_pipelines.deployment import metadata
 from sinet_pipelines.deployment.bodies import BODY_LIMIT_BYTES
 from sinet_pipelines.deployment.catalogue import Catalogue
+from sinet_pipelines.deployment.grpc_messages import inputs_of, respond_raw, wanted_outputs
 from sinet_pipelines.deployment.http_server import INLINE_BYTES, ForbiddenError, require_control
 from sinet_pipelines.deployment.model import ServedModel
-from sinet_pipelines.deployment.protocol import UNSUPPORTED
 from sinet_pipelines.deployment.request_log import RequestLog
-from sinet_pipelines.deployment.tensors import (
-    DTYPES,
-    TensorSpec,
-    check_datatype,
-    from_json,
-    from_raw,
-    in_shape,
-    shape_of,
-    to_raw,
-    whole_numbers,
-)
-from sinet_pipelines.deployment.wire import INFER_REQUEST, count_fields
+from sinet_pipelines.deployment.tensors import DTYPES, to_raw
 from sinet_pipelines.errors import BusyError, ModelNotFoundError, ServingError, SinetError, UsageError
 
 SERVICE = "inference.GRPCInferenceService"
 HEALTH_SERVICE = "grpc.health.v1.Health"
 WATCH_S = 1.0  # between two polls of a health stream
 CALLS_AT_ONCE = 256  # further calls end with RESOURCE_EXHAUSTED
-# the fields of larger messages are counted before they are parsed: they may take 50 times as much memory
-LARGE_BYTES = 256 * 1024
-MAX_FIELDS = 4096  # of such a message; a request has about twenty
 SPARE_BYTES = 1024**2  # of a message, in addition to the raw rows of a full batch
 _CONTROL = ("RepositoryModelLoad", "RepositoryModelUnload")
-_CONTENTS = {
-    "BOOL": "bool_contents",
-    "INT8": "int_contents",
-    "INT16": "int_contents",
-    "INT32": "int_contents",
-    "INT64": "int64_contents",
-    "UINT8": "uint_contents",
-    "UINT16": "uint_contents",
-    "UINT32": "uint_contents",
-    "UINT64": "uint64_contents",
-    "FP32": "fp32_contents",
-    "FP64": "fp64_contents",
-    "BYTES": "bytes_contents",
-}  # FP16 has no field of its own and is sent raw
 
 
 def make_server(
@@ -185,7 +153,7 @@ class GrpcService:
         last = None
         while True:
             try:
-                now, _request = _respond_raw(health_pb2.HealthCheckRequest, self._health, message)
+                now, _request = respond_raw(health_pb2.HealthCheckRequest, self._health, message)
             except SinetError:
                 unknown = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
                 now = health_pb2.HealthCheckResponse(status=unknown).SerializeToString()
@@ -244,9 +212,9 @@ class GrpcService:
     ) -> tuple[bytes, Message]:
         """Handles short requests at once; long ones and loads on a worker thread, so that others are not delayed."""
         if len(message) <= INLINE_BYTES and request_type is not pb.RepositoryModelLoadRequest:
-            return _respond_raw(request_type, respond, message)
+            return respond_raw(request_type, respond, message)
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._workers, _respond_raw, request_type, respond, message)
+        return await loop.run_in_executor(self._workers, respond_raw, request_type, respond, message)
 
     async def _stream(self, messages: AsyncIterator[bytes], _: grpc.aio.ServicerContext) -> AsyncIterator[bytes]:
         """Yields one response for each request; after an invalid request the stream continues, as in Triton."""
@@ -298,85 +266,14 @@ class GrpcService:
 
     def _infer(self, request: Any) -> Message:
         model = self._catalogue.find(request.model_name, request.model_version or None)
-        inputs = _inputs(model, request)
-        wanted = _wanted(model, request)
+        inputs = inputs_of(model, request)
+        wanted = wanted_outputs(model, request)
         outputs = model.run(inputs, outputs=[spec.name for spec in wanted])
         response = pb.ModelInferResponse(model_name=model.name, model_version=model.version, id=request.id)
         for spec, values in zip(wanted, outputs, strict=True):
             response.outputs.add(name=spec.name, datatype=spec.datatype, shape=values.shape)
             response.raw_output_contents.append(to_raw(values, spec.datatype))
         return response
-
-
-def _respond_raw(
-    request_type: type[Message], respond: Callable[[Any], Message], message: bytes
-) -> tuple[bytes, Message]:
-    """The bytes of the response, and the parsed request.
-
-    Raises:
-        UsageError: the message is not a request of this type, or is too large.
-    """
-    if len(message) > LARGE_BYTES:
-        if request_type is not pb.ModelInferRequest:
-            raise UsageError(f"{len(message)} bytes for a {request_type.DESCRIPTOR.name} (allowed: {LARGE_BYTES})")
-        if count_fields(message, INFER_REQUEST, at_most=MAX_FIELDS) > MAX_FIELDS:
-            raise UsageError(f"the message has more than {MAX_FIELDS} fields; send rows raw, in raw_input_contents")
-    try:
-        request = request_type.FromString(message)
-    except DecodeError as error:
-        raise UsageError(f"the message is not a {request_type.DESCRIPTOR.name}: {error}; send one") from error
-    return respond(request).SerializeToString(), request
-
-
-def _wanted(model: ServedModel, request: Any) -> list[TensorSpec]:
-    """The outputs to return: those requested, else all."""
-    for tensor in request.outputs:
-        _reject_unsupported(tensor.parameters)
-    wanted = [model.output_spec(tensor.name) for tensor in request.outputs]
-    if len({spec.name for spec in wanted}) != len(wanted):
-        raise UsageError("an output is requested twice; request it once")
-    return wanted or list(model.outputs.values())
-
-
-def _reject_unsupported(parameters: Mapping[str, Any]) -> None:
-    for name in UNSUPPORTED:
-        if name in parameters:
-            raise UsageError(f"{name} is not supported (allowed: data in the message); send the tensor itself")
-
-
-def _inputs(model: ServedModel, request: Any) -> dict[str, NDArray]:
-    raw = request.raw_input_contents
-    if raw and len(raw) != len(request.inputs):
-        raise UsageError(f"{len(raw)} raw contents for {len(request.inputs)} inputs; send one for each, or none")
-    inputs: dict[str, NDArray] = {}
-    for index, tensor in enumerate(request.inputs):
-        spec = model.input_spec(tensor.name)
-        if spec.name in inputs:
-            raise UsageError(f"input {spec.name!r} occurs twice; send it once")
-        _reject_unsupported(tensor.parameters)
-        if raw and tensor.HasField("contents"):
-            raise UsageError(f"{spec.name!r} has contents beside raw_input_contents; send one of them")
-        check_datatype(spec, tensor.datatype)
-        shape = shape_of(spec, tuple(tensor.shape))
-        inputs[spec.name] = from_raw(memoryview(raw[index]), spec, shape) if raw else _typed(tensor, spec, shape)
-    return inputs
-
-
-def _typed(tensor: Any, spec: TensorSpec, shape: tuple[int, ...]) -> NDArray:
-    """The tensor from the typed field of its datatype in `contents`."""
-    if spec.datatype not in _CONTENTS:
-        raise UsageError(f"{spec.datatype} of {spec.name!r} has no field in contents; send it in raw_input_contents")
-    values = getattr(tensor.contents, _CONTENTS[spec.datatype])
-    if len(values) != math.prod(shape):
-        raise UsageError(
-            f"{len(values)} values for {spec.name!r} (allowed: {math.prod(shape)} for its shape); send those"
-        )
-    if spec.datatype == "BYTES":
-        return from_json(list(values), spec, shape)
-    if DTYPES[spec.datatype].kind in "iu":
-        widest = np.uint64 if "uint" in _CONTENTS[spec.datatype] else np.int64  # a field may be wider than the datatype
-        return in_shape(whole_numbers(np.array(values, dtype=widest), spec), spec, shape)
-    return in_shape(np.array(values, dtype=DTYPES[spec.datatype]), spec, shape)
 
 
 def _status_of(error: SinetError) -> grpc.StatusCode:

@@ -10,9 +10,6 @@ less than 100 MB. A test checks its imports.
 
 import argparse
 import asyncio
-import ctypes
-import errno
-import logging
 import os
 import resource
 import signal
@@ -20,53 +17,34 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass, fields
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import grpc
 import psutil
 import uvicorn
 import uvloop
 
 from sinet_pipelines.deployment.catalogue import Catalogue
-from sinet_pipelines.deployment.endpoint import (
-    Endpoint,
-    Report,
-    ServerOptions,
-    read_current,
-    report_path,
-    write_report,
-)
+from sinet_pipelines.deployment.endpoint import Endpoint, Report, ServerOptions, report_path, write_report
 from sinet_pipelines.deployment.grpc_server import make_server
-from sinet_pipelines.deployment.http_protocol import BoundedHttpProtocol, sweep
+from sinet_pipelines.deployment.http_protocol import BoundedHttpProtocol
 from sinet_pipelines.deployment.http_server import HttpApplication
+from sinet_pipelines.deployment.ports import Bound, bind_ports
 from sinet_pipelines.deployment.request_log import LOG_FILE, RequestLog
+from sinet_pipelines.deployment.upkeep import end_when_orphaned, keep_up, quiet_libraries, write_log
 from sinet_pipelines.deployment.waiting_server import WaitingServer
-from sinet_pipelines.errors import BusyError, ServingError, SinetError
+from sinet_pipelines.errors import BusyError, SinetError
 
 KEEP_ALIVE_S = 65  # longer than the usual 60 s of clients and load balancers, which then close idle connections first
 DRAIN_S = 10  # time limit for requests in progress; one request takes far less
-PORT_WAIT_S = 15  # time limit for the former server to close its ports
 LINGER_S = 3.0  # time in which clients with open connections send a last request, whose response closes the connection
 CONTROL_VARIABLE = "SINET_SERVE_TOKEN"  # other users can read a command line, but not the environment
-WATCH_S = 2.0  # between two reads of current.json
-UPKEEP_S = 1.0  # between two checks for slow connections, and two writes of the log
-TRIM_BYTES = 16 * 1024**2  # growth of memory after which freed memory is returned to the system
 WANTED_FILES = 65_536  # limit of open files; each connection is one
 OWN_FILES = 64  # open files that are not connections: model, log, libraries, event loop
-WARNINGS_A_MINUTE = 30  # lines of libraries in the server's log
 WORKERS = 2  # threads: for one long request at a time, and one load
-
-
-@dataclass(frozen=True)
-class _Bound:
-    """HTTP and gRPC, bound to their ports."""
-
-    http: socket.socket
-    grpc: grpc.aio.Server
-    grpc_port: int
 
 
 class _HttpServer(WaitingServer):
@@ -122,13 +100,22 @@ def parse_options(arguments: Sequence[str] | None) -> ServerOptions:
 
 async def _serve(options: ServerOptions) -> None:
     connections = _allow_files()
-    _quiet_libraries()
+    quiet_libraries()
     catalogue = Catalogue(Path(options.repository))
     served = catalogue.start(options.model, version=options.version, sha256=options.sha256 or None)
     log = RequestLog(Path(options.folder) / LOG_FILE if options.folder else None)
     control_token = os.environ.get(CONTROL_VARIABLE, "")
     with ThreadPoolExecutor(WORKERS) as workers:
-        bound = await _bind(catalogue, options, workers, log, control_token)
+        make_grpc = partial(
+            make_server,
+            catalogue,
+            host=options.host,
+            port=options.grpc_port,
+            workers=workers,
+            log=log,
+            control_token=control_token,
+        )
+        bound = await bind_ports(options, make_grpc, report_waiting=partial(_report_waiting, options))
         endpoint = _describe(options, bound, sha256=served.sha256)
         application = HttpApplication(
             catalogue,
@@ -150,12 +137,12 @@ async def _serve(options: ServerOptions) -> None:
         )
         _stop_on_signal(server)
         await bound.grpc.start()
-        tasks = [asyncio.create_task(_end_when_orphaned(server, options)), asyncio.create_task(_upkeep(server, log))]
+        tasks = [asyncio.create_task(end_when_orphaned(server, options)), asyncio.create_task(keep_up(server, log))]
         await server.serve(sockets=[bound.http])
         await asyncio.gather(*ending)
         for task in tasks:
             task.cancel()
-        _write_log(log)
+        write_log(log)
     if options.folder:
         report_path(Path(options.folder), options.instance).unlink(missing_ok=True)
 
@@ -168,53 +155,10 @@ def _allow_files() -> int:
     return max(16, (files - OWN_FILES) * 3 // 4)  # a quarter is left for gRPC and for rejected connections
 
 
-def _quiet_libraries() -> None:
-    """Limits the number of warnings a minute that libraries write to the server's log."""
-    handler = logging.StreamHandler()
-    handler.addFilter(_FirstLines())
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s", handlers=[handler])
-
-
-class _FirstLines(logging.Filter):
-    """Passes the first lines of every minute, and drops the others."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._minute = self._lines = 0
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        minute = int(record.created // 60)
-        if minute != self._minute:
-            self._minute, self._lines = minute, 0
-        self._lines += 1
-        return self._lines <= WARNINGS_A_MINUTE
-
-
 def _host_names(options: ServerOptions) -> frozenset[str]:
     """The accepted host names beside loopback: those in the options, and the bound address."""
     names = {name.strip().lower() for name in options.hosts.split(",") if name.strip()}
     return frozenset(names | {options.host.lower()})
-
-
-async def _upkeep(server: uvicorn.Server, log: RequestLog) -> None:
-    """Closes slow connections, writes the request log, and returns freed memory to the system, once a second."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc keeps the freed memory of large requests
-    process = psutil.Process()
-    low_bytes = process.memory_info().rss
-    while True:
-        await asyncio.sleep(UPKEEP_S)
-        sweep(server.server_state.connections)
-        _write_log(log)
-        if trim is not None and process.memory_info().rss > low_bytes + TRIM_BYTES:
-            trim(0)
-            low_bytes = process.memory_info().rss
-
-
-def _write_log(log: RequestLog) -> None:
-    try:
-        log.write()
-    except OSError as error:  # a full disk loses log lines, never responses
-        logging.getLogger(__name__).warning("requests are not logged: %s", error)
 
 
 def _config(application: HttpApplication | None, connections: int, log: RequestLog) -> uvicorn.Config:
@@ -240,74 +184,7 @@ def _config(application: HttpApplication | None, connections: int, log: RequestL
     )
 
 
-async def _bind(
-    catalogue: Catalogue, options: ServerOptions, workers: Executor, log: RequestLog, control_token: str
-) -> _Bound:
-    """Binds both ports; waits while the former server uses one of them, and reports this.
-
-    Raises:
-        BusyError: a port stays in use.
-    """
-    deadline = time.monotonic() + (PORT_WAIT_S if options.folder else 0)
-    reported: tuple[int, ...] = ()
-    while True:
-        taken = tuple(port for port in (options.port, options.grpc_port) if not _is_free(options.host, port))
-        if not taken:
-            try:
-                return _bind_now(catalogue, options, workers, log, control_token)
-            except BusyError:  # another process has bound a port since the check
-                taken = (options.port or options.grpc_port,)
-        busy = BusyError(f"port {taken[0]} is in use by another program; end it or choose another port")
-        if time.monotonic() > deadline:
-            raise busy
-        if taken != reported:
-            _report(options, "waiting", ports=taken, error=str(busy), kind="BusyError")
-            reported = taken
-        await asyncio.sleep(0.02)
-
-
-def _bind_now(
-    catalogue: Catalogue, options: ServerOptions, workers: Executor, log: RequestLog, control_token: str
-) -> _Bound:
-    """Binds the port of HTTP, then that of gRPC: a gRPC server that is never started does not release its port."""
-    http = _listen(options.host, options.port)
-    try:
-        rpc = make_server(
-            catalogue,
-            host=options.host,
-            port=options.grpc_port,
-            workers=workers,
-            log=log,
-            control_token=control_token,
-        )
-    except BusyError:
-        http.close()
-        raise
-    return _Bound(http, *rpc)
-
-
-def _is_free(host: str, port: int) -> bool:
-    """Whether a port can be bound; true for port 0, which means any free port."""
-    if port == 0:
-        return True
-    try:
-        _listen(host, port).close()
-    except BusyError:
-        return False
-    return True
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=2048)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise BusyError(f"port {port} is in use; end its process or choose another --port") from error
-        raise ServingError(f"{host} port {port} cannot be bound: {error.strerror}; choose another") from error
-
-
-def _describe(options: ServerOptions, bound: _Bound, *, sha256: str) -> Endpoint:
+def _describe(options: ServerOptions, bound: Bound, *, sha256: str) -> Endpoint:
     host = f"[{options.host}]" if ":" in options.host else options.host
     process = psutil.Process()
     return Endpoint(
@@ -322,6 +199,10 @@ def _describe(options: ServerOptions, bound: _Bound, *, sha256: str) -> Endpoint
         started=process.create_time(),
         token=options.instance,
     )
+
+
+def _report_waiting(options: ServerOptions, ports: tuple[int, ...], error: BusyError) -> None:
+    _report(options, "waiting", ports=ports, error=str(error), kind="BusyError")
 
 
 def _report(options: ServerOptions, state: str, **details: Any) -> None:
@@ -340,19 +221,6 @@ def _stop_on_signal(server: uvicorn.Server) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
-
-
-async def _end_when_orphaned(server: uvicorn.Server, options: ServerOptions) -> None:
-    if not options.folder:
-        return
-    named_at = time.monotonic()
-    while not server.should_exit:
-        named = read_current(Path(options.folder))
-        if named is not None and named.token == options.instance:
-            named_at = time.monotonic()
-        elif time.monotonic() - named_at > options.orphan_s:
-            server.should_exit = True
-        await asyncio.sleep(min(WATCH_S, options.orphan_s))
 
 
 if __name__ == "__main__":

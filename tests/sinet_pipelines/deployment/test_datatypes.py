@@ -6,7 +6,8 @@ import pytest
 from tritonclient.grpc import service_pb2 as pb
 
 from sinet_pipelines.deployment.catalogue import Catalogue
-from sinet_pipelines.deployment.grpc_server import _CONTENTS, GrpcService
+from sinet_pipelines.deployment.grpc_messages import CONTENTS
+from sinet_pipelines.deployment.grpc_server import GrpcService
 from sinet_pipelines.deployment.http_server import HttpApplication
 from sinet_pipelines.deployment.publish import publish_model
 from sinet_pipelines.deployment.tensors import DATATYPES, DTYPES, to_raw
@@ -74,9 +75,9 @@ def test_extreme_values_of_every_datatype_pass_through_grpc(catalogue, datatype)
     values = np.array(SAMPLES[datatype], DTYPES[datatype])
     request = pb.ModelInferRequest(model_name=datatype)
     tensor = request.inputs.add(name="x", datatype=datatype, shape=[2])
-    if datatype in _CONTENTS:
+    if datatype in CONTENTS:
         sent = [v.encode() for v in values] if datatype == "BYTES" else values.tolist()
-        getattr(tensor.contents, _CONTENTS[datatype]).extend(sent)
+        getattr(tensor.contents, CONTENTS[datatype]).extend(sent)
     else:
         request.raw_input_contents.append(values.tobytes())
     response = GrpcService(catalogue, workers=None)._infer(request)
