@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from dagster import DagsterInstance
 
 from resources.router.clock import Clock, Patience
-from resources.router.cluster import RegionClusters
+from resources.router.connections import RegionClusters
 from sinet_pipelines.errors import ClusterError
 from sinet_pipelines.inventory.regions import Inventory, Region
 

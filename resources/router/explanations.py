@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from resources.router.attempts import Attempt, record_ending
-from resources.router.cluster import RegionClusters
+from resources.router.connections import RegionClusters
 from resources.router.endings import ERROR, JOB_LOST, KILLED, POD_LOST, Ending
 from resources.router.reading import EVENTS, why_disturbed
 from resources.router.seen import SeenJob, SeenPod

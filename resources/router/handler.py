@@ -27,14 +27,11 @@ from resources.router.attempts import (
     metadata_of,
     noted,
     recalled,
-    record_place,
 )
 from resources.router.clock import Clock, Patience
-from resources.router.cluster import OVER_QUOTA, RegionClusters
+from resources.router.connections import RegionClusters
 from resources.router.endings import (
     OOM_KILLED,
-    QUOTA_EXCEEDED,
-    REFUSED,
     REGION_LOST,
     UNBOUND,
     UNREACHABLE,
@@ -43,16 +40,15 @@ from resources.router.endings import (
 from resources.router.explanations import Explanations
 from resources.router.fence import OUT_OF_MEMORY, TERMINATED, WITHDRAWN
 from resources.router.groups import Groups
-from resources.router.jobs import RegionJobs
-from resources.router.leftovers import Condemned, Leftovers
+from resources.router.launches import Launches
+from resources.router.leftovers import Leftovers
 from resources.router.local import LocalSteps
 from resources.router.places import Place, after, days_of, next_place
 from resources.router.seen import SeenJob
 from resources.router.verdicts import Verdict, verdict
 from resources.router.weighing import NoNode, Weighing
-from sinet_pipelines.errors import ClusterError, UsageError
+from sinet_pipelines.errors import ClusterError
 from sinet_pipelines.inventory.regions import Inventory, this_inventory
-from sinet_pipelines.placement.bindings import grace_s, step_config
 from sinet_pipelines.placement.needs import Needs
 
 
@@ -72,7 +68,7 @@ class RegionStepHandler(StepHandler):
         patience: Patience | None = None,
     ) -> None:
         super().__init__()
-        self._per_step, self._inventory = per_step, inventory or this_inventory()
+        self._inventory = inventory or this_inventory()
         self.clock, self._patience = clock or Clock(), patience or Patience()
         self._clusters = RegionClusters(
             self._inventory, kubeconfig=kubeconfig, clock=self.clock, patience=self._patience
@@ -90,7 +86,15 @@ class RegionStepHandler(StepHandler):
             patience=self._patience,
         )
         self._weighing = Weighing(self._explanations, patience=self._patience)
-        self._jobs: dict[str, RegionJobs] = {}
+        self._launches = Launches(
+            self._clusters,
+            self._leftovers,
+            self._inventory,
+            per_step=per_step,
+            clock=self.clock,
+            patience=self._patience,
+            found=self._groups.found,
+        )
         self._local = LocalSteps()
         self._attempts: dict[str, Attempt] = {}
 
@@ -122,9 +126,9 @@ class RegionStepHandler(StepHandler):
         place = next_place(home_of(context, step_key), attempt.needs, endings, days=days)
         if self._groups.join(context, attempt, place):
             return
-        self._settle(context, attempt, place)
+        self._launches.settle(context, attempt, place)
         if attempt.ending is None:
-            self._create(attempt)
+            self._launches.create(attempt)
 
     def check_step_health(self, step_handler_context: StepHandlerContext) -> CheckStepHealthResult:
         """Unhealthy once the attempt can no longer succeed; the message has the reason, the cure and the last lines."""
@@ -212,65 +216,6 @@ class RegionStepHandler(StepHandler):
 
     # the life of an attempt
 
-    def _settle(self, context: StepHandlerContext, attempt: Attempt, place: Place, *, move: int = 0) -> None:
-        """Assigns a place and a Job to the attempt; the Job is not created yet."""
-        region = self._inventory.region(place.region)
-        jobs = self._jobs.setdefault(
-            place.region, RegionJobs(region, regions=self._inventory.regions, per_step=self._per_step)
-        )
-        needs = cast(Needs, attempt.needs)
-        try:
-            config = step_config(region, region.kind(place.hardware), needs, attempt_memory_factor=place.memory_factor)
-        except UsageError as error:  # a place in `may_move_to` that cannot satisfy the needs
-            attempt.ending = Ending(REFUSED, str(error))
-            return
-        attempt.place, attempt.move, attempt.is_created = place, move, False
-        attempt.job = jobs.job(context, config=config, move=move)
-        attempt.namespace, attempt.name = region.cluster.namespace, attempt.job.metadata.name
-        attempt.since, attempt.may_appear_until = {}, 0.0
-        self._groups.found(attempt, config)
-        record_place(attempt)
-
-    def _create(self, attempt: Attempt) -> Ending | None:
-        before = self._leftovers.of(attempt.step_key)
-        if before and not self._may_pass(attempt, before):
-            if attempt.move and self._lasted(attempt, "predecessor", self._patience.lost_s):
-                return Ending(
-                    UNREACHABLE, f"the Job it moved from, {before[0].name}, cannot be deleted: {before[0].trouble}"
-                )
-            return None
-        try:
-            self._clusters.get(attempt.region).create(attempt.namespace, attempt.job)
-        except ClusterError as error:
-            if error.is_final:
-                return Ending(REFUSED, str(error))
-            if not error.is_untouched:
-                attempt.may_appear_until = self.clock.now() + self._patience.applied_s
-            given_up = self._lasted(attempt, "launch", self._patience.launch_s)
-            if not given_up:
-                return None
-            return Ending(QUOTA_EXCEEDED if OVER_QUOTA in str(error) else UNREACHABLE, str(error))
-        attempt.is_created = True
-        return None
-
-    def _may_pass(self, attempt: Attempt, before: list[Condemned]) -> bool:
-        """Whether the step may start although an earlier Job of it still exists.
-
-        A Job of an earlier attempt may no longer commit. It is waited for, since it occupies hardware, but not where
-        its region does not respond, and no longer than a pod takes to end on a working node. A Job that this attempt
-        moved from waits for a node, so it is gone soon.
-        """
-        if any(one.attempt is attempt for one in before):
-            return False
-        if all(self._clusters.get(one.region).down_since is not None for one in before):
-            return True
-        if not self._lasted(attempt, "predecessor", grace_s(cast(Needs, attempt.needs)) + self._patience.overdue_s):
-            return False
-        names = ", ".join(one.name for one in before)
-        message = f"Attempt {attempt.number + 1} starts although {names} still exists: its worker can no longer commit"
-        DagsterEvent.engine_event(attempt.step, message, EngineEventData())
-        return True
-
     def _judge(self, context: StepHandlerContext, attempt: Attempt) -> Ending | None:
         """How the attempt ended, from the state of the cluster; None while it may still succeed."""
         if attempt.ending is not None:
@@ -281,12 +226,12 @@ class RegionStepHandler(StepHandler):
         if offer == "waiting":
             return None
         if offer == "withdrawn":
-            self._settle(context, attempt, cast(Place, attempt.place))
-            return attempt.ending or self._create(attempt)
+            self._launches.settle(context, attempt, cast(Place, attempt.place))
+            return attempt.ending or self._launches.create(attempt)
         if (late := self._groups.overdue(context, attempt)) is not None:
             return late
         if not attempt.is_created:
-            ending = self._create(attempt)
+            ending = self._launches.create(attempt)
             if ending is None or not self._verdict(context, attempt).has_begun:
                 return ending
             attempt.is_created, attempt.since = True, {}  # its creation was not confirmed, but its worker runs
@@ -296,7 +241,7 @@ class RegionStepHandler(StepHandler):
             seen = self._explanations.look(attempt)
         except ClusterError as error:
             attempt.since = before
-            if not self._lasted(attempt, "lost", self._patience.lost_s):
+            if not self._launches.lasted(attempt, "lost", self._patience.lost_s):
                 return None
             reason = REGION_LOST if self._verdict(context, attempt).has_begun else UNREACHABLE
             return Ending(reason, f"no valid response from it for {self._patience.lost_s:g} s: {error}")
@@ -330,7 +275,7 @@ class RegionStepHandler(StepHandler):
         region, hardware = after((old.region, old.hardware), home, cast(Needs, attempt.needs))
         message = f"No node for it in {old.region} on {old.hardware} ({why}): it moves to {region} on {hardware}"
         DagsterEvent.engine_event(attempt.step, message, EngineEventData())
-        self._settle(context, attempt, Place(region, hardware, old.memory_factor), move=attempt.move + 1)
+        self._launches.settle(context, attempt, Place(region, hardware, old.memory_factor), move=attempt.move + 1)
 
     def _end(self, attempt: Attempt, step: IStepContext) -> Iterator[DagsterEvent]:
         """Records that the attempt is withdrawn, so that its worker writes no more, and then ends it."""
@@ -360,9 +305,6 @@ class RegionStepHandler(StepHandler):
             self._attempts[step_key] = attempt
             self._groups.recall(attempt)
         return self._attempts[step_key]
-
-    def _lasted(self, attempt: Attempt, what: str, limit_s: float) -> bool:
-        return self.clock.now() - attempt.since.setdefault(what, self.clock.now()) >= limit_s
 
     def _verdict(self, context: StepHandlerContext, attempt: Attempt) -> Verdict:
         return verdict(context.instance, attempt.run_id, attempt.step_key, attempt=attempt.number)

@@ -7,7 +7,7 @@ from dagster import DagsterEvent
 from resources.dagster_private import EngineEventData, PlanOrchestrationContext
 from resources.router.attempts import Attempt
 from resources.router.clock import Clock, Patience
-from resources.router.cluster import RegionClusters
+from resources.router.connections import RegionClusters
 from resources.router.explanations import Explanations
 from sinet_pipelines.errors import ClusterError
 from sinet_pipelines.inventory.regions import Inventory

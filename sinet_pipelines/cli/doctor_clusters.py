@@ -26,7 +26,7 @@ def cluster_findings(region: Region, *, kubeconfig: str | None = None) -> Iterat
     """
     from kubernetes.client import ApiClient
 
-    from resources.router.cluster import client_configuration
+    from resources.router.connections import client_configuration
 
     try:
         configuration = client_configuration(region, kubeconfig=kubeconfig)

@@ -8,7 +8,7 @@ import yaml
 from kubernetes.client import V1Job, V1JobSpec, V1ObjectMeta, V1PodSpec, V1PodTemplateSpec
 
 from resources.router.clock import Clock, Patience
-from resources.router.cluster import connect
+from resources.router.connections import connect
 from sinet_pipelines.errors import ClusterError
 from tests.clusters.certificates import certificate_of, self_signed
 from tests.clusters.cluster import Cluster, Pod

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from kubernetes.client import ApiClient, CoreV1Api
 
-from resources.router.cluster import client_configuration
+from resources.router.connections import client_configuration
 from sinet_pipelines.deployment.cluster.api import connect
 from sinet_pipelines.errors import ClusterError
 from tests.inventory import WEST
