@@ -84,7 +84,8 @@ def _until_observed(args: argparse.Namespace) -> list[float]:
 
 def _tick(args: argparse.Namespace) -> bool:
     """What a tick does before it plans: compares the state, and reads new drops; returns whether any are left."""
-    from resources.materializations.published import Published, landed_files
+    from resources.materializations.published import Published
+    from resources.materializations.publishing import landed_files
     from resources.materializations.zones import Zones
     from schedules.backfills import READ_S
     from sinet_pipelines.ingestion.reading_time import ReadingTime

@@ -22,7 +22,7 @@ import dagster as dg
 from resources.dagster_private import TickStatus
 from resources.deployment import Deployment
 from resources.killed_runs import AT_WORK
-from resources.materializations.published import landed_files
+from resources.materializations.publishing import landed_files
 from resources.materializations.zones import Zones
 from sinet_pipelines.deployment.changes import FULL_LOOK_S, SEEN, UNTIL_CHANGE
 from sinet_pipelines.retention.policy import FRUITLESS_TICKS

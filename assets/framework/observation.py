@@ -14,7 +14,7 @@ from resources.dagster_private import (
 from resources.deployment import deployment_of
 from resources.keys import LANDING_ZONE
 from resources.materializations.held import as_day
-from resources.materializations.published import publish_region
+from resources.materializations.publishing import publish_region
 from resources.materializations.versions import NOTHING, VERSION_TAG
 from resources.placement import bind
 from sinet_pipelines.applications import load_applications

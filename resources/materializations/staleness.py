@@ -11,13 +11,13 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import cast
 
 import dagster as dg
 
 from resources.dagster_private import BaseAssetGraph
 from resources.deployment import Deployment
-from resources.keys import CADENCE_TAG, CONTRACT_CHECK, INPUTS_TAG, ROLE_TAG, Cadence, Role, declared, name_of
+from resources.keys import CONTRACT_CHECK, INPUTS_TAG, Cadence, declared, name_of
+from resources.materializations.declared_assets import DeclaredAssets
 from resources.materializations.inputs import rule_of
 from resources.materializations.kept import BESIDE_TABLES, Kept, place_of
 from resources.materializations.published import Published
@@ -34,13 +34,13 @@ from resources.materializations.versions import INPUTS_TAG as MADE_FROM_TAG
 from sinet_pipelines.applications.application import Application
 from sinet_pipelines.applications.rules import RuleView
 from sinet_pipelines.monitoring.published import NO_EVENTS, Publication
-from sinet_pipelines.schemas.contract import Contract, TableName
+from sinet_pipelines.schemas.contract import TableName
 from sinet_pipelines.storage.blobs import BlobStore, blobs_of
 from sinet_pipelines.storage.fingerprint import fingerprint
 
 
 @dataclass(frozen=True)
-class Staleness:
+class Staleness(DeclaredAssets):
     """The materialised assets and days, compared with their present inputs.
 
     Attributes:
@@ -66,57 +66,12 @@ class Staleness:
         """The home."""
         return self.deployment.home
 
-    # what an asset declares
+    # where its data is
 
     @property
     def applications(self) -> Mapping[str, Application]:
         """The applications by name."""
         return self.published.applications
-
-    def application(self, key: dg.AssetKey) -> Application:
-        """The application of an asset."""
-        return self.applications[name_of(key).application]
-
-    def region(self, key: dg.AssetKey) -> str:
-        """The region whose asset it is; empty for an asset that exists once."""
-        return name_of(key).region or ""
-
-    def cadence(self, key: dg.AssetKey) -> str:
-        """When the asset is made."""
-        return declared(self.graph, key, CADENCE_TAG)
-
-    def contract(self, key: dg.AssetKey) -> Contract:
-        """The contract of the asset's table."""
-        table = place_of(self.graph.get(key)).table
-        return self.application(key).table(table.name if table else name_of(key).name)
-
-    def parents_with_days(self, key: dg.AssetKey) -> list[dg.AssetKey]:
-        """The upstreams with days that steps make, in the order of their keys."""
-        parents = sorted(self.graph.get(key).parent_keys)
-        return [one for one in parents if self.graph.get(one).is_partitioned and self.graph.get(one).is_materializable]
-
-    def parent_versions(self, key: dg.AssetKey) -> dict[dg.AssetKey, str]:
-        """The versions of what the upstreams without days hold."""
-        once = [one for one in self.graph.get(key).parent_keys if not self.graph.get(one).is_partitioned]
-        return {one: self.version(one) for one in once}
-
-    def keys_with_days(self, *cadences: Cadence) -> list[dg.AssetKey]:
-        """The assets with days that steps make and that declare one of these cadences (any, where none is given)."""
-        return [
-            key
-            for key in self.graph.toposorted_asset_keys
-            if (node := self.graph.get(key)).is_materializable
-            and node.is_partitioned
-            and INPUTS_TAG in node.tags
-            and (not cadences or self.cadence(key) in cadences)
-        ]
-
-    def events(self) -> list[dg.AssetKey]:
-        """The tables of events, which are made from files of the landing zone."""
-        keys = [key for key in self.graph.toposorted_asset_keys if not self.graph.get(key).is_partitioned]
-        return [key for key in keys if self.cadence(key) == Cadence.LANDING]
-
-    # where its data is
 
     @cached_property
     def published(self) -> Published:
@@ -127,19 +82,9 @@ class Staleness:
         """The published data of the asset's region and application."""
         return self.published.of(self.region(key), name_of(key).application)
 
-    def kind(self, key: dg.AssetKey) -> str:
-        """The kind of events that a table of events is made from."""
-        kinds = self.application(key).data.events
-        return next(kind.name for kind in kinds if kind.contract.name == name_of(key).name)
-
     def blobs(self, region: str, application: str) -> BlobStore:
         """The blobs of a region, with the refs of an application."""
         return blobs_of(self.home, region, application)
-
-    def first_day(self, key: dg.AssetKey) -> date:
-        """The day on which the partitions of an asset with days begin: the first landed day of its application."""
-        days = self.graph.get(key).partitions_def
-        return cast(dg.DailyPartitionsDefinition, days).start.date()
 
     def view(self, key: dg.AssetKey) -> RuleView:
         """The data that a rule of an application may read."""
@@ -177,16 +122,17 @@ class Staleness:
         """The version of each day of an asset that holds rows."""
         return {day: version_in(tags) for day, tags in self.made(key).items() if holds_rows(tags)}
 
-    def code(self, key: dg.AssetKey) -> str:
-        """The code version of an asset."""
-        return self.graph.get(key).code_version or ""
-
     @cached_property
     def kept(self) -> Kept:
         """The data that storage still holds; read once."""
         return Kept(self.instance, self.graph, self.deployment, self.published)
 
     # what is stale
+
+    def parent_versions(self, key: dg.AssetKey) -> dict[dg.AssetKey, str]:
+        """The versions of what the upstreams without days hold."""
+        once = [one for one in self.graph.get(key).parent_keys if not self.graph.get(one).is_partitioned]
+        return {one: self.version(one) for one in once}
 
     def inputs_by_day(self, key: dg.AssetKey) -> Mapping[date, str]:
         """The fingerprint of the present inputs of each day of an asset."""
@@ -285,7 +231,7 @@ class Staleness:
                 continue
             awaited = waiting if made_from is None else unsettled
             unsettled.add(key)
-            if awaited.isdisjoint(self._above(key)):
+            if awaited.isdisjoint(self.above(key)):
                 found.add(key)
             else:
                 waiting.add(key)
@@ -300,17 +246,6 @@ class Staleness:
         event = self.kept.event(key)
         code = ((event.tags or {}) if event is not None else {}).get(CODE_TAG)
         return code is None or code == self.code(key)
-
-    def _above(self, key: dg.AssetKey) -> set[dg.AssetKey]:
-        """All direct and indirect upstreams of an asset; not those of an endpoint, which serves whatever changes."""
-        above, left = set[dg.AssetKey](), [key]
-        while left:
-            for parent in self.graph.get(left.pop()).parent_keys:
-                if parent not in above:
-                    above.add(parent)
-                    if declared(self.graph, parent, ROLE_TAG) != Role.ENDPOINT:
-                        left.append(parent)
-        return above
 
     def inputs_made_from(self, key: dg.AssetKey) -> str | None:
         """The inputs that an asset without days was last made from; None if it was never made or its data are lost."""

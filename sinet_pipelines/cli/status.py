@@ -193,7 +193,7 @@ def read_accounts(
         published: the published data of the regions.
         failed_days: by asset key, the days whose latest check failed.
     """
-    from resources.materializations.published import count_outside
+    from resources.materializations.publishing import count_outside
     from sinet_pipelines.monitoring.row_account import account_of
 
     deployment, accounts = published.deployment, {}

@@ -8,7 +8,7 @@ import pytest
 import resources.materializations.published as published
 import sinet_pipelines.ingestion.inspection as inspection
 from assets.turbofan.keys import global_key, regional_key
-from resources.materializations.published import DAYS_FILE
+from resources.materializations.publishing import DAYS_FILE
 from schedules.calendar import nightly_repair, weekly_training
 from schedules.jobs import training_keys
 from sinet_pipelines.ingestion.reading_time import ReadingTime

@@ -9,7 +9,7 @@ import pytest
 
 from assets.turbofan.keys import regional_key
 from resources.keys import LANDING_ZONE, ROLE_TAG, Role, with_tag
-from resources.materializations.published import SEEN_FILE
+from resources.materializations.publishing import SEEN_FILE
 from resources.materializations.staleness import Staleness
 from resources.materializations.state import states
 from resources.materializations.versions import INPUTS_TAG, VERSION_TAG

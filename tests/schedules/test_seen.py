@@ -14,7 +14,7 @@ import schedules.seen
 import schedules.sensors
 import sinet_pipelines.ingestion.inspection as inspection
 from assets.turbofan.keys import regional_key
-from resources.materializations.published import DAYS_FILE
+from resources.materializations.publishing import DAYS_FILE
 from schedules.sensors import drift, landing
 from sinet_pipelines.deployment.changes import valid_until
 from tests.deployed import sensor_context

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 import pytest
 
 import sinet_pipelines.ingestion.inspection as inspection
-from resources.materializations.published import DAYS_FILE, Published
+from resources.materializations.published import Published
+from resources.materializations.publishing import DAYS_FILE
 from resources.materializations.zones import Zones
 from sinet_pipelines.applications.milling.application import MILLING
 from sinet_pipelines.applications.milling.simulator import simulate_records
@@ -126,7 +127,7 @@ def test_a_day_that_new_code_has_not_read_in_time_keeps_its_entry(zone, monkeypa
     (zone.home / DAYS_FILE).unlink()
     monkeypatch.setattr(inspection, "_FOUND", inspection.OrderedDict())
     monkeypatch.setattr("sinet_pipelines.monitoring.publication.code_of_publishing", lambda: "newer")
-    monkeypatch.setattr("resources.materializations.published.code_of_publishing", lambda: "newer")
+    monkeypatch.setattr("resources.materializations.publishing.code_of_publishing", lambda: "newer")
     found, published = read(zone, reading=ReadingTime(0.0))
     assert published.left
     assert found.days == before.days
