@@ -51,6 +51,8 @@ EXCLUDED = (
     "sinet_pipelines.training.array_cache",
     # runs and versions, which record what was made
     "sinet_pipelines.registry.tracking",
+    "sinet_pipelines.registry.version",
+    "sinet_pipelines.registry.version_files",
     "sinet_pipelines.registry.versions",
     "sinet_pipelines.registry.runs",
     "sinet_pipelines.registry.catalogue",

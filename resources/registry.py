@@ -8,11 +8,11 @@ import dagster as dg
 
 from resources.reads import this_step
 from sinet_pipelines.errors import StorageError
-from sinet_pipelines.registry import versions
+from sinet_pipelines.registry import version_files, versions
 from sinet_pipelines.registry.alias import CHAMPION, named_by
 from sinet_pipelines.registry.origin import origin_of
 from sinet_pipelines.registry.tracking import Tracking, tracking_of
-from sinet_pipelines.registry.versions import Version
+from sinet_pipelines.registry.version import MODEL_FILE, Version
 from sinet_pipelines.storage.blobs import blob_stores, is_blob_name
 from sinet_pipelines.storage.layout import sqlite_path
 
@@ -46,7 +46,7 @@ class RegistryResource(dg.ConfigurableResource):
         *,
         family: str,
         run_id: str,
-        file: str = versions.MODEL_FILE,
+        file: str = MODEL_FILE,
         tags: Mapping[str, str] | None = None,
         alias: str | None = None,
     ) -> Version:
@@ -68,7 +68,7 @@ class RegistryResource(dg.ConfigurableResource):
 
     def keep_beside(self, version: Version, files: Mapping[str, bytes]) -> None:
         """Adds files to the version's artifacts, where MLflow's UI shows them; replaces files of the same name."""
-        versions.keep_beside(self.tracking, version, files)
+        version_files.keep_beside(self.tracking, version, files)
 
     def set_alias(self, name: str, version: int, *, alias: str = CHAMPION) -> Version:
         """Moves the alias to the version."""
@@ -94,7 +94,7 @@ class RegistryResource(dg.ConfigurableResource):
             StorageError: it is lost, and no region has its blob.
         """
         try:
-            return versions.load_artifact(self.tracking, version)
+            return version_files.load_artifact(self.tracking, version)
         except StorageError:
             for blobs in blob_stores(Path(self.lock).parent):
                 if is_blob_name(version.sha256) and blobs.has(version.sha256):  # users can edit tags

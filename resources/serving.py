@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sinet_pipelines.deployment.served_model import ServedModel
     from sinet_pipelines.inventory.regions import Region
     from sinet_pipelines.models.task import Task
-    from sinet_pipelines.registry.versions import Version
+    from sinet_pipelines.registry.version import Version
 
 
 @dataclass(frozen=True)

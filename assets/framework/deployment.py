@@ -22,7 +22,7 @@ from sinet_pipelines.schemas.contract import Contract, DataClass
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from sinet_pipelines.registry.versions import Version
+    from sinet_pipelines.registry.version import Version
 
 READY = "endpoint_answers_sanely"
 Sample = Callable[[dg.AssetExecutionContext], "Mapping[str, NDArray]"]

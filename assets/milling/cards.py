@@ -21,7 +21,8 @@ from sinet_pipelines.features.splits import HELD_OUT_SHARE
 from sinet_pipelines.inventory.names import EAST, WEST
 from sinet_pipelines.markdown import Markdown, points, table, words
 from sinet_pipelines.registry.alias import CHAMPION
-from sinet_pipelines.registry.versions import Version, list_versions
+from sinet_pipelines.registry.version import Version
+from sinet_pipelines.registry.versions import list_versions
 from sinet_pipelines.training.candidate import newest_candidate
 
 USE = (

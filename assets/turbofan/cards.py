@@ -31,7 +31,8 @@ from sinet_pipelines.metrics.coverage import covered_band
 from sinet_pipelines.registry import card_facts as facts
 from sinet_pipelines.registry.alias import CHAMPION
 from sinet_pipelines.registry.origin import AUTHOR_TAG, COMMIT_TAG, TREE_TAG
-from sinet_pipelines.registry.versions import Version, get_version, list_versions
+from sinet_pipelines.registry.version import Version
+from sinet_pipelines.registry.versions import get_version, list_versions
 from sinet_pipelines.training.candidate import Candidate, newest_candidate
 
 TERMS = facts.Terms(

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from sinet_pipelines.applications.turbofan.spiking import SpikingModel
     from sinet_pipelines.models.model import Floats
     from sinet_pipelines.models.temporal_convolution import ConvolutionModel
-    from sinet_pipelines.registry.versions import Version
+    from sinet_pipelines.registry.version import Version
     from sinet_pipelines.research.energy import Operations
     from sinet_pipelines.research.verdict import ExperimentVerdict
     from sinet_pipelines.training.candidate import Candidate

@@ -164,7 +164,8 @@ class Home:
         if named.reason:
             raise ModelNotFoundError(named.reason)
         from sinet_pipelines.registry.tracking import tracking_of
-        from sinet_pipelines.registry.versions import get_version, load_artifact
+        from sinet_pipelines.registry.version_files import load_artifact
+        from sinet_pipelines.registry.versions import get_version
 
         assert named.version is not None  # an alias without a version has a reason
         tracking = tracking_of(self.folder)

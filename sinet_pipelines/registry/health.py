@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sinet_pipelines.registry.alias import SOURCE
 from sinet_pipelines.registry.tracking import TABLES
-from sinet_pipelines.registry.versions import version_folder
+from sinet_pipelines.registry.version_files import version_folder
 from sinet_pipelines.storage.databases import database_fault
 from sinet_pipelines.storage.health import StorageFault
 from sinet_pipelines.storage.layout import mlflow_artifacts, mlflow_database

@@ -1,6 +1,6 @@
 """Decides whether a chosen graph gets the champion alias."""
 
-from sinet_pipelines.registry.versions import Version
+from sinet_pipelines.registry.version import Version
 
 #: The reason on the page where no version has the alias although the newest one passed the gate.
 ALIAS_REMOVED = (

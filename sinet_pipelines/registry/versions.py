@@ -6,61 +6,35 @@ processes alone; homes on several machines share only MLflow's database.
 """
 
 import hashlib
-import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
 
-from sinet_pipelines.errors import ModelNotFoundError, StorageError
-from sinet_pipelines.registry.alias import CHAMPION, SOURCE
-from sinet_pipelines.registry.loader_files import MLMODEL, loader_files
+from sinet_pipelines.errors import ModelNotFoundError
+from sinet_pipelines.registry.alias import CHAMPION
+from sinet_pipelines.registry.loader_files import loader_files
 from sinet_pipelines.registry.runs import keep_files, live_run
 from sinet_pipelines.registry.tracking import Tracking
+from sinet_pipelines.registry.version import (
+    FAMILY_TAG,
+    FILE_TAG,
+    MODEL_FILE,
+    SHA_TAG,
+    Version,
+    is_of,
+    read_version,
+)
+from sinet_pipelines.registry.version_files import ensure_file, ensure_loader_files, version_folder
 from sinet_pipelines.storage.commits import before_commit
-from sinet_pipelines.storage.files import write_whole
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
-MODEL_FILE = "model.onnx"
-SHA_TAG = "sha256"
-FAMILY_TAG = "family"
-FILE_TAG = "file"
 PROMOTED_TAG = "{alias}.promoted_at"  # on a version: the time it last got the alias, UTC
 GIVEN_TAG = "{alias}.given"  # on a version: its promotion was completed
 REPLACED_TAG = "{alias}.replaced"  # on a version: the number of the version that had the alias before, empty for none
-
-
-@dataclass(frozen=True)
-class Version:
-    """One content of a model.
-
-    Attributes:
-        name: name of the registered model.
-        version: its number, from 1.
-        sha256: SHA-256 of its file: 64 hex digits, or 16 where a user edited its tag; empty where it was registered
-            by hand.
-        family: kind of model: `gradient_boosting`; empty where it was registered by hand.
-        run_id: id of the run that made it.
-        aliases: its aliases in alphabetical order.
-        tags: its tags.
-        created_at: time of its registration, UTC.
-        source: URI of the folder with its file; another URI where it was registered by hand.
-    """
-
-    name: str
-    version: int
-    sha256: str
-    family: str
-    run_id: str
-    aliases: tuple[str, ...]
-    tags: Mapping[str, str]
-    created_at: datetime
-    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -115,11 +89,11 @@ def register(
         _ensure_model(client, name)
         run_id = live_run(client, run_id, root=tracking.artifact_root)
         versions = _all_pages(client, f"name = '{name}'")
-        _ensure_loader_files(client, versions)
-        found = [one for one in versions if _is_of(one, sha256)]
+        ensure_loader_files(client, versions)
+        found = [one for one in versions if is_of(one, sha256)]
         if found:
             version = min(found, key=lambda v: int(v.version))
-            _ensure_file(client, version, file=file, content=content)
+            ensure_file(client, version, file=file, content=content)
             own = {SHA_TAG: sha256, FAMILY_TAG: family, FILE_TAG: file}
             for key, value in {**(tags or {}), **own}.items():
                 if version.tags.get(key) != value:
@@ -172,7 +146,7 @@ def list_versions(tracking: Tracking, name: str | None = None) -> list[Version]:
     condition = "" if name is None else f"name = '{name}'"
     found = _all_pages(tracking.client, condition)
     aliases = {model: _aliases(tracking.client, model) for model in sorted({version.name for version in found})}
-    versions = [_read(version, aliases[version.name]) for version in found]
+    versions = [read_version(version, aliases[version.name]) for version in found]
     return sorted(versions, key=lambda version: (version.name, version.version))
 
 
@@ -195,114 +169,6 @@ def last_promoted(tracking: Tracking, name: str, *, alias: str = CHAMPION) -> Ve
     """The version that received the alias last, whether or not it still has it; None where none ever did."""
     had = [get_version(tracking, name, promotion.version) for promotion in promotions(tracking, name, alias=alias)]
     return next((version for version in reversed(had) if GIVEN_TAG.format(alias=alias) in version.tags), None)
-
-
-def load_artifact(tracking: Tracking, version: Version) -> bytes:
-    """The bytes of the version's file, verified by the hash in its folder's name, since users may edit tags and runs.
-
-    Raises:
-        ModelNotFoundError: the version was registered by hand and has no file of the platform.
-        StorageError: the file is gone, or its bytes differ from the registered ones.
-    """
-    named = SOURCE.search(version.source)
-    if named is None:
-        raise ModelNotFoundError(
-            f"{version.name} version {version.version} was registered by hand and has no graph of the platform; "
-            "register its bytes instead"
-        )
-    content = _read_file(tracking, version, folder=f"models/{named['sha256']}")
-    found = hashlib.sha256(content).hexdigest()
-    if not found.startswith(named["sha256"]):
-        raise StorageError(
-            f"{version.name} version {version.version} has SHA-256 {found[:16]} (registered: {named['sha256']}): its "
-            "file was changed; restore it or register the model again"
-        )
-    return content
-
-
-def keep_beside(tracking: Tracking, version: Version, files: Mapping[str, bytes]) -> None:
-    """Stores files beside the version's file; replaces files with the same name.
-
-    Raises:
-        StorageError: MLflow or the disk could not write them.
-    """
-    folder = SOURCE.search(version.source)
-    if folder and version.source.startswith("file:"):
-        for name, content in files.items():
-            write_whole(Path(unquote(urlsplit(version.source).path)) / name, content)
-        return
-    with tracking.alone() as client:
-        place = f"models/{folder['sha256']}" if folder else f"models/v{version.version}"
-        keep_files(client, version.run_id, {f"{place}/{name}": content for name, content in files.items()})
-
-
-def _read_file(tracking: Tracking, version: Version, *, folder: str) -> bytes:
-    """The bytes of the version's file: from its folder on this machine, or else through MLflow."""
-    from mlflow.exceptions import MlflowException
-
-    name = version.tags.get(FILE_TAG, MODEL_FILE)
-    try:
-        if version.source.startswith("file:"):
-            place = Path(unquote(urlsplit(version.source).path))
-            return _file_in(place, name).read_bytes()
-        with tempfile.TemporaryDirectory() as scratch:
-            path = tracking.client.download_artifacts(version.run_id, f"{folder}/{name}", scratch)
-            return Path(path).read_bytes()
-    except (MlflowException, OSError) as error:
-        raise StorageError(
-            f"{folder} of {version.name} version {version.version} is gone from run {version.run_id}; `sinet run` "
-            "registers it again"
-        ) from error
-
-
-def _file_in(folder: Path, name: str) -> Path:
-    """The path of the version's file: of this name, or the only graph, since a user may have edited the tag `file`."""
-    graphs = sorted(folder.glob(f"*{Path(MODEL_FILE).suffix}"))
-    named = folder / Path(name).name
-    return named if named.is_file() or len(graphs) != 1 else graphs[0]
-
-
-def _ensure_loader_files(client: "MlflowClient", versions: Iterable["ModelVersion"]) -> None:
-    """Adds the files for MLflow's own loaders to versions on this machine: earlier releases stored the graph alone."""
-    for version in versions:
-        folder = SOURCE.search(version.source or "")
-        place = Path(unquote(urlsplit(version.source or "").path))
-        if folder is None or not version.source.startswith("file:") or (place / MLMODEL).exists():
-            continue
-        graph = _file_in(place, version.tags.get(FILE_TAG, MODEL_FILE))
-        files = loader_files(graph.read_bytes(), file=graph.name) if graph.is_file() else {}
-        for name, content in files.items():
-            write_whole(place / name, content)
-
-
-def _is_of(version: "ModelVersion", sha256: str) -> bool:
-    """Whether a version's file has this SHA-256, also where users have edited its tags."""
-    folder = SOURCE.search(version.source or "")
-    return folder["sha256"] == sha256[:16] if folder else version.tags.get(SHA_TAG) == sha256
-
-
-def version_folder(sha256: str) -> str:
-    """The folder of a version's file among the artifacts of its run."""
-    return f"models/{sha256[:16]}"
-
-
-def _ensure_file(client: "MlflowClient", version: "ModelVersion", *, file: str, content: bytes) -> None:
-    """Restores the version's file where it is missing or damaged; the version's run may be deleted."""
-    from mlflow.exceptions import MlflowException
-
-    if version.source.startswith("file:"):
-        place = Path(unquote(urlsplit(version.source).path)) / file
-        if not place.is_file() or place.read_bytes() != content:
-            write_whole(place, content)
-        return
-    path = f"{version_folder(hashlib.sha256(content).hexdigest())}/{file}"
-    with tempfile.TemporaryDirectory() as scratch:
-        try:
-            is_whole = Path(client.download_artifacts(version.run_id, path, scratch)).read_bytes() == content
-        except (MlflowException, OSError):
-            is_whole = False
-    if not is_whole:
-        keep_files(client, version.run_id, {path: content})
 
 
 def _ensure_model(client: "MlflowClient", name: str) -> None:
@@ -332,7 +198,7 @@ def _get(client: "MlflowClient", name: str, version: int) -> Version:
     found = _all_pages(client, f"name = '{name}'")
     for candidate in found:
         if int(candidate.version) == version:
-            return _read(candidate, _aliases(client, name))
+            return read_version(candidate, _aliases(client, name))
     there = ", ".join(str(v.version) for v in found) or "none"
     raise ModelNotFoundError(f"{name} has no version {version} (there is: {there}); `sinet status` lists its versions")
 
@@ -345,24 +211,3 @@ def _all_pages(client: "MlflowClient", condition: str) -> list["ModelVersion"]:
         token = page.token
         if not token:
             return found
-
-
-def _read(version: "ModelVersion", aliases: Mapping[str, int]) -> Version:
-    number = int(version.version)
-    return Version(
-        name=version.name,
-        version=number,
-        sha256=_sha256_of(version),
-        family=version.tags.get(FAMILY_TAG, ""),
-        run_id=version.run_id,
-        aliases=tuple(sorted(alias for alias, holder in aliases.items() if holder == number)),
-        tags=dict(version.tags),
-        created_at=datetime.fromtimestamp(version.creation_timestamp / 1000, UTC),
-        source=version.source or "",
-    )
-
-
-def _sha256_of(version: "ModelVersion") -> str:
-    """The SHA-256 in the version's tag; where a user edited the tag, the 16 digits in the name of its folder."""
-    tag, folder = version.tags.get(SHA_TAG, ""), SOURCE.search(version.source or "")
-    return tag if folder is None or tag.startswith(folder["sha256"]) else folder["sha256"]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -34,7 +34,7 @@ STREAM_ROWS = 1 << 14  # of one batch of a streamed write
 STREAMED = WriterProperties(max_row_group_size=4 * STREAM_ROWS)
 AT_ONCE = WriterProperties(compression="SNAPPY")
 
-Payload = pa.Table | pa.RecordBatchReader
+Payload: TypeAlias = pa.Table | pa.RecordBatchReader
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from sinet_pipelines.registry.promotion import may_be_promoted
-from sinet_pipelines.registry.versions import Version
+from sinet_pipelines.registry.version import Version
 
 ONE = Version(
     name="rul",

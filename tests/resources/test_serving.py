@@ -15,7 +15,7 @@ from sinet_pipelines.applications.turbofan.schemas.telemetry import SENSORS
 from sinet_pipelines.applications.turbofan.serving import SERVED, sample_of
 from sinet_pipelines.applications.turbofan.task import RUL
 from sinet_pipelines.deployment.process import stop_servers
-from sinet_pipelines.registry.versions import Version
+from sinet_pipelines.registry.version import Version
 from sinet_pipelines.storage.tables import empty
 from tests.inventory import WEST
 from tests.sinet_pipelines.deployment.served import rul_graph

@@ -9,7 +9,8 @@ import pytest
 from sinet_pipelines.registry.alias import named_by
 from sinet_pipelines.registry.runs import RunRecord, add_metrics, log_run
 from sinet_pipelines.registry.tracking import tracking_of
-from sinet_pipelines.registry.versions import CHAMPION, get_champion, get_version, load_artifact, register
+from sinet_pipelines.registry.version_files import load_artifact
+from sinet_pipelines.registry.versions import CHAMPION, get_champion, get_version, register
 
 NAME = "turbofan_remaining_useful_life"
 

@@ -8,7 +8,8 @@ import pytest
 from sinet_pipelines.registry.health import database_faults, registry_faults
 from sinet_pipelines.registry.runs import STANDS_FOR_TAG, RunRecord, add_metrics, log_run
 from sinet_pipelines.registry.tracking import tracking_of
-from sinet_pipelines.registry.versions import get_champion, list_versions, load_artifact, register
+from sinet_pipelines.registry.version_files import load_artifact
+from sinet_pipelines.registry.versions import get_champion, list_versions, register
 
 CONTENT = b"a model"
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

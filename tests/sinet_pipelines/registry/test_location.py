@@ -9,7 +9,8 @@ import pytest
 from sinet_pipelines.registry.location import relocate
 from sinet_pipelines.registry.runs import RunRecord, log_run
 from sinet_pipelines.registry.tracking import tracking_of
-from sinet_pipelines.registry.versions import get_champion, load_artifact, register
+from sinet_pipelines.registry.version_files import load_artifact
+from sinet_pipelines.registry.versions import get_champion, register
 
 NAME = "turbofan_remaining_useful_life"
 ODD = "what? 50% #2 日本"

@@ -12,12 +12,12 @@ import pytest
 
 from sinet_pipelines.errors import ModelNotFoundError, StorageError
 from sinet_pipelines.registry.runs import RunRecord, log_run
+from sinet_pipelines.registry.version_files import load_artifact
 from sinet_pipelines.registry.versions import (
     get_champion,
     get_version,
     last_promoted,
     list_versions,
-    load_artifact,
     promotions,
     register,
     set_alias,

@@ -6,7 +6,7 @@ import pytest
 
 from sinet_pipelines.registry.runs import FILES_TAG, RunRecord, log_run
 from sinet_pipelines.registry.tracking import tracking_of
-from sinet_pipelines.registry.versions import load_artifact
+from sinet_pipelines.registry.version_files import load_artifact
 from sinet_pipelines.retention.policy import Kind
 from tests.sinet_pipelines.retention.conftest import names
 
