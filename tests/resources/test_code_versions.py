@@ -166,7 +166,7 @@ def test_a_contract_with_a_renamed_column_changes_the_rows_that_are_made_of_it(t
     ("file", "old", "new"),
     [
         ("sinet_pipelines/cli/main.py", "def main() -> None:", "def main(unused: int = 1) -> None:"),
-        ("sinet_pipelines/storage/tables.py", "ATTEMPTS = 8", "ATTEMPTS = 9"),
+        ("sinet_pipelines/storage/table_writes.py", "ATTEMPTS = 8", "ATTEMPTS = 9"),
         ("sinet_pipelines/applications/turbofan/features/windows.py", '"""', '"""Other words. '),
         ("sinet_pipelines/applications/turbofan/features/windows.py", "CHUNK_ROWS = ", "# a comment\nCHUNK_ROWS = "),
         ("assets/turbofan/features.py", "kinds={", "kinds={*(), "),
