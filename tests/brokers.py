@@ -15,12 +15,20 @@ from tests.loopback import await_port, free_port
 BROKERS = ("mqtt", "nats", "kafka")
 
 
-def start_broker(kind, folder):
-    """A running broker; skips the test where its server or its client is not installed."""
+def start_broker(kind, folder, *, partitions=4):
+    """A running broker; skips the test where its server or its client is not installed.
+
+    Args:
+        kind: one of `BROKERS`.
+        folder: of its own.
+        partitions: of the stream, with a broker that has partitions.
+    """
     for module in {"mqtt": "paho.mqtt", "nats": "nats", "kafka": "confluent_kafka"}[kind], "deltalake":
         pytest.importorskip(module, reason=f"no client of {kind}; install the extra `streams`")
     folder.mkdir(exist_ok=True)
-    return {"mqtt": Mosquitto, "nats": NatsServer, "kafka": KafkaMock}[kind](folder)
+    if kind == "kafka":
+        return KafkaMock(folder, partitions)
+    return {"mqtt": Mosquitto, "nats": NatsServer}[kind](folder)
 
 
 def _server(name):
@@ -172,19 +180,29 @@ class NatsServer(Broker):
 class KafkaMock(Broker):
     """The mock cluster of librdkafka, whose messages are gone when it is stopped."""
 
+    def __init__(self, folder, partitions):
+        self._partitions = partitions
+        super().__init__(folder)
+
     def start(self):
         """Starts the cluster on ports that it chooses."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, str(Path(__file__).with_name("kafka_mock.py"))],
+                [sys.executable, str(Path(__file__).with_name("kafka_mock.py")), str(self._partitions)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
             )
-        self.address = self._process.stdout.readline().strip()
+        self.address = self._process.stdout.readline().partition(",")[0].strip()  # of broker 1
         assert self.address, self._log.read_text()
         self.publish([])
+
+    def order(self, command):
+        """Gives the cluster a command of `kafka_mock.py`."""
+        self._process.stdin.write(f"{command}\n")
+        self._process.stdin.flush()
+        assert self._process.stdout.readline().strip() == "0"
 
     def stop(self):
         """Ends the cluster."""
@@ -210,6 +228,6 @@ class KafkaMock(Broker):
         producer = Producer({"bootstrap.servers": self.address, "linger.ms": 5, "log_level": 0})
         producer.list_topics(topic, timeout=60)  # makes the topic
         for number, payload in enumerate(payloads):
-            producer.produce(topic, payload, partition=number % 4)
+            producer.produce(topic, payload, partition=number % self._partitions)
             producer.poll(0)
         assert producer.flush(60) == 0

@@ -1,5 +1,6 @@
 """`sinet ingest`: stores the messages of a broker's stream in a region, exactly once, and lands their rows as drops."""
 
+import gc
 import json
 import signal
 import sys
@@ -84,6 +85,7 @@ def command(
         tables = StreamTables(tables_of(place, known, application), data)
         zone = LandingZone(place, data, inventory.names)
         ingester = Ingester(source, tables, zone=zone, region=known, limits=limits)
+        gc.freeze()  # messages are many objects: each collection would visit those of all modules too
         run_with_rotation(
             ingester,
             watched,

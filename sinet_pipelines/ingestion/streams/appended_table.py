@@ -114,14 +114,14 @@ class AppendedTable:
             raise self._failed(error) from error
 
     def compact(self) -> int:
-        """Merges small files; returns how many were merged."""
-        if self.opened is None:
+        """Merges small files; returns how many were merged. It can run while another thread appends."""
+        opened = open_table(self.uri, self.options)
+        if opened is None:
             return 0
         before_commit()
         try:
-            found = self.opened.optimize.compact(target_size=FILE_BYTES)
+            found = opened.optimize.compact(target_size=FILE_BYTES)
         except CommitFailedError:  # another process rewrote files, for example `sinet run`: nothing is lost
-            self._refresh()
             return 0
         except (DeltaError, OSError) as error:
             raise self._failed(error) from error

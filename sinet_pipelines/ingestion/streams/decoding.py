@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from sinet_pipelines.errors import first_line
 from sinet_pipelines.ingestion.casting import cast_table
 from sinet_pipelines.ingestion.drops import UNREADABLE
+from sinet_pipelines.ingestion.streams.plain_cast import cast_plain
 from sinet_pipelines.ingestion.streams.plain_json import read_plain
 from sinet_pipelines.ingestion.streams.source import Message
 from sinet_pipelines.schemas.contract import Column, Contract
@@ -72,7 +73,8 @@ def decode(messages: Sequence[Message], drop: Contract) -> Decoded:
         drop: contract of a row.
     """
     if (plain := read_plain(messages, drop)) is not None:
-        return Decoded(_cast(plain, range(len(messages)), drop), (), frozenset())
+        rows = cast_plain(plain, drop.columns).with_columns(message=pl.int_range(len(messages), dtype=pl.Int64))
+        return Decoded(rows, (), frozenset())
     objects: list[tuple[int, list[Rows]]] = []
     tables: list[tuple[int, pa.Table]] = []
     dead: list[DeadLetter] = []

@@ -77,6 +77,9 @@ def _end_of_range(tables: StreamTables) -> int:
 def _by_day(rows: pl.DataFrame) -> list[tuple[date, pl.DataFrame]]:
     """The rows of each day, in order."""
     day = pl.col(RECORDED_AT).fill_null(pl.col("arrived_at")).dt.date()
+    first, last = rows.select(day.min().alias("first"), day.max().alias("last")).row(0)
+    if first == last:
+        return [(first, rows)] if rows.height else []
     return sorted(
         ((day, part) for (day,), part in rows.group_by(day, maintain_order=True)),
         key=lambda found: found[0],

@@ -1,9 +1,10 @@
 """Stores the messages of one source in micro-batches, each message exactly once, and lands their rows as drops.
 
-A batch is at most some rows, bytes and seconds long; while it is stored, no message is taken, so that a slow disk
-slows the broker and fills no memory. Dead letters are committed first, then the rows together with the offsets, then
-the broker is informed. A process that is killed in between continues after the offsets of `landed_stream`: dead
-letters beyond them are recognised by offset, and messages of a broker without offsets by their id.
+A batch is at most some rows, bytes and seconds long. It is read and decoded while a thread stores the one before it;
+where that takes longer, no message is taken, so that a slow disk slows the broker and fills no memory beyond two
+batches. The broker is informed once a batch is stored. A process that is killed in between continues after the
+offsets of `landed_stream`: dead letters beyond them are recognised by offset, and messages of a broker without
+offsets by their id.
 """
 
 import time
@@ -11,15 +12,15 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-import polars as pl
+import numpy as np
+import numpy.typing as npt
 
 from sinet_pipelines.errors import SourceError
 from sinet_pipelines.ingestion.landing import LandingZone
-from sinet_pipelines.ingestion.streams.decoding import Decoded, decode
-from sinet_pipelines.ingestion.streams.drops_of_streams import land_stored
+from sinet_pipelines.ingestion.streams.batch import Batch, Taken, are_new
 from sinet_pipelines.ingestion.streams.source import UNNUMBERED, Message, Stored, StreamSource
 from sinet_pipelines.ingestion.streams.stream_tables import StreamTables
-from sinet_pipelines.schemas.contract import Contract
+from sinet_pipelines.ingestion.streams.writer import Writer, Written
 
 TAKEN = 5_000  # messages in one read from the broker
 WAIT_S = 0.2  # for messages, so that a stop is noticed
@@ -68,44 +69,6 @@ class Totals:
     unknown: set[str] = field(default_factory=set)
 
 
-@dataclass
-class _Batch:
-    """Messages that are not stored yet; they are decoded many at a time, since each decoding takes milliseconds."""
-
-    drop: Contract
-    parts: list[tuple[list[Message], Decoded]] = field(default_factory=list)
-    waiting: list[Message] = field(default_factory=list)
-    ranges: dict[int, tuple[int, int]] = field(default_factory=dict)
-    sent_ms: dict[int, int] = field(default_factory=dict)
-    messages: int = 0
-    decoded_rows: int = 0
-    payload_bytes: int = 0
-    since: float = 0.0
-
-    @property
-    def rows(self) -> int:
-        """The number of rows; a message that is not decoded yet counts as one."""
-        return self.decoded_rows + len(self.waiting)
-
-    def add(self, messages: list[Message]) -> None:
-        self.since = self.since if self.messages else time.monotonic()
-        self.waiting += messages
-        self.messages += len(messages)
-        self.payload_bytes += sum(len(message.payload) for message in messages)
-        for message in messages:
-            first, _ = self.ranges.get(message.partition, (message.offset, 0))
-            self.ranges[message.partition] = first, message.offset
-            self.sent_ms[message.partition] = message.sent_ms
-        if len(self.waiting) >= TAKEN:
-            self.decode()
-
-    def decode(self) -> None:
-        if self.waiting:
-            self.parts.append((self.waiting, decode(self.waiting, self.drop)))
-            self.decoded_rows += self.parts[-1][1].rows.height
-            self.waiting = []
-
-
 class Ingester:
     """Stores one source in the tables of one region and application.
 
@@ -122,12 +85,12 @@ class Ingester:
     ) -> None:
         self.totals = Totals()
         self._source, self._tables, self._zone, self._region, self._limits = source, tables, zone, region, limits
-        self._batch = _Batch(tables.data.drop)
-        self._last: dict[int, int] = {}  # last offset of each partition that is stored or in the batch
-        self._dead: dict[int, frozenset[int]] = {}
+        self._batch = Batch(tables.data.drop)
+        self._last: dict[int, int] = {}  # last offset of each partition that is stored or in a batch
+        self._dead: dict[int, npt.NDArray[np.int64]] = {}
         self._ids: OrderedDict[str, None] = OrderedDict.fromkeys(tables.recent_ids(source.name, IDS))
         self._number = tables.last_offset(source.name, 0)  # of the last message of a broker without offsets
-        self._landed_at = self._received_at = time.monotonic()
+        self._received_at = time.monotonic()
         self._expired, self._loss = 0, ""  # of former connections
 
     @property
@@ -174,18 +137,24 @@ class Ingester:
             BusyError: another process appends to the tables.
             StorageError: a table or a drop cannot be written.
         """
-        self._land()  # what an earlier process stored
-        self._source.start(self._stored)
-        try:
-            self._read(stop, idle_s, report)
-            self._store()
-            self._land()
-        except SourceError:  # its messages may be gone from the broker
-            self._store()
-            self._land()
-            raise
-        finally:
-            self._source.close()
+        with Writer(
+            self._tables,
+            zone=self._zone,
+            region=self._region,
+            source=self._source.name,
+            land_s=self._limits.land_s,
+            compact_batches=self._limits.compact_batches,
+        ) as self._writer:
+            self._land()  # what an earlier process stored
+            self._source.start(self._stored)
+            try:
+                self._read(stop, idle_s, report)
+                self._finish()
+            except SourceError:  # its messages may be gone from the broker
+                self._finish()
+                raise
+            finally:
+                self._source.close()
         report()
 
     def _read(self, stop: Callable[[], bool], idle_s: float | None, report: Callable[[], None]) -> None:
@@ -195,41 +164,51 @@ class Ingester:
             report()
 
     def _step(self) -> None:
-        room = min(self._source.most_unacknowledged - self._batch.messages, self._limits.rows - self._batch.rows)
-        taken = self._source.take(max(1, min(TAKEN, room)), wait_s=min(WAIT_S, self._limits.seconds))
+        self._settle(wait_s=0.0)
+        if self._room() <= 0:
+            self._settle()
+        taken = self._source.take(max(1, min(TAKEN, self._room())), wait_s=min(WAIT_S, self._limits.seconds))
         if taken:
             self._received_at = time.monotonic()
-            new = [one for message in taken if (one := self._accepted(message)) is not None]
-            self.totals.repeated += len(taken) - len(new)
-            if new:
+            new = self._accepted(Taken.of(taken))
+            self.totals.repeated += len(taken) - len(new.messages)
+            if new.messages:
                 self._batch.add(new)
-            elif not self._batch.messages:
-                self._source.acknowledge()
-        if self._is_full():
+            elif not self._batch.messages and not self._writer.is_busy:
+                self._source.acknowledge(self._source.receipt())
+        if self._is_full() or (self._is_old() and not self._writer.is_busy):
             self._store()
-        if time.monotonic() - self._landed_at >= self._limits.land_s and not self._batch.messages:
-            self._land()
+        if not self._batch.messages and not self._writer.is_busy and self._writer.is_landing_due:
+            self._writer.land()
+
+    def _room(self) -> int:
+        """The number of messages that may be taken now."""
+        unacknowledged = self._writer.unstored + self._batch.messages
+        return min(self._source.most_unacknowledged - unacknowledged, self._limits.rows - self._batch.rows)
 
     def _position(self, partition: int) -> int:
         """The last offset that was read; a partition that is added later begins after its stored offset."""
         if partition not in self._last:
+            self._writer.wait()  # which alone uses the tables until then
             name = self._source.name
             self._last[partition] = self._tables.position(name, partition)
-            self._dead[partition] = self._tables.dead_beyond(name, partition)
+            self._dead[partition] = np.array([*sorted(self._tables.dead_beyond(name, partition))], np.int64)
         return self._last[partition]
 
     def _stored(self, partition: int) -> Stored:
         """The last message that was read; its instant is that of the last stored one, which it is at the start."""
         return Stored(self._position(partition), self._tables.sent_ms(self._source.name, partition))
 
-    def _accepted(self, message: Message) -> Message | None:
-        """The message with its offset; None where it was stored before, or is in the batch."""
-        if message.offset == UNNUMBERED:
-            return self._numbered(message)
-        if message.offset <= self._position(message.partition):
-            return None
-        self._last[message.partition] = message.offset
-        return None if message.offset in self._dead[message.partition] else message
+    def _accepted(self, taken: Taken) -> Taken:
+        """The messages with their offsets, without those that were stored before or are in a batch."""
+        if taken.offsets[0] == UNNUMBERED:
+            return Taken.of([one for message in taken.messages if (one := self._numbered(message)) is not None])
+        is_new = np.ones(len(taken.messages), bool)
+        for partition, places in taken.by_partition():
+            offsets, position = taken.offsets[places], self._position(partition)
+            is_new[places] = are_new(offsets, position, self._dead[partition])
+            self._last[partition] = max(position, int(offsets.max()))
+        return taken if is_new.all() else taken.where(is_new)
 
     def _numbered(self, message: Message) -> Message | None:
         if message.is_redelivered and message.message_id in self._ids:
@@ -246,63 +225,51 @@ class Ingester:
         return batch.messages > 0 and (
             batch.rows >= limits.rows
             or batch.payload_bytes >= limits.payload_bytes
-            or batch.messages >= self._source.most_unacknowledged
-            or time.monotonic() - batch.since >= limits.seconds
+            or batch.messages + self._writer.unstored >= self._source.most_unacknowledged
         )
 
-    def _store(self) -> None:
-        if not self._batch.messages:
-            return
-        batch, name = self._batch, self._source.name
-        batch.decode()
-        letters = [(one.message, one.reason) for _, decoded in batch.parts for one in decoded.dead]
-        if letters:
-            origin = _origin(name, [message for message, _ in letters])
-            self._tables.store_dead(
-                origin.with_columns(
-                    stream_row=pl.lit(0, pl.Int32),
-                    topic=pl.Series([message.topic for message, _ in letters], dtype=pl.String),
-                    reason=pl.Series([reason for _, reason in letters], dtype=pl.String),
-                    payload=pl.Series([message.payload for message, _ in letters], dtype=pl.Binary),
-                ),
-                name,
-                batch.ranges,
-            )
-        rows = pl.concat([_with_origin(name, messages, decoded) for messages, decoded in batch.parts])
-        self._tables.store_rows(rows, name, batch.ranges, batch.sent_ms)
-        self._source.acknowledge()
-        self._count(batch, len(letters))
-        self._batch = _Batch(self._tables.data.drop)
-        if self.totals.batches % self._limits.compact_batches == 0:
-            self._tables.compact()
+    def _is_old(self) -> bool:
+        return self._batch.messages > 0 and time.monotonic() - self._batch.since >= self._limits.seconds
 
-    def _count(self, batch: _Batch, letters: int) -> None:
-        totals = self.totals
-        totals.messages += batch.messages
-        totals.rows += batch.rows
-        totals.dead_letters += letters
-        totals.batches += 1
-        totals.unknown.update(*(decoded.unknown for _, decoded in batch.parts))
+    def _store(self) -> None:
+        """Begins to store the batch, once the one before it is stored."""
+        self._batch.decode()
+        self._batch.receipt = self._source.receipt()
+        while self._writer.is_busy:
+            self._settle()
+        self._writer.store(self._batch)
+        self._batch = Batch(self._tables.data.drop)
+
+    def _settle(self, *, wait_s: float | None = None) -> None:
+        """Acknowledges and counts the batch that was being stored, if it is complete within the time."""
+        written = self._writer.result(wait_s=wait_s)
+        if written is None:
+            return
+        self._count(written)
+        if written.batch is not None:
+            self._source.acknowledge(written.batch.receipt)
+            if self._writer.is_landing_due:
+                self._writer.land()
+
+    def _count(self, written: Written) -> None:
+        totals, batch = self.totals, written.batch
+        totals.drops += written.drops
+        if batch is not None:
+            totals.messages += batch.messages
+            totals.rows += batch.rows
+            totals.dead_letters += written.dead_letters
+            totals.batches += 1
+            totals.unknown.update(*(decoded.unknown for _, decoded in batch.parts))
+
+    def _finish(self) -> None:
+        """Stores and lands what was read."""
+        if self._batch.messages:
+            self._store()
+        self._land()
 
     def _land(self) -> None:
-        self.totals.drops += len(land_stored(self._tables, self._zone, self._region))
-        self._landed_at = time.monotonic()
-
-
-def _origin(source: str, messages: list[Message]) -> pl.DataFrame:
-    """Where each message came from: the columns of `ORIGIN` except `stream_batch` and `stream_row`."""
-    return pl.DataFrame(
-        {
-            "stream_partition": pl.Series([one.partition for one in messages], dtype=pl.Int32),
-            "stream_offset": pl.Series([one.offset for one in messages], dtype=pl.Int64),
-            "message_id": pl.Series([one.message_id for one in messages], dtype=pl.String),
-            "arrived_at": pl.Series([one.arrived_us for one in messages], dtype=pl.Int64),
-        }
-    ).with_columns(pl.lit(source).alias("stream_source"), pl.col("arrived_at").cast(pl.Datetime("us", "UTC")))
-
-
-def _with_origin(source: str, messages: list[Message], decoded: Decoded) -> pl.DataFrame:
-    """The rows with the origin of their message, and their place in it (`stream_row`)."""
-    places = decoded.rows["message"]
-    rows = decoded.rows.with_columns(stream_row=pl.int_range(pl.len(), dtype=pl.Int32).over("message"))
-    return pl.concat([_origin(source, messages)[places], rows.drop("message")], how="horizontal")
+        """Lands what is stored, when the task before is complete."""
+        while self._writer.is_busy:
+            self._settle()
+        self._writer.land()
+        self._settle()

@@ -36,6 +36,7 @@ MAX_ACK_PENDING = 20_000
 FETCH = 2_000  # stays below MAX_ACK_PENDING: above it, each fetch would wait for its time-out
 ACK_WAIT_S = 60.0
 LOOK_S = 5.0  # without a message, between two looks whether the consumer exists: the server does not report its end
+Receipt = tuple[int, Msg | None]
 _OPTIONS = ("user", "password", "token", "user_credentials", "nkeys_seed")
 
 
@@ -60,6 +61,8 @@ class JetStream:
         self._looked_at = 0.0
         self._delivered = 0  # the number of that delivery to the consumer
         self._newest: Msg | None = None
+        self._acknowledged: Msg | None = None
+        self._consumers = 0  # how many were made since the start
         self._is_current = False  # whether the consumer continues after the last message
         self._runner = asyncio.Runner()
 
@@ -75,9 +78,15 @@ class JetStream:
         """The next messages; see `StreamSource.take`."""
         return self._runner.run(self._take(min(most, FETCH), max(wait_s, 0.05)))
 
-    def acknowledge(self) -> None:
-        """Acknowledges the newest message, and all before it."""
-        self._runner.run(self._acknowledge())
+    def receipt(self) -> Receipt:
+        """The newest message with the number of its consumer; see `StreamSource.receipt`."""
+        return self._consumers, self._newest
+
+    def acknowledge(self, receipt: Receipt) -> None:
+        """Acknowledges the newest message, and all before it; not to a consumer that was made later."""
+        consumer, newest = receipt
+        if newest is not None and consumer == self._consumers and newest is not self._acknowledged:
+            self._runner.run(self._acknowledge(newest))
 
     def close(self) -> None:
         """Disconnects; the consumer stays at the server, so that its tools show the lag."""
@@ -166,6 +175,7 @@ class JetStream:
                 "must have the retention `limits`"
             ) from error
         self._pull = await self._jetstream.pull_subscribe_bind(self._durable, self._address.stream)
+        self._consumers += 1
         self._delivered, self._newest, self._is_current = 0, None, True
 
     async def _remove_consumer(self) -> None:
@@ -217,15 +227,15 @@ class JetStream:
                 found.append(Message(0, sequence.stream, one.data, now, one.subject, sent_ms=self._last.sent_ms))
         return found
 
-    async def _acknowledge(self) -> None:
-        if self._newest is None or not self._connection.is_connected:
+    async def _acknowledge(self, newest: Msg) -> None:
+        if not self._connection.is_connected:
             return
         try:
-            await self._newest.ack()
+            await newest.ack()
             await self._connection.flush(int(ANSWER_S))
         except (TimeoutError, Error) as error:
             self.problem = str(error)
-        self._newest = None
+        self._acknowledged = newest
 
     async def _close(self) -> None:
         with suppress(TimeoutError, Error):

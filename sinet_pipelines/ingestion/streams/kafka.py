@@ -1,8 +1,9 @@
 """Kafka: all partitions of a topic, each read from the offset in the table, never from that of the broker.
 
 The table has one writer, so the partitions are assigned here and not by a consumer group: a restart after a kill waits
-for no time-out of a group. Partitions that are added to the topic are found within seconds. Offsets are also committed
-at the broker under the client's name, only so that its tools show the lag.
+for no time-out of a group. Partitions that are added to the topic are found within seconds; one that is taken away ends
+the reading. The offsets of the table are also committed at the broker, as those of the group with the client's name,
+only so that its tools show the lag.
 """
 
 import time
@@ -24,7 +25,11 @@ from sinet_pipelines.ingestion.streams.source import (
     Stored,
 )
 
-LOOK_S = 10.0  # between two looks for added partitions
+LOOK_S = 10.0  # between two looks for partitions that were added or taken away
+LOOKS = 3  # without a partition after which it is gone; a broker that starts may not know it yet
+AWAY_S = 1.0  # to answer such a look, for a broker that was away before
+COMMIT_S = 2.0  # for the last offsets to reach the broker at the end
+_BEYOND = 100  # partitions beyond those of the topic that the table is searched for
 _FIXED = (
     "bootstrap.servers",
     "group.id",
@@ -67,11 +72,14 @@ class KafkaTopic:
             "enable.auto.offset.store": False,
             "auto.offset.reset": "error",
             "error_cb": self._on_error,
+            "on_commit": self._on_commit,
         }
         self._fault: SourceError | None = None
         self._assigned: set[int] = set()
         self._looked_at = 0.0
-        self._taken: dict[int, int] = {}  # the offset after the last taken message of each partition
+        self._gone = 0  # in how many looks a partition was missing
+        self._taken: dict[int, int] = {}  # the offset after the last message of each partition that has no receipt
+        self._commits = 0  # that the broker has not answered
 
     def require_options(self) -> None:
         """Raises a RejectedError where librdkafka rejects an option, or cannot read a file that one names."""
@@ -83,7 +91,7 @@ class KafkaTopic:
         self._consumer = self._consume()
         with ExitStack() as unless_assigned:
             unless_assigned.callback(self._consumer.close)
-            self._assign(self._partitions())
+            self._assign(self._present())
             unless_assigned.pop_all()
 
     def _consume(self) -> Consumer:
@@ -95,61 +103,101 @@ class KafkaTopic:
 
     def take(self, most: int, *, wait_s: float) -> list[Message]:
         """The next messages; see `StreamSource.take`."""
-        self._assign_added()
+        self._look()
         received = self._consumer.consume(min(most, 10_000), timeout=wait_s)
         if self._fault is not None:
             raise self._fault
-        now = time.time_ns() // 1000
-        found = []
+        now, topic, taken, found = time.time_ns() // 1000, self._address.stream, self._taken, []
         for one in received:
             if (error := one.error()) is None:
-                found.append(self._read(one, now))
+                partition, offset, payload = one.partition(), one.offset(), one.value() or b""
+                assert partition is not None  # only messages to be sent have none
+                assert offset is not None
+                found.append(Message(partition, offset, payload, now, topic, "", False, _sent_ms(one)))
+                taken[partition] = offset + 1
             else:
                 self._on_error(error)
-        for message in found:
-            self._taken[message.partition] = message.offset + 1
         if found:
             self.problem = ""
         return found
 
-    def acknowledge(self) -> None:
+    def receipt(self) -> dict[int, int]:
+        """The offset after the last message of each partition; see `StreamSource.receipt`."""
+        found, self._taken = self._taken, {}
+        return found
+
+    def acknowledge(self, receipt: dict[int, int]) -> None:
         """Commits the offsets at the broker, for its tools alone."""
-        offsets = [TopicPartition(self._address.stream, partition, offset) for partition, offset in self._taken.items()]
-        self._taken.clear()
-        if offsets:
-            try:
-                self._consumer.commit(offsets=offsets, asynchronous=True)
-            except KafkaException as error:
-                self._on_error(error.args[0])
+        if not receipt:
+            return
+        offsets = [TopicPartition(self._address.stream, partition, offset) for partition, offset in receipt.items()]
+        try:
+            self._consumer.commit(offsets=offsets, asynchronous=True)
+            self._commits += 1
+        except KafkaException as error:
+            self._on_error(error.args[0])
+
+    def _on_commit(self, _: KafkaError | None, __: list[TopicPartition]) -> None:
+        self._commits -= 1  # an error only delays what the broker's tools show
 
     def close(self) -> None:
-        """Disconnects."""
+        """Disconnects, once the broker has the last offsets or does not answer."""
+        end = time.monotonic() + COMMIT_S
+        while self._commits > 0 and not self.problem and time.monotonic() < end:
+            self._consumer.poll(0.05)
         self._consumer.close()
 
-    def _partitions(self) -> set[int]:
-        """The partitions of the topic at present."""
+    def _partitions(self, *, wait_s: float = ANSWER_S) -> tuple[set[int], KafkaError | None]:
+        """The partitions of the topic at present, none where there is no such topic, and the broker's error."""
         self._looked_at = time.monotonic()
         try:
-            found = self._consumer.list_topics(self._address.stream, timeout=ANSWER_S)
+            found = self._consumer.list_topics(self._address.stream, timeout=wait_s)
         except KafkaException as error:
             raise UnreachableError(
                 f"Kafka at {self._address.broker} does not answer ({self.problem or error.args[0].str()}); start it, "
                 "or correct the URL or the options"
             ) from error
         topic = found.topics.get(self._address.stream)
-        if topic is None or topic.error is not None or not topic.partitions:
-            why = f" ({topic.error.str()})" if topic is not None and topic.error is not None else ""
+        if topic is None or topic.error is not None:
+            return set(), None if topic is None else topic.error
+        return set(topic.partitions), None
+
+    def _present(self) -> set[int]:
+        """The partitions of the topic; raises where there are none, or fewer than in the table."""
+        found, error = self._partitions()
+        if not found:
+            why = "" if error is None else f" ({error.str()})"
             raise SourceError(
                 f"Kafka at {self._address.broker} has no topic {self._address.stream!r}{why}; create it or correct the "
                 "URL"
             )
-        return set(topic.partitions)
+        beyond = range(len(found), len(found) + _BEYOND)
+        self._require_all([partition for partition in beyond if self._position(partition).offset >= 0])
+        return found
 
-    def _assign_added(self) -> None:
-        """Assigns partitions that were added to the topic; looks for them now and then."""
-        if time.monotonic() - self._looked_at >= LOOK_S and not self.problem:
-            with suppress(UnreachableError, SourceError):  # of a broker that is away; it is waited for
-                self._assign(self._partitions() - self._assigned)
+    def _look(self) -> None:
+        """Assigns partitions that were added to the topic, and notices those that are gone; looks now and then."""
+        if time.monotonic() - self._looked_at < LOOK_S:
+            return
+        with suppress(UnreachableError):  # of a broker that is away; it is waited for
+            found, error = self._partitions(wait_s=AWAY_S if self.problem else ANSWER_S)
+            if error is not None and error.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                self._on_error(error)
+                return
+            self._assign(found - self._assigned)
+            missing = sorted(self._assigned - found)
+            self._gone = self._gone + 1 if missing else 0
+            if self._gone >= LOOKS:
+                self._require_all(missing)
+
+    def _require_all(self, missing: list[int]) -> None:
+        """Raises where the topic lacks partitions that were read."""
+        if missing:
+            names = ", ".join(map(str, missing))
+            raise SourceError(
+                f"{self._address.stream} no longer has partition {names}: it was removed, or created again with fewer "
+                f"partitions; {REMEDY}"
+            )
 
     def _assign(self, partitions: set[int]) -> None:
         """Assigns partitions, each after the offset that is stored."""
@@ -178,6 +226,7 @@ class KafkaTopic:
         if first:
             self._consumer.incremental_assign(first)
             self._assigned |= partitions
+            self.acknowledge({one.partition: one.offset for one in first if self._position(one.partition).offset >= 0})
 
     def _require_same(self, stored: dict[int, Stored]) -> None:
         """Reads the last stored message of each partition again; raises where another one is in its place."""
@@ -213,12 +262,6 @@ class KafkaTopic:
             )
         elif error.code() != KafkaError._PARTITION_EOF:
             self.problem = error.str()
-
-    def _read(self, one: Received, now: int) -> Message:
-        partition, offset = one.partition(), one.offset()
-        assert partition is not None  # only messages to be sent have none
-        assert offset is not None
-        return Message(partition, offset, one.value() or b"", now, self._address.stream, sent_ms=_sent_ms(one))
 
 
 def _sent_ms(one: Received) -> int:

@@ -52,7 +52,7 @@ class MqttTopics:
         self._is_closing = False
         # one place for each message on its way; those of QoS 0 have no such bound and wait in the network
         self._received: queue.Queue[tuple[int, paho.MQTTMessage, int]] = queue.Queue(2 * RECEIVE_MAXIMUM)
-        self._taken: list[tuple[int, int]] = []  # connection and packet of messages without acknowledgement
+        self._taken: list[tuple[int, int]] = []  # connection and packet of messages without receipt
         self._client = paho.Client(
             paho.CallbackAPIVersion.VERSION2, client_id=client.name, protocol=paho.MQTTv5, manual_ack=True
         )
@@ -94,12 +94,16 @@ class MqttTopics:
             pass
         return found
 
-    def acknowledge(self) -> None:
+    def receipt(self) -> list[tuple[int, int]]:
+        """Connection and packet of each message; see `StreamSource.receipt`."""
+        found, self._taken = self._taken, []
+        return found
+
+    def acknowledge(self, receipt: list[tuple[int, int]]) -> None:
         """Acknowledges what was taken on the present connection; the rest is sent again and recognised."""
-        for connection, packet in self._taken:
+        for connection, packet in receipt:
             if connection == self._connection:
                 self._client.ack(packet, 1)
-        self._taken.clear()
 
     def close(self) -> None:
         """Disconnects; the session stays at the broker."""

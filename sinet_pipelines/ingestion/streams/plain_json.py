@@ -6,6 +6,7 @@ with any other message is left to the reader of single messages, whose result is
 
 from collections.abc import Sequence
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import json as arrow_json
@@ -14,7 +15,7 @@ from sinet_pipelines.ingestion.streams.source import Message
 from sinet_pipelines.schemas.contract import Column, Contract
 
 _BYTES = 64 << 20  # of a batch; it is in memory several times
-_ODD = bytes({*range(0x20), ord("\\")} - {ord("\n")})  # Arrow reads escapes and control characters in another way
+_BLANK = 0x20  # Arrow reads control characters, which are below it, and escapes in another way
 
 
 def read_plain(messages: Sequence[Message], drop: Contract) -> pa.Table | None:
@@ -25,7 +26,7 @@ def read_plain(messages: Sequence[Message], drop: Contract) -> pa.Table | None:
         drop: contract of a row.
     """
     lines = b"\n".join([message.payload for message in messages])
-    if not _are_flat_objects(messages, lines):
+    if not _are_flat_objects(len(messages), lines):
         return None
     schema = pa.schema([pa.field(column.name, _type_of(column)) for column in drop.columns])
     try:
@@ -40,14 +41,19 @@ def read_plain(messages: Sequence[Message], drop: Contract) -> pa.Table | None:
     return rows.select(schema.names) if is_whole else None
 
 
-def _are_flat_objects(messages: Sequence[Message], lines: bytes) -> bool:
-    """Whether each message is one object in braces without other braces, line breaks or escapes, in UTF-8."""
-    count = len(messages)
-    if not count or len(lines) > _BYTES or lines.translate(None, _ODD) != lines:
+def _are_flat_objects(count: int, lines: bytes) -> bool:
+    """Whether each of the joined messages is one object in braces without other braces or escapes, in UTF-8.
+
+    The braces of neighbours stand around each line break, and no other line break or control character is there.
+    """
+    if not count or len(lines) > _BYTES or not (lines.startswith(b"{") and lines.endswith(b"}")):
         return False
-    if not lines.count(b"{") == lines.count(b"}") == lines.count(b"\n") + 1 == count:
+    if b"\\" in lines or not lines.count(b"{") == lines.count(b"}") == count:
         return False
-    if not all(message.payload[:1] == b"{" and message.payload[-1:] == b"}" for message in messages):
+    letters = np.frombuffer(lines, np.uint8)
+    breaks = np.flatnonzero(letters < _BLANK)
+    around = (breaks - 1, ord("}")), (breaks, ord("\n")), (breaks + 1, ord("{"))
+    if len(breaks) != count - 1 or not all(np.all(letters[places] == letter) for places, letter in around):
         return False
     if lines.isascii():
         return True

@@ -120,8 +120,15 @@ class StreamSource(Protocol):
                 returned before are of the stream that was read from the start.
         """
 
-    def acknowledge(self) -> None:
-        """Informs the broker that all messages taken so far are stored; errors only delay what it learns."""
+    def receipt(self) -> Any:
+        """What `acknowledge` needs for the messages that were taken since the last receipt."""
+
+    def acknowledge(self, receipt: Any) -> None:
+        """Informs the broker that the messages of a receipt are stored; errors only delay what it learns.
+
+        Args:
+            receipt: of this source since its start; a receipt is acknowledged after all receipts before it.
+        """
 
     def close(self) -> None:
         """Ends the connection. Messages without acknowledgement stay at the broker."""

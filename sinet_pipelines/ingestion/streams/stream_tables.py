@@ -174,7 +174,9 @@ class StreamTables:
     def rows_of(self, first: int, last: int) -> pl.DataFrame:
         """The rows of some batches, both ends included, in the order of source, partition, offset and row."""
         rows = self._rows.scan().filter(pl.col("stream_batch").is_between(first, last)).collect()
-        return rows.sort("stream_source", "stream_partition", "stream_offset", "stream_row")
+        order = ("stream_source", "stream_partition", "stream_offset", "stream_row")
+        differ = [name for name in order if rows.height and rows[name].min() != rows[name].max()]
+        return rows.sort(differ) if differ else rows
 
     def rows_by_batch(self, after: int) -> pl.DataFrame:
         """The number of rows (`rows`) of each later batch with rows (`stream_batch`), in order."""

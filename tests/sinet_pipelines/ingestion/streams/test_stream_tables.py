@@ -3,15 +3,13 @@
 from dataclasses import replace
 
 import deltalake
-import polars as pl
 import pyarrow as pa
 import pytest
 
 from sinet_pipelines.errors import BusyError, StorageError
 from sinet_pipelines.ingestion.landed import landed_rows
-from sinet_pipelines.ingestion.streams.decoding import DeadLetter, decode
+from sinet_pipelines.ingestion.streams.batch import Batch, Taken
 from sinet_pipelines.ingestion.streams.drops_of_streams import land_stored
-from sinet_pipelines.ingestion.streams.ingester import _origin, _with_origin
 from sinet_pipelines.ingestion.streams.source import Message
 from sinet_pipelines.ingestion.streams.stream_tables import LANDED, LANDED_STREAM, StreamTables
 from sinet_pipelines.schemas.contract import Column
@@ -27,11 +25,19 @@ def tables_in(home, data=DATA):
     return StreamTables(tables_of(home, "EAST", "plant"), data)
 
 
+def a_batch(sent, data=DATA):
+    """A batch of messages, decoded."""
+    batch = Batch(data.drop)
+    batch.add(Taken.of(sent))
+    batch.decode()
+    return batch
+
+
 def store(tables, number, *, day="2026-03-01", arrived_us=ARRIVED_US):
     """Stores one message with one row."""
     payload = f'{{"unit": "M{number}", "recorded_at": "{day}T10:00:00Z"}}'.encode()
     sent = [Message(0, number, payload, arrived_us)]
-    tables.store_rows(_with_origin("nats/plant", sent, decode(sent, DATA.drop)), "nats/plant", {0: (number, number)})
+    tables.store_rows(a_batch(sent).stored_rows("nats/plant"), "nats/plant", {0: (number, number)})
 
 
 def table(home):
@@ -71,7 +77,7 @@ def test_a_new_optional_column_is_added_and_another_contract_is_refused(tmp_path
     )
     tables = tables_in(tmp_path, wider)
     sent = [Message(0, 1, b'{"unit": "M1", "note": "new", "recorded_at": "2026-03-01T10:00:00Z"}', ARRIVED_US)]
-    tables.store_rows(_with_origin("nats/plant", sent, decode(sent, wider.drop)), "nats/plant", {0: (1, 1)})
+    tables.store_rows(a_batch(sent, wider).stored_rows("nats/plant"), "nats/plant", {0: (1, 1)})
     assert tables.rows_of(1, 2)["note"].to_list() == [None, "new"]
     with pytest.raises(StorageError, match="has columns of another contract; land its rows"):
         tables_in(tmp_path)
@@ -155,14 +161,8 @@ def _killed():
 def test_dead_letters_beyond_the_rows_are_known_by_offset(tmp_path):
     tables = tables_in(tmp_path)
     store(tables, 0)
-    letter = DeadLetter(Message(0, 2, b"x", ARRIVED_US), "it is odd")
-    row = _origin("nats/plant", [letter.message]).with_columns(
-        pl.lit(0, pl.Int32).alias("stream_row"),
-        pl.lit("").alias("topic"),
-        pl.lit("odd").alias("reason"),
-        payload=pl.lit(b"x"),
-    )
-    tables.store_dead(row, "nats/plant", {0: (1, 2)})
+    letters = a_batch([Message(0, 2, b"x", ARRIVED_US)]).dead_letters("nats/plant")
+    tables.store_dead(letters, "nats/plant", {0: (1, 2)})
     again = tables_in(tmp_path)
     assert again.dead_beyond("nats/plant", 0) == {2}
     assert (again.position("nats/plant", 0), again.last_offset("nats/plant", 0)) == (0, 2)

@@ -1,0 +1,135 @@
+"""A batch is stored while the next one is read: how much is in memory, what is acknowledged, and what an error ends."""
+
+import json
+import threading
+
+import pyarrow as pa
+import pytest
+
+from sinet_pipelines.errors import StorageError
+from sinet_pipelines.ingestion.landed import landed_rows
+from sinet_pipelines.ingestion.streams.ingester import Ingester, Limits
+from sinet_pipelines.ingestion.streams.source import Message
+from sinet_pipelines.ingestion.streams.stream_tables import StreamTables
+from sinet_pipelines.schemas.contract import Column
+from sinet_pipelines.storage.tables import tables_of
+from tests.waiting import LIMIT_S, until
+from tests.zones import landing_zone
+
+DATA = landed_rows("plant", "samples", (Column("unit", pa.string(), "a machine"),), key=("unit", "recorded_at"))
+ROWS = 10  # of a batch
+COUNT = 60
+
+
+class Numbers:
+    """A stream of numbered messages; as many as asked for are there at once."""
+
+    name, problem, expired, loss = "kafka/plant", "", 0, ""
+
+    def __init__(self, most_unacknowledged=1 << 30):
+        self.most_unacknowledged = most_unacknowledged
+        self.taken, self.acknowledged, self.most, self.is_closed = 0, 0, 0, False
+
+    def start(self, position):
+        """Begins after the stored offset."""
+        self.taken = position(0).offset + 1
+
+    def take(self, most, *, wait_s):
+        """The next messages."""
+        numbers = range(self.taken, min(self.taken + min(most, 4), COUNT))
+        self.taken += len(numbers)
+        self.most = max(self.most, self.taken - self.acknowledged)
+        row = {"recorded_at": "2026-03-01T10:00:00Z"}
+        return [Message(0, one, json.dumps({"unit": f"M{one}", **row}).encode(), 0) for one in numbers]
+
+    def receipt(self):
+        """How many were taken."""
+        return self.taken
+
+    def acknowledge(self, receipt):
+        """Notes how many are stored."""
+        self.acknowledged = receipt
+
+    def close(self):
+        """Notes the end."""
+        self.is_closed = True
+
+
+def an_ingester(home, source, **limits):
+    tables = StreamTables(tables_of(home, "EAST", "plant"), DATA)
+    chosen = Limits(**{"rows": ROWS, "seconds": 60.0, "land_s": 60.0, **limits})
+    return Ingester(source, tables, zone=landing_zone(home, DATA), region="EAST", limits=chosen)
+
+
+def numbers_of(home):
+    rows = StreamTables(tables_of(home, "EAST", "plant"), DATA).rows_of(1, 1_000)
+    return [int(unit[1:]) for unit in rows["unit"]]
+
+
+class Held:
+    """Holds the first commit of rows until it is let go."""
+
+    def __init__(self, tables):
+        self._store, tables.store_rows = tables.store_rows, self
+        self.began, self.go = threading.Event(), threading.Event()
+
+    def __call__(self, *arguments):
+        """Stores the rows, once it may."""
+        self.began.set()
+        assert self.go.wait(LIMIT_S)
+        self._store(*arguments)
+
+
+def test_one_batch_is_read_while_another_is_stored_and_no_more(tmp_path):
+    source = Numbers()
+    made = an_ingester(tmp_path, source)
+    held = Held(made._tables)
+    running = threading.Thread(target=made.run, args=(lambda: made.totals.messages == COUNT,), kwargs={"report": int})
+    running.start()
+    until(lambda: held.began.is_set() and source.taken == 2 * ROWS, every_s=0.01)
+    running.join(0.3)
+    assert (source.taken, source.acknowledged) == (2 * ROWS, 0)
+    held.go.set()
+    running.join(LIMIT_S)
+    assert numbers_of(tmp_path) == list(range(COUNT))
+    assert (source.acknowledged, source.is_closed, made.totals.batches) == (COUNT, True, COUNT // ROWS)
+
+
+@pytest.mark.parametrize("most", [1, 7, ROWS, 2 * ROWS])
+def test_no_more_messages_are_taken_than_may_be_unacknowledged(tmp_path, most):
+    source = Numbers(most)
+    made = an_ingester(tmp_path, source)
+    made.run(lambda: made.totals.messages >= ROWS, report=lambda: None)
+    assert source.most <= most
+    assert numbers_of(tmp_path) == list(range(source.taken))
+
+
+def test_an_error_of_the_store_ends_the_reading_without_an_acknowledgement(tmp_path):
+    source = Numbers()
+    made = an_ingester(tmp_path, source)
+
+    def refuse(*_):
+        raise StorageError("no space is left; free some")
+
+    made._tables.store_rows = refuse
+    with pytest.raises(StorageError, match="no space is left"):
+        made.run(lambda: False, report=lambda: None)
+    assert (source.acknowledged, source.is_closed, made.totals.messages) == (0, True, 0)
+
+
+def test_rows_are_stored_once_while_small_files_are_merged_beside_it(tmp_path):
+    source = Numbers()
+    made = an_ingester(tmp_path, source, rows=3, compact_batches=2)
+    made.run(lambda: made.totals.messages == COUNT, report=lambda: None)
+    assert numbers_of(tmp_path) == list(range(COUNT))
+    merges = [one for one in made._tables.opened.history() if one["operation"] == "OPTIMIZE"]
+    assert merges
+    assert source.acknowledged == COUNT
+
+
+def test_a_message_is_readable_within_the_seconds_of_a_batch_though_no_more_arrive(tmp_path):
+    source = Numbers()
+    made = an_ingester(tmp_path, source, rows=1_000, seconds=0.05)
+    made.run(lambda: made.totals.messages == COUNT, report=lambda: None)
+    assert made.totals.batches >= 1
+    assert numbers_of(tmp_path) == list(range(COUNT))
