@@ -109,9 +109,7 @@ def run(programme: Programme, limits: Limits, *, absolute_gap: float, start: Map
     Raises:
         PlacementError: HiGHS rejects the programme or ends in an error.
     """
-    import highspy
-
-    solver = highspy.Highs()
+    solver = _quiet_solver()
     settings: dict[str, Any] = {
         "output_flag": False,
         "threads": 1,
@@ -129,6 +127,18 @@ def run(programme: Programme, limits: Limits, *, absolute_gap: float, start: Map
         solver.setSolution(len(columns), columns, np.array(list(start.values()), float))
     _require_ok(solver.run(), "the run")
     return _result(solver, is_integer=any(programme.integers))
+
+
+def _quiet_solver() -> Any:
+    """A solver that prints nothing: stdout may hold JSON alone, and HiGHS 1.16 prints its name when it is made."""
+    import highspy
+
+    class Quiet(highspy.Highs):
+        def enableCallbacks(self) -> Any:  # noqa: N802 - the constructor calls it, and it is what prints
+            self.silent()
+            return super().enableCallbacks()
+
+    return Quiet()
 
 
 def _model(programme: Programme) -> Any:

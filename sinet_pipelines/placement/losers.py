@@ -74,8 +74,12 @@ def _is_about_money(plan: Plan) -> bool:
 def _exact(problem: Problem, plan: Plan, asset: Asset, number: int, exact: Exact) -> Loser:
     option = asset.options[number]
     totals: Mapping[str, int] = exact.by_region.get(asset.name, {option.region: exact.total})
+    if option.region not in totals and not exact.is_whole:
+        return _local(problem, plan, asset, number)
     if option.region not in totals:
         return Loser(option, None, is_local=False, broken=_residency_between(problem, plan, asset, option))
+    if asset.name not in exact.by_region and not exact.is_whole and len(asset.regions) > 1:
+        return _local(problem, plan, asset, number)
     best = min(plan.policy.of_option(one) for one in asset.options if one.region == option.region)
     return Loser(option, totals[option.region] - exact.total + plan.policy.of_option(option) - best, is_local=False)
 

@@ -17,6 +17,7 @@ from sinet_pipelines.placement.highs import Limits, Run, run
 from sinet_pipelines.placement.policies import Policy
 from sinet_pipelines.placement.problem import Problem, require_sound
 from sinet_pipelines.placement.program import SCALE, PlacementProgramme
+from sinet_pipelines.placement.pruning import pruned_options, with_options
 
 OPTIMAL, FEASIBLE, INFEASIBLE, UNKNOWN = "optimal", "feasible", "infeasible", "unknown"
 DYNAMIC = "dynamic programming"
@@ -65,16 +66,28 @@ def plan(problem: Problem, policy: Policy, *, limits: Limits | None = None) -> P
     """
     limits = limits or Limits()
     require_sound(problem)
-    if not problem.has_joint_rules and not policy.minimises_finish:
-        exact = solve_exactly(problem, policy)
-        if exact is not None and exact.chosen is None:
-            return _infeasible(problem, policy, DYNAMIC, limits)
-        if exact is not None and exact.chosen is not None:
-            found = require_plan(problem, policy, exact.chosen, counted=exact.total)
-            return Plan(OPTIMAL, policy, exact.chosen, found, 0.0, DYNAMIC, exact=exact)
     if policy.minimises_finish:
         return _fastest(problem, policy, limits)
-    return _programmed(problem, policy, limits, finish_ms=None, baseline=greedy)
+    if problem.has_joint_rules:
+        return _programmed(problem, policy, limits, kept=kept_options(problem, policy))
+    return _without_joint_rules(problem, policy, limits)
+
+
+def _without_joint_rules(problem: Problem, policy: Policy, limits: Limits) -> Plan:
+    """By dynamic programming, if need be after worse regions are removed; where that is too wide, by HiGHS."""
+    exact, kept = solve_exactly(problem, policy), None
+    if exact is None:
+        kept = pruned_options(problem, policy)
+        exact = solve_exactly(with_options(problem, kept), policy)
+    if exact is None:
+        return _programmed(problem, policy, limits, kept=kept or kept_options(problem, policy))
+    if exact.chosen is None:
+        return _infeasible(problem, policy, DYNAMIC, limits)
+    if kept is not None:
+        chosen = {name: kept[name][number] for name, number in exact.chosen.items()}
+        exact = replace(exact, chosen=chosen, is_whole=False)
+    found = require_plan(problem, policy, exact.chosen or {}, counted=exact.total)
+    return Plan(OPTIMAL, policy, exact.chosen or {}, found, 0.0, DYNAMIC, exact=exact)
 
 
 def is_feasible(problem: Problem, policy: Policy, limits: Limits) -> bool | None:
@@ -96,7 +109,8 @@ def _fastest(problem: Problem, policy: Policy, limits: Limits) -> Plan:
     chosen = built.chosen(first.values)
     options = {one.name: one.options[chosen[one.name]] for one in problem.assets}
     finish_ms = max(schedule(problem, options)[1].values(), default=0)
-    second = _programmed(problem, policy, limits, finish_ms=finish_ms, baseline=lambda *_: chosen)
+    kept = kept_options(problem, policy)
+    second = _programmed(problem, policy, limits, kept=kept, finish_ms=finish_ms, baseline=lambda *_: chosen)
     finish_gap = _gap(finish_ms / 1000, first)
     gap = max(second.gap or 0.0, finish_gap)
     is_proved = second.answer == OPTIMAL and first.is_proved
@@ -110,11 +124,12 @@ def _programmed(
     policy: Policy,
     limits: Limits,
     *,
-    finish_ms: int | None,
-    baseline: Callable[[Problem, Policy], dict[str, int]],
+    kept: Mapping[str, tuple[int, ...]],
+    finish_ms: int | None = None,
+    baseline: Callable[[Problem, Policy], dict[str, int]] = greedy,
 ) -> Plan:
     counted = replace(policy, minimises_finish=False)
-    built = PlacementProgramme(problem, counted, kept_options(problem, policy), finish_ms=finish_ms)
+    built = PlacementProgramme(problem, counted, kept, finish_ms=finish_ms)
     programme = built.build()
     found = run(programme, limits, absolute_gap=PROOF, start=_start(problem, counted, built, baseline))
     if not found.values:

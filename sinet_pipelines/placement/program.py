@@ -164,18 +164,11 @@ class PlacementProgramme:
                     here = self._in(source.name, others)
                     self.programme.row(sum_of([(column, -1.0)], here), lower=0.0)
         for name in readers:
-            stays, moves = self._edge_moves(source.name, name)
             for region in self._regions[name]:
-                if region in certain:
-                    continue
-                made = [(copies[region, group], 1.0) for group in groups if (region, group) in copies]
-                stay = [(stays[region], 1.0)] if region in stays else []
-                self.programme.row(sum_of(made, stay, _negative(self._in(name, [region]))), lower=0.0)
-            targets = self._grouped(self._regions[name])
-            for (one, other), column in moves.items():
-                if not set(targets[other]).intersection(certain):
-                    made = [(copies[r, one], 1.0) for r in targets[other] if (r, one) in copies]
-                    self.programme.row(sum_of(made, [(column, -1.0)]), lower=0.0)
+                if region not in certain:
+                    made = [(copies[region, group], 1.0) for group in groups if (region, group) in copies]
+                    here = self._in(source.name, [region])
+                    self.programme.row(sum_of(made, here, _negative(self._in(name, [region]))), lower=0.0)
 
     def _grouped(self, regions: Sequence[str]) -> dict[int, list[str]]:
         found: dict[int, list[str]] = {}

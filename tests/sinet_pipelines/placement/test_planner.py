@@ -5,12 +5,16 @@ from dataclasses import replace
 import pytest
 
 from sinet_pipelines.errors import PlacementInputError
+from sinet_pipelines.placement import dynamic, planner
 from sinet_pipelines.placement.baselines import earliest_finish, greedy, per_asset_cheapest
 from sinet_pipelines.placement.checker import broken_rules, figures
+from sinet_pipelines.placement.collapse import kept_options
 from sinet_pipelines.placement.highs import Limits
+from sinet_pipelines.placement.losers import losers_of
 from sinet_pipelines.placement.planner import DYNAMIC, FEASIBLE, INFEASIBLE, OPTIMAL, UNKNOWN, _programmed, plan
 from sinet_pipelines.placement.policies import policy_of
 from sinet_pipelines.placement.problem import Asset, Edge, Option, PowerCap, Problem, Quota
+from sinet_pipelines.placement.pruning import pruned_options, with_options
 from tests.placement_problems import HOUR_MS, every_assignment, least, random_problem
 
 CHEAPEST = policy_of("cheapest")
@@ -58,9 +62,28 @@ def test_eight_assets_of_five_options_with_quota_and_deadline(seed):
 def test_dynamic_programming_and_the_programme_agree(seed):
     problem = random_problem(seed, assets=30, options=6, parents=2)
     exact = plan(problem, CHEAPEST)
-    programmed = _programmed(problem, CHEAPEST, Limits(), finish_ms=None, baseline=greedy)
+    programmed = _programmed(problem, CHEAPEST, Limits(), kept=kept_options(problem, CHEAPEST))
     assert (exact.solver, programmed.answer) == (DYNAMIC, OPTIMAL)
     assert exact.figures.counted == programmed.figures.counted
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_switch_for_each_destination_counts_copies_as_one_table_does(seed, monkeypatch):
+    problem = random_problem(seed, assets=16, options=5, parents=2)
+    direct = dynamic.solve_exactly(problem, CHEAPEST)
+    monkeypatch.setattr(dynamic, "MOST_DIRECT_CELLS", 1)
+    switched = dynamic.solve_exactly(problem, CHEAPEST)
+    assert (switched.total, switched.by_region) == (direct.total, direct.by_region)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_regions_that_are_removed_as_worse_do_not_change_the_best_plan(seed):
+    problem = random_problem(seed, assets=18, options=6, parents=2)
+    problem = replace(problem, assets=tuple(replace(a, bytes=a.bytes // 8) for a in problem.assets))
+    kept = pruned_options(problem, CHEAPEST)
+    assert sum(map(len, kept.values())) < sum(len(one.regions) for one in problem.assets)
+    best, pruned = (dynamic.solve_exactly(one, CHEAPEST) for one in (problem, with_options(problem, kept)))
+    assert pruned.total == best.total
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -212,3 +235,28 @@ def test_an_asset_without_an_option_and_a_missing_line_are_refused():
     assets = Asset("one", options["A"], bytes=5), Asset("two", options["B"])
     with pytest.raises(PlacementInputError, match="no line from A to B"):
         plan(Problem(assets, (Edge("one", "two"),)), CHEAPEST)
+
+
+def test_the_solver_prints_nothing(capfd):
+    problem = replace(random_problem(1), quotas=(Quota("x", "gpu", HOUR_MS),))
+    assert plan(problem, CHEAPEST).solver.startswith("HiGHS 1.")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_graph_that_is_too_wide_is_planned_after_worse_regions_are_removed(monkeypatch):
+    problem = random_problem(3, assets=14, options=6)
+    whole, seen = dynamic.solve_exactly(problem, CHEAPEST), []
+
+    def narrow_alone(one, policy):
+        seen.append(one)
+        return None if one is problem else dynamic.solve_exactly(one, policy)
+
+    monkeypatch.setattr(planner, "solve_exactly", narrow_alone)
+    found = plan(problem, CHEAPEST)
+    assert (found.answer, found.figures.counted, len(seen)) == (OPTIMAL, whole.total, 2)
+    assert not found.exact.is_whole
+    regrets = [loser for one in problem.assets for loser in losers_of(problem, found, one.name)]
+    assert all(loser.regret is None or loser.regret >= 0 for loser in regrets)
+    monkeypatch.setattr(planner, "solve_exactly", lambda one, policy: None)
+    programmed = plan(problem, CHEAPEST)
+    assert (programmed.answer, programmed.figures.counted) == (OPTIMAL, whole.total)
