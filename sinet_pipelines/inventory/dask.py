@@ -43,8 +43,9 @@ class DaskCluster:
         worker_memory_mib: memory of a worker; one that needs more is ended.
         address: address of the scheduler, `tls://host:port`; `tcp://` is allowed on this machine's loopback alone.
             Derived for `kubernetes`, empty for `local`.
-        tls_folder: folder with `ca.crt`, `tls.crt` and `tls.key`, read at each connection; a step's pod mounts it.
-        tls_secret: for `kubernetes`, the Secret with the same three files, which scheduler and workers mount.
+        tls_folder: folder with `ca.crt`, `tls.crt` and `tls.key`, read at each connection; an absolute path.
+        tls_secret: in a cluster, the Secret with these three files; pods of steps, and for `kubernetes` scheduler and
+            workers, mount it at `tls_folder`.
         name: for `kubernetes`, name of the DaskCluster.
         wait_s: longest wait for the scheduler and for the first worker, seconds.
         part_s: longest wait for one part of the rows (about 40,000), seconds.
@@ -76,6 +77,8 @@ class DaskCluster:
         if wrong := [name for name in (self.name, self.tls_secret) if not _NAME.fullmatch(name)]:
             allowed = "small letters, digits and '-', at most 42"
             raise InventoryError(f"dask has the name {wrong[0][:80]!r}; allowed are {allowed}")
+        if self.tls_folder and not self.tls_folder.startswith("/"):
+            raise InventoryError(f"tls_folder of dask is {self.tls_folder[:100]!r}; give an absolute path")
         self._require_address()
 
     def _require_address(self) -> None:

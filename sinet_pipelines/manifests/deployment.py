@@ -6,7 +6,7 @@ from typing import Any
 
 from sinet_pipelines.errors import InventoryError
 from sinet_pipelines.inventory.regions import Region
-from sinet_pipelines.manifests import base, policies, queues, scripts, streams
+from sinet_pipelines.manifests import base, dask, policies, queues, scripts, streams
 from sinet_pipelines.manifests.control import control
 from sinet_pipelines.manifests.objects import Object, as_yaml
 from sinet_pipelines.words import counted
@@ -71,6 +71,7 @@ def _parts(region: Region, *, step_instance: str) -> dict[str, list[Object]]:
         "limits.yaml": base.limits(region),
         "network.yaml": base.network(region),
         "streams.yaml": streams.ingesters(region),
+        "dask.yaml": dask.dask_workers(region),
     }
 
 
@@ -109,6 +110,7 @@ def _notes(region: Region) -> list[str]:
         keys = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         notes.append(f"secret {name} with {keys}, for steps that read the object store")
     notes += streams.notes(region)
+    notes += dask.notes(region)
     if cluster.queue:
         notes.append(f"where Kueue is installed, `{kubectl} apply -k {region.key}/kueue`")
     return [f"- {region.name}: {'; '.join(notes)}."]

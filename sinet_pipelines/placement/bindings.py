@@ -23,6 +23,7 @@ LABEL = "sinet.ai"
 # a pod's own folder for caches: its user is a number without an entry in the image
 HOME, HOME_PATH = "home", "/home/sinet"
 CREDENTIALS_PATH = "/etc/sinet/credentials"  # `<reader>/<store>/` below it, as `storage/credentials.py` reads them
+DASK_TLS = "dask-tls"  # volume with the certificates of the region's Dask scheduler
 INSTANCE, INSTANCE_FILE = "dagster-instance", "dagster.yaml"  # volume and file with the address of the event log
 
 
@@ -166,6 +167,8 @@ def _container(
     if region.cluster.step_instance_config_map:
         place = f"{region.cluster.dagster_home}/{INSTANCE_FILE}"
         mounts.append({"name": INSTANCE, "mount_path": place, "sub_path": INSTANCE_FILE})
+    if region.dask is not None and region.dask.tls_folder:
+        mounts.append({"name": DASK_TLS, "mount_path": region.dask.tls_folder, "read_only": True})
     objects = [tier for tier in tiers if tier.kind is TierKind.OBJECT_STORE]
     config: dict[str, Any] = {
         "resources": {"requests": dict(amounts), "limits": dict(amounts)},
@@ -205,6 +208,9 @@ def _pod(region: Region, hardware: Hardware, needs: Needs, *, tiers: list[Storag
     volumes.append({"name": HOME, "empty_dir": {}})
     if cluster.step_instance_config_map:
         volumes.append({"name": INSTANCE, "config_map": {"name": cluster.step_instance_config_map}})
+    if region.dask is not None and region.dask.tls_folder:
+        # optional: a step that does not use the workers runs without the Secret, another one fails with its name
+        volumes.append({"name": DASK_TLS, "secret": {"secret_name": region.dask.tls_secret, "optional": True}})
     config["volumes"] = volumes
     return config
 

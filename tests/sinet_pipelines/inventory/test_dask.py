@@ -67,6 +67,7 @@ def test_workers_that_cannot_be_are_refused(change, words):
         ({"address": "tls://dask.east:port"}, "the address of dask is 'tls://dask.east:port'; give one like"),
         ({"address": "tcp://dask.east:8786"}, "rows of telemetry would travel unencrypted"),
         ({"address": "tcp://10.0.0.1:8786"}, "rows of telemetry would travel unencrypted"),
+        ({"tls_folder": "tls"}, "tls_folder of dask is 'tls'; give an absolute path"),
         ({"tls_folder": ""}, "has no tls_folder; name the folder with ca.crt, tls.crt and tls.key"),
     ],
 )
