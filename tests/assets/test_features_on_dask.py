@@ -9,6 +9,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 import assets.framework.days
+import assets.turbofan.features
 import resources.regions
 from assets.turbofan.keys import global_key, regional_key
 from resources.dask import dask_entry
@@ -38,13 +39,10 @@ def with_dask(monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("large_rows", [1, 100_000])
-def test_a_day_is_made_on_dask_workers_as_in_the_process_of_the_step(
-    with_dask, home, carry_out, monkeypatch, large_rows
-):
-    monkeypatch.setattr(assets.framework.days, "LARGE_DAY_ROWS", large_rows)
-    monkeypatch.setattr(assets.framework.days, "ROWS_AT_ONCE", 1)
+def test_days_are_made_on_dask_workers_as_in_the_process_of_the_step(with_dask, home, carry_out, monkeypatch):
     days = landing_zone(home, TELEMETRY).days(EAST.name)[:2]
+    monkeypatch.setattr(assets.framework.days, "ROWS_AT_ONCE", 1)
+    monkeypatch.setattr(assets.turbofan.features, "is_large", lambda *args: args[2] == days[:1])
     with dg.DagsterInstance.ephemeral() as instance:
         assert carry_out(instance, [*MADE, global_key("operating_regimes"), FEATURES], (days[0], days[-1])).success
         events = [one.asset_materialization for one in instance.fetch_materializations(FEATURES, limit=9).records]
