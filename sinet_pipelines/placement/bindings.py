@@ -162,7 +162,9 @@ def _container(
 ) -> dict[str, Any]:
     devices = {} if hardware.is_cpu else {hardware.resource_name: str(max(needs.count, 1))}
     amounts = {"cpu": f"{needs.cpu_millicores}m", "memory": f"{memory_mib}Mi", **devices}
-    mounts = [{"name": tier.kind.value, "mount_path": tier.mount_path} for tier in tiers if tier.mount_path]
+    mounts: list[dict[str, Any]] = [
+        {"name": tier.kind.value, "mount_path": tier.mount_path} for tier in tiers if tier.mount_path
+    ]
     mounts.append({"name": HOME, "mount_path": HOME_PATH})
     if region.cluster.step_instance_config_map:
         place = f"{region.cluster.dagster_home}/{INSTANCE_FILE}"
