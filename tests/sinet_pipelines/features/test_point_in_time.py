@@ -175,3 +175,13 @@ def test_a_key_of_another_type_is_refused():
 def test_a_ttl_below_zero_is_refused():
     with pytest.raises(UsageError, match="excludes every row"):
         point_in_time_join(entities(("a", 0)), features(), columns=["mean"], ttl=timedelta(seconds=-1))
+
+
+@pytest.mark.parametrize("length", [1, 2, 7])
+@pytest.mark.parametrize("first", ["a", None])
+def test_rows_in_runs_of_a_key_have_the_answers_of_rows_in_any_order(length, first):
+    runs = [first, "b", None, "a", "unseen", "c", "a"]
+    known = features(*[(unit, n % 5, 0, n, n) for n, unit in enumerate(u for u in runs for _ in range(length))])
+    wanted = entities(*[(unit, second) for unit in ("c", "a", None, "b", "other") for second in (4, 0, None, 2)])
+    joined = point_in_time_join(wanted, known, columns=["mean", "slope"], created_time="created_at")
+    assert joined.select("mean", "slope").rows() == brute_force(wanted, known, ttl=None)
