@@ -13,6 +13,7 @@ from assets.framework.binding import binding_of, with_location
 from assets.framework.consistency import require_consistent
 from assets.framework.freshness import freshness_checks
 from assets.framework.regional import Declaration, Made
+from assets.framework.time_series import time_series_of
 from resources.code_versions import CodeVersions
 from resources.deployment import RESOURCE, Deployment, this_deployment
 from resources.feature_store import feature_store_resource
@@ -135,11 +136,17 @@ def stage_modules(application: Application) -> dict[str, str]:
 
 
 def _made_of(application: Application, deployment: Deployment) -> Iterator[tuple[str, Made]]:
-    """All declarations of an application's modules, made for a deployment; each with its stage."""
+    """All declarations of an application's modules, made for a deployment; each with its stage.
+
+    Then those of its tables in the regions' time-series stores.
+    """
+    found: list[tuple[str, Made]] = []
     for stage, module in stage_modules(application).items():
         for one in vars(import_module(module)).values():
             if isinstance(one, Declaration):
-                yield from ((stage, made) for made in one.make(deployment))
+                found += ((stage, made) for made in one.make(deployment))
+    yield from found
+    yield from time_series_of(application, deployment, found)
 
 
 def _assets_of(application: Application, made: Iterable[tuple[str, Made]], roots: Mapping[str, str]) -> Iterator[Asset]:

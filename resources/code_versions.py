@@ -19,6 +19,7 @@ from sinet_pipelines.applications import NAMES
 from sinet_pipelines.code_hash import SourceTree, from_json, to_json
 from sinet_pipelines.errors import StorageError
 from sinet_pipelines.ingestion.landed import EventKind, LandedData
+from sinet_pipelines.inventory.time_series import StoreAddress
 from sinet_pipelines.models.task import Metric, Task
 from sinet_pipelines.schemas.contract import Beside, Column, Contract, Validated
 from sinet_pipelines.storage.files import write_whole
@@ -77,6 +78,7 @@ COUNTED = (
     Validated,
     EventKind,
     LandedData,
+    StoreAddress,
 )  # objects to which an asset's function refers and which count by their values
 
 

@@ -27,6 +27,7 @@ from sinet_pipelines.inventory.sites import (
     TierKind,
 )
 from sinet_pipelines.inventory.streams import Stream, require_distinct
+from sinet_pipelines.inventory.time_series import TimeSeries
 from sinet_pipelines.schemas.contract import DataClass
 
 _NAME = re.compile("[A-Z_][A-Z0-9_]{0,39}")  # a name is part of keys, folders, labels and resources
@@ -59,6 +60,7 @@ class Region:
         links: links to other regions.
         streams: the streams that its cluster reads from brokers.
         dask: the workers that compute features of its telemetry; None where each step computes them itself.
+        time_series: the time-series store that gets rows of its tables; None for none.
         carbon_g_per_kwh: carbon intensity of its grid, by hour of the day (UTC).
         pue: power usage effectiveness: power of the site for one watt of computing.
         fabric: network between its nodes.
@@ -82,6 +84,7 @@ class Region:
     links: tuple[Link, ...] = field(default=(), kw_only=True)
     streams: tuple[Stream, ...] = field(default=(), kw_only=True)
     dask: DaskCluster | None = field(default=None, kw_only=True)
+    time_series: TimeSeries | None = field(default=None, kw_only=True)
     carbon_g_per_kwh: Hourly = field(default=_WORLD, kw_only=True)
     pue: Figure = field(default=assumed(1.5, "a plain data centre with chillers"), kw_only=True)
     fabric: str = field(default="Ethernet", kw_only=True)
@@ -295,6 +298,7 @@ def read_inventory(path: Path | None) -> Inventory:
             ("hardware", region.hardware, kinds),
             ("an agreement with", [one.to for one in region.agreements], names),
             ("a link to", [link.to for link in region.links], names),
+            ("a time-series store in", _regions_of_store(region), names),
             ("a quota of", [one.hardware for one in region.team_quotas], kinds),
             ("stands_in_for", region.stands_in_for, names),
         ):
@@ -308,6 +312,10 @@ def read_inventory(path: Path | None) -> Inventory:
     require_apart({region.name: region.root for region in rows.regions if region.root is not None})
     require_own_schedulers({region.name: region.dask for region in rows.regions})
     return rows
+
+
+def _regions_of_store(region: Region) -> list[str]:
+    return [region.time_series.in_region] if region.time_series is not None and region.time_series.in_region else []
 
 
 def this_inventory() -> Inventory:

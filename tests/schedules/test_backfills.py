@@ -112,7 +112,7 @@ def test_what_was_made_again_with_other_content_makes_what_learns_from_it_stale(
     tags = {VERSION_TAG: "other-content", INPUTS_TAG: Staleness(instance, graph, deployment_at(home)).inputs_of(key)}
     instance.report_runless_asset_event(dg.AssetMaterialization(key, tags=tags))
     (run,) = plan_repair(instance, graph, deployment_at(home))
-    learners = {"training_set", "evaluation_set", "evaluation_sequences"}
+    learners = {"training_set", "evaluation_set", "evaluation_sequences", "failure_index"}
     assert {name.partition("/")[2] for name in names(run)} == learners
 
 

@@ -1,0 +1,237 @@
+"""Tables in a time-series store: the rows of a region's tables, sent as line protocol to the store in its row."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+import polars as pl
+
+from assets.framework.days import close, days_of, in_batches, partitions_of, record, record_gaps, record_quiet
+from assets.framework.regional import Made, here
+from assets.framework.reports import made
+from resources.code_versions import code_of
+from resources.deployment import Deployment, deployment_of
+from resources.keys import Cadence
+from resources.markdown import shown
+from resources.materializations.inputs import same_day_inputs
+from resources.placement import REGION_TAG, bind
+from resources.residency import TABLE, today
+from sinet_pipelines.applications import NAMES
+from sinet_pipelines.applications.application import Application
+from sinet_pipelines.errors import InventoryError, StorageError
+from sinet_pipelines.inventory.regions import Region
+from sinet_pipelines.inventory.time_series import StoreAddress, TimeSeries
+from sinet_pipelines.markdown import points
+from sinet_pipelines.placement.residency import Edge, require_allowed
+from sinet_pipelines.schemas.contract import Contract
+from sinet_pipelines.storage.fingerprint import fingerprint
+from sinet_pipelines.storage.tables import TableStore, Written
+
+if TYPE_CHECKING:
+    from sinet_pipelines.time_series.sending import Sent
+
+NO_ROWS = "the table has no rows of this day"
+
+
+def time_series_of(
+    application: Application, deployment: Deployment, others: Sequence[tuple[str, Made]]
+) -> Iterator[tuple[str, dg.AssetsDefinition]]:
+    """The assets of an application's tables in the time-series stores of the regions, each with its stage.
+
+    Args:
+        application: the application.
+        deployment: whose regions name stores and tables.
+        others: the other assets of the application, each with its stage.
+
+    Raises:
+        InventoryError: a row names a table that no asset makes in the region, or whose rows have no instant.
+        ResidencyError: a store in another region may not get a table.
+    """
+    for region in deployment.regions:
+        if region.time_series is None:
+            continue
+        if strangers := [name for name in region.time_series.tables if name.partition("/")[0] not in NAMES]:
+            raise InventoryError(
+                f"time_series of {region.name} names {strangers[0]}, of no application (known: {', '.join(NAMES)}); "
+                "correct the name"
+            )
+        tables = _tables_in(region, others)
+        for name in region.time_series.tables_of(application.name):
+            if name not in tables:
+                raise InventoryError(
+                    f"time_series of {region.name} names {application.name}/{name}, which no asset makes there (known: "
+                    f"{', '.join(tables)}); correct the name"
+                )
+            stage, spec = tables[name]
+            yield stage, _in_store(application, deployment, region, application.table(name), region.time_series, spec)
+
+
+def _tables_in(region: Region, others: Iterable[tuple[str, Made]]) -> dict[str, tuple[str, dg.AssetSpec]]:
+    """The tables that assets make in a region, each with its stage and its spec."""
+    found = {}
+    for stage, one in others:
+        specs = (
+            [one] if isinstance(one, dg.AssetSpec) else [] if isinstance(one, dg.AssetChecksDefinition) else one.specs
+        )
+        for spec in specs:
+            if TABLE in spec.metadata and spec.tags.get(REGION_TAG) == region.name:
+                found[str(spec.metadata[TABLE])] = stage, spec
+    return found
+
+
+def _in_store(
+    application: Application,
+    deployment: Deployment,
+    region: Region,
+    contract: Contract,
+    settings: TimeSeries,
+    table: dg.AssetSpec,
+) -> dg.AssetsDefinition:
+    from sinet_pipelines.time_series.lines import shape_of
+
+    name = f"{contract.name}_in_time_series"
+    edge = Edge(
+        "/".join(application.key(name, region=region.name)),
+        contract.name,
+        contract.data_class,
+        region.name,
+        settings.in_region or region.name,
+    )
+    regions = {one.name: one for one in deployment.regions}
+    require_allowed([edge], regions=regions, day=today())
+    has_days = table.partitions_def is not None
+    if has_days != shape_of(application.name, contract, region=region.name).has_days:
+        raise InventoryError(
+            f"time_series of {region.name} names {application.name}/{contract.name}, which has days and is made as a "
+            "whole; name another table"
+        )
+    step = _days_step if has_days else _whole_step
+    days: dict[str, Any] = {
+        "partitions_def": partitions_of(deployment, application),
+        "backfill_policy": dg.BackfillPolicy.single_run(),
+        "output_required": False,
+    }
+    return dg.asset(
+        key=dg.AssetKey(application.key(name, region=region.name)),
+        deps=[table.key],
+        description=f"Rows of {contract.name} in the time-series store of {region.name} (kind {settings.kind}).\n\n"
+        "A row that changes or comes late is sent again with its day. A line that the store rejects is set aside and "
+        "counted.",
+        **(days if has_days else {}),
+        **bind(
+            region,
+            cadence=Cadence.FOLLOW,
+            inputs="same_day" if has_days else "",
+            data_class=contract.data_class,
+            kinds={"influxdb"},
+        ),
+    )(step(application, region, contract, settings.address, edge))
+
+
+def _days_step(application: Application, region: Region, contract: Contract, address: StoreAddress, edge: Edge) -> Any:
+    def asset(context: dg.AssetExecutionContext) -> Iterator[object]:
+        from sinet_pipelines.time_series.lines import shape_of
+        from sinet_pipelines.time_series.sending import remove_day, send_days
+        from sinet_pipelines.time_series.stores import open_store
+
+        inputs = same_day_inputs(context, code_version=code_of(context))
+        place = here(context, region)
+        store = open_store(region.name, _settings(context, region, address, edge))
+        shape = shape_of(application.name, contract, region=region.name)
+        days, held = days_of(context, region), place.tables.days(contract)
+        for day in days.quiet:
+            remove_day(store, shape, day)
+        yield from record_quiet(context, region, days.quiet, tables=[])
+        finished: list[date] = []
+        failed: dict[date, str] = {}
+        for chunk in in_batches(place.landing, region.name, days.landed):
+            gaps = [day for day in chunk if day not in held or day not in inputs]
+            for day in gaps:
+                remove_day(store, shape, day)
+            yield from record_gaps(context, region, dict.fromkeys(gaps, NO_ROWS), tables=[])
+            rows = {day: partial(_rows, place.tables, contract, day, shape.columns) for day in chunk if day not in gaps}
+            sent, faults = send_days(store, shape, rows)
+            failed |= faults
+            finished += sent
+            yield from record(
+                context,
+                _written(place.tables, contract, store.name, sent, inputs),
+                inputs=inputs,
+                entries={day: _entries(one, counted=store.counts) for day, one in sent.items()},
+            )
+        if failed:
+            listed = "; ".join(f"{day}: {why}" for day, why in sorted(failed.items())[:3])
+            raise StorageError(
+                f"{len(failed)} days are not in the time-series store ({listed}); correct that and run again"
+            )
+        yield from close(context, region, made=finished)
+
+    return asset
+
+
+def _whole_step(application: Application, region: Region, contract: Contract, address: StoreAddress, edge: Edge) -> Any:
+    def asset(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        from sinet_pipelines.time_series.lines import shape_of
+        from sinet_pipelines.time_series.sending import send_rows
+        from sinet_pipelines.time_series.stores import open_store
+
+        tables = here(context, region).tables
+        store = open_store(region.name, _settings(context, region, address, edge))
+        shape = shape_of(application.name, contract, region=region.name)
+        rows = tables.read(contract, columns=shape.columns)
+        sent = send_rows(store, shape, [rows])
+        version = fingerprint(store.name, *map(str, rows.hash_rows(seed=0).sort().to_list()))
+        return made(context, version, entries=_entries(sent, counted=False))
+
+    return asset
+
+
+def _settings(context: dg.AssetExecutionContext, region: Region, address: StoreAddress, edge: Edge) -> TimeSeries:
+    """The settings of the region's store now: token and certificates may have changed since definitions loaded.
+
+    Raises:
+        InventoryError: the store is another one since then.
+        ResidencyError: it may not get the table now.
+    """
+    deployment = deployment_of(context)
+    found = deployment.region(region.name).time_series
+    if found is None or found.address != address:
+        raise InventoryError(
+            f"time_series of {region.name} names another store than when the definitions were loaded; reload them, "
+            "and run again"
+        )
+    require_allowed([edge], regions={one.name: one for one in deployment.regions}, day=today())
+    return found
+
+
+def _rows(tables: TableStore, contract: Contract, day: date, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+    return tables.read_in_batches(contract, day=day, columns=list(columns))
+
+
+def _written(
+    tables: TableStore, contract: Contract, store: str, sent: Mapping[date, "Sent"], inputs: Mapping[date, str]
+) -> Written | None:
+    if not sent:
+        return None
+    return Written(
+        contract.name,
+        store,
+        tables.version(contract) or 0,
+        sum(one.lines for one in sent.values()),
+        {day: fingerprint(store, inputs[day], str(one.lines)) for day, one in sent.items()},
+        {day: one.lines for day, one in sent.items()},
+    )
+
+
+def _entries(sent: "Sent", *, counted: bool) -> dict[str, Any]:
+    """Metadata of a day: rows that the store took, rejected lines with the first reasons, and rows without a value."""
+    return {
+        "rows_sent": sent.lines,
+        "rows_counted_in_the_store": "compared" if counted else "the store cannot count them",
+        "different_instants": sent.points,
+        "lines_set_aside": sent.set_aside,
+        "rows_without_a_value": sent.left_out,
+        **({"why_set_aside": shown(points(sent.reasons))} if sent.reasons else {}),
+    }
