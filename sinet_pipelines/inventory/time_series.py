@@ -18,7 +18,7 @@ class StoreKind(StrEnum):
 
     VICTORIA_METRICS = "victoria-metrics"  # counts rows and removes days; the URL is its root
     INFLUXDB = "influxdb"  # the same with InfluxQL (1.x); the URL ends in the name of the database
-    LINE_PROTOCOL = "line-protocol"  # takes lines at the URL, and is asked nothing
+    LINE_PROTOCOL = "line-protocol"  # takes lines at the URL alone
 
 
 @dataclass(frozen=True)

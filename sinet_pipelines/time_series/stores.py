@@ -80,7 +80,7 @@ def open_store(region: str, settings: TimeSeries) -> Store:
 
 
 class LineProtocol:
-    """A store that takes lines at its URL; it is asked nothing.
+    """A store that takes lines at its URL; it receives nothing else.
 
     Args:
         connection: to the store.
@@ -102,17 +102,17 @@ class LineProtocol:
         return self._rejected(self._connection.path, lines, self._connection.query)
 
     def count(self, shape: Shape, day: date | None) -> int:
-        """It cannot be asked; 0."""
+        """0: it has no query."""
         return 0
 
     def remove(self, shape: Shape, day: date) -> None:
-        """It cannot be asked."""
+        """Nothing: it has no query."""
 
     def _rejected(self, path: str, lines: list[str], query: str | Mapping[str, str]) -> str:
         status, content = self._connection.post(path, "\n".join(lines).encode(), query=query)
         return "" if status < 300 else _message(content) or f"status {status}"
 
-    def _asked(self, path: str, form: Mapping[str, str]) -> bytes:
+    def _requested(self, path: str, form: Mapping[str, str]) -> bytes:
         status, content = self._connection.post(path, urlencode(form).encode(), form=True)
         if status >= 300:
             why = _message(content)[:300]
@@ -147,7 +147,7 @@ class VictoriaMetrics(LineProtocol):
         counted = f"{shape.measurement}_{shape.counted}"
         query = f"sum(count_over_time({{{_matching(shape, day, __name__=counted)}}}[{span}]))"
         form = {"query": query, "time": f"{end.timestamp():.3f}", "nocache": "1"}
-        answer = self._answer(self._asked(f"{self._connection.path}/api/v1/query", form))
+        answer = self._answer(self._requested(f"{self._connection.path}/api/v1/query", form))
         try:
             found = answer["data"]["result"]
             return int(found[0]["value"][1]) if found else 0
@@ -156,7 +156,7 @@ class VictoriaMetrics(LineProtocol):
 
     def remove(self, shape: Shape, day: date) -> None:
         """Deletes the series with the tags of the day; they have no other days."""
-        self._asked(
+        self._requested(
             f"{self._connection.path}/api/v1/admin/tsdb/delete_series", {"match[]": f"{{{_matching(shape, day)}}}"}
         )
 
@@ -184,7 +184,7 @@ class InfluxDB(LineProtocol):
         return self._connection.path.lstrip("/")
 
     def _query(self, query: str) -> Any:
-        answer = self._answer(self._asked("/query", {"db": self._database, "q": query}))
+        answer = self._answer(self._requested("/query", {"db": self._database, "q": query}))
         results = answer.get("results") if isinstance(answer, dict) else None
         if not isinstance(results, list) or not results or "error" in results[0]:
             why = results[0]["error"] if isinstance(results, list) and results else repr(answer)[:200]
