@@ -21,6 +21,7 @@ from sinet_pipelines.errors import StorageError
 from sinet_pipelines.ingestion.landed import EventKind, LandedData
 from sinet_pipelines.inventory.time_series import StoreAddress
 from sinet_pipelines.models.task import Metric, Task
+from sinet_pipelines.monitoring.input_drift import Watched
 from sinet_pipelines.schemas.contract import Beside, Column, Contract, Validated
 from sinet_pipelines.storage.files import write_whole
 
@@ -177,5 +178,5 @@ def _part(value: object) -> object:
 
 
 def _is_behaviour(value: object) -> bool:
-    """Whether a value is a task, a metric or a family: these count by their settings and their code."""
-    return isinstance(value, Task | Metric) or (is_dataclass(value) and callable(getattr(value, "fit", None)))
+    """Whether a value is a task, a metric, a family or a `Watched`: these count by their settings and their code."""
+    return isinstance(value, Task | Metric | Watched) or (is_dataclass(value) and callable(getattr(value, "fit", None)))

@@ -52,9 +52,9 @@ def seen(ratios, *, drifted=()):
 
 
 def drift_pictures(frame, days, newest):
-    from assets.turbofan.monitoring import _drift_pictures
+    from assets.framework.monitoring import drift_pictures as pictures_of
 
-    return _drift_pictures(frame, EAST, days=days, newest=newest)
+    return pictures_of(frame, EAST, days=days, newest=newest)
 
 
 def test_each_judged_day_has_its_glance_and_the_newest_alone_the_chart(definitions):
