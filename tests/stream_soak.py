@@ -29,9 +29,9 @@ from sinet_pipelines.ingestion.streams.stream_tables import DEAD_LETTERS, LANDED
 from sinet_pipelines.storage.tables import tables_of
 from tests.brokers import BROKERS, start_broker
 from tests.inventory import NAMES
+from tests.milling_rows import FIRST_RECORD, milling_row
 from tests.zones import landing_zone
 
-FIRST_RECORD = 90_000  # higher than those of the simulated records
 POISONED = 50  # of how many messages one has no rows
 PART_S = 0.1  # between two publications
 LOOK_S = 0.1  # between two looks at the table
@@ -59,20 +59,12 @@ class Published:
 
 def publish(broker, published, *, seconds, rate, over):
     """Publishes messages at a rate; then ends."""
-    row = {
-        "product_type": "L",
-        "air_temperature_k": 300.0,
-        "process_temperature_k": 310,
-        "rotational_speed_rpm": 1500,
-        "torque_nm": 40.5,
-        "tool_wear_min": 3,
-    }
     number, end, size = 0, time.monotonic() + seconds, max(1, int(rate * PART_S))
     while time.monotonic() < end:
         began = time.monotonic()
-        now = datetime.now(UTC).isoformat()
+        now = datetime.now(UTC)
         part = range(number, number + size)
-        rows = [{**row, "record_id": FIRST_RECORD + n, "product_id": f"L{n}", "recorded_at": now} for n in part]
+        rows = [milling_row(n, recorded_at=now) for n in part]
         broker.publish(
             [json.dumps(one if n % POISONED else {"n": n}).encode() for n, one in zip(part, rows, strict=True)]
         )

@@ -29,6 +29,7 @@ from sinet_pipelines.storage.tables import tables_of
 from tests.brokers import BROKERS, start_broker
 from tests.inventory import NAMES
 from tests.loopback import free_port
+from tests.milling_rows import milling_row
 from tests.waiting import until
 from tests.zones import landing_zone
 
@@ -37,16 +38,7 @@ NOW = datetime.now(UTC)
 
 def messages(first, last):
     """Records of milling of today, one in ten without most columns."""
-    row = {
-        "product_type": "L",
-        "air_temperature_k": 300.0,
-        "process_temperature_k": 310,
-        "rotational_speed_rpm": 1500,
-        "torque_nm": 40.5,
-        "tool_wear_min": 3,
-        "recorded_at": NOW.isoformat(),
-    }
-    rows = ({**row, "record_id": 90_000 + number, "product_id": f"L{number}"} for number in range(first, last))
+    rows = (milling_row(number, recorded_at=NOW) for number in range(first, last))
     return [json.dumps(one if one["record_id"] % 10 else {"record_id": one["record_id"]}).encode() for one in rows]
 
 

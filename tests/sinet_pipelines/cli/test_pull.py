@@ -25,6 +25,7 @@ from sinet_pipelines.ingestion.connectors.taken import source_id
 from sinet_pipelines.storage import locks
 from tests.databases import running_database
 from tests.inventory import NAMES
+from tests.milling_rows import milling_row
 from tests.outside import FolderOutside, StoreOutside, as_csv
 from tests.waiting import until
 from tests.web_servers import WebServer
@@ -35,21 +36,10 @@ DAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - tim
 
 def records(first, last):
     """Records of milling of yesterday, one in ten with a text as torque."""
-    row = {
-        "product_type": "L",
-        "air_temperature_k": 300.0,
-        "process_temperature_k": 310,
-        "rotational_speed_rpm": 1500,
-        "torque_nm": 40.5,
-        "tool_wear_min": 3,
-    }
     return [
-        {
-            "record_id": 90_000 + number,
-            "product_id": f"L{number}",
-            **(row if number % 10 else {**row, "torque_nm": "strong"}),
-            "recorded_at": (DAY + timedelta(seconds=number)).isoformat(),
-        }
+        milling_row(
+            number, recorded_at=DAY + timedelta(seconds=number), **({} if number % 10 else {"torque_nm": "strong"})
+        )
         for number in range(first, last)
     ]
 
