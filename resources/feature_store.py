@@ -1,15 +1,16 @@
 """`feature_store`: the feature view over all regions' tables, its training rows and its online store."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
-import pyarrow as pa
 
 from resources.reads import this_step
+from sinet_pipelines.features.replicas import FOLDER
 from sinet_pipelines.features.repository import FeatureRepository
 
-FEATURE_STORE = "feast"  # folder in a home
+FEATURE_STORE = FOLDER
 
 
 class FeatureStoreResource(dg.ConfigurableResource):
@@ -21,16 +22,16 @@ class FeatureStoreResource(dg.ConfigurableResource):
 
     folder: str
 
-    def repository(self, *, tables: Sequence[str], features: Mapping[str, pa.DataType]) -> FeatureRepository:
+    def repository(self, *, tables: Sequence[str], **definition: Any) -> FeatureRepository:
         """The feature repository over these tables.
 
         Args:
             tables: URIs of the Delta tables of `window_features`, one for each region.
-            features: the view's features with their types, in order.
+            definition: the other attributes of `FeatureRepository`: features, region and its online store, ...
         """
         reads = this_step()
         reader = reads.region if reads is not None else None
-        return FeatureRepository(Path(self.folder), tuple(tables), dict(features), reader=reader)
+        return FeatureRepository(Path(self.folder), tuple(tables), reader=reader, **definition)
 
 
 def feature_store_resource(home: Path) -> FeatureStoreResource:

@@ -12,6 +12,7 @@ from sinet_pipelines.applications.application import AssetName, parse_key
 UNUSUAL_CHECK = "nothing_is_unusual"  # the check of a table's days for what fails no day; it only warns
 UNUSED_CHECK = "every_file_is_used"  # the check of a landing zone
 WHOLE_DAY_CHECK = "last_whole_day_is_made"  # the check of a landing zone and of the daily tables made from it
+CURRENT_CHECK = "online_features_are_current"  # the check of the asset that writes a region's online store
 DRIFT_CHECK = "inputs_have_not_drifted"  # the check of a day's features; a failure requests one training
 
 ENDPOINT = "endpoint"  # name of the model server, of each application that serves

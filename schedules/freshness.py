@@ -9,7 +9,8 @@ from datetime import timedelta
 
 import dagster as dg
 
-from resources.keys import CADENCE_TAG, ROLE_TAG, WHOLE_DAY_CHECK, Cadence, Role
+from resources.keys import CADENCE_TAG, CURRENT_CHECK, ROLE_TAG, WHOLE_DAY_CHECK, Cadence, Role
+from resources.materializations.kept import STORE_ENTRY
 
 DAILY = dg.FreshnessPolicy.time_window(warn_window=timedelta(hours=26), fail_window=timedelta(hours=50))
 # The weekly training makes its downstream assets again, with endpoint and predictions, whether or not anything landed.
@@ -28,12 +29,15 @@ def with_freshness(spec: dg.AssetSpec) -> dg.AssetSpec:
 
 
 def daily_freshness(specs: Iterable[dg.AssetSpec]) -> dg.ScheduleDefinition:
-    """The schedule that runs the freshness check of every landing zone, in one run a day."""
-    zones = [spec.key for spec in specs if spec.tags.get(ROLE_TAG) == Role.LANDING_ZONE]
+    """The schedule that runs the freshness check of every landing zone and of every online store, in one run a day."""
+    known = list(specs)
+    zones = [one.key for one in known if one.tags.get(ROLE_TAG) == Role.LANDING_ZONE]
+    checks = [dg.AssetCheckKey(key, WHOLE_DAY_CHECK) for key in zones]
+    checks += [dg.AssetCheckKey(one.key, CURRENT_CHECK) for one in known if STORE_ENTRY in one.metadata]
     return dg.ScheduleDefinition(
         name="daily_freshness",
         cron_schedule=AT,
-        target=dg.AssetSelection.checks(*(dg.AssetCheckKey(key, WHOLE_DAY_CHECK) for key in zones)),
+        target=dg.AssetSelection.checks(*checks),
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Checks that every table has the last whole day of each region.",
+        description="Checks that every table has the last whole day of each region, and every online store too.",
     )

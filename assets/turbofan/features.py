@@ -20,12 +20,13 @@ from assets.framework.days import (
     record_quiet,
 )
 from assets.framework.lineage import copied
-from assets.framework.regional import here, once, per_region, regions_of
+from assets.framework.online import replica_check, write_entries
+from assets.framework.regional import Made, here, once, per_region, regions_of
 from assets.framework.reports import captured_inputs, entries_of, made
 from assets.turbofan.keys import everywhere, global_key, regional_key
 from assets.turbofan.lineage import cells_of, features_of, scaled_of, sequences_of
 from resources.code_versions import code_of
-from resources.deployment import Deployment
+from resources.deployment import Deployment, deployment_of
 from resources.feature_store import FEATURE_STORE
 from resources.keys import CONTRACT_CHECK, Cadence
 from resources.materializations.kept import STORE_ENTRY
@@ -61,6 +62,7 @@ from sinet_pipelines.features.splits import held_out
 from sinet_pipelines.inventory.names import EAST, WEST
 from sinet_pipelines.inventory.regions import Region
 from sinet_pipelines.schemas.contract import DataClass
+from sinet_pipelines.storage.fingerprint import fingerprint
 from sinet_pipelines.storage.tables import DAY_COLUMN
 
 REFUSED = "validated_telemetry refused this day by its contract: there are no rows to describe"
@@ -229,41 +231,76 @@ def newest_regimes(east: RegionResource) -> OperatingRegimes:
 
 
 @once
-def online_features(deployment: Deployment) -> dg.AssetsDefinition:
-    """Feast's online store: each engine's latest features, over the whole table of every region.
+def online_features(deployment: Deployment) -> Iterator[Made]:
+    """The replica of each region that accepts features, with the check that it is current."""
+    for region in deployment.regions:
+        if DataClass.FEATURE in region.accepts:
+            yield from _replica(deployment, region)
 
-    The whole table is read, since the online store keeps the last write and not the newest event. The asset also
-    registers the entity `unit` and the view `window_features`.
-    """
+
+def _replica(deployment: Deployment, region: Region) -> Iterator[Made]:
+    key = regional_key(region, "online_features")
 
     @dg.asset(
-        key=global_key("online_features"),
+        key=key,
         deps=everywhere(deployment, "window_features"),
+        description="Feast's online store in this region: each engine's latest features, over the whole table of every "
+        "region, since the store keeps the last write and not the newest event. The asset also registers the entity "
+        "`unit`, the view `window_features` and the service `all_window_features`.",
         metadata={STORE_ENTRY: FEATURE_STORE},
         **bind(
-            deployment.region(WEST),
+            region,
             cadence=Cadence.FOLLOW,
             data_class=DataClass.FEATURE,
             reads=deployment.regions,
             uses=["feature_store"],
-            kinds={"feast"},
+            kinds={"feast", region.online_store.kind},
         ),
     )
     def asset(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-        repository = feature_repository(context)
+        repository = feature_repository(context, region)
+        before = repository.lag()
         repository.apply()
-        written = repository.write_online()
-        version = captured_inputs(context)
-        return made(context, version, entries={"engines": written})
+        mark = repository.write_online()
+        return made(context, captured_inputs(context), entries=write_entries(mark, before))
 
-    return asset
+    yield asset
+    yield replica_check(
+        key, region, reads=deployment.regions, repository_of=lambda context: feature_repository(context, region)
+    )
 
 
-def feature_repository(context: dg.AssetExecutionContext) -> FeatureRepository:
-    """Feast's view over the window features of all regions, the facts of the window among its features."""
-    tables = [here(context, region).tables.uri(WINDOW_FEATURES) for region in regions_of(context)]
-    views = {name: WINDOW_FEATURES.schema.field(name).type for name in (*WINDOW_FACTS, *FEATURE_NAMES)}
-    return context.resources.feature_store.repository(tables=tables, features=views)
+def feature_repository(
+    context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext, region: Region
+) -> FeatureRepository:
+    """Feast's view over the window features of all regions, the facts of the window among its features.
+
+    Args:
+        context: of a step in the region.
+        region: whose replica it reads and writes.
+    """
+    deployment = deployment_of(context)
+    tables = [here(context, one).tables.uri(WINDOW_FEATURES) for one in deployment.regions]
+    columns = {column.name: column for column in WINDOW_FEATURES.columns}
+    names = (*WINDOW_FACTS, *FEATURE_NAMES)
+    return context.resources.feature_store.repository(
+        tables=tables,
+        features={name: WINDOW_FEATURES.schema.field(name).type for name in names},
+        region=region.name,
+        online=region.online_store,
+        application=TURBOFAN.name,
+        owner=TURBOFAN.owner,
+        code_version=_code_of_features(context, deployment),
+        descriptions={name: f"{columns[name].description} [{columns[name].unit}]" for name in names},
+        is_main=region.name == (deployment.settings.region or WEST),
+    )
+
+
+def _code_of_features(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext, deployment: Deployment) -> str:
+    """The hash of the code that computes the window features in any region."""
+    graph = context.job_def.asset_layer.asset_graph
+    keys = [key for key in everywhere(deployment, "window_features") if graph.has(key)]
+    return fingerprint(*sorted({graph.get(key).code_version or "" for key in keys}))
 
 
 @per_region

@@ -22,7 +22,7 @@ from assets.turbofan.candidates import (
 )
 from assets.turbofan.features import feature_repository
 from assets.turbofan.keys import everywhere, global_key
-from resources.deployment import Deployment
+from resources.deployment import Deployment, deployment_of
 from resources.keys import Cadence
 from resources.placement import bind
 from sinet_pipelines.applications.turbofan.families import AVERAGE, CANDIDATES, FAMILIES, NETWORK
@@ -78,7 +78,7 @@ def training_set(deployment: Deployment) -> dg.AssetsDefinition:
     def asset(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         from sinet_pipelines.applications.turbofan.labels import labelled
 
-        repository = feature_repository(context)
+        repository = feature_repository(context, deployment_of(context).region(EAST))
         repository.apply()
 
         def read() -> pl.DataFrame:

@@ -14,6 +14,7 @@ from typing import Any
 from resources.materializations.published import Published
 from resources.writes import recorded_writes
 from sinet_pipelines.features.health import store_faults
+from sinet_pipelines.features.replicas import ReplicaPlace
 from sinet_pipelines.schemas.contract import TableName
 from sinet_pipelines.storage.health import StorageFault, TableHealth
 from sinet_pipelines.storage.tables import tables_of
@@ -125,7 +126,12 @@ class Held:
 
     def _store_faults(self, place: Place, event: Recorded) -> Iterator[StorageFault]:
         if place.store is not None:
-            yield from store_faults(self.home / place.store, engines=event.numbers.get(ENGINES_ENTRY) or 0)
+            folder, deployment = self.home / place.store, self.published.deployment
+            store = deployment.region(place.region).online_store
+            if store.is_server and not deployment.is_one_machine:
+                return  # a server of another region may not be reachable from here; the check in the region looks at it
+            replica = ReplicaPlace(folder, place.region, store, place.application)
+            yield from store_faults(folder, engines=event.numbers.get(ENGINES_ENTRY) or 0, replica=replica)
 
     def _write_faults(self, event: Recorded) -> Iterator[StorageFault]:
         if event.writes is not None:

@@ -198,7 +198,7 @@ def place_of(node: BaseAssetNode) -> Place:
     """The place of an asset's rows, as its definition declares it."""
     region = node.tags.get(REGION_TAG, "")
     table, data_class, store = (_entry(node, name) for name in (TABLE, CLASS_ENTRY, STORE_ENTRY))
-    application = parse_key(node.key.path).application if table else ""
+    application = parse_key(node.key.path).application if table or store else ""
     if table is None or REGION_TAG not in node.tags:
         return Place(region, None, store, application)
     declared = data_class or node.tags.get(CLASS_TAG, DataClass.RAW)

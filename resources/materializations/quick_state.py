@@ -79,7 +79,7 @@ def _state_of(asset: Described, log: Log, held: Held) -> AssetState:
 
 def place_of(asset: Described) -> Place:
     """The place of an asset's rows."""
-    application = parse_key(asset.path).application if asset.table else ""
+    application = parse_key(asset.path).application if asset.table or asset.store else ""
     table = TableName(asset.table, DataClass(asset.data_class)) if asset.table else None
     return Place(asset.region, table, asset.store, application)
 

@@ -1,48 +1,42 @@
-"""Finds damage of a home's Feast store: its registry file and its online store. Feast itself is not imported."""
+"""Finds damage of a home's Feast store: its registry file and its replicas. Feast itself is not imported."""
 
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from itertools import chain
 from pathlib import Path
 
-from sinet_pipelines.features.repository import ONLINE_FILE, PROJECT, REGISTRY_FILE, VIEW
-from sinet_pipelines.storage.databases import database_fault
+from sinet_pipelines.features.replicas import PROJECT, VIEW, ReplicaPlace, read_records, replica_faults
 from sinet_pipelines.storage.health import StorageFault
 
-ONLINE_TABLE = f"{PROJECT}_{VIEW}"  # name of the table in Feast's SQLite store
+REGISTRY_FILE = "registry.db"
 
 
-def store_faults(folder: Path, *, engines: int = 0) -> Iterator[StorageFault]:
-    """Missing or damaged files of the folder.
+def store_faults(folder: Path, *, engines: int = 0, replica: ReplicaPlace | None = None) -> Iterator[StorageFault]:
+    """Missing or damaged parts of the folder and its replicas.
 
     Args:
         folder: `<home>/feast`.
         engines: number of engines that the online store must have at least.
+        replica: the only replica to look at; None for all that were written.
     """
-    registry, online = folder / REGISTRY_FILE, folder / ONLINE_FILE
+    if (fault := registry_fault(folder)) is not None:
+        yield fault
+    places = [one.place for one in read_records(folder)] if replica is None else [replica]
+    yield from chain.from_iterable(replica_faults(place, engines=engines) for place in places)
+
+
+def registry_fault(folder: Path) -> StorageFault | None:
+    """The fault of the registry file; None where it is whole.
+
+    Args:
+        folder: `<home>/feast`.
+    """
+    registry = folder / REGISTRY_FILE
     try:
         content = registry.read_bytes()
     except OSError as error:
-        yield StorageFault(registry, f"the feature registry cannot be read ({error.strerror})")
-    else:
-        if not _is_message(content) or VIEW.encode() not in content or PROJECT.encode() not in content:
-            yield StorageFault(registry, "the feature registry is damaged")
-    fault = database_fault(online, tables=[ONLINE_TABLE])
-    if fault is None and engines:
-        fault = _engines_fault(online, engines)
-    if fault is not None:
-        yield fault
-
-
-def _engines_fault(online: Path, engines: int) -> StorageFault | None:
-    try:
-        with closing(sqlite3.connect(f"{online.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-            query = f'SELECT COUNT(DISTINCT entity_key) FROM "{ONLINE_TABLE}"'  # noqa: S608
-            found = connection.execute(query).fetchone()[0]
-    except sqlite3.DatabaseError as error:
-        return StorageFault(online, f"it is damaged ({error})")
-    if found < engines:
-        return StorageFault(online, f"the online store has {found} engines, recorded were {engines}")
+        return StorageFault(registry, f"the feature registry cannot be read ({error.strerror})")
+    if not _is_message(content) or VIEW.encode() not in content or PROJECT.encode() not in content:
+        return StorageFault(registry, "the feature registry is damaged")
     return None
 
 

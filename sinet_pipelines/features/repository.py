@@ -1,46 +1,59 @@
-"""The feature repository: the entity `unit`, the view `window_features`, their registry and the online store.
+"""The feature repository: the definitions of a home's features, their registry and the replica of a region.
 
-Definitions are code: the content of the registry file is derived from them and replaced completely. The online store
-has each engine's newest row over the whole tables of all regions, since it keeps the last write, not the newest event.
+Definitions are code: the content of the registry file is derived from them and replaced completely. A replica has
+each engine's newest row over the whole tables of all regions, since it keeps the last write, not the newest event.
 """
 
 import logging
+import secrets
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import polars as pl
 import pyarrow as pa
-import yaml
 
 from sinet_pipelines.errors import StorageError, UsageError
+from sinet_pipelines.features.definitions import (
+    ENTITY,
+    EVENT_TIME,
+    ONLINE_TAG,
+    Definition,
+    written_tags,
+)
+from sinet_pipelines.features.feast_settings import feast_settings, write_settings
+from sinet_pipelines.features.health import REGISTRY_FILE, registry_fault
+from sinet_pipelines.features.home_id import settle_home_id
+from sinet_pipelines.features.lag import Lag, read_lag, read_offline
+from sinet_pipelines.features.replica_mark import Mark, WrittenEntity
+from sinet_pipelines.features.replicas import (
+    ONLINE_TABLE,
+    PROJECT,
+    VIEW,
+    ReplicaPlace,
+    ReplicaSource,
+    keep_record,
+)
+from sinet_pipelines.inventory.online_stores import OnlineStore
 from sinet_pipelines.schemas.arrival import KNOWN_AT
 from sinet_pipelines.storage.aside import set_aside
 from sinet_pipelines.storage.commits import before_commit
-from sinet_pipelines.storage.files import write_whole
+from sinet_pipelines.storage.databases import database_fault
 from sinet_pipelines.storage.layout import relative_uri
 from sinet_pipelines.storage.locks import held
 
 if TYPE_CHECKING:
-    from feast import Entity, FeatureStore, FeatureView
+    from feast import FeatureStore
 
-PROJECT = "sinet"
-ENTITY = "unit"
-VIEW = "window_features"
-REGISTRY_FILE, ONLINE_FILE = "registry.db", "online.db"
 # an engine that was silent for longer has no present state: its windows would be of another life
 TTL = timedelta(days=2)
-EVENT_TIME = "recorded_at"
-SETTINGS_FILE = "feature_store.yaml"
-SETTINGS_HEAD = "# written by `sinet run`: feast.FeatureStore(repo_path=<this folder>) opens the store of this home\n"
-TIE_BREAKS = ("cycle", "row_hash")  # rows of one instant: the later cycle, then whatever is the same everywhere
 
 
 @dataclass(frozen=True)
@@ -48,12 +61,19 @@ class FeatureRepository:
     """The definitions of the features of one home, and access to them.
 
     Attributes:
-        folder: of the registry file and the online store, `<home>/feast`.
+        folder: of the registry file and the replicas, `<home>/feast`.
         tables: URIs of the Delta tables of `window_features`, one for each region; one that was never written has no
             rows yet.
         features: the view's features with their types, in order.
         ttl: greatest age of a row that still describes an engine.
         reader: the region as which the regions' stores are opened; None for each region itself.
+        region: the region whose replica is read and written; empty for a store of no region.
+        online: where this region has its replica.
+        application: whose features they are.
+        code_version: hash of the code that computes the features.
+        owner: of the application.
+        descriptions: of features, with their units.
+        is_main: whether `feature_store.yaml` of the home opens this replica.
     """
 
     folder: Path
@@ -61,6 +81,13 @@ class FeatureRepository:
     features: Mapping[str, pa.DataType]
     ttl: timedelta = TTL
     reader: str | None = None
+    region: str = ""
+    online: OnlineStore = field(default=OnlineStore())
+    application: str = ""
+    code_version: str = ""
+    owner: str = ""
+    descriptions: Mapping[str, str] = field(default_factory=dict)
+    is_main: bool = True
 
     def apply(self) -> bool:
         """Updates the registry and the online store's tables to these definitions; returns whether anything changed.
@@ -68,39 +95,56 @@ class FeatureRepository:
         The registry is replaced by a rename: after a kill it is the old one or the new one. A damaged registry or
         online store is set aside and made again.
         """
-        from sinet_pipelines.features.health import store_faults
-
         with self._alone():
-            self._write_settings()
-            faults = [fault.path for fault in store_faults(self.folder)]
-            for path in faults:
-                set_aside(self.folder, path.name, why="damaged")
-            if not faults and self._is_current():
+            if self.online.is_server:
+                settle_home_id(self.folder)
+            self.place.own.mkdir(parents=True, exist_ok=True)
+            write_settings(self.place, is_main=self.is_main)
+            damaged = self._damaged()
+            for path in damaged:
+                set_aside(path.parent, path.name, why="damaged")
+            if not damaged and self._is_current():
                 return False
-            with tempfile.TemporaryDirectory(dir=self.folder) as scratch:
-                draft = Path(scratch) / self._registry.name
-                if self._registry.exists():
-                    shutil.copyfile(self._registry, draft)
-                self._open(draft).apply([self._entity, self._view])
-                draft.replace(self._registry)
-            self.__dict__.pop("store", None)  # one opened before has read the old registry
+            own = self.definition
+            objects = [own.entity(), own.view(written=self._written()), own.service()]
+            self._replace_registry(lambda draft: draft.apply(objects))
             return True
 
-    def write_online(self) -> int:
-        """Writes each engine's newest row over all tables to the online store; returns the number of engines.
+    def write_online(self) -> Mark:
+        """Writes each engine's newest row over all tables to the replica; returns the mark of the write.
 
-        An engine whose rows all left the tables is removed from the online store.
+        An engine whose rows all left the tables is removed from the replica.
 
         Raises:
-            StorageError: no table of features was ever written.
+            StorageError: no table of features was ever written, or the store does not answer.
         """
         with self._alone():  # of two writers at once, the one who read first must not write last
+            tables = read_offline(self.root, self._source, reader=self.reader).tables
             newest = self._newest()
             before_commit()
             if newest.num_rows:
                 self.store.write_to_online_store(VIEW, df=newest.to_pandas())
-            self._keep_only(newest[ENTITY].to_pylist())
-            return newest.num_rows
+            entities = self._entities(newest)
+            mark = Mark(
+                secrets.token_hex(8),
+                newest.num_rows,
+                self.definition.version,
+                datetime.now(UTC),
+                max((one.event_at for one in entities), default=None),
+                tables,
+            )
+            self.place.open().settle(mark, entities)
+            keep_record(self.place, mark, self._source)
+            self._note_write(mark)
+            return mark
+
+    def lag(self) -> Lag:
+        """The lag of the replica behind the tables.
+
+        Raises:
+            StorageError: a table cannot be read.
+        """
+        return read_lag(self.place, self._source, reader=self.reader)
 
     def read_online(self, units: Sequence[str], *, features: Sequence[str] | None = None) -> pl.DataFrame:
         """(n_units, 1 + n_features) the units in their order, with nulls for one that is not in the online store.
@@ -155,81 +199,81 @@ class FeatureRepository:
         return self.folder.parent
 
     @property
+    def place(self) -> ReplicaPlace:
+        """The place of the region's replica."""
+        return ReplicaPlace(self.folder, self.region, self.online, self.application)
+
+    @cached_property
+    def definition(self) -> Definition:
+        """What defines the features."""
+        return Definition(
+            tuple(relative_uri(table, self.root) for table in self.tables),
+            self.features,
+            self.ttl,
+            self.code_version,
+            self.application,
+            self.owner,
+            self.descriptions,
+        )
+
+    @property
+    def _source(self) -> ReplicaSource:
+        return ReplicaSource(self.definition.tables, ENTITY, EVENT_TIME)
+
+    @property
     def _registry(self) -> Path:
         return self.folder / REGISTRY_FILE
-
-    @property
-    def _online(self) -> Path:
-        return self.folder / ONLINE_FILE
-
-    @property
-    def _entity(self) -> "Entity":
-        from sinet_pipelines.features.feast_library import Entity, ValueType
-
-        return Entity(name=ENTITY, value_type=ValueType.STRING, description="an engine of the fleet")
-
-    @property
-    def _view(self) -> "FeatureView":
-        from sinet_pipelines.features.feast_library import (
-            FeatureView,
-            Field,
-            String,
-            from_value_type,
-            pa_to_feast_value_type,
-        )
-        from sinet_pipelines.features.source import DeltaSource
-
-        tables = [relative_uri(table, self.root) for table in self.tables]
-        source = DeltaSource(name=VIEW, tables=tables, timestamp_field=EVENT_TIME, tie_breaks=TIE_BREAKS)
-        fields = [
-            Field(name=name, dtype=from_value_type(pa_to_feast_value_type(str(dtype))))
-            for name, dtype in self.features.items()
-        ]
-        return FeatureView(
-            name=VIEW,
-            source=source,
-            schema=[Field(name=ENTITY, dtype=String), *fields],
-            entities=[self._entity],
-            ttl=self.ttl,
-            description="an engine's sensors over its last cycles, in standard deviations of their regime",
-        )
 
     def _open(self, registry: Path) -> "FeatureStore":
         from sinet_pipelines.features.feast_library import FeatureStore, RepoConfig
 
         logging.getLogger("feast").setLevel(logging.WARNING)
-        settings = self._settings(registry=str(registry), online=str(self._online))
-        settings["offline_store"] = {**settings["offline_store"], "reader": self.reader or ""}
+        settings = feast_settings(
+            self.place, registry=str(registry), online=str(self.place.database), reader=self.reader or ""
+        )
         config = RepoConfig(**settings, repo_path=self.root)
         return FeatureStore(config=config)
 
-    def _settings(self, *, registry: str, online: str) -> dict[str, Any]:
-        """Feast's settings, without what an object store needs, which is secret."""
-        return {
-            "project": PROJECT,
-            "provider": "local",
-            "entity_key_serialization_version": 3,
-            "registry": {"registry_type": "file", "path": registry},
-            "online_store": {"type": "sqlite", "path": online},
-            "offline_store": {"type": "sinet_pipelines.features.store.DeltaOfflineStore"},
-            "materialization_config": {"pull_latest_features": True},  # whoever materialises gets newest rows as well
-        }
-
-    def _write_settings(self) -> None:
-        """Writes `feature_store.yaml`, where Feast's SDK looks for it; a file with this content is kept."""
-        path = self.root / SETTINGS_FILE
-        registry, online = (relative_uri(str(one), self.root) for one in (self._registry, self._online))
-        settings = self._settings(registry=registry, online=online)
-        content = (SETTINGS_HEAD + yaml.safe_dump(settings, sort_keys=False)).encode()
-        if not path.exists() or path.read_bytes() != content:
-            write_whole(path, content)
+    def _damaged(self) -> list[Path]:
+        """The registry file and the replica's file, those of them that are damaged."""
+        found = [registry_fault(self.folder)]
+        if not self.online.is_server:
+            found.append(database_fault(self.place.database, tables=[ONLINE_TABLE]))
+        return [fault.path for fault in found if fault is not None]
 
     def _is_current(self) -> bool:
         """Whether the registry holds these very definitions; what Feast's own commands noted there does not count."""
-        views = self._open(self._registry).list_feature_views()
-        for view in views:
-            view.materialization_intervals = []
-        return views == [self._view]
+        store = self._open(self._registry)
+        return self.definition.is_of(store.list_feature_views(), store.list_feature_services())
+
+    def _written(self) -> dict[str, str]:
+        """The tags that writes to replicas set in the registry."""
+        if not self._registry.exists():
+            return {}
+        found = {
+            name: value for one in self._open(self._registry).list_feature_views() for name, value in one.tags.items()
+        }
+        return {name: value for name, value in found.items() if name.startswith(ONLINE_TAG)}
+
+    def _note_write(self, mark: Mark) -> None:
+        """Notes a write in the tags of the view."""
+
+        def note(draft: "FeatureStore") -> None:
+            view = draft.get_feature_view(VIEW)
+            view.tags = {**view.tags, **written_tags(self.region, mark)}
+            draft.registry.apply_feature_view(view, PROJECT)
+
+        self._replace_registry(note)
+
+    def _replace_registry(self, change: "Callable[[FeatureStore], None]") -> None:
+        """Changes a copy of the registry, which then takes its place."""
+        with tempfile.TemporaryDirectory(dir=self.folder) as scratch:
+            draft = Path(scratch) / self._registry.name
+            if self._registry.exists():
+                shutil.copyfile(self._registry, draft)
+            change(self._open(draft))
+            draft.replace(self._registry)
+        self.__dict__.pop("store", None)  # one opened before has read the old registry
 
     def _newest(self) -> pa.Table:
         """Each engine's newest row over the whole of all tables."""
@@ -245,21 +289,20 @@ class FeatureRepository:
         )
         return job.to_arrow()
 
-    def _keep_only(self, units: Sequence[str]) -> None:
-        """Deletes every other engine from the online store, which Feast itself has no way to do."""
+    def _entities(self, newest: pa.Table) -> list[WrittenEntity]:
+        """The engines of the newest rows, each with its key in Feast's form."""
         from feast.infra.key_encoding_utils import serialize_entity_key
         from feast.protos.feast.types.EntityKey_pb2 import EntityKey
         from feast.protos.feast.types.Value_pb2 import Value
 
         version = self.store.config.entity_key_serialization_version
-        names = (EntityKey(join_keys=[ENTITY], entity_values=[Value(string_val=unit)]) for unit in units)
-        keys = [(serialize_entity_key(name, entity_key_serialization_version=version),) for name in names]
-        with closing(sqlite3.connect(self._online)) as store, store:
-            store.execute("CREATE TEMP TABLE kept (entity_key BLOB PRIMARY KEY)")
-            store.executemany("INSERT INTO kept VALUES (?)", keys)
-            store.execute(
-                f'DELETE FROM "{PROJECT}_{VIEW}" WHERE entity_key NOT IN (SELECT entity_key FROM kept)'  # noqa: S608
-            )
+        rows = pl.DataFrame(pl.from_arrow(newest.select([ENTITY, EVENT_TIME])))
+        instants = rows[EVENT_TIME].dt.convert_time_zone("UTC").to_list()
+        found = []
+        for unit, at in zip(rows[ENTITY].to_list(), instants, strict=True):
+            key = EntityKey(join_keys=[ENTITY], entity_values=[Value(string_val=unit)])
+            found.append(WrittenEntity(unit, serialize_entity_key(key, entity_key_serialization_version=version), at))
+        return found
 
     def _known(self, features: Sequence[str] | None) -> list[str]:
         wanted = list(self.features if features is None else features)

@@ -118,7 +118,7 @@ class DeltaSource(DataSource):
     def _opened(self, config: RepoConfig) -> Iterator[tuple[str, DeltaTable, Mapping[str, str]]]:
         """Address, table and options of each table that was written."""
         for written in self.tables:
-            uri = absolute_uri(written, config.repo_path)
+            uri = absolute_uri(written, _home(config))
             options = self._options(config, uri)
             table = open_table(uri, options)
             if table is not None:
@@ -126,9 +126,10 @@ class DeltaSource(DataSource):
 
     def _options(self, config: RepoConfig, uri: str) -> Mapping[str, str]:
         """The options that open a table; read from the environment at each use and never stored."""
-        if is_local(uri) or config.repo_path is None:
+        home = _home(config)
+        if is_local(uri) or home is None:
             return {}
-        return options_at(Path(config.repo_path), uri, reader=config.offline_store.reader or None)
+        return options_at(home, uri, reader=config.offline_store.reader or None)
 
     def validate(self, config: RepoConfig) -> None:
         """Does nothing: a view may be defined before its first table is written."""
@@ -177,3 +178,8 @@ class DeltaSource(DataSource):
             tags=dict(data_source.tags),
             owner=data_source.owner,
         )
+
+
+def _home(config: RepoConfig) -> Path | None:
+    """The home, to which addresses of tables are relative; None where the settings come from no file."""
+    return None if config.repo_path is None else Path(config.repo_path) / config.offline_store.home

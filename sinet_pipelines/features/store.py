@@ -39,12 +39,14 @@ class DeltaOfflineStoreConfig(FeastConfigBaseModel):
     Attributes:
         type: the dotted path of the store.
         reader: the region as which the regions' stores are opened; empty for each region itself.
+        home: the home, relative to the folder of `feature_store.yaml`; empty for that folder.
     """
 
     type: Literal["sinet_pipelines.features.store.DeltaOfflineStore"] = (
         "sinet_pipelines.features.store.DeltaOfflineStore"
     )
     reader: str = ""
+    home: str = ""
 
 
 class DeltaRetrievalJob(RetrievalJob):

@@ -15,6 +15,7 @@ from sinet_pipelines.inventory.dask import DaskCluster, require_own_schedulers
 from sinet_pipelines.inventory.figures import Figure, Hourly, assumed
 from sinet_pipelines.inventory.file import DERIVED, inventory_path, line_of, with_entries
 from sinet_pipelines.inventory.hardware import Hardware, kind_of, read_hardware
+from sinet_pipelines.inventory.online_stores import OnlineStore
 from sinet_pipelines.inventory.roots import Root, require_apart
 from sinet_pipelines.inventory.sites import (
     Agreement,
@@ -61,6 +62,7 @@ class Region:
         streams: the streams that its cluster reads from brokers.
         dask: the workers that compute features of its telemetry; None where each step computes them itself.
         time_series: the time-series store that gets rows of its tables; None for none.
+        online_store: the store of its replica of the newest features.
         carbon_g_per_kwh: carbon intensity of its grid, by hour of the day (UTC).
         pue: power usage effectiveness: power of the site for one watt of computing.
         fabric: network between its nodes.
@@ -85,6 +87,7 @@ class Region:
     streams: tuple[Stream, ...] = field(default=(), kw_only=True)
     dask: DaskCluster | None = field(default=None, kw_only=True)
     time_series: TimeSeries | None = field(default=None, kw_only=True)
+    online_store: OnlineStore = field(default=OnlineStore(), kw_only=True)
     carbon_g_per_kwh: Hourly = field(default=_WORLD, kw_only=True)
     pue: Figure = field(default=assumed(1.5, "a plain data centre with chillers"), kw_only=True)
     fabric: str = field(default="Ethernet", kw_only=True)

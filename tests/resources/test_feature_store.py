@@ -30,4 +30,8 @@ def test_what_one_step_writes_another_reads(tmp_path):
     done = dg.materialize([online_store, reader], resources={"feature_store": feature_store_resource(tmp_path)})
     (event,) = done.asset_materializations_for_node("reader")
     assert event.metadata["mean"].value == 1.5
-    assert sorted(path.name for path in (tmp_path / "feast").glob("[!.]*")) == ["online.db", "registry.db"]
+    assert sorted(path.name for path in (tmp_path / "feast").glob("[!.]*")) == [
+        "online.db",
+        "registry.db",
+        "replica.json",
+    ]

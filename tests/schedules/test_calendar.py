@@ -65,12 +65,12 @@ def test_a_zone_with_drops_that_are_not_read_yet_holds_back_what_is_made_of_it_a
 
 
 def test_a_night_trains_nothing_anew(evaluate, instance):
-    instance.wipe_assets([global_key("online_features")])
+    instance.wipe_assets(everywhere("online_features"))
     tags = {"dagster/data_version": "other", "sinet/inputs": "other"}
     for key in everywhere("failure_events"):
         instance.report_runless_asset_event(dg.AssetMaterialization(key, tags=tags))
     ((request,), _) = evaluate(nightly_repair, instance)
-    assert set(request.asset_selection) == {global_key("online_features"), *everywhere("failure_events")}
+    assert set(request.asset_selection) == {*everywhere("online_features"), *everywhere("failure_events")}
 
 
 def test_a_night_makes_a_model_where_there_is_none(evaluate, instance):

@@ -87,7 +87,7 @@ def test_a_file_in_the_landing_zone_starts_what_leads_to_new_predictions(pages, 
         assert not any(run["status"] == "FAILURE" for run in new), new
         return set().union(*(run["assets"] for run in new if run["status"] == "SUCCESS"))
 
-    pages.until(lambda: {*expected, (APPLICATION, "online_features")} <= made(), limit_s=2 * LIMIT_S)
+    pages.until(lambda: {*expected, (EAST.name, "online_features")} <= made(), limit_s=2 * LIMIT_S)
     assert {asset for asset in made() if asset[1] in CHAIN} == {(EAST.name, name) for name in CHAIN}
 
 

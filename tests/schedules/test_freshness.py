@@ -6,11 +6,12 @@ import dagster as dg
 import pytest
 
 from assets.framework.freshness import last_whole_day, result
-from resources.keys import CADENCE_TAG, WHOLE_DAY_CHECK, Cadence
+from resources.keys import CADENCE_TAG, CURRENT_CHECK, WHOLE_DAY_CHECK, Cadence
 from resources.placement import NEEDS_TAG, REGION_TAG
 from schedules.freshness import DAILY, WEEKLY
 from sinet_pipelines.placement.needs import Needs
 from tests.conftest import resources_of
+from tests.deployed import everywhere
 from tests.inventory import REGIONS
 
 TABLES = [dg.AssetKey(["EAST", "turbofan", name]) for name in ("raw_telemetry", "validated_telemetry")]
@@ -48,7 +49,8 @@ def test_every_landing_zone_has_the_check_and_one_schedule_evaluates_them_all(de
     assert {key.asset_key for key in checks} >= zones
     schedule = next(one for one in definitions.schedules if one.name == "daily_freshness")
     selected = schedule.target.resolvable_to_job.selection.resolve_checks(graph)
-    assert selected == checks
+    online = {dg.AssetCheckKey(key, CURRENT_CHECK) for key in everywhere("online_features")}
+    assert selected == checks | online
 
 
 def test_the_day_is_yesterday_from_the_deadline_on():

@@ -46,7 +46,7 @@ def test_the_newest_row_of_each_engine_of_all_regions_is_online(repository, tmp_
     write(tmp_path / "EAST", ("a", 1, 1.0), ("a", 3, 3.0))
     write(tmp_path / "WEST", ("b", 2, 2.0))
     repository.apply()
-    assert repository.write_online() == 2
+    assert repository.write_online().entities == 2
     expected = pl.DataFrame(
         {"unit": ["b", "unseen", "a"], "mean": [2.0, None, 3.0], "present": [2, None, 3]},
         schema={"unit": pl.String, "mean": pl.Float32, "present": pl.Int32},
@@ -70,10 +70,10 @@ def test_an_engine_whose_rows_were_withdrawn_is_unknown_online_and_one_that_lost
     repository.apply()
     repository.write_online()
     DeltaTable(str(tmp_path / "EAST")).delete("unit = 'a' OR cycle = 2")
-    assert repository.write_online() == 1
+    assert repository.write_online().entities == 1
     assert repository.read_online(["a", "b"], features=["mean"])["mean"].to_list() == [None, 4.0]
     DeltaTable(str(tmp_path / "EAST")).delete()
-    assert repository.write_online() == 0
+    assert repository.write_online().entities == 0
     assert repository.read_online(["b"], features=["mean"])["mean"].to_list() == [None]
 
 
@@ -130,7 +130,7 @@ def test_two_writers_at_once_end_with_one_whole_store(repository, tmp_path):
     def write_online(_):
         writer = FeatureRepository(repository.folder, repository.tables, FEATURES)
         writer.apply()
-        return writer.write_online()
+        return writer.write_online().entities
 
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(write_online, range(4))) == [40] * 4
@@ -188,7 +188,7 @@ def test_a_damaged_file_of_the_store_is_named_and_made_again(repository, tmp_pat
     assert fault.path == repository.folder / file
     again = FeatureRepository(repository.folder, repository.tables, FEATURES)
     assert again.apply()
-    assert again.write_online() == 2
+    assert again.write_online().entities == 2
     assert again.read_online(["a", "b"], features=["mean"])["mean"].to_list() == [1.0, 2.0]
     assert list(store_faults(repository.folder, engines=2)) == []
 

@@ -122,7 +122,7 @@ def test_features_on_stores_of_two_regions_are_read_with_the_credentials_of_each
         tables = tuple(f"{one.root.uri}/feature/turbofan/window_features" for one in places.values())
         repository = FeatureRepository(tmp_path / "feast", tables, FEATURES)
         repository.apply()
-        assert repository.write_online() == 2
+        assert repository.write_online().entities == 2
         rows = [{"unit": "a"}, {"unit": "b"}]
         found = FeatureStore(repo_path=str(tmp_path)).get_online_features(features=REFS, entity_rows=rows).to_dict()
         assert found["mean"] == [1.0, 2.0]

@@ -1,0 +1,102 @@
+"""Replicas of the online store in `sinet status`: one line and one entry for each region that has one."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sinet_pipelines.features.replicas import FOLDER, ReplicaRecord, read_records, replica_faults
+from sinet_pipelines.words import counted
+
+if TYPE_CHECKING:
+    from resources.deployment import Deployment
+
+ASSET = "online_features"  # name of the asset that writes a replica
+
+
+def read_online(deployment: "Deployment") -> list[dict[str, Any]]:
+    """The state of each replica that was written, compared with the tables of features.
+
+    A server of a region that runs apart is not opened: the check of the asset, which runs there, shows its state.
+    """
+    from sinet_pipelines.features.lag import read_lag
+
+    found = []
+    for one in _records(deployment):
+        lag = read_lag(one.place, one.source)
+        found.append(
+            {
+                "region": lag.region,
+                "application": lag.application,
+                "store": lag.store,
+                "place": lag.place,
+                "engines": lag.engines,
+                "engines_behind": lag.behind,
+                "engines_missing": lag.missing,
+                "event_lag_s": lag.event_lag_s,
+                "arrival_lag_s": lag.arrival_lag_s,
+                "limit_s": lag.limit_s,
+                "newest_event_at": _spelled(lag.newest_event_at),
+                "written_at": _spelled(lag.written_at),
+                "passed": lag.passed,
+                "fault": lag.fault,
+                "reason": lag.sentence,
+            }
+        )
+    return found
+
+
+def servers_differ(known: Sequence[dict[str, Any]], deployment: "Deployment") -> bool:
+    """Whether a replica on a server has another fault than in these entries; files are compared by their time.
+
+    Args:
+        known: entries of `read_online`.
+        deployment: of the home.
+    """
+    faults = {one["region"]: one["fault"] for one in known}
+    for one in _records(deployment):
+        if one.place.store.is_server:
+            now = next((fault.message for fault in replica_faults(one.place)), "")
+            if faults.get(one.place.region) != now:
+                return True
+    return False
+
+
+def with_replica(asset: dict[str, Any], online: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Marks the asset of a replica as missing while the replica cannot be used."""
+    region, _, name = str(asset["asset"]).partition("/")
+    if not name.endswith(f"/{ASSET}") or not any(one["region"] == region and one["fault"] for one in online):
+        return asset
+    return {**asset, "state": "missing"}
+
+
+def online_line(one: dict[str, Any]) -> str:
+    """The line of one replica."""
+    if one["fault"]:
+        return f"online store of {one['region']}: {one['fault']}"
+    newest = (one["newest_event_at"] or "none")[:16].replace("T", " ")
+    text = (
+        f"online store of {one['region']} ({one['store']}): {counted(one['engines'], 'engine')}, newest event {newest}"
+    )
+    if one["engines_behind"] or one["engines_missing"]:
+        behind = f"{one['engines_behind']} behind, {one['engines_missing']} missing"
+        text += f", {behind}, lag {one['event_lag_s']:,.0f} s of events and {one['arrival_lag_s']:,.0f} s of arrivals"
+    else:
+        text += ", lag 0 s"
+    return text if one["passed"] else f"{text} (allowed: {one['limit_s']:,.0f} s); `sinet run` writes it again"
+
+
+def _records(deployment: "Deployment") -> list[ReplicaRecord]:
+    """The replicas of regions of the inventory, each where the inventory has it now."""
+    names, found = deployment.inventory.names, []
+    for one in read_records(Path(deployment.home) / FOLDER):
+        if one.place.region in names:
+            store = deployment.region(one.place.region).online_store
+            if deployment.is_one_machine or not store.is_server:
+                found.append(replace(one, place=replace(one.place, store=store)))
+    return found
+
+
+def _spelled(at: datetime | None) -> str | None:
+    return at.isoformat(timespec="seconds") if at else None

@@ -1,0 +1,47 @@
+"""The id of a home on servers that several homes share; a copy of a home gets another one.
+
+The file has the number of its own inode: a moved or renamed home keeps it, a copied or restored one does not.
+"""
+
+import os
+import secrets
+from pathlib import Path
+
+import orjson
+
+FILE = "home.json"  # in the folder of the feature store
+
+
+def read_home_id(folder: Path) -> str:
+    """The id of the home; empty where it has none, or where its file was copied from another home.
+
+    Args:
+        folder: of the feature store.
+    """
+    try:
+        with (folder / FILE).open("rb") as file:
+            found, inode = orjson.loads(file.read()), os.fstat(file.fileno()).st_ino
+        return str(found["id"]) if found["inode"] == inode else ""
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def settle_home_id(folder: Path) -> str:
+    """The id of the home; a new one is written where it has none.
+
+    Args:
+        folder: of the feature store; its lock is held.
+    """
+    if known := read_home_id(folder):
+        return known
+    folder.mkdir(parents=True, exist_ok=True)
+    partial, made = folder / f".{FILE}.{secrets.token_hex(4)}", secrets.token_hex(6)
+    try:
+        with partial.open("xb") as file:
+            file.write(orjson.dumps({"id": made, "inode": os.fstat(file.fileno()).st_ino}))
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(folder / FILE)
+    finally:
+        partial.unlink(missing_ok=True)
+    return made
