@@ -6,11 +6,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sinet_pipelines.errors import StorageError
 from sinet_pipelines.features.replicas import FOLDER, ReplicaRecord, read_records, replica_faults
 from sinet_pipelines.words import counted
 
 if TYPE_CHECKING:
     from resources.deployment import Deployment
+    from sinet_pipelines.features.lag import Lag
 
 ASSET = "online_features"  # name of the asset that writes a replica
 
@@ -20,31 +22,38 @@ def read_online(deployment: "Deployment") -> list[dict[str, Any]]:
 
     A server of a region that runs apart is not opened: the check of the asset, which runs there, shows its state.
     """
-    from sinet_pipelines.features.lag import read_lag
+    return [_entry(_lag_of(one)) for one in _records(deployment)]
 
-    found = []
-    for one in _records(deployment):
-        lag = read_lag(one.place, one.source)
-        found.append(
-            {
-                "region": lag.region,
-                "application": lag.application,
-                "store": lag.store,
-                "place": lag.place,
-                "engines": lag.engines,
-                "engines_behind": lag.behind,
-                "engines_missing": lag.missing,
-                "event_lag_s": lag.event_lag_s,
-                "arrival_lag_s": lag.arrival_lag_s,
-                "limit_s": lag.limit_s,
-                "newest_event_at": _spelled(lag.newest_event_at),
-                "written_at": _spelled(lag.written_at),
-                "passed": lag.passed,
-                "fault": lag.fault,
-                "reason": lag.sentence,
-            }
-        )
-    return found
+
+def _lag_of(one: ReplicaRecord) -> "Lag":
+    """The lag of a replica; a table that cannot be read is its fault."""
+    from sinet_pipelines.features.lag import Lag, read_lag
+
+    try:
+        return read_lag(one.place, one.source)
+    except StorageError as error:
+        place = one.place
+        return Lag(place.region, place.application, place.store.kind, place.open().place, fault=str(error))
+
+
+def _entry(lag: "Lag") -> dict[str, Any]:
+    return {
+        "region": lag.region,
+        "application": lag.application,
+        "store": lag.store,
+        "place": lag.place,
+        "engines": lag.engines,
+        "engines_behind": lag.behind,
+        "engines_missing": lag.missing,
+        "event_lag_s": lag.event_lag_s,
+        "arrival_lag_s": lag.arrival_lag_s,
+        "limit_s": lag.limit_s,
+        "newest_event_at": _spelled(lag.newest_event_at),
+        "written_at": _spelled(lag.written_at),
+        "passed": lag.passed,
+        "fault": lag.fault,
+        "reason": lag.sentence,
+    }
 
 
 def servers_differ(known: Sequence[dict[str, Any]], deployment: "Deployment") -> bool:

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sinet_pipelines.cli.home import CACHE, current_home, find_project
+from sinet_pipelines.cli.online import online_line, read_online, servers_differ, with_replica
 from sinet_pipelines.cli.terminal import Terminal, coloured
 from sinet_pipelines.errors import UsageError
 from sinet_pipelines.words import counted
@@ -55,6 +56,8 @@ def show_status(*, home: Path | None, project: Path | None, as_json: bool) -> No
         console.print(_unused_table(facts["unused_files"]))
     for sentence in facts["storage_faults"][:SHOWN_FILES]:
         console.print(Text(f"storage: {sentence}", "red"))
+    for one in facts["online"]:
+        console.print(Text(online_line(one), "" if one["passed"] else "red"))
     for model in facts["models"]:
         console.print(_model_line(model))
     for endpoint in facts["endpoints"]:
@@ -87,6 +90,7 @@ def read_status(home: Path, project: Path) -> dict[str, Any]:
     The event log and the storage are read again only where one of them changed; models and servers are checked each
     time.
     """
+    from resources.deployment import this_deployment
     from sinet_pipelines.cli.orchestrator import go_to
     from sinet_pipelines.cli.snapshot import keep_snapshot, read_snapshot, signature_of
     from sinet_pipelines.cli.state_health import require_state
@@ -98,8 +102,7 @@ def read_status(home: Path, project: Path) -> dict[str, Any]:
     require_state(home)
     before = signature_of(project, home)
     facts = read_snapshot(home, before)
-    if facts is None:
-        from resources.deployment import this_deployment
+    if facts is None or servers_differ(facts["online"], this_deployment(home)):
         from resources.materializations.published import publish_all
 
         publish_all(this_deployment(home))  # what is written here is not taken for a change
@@ -111,7 +114,7 @@ def read_status(home: Path, project: Path) -> dict[str, Any]:
     return {
         "home": str(home),
         **facts,
-        "assets": [_with_server(asset, served) for asset in facts["assets"]],
+        "assets": [with_replica(_with_server(asset, served), facts["online"]) for asset in facts["assets"]],
         "models": [] if any(database_faults(home)) else list_models(home),
         "endpoints": served,
     }
@@ -150,6 +153,7 @@ def _read_state(home: Path, project: Path, *, is_quiet: bool) -> dict[str, Any]:
             },
             "unused_files": read_unused(published),
             "storage_faults": list(dict.fromkeys(sentence for state in found for sentence in state.faults)),
+            "online": read_online(published.deployment),
         }
 
 

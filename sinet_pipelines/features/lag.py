@@ -11,12 +11,14 @@ from pathlib import Path
 import polars as pl
 from deltalake import DeltaTable
 
-from sinet_pipelines.errors import StorageError
+from sinet_pipelines.errors import StorageError, first_line
 from sinet_pipelines.features.replica_mark import Mark, TableRead
 from sinet_pipelines.features.replicas import ReplicaPlace, ReplicaSource, read_record, replica_faults
 from sinet_pipelines.storage.delta import open_table, scan_table
-from sinet_pipelines.storage.layout import absolute_uri, relative_uri
+from sinet_pipelines.storage.health import REBUILD, look_at_table
+from sinet_pipelines.storage.layout import absolute_uri, is_local, relative_uri
 from sinet_pipelines.storage.roots import options_at
+from sinet_pipelines.storage.stored_health import look_at_stored_table
 from sinet_pipelines.words import counted
 
 
@@ -108,6 +110,9 @@ def read_offline(home: Path, source: ReplicaSource, *, reader: str | None = None
     parts, versions = [], dict[str, TableRead]()
     for uri in (absolute_uri(one, home) for one in source.tables):
         options = options_at(home, uri, reader=reader)
+        health = look_at_table(Path(uri)) if is_local(uri) else look_at_stored_table(uri, options)
+        if health.faults:
+            raise StorageError(health.faults[0].message)
         table = open_table(uri, options)
         if table is None:
             continue
@@ -115,7 +120,11 @@ def read_offline(home: Path, source: ReplicaSource, *, reader: str | None = None
         parts.append(scan_table(table, uri, options).select(pl.col(entity), pl.col(event_time)))
     if not parts:
         return Offline({}, versions)
-    newest = pl.concat(parts).group_by(entity).agg(pl.col(event_time).max()).drop_nulls().sort(entity).collect()
+    latest = pl.concat(parts).group_by(entity).agg(pl.col(event_time).max()).drop_nulls().sort(entity)
+    try:
+        newest = latest.collect()
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise StorageError(f"{', '.join(versions)} cannot be read: {first_line(error)}; {REBUILD}") from error
     zoned = newest[event_time].dt.convert_time_zone("UTC")
     return Offline(dict(zip(newest[entity].to_list(), zoned.to_list(), strict=True)), versions)
 

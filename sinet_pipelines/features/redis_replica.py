@@ -71,7 +71,8 @@ class RedisReplica:
             with client.pipeline(transaction=True) as batch:
                 for name, at, values in entities[start : start + AT_ONCE]:
                     batch.delete(self._key(name))
-                    batch.hset(self._key(name), mapping={AT: _microseconds(at), **values})
+                    fields: dict[Any, Any] = {AT: _microseconds(at), **values}
+                    batch.hset(self._key(name), mapping=fields)
                     batch.sadd(self._entities, name)
                 batch.execute()
 
