@@ -1,7 +1,8 @@
 """Replicas of the online store: the check that a region's replica is current, and what its page shows."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -9,26 +10,25 @@ import dagster as dg
 from resources.keys import CURRENT_CHECK
 from resources.markdown import shown
 from resources.placement import bind_check
+from sinet_pipelines.applications.application import Application
 from sinet_pipelines.escaping import for_markdown
-from sinet_pipelines.features.lag import Lag
+from sinet_pipelines.features.lag import Lag, recorded_lag
 from sinet_pipelines.features.replica_mark import Mark
-from sinet_pipelines.features.repository import FeatureRepository
+from sinet_pipelines.features.replicas import ReplicaPlace
 from sinet_pipelines.inventory.regions import Region
-from sinet_pipelines.markdown import table
-
-RepositoryOf = Callable[[Any], FeatureRepository]
+from sinet_pipelines.markdown import code, table
 
 
 def replica_check(
-    key: dg.AssetKey, region: Region, *, reads: Sequence[Region], repository_of: RepositoryOf
+    application: Application, region: Region, key: dg.AssetKey, *, reads: Sequence[Region]
 ) -> dg.AssetChecksDefinition:
     """The check that a region's replica is current; its step runs in the region and warns.
 
     Args:
-        key: of the asset that writes the replica.
+        application: whose features they are.
         region: of the replica.
+        key: of the asset that writes it.
         reads: the regions of the tables of features.
-        repository_of: the region's repository, from the context of a step.
     """
     arguments = bind_check(region, reads=reads)
     arguments["required_resource_keys"] = {*arguments["required_resource_keys"], "feature_store"}
@@ -42,7 +42,9 @@ def replica_check(
         **arguments,
     )
     def check(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-        return result(repository_of(context).lag())
+        folder = Path(context.resources.feature_store.folder)
+        place = ReplicaPlace(folder, region.name, region.online_store, application.name)
+        return result(recorded_lag(place, reader=region.name))
 
     return check
 
@@ -78,7 +80,7 @@ def write_entries(mark: Mark, before: Lag) -> dict[str, Any]:
         mark: of the write.
         before: the lag when the step started; of a replica that could not be read, that of an empty one.
     """
-    rows = [(name, one.version, _spelled(one.committed_at)) for name, one in sorted(mark.tables.items())]
+    rows = [(code(name), one.version, _spelled(one.committed_at)) for name, one in sorted(mark.tables.items())]
     return {
         "engines": mark.entities,
         "newest_event_at": _spelled(mark.newest_event_at),

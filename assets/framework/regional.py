@@ -60,7 +60,7 @@ def _described(one: Made, *, by: Callable[..., object]) -> Made:
     return one.map_asset_specs(lambda spec: spec.replace_attributes(description=description))
 
 
-def here(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext, region: Region | str) -> RegionResource:
+def here(context: dg.AssetExecutionContext, region: Region | str) -> RegionResource:
     """The region's resource; the step must have requested it in `bind(...)`.
 
     Every step that reads or writes calls this first, so its edges are checked here against the present policies.

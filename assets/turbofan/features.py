@@ -265,14 +265,10 @@ def _replica(deployment: Deployment, region: Region) -> Iterator[Made]:
         return made(context, captured_inputs(context), entries=write_entries(mark, before))
 
     yield asset
-    yield replica_check(
-        key, region, reads=deployment.regions, repository_of=lambda context: feature_repository(context, region)
-    )
+    yield replica_check(TURBOFAN, region, key, reads=deployment.regions)
 
 
-def feature_repository(
-    context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext, region: Region
-) -> FeatureRepository:
+def feature_repository(context: dg.AssetExecutionContext, region: Region) -> FeatureRepository:
     """Feast's view over the window features of all regions, the facts of the window among its features.
 
     Args:
@@ -296,7 +292,7 @@ def feature_repository(
     )
 
 
-def _code_of_features(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext, deployment: Deployment) -> str:
+def _code_of_features(context: dg.AssetExecutionContext, deployment: Deployment) -> str:
     """The hash of the code that computes the window features in any region."""
     graph = context.job_def.asset_layer.asset_graph
     keys = [key for key in everywhere(deployment, "window_features") if graph.has(key)]

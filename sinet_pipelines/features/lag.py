@@ -95,6 +95,23 @@ class Lag:
         )
 
 
+def recorded_lag(place: ReplicaPlace, *, reader: str | None = None) -> Lag:
+    """The lag of a region's replica behind the tables that its last write was made from.
+
+    Args:
+        place: of the replica.
+        reader: region whose credentials open tables on stores; None for the region of each.
+
+    Raises:
+        StorageError: a table cannot be read.
+    """
+    record = read_record(place.folder, place.region)
+    if record is not None:
+        return read_lag(place, record.source, reader=reader)
+    fault = next((one.message for one in replica_faults(place)), "")
+    return Lag(place.region, place.application, place.store.kind, place.open().place, fault=fault)
+
+
 def read_offline(home: Path, source: ReplicaSource, *, reader: str | None = None) -> Offline:
     """The newest rows and versions of the tables of a replica; one that was never written has none.
 

@@ -6,7 +6,7 @@ from contextlib import closing
 from assets.turbofan.keys import regional_key
 from resources.keys import CURRENT_CHECK
 from sinet_pipelines.cli.online import online_line, read_online
-from sinet_pipelines.features.replicas import FOLDER
+from sinet_pipelines.features.replicas import FOLDER, read_records
 from tests.conftest import executor_for, resources_of
 from tests.deployed import deployment_at, everywhere
 from tests.inventory import EAST, NAMES
@@ -34,4 +34,6 @@ def test_a_replica_that_lost_rows_is_noticed_by_plan_status_and_check_and_made_a
     event = instance.get_latest_materialization_event(regional_key(EAST, "online_features")).asset_materialization
     assert event.metadata["engines"].value == found[0].metadata["engines"].value
     assert event.metadata["event_lag_s_before"].value == 0
-    assert "WEST/feature/turbofan/window_features" in event.metadata["written_from"].value
+    versions = {one.mark.definition for one in read_records(home / FOLDER)}
+    assert versions == {event.metadata["feature_version"].value}  # also of a run of one asset alone
+    assert "`WEST/feature/turbofan/window_features`" in event.metadata["written_from"].value
