@@ -125,7 +125,7 @@ def _print_plan(facts: dict[str, Any]) -> None:
     )
     for one in facts["placements"]:
         hardware = f"{one['count']} x {one['hardware']}" if one["count"] else one["hardware"]
-        options = 1 + sum(loser["regret_usd"] is not None for loser in one["losers"])
+        options = 1 + sum(not loser["rule"] for loser in one["losers"])
         numbers = f"{one['cost_usd']:.4f}", f"{one['duration_s'] / 3600:.3f}", f"{one['co2_g']:.1f}", str(options)
         table.add_row(one["asset"], one["region"], hardware, one["flavour"], *numbers)
     if facts["placements"]:

@@ -116,7 +116,9 @@ def schedule(problem: Problem, options: Mapping[str, Option]) -> tuple[dict[str,
     return starts, ends, transfers
 
 
-def require_plan(problem: Problem, policy: Policy, chosen: Mapping[str, int], *, counted: int | None) -> Figures:
+def require_plan(
+    problem: Problem, policy: Policy, chosen: Mapping[str, int], *, counted: int | None, tolerance: float = 1e-6
+) -> Figures:
     """The figures of a plan that breaks no rule.
 
     Args:
@@ -124,6 +126,7 @@ def require_plan(problem: Problem, policy: Policy, chosen: Mapping[str, int], *,
         policy: what was minimised.
         chosen: the number of the chosen option of each asset.
         counted: what the solver claims that the plan counts, in micro-dollars; None where it makes no claim.
+        tolerance: how far the claim may be off, relative to it; 0 for integers.
 
     Raises:
         PlacementError: the plan breaks a hard rule, or its figures are not those that the solver claims.
@@ -135,7 +138,7 @@ def require_plan(problem: Problem, policy: Policy, chosen: Mapping[str, int], *,
             "report this with the output of `pip show highspy`"
         )
     found = figures(problem, policy, chosen)
-    if counted is not None and abs(found.counted - counted) > 1 + abs(counted) * 1e-6:
+    if counted is not None and abs(found.counted - counted) > (1 + abs(counted) * tolerance if tolerance else 0):
         raise PlacementError(
             f"the solver claims {counted} micro-dollars for a plan of {found.counted}. The plan is not used; report "
             "this with the output of `pip show highspy`"

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-FORBIDDEN = 2**49  # more than any plan counts; thousands of them add up without overflow
+FORBIDDEN = 2**60  # more than any plan counts; sums stop here, so that two of them add up without overflow
 MOST_CELLS = 5_000_000  # of one table: 40 MB
 MOST_CELLS_ALTOGETHER = 2 * MOST_CELLS
 
@@ -84,7 +84,7 @@ def solve(sizes: Sequence[int], factors: Sequence[Factor]) -> Labelling | None:
     for bucket, given in zip(buckets, own, strict=True):
         table = np.zeros([sizes[one] for one in bucket.scope], np.int64)
         for factor in given:
-            table += _aligned(factor, bucket.scope)
+            np.minimum(table + _aligned(factor, bucket.scope), FORBIDDEN, out=table)
         tables.append(table)
         rest = tuple(one for one in bucket.scope if one != bucket.variable)
         message = Factor(rest, table.min(axis=bucket.scope.index(bucket.variable)))
@@ -120,12 +120,13 @@ def _marginals(
     for at in range(len(buckets) - 1, -1, -1):
         bucket, table, parent = buckets[at], tables[at], parents[at]
         if parent is None:
-            belief = table + (total - table.min())  # other components of the graph are at their best
+            belief = table + (min(total, FORBIDDEN) - table.min())  # other components of the graph are at their best
         else:
             above, message = parent
             rest = beliefs[above] - _aligned(message, buckets[above].scope)
             axes = tuple(n for n, one in enumerate(buckets[above].scope) if one not in message.scope)
             belief = table + _aligned(Factor(message.scope, rest.min(axis=axes)), bucket.scope)
+        belief = np.minimum(belief, FORBIDDEN)
         beliefs[at] = belief
         others = tuple(n for n, one in enumerate(bucket.scope) if one != bucket.variable)
         found[bucket.variable] = belief.min(axis=others)

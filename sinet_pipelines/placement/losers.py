@@ -20,7 +20,8 @@ class Loser:
 
     Attributes:
         option: the option.
-        regret: what the best plan with it counts more, in micro-dollars; None where it breaks a rule.
+        regret: what the best plan with it counts more, by `Policy.split` of the plan's policy in its unit and in
+            micro-dollars; None where it breaks a rule. Less than 0 where a search ended before its best plan.
         is_local: whether everything else stays as it is in that plan.
         broken: the rule that it breaks with everything else as it is; empty for none.
         wins_below: price of its device for an hour, in micro-dollars, below which it wins; None where no price of it
@@ -60,7 +61,10 @@ def turning_price(plan: Plan, asset: Asset, losers: list[Loser]) -> tuple[int, L
     best = next((one for one in losers if one.regret is not None), None)
     if best is None or best.regret is None or not _is_about_money(plan) or not chosen.unit_ms:
         return None
-    return chosen.unit_microusd_per_hour + -(-best.regret * MS_PER_HOUR // chosen.unit_ms), best
+    units, more_microusd = plan.policy.split(best.regret)
+    if units or more_microusd < 0:
+        return None
+    return chosen.unit_microusd_per_hour + -(-more_microusd * MS_PER_HOUR // chosen.unit_ms), best
 
 
 def _others(plan: Plan, asset: Asset) -> list[int]:
@@ -105,5 +109,8 @@ def _residency_between(problem: Problem, plan: Plan, asset: Asset, option: Optio
 def _with_threshold(plan: Plan, loser: Loser) -> Loser:
     if loser.regret is None or not _is_about_money(plan) or not loser.option.unit_ms:
         return loser
-    least = loser.option.unit_microusd_per_hour - -(-loser.regret * MS_PER_HOUR // loser.option.unit_ms)
+    units, more_microusd = plan.policy.split(loser.regret)
+    if units or more_microusd < 0:
+        return loser
+    least = loser.option.unit_microusd_per_hour - -(-more_microusd * MS_PER_HOUR // loser.option.unit_ms)
     return replace(loser, wins_below=max(least, 0)) if least > 0 else loser

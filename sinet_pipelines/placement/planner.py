@@ -7,14 +7,17 @@ smallest set of rules that clash, or `unknown` where the search ended without a 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from math import isfinite
 
+from sinet_pipelines.errors import PlacementInputError
 from sinet_pipelines.placement.baselines import earliest_finish, greedy
-from sinet_pipelines.placement.checker import Figures, broken_rules, require_plan, schedule
+from sinet_pipelines.placement.checker import Figures, broken_rules, figures, require_plan, schedule
 from sinet_pipelines.placement.clashes import clashing_rules
 from sinet_pipelines.placement.collapse import kept_options
 from sinet_pipelines.placement.dynamic import Exact, solve_exactly
 from sinet_pipelines.placement.highs import Limits, Run, run
-from sinet_pipelines.placement.policies import Policy
+from sinet_pipelines.placement.labelling import FORBIDDEN
+from sinet_pipelines.placement.policies import Policy, in_order, most_counted
 from sinet_pipelines.placement.problem import Problem, require_sound
 from sinet_pipelines.placement.program import SCALE, PlacementProgramme
 from sinet_pipelines.placement.pruning import pruned_options, with_options
@@ -34,7 +37,7 @@ class Plan:
         policy: what was minimised.
         chosen: the number of the chosen option of each asset; empty without a plan.
         figures: what the plan amounts to, as the checker computed it; None without a plan.
-        gap: how far the plan may be from the best one, relative to it; 0 with a proof, None without a plan.
+        gap: how far the plan may be from the best one, relative to it; 0 with a proof, None without a plan or a bound.
         solver: the method, with its version.
         because: rules that clash; removing any one of them leaves a problem with a plan.
         exact: of dynamic programming, the best total with each region of each asset.
@@ -66,28 +69,46 @@ def plan(problem: Problem, policy: Policy, *, limits: Limits | None = None) -> P
     """
     limits = limits or Limits()
     require_sound(problem)
+    if not problem.assets:
+        return Plan(OPTIMAL, policy, {}, require_plan(problem, policy, {}, counted=0), 0.0, DYNAMIC)
     if policy.minimises_finish:
         return _fastest(problem, policy, limits)
+    if policy.first:
+        policy = in_order(problem, policy)
+    elif (most := most_counted(problem, policy)) >= FORBIDDEN:
+        raise PlacementInputError(
+            f"a plan may count ${most / 1e6:.3g} by the policy {policy.name}, and at most ${FORBIDDEN / 1e6:.3g} is "
+            "counted exactly; lower its weights, or the prices, hours and sizes that they multiply"
+        )
     if problem.has_joint_rules:
-        return _programmed(problem, policy, limits, kept=kept_options(problem, policy))
+        return _searched(problem, policy, limits, kept=kept_options(problem, policy))
     return _without_joint_rules(problem, policy, limits)
 
 
 def _without_joint_rules(problem: Problem, policy: Policy, limits: Limits) -> Plan:
     """By dynamic programming, if need be after worse regions are removed; where that is too wide, by HiGHS."""
+    if most_counted(problem, policy) >= FORBIDDEN:  # the sum of a policy with an order
+        return _searched(problem, policy, limits, kept=kept_options(problem, policy))
     exact, kept = solve_exactly(problem, policy), None
     if exact is None:
         kept = pruned_options(problem, policy)
         exact = solve_exactly(with_options(problem, kept), policy)
     if exact is None:
-        return _programmed(problem, policy, limits, kept=kept or kept_options(problem, policy))
+        return _searched(problem, policy, limits, kept=kept or kept_options(problem, policy))
     if exact.chosen is None:
         return _infeasible(problem, policy, DYNAMIC, limits)
     if kept is not None:
         chosen = {name: kept[name][number] for name, number in exact.chosen.items()}
         exact = replace(exact, chosen=chosen, is_whole=False)
-    found = require_plan(problem, policy, exact.chosen or {}, counted=exact.total)
+    found = require_plan(problem, policy, exact.chosen or {}, counted=exact.total, tolerance=0.0)
     return Plan(OPTIMAL, policy, exact.chosen or {}, found, 0.0, DYNAMIC, exact=exact)
+
+
+def _searched(problem: Problem, policy: Policy, limits: Limits, *, kept: Mapping[str, tuple[int, ...]]) -> Plan:
+    """By HiGHS: in one search, or in two where the policy has an order."""
+    if policy.first:
+        return _first_then_cost(problem, policy, limits, kept=kept)
+    return _programmed(problem, policy, limits, kept=kept)
 
 
 def is_feasible(problem: Problem, policy: Policy, limits: Limits) -> bool | None:
@@ -112,11 +133,43 @@ def _fastest(problem: Problem, policy: Policy, limits: Limits) -> Plan:
     kept = kept_options(problem, policy)
     second = _programmed(problem, policy, limits, kept=kept, finish_ms=finish_ms, baseline=lambda *_: chosen)
     finish_gap = _gap(finish_ms / 1000, first)
-    gap = max(second.gap or 0.0, finish_gap)
+    if second.figures is None:  # the search for cheaper ones ended without a plan; this one is as early
+        second = replace(second, chosen=chosen, figures=require_plan(problem, policy, chosen, counted=None), because=())
+    return _in_both(second, finish_gap, first)
+
+
+def _first_then_cost(problem: Problem, policy: Policy, limits: Limits, *, kept: Mapping[str, tuple[int, ...]]) -> Plan:
+    """The least carbon, or the least moved data, first; then the least cost among plans that are equal in it."""
+    alone, cost = replace(policy, first_weight=1, cost_weight=0), replace(policy, first_weight=0)
+    first = _programmed(problem, alone, limits, kept=kept)
+    if first.figures is None:
+        return replace(first, policy=policy)
+    bound = alone, first.figures.counted
+    second = _programmed(problem, cost, limits, kept=kept, baseline=lambda *_: first.chosen, bound=bound)
+    if second.figures is None or figures(problem, alone, second.chosen).counted > first.figures.counted:
+        second = replace(second, answer=FEASIBLE, gap=None, chosen=first.chosen, because=())
+    is_proved = first.answer == second.answer == OPTIMAL
+    gap = None if first.gap is None or second.gap is None else max(first.gap, second.gap)
+    return replace(
+        second,
+        policy=policy,
+        figures=require_plan(problem, policy, second.chosen, counted=None),
+        answer=OPTIMAL if is_proved else FEASIBLE,
+        gap=gap,
+        is_reproducible=first.is_reproducible and second.is_reproducible,
+    )
+
+
+def _in_both(second: Plan, finish_gap: float | None, first: Run) -> Plan:
+    """The plan of the second search, with the gaps and the proofs of both."""
     is_proved = second.answer == OPTIMAL and first.is_proved
-    is_reproducible = second.is_reproducible and not first.is_cut_off
-    answer = OPTIMAL if is_proved else FEASIBLE
-    return replace(second, answer=answer, gap=0.0 if is_proved else gap, is_reproducible=is_reproducible)
+    gap = None if second.gap is None or finish_gap is None else max(second.gap, finish_gap)
+    return replace(
+        second,
+        answer=OPTIMAL if is_proved else FEASIBLE,
+        gap=0.0 if is_proved else gap,
+        is_reproducible=second.is_reproducible and not first.is_cut_off,
+    )
 
 
 def _programmed(
@@ -126,10 +179,11 @@ def _programmed(
     *,
     kept: Mapping[str, tuple[int, ...]],
     finish_ms: int | None = None,
-    baseline: Callable[[Problem, Policy], dict[str, int]] = greedy,
+    baseline: Callable[[Problem, Policy], Mapping[str, int]] = greedy,
+    bound: tuple[Policy, int] | None = None,
 ) -> Plan:
     counted = replace(policy, minimises_finish=False)
-    built = PlacementProgramme(problem, counted, kept, finish_ms=finish_ms)
+    built = PlacementProgramme(problem, counted, kept, finish_ms=finish_ms, bound=bound)
     programme = built.build()
     found = run(programme, limits, absolute_gap=PROOF, start=_start(problem, counted, built, baseline))
     if not found.values:
@@ -147,15 +201,17 @@ def _start(
     problem: Problem,
     policy: Policy,
     built: PlacementProgramme,
-    baseline: Callable[[Problem, Policy], dict[str, int]],
+    baseline: Callable[[Problem, Policy], Mapping[str, int]],
 ) -> dict[int, float]:
     """The values of a baseline's plan, if it satisfies the rules."""
     chosen = baseline(problem, policy)
     return {} if broken_rules(problem, chosen) else built.start(chosen)
 
 
-def _gap(value: float, found: Run) -> float:
-    """The relative distance between a plan and its bound."""
+def _gap(value: float, found: Run) -> float | None:
+    """The relative distance between a plan and its bound; None where no bound was found."""
+    if not isfinite(found.bound):
+        return None
     return max(0.0, (value - found.bound) / value) if value > 0 else 0.0
 
 

@@ -31,8 +31,10 @@ class PlacementProgramme:
         kept: numbers of the options of each asset that may be chosen.
         minimises_finish: whether the end of the plan is minimised, in seconds.
         finish_ms: the latest end of the plan; None for any.
+        bound: the most that a plan may count under another policy; None for any.
         programme: its columns and rows.
         choices: the column of each asset and option.
+        bounded: what each column counts under the policy of the bound.
     """
 
     problem: Problem
@@ -40,8 +42,10 @@ class PlacementProgramme:
     kept: Mapping[str, Sequence[int]]
     minimises_finish: bool = False
     finish_ms: int | None = None
+    bound: tuple[Policy, int] | None = None
     programme: Programme = field(default_factory=Programme)
     choices: dict[str, dict[int, int]] = field(default_factory=dict)
+    bounded: dict[int, float] = field(default_factory=dict)
 
     def build(self) -> Programme:
         """The programme with all columns and rows."""
@@ -53,6 +57,8 @@ class PlacementProgramme:
         if not self.minimises_finish:
             for asset in self.problem.assets:
                 self._count_copies(asset)
+        if self.bound is not None and self.bounded:
+            self.programme.row(self.bounded, upper=self.bound[1] * SCALE)
         self._add_times()
         self._add_quotas()
         for cap in self.problem.power_caps:
@@ -99,6 +105,8 @@ class PlacementProgramme:
         for number in self.kept[asset.name]:
             counted = 0.0 if self.minimises_finish else self.policy.of_option(asset.options[number]) * SCALE
             columns[number] = self.programme.column(counted, upper=1.0, is_integer=True)
+            if self.bound is not None:
+                self._add_bounded(columns[number], self.bound[0].of_option(asset.options[number]) * SCALE)
         self.programme.row(dict.fromkeys(columns.values(), 1.0), lower=1.0, upper=1.0)
 
     def _forbid(self, edge: Edge) -> None:
@@ -110,6 +118,23 @@ class PlacementProgramme:
     def _counted(self, source: Asset, origin: str, target: str) -> float:
         return self.policy.of_copy(self.problem, source, origin, target) * SCALE
 
+    def _is_counted(self, source: Asset, origin: str, target: str) -> bool:
+        """Whether a copy counts by the objective or by the bound."""
+        policies = [self.policy] if self.bound is None else [self.policy, self.bound[0]]
+        return any(one.of_copy(self.problem, source, origin, target) for one in policies)
+
+    def _count(self, terms: Terms, source: Asset, origin: str, target: str) -> None:
+        """Counts a copy with columns that are 1 where it is made."""
+        for column, value in terms:
+            self.programme.costs[column] += self._counted(source, origin, target) * value
+            if self.bound is not None:
+                counted = self.bound[0].of_copy(self.problem, source, origin, target) * SCALE
+                self._add_bounded(column, counted * value)
+
+    def _add_bounded(self, column: int, counted: float) -> None:
+        if counted:
+            self.bounded[column] = self.bounded.get(column, 0.0) + counted
+
     def _count_copies(self, source: Asset) -> None:
         """Counts the copies of an asset's data, once for each destination."""
         names = dict.fromkeys(edge.target for edge in self.problem.outgoing[source.name])
@@ -118,34 +143,30 @@ class PlacementProgramme:
         certain = dict.fromkeys(self._regions[name][0] for name in names if len(self._regions[name]) == 1)
         for region in certain:
             for origin in origins:
-                self._add_cost(self._in(source.name, [origin]), self._counted(source, origin, region))
+                self._count(self._in(source.name, [origin]), source, origin, region)
         regions = [
             one for one in dict.fromkeys(r for name in readers for r in self._regions[name]) if one not in certain
         ]
-        if not any(self._counted(source, origin, region) for origin in origins for region in regions):
+        if not any(self._is_counted(source, origin, region) for origin in origins for region in regions):
             return
         if len(origins) == 1:
             self._copies_of_pinned(source, origins[0], readers, regions)
         elif len(readers) == 1 and not certain:
             for (one, other), column in self._edge_moves(source.name, readers[0])[1].items():
-                self.programme.costs[column] += self._counted(source, *self._pair(one, other))
+                self._count([(column, 1.0)], source, *self._pair(one, other))
         else:
             self._shared_copies(source, readers, regions, certain=list(certain))
 
-    def _add_cost(self, terms: Terms, cost: float) -> None:
-        for column, value in terms:
-            self.programme.costs[column] += cost * value
-
     def _copies_of_pinned(self, source: Asset, origin: str, readers: Sequence[str], regions: Sequence[str]) -> None:
         for region in regions:
-            counted = self._counted(source, origin, region)
             there = [name for name in readers if region in self._regions[name]]
-            if not counted:
+            if not self._is_counted(source, origin, region):
                 continue
             if len(there) == 1:
-                self._add_cost(self._in(there[0], [region]), counted)
+                self._count(self._in(there[0], [region]), source, origin, region)
                 continue
-            copy = self.programme.column(counted, upper=1.0)
+            copy = self.programme.column(upper=1.0)
+            self._count([(copy, 1.0)], source, origin, region)
             for name in there:
                 self.programme.row(sum_of([(copy, 1.0)], _negative(self._in(name, [region]))), lower=0.0)
 
@@ -159,7 +180,8 @@ class PlacementProgramme:
             for group, origins in groups.items():
                 others = [one for one in origins if one != region]
                 if others:
-                    column = self.programme.column(self._counted(source, others[0], region), upper=1.0)
+                    column = self.programme.column(upper=1.0)
+                    self._count([(column, 1.0)], source, others[0], region)
                     copies[region, group] = column
                     here = self._in(source.name, others)
                     self.programme.row(sum_of([(column, -1.0)], here), lower=0.0)

@@ -10,12 +10,19 @@ from sinet_pipelines.placement.checker import Figures, broken_rules, figures
 from sinet_pipelines.placement.losers import Loser, losers_of, turning_price
 from sinet_pipelines.placement.options import Removed, Work
 from sinet_pipelines.placement.planner import INFEASIBLE, OPTIMAL, Plan
+from sinet_pipelines.placement.policies import CARBON, MOVED
 from sinet_pipelines.placement.problem import Asset, Option
 from sinet_pipelines.words import counted
 
 USD = 1_000_000
 SHOWN = 3  # assets that a sentence names
-SUPERLATIVES = {"fastest": "of the earliest finish", "greenest": "with the least carbon", "closest": "next to its data"}
+#: What the whole plan has, with this option of an asset.
+SUPERLATIVES = {
+    "cheapest": "the cheapest plan",
+    "fastest": "the plan that ends first",
+    "greenest": "the plan with the least carbon",
+    "closest": "the plan that moves the least data",
+}
 
 
 def plan_facts(assembly: Assembly, plan: Plan, *, without: Sequence[str], seconds: float) -> dict[str, Any]:
@@ -70,7 +77,7 @@ def _placement(assembly: Assembly, plan: Plan, asset: Asset) -> dict[str, Any]:
         "missing_inputs": list(assembly.missing.get(asset.name, ())),
         "reason": _reason(assembly, plan, asset, losers),
         "losers": [
-            *(_loser_facts(one) for one in losers),
+            *(_loser_facts(plan, one) for one in losers),
             *(_removed_facts(one) for one in assembly.removed[asset.name]),
         ],
     }
@@ -87,8 +94,7 @@ def _reason(assembly: Assembly, plan: Plan, asset: Asset, losers: Sequence[Loser
     option = asset.options[plan.chosen[asset.name]]
     parts = []
     if option.region != work.region:
-        own = next((one for one in assembly.removed[asset.name] if one.region == work.region), None)
-        parts.append(f"moved from {work.region}" + (f": {own.reason}" if own is not None else ""))
+        parts.append(_why_moved(assembly, plan, work, losers))
     if len(asset.options) == 1:
         parts.append(f"the only place that the rules allow ({work.pinned_by})" if not parts else "the only place left")
     else:
@@ -102,11 +108,25 @@ def _reason(assembly: Assembly, plan: Plan, asset: Asset, losers: Sequence[Loser
     return "; ".join(parts)
 
 
+def _why_moved(assembly: Assembly, plan: Plan, work: Work, losers: Sequence[Loser]) -> str:
+    """Why an asset is not in the region of its definition: a rule, or what it would add there."""
+    home = (work.region, work.hardware)
+    here = [one for one in losers if (one.option.region, one.option.hardware) == home]
+    if here and here[0].regret is not None:
+        units, microusd = plan.policy.split(here[0].regret)
+        return f"moved from {work.region}, where it {_more(plan, units, microusd)}"
+    if here:
+        return f"moved from {work.region}: {here[0].broken}"
+    own = next((one for one in assembly.removed[work.asset] if (one.region, one.hardware) == home), None)
+    return f"moved from {work.region}" + (f": {own.reason}" if own is not None else "")
+
+
 def _comparison(plan: Plan, asset: Asset, option: Option, losers: list[Loser]) -> str:
     allowed = [one for one in losers if one.regret is not None]
-    superlative = SUPERLATIVES.get(plan.policy.name, "cheapest" if plan.policy.name == "cheapest" else "best")
-    is_sure = "" if plan.answer == OPTIMAL else f" within {100 * (plan.gap or 0):.2g} % of the bound"
-    text = f"{superlative} of {counted(len(asset.options), 'option')} as a part of the whole plan{is_sure}"
+    whole = SUPERLATIVES.get(plan.policy.name, "the plan that counts least")
+    bound = "no bound is known" if plan.gap is None else f"at most {100 * plan.gap:.2g} % from the best one"
+    is_best = "" if plan.answer == OPTIMAL else f", as far as the search came ({bound})"
+    text = f"{whole} uses this one of {counted(len(asset.options), 'option')}{is_best}"
     if not allowed:
         return f"{text}; each other one breaks a rule"
     turn = turning_price(plan, asset, losers)
@@ -116,26 +136,47 @@ def _comparison(plan: Plan, asset: Asset, option: Option, losers: list[Loser]) -
     now = option.unit_microusd_per_hour / USD
     where = f"{option.hardware} ({option.flavour}) in {option.region}"
     at = f"{best.option.hardware} ({best.option.flavour}) in {best.option.region}"
-    return f"{text}; {at} wins if {where} costs more than ${price / USD:.4g}/h (now ${now:.4g}/h)"
+    local = ", with the other assets as they are" if best.is_local else ""
+    than = f"costs more than ${price / USD:.4g}/h for this asset (now ${now:.4g}/h){local}"
+    return f"{text}; {at} wins if {where} {than}"
 
 
-def _loser_facts(loser: Loser) -> dict[str, Any]:
+def _loser_facts(plan: Plan, loser: Loser) -> dict[str, Any]:
     option = loser.option
     place = {"region": option.region, "hardware": option.hardware, "flavour": option.flavour}
     if loser.regret is None:
         held = "with the others as they are, " if loser.is_local else ""
         return {**place, "rule": "joint", "reason": f"{held}{loser.broken}", "regret_usd": None}
-    more = (
-        f"counts ${loser.regret / USD:.4g} more" if loser.regret else "counts the same; the first of equals is chosen"
-    )
+    units, microusd = plan.policy.split(loser.regret)
     others = "local: the others as they are" if loser.is_local else "the others optimised again"
     price = option.unit_microusd_per_hour / USD
-    if loser.wins_below is not None and loser.regret:
-        turns = f"; wins below ${loser.wins_below / USD:.4g}/h (now ${price:.4g}/h)"
+    if loser.regret < 0:
+        turns = "; the search ended before it tried this"
+    elif loser.wins_below is not None and loser.regret:
+        turns = f"; wins below ${loser.wins_below / USD:.4g}/h for this asset (now ${price:.4g}/h)"
     else:
         turns = "; no price of its device changes that" if loser.regret else ""
-    reason = f"{more} ({others}){turns}"
-    return {**place, "rule": "", "reason": reason, "regret_usd": loser.regret / USD, "is_local": loser.is_local}
+    reason = f"{_more(plan, units, microusd)} ({others}){turns}"
+    return {**place, "rule": "", "reason": reason, **_regrets(plan, units, microusd), "is_local": loser.is_local}
+
+
+def _more(plan: Plan, units: int, microusd: int) -> str:
+    """What an option adds, in words."""
+    if not units and not microusd:
+        return "counts the same; one of the equals is chosen"
+    if units:
+        amount = f"{abs(units) / 1000:.4g} g of CO2" if plan.policy.first == CARBON else f"{abs(units) / 1024:.4g} MiB"
+        verb = "has" if plan.policy.first == CARBON else "moves"
+        return f"{verb} {amount} {'more' if units > 0 else 'less'}"
+    return f"counts ${abs(microusd) / USD:.4g} {'more' if microusd > 0 else 'less'}"
+
+
+def _regrets(plan: Plan, units: int, microusd: int) -> dict[str, Any]:
+    """What an option adds, as numbers; the sum of a weighted policy is no money."""
+    if plan.policy.is_weighted:
+        return {"regret_usd": None, "regret_weighted_usd": microusd / USD}
+    first = {CARBON: {"regret_co2_g": units / 1000}, MOVED: {"regret_moved_mib": units / 1024}}
+    return {"regret_usd": microusd / USD, **first.get(plan.policy.first, {})}
 
 
 def _removed_facts(removed: Removed) -> dict[str, Any]:

@@ -132,3 +132,32 @@ def test_a_link_without_bandwidth_is_refused():
 def test_a_quota_without_a_team_is_refused():
     with pytest.raises(InventoryError, match="a quota names team and hardware"):
         TeamQuota("", "cpu", 1.0)
+
+
+def test_an_asset_that_moves_though_its_own_place_is_allowed_names_what_it_would_add_there():
+    data = Work("mill/data", "WEST", "cpu", bytes=2**40)
+    step = Work("mill/step", "EAST", "nvidia-a100", Needs(count=1), open_to=(("WEST", "nvidia-a100"),))
+    found = assemble([data, step], [Read("mill/data", "mill/step")], REGIONS, start=NOON)
+    facts = plan_facts(found, plan(found.problem, CHEAPEST), without=[], seconds=0.1)
+    placed = facts["placements"][1]
+    assert (placed["region"], placed["moved_from"]) == ("WEST", "EAST")
+    more = next(one["regret_usd"] for one in placed["losers"] if one["region"] == "EAST" and not one["rule"])
+    assert placed["reason"].startswith(f"moved from EAST, where it counts ${more:.4g} more; the cheapest plan uses")
+
+
+def test_the_losers_of_each_policy_are_in_its_own_unit():
+    work = replace(MODEL, needs=Needs(count=1, is_preemptible=True), hardware="nvidia-a100", open_to=())
+    found = assemble([work], [], REGIONS, start=NOON)
+
+    def placed(policy):
+        (one,) = plan_facts(found, plan(found.problem, policy_of(policy)), without=[], seconds=0.1)["placements"]
+        return one, next(loser for loser in one["losers"] if not loser["rule"])
+
+    cheap, _ = placed("cheapest")
+    green, loser = placed("greenest")
+    assert (cheap["flavour"], green["flavour"], loser["flavour"]) == ("spot", "reserved", "spot")
+    assert green["reason"].startswith("the plan with the least carbon uses this one of 2 options")
+    assert loser["reason"].startswith(f"has {loser['regret_co2_g']:.4g} g of CO2 more (the others optimised again)")
+    assert loser["regret_usd"] == pytest.approx(cheap["cost_usd"] - green["cost_usd"])
+    weighted = placed("weighted")[1]
+    assert (weighted["regret_usd"], weighted["regret_weighted_usd"] > 0) == (None, True)

@@ -1,6 +1,7 @@
 """The plan is the best of all plans: compared with every assignment, with another method, and by laws."""
 
 from dataclasses import replace
+from math import isfinite
 
 import pytest
 
@@ -197,7 +198,7 @@ def test_a_search_that_is_cut_off_claims_no_proof():
     found = plan(problem, CHEAPEST, limits=Limits(seconds=0.0))
     assert found.answer in (FEASIBLE, UNKNOWN)
     assert not found.is_reproducible
-    assert found.figures is None or found.gap > 0
+    assert found.figures is None or found.gap is None or (found.gap > 0 and isfinite(found.gap))
 
 
 def test_baselines_are_never_better_than_the_plan():
