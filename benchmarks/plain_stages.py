@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from assets.framework.days import in_batches
-from assets.framework.validation import _keep
+from assets.framework.validated_writes import keep_days
 from assets.turbofan.features import REACH_DAYS
 from assets.turbofan.validation import TABLES
 from sinet_pipelines.applications.turbofan.features.regimes import OperatingRegimes
@@ -15,6 +15,7 @@ from sinet_pipelines.applications.turbofan.features.windows import rolling_stati
 from sinet_pipelines.applications.turbofan.landed import TELEMETRY
 from sinet_pipelines.applications.turbofan.schemas.features import WINDOW_FEATURES
 from sinet_pipelines.applications.turbofan.schemas.telemetry import EARLY_TELEMETRY, RAW_TELEMETRY, VALIDATED_TELEMETRY
+from sinet_pipelines.ingestion.arrivals import arrivals_of_rows
 from sinet_pipelines.ingestion.landing import LandingZone
 from sinet_pipelines.storage.blobs import BlobStore
 from sinet_pipelines.storage.layout import blobs_root
@@ -49,7 +50,8 @@ def validate(home: Path, region: str) -> None:
         raw = tables.read(RAW_TELEMETRY, days=(days[0], days[-1]))
         faults = {day: zone.read_faults(region, day) for day in days}
         judged = judge_days(raw, VALIDATED_TELEMETRY, drop_faults=faults)
-        _keep(tables, TABLES, judged, [verdict.day for verdict in judged.days if verdict.passed])
+        passed = [verdict.day for verdict in judged.days if verdict.passed]
+        keep_days(tables, TABLES, judged, passed, arrivals_of_rows(zone, tables, region))
 
 
 def describe(home: Path, region: str) -> None:

@@ -3,11 +3,10 @@
 Makes one asset and one quarantine table for each region; contracts hold what is particular to an application.
 """
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
 from functools import partial
-from itertools import chain
 
 import dagster as dg
 import polars as pl
@@ -15,13 +14,14 @@ import polars as pl
 from assets.framework.checks import contract_check, unusual_check
 from assets.framework.data_docs import remove_old_pages, remove_withdrawn_pages, with_page
 from assets.framework.days import close, days_of, in_batches, is_large, partitions_of, record, record_quiet
+from assets.framework.large_days import LargeDay, judge_large_day, read_large_day
 from assets.framework.lineage import copied
 from assets.framework.regional import here
 from assets.framework.reports import entries_of
+from assets.framework.validated_writes import keep_days, record_versions
 from resources.code_versions import code_of
 from resources.deployment import Deployment
 from resources.keys import CONTRACT_CHECK, UNUSUAL_CHECK, Cadence
-from resources.materializations.held import BESIDE_ENTRY
 from resources.materializations.inputs import judged_from
 from resources.materializations.kept import BESIDE_TABLES
 from resources.placement import CLASS_TAG, HARDWARE_TAG, OWNERS, REGION_TAG, bind
@@ -29,20 +29,14 @@ from resources.regions import RegionResource
 from sinet_pipelines.applications.application import Application
 from sinet_pipelines.ingestion.arrivals import arrivals_of_rows
 from sinet_pipelines.inventory.regions import Region
-from sinet_pipelines.schemas.contract import Beside, Contract, DataClass, Validated
-from sinet_pipelines.storage.content import ContentHash
-from sinet_pipelines.storage.revisions import Revision, keep_versions, withhold
-from sinet_pipelines.storage.spill import FrameFile, Sorter
-from sinet_pipelines.storage.tables import DAY_COLUMN, TableStore, Written, content_hash, empty
+from sinet_pipelines.schemas.contract import DataClass, Validated
+from sinet_pipelines.storage.revisions import withhold
+from sinet_pipelines.storage.tables import DAY_COLUMN, content_hash, empty
 from sinet_pipelines.storage.versions import ArrivalsOf
 from sinet_pipelines.validation.doubt import doubt_of_days, doubted_rows
 from sinet_pipelines.validation.judge import (
     DayVerdict,
-    Judged,
-    judge_day_in_batches,
     judge_days,
-    named_medians,
-    unit_columns,
 )
 from sinet_pipelines.validation.unusual import with_warnings
 
@@ -101,7 +95,7 @@ def validated_rows(
         days = days_of(context, region)
         arrivals = arrivals_of_rows(place.landing, place.tables, region.name)
         if days.quiet:
-            _keep_versions(place.tables, tables, empty(validated), days.quiet, arrivals)
+            record_versions(place.tables, tables, empty(validated), days.quiet, arrivals)
         remove_withdrawn_pages(context, region, validated, days.quiet)
         yield from record_quiet(context, region, days.quiet, tables=tables.written)
         doubted = doubted_rows(place.tables, raw=raw, validated=validated)
@@ -170,7 +164,7 @@ def _check_large_day(step: _Step, day: date) -> Generator[object, None, _Checked
     """Checks and records one day in batches of rows, since its rows are too many for the memory."""
     place, tables = step.place, step.tables
     faults, drift = step.faults([day])
-    large = _judge_large(
+    large = judge_large_day(
         place.tables,
         tables,
         day,
@@ -182,7 +176,7 @@ def _check_large_day(step: _Step, day: date) -> Generator[object, None, _Checked
     )
     inputs = step.inputs_of({day: large.raw_version})
     yield from _record_large(step.context, large, inputs=inputs)
-    read = partial(_read_large, place.tables, tables.raw, day)
+    read = partial(read_large_day, place.tables, tables.raw, day)
     verdicts = with_warnings({day: large.verdict}, tables.validated, read=read, drift=drift)
     return _Checked([day], verdicts, {}) if large.verdict.passed else _Checked([], verdicts, inputs)
 
@@ -211,7 +205,7 @@ def _check_days(step: _Step, days: Sequence[date]) -> Generator[object, None, _C
         bad=[judged.bad],
     )
     passed = [verdict.day for verdict in judged.days if verdict.passed]
-    written, beside = _keep(place.tables, tables, judged, passed, step.arrivals) if passed else (None, {})
+    written, beside = keep_days(place.tables, tables, judged, passed, step.arrivals) if passed else (None, {})
     failed = [verdict.day for verdict in judged.days if not verdict.passed]
     withhold(place.tables, validated, [judged.good, judged.bad], days=failed)
     entries = {day: {QUARANTINED: verdict.quarantined, **beside.get(day, {})} for day, verdict in verdicts.items()}
@@ -225,114 +219,8 @@ def _check_days(step: _Step, days: Sequence[date]) -> Generator[object, None, _C
     )
 
 
-def _keep(
-    store: TableStore, tables: Validated, judged: Judged, days: list[date], arrivals: ArrivalsOf
-) -> tuple[Written, dict[date, dict[str, int]]]:
-    """Writes the days that passed; in the order of `written`: the table that others read never runs ahead.
-
-    Also returns the rows of each day in the tables beside, which its materialisation records.
-    """
-    good = judged.good.filter(pl.col(DAY_COLUMN).is_in(days))
-    bad = judged.bad.filter(pl.col(DAY_COLUMN).is_in(days))
-    _keep_versions(store, tables, good, days, arrivals)
-    aside = [store.replace_days(tables.quarantine, bad, days=days)]
-    aside += [store.replace_days(one.contract, good.filter(_is_kept(one)), days=days) for one in tables.beside]
-    beside = {day: _rows_of(day, *aside) for day in days}
-    return store.replace_days(tables.validated, good, days=days), beside
-
-
-def _keep_versions(
-    store: TableStore,
-    tables: Validated,
-    rows: pl.DataFrame | FrameFile,
-    days: list[date],
-    arrivals: ArrivalsOf,
-) -> None:
-    """Records the arrivals of new rows, and the rows that are replaced, before quarantine and the table are written."""
-    revision = Revision(days, rows, arrivals, at=datetime.now(UTC), withheld=tables.quarantine)
-    keep_versions(store, tables.validated, revision)
-
-
-def _is_kept(beside: Beside) -> pl.Expr:
-    """Whether a validated row is copied to a table beside."""
-    return pl.col(beside.column) <= beside.at_most
-
-
-def _rows_of(day: date, *written: Written) -> dict[str, int]:
-    """Entries of a day's materialisation: its rows in each table beside."""
-    return {f"{BESIDE_ENTRY}{one.table}": one.rows_per_day[day] for one in written}
-
-
-@dataclass(frozen=True)
-class _LargeDay:
-    """The result of a day that was checked in batches: version of its raw rows, verdict, and written tables."""
-
-    raw_version: str
-    verdict: DayVerdict
-    written: Written | None
-    beside: Mapping[str, int] = field(default_factory=dict)
-
-
-def _judge_large(
-    store: TableStore,
-    tables: Validated,
-    day: date,
-    *,
-    faults: tuple[str, ...],
-    files: Callable[[], Mapping[str, str]],
-    doubted: pl.DataFrame,
-    confirmed: Callable[..., dict[date, DayVerdict]],
-    arrivals: ArrivalsOf,
-) -> _LargeDay:
-    """Judges one day in batches and writes it if it passed, each table in one commit and in the order of `_keep`."""
-    content, folder = ContentHash(tables.raw), store.scratch
-    with Sorter(tables.raw.order, folder=folder) as raw, FrameFile(folder) as good, FrameFile(folder) as bad:
-        for rows in store.read_in_batches(tables.raw, day=day):
-            raw.add(rows)
-
-        def batches() -> Iterator[pl.DataFrame]:
-            for rows in raw.sorted():
-                content.take(rows)
-                yield rows
-
-        verdict = judge_day_in_batches(
-            batches(),
-            tables.validated,
-            day=day,
-            medians=lambda: store.medians(
-                tables.raw, day=day, columns=[column.name for column in unit_columns(tables.validated)]
-            ),
-            medians_by_file=lambda column: named_medians(
-                pl.concat(store.read_in_batches(tables.raw, day=day, columns=["drop_id", column])), column, files()
-            ),
-            faults=faults,
-            doubted=doubted,
-            good=good,
-            bad=bad,
-        )
-        verdict = confirmed({day: verdict}, good=good, bad=bad)[day]
-        if not verdict.passed:
-            withhold(store, tables.validated, chain(good, bad))
-            return _LargeDay(content.value, verdict, None)
-        _keep_versions(store, tables, good, [day], arrivals)
-        aside = [store.replace_day_from(tables.quarantine, lambda: iter(bad), day=day)]
-        for one in tables.beside:
-            kept = partial(_rows_kept, good, one)
-            aside.append(store.replace_day_from(one.contract, kept, day=day))
-        written = store.replace_day_from(tables.validated, lambda: iter(good), day=day)
-        return _LargeDay(content.value, verdict, written, _rows_of(day, *aside))
-
-
-def _read_large(store: TableStore, raw: Contract, day: date, columns: Sequence[str]) -> pl.DataFrame:
-    return pl.concat(store.read_in_batches(raw, day=day, columns=columns))
-
-
-def _rows_kept(good: FrameFile, beside: Beside) -> Iterator[pl.DataFrame]:
-    return (rows.filter(_is_kept(beside)) for rows in good)
-
-
 def _record_large(
-    context: dg.AssetExecutionContext, large: _LargeDay, *, inputs: dict[date, str]
+    context: dg.AssetExecutionContext, large: LargeDay, *, inputs: dict[date, str]
 ) -> Iterator[dg.AssetMaterialization | dg.AssetCheckEvaluation]:
     day = large.verdict.day
     yield from record(

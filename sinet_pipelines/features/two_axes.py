@@ -84,14 +84,11 @@ def join_as_known(
         tie_breaks=[*tie_breaks, KNOWN_FROM],
         ttl=ttl,
     ).with_row_index(_PLACE)
-    at = pl.col(KNOWN_AT).cast(INSTANT)
-    was_known = (pl.col(_FROM) <= at) & (pl.col(_UNTIL).is_null() | (pl.col(_UNTIL) > at))
-    open_ = newest.filter(pl.col(_FROM).is_not_null() & ~was_known.fill_null(value=False))
+    open_ = newest.filter(pl.col(_FROM).is_not_null() & ~_was_known())
     if not open_.height:
         return newest.drop(_PLACE, _FROM, _UNTIL)
-    wanted = open_.select(_PLACE, *keys, pl.col(entity_time).alias(_TIME), at.alias(KNOWN_AT))
     found = _earlier(
-        wanted,
+        open_.select(_PLACE, *keys, pl.col(entity_time).alias(_TIME), pl.col(KNOWN_AT).cast(INSTANT)),
         lazy,
         keys=keys,
         columns=columns,
@@ -99,10 +96,23 @@ def join_as_known(
         order=[feature_time, *created, *tie_breaks, KNOWN_FROM, KNOWN_UNTIL, *sorted(columns)],
         ttl=ttl,
     )
-    values = open_.select(_PLACE).join(found, on=_PLACE, how="left")
+    return entities.hstack(_merged(newest, open_.select(_PLACE), found, columns=columns).get_columns())
+
+
+def _was_known() -> pl.Expr:
+    """Whether the newest row of an entity was known at its moment."""
+    at = pl.col(KNOWN_AT).cast(INSTANT)
+    known = (pl.col(_FROM) <= at) & (pl.col(_UNTIL).is_null() | (pl.col(_UNTIL) > at))
+    return known.fill_null(value=False)
+
+
+def _merged(
+    newest: pl.DataFrame, open_: pl.DataFrame, earlier: pl.DataFrame, *, columns: Sequence[str]
+) -> pl.DataFrame:
+    """The values of all entities in their order: the newest, and for open entities an earlier version or nulls."""
     settled = newest.join(open_, on=_PLACE, how="anti").select(_PLACE, *columns)
-    answers = pl.concat([settled, values.select(settled.columns)]).sort(_PLACE).drop(_PLACE)
-    return entities.hstack(answers.get_columns())
+    values = open_.join(earlier, on=_PLACE, how="left").select(settled.columns)
+    return pl.concat([settled, values]).sort(_PLACE).drop(_PLACE)
 
 
 def _require(entities: pl.DataFrame, versions: pl.LazyFrame) -> None:
