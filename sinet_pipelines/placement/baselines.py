@@ -1,4 +1,4 @@
-"""Plans without an optimiser, for comparison and as the start of a search: each asset alone, or one after the other."""
+"""Plans without an optimiser, for comparison: each asset alone, or one after the other."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -97,14 +97,13 @@ def sum_of(*parts: Iterable[tuple[int, float]]) -> dict[int, float]:
     return found
 
 
-def run(programme: Programme, limits: Limits, *, absolute_gap: float, start: Mapping[int, float] | None = None) -> Run:
+def run(programme: Programme, limits: Limits, *, absolute_gap: float) -> Run:
     """Solves a programme.
 
     Args:
         programme: at least one column.
         limits: when the search ends without a proof.
         absolute_gap: values this close to the bound count as proved; below the smallest step of the objective.
-        start: values of columns to begin with.
 
     Raises:
         PlacementError: HiGHS rejects the programme or ends in an error.
@@ -122,9 +121,6 @@ def run(programme: Programme, limits: Limits, *, absolute_gap: float, start: Map
     for name, value in settings.items():
         _require_ok(solver.setOptionValue(name, value), f"the option {name}")
     _require_ok(solver.passModel(_model(programme)), "the programme")
-    if start:
-        columns = np.array(list(start), np.int32)
-        solver.setSolution(len(columns), columns, np.array(list(start.values()), float))
     _require_ok(solver.run(), "the run")
     return _result(solver, is_integer=any(programme.integers))
 

@@ -9,12 +9,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from math import isfinite
 
-from sinet_pipelines.errors import PlacementInputError
-from sinet_pipelines.placement.baselines import earliest_finish, greedy
+from sinet_pipelines.errors import PlacementError, PlacementInputError
+from sinet_pipelines.placement.baselines import greedy
 from sinet_pipelines.placement.checker import Figures, broken_rules, figures, require_plan, schedule
 from sinet_pipelines.placement.clashes import clashing_rules
 from sinet_pipelines.placement.collapse import kept_options
 from sinet_pipelines.placement.dynamic import Exact, solve_exactly
+from sinet_pipelines.placement.feasible import feasible_plan
 from sinet_pipelines.placement.highs import Limits, Run, run
 from sinet_pipelines.placement.labelling import FORBIDDEN
 from sinet_pipelines.placement.policies import Policy, in_order, most_counted
@@ -111,6 +112,11 @@ def _searched(problem: Problem, policy: Policy, limits: Limits, *, kept: Mapping
     return _programmed(problem, policy, limits, kept=kept)
 
 
+def _known(problem: Problem, policy: Policy) -> dict[str, int]:
+    """A plan without an optimiser, which a search that ends early returns if it satisfies the rules."""
+    return feasible_plan(problem, policy) if problem.has_joint_rules else greedy(problem, policy)
+
+
 def is_feasible(problem: Problem, policy: Policy, limits: Limits) -> bool | None:
     """Whether any plan satisfies the rules; None where the search ended without an answer."""
     built = PlacementProgramme(problem, replace(policy, minimises_finish=True), kept_options(problem, policy))
@@ -123,8 +129,7 @@ def _fastest(problem: Problem, policy: Policy, limits: Limits) -> Plan:
     """The earliest finish first, then the least cost among plans that finish as early."""
     built = PlacementProgramme(problem, policy, kept_options(problem, policy), minimises_finish=True)
     programme = built.build()
-    start = _start(problem, policy, built, earliest_finish)
-    first = run(programme, limits, absolute_gap=PROOF_S, start=start)
+    first = run(programme, limits, absolute_gap=PROOF_S)
     if not first.values:
         return _without_plan(problem, policy, first, limits)
     chosen = built.chosen(first.values)
@@ -179,33 +184,33 @@ def _programmed(
     *,
     kept: Mapping[str, tuple[int, ...]],
     finish_ms: int | None = None,
-    baseline: Callable[[Problem, Policy], Mapping[str, int]] = greedy,
+    baseline: Callable[[Problem, Policy], Mapping[str, int]] = _known,
     bound: tuple[Policy, int] | None = None,
 ) -> Plan:
     counted = replace(policy, minimises_finish=False)
     built = PlacementProgramme(problem, counted, kept, finish_ms=finish_ms, bound=bound)
     programme = built.build()
-    found = run(programme, limits, absolute_gap=PROOF, start=_start(problem, counted, built, baseline))
-    if not found.values:
+    # the known plan is no start of the search: with one, HiGHS 1.16 returned the values of the start as the best ones
+    found = run(programme, limits, absolute_gap=PROOF)
+    known = {} if found.is_proved and found.values else baseline(problem, counted)
+    is_allowed = bool(known) and not broken_rules(problem, known)
+    if found.is_feasible is False and is_allowed and finish_ms is None and bound is None:
+        raise PlacementError(
+            f"HiGHS {found.version} claims that no plan satisfies the rules, and one does; report this with the output "
+            "of `pip show highspy`"
+        )
+    if not found.values and not is_allowed:
         return _without_plan(problem, policy, found, limits)
-    chosen = built.chosen(found.values)
-    claimed = round(found.objective / SCALE) if found.is_proved else None  # copies of others may be counted too high
+    chosen = built.chosen(found.values) if found.values else known
+    claimed = round(found.objective / SCALE) if found.is_proved and found.values else None  # others may count too much
     checked = require_plan(problem, counted, chosen, counted=claimed)
-    gap = 0.0 if found.is_proved else _gap(checked.counted * SCALE, found)
-    answer = OPTIMAL if found.is_proved else FEASIBLE
+    if is_allowed and figures(problem, counted, known).counted < checked.counted:
+        chosen, checked = known, require_plan(problem, counted, known, counted=None)
+    is_proved = found.is_proved and bool(found.values)
+    gap = 0.0 if is_proved else _gap(checked.counted * SCALE, found)
+    answer = OPTIMAL if is_proved else FEASIBLE
     name = f"HiGHS {found.version}"
     return Plan(answer, policy, chosen, checked, gap, name, is_reproducible=not found.is_cut_off)
-
-
-def _start(
-    problem: Problem,
-    policy: Policy,
-    built: PlacementProgramme,
-    baseline: Callable[[Problem, Policy], Mapping[str, int]],
-) -> dict[int, float]:
-    """The values of a baseline's plan, if it satisfies the rules."""
-    chosen = baseline(problem, policy)
-    return {} if broken_rules(problem, chosen) else built.start(chosen)
 
 
 def _gap(value: float, found: Run) -> float | None:

@@ -69,16 +69,6 @@ class PlacementProgramme:
         """The chosen option of each asset in a solution."""
         return {name: max(columns, key=lambda one: values[columns[one]]) for name, columns in self.choices.items()}
 
-    def start(self, chosen: Mapping[str, int]) -> dict[int, float]:
-        """The values of the choices of a known plan; empty where it has an option that was left out."""
-        if any(chosen[name] not in columns for name, columns in self.choices.items()):
-            return {}
-        return {
-            column: float(number == chosen[name])
-            for name, columns in self.choices.items()
-            for number, column in columns.items()
-        }
-
     @cached_property
     def _classes(self) -> dict[str, int]:
         options = [one.options[number] for one in self.problem.assets for number in self.kept[one.name]]

@@ -5,12 +5,13 @@ from math import isfinite
 
 import pytest
 
-from sinet_pipelines.errors import PlacementInputError
+from sinet_pipelines.errors import PlacementError, PlacementInputError
 from sinet_pipelines.placement import dynamic, planner
 from sinet_pipelines.placement.baselines import earliest_finish, greedy, per_asset_cheapest
 from sinet_pipelines.placement.checker import broken_rules, figures
 from sinet_pipelines.placement.collapse import kept_options
-from sinet_pipelines.placement.highs import Limits
+from sinet_pipelines.placement.feasible import feasible_plan
+from sinet_pipelines.placement.highs import Limits, Run
 from sinet_pipelines.placement.losers import losers_of
 from sinet_pipelines.placement.planner import DYNAMIC, FEASIBLE, INFEASIBLE, OPTIMAL, UNKNOWN, _programmed, plan
 from sinet_pipelines.placement.policies import policy_of
@@ -261,3 +262,30 @@ def test_a_graph_that_is_too_wide_is_planned_after_worse_regions_are_removed(mon
     monkeypatch.setattr(planner, "solve_exactly", lambda one, policy: None)
     programmed = plan(problem, CHEAPEST)
     assert (programmed.answer, programmed.figures.counted) == (OPTIMAL, whole.total)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_search_without_an_optimiser_finds_plans_that_satisfy_the_rules(seed):
+    problem = with_rules(random_problem(seed, assets=7, options=4), tightness=0.4)
+    found = feasible_plan(problem, CHEAPEST)
+    assert found
+    assert broken_rules(problem, found) == []
+    assert figures(problem, CHEAPEST, found).cost_microusd >= least(problem)
+    capped = replace(problem, power_caps=tuple(PowerCap(region, 1500) for region in "ABCD"))
+    assert broken_rules(capped, feasible_plan(capped, CHEAPEST)) == []
+
+
+def test_a_search_that_is_cut_off_returns_the_plan_that_is_known_with_its_gap():
+    problem = with_rules(random_problem(2, assets=7), tightness=0.4)
+    found = plan(problem, CHEAPEST, limits=Limits(seconds=0.0))
+    assert found.answer == FEASIBLE
+    assert broken_rules(problem, found.chosen) == []
+    assert found.gap is None or found.gap > 0
+
+
+def test_a_solver_that_denies_a_known_plan_is_not_believed(monkeypatch):
+    problem = with_rules(random_problem(2, assets=7), tightness=0.4)
+    wrong = Run(False, True, (), float("inf"), float("inf"), 0, False, "1.16.0")
+    monkeypatch.setattr(planner, "run", lambda *_, **__: wrong)
+    with pytest.raises(PlacementError, match=r"HiGHS 1\.16\.0 claims that no plan satisfies the rules, and one does"):
+        plan(problem, CHEAPEST)
