@@ -23,7 +23,14 @@ import polars as pl
 from sinet_pipelines.errors import ClusterError, UsageError, first_line
 from sinet_pipelines.features.dask_task import Computed, code_digest, compute_part, pack
 from sinet_pipelines.features.in_parts import Compute, Part, peak_mib
-from sinet_pipelines.inventory.dask import TLS_FILES, DaskCluster, DaskKind, scheduler_address, worker_resource
+from sinet_pipelines.inventory.dask import (
+    TARGET_DURATION,
+    TLS_FILES,
+    DaskCluster,
+    DaskKind,
+    scheduler_address,
+    worker_resource,
+)
 
 if TYPE_CHECKING:
     from distributed import Client, Future, Security
@@ -133,7 +140,8 @@ class DaskWorkers:
         )
         opened.callback(cluster.close, timeout=CLOSE_S)
         if self.cluster.max_workers > self.cluster.min_workers:
-            cluster.adapt(minimum=self.cluster.min_workers, maximum=self.cluster.max_workers)
+            bounds = {"minimum": self.cluster.min_workers, "maximum": self.cluster.max_workers}
+            cluster.adapt(**bounds, target_duration=TARGET_DURATION)
         client = Client(cluster, security=security, set_as_default=False, timeout=CONNECT_S)
         opened.callback(client.close, timeout=CLOSE_S)
         return client

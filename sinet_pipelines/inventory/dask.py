@@ -18,6 +18,9 @@ from sinet_pipelines.errors import InventoryError
 PORT = 8786  # Dask's own for a scheduler
 EXAMPLE = f"tls://dask.east:{PORT}"
 TLS_FILES = ("ca.crt", "tls.crt", "tls.key")  # the keys of a Kubernetes Secret of kind tls
+#: Dask wants a worker for each such time of waiting work. A step sends two parts a worker, of a second each: by Dask's
+#: own 5 s there would never be a further worker.
+TARGET_DURATION = "200ms"
 _NAME = re.compile("[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?")
 
 

@@ -6,7 +6,15 @@ caches. They are in the region's namespace, in which pods may connect to each ot
 
 from typing import Any
 
-from sinet_pipelines.inventory.dask import PORT, TLS_FILES, DaskCluster, DaskKind, scheduler_address, worker_resource
+from sinet_pipelines.inventory.dask import (
+    PORT,
+    TARGET_DURATION,
+    TLS_FILES,
+    DaskCluster,
+    DaskKind,
+    scheduler_address,
+    worker_resource,
+)
 from sinet_pipelines.inventory.regions import Region
 from sinet_pipelines.manifests.objects import Object, camel_case, made
 from sinet_pipelines.placement.bindings import (
@@ -81,7 +89,10 @@ def _worker(region: Region, dask: DaskCluster) -> Object:
 
 def _scheduler(region: Region, dask: DaskCluster) -> Object:
     command = ["dask", "scheduler", "--protocol", "tls", "--port", str(PORT), "--dashboard-address", f":{HTTP_PORT}"]
-    env = {"DASK_DISTRIBUTED__SCHEDULER__HTTP__ROUTES": ROUTES}
+    env = {
+        "DASK_DISTRIBUTED__SCHEDULER__HTTP__ROUTES": ROUTES,
+        "DASK_DISTRIBUTED__ADAPTIVE__TARGET_DURATION": TARGET_DURATION,
+    }
     pod = _pod(region, dask, "scheduler", [*command, *_tls(dask)], env=env, cpu=SCHEDULER_CPU, memory_mib=SCHEDULER_MIB)
     ports = [{"name": "tcp-comm", "containerPort": PORT}, {"name": "http-dashboard", "containerPort": HTTP_PORT}]
     pod["containers"][0] |= {"ports": ports, "readinessProbe": HEALTH, "livenessProbe": HEALTH}

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -13,6 +14,12 @@ from sinet_pipelines.errors import ContractError
 def double(rows: pl.DataFrame) -> pl.DataFrame:
     """Twice each number."""
     return rows.select(pl.all() * 2)
+
+
+def double_slowly(rows: pl.DataFrame) -> pl.DataFrame:
+    """The same, after half a second."""
+    time.sleep(0.5)
+    return double(rows)
 
 
 def refuse(rows: pl.DataFrame) -> pl.DataFrame:
@@ -35,7 +42,23 @@ def end_always(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def wait(rows: pl.DataFrame, *, mark: str) -> pl.DataFrame:
-    """Returns the rows after a minute, and leaves a file when it starts."""
-    Path(mark).touch()
+    """Returns the rows after a minute, and writes its process id to a file when it starts."""
+    Path(mark).with_suffix(".new").write_text(str(os.getpid()))
+    Path(mark).with_suffix(".new").rename(mark)
     time.sleep(60)
     return rows
+
+
+def compute_for_ever(mark: str) -> None:
+    """Keeps a local worker busy, as a step whose process is killed would; its main module calls this."""
+    from functools import partial
+
+    from sinet_pipelines.features.dask_workers import DaskWorkers
+    from sinet_pipelines.inventory.dask import DaskCluster, DaskKind
+
+    with DaskWorkers(DaskCluster(DaskKind.LOCAL, max_workers=1, worker_memory_mib=1024), "EAST") as workers:
+        list(workers.map(partial(wait, mark=mark), [(pl.DataFrame({"n": [1]}),)]))
+
+
+if __name__ == "__main__":
+    compute_for_ever(sys.argv[1])

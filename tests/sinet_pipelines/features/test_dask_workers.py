@@ -2,11 +2,14 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 from functools import partial
 
 import polars as pl
+import psutil
 import pytest
 
 from sinet_pipelines.errors import ClusterError, ContractError, UsageError
@@ -15,8 +18,8 @@ from sinet_pipelines.features.dask_task import compute_part, pack
 from sinet_pipelines.features.dask_workers import DaskWorkers
 from sinet_pipelines.inventory.dask import DaskCluster, DaskKind
 from tests.loopback import free_port
-from tests.sinet_pipelines.features.dask_processes import running, write_certificates
-from tests.sinet_pipelines.features.parts import double, end_always, end_once, refuse, wait
+from tests.sinet_pipelines.features.dask_processes import CHECKOUT, running, write_certificates
+from tests.sinet_pipelines.features.parts import double, double_slowly, end_always, end_once, refuse, wait
 from tests.waiting import until
 
 LOCAL = DaskCluster(DaskKind.LOCAL, min_workers=1, max_workers=1, worker_memory_mib=1024)
@@ -88,6 +91,27 @@ def test_a_part_of_a_worker_that_is_killed_is_computed_again(tmp_path):
         ends = partial(end_once, mark=str(tmp_path / "ended"))
         assert [rows["n"].to_list() for rows in workers.map(ends, numbers(3))] == doubled(3)
     assert (tmp_path / "ended").exists()
+
+
+@pytest.mark.slow
+def test_more_parts_start_more_workers_up_to_their_bound():
+    with DaskWorkers(replace(LOCAL, max_workers=2), "EAST") as workers:
+        assert [rows["n"].to_list() for rows in workers.map(double_slowly, numbers(24))] == doubled(24)
+        assert len(workers.peaks) == 2
+
+
+@pytest.mark.slow
+def test_workers_end_with_a_step_that_is_killed(tmp_path):
+    mark = tmp_path / "started"
+    command = [sys.executable, "-m", "tests.sinet_pipelines.features.parts", str(mark)]
+    step = subprocess.Popen(command, cwd=CHECKOUT, env={**os.environ, "TMPDIR": str(tmp_path)})
+    try:
+        until(mark.exists)
+    finally:
+        step.kill()
+        step.wait()
+    until(lambda: not psutil.pid_exists(int(mark.read_text())))
+    assert [path for path in tmp_path.rglob("*") if path.is_file() and path.stat().st_size > 100] == []
 
 
 @pytest.mark.slow
