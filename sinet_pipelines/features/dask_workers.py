@@ -140,8 +140,8 @@ class DaskWorkers:
         )
         opened.callback(cluster.close, timeout=CLOSE_S)
         if self.cluster.max_workers > self.cluster.min_workers:
-            bounds = {"minimum": self.cluster.min_workers, "maximum": self.cluster.max_workers}
-            cluster.adapt(**bounds, target_duration=TARGET_DURATION)
+            bounds = self.cluster.min_workers, self.cluster.max_workers
+            cluster.adapt(minimum=bounds[0], maximum=bounds[1], target_duration=TARGET_DURATION)
         client = Client(cluster, security=security, set_as_default=False, timeout=CONNECT_S)
         opened.callback(client.close, timeout=CLOSE_S)
         return client
