@@ -12,7 +12,8 @@ import pytest
 
 from tests.loopback import await_port, free_port
 
-BROKERS = ("mqtt", "nats", "kafka")
+BROKERS = ("mqtt", "nats", "kafka", "pulsar")
+CLIENTS = {"mqtt": "paho.mqtt", "nats": "nats", "kafka": "confluent_kafka", "pulsar": "pulsar"}
 
 
 def start_broker(kind, folder, *, partitions=4):
@@ -23,11 +24,12 @@ def start_broker(kind, folder, *, partitions=4):
         folder: of its own.
         partitions: of the stream, with a broker that has partitions.
     """
-    for module in {"mqtt": "paho.mqtt", "nats": "nats", "kafka": "confluent_kafka"}[kind], "deltalake":
-        pytest.importorskip(module, reason=f"no client of {kind}; install the extra `streams`")
+    for module in CLIENTS[kind], "deltalake":
+        extra = "pulsar" if kind == "pulsar" else "streams"
+        pytest.importorskip(module, reason=f"no client of {kind}; install the extra `{extra}`")
     folder.mkdir(exist_ok=True)
-    if kind == "kafka":
-        return KafkaMock(folder, partitions)
+    if kind in ("kafka", "pulsar"):
+        return {"kafka": KafkaMock, "pulsar": PulsarStandIn}[kind](folder, partitions)
     return {"mqtt": Mosquitto, "nats": NatsServer}[kind](folder)
 
 
@@ -231,3 +233,61 @@ class KafkaMock(Broker):
             producer.produce(topic, payload, partition=number % self._partitions)
             producer.poll(0)
         assert producer.flush(60) == 0
+
+
+class PulsarStandIn(Broker):
+    """The stand-in for a Pulsar broker, whose messages are gone when it is stopped."""
+
+    def __init__(self, folder, partitions):
+        self._partitions = partitions
+        super().__init__(folder)
+
+    def start(self):
+        """Starts the broker."""
+        script = str(Path(__file__).with_name("pulsar_standin.py"))
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, script, str(self.port), str(self._partitions)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+        await_port(self.port, self._process, log=self._log)
+
+    def stop(self):
+        """Ends the broker."""
+        self.resume()
+        self._process.stdin.close()
+        self._process.wait(60)
+        self._process.stdout.close()
+
+    def order(self, command):
+        """Gives the broker a command of `pulsar_standin.py`."""
+        self._process.stdin.write(f"{command}\n")
+        self._process.stdin.flush()
+        assert self._process.stdout.readline().strip() == "done"
+
+    @property
+    def url(self):
+        """The topic of all machines."""
+        return f"pulsar://127.0.0.1:{self.port}/plant"
+
+    def publish(self, payloads, *, topic="plant", batch=4):
+        """Publishes messages in batches, over all partitions, and waits until the broker has them."""
+        import pulsar
+
+        client = pulsar.Client(
+            f"pulsar://127.0.0.1:{self.port}", logger=pulsar.FileLogger(pulsar.LoggerLevel.Error, str(self._log))
+        )
+        for number in range(self._partitions):
+            producer = client.create_producer(
+                f"persistent://public/default/{topic}-partition-{number}",
+                batching_enabled=True,
+                batching_max_messages=batch,
+                block_if_queue_full=True,
+            )
+            for payload in payloads[number :: self._partitions]:
+                producer.send_async(payload, None)
+            producer.flush()
+        client.close()

@@ -26,7 +26,12 @@ if TYPE_CHECKING:
 
 REPORT_S = 5.0
 
-Url = Annotated[str, typer.Argument(metavar="URL", help="mqtt://HOST/TOPIC, nats://HOST/STREAM or kafka://HOST/TOPIC")]
+Url = Annotated[
+    str,
+    typer.Argument(
+        metavar="URL", help="mqtt://HOST/TOPIC, nats://HOST/STREAM, kafka://HOST/TOPIC or pulsar://HOST/TOPIC"
+    ),
+]
 Region = Annotated[str, typer.Option("--region", help="where the rows belong")]
 ApplicationName = Annotated[str, typer.Option("--application", help="whose rows they are")]
 Home = Annotated[Optional[Path], typer.Option("--home", help="default: the home last run")]  # noqa: UP045

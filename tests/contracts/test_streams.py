@@ -220,6 +220,8 @@ def test_a_broker_that_goes_away_is_waited_for(broker, tmp_path):
             if broker.url.startswith("kafka"):
                 broker.pause()
                 broker.resume()
+            elif broker.url.startswith("pulsar"):
+                broker.order("drop")
             else:
                 broker.stop()
                 broker.start()

@@ -17,7 +17,7 @@ from sinet_pipelines.errors import SourceError, UsageError
 UNNUMBERED = -1  # the offset of a message of a broker without offsets
 UNDATED = -1  # the instant of a message of a broker without instants
 ANSWER_S = 10.0  # for a broker to answer when a source opens
-FRAMES_OF_URLS = "mqtt://HOST:1883/TOPIC, nats://HOST:4222/STREAM, kafka://HOST:9092/TOPIC"
+FRAMES_OF_URLS = "mqtt://HOST:1883/TOPIC, nats://HOST:4222/STREAM, kafka://HOST:9092/TOPIC, pulsar://HOST:6650/TOPIC"
 
 #: The schemes of a source's URL, each with its module and the default port.
 BROKERS: Mapping[str, tuple[str, int]] = {
@@ -25,7 +25,10 @@ BROKERS: Mapping[str, tuple[str, int]] = {
     "mqtts": ("mqtt", 8883),
     "nats": ("jetstream", 4222),
     "kafka": ("kafka", 9092),
+    "pulsar": ("pulsar_topic", 6650),
+    "pulsar+ssl": ("pulsar_topic", 6651),
 }
+_EXTRAS = {"pulsar_topic": "pulsar"}  # of the modules whose client is not in the extra `streams`
 
 
 class Message(NamedTuple):
@@ -224,7 +227,7 @@ def open_source(address: Address, client: Client) -> StreamSource:
     except ModuleNotFoundError as error:
         raise UsageError(
             f"{address.scheme}:// needs the module {error.name}; install it with `pip install "
-            "'sinet-pipelines[streams]'`"
+            f"'sinet-pipelines[{_EXTRAS.get(name, 'streams')}]'`"
         ) from error
     source: StreamSource = module.open_source(address, client)
     return source

@@ -1,0 +1,221 @@
+"""Pulsar: all partitions of a topic, each read in an exclusive subscription from the place in the table.
+
+The subscription keeps messages at the broker until they are stored, and its tools show the lag. At each start its
+cursor is set to the offset of the table; a message that comes again is recognised by its offset, which
+`pulsar_position.py` derives from the message id.
+"""
+
+import os
+import time
+from contextlib import ExitStack, suppress
+from typing import Any
+
+import pulsar
+
+from sinet_pipelines.errors import RejectedError, SinetError, SourceError, UnreachableError
+from sinet_pipelines.ingestion.streams.pulsar_position import NO_BATCH, Place, place_of
+from sinet_pipelines.ingestion.streams.source import (
+    ANSWER_S,
+    REMEDY,
+    Address,
+    Client,
+    Message,
+    Position,
+    Stored,
+)
+
+LOOK_S = 10.0  # between two looks for added partitions
+QUEUE = 5_000  # messages of a partition in memory before they are taken
+_WAIT_MS = 20  # for a message of one partition, at most, before the next partition is asked
+_OPTIONS = ("token", "username", "password", "ca_file", "certificate_file", "key_file")
+_PARTITION = "-partition-"
+_REJECTED = pulsar.AuthenticationError, pulsar.AuthorizationError
+Receipt = dict[int, Any]  # the id of the last message of each partition
+
+
+def open_source(address: Address, client: Client) -> "PulsarTopic":
+    """The source of a topic."""
+    return PulsarTopic(address, client)
+
+
+class PulsarTopic:
+    """A topic of a Pulsar cluster, with or without partitions."""
+
+    most_unacknowledged = 1 << 30  # the broker waits for no acknowledgement of an exclusive subscription
+    expired = 0  # ids have gaps of their own
+
+    def __init__(self, address: Address, client: Client) -> None:
+        self._options = client.only(*_OPTIONS)
+        self._address, self._subscription = address, client.name
+        self._topic = _full_name(address.stream)
+        self.name = client.source_name("pulsar", address)
+        self.problem = self.loss = ""
+        self._consumers: dict[int, pulsar.Consumer] = {}
+        self._taken: Receipt = {}
+        self._looked_at = 0.0
+
+    def start(self, position: Position) -> None:
+        """Connects, and sets each cursor to the stored place; see `StreamSource.start`."""
+        self._position = position
+        self._client = self._connect()
+        with ExitStack() as unless_open:
+            unless_open.callback(self._client.close)
+            try:
+                self._open_partitions()
+            except pulsar.PulsarException as error:
+                raise self._failed(error) from error
+            unless_open.pop_all()
+
+    def take(self, most: int, *, wait_s: float) -> list[Message]:
+        """The next messages; see `StreamSource.take`."""
+        self._look()
+        found: list[Message] = []
+        end, share = time.monotonic() + wait_s, max(1, most // len(self._consumers))
+        wait_ms = max(1, min(_WAIT_MS, int(1000 * wait_s / len(self._consumers))))
+        while not found:
+            for partition, consumer in self._consumers.items():
+                found += self._receive(partition, consumer, share, wait_ms)
+            if not found and time.monotonic() >= end:
+                break
+        away = [partition for partition, consumer in self._consumers.items() if not consumer.is_connected()]
+        self.problem = f"the connection of partition {away[0]} was lost" if away else ""
+        return found
+
+    def receipt(self) -> Receipt:
+        """The last message of each partition; see `StreamSource.receipt`."""
+        found, self._taken = self._taken, {}
+        return found
+
+    def acknowledge(self, receipt: Receipt) -> None:
+        """Acknowledges the last message of each partition, and all before it."""
+        for partition, last in receipt.items():
+            try:
+                self._consumers[partition].acknowledge_cumulative(last)
+            except pulsar.PulsarException as error:
+                self.problem = str(error)
+
+    def close(self) -> None:
+        """Disconnects; the subscription stays at the broker."""
+        with suppress(pulsar.PulsarException):  # of a broker that is away
+            self._client.close()
+
+    def _connect(self) -> pulsar.Client:
+        try:
+            return pulsar.Client(
+                f"{self._address.scheme}://{self._address.broker}",
+                authentication=self._authentication(),
+                operation_timeout_seconds=int(ANSWER_S),
+                connection_timeout_ms=int(1000 * ANSWER_S),
+                tls_trust_certs_file_path=self._options.get("ca_file"),
+                tls_validate_hostname=True,
+                logger=pulsar.FileLogger(pulsar.LoggerLevel.Error, os.devnull),  # the state is in `problem`
+            )
+        except (pulsar.PulsarException, ValueError) as error:
+            raise RejectedError(f"Pulsar's client rejects the options: {error}; correct the file") from error
+
+    def _authentication(self) -> pulsar.Authentication | None:
+        options = self._options
+        if "token" in options:
+            return pulsar.AuthenticationToken(options["token"])
+        if "username" in options:
+            return pulsar.AuthenticationBasic(options["username"], options.get("password", ""))
+        if "certificate_file" in options:
+            return pulsar.AuthenticationTLS(options["certificate_file"], options.get("key_file"))
+        return None
+
+    def _open_partitions(self) -> None:
+        """Opens the partitions of the topic that are not open yet."""
+        self._looked_at = time.monotonic()
+        for name in self._client.get_topic_partitions(self._topic):
+            _, is_part, number = name.rpartition(_PARTITION)
+            partition = int(number) if is_part and name != self._topic else 0
+            if partition not in self._consumers:
+                self._consumers[partition] = self._open(name, partition)
+
+    def _look(self) -> None:
+        """Opens partitions that were added to the topic; looks now and then."""
+        if time.monotonic() - self._looked_at >= LOOK_S and not self.problem:
+            with suppress(pulsar.PulsarException):  # of a broker that is away; it is waited for
+                self._open_partitions()
+
+    def _open(self, name: str, partition: int) -> pulsar.Consumer:
+        consumer = self._client.subscribe(
+            name,
+            self._subscription,
+            consumer_type=pulsar.ConsumerType.Exclusive,
+            initial_position=pulsar.InitialPosition.Earliest,
+            receiver_queue_size=QUEUE,
+        )
+        stored, first = self._position(partition), pulsar.MessageId.earliest
+        if stored.offset >= 0:
+            place, last = place_of(stored.offset), consumer.get_last_message_id()
+            if (last.ledger_id(), last.entry_id()) < (place.ledger, place.entry):
+                raise SourceError(
+                    f"{name} ends at {last.ledger_id()}:{last.entry_id()}, and the table has it up to {place.ledger}:"
+                    f"{place.entry}: the topic was created again, or is that of another cluster; {REMEDY}"
+                )
+            first = pulsar.MessageId(partition, place.ledger, place.entry, NO_BATCH)
+            self._require_same(name, first, stored)
+        consumer.seek(first)  # a person may have moved the cursor
+        return consumer
+
+    def _require_same(self, name: str, first: pulsar.MessageId, stored: Stored) -> None:
+        """Reads the last stored message again, from its entry on; raises where another one is in its place."""
+        reader = self._client.create_reader(name, first, start_message_id_inclusive=True)
+        try:
+            while reader.has_message_available():
+                found = reader.read_next(timeout_millis=int(1000 * ANSWER_S))
+                offset = _place(found.message_id()).offset
+                if offset == stored.offset and stored.is_other(found.publish_timestamp()):
+                    raise SourceError(
+                        f"{name} has another message at {first.ledger_id()}:{first.entry_id()} than the table: the "
+                        f"topic is that of another cluster; {REMEDY}"
+                    )
+                if offset >= stored.offset:
+                    return
+        finally:
+            reader.close()
+
+    def _receive(self, partition: int, consumer: pulsar.Consumer, most: int, wait_ms: int) -> list[Message]:
+        """Messages of one partition, until none is there at once."""
+        found: list[Message] = []
+        with suppress(pulsar.Timeout):
+            while len(found) < most:
+                one = consumer.receive(1 if found else wait_ms)
+                last = one.message_id()
+                offset, now = _place(last).offset, time.time_ns() // 1000
+                sent_ms = one.publish_timestamp()
+                found.append(Message(partition, offset, one.data(), now, one.topic_name(), "", False, sent_ms))
+                self._taken[partition] = last
+        return found
+
+    def _failed(self, error: Exception) -> SinetError:
+        """The meaning of an error at the start."""
+        where = f"Pulsar at {self._address.broker}"
+        if isinstance(error, _REJECTED):
+            return RejectedError(f"{where} rejects the client ({error}); correct the options")
+        if isinstance(error, pulsar.ConsumerBusy):
+            return UnreachableError(
+                f"{where} has another consumer of subscription {self._subscription} ({error}); end it, or wait until "
+                "the broker notices that it is gone"
+            )
+        if isinstance(error, pulsar.TopicNotFound):
+            return SourceError(f"{where} has no topic {self._topic}; create it or correct the URL")
+        return UnreachableError(f"{where} does not answer ({error}); start it, or correct the URL or the options")
+
+
+def _place(found: Any) -> Place:
+    return Place(found.ledger_id(), found.entry_id(), found.batch_index())
+
+
+def _full_name(stream: str) -> str:
+    """The topic with tenant and namespace.
+
+    >>> _full_name("mills")
+    'persistent://public/default/mills'
+    """
+    parts = stream.split("/")
+    if len(parts) not in (1, 3) or not all(parts):
+        raise SourceError(f"{stream!r} is no topic (allowed: TOPIC, or TENANT/NAMESPACE/TOPIC); correct the URL")
+    tenant, namespace, topic = parts if len(parts) == 3 else ("public", "default", stream)
+    return f"persistent://{tenant}/{namespace}/{topic}"
