@@ -116,8 +116,14 @@ def _open_places(
         pinned_by = f"its definition binds it to {home}"
         if home in without:
             stands_in = [one for one in regions if home in one.stands_in_for]
-            places.update(dict.fromkeys(place for one in stands_in for place in _like(one, tags[HARDWARE_TAG])))
-            pinned_by += "" if stands_in else f", and no region stands in for {home} (stands_in_for in inventory.yaml)"
+            alike = {one.name: _like(one, tags[HARDWARE_TAG]) for one in stands_in}
+            places.update(dict.fromkeys(place for found in alike.values() for place in found))
+            without_it = [name for name, found in alike.items() if not found]
+            if not stands_in:
+                pinned_by += f", and no region stands in for {home} (stands_in_for in inventory.yaml)"
+            elif without_it:
+                has = f"{', '.join(without_it)}, which stands in for {home}"
+                pinned_by += f", and {has}, has no hardware of the class of {tags[HARDWARE_TAG]}"
     places.pop((home, tags[HARDWARE_TAG]), None)
     return tuple(places), pinned_by
 

@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from sinet_pipelines.errors import PlacementInputError, UnknownHardwareError, UnknownRegionError
 from sinet_pipelines.inventory.regions import Region
+from sinet_pipelines.placement.durations import relative_speed
 from sinet_pipelines.placement.options import Removed, Work, options_of
 from sinet_pipelines.placement.problem import Asset, Edge, Line, Option, PowerCap, Problem, Quota, microusd
 from sinet_pipelines.placement.residency import Edge as Crossing
@@ -49,6 +50,7 @@ class Assembly:
         removed: the places that a rule removed, by asset.
         unplaced: the reason of each asset without an option.
         missing: inputs of each placed asset that have no place.
+        notes: what else a reader of the plan has to know.
     """
 
     problem: Problem
@@ -56,6 +58,7 @@ class Assembly:
     removed: Mapping[str, tuple[Removed, ...]]
     unplaced: Mapping[str, str]
     missing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def assemble(
@@ -100,13 +103,14 @@ def assemble(
             assets[work.asset] = Asset(work.asset, tuple(options), work.bytes, work.needs.team, latest)
         else:
             unplaced[work.asset] = _why_unplaced(work, against)
-    quotas, caps = _limits(regions)
+    quotas, caps, notes = _limits(regions, assets)
+    notes += _unknown_speeds(residency.works, assets, regions)
     edges = _edges(reads, assets, residency)
     problem = Problem(tuple(assets.values()), edges, lines_of(regions), quotas, caps)
     missing = {
         name: tuple(read.source for read in incoming.get(name, ()) if read.source in unplaced) for name in assets
     }
-    return Assembly(problem, residency.works, removed, unplaced, {k: v for k, v in missing.items() if v})
+    return Assembly(problem, residency.works, removed, unplaced, {k: v for k, v in missing.items() if v}, tuple(notes))
 
 
 def _edges(reads: Sequence[Read], assets: Mapping[str, Asset], residency: "_Residency") -> tuple[Edge, ...]:
@@ -235,15 +239,36 @@ def _latest_ms(work: Work, start: datetime) -> int | None:
     return round((moment - start).total_seconds() * 1000)
 
 
-def _limits(regions: Sequence[Region]) -> tuple[tuple[Quota, ...], tuple[PowerCap, ...]]:
-    """The quotas and power caps of the regions' rows."""
+def _limits(
+    regions: Sequence[Region], assets: Mapping[str, Asset]
+) -> tuple[tuple[Quota, ...], tuple[PowerCap, ...], list[str]]:
+    """The quotas and power caps of the regions' rows, and a note for each that no option uses."""
     quotas = [
         Quota(one.team, one.hardware, round(one.devices * HORIZON_H * 3_600_000), region.name)
         for region in regions
         for one in region.team_quotas
     ]
-    caps = [PowerCap(one.name, round(one.power_cap_kw.value * 1000)) for one in regions if one.power_cap_kw is not None]
-    return tuple(quotas), tuple(caps)
+    used = [one for one in quotas if any(one.counts(asset, o) for asset in assets.values() for o in asset.options)]
+    notes = [f"{one.name}: no asset can use it, so it limits nothing" for one in quotas if one not in used]
+    drawing = {option.region for one in assets.values() for option in one.options if option.power_w}
+    caps = [
+        PowerCap(one.name, round(one.power_cap_kw.value * 1000))
+        for one in regions
+        if one.power_cap_kw is not None and one.name in drawing
+    ]
+    return tuple(used), tuple(caps), notes
+
+
+def _unknown_speeds(works: Mapping[str, Work], assets: Mapping[str, Asset], regions: Sequence[Region]) -> list[str]:
+    """A note for each pair of kinds whose speeds cannot be compared."""
+    kinds = {kind.id: kind for region in regions for kind in region.catalogue}
+    found: dict[tuple[str, str], None] = {}
+    for name, asset in assets.items():
+        bound = kinds.get(works[name].hardware)
+        for option in asset.options:
+            if bound is not None and relative_speed(kinds[option.hardware], bound) is None:
+                found[option.hardware, bound.id] = None
+    return [f"the speed of {one} against {other} is unknown and counts as equal" for one, other in found]
 
 
 #: Sizes that the plan assumes where nothing was recorded: a table of a day, and files of a model.

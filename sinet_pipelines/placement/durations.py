@@ -26,8 +26,10 @@ class Gang:
     rounds: int
 
 
-def relative_speed(kind: Hardware, bound: Hardware) -> float:
-    """How many times as fast as the bound kind another one is, by the peaks of their data sheets; 1 where unknown.
+def relative_speed(kind: Hardware, bound: Hardware) -> float | None:
+    """How many times as fast as the bound kind another one is, by the peaks of their data sheets; None where unknown.
+
+    A device is compared with a device, or with one core of `cpu`.
 
     >>> from sinet_pipelines.inventory.hardware import kind_of, read_hardware
     >>> rows = read_hardware(None)
@@ -40,7 +42,7 @@ def relative_speed(kind: Hardware, bound: Hardware) -> float:
         peaks = kind.peak_tflops.get(number_format), bound.peak_tflops.get(number_format)
         if peaks[0] is not None and peaks[1] is not None and min(peaks[0].value, peaks[1].value) > 0:
             return peaks[0].value / peaks[1].value
-    return 1.0
+    return None
 
 
 def on_spot(hours: float, interruptions_per_hour: float, devices: int) -> float | None:

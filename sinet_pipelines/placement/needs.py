@@ -75,7 +75,9 @@ class Needs:
         self._must(self.hours > 0, "hours", "more than 0")
         self._must(self.memory_growth >= 1, "memory_growth", "1 or more")
         self._must(self.priority in PRIORITIES, "priority", f"one of {', '.join(PRIORITIES)}")
-        self._must(self.latest_finish is None or isinstance(self.latest_finish, time), "latest_finish", "a time of day")
+        is_utc = isinstance(self.latest_finish, time) and self.latest_finish.tzinfo is None
+        allowed = "a time of day in UTC without an offset, as 06:30"
+        self._must(self.latest_finish is None or is_utc, "latest_finish", allowed)
         if self.max_usd is not None:
             is_price = type(self.max_usd) in (int, float) and 0 <= self.max_usd < float("inf")
             self._must(is_price, "max_usd", "a number of 0 or more")

@@ -183,7 +183,7 @@ def _removed_facts(removed: Removed) -> dict[str, Any]:
     return {
         "region": removed.region,
         "hardware": removed.hardware,
-        "flavour": "",
+        "flavour": removed.flavour,
         "rule": removed.rule,
         "reason": removed.reason,
         "regret_usd": None,
@@ -232,7 +232,7 @@ def _notes(assembly: Assembly) -> list[str]:
             kinds.setdefault(getattr(work, source), []).append(work)
         counts = ", ".join(f"{counted(len(ones), 'asset')}: {name}" for name, ones in kinds.items())
         found.append(f"{what} of {counts}")
-    return [*found, "waits in queues count as 0 s: no past wait is recorded"] if works else found
+    return [*found, *assembly.notes, "waits in queues count as 0 s: no past wait is recorded"] if works else found
 
 
 def _named(names: Sequence[str]) -> str:

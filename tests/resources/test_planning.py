@@ -1,5 +1,7 @@
 """The steps of a deployment, as the planner receives them: where they may run, how long, how large, what they read."""
 
+from dataclasses import replace
+
 import dagster as dg
 import pytest
 
@@ -10,7 +12,7 @@ from resources.residency import TABLE
 from sinet_pipelines.placement.needs import Needs
 from sinet_pipelines.schemas.contract import DataClass
 from tests.deployed import deployment_at
-from tests.inventory import EAST, REGIONS, WEST
+from tests.inventory import EAST, REGIONS, SHIPPED, WEST
 
 
 def step(path, region, deps=(), *, data_class=DataClass.FEATURE, role=None, **binding):
@@ -67,6 +69,14 @@ def test_a_region_that_stands_in_for_a_lost_one_takes_assets_without_a_region_in
     assert found["EAST/mill/rows"].open_to == ()
     lost = works(graph, deployment, without=["WEST"])["mill/endpoint"]
     assert (lost.open_to, "no region stands in for WEST" in lost.pinned_by) == ((), True)
+
+
+def test_a_region_that_stands_in_without_the_hardware_is_named(graph, tmp_path):
+    regions = tuple(replace(one, hardware=("cpu",)) if one.name == "WEST" else one for one in REGIONS)
+    deployment = deployment_at(tmp_path, inventory=replace(SHIPPED, regions=regions))
+    found = works(graph, deployment, without=["EAST"])["mill/trees"]
+    assert {region for region, _ in found.open_to} == {"EAST"}
+    assert found.pinned_by.endswith("and WEST, which stands in for EAST, has no hardware of the class of nvidia-h100")
 
 
 def test_recorded_durations_and_sizes_come_before_declared_ones(graph, deployment):

@@ -96,14 +96,14 @@ def test_a_latest_finish_is_the_next_moment_of_that_time_of_day():
 
 
 def test_quotas_and_power_of_the_inventory_bind_the_plan_and_are_named_when_they_clash():
-    full = replace(EAST, team_quotas=(TeamQuota("predictive-maintenance", "cpu", 0.1),))
+    full = replace(EAST, team_quotas=(TeamQuota("predictive-maintenance", "cpu", 1),))
     dark = replace(WEST, power_cap_kw=Figure(0.005, "a test"))
-    work = replace(MODEL, hours=3.0)
+    work = replace(MODEL, hours=25.0)
     found = assemble([work], [], [full, dark, NULL_ISLAND], start=NOON)
     planned = plan(found.problem, CHEAPEST)
     assert planned.answer == INFEASIBLE
     assert planned.because == (
-        "quota of predictive-maintenance for cpu in EAST: 2.4 device hours",
+        "quota of predictive-maintenance for cpu in EAST: 24 device hours",
         "power cap of WEST: 0.005 kW",
     )
     facts = plan_facts(found, planned, without=[], seconds=0.1)
@@ -161,3 +161,22 @@ def test_the_losers_of_each_policy_are_in_its_own_unit():
     assert loser["regret_usd"] == pytest.approx(cheap["cost_usd"] - green["cost_usd"])
     weighted = placed("weighted")[1]
     assert (weighted["regret_usd"], weighted["regret_weighted_usd"] > 0) == (None, True)
+
+
+def test_a_quota_that_no_asset_can_use_is_noted_and_does_not_change_how_the_plan_is_made():
+    other = replace(EAST, team_quotas=(TeamQuota("predictiv-maintenance", "cpu", 4),))
+    found = assemble(CHAIN, READS, [other, WEST, NULL_ISLAND], start=NOON)
+    planned = plan(found.problem, CHEAPEST)
+    assert (found.problem.quotas, planned.solver) == ((), "dynamic programming")
+    notes = plan_facts(found, planned, without=[], seconds=0.1)["notes"]
+    assert any(one.startswith("quota of predictiv-maintenance for cpu in EAST: 96 device hours: no") for one in notes)
+
+
+def test_a_speed_that_no_data_sheet_compares_is_noted():
+    kinds = {kind.id: kind for kind in EAST.catalogue}
+    bare = replace(kinds["nvidia-h100"], peak_tflops={})
+    catalogue = tuple(bare if kind.id == bare.id else kind for kind in EAST.catalogue)
+    work = replace(MODEL, hardware="nvidia-a100", needs=Needs(count=1), open_to=(("EAST", "nvidia-h100"),))
+    found = assemble([work], [], [replace(one, catalogue=catalogue) for one in REGIONS], start=NOON)
+    assert found.notes == ("the speed of nvidia-h100 against nvidia-a100 is unknown and counts as equal",)
+    assert len({one.duration_ms for one in found.problem.assets[0].options}) == 1

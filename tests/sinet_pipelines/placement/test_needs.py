@@ -66,6 +66,7 @@ def test_what_comes_out_of_a_tag_is_what_went_in(memory_mib, count, hours, is_ch
         ("[]", r"there is no need \[\]"),
         ('{"gpus": 1}', "there is no need gpus .there is: cpu_millicores, memory_mib"),
         ('{"latest_finish": "noon"}', "latest_finish is 'noon'"),
+        ('{"latest_finish": "06:30+09:00"}', "allowed is a time of day in UTC without an offset"),
         ('{"count": "1"}', "count is '1'"),
     ],
 )

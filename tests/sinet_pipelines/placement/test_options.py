@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from sinet_pipelines.errors import PlacementInputError, UsageError
+from sinet_pipelines.inventory.sites import TeamQuota
 from sinet_pipelines.placement.durations import Gang, all_reduce_hours, on_spot
 from sinet_pipelines.placement.needs import Needs
 from sinet_pipelines.placement.options import Work, options_of
@@ -52,12 +53,39 @@ def test_a_step_that_spot_would_interrupt_without_end_has_no_such_option():
     assert on_spot(10_000.0, 0.05, 8) is None
     found, _ = by_place(replace(TRAINING, hours=10_000.0))
     assert all(one.flavour == "reserved" for one in found.values())
+    _, removed = options_of(replace(TRAINING, hours=10_000.0), REGIONS)
+    spot = [one for one in removed if one.flavour == "spot"]
+    assert [(one.region, one.rule) for one in spot] == [("EAST", "needs"), ("WEST", "needs")]
+    assert spot[0].reason == "spot would be interrupted more than 20 times before it ends"
 
 
 def test_a_faster_kind_takes_less_time_by_the_data_sheets():
     found, _ = by_place(replace(TRAINING, open_to=(("EAST", "nvidia-h100"),)))
     ratio = found["EAST/nvidia-a100/reserved"].duration_ms / found["EAST/nvidia-h100/reserved"].duration_ms
     assert ratio == pytest.approx(989 / 312, rel=1e-6)
+
+
+def test_all_cores_of_a_step_count_against_a_device():
+    one, many = (
+        Work("mill/step", "WEST", "nvidia-t4", Needs(cpu_millicores=cores * 1000), open_to=(("WEST", "cpu"),))
+        for cores in (1, 16)
+    )
+    took = [by_place(work)[0]["WEST/cpu/reserved"] for work in (one, many)]
+    assert took[0].duration_ms == pytest.approx(16 * took[1].duration_ms, rel=1e-6)
+    assert took[0].cost_microusd == pytest.approx(took[1].cost_microusd, rel=1e-4)
+
+
+def test_a_step_of_more_devices_than_a_quota_has_is_no_option():
+    regions = [
+        replace(one, team_quotas=(TeamQuota("predictive-maintenance", "nvidia-a100", 4),) if one == EAST else ())
+        for one in REGIONS
+    ]
+    work = replace(TRAINING, needs=Needs(count=8), hours=1.0)
+    found, removed = options_of(work, regions)
+    assert [one.region for one in found] == ["WEST"]
+    (own,) = [one for one in removed if one.rule == "quota"]
+    assert own.reason == "it uses 8 nvidia-a100 at once, and the quota of predictive-maintenance in EAST is 4"
+    assert [one.region for one in options_of(replace(work, needs=Needs(count=4)), regions)[0]] == ["EAST", "WEST"]
 
 
 def test_every_place_that_is_no_option_has_its_reason():
@@ -81,7 +109,8 @@ def test_a_region_or_a_kind_that_is_left_out_is_no_option():
 def test_an_option_above_the_most_that_a_step_may_cost_is_removed():
     found, removed = by_place(replace(TRAINING, needs=Needs(count=2, is_preemptible=True, max_usd=30.0)))
     assert all(one.flavour == "spot" for one in found.values())
-    assert removed["EAST", "nvidia-a100"].reason == "reserved costs $64, more than max_usd 30"
+    dear = removed["EAST", "nvidia-a100"]
+    assert (dear.reason, dear.flavour) == ("reserved costs $64, more than max_usd 30", "reserved")
 
 
 def test_a_gang_over_several_nodes_pays_for_its_fabric_and_one_on_a_node_does_not():
@@ -92,6 +121,11 @@ def test_a_gang_over_several_nodes_pays_for_its_fabric_and_one_on_a_node_does_no
     wide = replace(TRAINING, needs=Needs(count=16), gang=gang, hours=1.0)
     assert by_place(wide)[0]["EAST/nvidia-a100/reserved"].duration_ms > 3_600_000
     assert by_place(replace(wide, gang=None))[0] == {}
+    huge = replace(wide, needs=Needs(count=16, memory_mib=10**9))
+    assert "memory_mib is 1000000000" in by_place(huge)[1]["EAST", "nvidia-a100"].reason
+    nameless = [replace(one, fabric="Ethernet") for one in REGIONS]
+    (bare, _) = [one for one in options_of(wide, nameless)[1] if one.hardware == "nvidia-a100"]
+    assert bare.reason == "the fabric of EAST is 'Ethernet', without a speed"
     with pytest.raises(PlacementInputError, match="without a speed; write it as 'Ethernet 100 Gbit/s'"):
         all_reduce_hours(gang, devices=16, devices_per_node=8, region=replace(EAST, fabric="wires"))
 
