@@ -72,12 +72,22 @@ def current_home(named: Path | None = None) -> Path:
     Raises:
         UsageError: no home was run yet, or the named folder is not a home.
     """
+    home = home_if_run(named)
+    if home is None:
+        raise UsageError(f"{no_fleet(named)}; `sinet run` makes a simulated one, `sinet run --data DIR` a real one")
+    return home
+
+
+def home_if_run(named: Path | None = None) -> Path | None:
+    """The home of `current_home`, or None where no fleet was run there yet."""
     home = (named or _home_of_clusters() or state_folder() / CURRENT).resolve()
     require_layout(home)
-    if not has_record(home):
-        known = f"no fleet in {home}" if named else "no fleet was run here yet"
-        raise UsageError(f"{known}; `sinet run` makes a simulated one, `sinet run --data DIR` a real one")
-    return home
+    return home if has_record(home) else None
+
+
+def no_fleet(named: Path | None) -> str:
+    """Why there is no home, as the beginning of a sentence."""
+    return f"no fleet in {named.resolve()}" if named else "no fleet was run here yet"
 
 
 def make_current(home: Path) -> None:

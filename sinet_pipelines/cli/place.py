@@ -1,9 +1,11 @@
 """`sinet place`: plans where each asset runs, with reasons, losers and costs; nothing is started or moved."""
 
 import json
+import os
 import sys
 import time
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -25,7 +27,16 @@ PolicyText = Annotated[
         "--policy", help="cheapest, fastest, greenest, closest or weighted (weighted:usd_per_hour=2,usd_per_kg=0.1)"
     ),
 ]
-Home = Annotated[Optional[Path], typer.Option("--home", help="default: the home last run, if there is one")]  # noqa: UP045
+Home = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option("--home", help="whose past runs are used; default: the home last run, if there is one"),
+]
+Start = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(
+        "--start", help="the moment from which latest finishes count, as 2026-11-28T12:00 (UTC); default: now"
+    ),
+]
 Project = Annotated[Optional[Path], typer.Option("--project", help="the checkout; default: this folder or above")]  # noqa: UP045
 Json = Annotated[bool, typer.Option("--json", help="print JSON alone")]
 
@@ -36,14 +47,15 @@ def command(
     policy: PolicyText = "cheapest",
     home: Home = None,
     project: Project = None,
+    start: Start = None,
     as_json: Json = False,
 ) -> None:
     """Show where each asset would run, why, and at what cost.
 
     Also shows what other places cost and what has no place. Nothing is started or moved. With --without EAST a region
-    counts as lost.
+    counts as lost. Without a home the plan is made from the definitions and default sizes alone.
     """
-    facts = read_plan(asset, without=without or [], policy=policy, home=home, project=project)
+    facts = read_plan(asset, without=without or [], policy=policy, home=home, project=project, start=start)
     if as_json:
         json.dump(facts, sys.stdout, indent=2)
         sys.stdout.write("\n")
@@ -54,33 +66,62 @@ def command(
 
 
 def read_plan(
-    asset: str | None, *, without: list[str], policy: str, home: Path | None, project: Path | None
+    asset: str | None,
+    *,
+    without: list[str],
+    policy: str,
+    home: Path | None,
+    project: Path | None,
+    start: str | None = None,
 ) -> dict[str, Any]:
     """The facts of `sinet place --json`.
 
     Raises:
-        UsageError: no such asset, policy, region or home.
+        UsageError: no such asset, policy or region, or `start` is no moment.
     """
-    from sinet_pipelines.cli.home import find_project
-    from sinet_pipelines.placement.planner import plan
+    from sinet_pipelines.cli.home import find_project, no_fleet
+    from sinet_pipelines.placement.partial import plan_what_fits
     from sinet_pipelines.placement.policies import policy_of
     from sinet_pipelines.placement.report import facts_of, plan_facts
 
-    chosen = policy_of(policy)
-    assembly, started = _assembled(find_project(project), home, without)
-    found = plan(assembly.problem, chosen)
-    facts = plan_facts(assembly, found, without=without, seconds=time.perf_counter() - started)
-    return facts if asset is None else facts_of(facts, _name_of(asset, list(assembly.works)))
+    chosen, moment = policy_of(policy), moment_of(start)
+    assembly, folder, started = _assembled(find_project(project), home, without, moment)
+    name = None if asset is None else _name_of(asset, list(assembly.works))
+    assembly, found = plan_what_fits(assembly, chosen)
+    facts = plan_facts(assembly, found, without=without, seconds=0.0, asset=name)
+    facts |= {
+        "home": None if folder is None else str(folder),
+        "start": moment.isoformat(),
+        "seconds": round(time.perf_counter() - started, 3),
+    }
+    if folder is None:
+        facts["notes"].insert(0, f"no past run was used ({no_fleet(home)}): durations and sizes are declared ones")
+    return facts if name is None else facts_of(facts, name)
 
 
-def _assembled(root: Path, home: Path | None, without: list[str]) -> tuple[Any, float]:
-    """The problem of a home, or of the definitions alone where no home was run yet, and when planning began."""
+def moment_of(text: str | None) -> datetime:
+    """A moment as ISO 8601, in UTC where it has no offset; now without a text.
+
+    Raises:
+        UsageError: the text is no moment.
+    """
+    if text is None:
+        return datetime.now(UTC)
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(f"--start is {text!r}; write a moment as 2026-11-28T12:00") from error
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+
+
+def _assembled(root: Path, home: Path | None, without: list[str], start: datetime) -> tuple[Any, Path | None, float]:
+    """The problem, the home whose past runs it uses (None without one), and when planning began."""
     from sinet_pipelines.cli.backfill_planning import open_home
-    from sinet_pipelines.cli.home import CURRENT, current_home, state_folder
+    from sinet_pipelines.cli.home import home_if_run
     from sinet_pipelines.cli.orchestrator import be_in, load_definitions
-    from sinet_pipelines.ingestion.record import has_record
 
-    folder = current_home(home) if home is not None or has_record((state_folder() / CURRENT).resolve()) else None
+    os.environ["SINET_PROJECT"] = str(root)  # the home is that of this checkout
+    folder = home_if_run(home)
     with ExitStack() as stack:
         instance = None
         if folder is None:
@@ -96,7 +137,8 @@ def _assembled(root: Path, home: Path | None, without: list[str]) -> tuple[Any, 
         known = None if instance is None else known_of(instance, graph, deployment)
         started = time.perf_counter()
         works = works_of(graph, deployment, known=known, without=without)
-        return assemble(works, reads_of(graph, works), deployment.regions, without=without), started
+        found = assemble(works, reads_of(graph, works), deployment.regions, without=without, start=start)
+        return found, folder, started
 
 
 def _name_of(asset: str, names: list[str]) -> str:
@@ -153,6 +195,8 @@ def _print_totals(console: Any, facts: dict[str, Any]) -> None:
         soft_wrap=True,
     )
     console.print(f"beside: {beside}", soft_wrap=True)
+    if facts["because"]:
+        console.print(f"rules that clash: {'; '.join(facts['because'])}", soft_wrap=True)
     for note in facts["notes"]:
         console.print(note, soft_wrap=True)
 

@@ -1,10 +1,11 @@
 """Plans the whole graph at once: collapses options, chooses the exact method or the programme, checks the result.
 
 Without quotas, deadlines and power caps the plan is computed exactly by dynamic programming where the graph is narrow
-enough, else by HiGHS. An answer is `optimal` with a proof, `feasible` with its bound and gap, `infeasible` with a
-smallest set of rules that clash, or `unknown` where the search ended without a plan and without a proof.
+enough, else by HiGHS. An answer is `optimal` with a proof, `feasible` with its bound and gap, `infeasible` with rules
+that clash, or `unknown` where the search ended without a plan and without a proof.
 """
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from math import isfinite
@@ -12,7 +13,7 @@ from math import isfinite
 from sinet_pipelines.errors import PlacementError, PlacementInputError
 from sinet_pipelines.placement.baselines import greedy
 from sinet_pipelines.placement.checker import Figures, broken_rules, figures, require_plan, schedule
-from sinet_pipelines.placement.clashes import clashing_rules
+from sinet_pipelines.placement.clashes import Rule, clashing_rules
 from sinet_pipelines.placement.collapse import kept_options
 from sinet_pipelines.placement.dynamic import Exact, solve_exactly
 from sinet_pipelines.placement.feasible import feasible_plan
@@ -41,6 +42,7 @@ class Plan:
         gap: how far the plan may be from the best one, relative to it; 0 with a proof, None without a plan or a bound.
         solver: the method, with its version.
         because: rules that clash; removing any one of them leaves a problem with a plan.
+        clash: the same as values.
         exact: of dynamic programming, the best total with each region of each asset.
         is_reproducible: whether the same problem gives the same plan everywhere: no clock ended the search.
     """
@@ -52,6 +54,7 @@ class Plan:
     gap: float | None
     solver: str
     because: tuple[str, ...] = ()
+    clash: tuple[Rule, ...] = ()
     exact: Exact | None = None
     is_reproducible: bool = True
 
@@ -229,5 +232,11 @@ def _without_plan(problem: Problem, policy: Policy, found: Run, limits: Limits) 
 
 
 def _infeasible(problem: Problem, policy: Policy, solver: str, limits: Limits) -> Plan:
-    because = clashing_rules(problem, lambda part: is_feasible(part, policy, limits))
-    return Plan(INFEASIBLE, policy, {}, None, None, solver, because)
+    until = time.monotonic() + limits.seconds  # of the whole explanation
+
+    def has_plan(part: Problem) -> bool | None:
+        left = until - time.monotonic()
+        return is_feasible(part, policy, replace(limits, seconds=left)) if left > 0 else None
+
+    clash = clashing_rules(problem, has_plan)
+    return Plan(INFEASIBLE, policy, {}, None, None, solver, tuple(rule.text for rule in clash), clash)

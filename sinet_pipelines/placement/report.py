@@ -25,7 +25,9 @@ SUPERLATIVES = {
 }
 
 
-def plan_facts(assembly: Assembly, plan: Plan, *, without: Sequence[str], seconds: float) -> dict[str, Any]:
+def plan_facts(
+    assembly: Assembly, plan: Plan, *, without: Sequence[str], seconds: float, asset: str | None = None
+) -> dict[str, Any]:
     """The facts of a plan.
 
     Args:
@@ -33,8 +35,10 @@ def plan_facts(assembly: Assembly, plan: Plan, *, without: Sequence[str], second
         plan: the answer.
         without: regions and places that were left out.
         seconds: time to assemble and plan.
+        asset: the one asset whose placement is explained; None for all.
     """
-    placements = [] if plan.figures is None else [_placement(assembly, plan, one) for one in assembly.problem.assets]
+    explained = [one for one in assembly.problem.assets if asset in (None, one.name) and plan.figures is not None]
+    placements = [_placement(assembly, plan, one) for one in explained]
     unplaced = [{"asset": name, "reason": reason} for name, reason in assembly.unplaced.items()]
     if plan.figures is None:
         why = f"no plan satisfies these rules together: {'; '.join(plan.because)}"

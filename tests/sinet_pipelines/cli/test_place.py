@@ -1,14 +1,16 @@
 """`sinet place` places every asset of every application, and without a region what may move moves."""
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 from typer.testing import CliRunner
 
 from resources.deployment import this_deployment
 from resources.planning import reads_of, works_of
+from sinet_pipelines.cli.home import home_if_run, no_fleet
 from sinet_pipelines.cli.main import app
-from sinet_pipelines.cli.place import _name_of, _print_asset, _print_plan
+from sinet_pipelines.cli.place import _name_of, _print_asset, _print_plan, moment_of
 from sinet_pipelines.errors import UsageError
 from sinet_pipelines.placement.assembly import assemble
 from sinet_pipelines.placement.planner import plan
@@ -86,10 +88,36 @@ def test_an_asset_is_found_by_its_last_part_and_others_are_named():
         _name_of("mode", names)
 
 
+def test_a_start_is_a_moment_in_utc():
+    noon = datetime(2026, 11, 28, 12, tzinfo=UTC)
+    assert moment_of("2026-11-28T12:00") == moment_of("2026-11-28T21:00+09:00") == noon
+    with pytest.raises(UsageError, match="--start is 'noon'; write a moment as 2026-11-28T12:00"):
+        moment_of("noon")
+
+
+def test_a_folder_without_a_fleet_is_no_home(tmp_path):
+    assert home_if_run(tmp_path / "none #%") is None
+    assert no_fleet(tmp_path / "none #%") == f"no fleet in {tmp_path}/none #%"
+
+
+def test_one_asset_alone_is_explained_in_a_plan_of_all(graph, tmp_path):
+    deployment = this_deployment(tmp_path)
+    works = works_of(graph, deployment)
+    found = assemble(works, reads_of(graph, works), deployment.regions)
+    planned = plan(found.problem, policy_of("cheapest"))
+    alone = plan_facts(found, planned, without=(), seconds=0.0, asset="turbofan/endpoint")
+    assert [one["asset"] for one in alone["placements"]] == ["turbofan/endpoint"]
+    assert alone["totals"] == plan_facts(found, planned, without=(), seconds=0.0)["totals"]
+
+
 @pytest.mark.slow
-def test_the_command_prints_json_alone_and_needs_no_home(monkeypatch):
+def test_the_command_prints_json_alone_and_plans_without_a_home(monkeypatch, tmp_path):
     monkeypatch.setenv("SINET_PROJECT", str(CHECKOUT))
-    result = CliRunner().invoke(app, ["place", "turbofan/endpoint", "--json"])
+    command = ["place", "turbofan/endpoint", "--json", "--home", str(tmp_path), "--start", "2026-11-28T12:00"]
+    result = CliRunner().invoke(app, command)
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
     assert [(one["asset"], one["region"]) for one in found["placements"]] == [("turbofan/endpoint", "WEST")]
+    assert (found["home"], found["start"]) == (None, "2026-11-28T12:00:00+00:00")
+    reason = "durations and sizes are declared ones"
+    assert found["notes"][0] == f"no past run was used (no fleet in {tmp_path}): {reason}"
