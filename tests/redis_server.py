@@ -37,7 +37,7 @@ class RedisServer:
         return f"{self.scheme}://127.0.0.1:{self.port}/0"
 
     def start(self, *options):
-        """Starts the server with what it stored last."""
+        """Starts the server without keys; with options for its port too, where there are any."""
         log = self.folder / "log"
         settings = [f"requirepass {self.password}", "bind 127.0.0.1", 'save ""', "appendonly no", f"dir {self.folder}"]
         if not options:

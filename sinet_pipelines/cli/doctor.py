@@ -11,6 +11,7 @@ from pathlib import Path
 
 from sinet_pipelines.cli.doctor_clusters import cluster_findings
 from sinet_pipelines.cli.doctor_dask import dask_findings
+from sinet_pipelines.cli.doctor_online import online_findings
 from sinet_pipelines.cli.doctor_stores import store_findings
 from sinet_pipelines.cli.finding import Finding
 from sinet_pipelines.cli.home import current_home, find_project
@@ -65,6 +66,7 @@ def examine(*, home: Path | None, as_json: bool, clusters: bool = False, deep: b
         findings += [finding for region in this_inventory().regions for finding in cluster_findings(region)]
     findings += store_findings(this_inventory().regions)
     findings += dask_findings(this_inventory().regions)
+    findings += online_findings(this_inventory().regions)
     if as_json:
         json.dump([asdict(finding) for finding in findings], sys.stdout, indent=2)
         sys.stdout.write("\n")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from redis import Redis
 
 CONNECT_S, ANSWER_S = 2.0, 10.0
-RETRIES = 2  # of a command whose connection broke, as after a restart of the server
+RETRIES = 1  # of a command whose connection broke, as after a restart of the server
 _FILES = {"CA_FILE": "ca.crt", "CERT_FILE": "tls.crt", "KEY_FILE": "tls.key"}
 _SSL = {"CA_FILE": "ssl_ca_certs", "CERT_FILE": "ssl_certfile", "KEY_FILE": "ssl_keyfile"}
 

@@ -136,6 +136,8 @@ class FeatureRepository:
             self.place.open().settle(mark, entities)
             keep_record(self.place, mark, self._source)
             self._note_write(mark)
+            if self.region:
+                (self.folder / self.place.database.name).unlink(missing_ok=True)  # of a home of before, for all regions
             return mark
 
     def lag(self) -> Lag:

@@ -11,6 +11,7 @@ from sinet_pipelines.errors import InventoryError
 
 EXAMPLE = "rediss://online.west.example:6379/0"
 LAG_LIMIT_S = 3600.0  # rows reach the online store seconds after they are made: an hour means that it is not written
+PORT = 6379  # of Redis
 _URL = re.compile(r"rediss?://(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?(/[0-9]{1,3})?")
 
 
@@ -46,6 +47,16 @@ class OnlineStore:
     def is_server(self) -> bool:
         """Whether it is a Redis server; else a SQLite file."""
         return bool(self.url)
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """The port of the server; empty for a file.
+
+        >>> OnlineStore("rediss://online.west.example").ports, OnlineStore().ports
+        ((6379,), ())
+        """
+        found = _URL.fullmatch(self.url) if self.url else None
+        return (int((found.group(2) or f":{PORT}")[1:]),) if found else ()
 
     @property
     def kind(self) -> str:

@@ -133,7 +133,8 @@ def network(region: Region) -> list[Object]:
     cluster = region.cluster
     own: Object = {"podSelector": {}}  # the pods of this namespace
     names = [{"port": DNS_PORT, "protocol": protocol} for protocol in ("UDP", "TCP")]
-    out = [{"port": port, "protocol": "TCP"} for port in sorted({*cluster.egress_ports, *_serving_ports(region)})]
+    ports = sorted({*cluster.egress_ports, *_serving_ports(region), *region.online_store.ports})
+    out = [{"port": port, "protocol": "TCP"} for port in ports]
     serves = [{"port": port, "protocol": "TCP"} for port in _serving_ports(region)]
     return [
         _policy(region, "default-deny", {}, policyTypes=["Ingress", "Egress"]),

@@ -12,11 +12,14 @@ import polars as pl
 import pytest
 from deltalake import DeltaTable
 
+from sinet_pipelines.cli.doctor_online import online_findings
 from sinet_pipelines.errors import ForbiddenError, StorageError, UnreachableError
 from sinet_pipelines.features.feast_settings import FILE
 from sinet_pipelines.features.health import store_faults
 from sinet_pipelines.features.repository import FeatureRepository
 from sinet_pipelines.inventory.online_stores import OnlineStore
+from tests.inventory import get_region
+from tests.loopback import free_port
 from tests.redis_server import running_redis
 from tests.sinet_pipelines.features.test_repository import FEATURES, at, write
 from tests.walk.homes import folder_of
@@ -261,6 +264,47 @@ def test_a_rotated_password_is_used_by_the_next_connection_and_a_wrong_one_is_no
         assert repository.place.open().mark() is not None
     finally:
         replace(redis, password="another").client().config_set("requirepass", redis.password)
+
+
+def test_tls_is_verified_by_the_file_of_an_authority(place, tmp_path, monkeypatch):
+    from tests.clusters.certificates import certificate_of, self_signed
+
+    with running_redis() as server:
+        server.stop()
+        own = self_signed(server.folder / "server.pem")
+        port, tls = f"tls-port {server.port}", ["tls-auth-clients no", f"tls-ca-cert-file {own}"]
+        server.start("port 0", port, f"tls-cert-file {own}", f"tls-key-file {own}", *tls)
+        folder = tmp_path / "credentials/WEST/online"
+        folder.mkdir(parents=True)
+        (folder / "password").touch(mode=0o600)
+        (folder / "password").write_text(server.password)
+        monkeypatch.setenv("SINET_CREDENTIALS", str(tmp_path / "credentials"))
+        store = OnlineStore(server.url.replace("redis://", "rediss://"))
+        with pytest.raises(UnreachableError, match="certificate"):
+            repository_of(place, store).place.open().mark()
+        certificate_of(own, folder / "ca.crt")
+        assert fault_of(written(place, store)) == ""
+
+
+def test_the_doctor_names_a_server_that_does_not_answer_and_one_that_rejects_the_password(redis, on_redis, monkeypatch):
+    region = replace(get_region("WEST"), online_store=on_redis)
+    (well,) = online_findings([region, get_region("EAST")])
+    assert (well.name, well.ok) == ("online store of WEST", True)
+    monkeypatch.setenv("SINET_WEST_ONLINE_PASSWORD", "wrong-and-secret")
+    (rejected,) = online_findings([region])
+    assert "rejects the credentials" in rejected.found
+    (down,) = online_findings([replace(region, online_store=OnlineStore(f"redis://127.0.0.1:{free_port()}"))])
+    assert "does not answer" in down.found
+    assert "wrong-and-secret" not in rejected.found + down.found
+
+
+def test_the_store_of_a_home_of_before_goes_once_a_region_has_its_own(place):
+    old = repository_of(place, OnlineStore(), region="")
+    old.apply()
+    old.write_online()
+    written(place, OnlineStore())
+    assert not (place / "feast/online.db").exists()
+    assert (place / "feast/WEST/online.db").exists()
 
 
 def test_a_password_file_that_others_can_read_is_refused(place, on_redis, tmp_path, monkeypatch):

@@ -1,10 +1,14 @@
 """The online store in a region's row: an address without a password, or one sentence about what is wrong."""
 
+from dataclasses import replace
+
 import pytest
 
 from sinet_pipelines.errors import InventoryError
 from sinet_pipelines.inventory.online_stores import OnlineStore
 from sinet_pipelines.inventory.regions import read_inventory
+from sinet_pipelines.manifests.base import network
+from tests.inventory import get_region
 
 
 def test_a_region_names_its_server_in_the_inventory_file_and_others_have_a_file(tmp_path):
@@ -13,6 +17,12 @@ def test_a_region_names_its_server_in_the_inventory_file_and_others_have_a_file(
     found = read_inventory(path)
     assert found.region("WEST").online_store == OnlineStore("rediss://[::1]:6380/2", lag_limit_s=60)
     assert found.region("EAST").online_store.kind == "sqlite"
+
+
+def test_pods_of_the_region_may_reach_the_port_of_its_server():
+    region = replace(get_region("WEST"), online_store=OnlineStore("redis://host:6390"))
+    (egress,) = (one for one in network(region) if one["metadata"]["name"] == "allow-egress")
+    assert {"port": 6390, "protocol": "TCP"} in egress["spec"]["egress"][1]["ports"]
 
 
 @pytest.mark.parametrize(
