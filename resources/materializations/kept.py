@@ -14,7 +14,7 @@ import dagster as dg
 
 from resources.dagster_private import AssetEntry, BaseAssetGraph, BaseAssetNode
 from resources.deployment import Deployment
-from resources.keys import LANDING_ZONE
+from resources.keys import CURRENT_CHECK, LANDING_ZONE
 from resources.materializations.day_log import read_days, read_refusals, recorded
 from resources.materializations.held import VERSION_ENTRY, Held, Place, Recorded, as_day
 from resources.materializations.published import Published
@@ -22,6 +22,8 @@ from resources.materializations.versions import Tags, version_in
 from resources.placement import CLASS_TAG, REGION_TAG
 from resources.residency import CLASS_ENTRY, TABLE
 from sinet_pipelines.applications.application import parse_key
+from sinet_pipelines.escaping import from_markdown
+from sinet_pipelines.features.replicas import AGAIN
 from sinet_pipelines.schemas.contract import DataClass, TableName
 from sinet_pipelines.storage.health import StorageFault
 
@@ -170,7 +172,27 @@ class Kept:
 
     def fault(self, key: dg.AssetKey, event: dg.AssetMaterialization) -> StorageFault | None:
         """The data that storage has lost of an asset without days; None where nothing is lost."""
-        return self._held.fault(self._whereabouts(key), recorded(event))
+        place = self._whereabouts(key)
+        return self._held.fault(place, recorded(event)) or self._reported_fault(key, place)
+
+    def _reported_fault(self, key: dg.AssetKey, place: Place) -> StorageFault | None:
+        """The fault of an online store that the check in its region found since the last write.
+
+        Where regions run apart, the server of a region is opened in the region alone.
+        """
+        newest = self.newest(key)
+        if place.store is None or self.deployment.is_one_machine or newest is None:
+            return None
+        check = dg.AssetCheckKey(key, CURRENT_CHECK)
+        for record in self.instance.event_log_storage.get_asset_check_execution_history(check, limit=1):
+            entry = record.event
+            if entry is None or entry.dagster_event_type is not dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+                continue
+            result = entry.get_dagster_event().asset_check_evaluation_data
+            if not result.passed and entry.timestamp > newest.timestamp:
+                sentence = from_markdown(result.description or "its check failed").removesuffix(f"; {AGAIN}")
+                return StorageFault(self.home / place.store / place.region, sentence, AGAIN)
+        return None
 
     def place(self, key: dg.AssetKey) -> tuple[str, str] | None:
         """Region and name of the asset's table; None for one that has none."""
