@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 from deltalake import DeltaTable
 
-from sinet_pipelines.errors import StorageError, first_line
+from sinet_pipelines.errors import SinetError, StorageError, first_line
 from sinet_pipelines.features.replica_mark import Mark, TableRead
 from sinet_pipelines.features.replicas import ReplicaPlace, ReplicaSource, read_record, replica_faults
 from sinet_pipelines.storage.delta import open_table, scan_table
@@ -167,7 +167,7 @@ def read_lag(place: ReplicaPlace, source: ReplicaSource, *, reader: str | None =
     record = read_record(place.folder, place.region)
     try:
         online = {} if record is None else replica.event_times()
-    except StorageError as error:
+    except SinetError as error:  # also where the client of the server is not installed
         return _of_events(lost, offline, {}, None, fault or str(error))
     return _of_events(lost, offline, online, record.mark if record else None, fault)
 

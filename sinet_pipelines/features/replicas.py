@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import orjson
 
-from sinet_pipelines.errors import StorageError
+from sinet_pipelines.errors import SinetError
 from sinet_pipelines.features.home_id import read_home_id
 from sinet_pipelines.features.online_access import OnlineAccess
 from sinet_pipelines.features.redis_replica import RedisReplica
@@ -196,7 +196,7 @@ def _difference(place: ReplicaPlace, engines: int) -> StorageFault | None:
     where = f"the online store of {place.region} in {replica.place}" if place.store.is_server else "the online store"
     try:
         mark, times = replica.mark(), replica.event_times()
-    except StorageError as error:
+    except SinetError as error:
         return StorageFault(at, str(error), "then `sinet run` writes it again")
     if mark is None:
         return StorageFault(at, f"{where} has no mark of a write: it was emptied", AGAIN)

@@ -266,6 +266,20 @@ def test_a_rotated_password_is_used_by_the_next_connection_and_a_wrong_one_is_no
         replace(redis, password="another").client().config_set("requirepass", redis.password)
 
 
+def test_a_server_without_memory_is_said_and_the_former_values_stay(place, redis, on_redis):
+    repository = written(place, on_redis)
+    write(folder_of(place, "EAST", "window_features"), ("a", 5, 5.0))
+    redis.client().config_set("maxmemory", 1)
+    try:
+        with pytest.raises(StorageError, match="rejects a command .*; correct that and run again"):
+            repository.write_online()
+        assert means(repository, "a") == [3.0]
+    finally:
+        redis.client().config_set("maxmemory", 0)
+    repository.write_online()
+    assert means(repository, "a") == [5.0]
+
+
 def test_tls_is_verified_by_the_file_of_an_authority(place, tmp_path, monkeypatch):
     from tests.clusters.certificates import certificate_of, self_signed
 
