@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, WriterProperties, write_deltalake
+from deltalake import ColumnProperties, CommitProperties, DeltaTable, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 from sinet_pipelines.errors import StorageError, first_line
@@ -31,8 +31,7 @@ ATTEMPTS = 8  # a day's commit takes about 10 ms; in tests, no queue of writers 
 CREATION_S = 600.0  # longest wait for another process that creates the table
 FILE_BYTES = 32 << 20  # of a streamed write: the writer has one file of this size in memory
 STREAM_ROWS = 1 << 14  # of one batch of a streamed write
-STREAMED = WriterProperties(max_row_group_size=4 * STREAM_ROWS)
-AT_ONCE = WriterProperties(compression="SNAPPY")
+DISTINCT = ColumnProperties(dictionary_enabled=False)
 
 Payload: TypeAlias = pa.Table | pa.RecordBatchReader
 
@@ -147,7 +146,7 @@ class TableWriter:
             predicate=predicate if state.exists or is_created else None,
             storage_options=options,
             target_file_size=FILE_BYTES if is_stream else None,
-            writer_properties=STREAMED if is_stream else AT_ONCE,
+            writer_properties=_properties(self.contract, is_stream=is_stream),
             commit_properties=CommitProperties(custom_metadata={WRITE: token}),
         )
 
@@ -165,6 +164,18 @@ class TableWriter:
     @property
     def _is_local(self) -> bool:
         return is_local(self.uri)
+
+
+def _properties(contract: Contract, *, is_stream: bool) -> WriterProperties:
+    """How the files are written.
+
+    Columns of 32-bit floats are computed features, with nearly all values distinct: dictionaries of them would take
+    four fifths of the writer's time, and a third more space.
+    """
+    columns = {one.name: DISTINCT for one in contract.columns if one.dtype == pa.float32()} or None
+    if is_stream:
+        return WriterProperties(max_row_group_size=4 * STREAM_ROWS, column_properties=columns)
+    return WriterProperties(compression="SNAPPY", column_properties=columns)
 
 
 @dataclass(frozen=True)

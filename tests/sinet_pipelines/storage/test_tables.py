@@ -5,11 +5,13 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -159,6 +161,22 @@ def test_a_day_written_in_batches_is_the_day_written_at_once(tmp_path: Path, bat
     assert max(part.height for part in parts) <= 2
     assert pl.concat(parts).sort(READINGS.order).equals(frame.select(READINGS.schema.names))
     assert store.read(READINGS, days=(DAYS[1], DAYS[1])).height == 3
+
+
+@pytest.mark.parametrize("is_stream", [True, False])
+def test_features_are_written_without_a_dictionary_of_their_values(store, is_stream):
+    feature = Column("mean", pa.float32(), "mean", nullable=True)
+    contract = replace(READINGS, name="features", columns=(*READINGS.columns, feature))
+    frame = rows(DAYS[0]).with_columns(pl.Series("mean", [0.5, None, 1.5], dtype=pl.Float32))
+    if is_stream:
+        store.replace_day_from(contract, lambda: iter([frame]), day=DAYS[0])
+    else:
+        store.replace_days(contract, frame, days=[DAYS[0]])
+    (file,) = Path(store.uri(contract)).rglob("*.parquet")
+    group = pq.read_metadata(file).row_group(0)
+    found = {group.column(n).path_in_schema: group.column(n).has_dictionary_page for n in range(group.num_columns)}
+    assert (found["unit"], found["t2_degr"], found["mean"]) == (True, True, False)
+    assert store.read(contract)["mean"].to_list() == [0.5, None, 1.5]
 
 
 def test_a_batch_that_fails_leaves_the_day_as_it_was(tmp_path: Path) -> None:
