@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from sinet_pipelines.time_series.sending import Sent
 
 NO_ROWS = "the table has no rows of this day"
+COMPARED, UNCOUNTED = "as many as were sent", "not compared: the store cannot count"
 
 
 def time_series_of(
@@ -159,7 +160,7 @@ def _days_step(application: Application, region: Region, contract: Contract, add
                 context,
                 _written(place.tables, contract, store.name, sent, inputs),
                 inputs=inputs,
-                entries={day: _entries(one, counted=store.counts) for day, one in sent.items()},
+                entries={day: _entries(one, COMPARED if store.counts else UNCOUNTED) for day, one in sent.items()},
             )
         if failed:
             listed = "; ".join(f"{day}: {why}" for day, why in sorted(failed.items())[:3])
@@ -183,7 +184,7 @@ def _whole_step(application: Application, region: Region, contract: Contract, ad
         rows = tables.read(contract, columns=shape.columns)
         sent = send_rows(store, shape, [rows])
         version = fingerprint(store.name, *map(str, rows.hash_rows(seed=0).sort().to_list()))
-        return made(context, version, entries=_entries(sent, counted=False))
+        return made(context, version, entries=_entries(sent, "not compared: earlier rows stay"))
 
     return asset
 
@@ -225,11 +226,16 @@ def _written(
     )
 
 
-def _entries(sent: "Sent", *, counted: bool) -> dict[str, Any]:
-    """Metadata of a day: rows that the store took, rejected lines with the first reasons, and rows without a value."""
+def _entries(sent: "Sent", in_store: str) -> dict[str, Any]:
+    """Metadata: rows that the store took, rejected lines with the first reasons, and rows without a value.
+
+    Args:
+        sent: what it took.
+        in_store: whether that was compared with its own number of rows.
+    """
     return {
         "rows_sent": sent.lines,
-        "rows_counted_in_the_store": "compared" if counted else "the store cannot count them",
+        "rows_in_the_store": in_store,
         "different_instants": sent.points,
         "lines_set_aside": sent.set_aside,
         "rows_without_a_value": sent.left_out,

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sinet_pipelines.errors import UsageError
 from sinet_pipelines.escaping import for_terminal
 from sinet_pipelines.inventory.regions import this_inventory
 
@@ -15,8 +16,10 @@ if TYPE_CHECKING:
 def similar_to(home: Path, application: "Application", units: Iterable[str]) -> list[dict[str, Any]]:
     """For each unit, its most similar past failures in the JSON form; notes are printed on stderr, each once.
 
+    A unit without a window to search with has none, and the reason is a note.
+
     Raises:
-        UsageError: the application declares no past failures, or a unit has no window to search with.
+        UsageError: the application declares no past failures.
         StorageError: a table of the windows is damaged.
     """
     from sinet_pipelines.notebook.similar import FailureSearch
@@ -25,7 +28,12 @@ def similar_to(home: Path, application: "Application", units: Iterable[str]) -> 
     notes: dict[str, None] = {}
     answer = []
     for unit in units:
-        found = search.similar_to(unit)
+        try:
+            found = search.similar_to(unit)
+        except UsageError as error:
+            notes[str(error)] = None
+            answer.append({"unit": unit, "region": None, "cycle": None, "failures": []})
+            continue
         notes |= dict.fromkeys(found.notes)
         failures = found.rows.to_dicts()
         answer.append({"unit": unit, "region": found.region, "cycle": found.cycle, "failures": failures})
@@ -41,6 +49,8 @@ def print_similar(answer: Sequence[Mapping[str, Any]], *, noun: str) -> None:
     from sinet_pipelines.cli.terminal import Terminal
 
     for one in answer:
+        if not one["failures"]:
+            continue  # a note has the reason
         title = f"past failures most similar to {one['unit']} at cycle {one['cycle']}"
         table = Table(noun, "region", "cycles to failure", "distance", title=title)
         for row in one["failures"]:

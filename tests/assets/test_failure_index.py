@@ -189,6 +189,16 @@ def test_the_command_prints_each_unit_once_with_its_failures(walked, capsys):
     assert answer[1]["failures"][0]["unit"] in printed
 
 
+def test_a_unit_without_a_window_is_noted_and_the_others_are_searched(walked, capsys):
+    unit = units_of(walked[0], "live")[0]
+    answer = similar_to(walked[0], TURBOFAN, ["nobody", unit])
+    assert [len(one["failures"]) for one in answer] == [0, 10]
+    print_similar(answer, noun="engine")
+    printed = capsys.readouterr()
+    assert "sinet: 'nobody' has no window in window_features" in printed.err
+    assert "similar to nobody" not in printed.out
+
+
 def test_failures_are_the_events_of_the_region(walked):
     store = tables_of(walked[0], "EAST", "turbofan")
     assert set(past_windows(store)["unit"]) <= set(store.read(FAILURE_EVENTS)["unit"])

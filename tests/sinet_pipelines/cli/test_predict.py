@@ -67,6 +67,11 @@ def predictions(capsys, **options):
     return json.loads(capsys.readouterr().out)
 
 
+def test_past_failures_of_the_rows_of_a_file_are_not_searched(tmp_path):
+    with pytest.raises(UsageError, match=r"--similar compares units of a home, and --window has rows of a file"):
+        command(window=tmp_path / "rows.csv", similar=True)
+
+
 def test_every_live_engine_of_every_region_is_asked_at_its_latest_cycle(home, capsys):
     answer = predictions(capsys, home=home)
     assert (answer["model"], answer["version"]) == ("rul", "1")
