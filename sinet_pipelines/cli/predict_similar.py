@@ -26,7 +26,7 @@ def similar_to(home: Path, application: "Application", units: Iterable[str]) -> 
 
     search = FailureSearch(home, application, this_inventory().names)
     notes: dict[str, None] = {}
-    answer = []
+    answer: list[dict[str, Any]] = []
     for unit in units:
         try:
             found = search.similar_to(unit)
