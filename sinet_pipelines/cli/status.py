@@ -90,7 +90,6 @@ def read_status(home: Path, project: Path) -> dict[str, Any]:
     The event log and the storage are read again only where one of them changed; models and servers are checked each
     time.
     """
-    from resources.deployment import this_deployment
     from sinet_pipelines.cli.orchestrator import go_to
     from sinet_pipelines.cli.snapshot import keep_snapshot, read_snapshot, signature_of
     from sinet_pipelines.cli.state_health import require_state
@@ -100,6 +99,8 @@ def read_status(home: Path, project: Path) -> dict[str, Any]:
 
     go_to(project, home)
     require_state(home)
+    from resources.deployment import this_deployment
+
     before = signature_of(project, home)
     facts = read_snapshot(home, before)
     if facts is None or servers_differ(facts["online"], this_deployment(home)):
