@@ -1,6 +1,9 @@
 """Random placement problems, and a plan found by trying all of them, which shares no line with the planner."""
 
+import itertools
+import math
 import random
+from fractions import Fraction
 
 import numpy as np
 
@@ -75,7 +78,7 @@ def every_assignment(problem):
             reads = np.zeros(len(rows), bool)
             for reader in readers:
                 reads |= region[reader] == other
-            prices = np.array([0 if one == name else problem.copy_microusd(asset, one, name) for one in names])
+            prices = np.array([egress_microusd(problem, asset, one, name) for one in names])
             cost = cost + np.where(reads, prices[region[number]], 0)
     for edge in problem.edges:
         for a, b in edge.forbidden:
@@ -84,28 +87,64 @@ def every_assignment(problem):
     for number, asset in enumerate(problem.assets):  # in order: an asset reads earlier ones alone
         start = np.zeros(len(rows), int)
         for edge in problem.edges:
-            if edge.target == asset.name:
+            if edge.target == asset.name and edge.is_order:
                 took = np.array(
-                    [
-                        [problem.copy_ms(problem.by_name[edge.source], a, b) if a != b else 0 for b in names]
-                        for a in names
-                    ]
+                    [[transfer_ms(problem, problem.by_name[edge.source], a, b) for b in names] for a in names]
                 )
                 parent = at[edge.source]
                 start = np.maximum(start, ends[parent] + took[region[parent], region[number]])
-        ends.append(start + of(number, "duration_ms"))
+        ends.append(start + of(number, "wait_ms") + of(number, "duration_ms"))
     figures = {"cost": cost, "carbon": carbon, "finish": np.max(ends, axis=0), "allowed": allowed}
     figures |= {f"end_{one.name}": ends[number] for number, one in enumerate(problem.assets)}
     for quota in problem.quotas:
         used = np.zeros(len(rows), int)
         for number, asset in enumerate(problem.assets):
-            counts = [option.unit_ms if quota.counts(asset, option) else 0 for option in asset.options]
+            counts = [
+                option.milliunits * option.duration_ms // 1000
+                if (asset.team, option.hardware) == (quota.team, quota.hardware) and quota.region in ("", option.region)
+                else 0
+                for option in asset.options
+            ]
             used = used + np.array(counts)[rows[:, number]]
         figures["allowed"] = figures["allowed"] & (used <= quota.unit_ms)
+    for cap in problem.power_caps:
+        drawn = [
+            np.array([option.power_w * (option.region == cap.region) for option in one.options])[rows[:, number]]
+            for number, one in enumerate(problem.assets)
+        ]
+        for together in at_the_same_time(problem):
+            figures["allowed"] = figures["allowed"] & (sum(drawn[number] for number in together) <= cap.watts)
     for number, asset in enumerate(problem.assets):
         if asset.latest_ms is not None:
             figures["allowed"] = figures["allowed"] & (ends[number] <= asset.latest_ms)
     return rows, figures
+
+
+def egress_microusd(problem, source, origin, target):
+    """The price of a copy, rounded up; 0 within a region."""
+    if origin == target:
+        return 0
+    return math.ceil(Fraction(source.bytes, GIB) * problem.lines[origin, target].microusd_per_gib)
+
+
+def transfer_ms(problem, source, origin, target):
+    """The duration of a copy, rounded up; 0 within a region."""
+    if origin == target:
+        return 0
+    line = problem.lines[origin, target]
+    return line.latency_ms + math.ceil(Fraction(source.bytes, GIB) * line.ms_per_gib)
+
+
+def at_the_same_time(problem):
+    """Every set of two or more assets, by number, of which none starts after another one's end, and each asset."""
+    at = {one.name: number for number, one in enumerate(problem.assets)}
+    later = [set() for _ in problem.assets]
+    for number in reversed(range(len(later))):
+        for edge in problem.edges:
+            if edge.is_order and at[edge.source] == number:
+                later[number] |= {at[edge.target]} | later[at[edge.target]]
+    sets = (pick for size in range(1, len(at) + 1) for pick in itertools.combinations(range(len(at)), size))
+    return [pick for pick in sets if not any(b in later[a] for a in pick for b in pick)]
 
 
 def least(problem, what="cost"):

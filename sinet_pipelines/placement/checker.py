@@ -1,15 +1,17 @@
 """Checks a plan on its own: computes cost, schedule, quotas, power and residency again and rejects a broken rule.
 
-It shares no line with the solvers: it reads the problem and the chosen options, copy by copy and step by step. Each
-plan passes it before anyone sees the plan.
+It reads the problem and the chosen options, copy by copy and step by step, and computes egress, transfers, device time
+and power without the code that the solvers use. The weights of a policy and the order of the assets are the same for
+both. Each plan passes it before anyone sees the plan.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sinet_pipelines.errors import PlacementError
+from sinet_pipelines.placement.antichains import heaviest_antichain
 from sinet_pipelines.placement.policies import Policy
-from sinet_pipelines.placement.problem import Asset, Option, Problem
+from sinet_pipelines.placement.problem import GIB, Asset, Option, PowerCap, Problem
 
 
 @dataclass(frozen=True)
@@ -59,17 +61,21 @@ def broken_rules(problem: Problem, chosen: Mapping[str, int]) -> list[str]:
         if pair in edge.forbidden:
             found.append(f"{edge.target} reads {edge.source} from {pair[0]} in {pair[1]}: {edge.forbidden[pair]}")
     for quota in problem.quotas:
-        used = sum(options[one.name].unit_ms for one in problem.assets if quota.counts(one, options[one.name]))
+        used = 0
+        for asset in problem.assets:
+            own = options[asset.name]
+            if (asset.team, own.hardware) == (quota.team, quota.hardware) and quota.region in ("", own.region):
+                used += own.duration_ms * own.milliunits // 1000
         if used > quota.unit_ms:
             found.append(f"{quota.name}; the plan uses {used / 3_600_000:g}")
-    starts, ends, _ = schedule(problem, options)
+    _, ends, _ = schedule(problem, options)
     for asset in problem.assets:
         if asset.latest_ms is not None and ends[asset.name] > asset.latest_ms:
             found.append(deadline_name(asset) + f"; the plan ends it at {ends[asset.name] / 1000:g} s")
     for cap in problem.power_caps:
-        drawn = _highest_power(options, starts, ends, cap.region)
+        drawn = drawn_power(problem, options, cap)
         if drawn > cap.watts:
-            found.append(f"{cap.name}; the plan draws {drawn / 1000:g} kW")
+            found.append(f"{cap.name}; steps that can run at the same time draw {drawn / 1000:g} kW")
     return found
 
 
@@ -87,7 +93,8 @@ def figures(problem: Problem, policy: Policy, chosen: Mapping[str, int]) -> Figu
         origin, target = options[edge.source].region, options[edge.target].region
         if origin != target and (edge.source, target) not in copies:
             source = problem.by_name[edge.source]
-            copies[edge.source, target] = problem.copy_microusd(source, origin, target)
+            price = problem.line(origin, target).microusd_per_gib
+            copies[edge.source, target] = (source.bytes * price + GIB - 1) // GIB
             counted += policy.of_copy(problem, source, origin, target)
     starts, ends, transfers = schedule(problem, options)
     return Figures(
@@ -108,7 +115,7 @@ def schedule(problem: Problem, options: Mapping[str, Option]) -> tuple[dict[str,
     for asset in problem.ordered:
         own, start, longest = options[asset.name], 0, 0
         for edge in problem.incoming[asset.name]:
-            took = problem.copy_ms(problem.by_name[edge.source], options[edge.source].region, own.region)
+            took = _transfer_ms(problem, edge.source, options[edge.source].region, own.region)
             if edge.is_order:
                 start, longest = max(start, ends[edge.source] + took), max(longest, took)
         starts[asset.name], transfers[asset.name] = start, longest
@@ -146,17 +153,18 @@ def require_plan(
     return found
 
 
-def _highest_power(
-    options: Mapping[str, Option], starts: Mapping[str, int], ends: Mapping[str, int], region: str
-) -> int:
-    """The highest power at a site while steps run as early as they can, in W."""
-    changes = []
-    for name, option in options.items():
-        if option.region == region and ends[name] > starts[name]:
-            begins = starts[name] + option.wait_ms
-            changes += [(begins, option.power_w), (ends[name], -option.power_w)]
-    drawn = highest = 0
-    for _, change in sorted(changes):
-        drawn += change
-        highest = max(highest, drawn)
-    return highest
+def _transfer_ms(problem: Problem, name: str, origin: str, target: str) -> int:
+    if origin == target:
+        return 0
+    line = problem.line(origin, target)
+    return line.latency_ms + (problem.by_name[name].bytes * line.ms_per_gib + GIB - 1) // GIB
+
+
+def drawn_power(problem: Problem, options: Mapping[str, Option], cap: PowerCap) -> int:
+    """The highest power at a site over all orders in which its steps may run, in W.
+
+    Steps may run at the same time if neither starts after the other one's end.
+    """
+    powers = {name: one.power_w for name, one in options.items() if one.region == cap.region and one.power_w}
+    after = {one.name: [e.target for e in problem.outgoing[one.name] if e.is_order] for one in problem.assets}
+    return heaviest_antichain(powers, after)

@@ -1,10 +1,13 @@
 """The checker rejects a plan that breaks a hard rule, whatever claims that it is a good one."""
 
+import itertools
+import random
 from dataclasses import replace
 
 import pytest
 
 from sinet_pipelines.errors import PlacementError
+from sinet_pipelines.placement.antichains import heaviest_antichain
 from sinet_pipelines.placement.checker import broken_rules, figures, require_plan
 from sinet_pipelines.placement.policies import policy_of
 from sinet_pipelines.placement.problem import GIB, Asset, Edge, Line, Option, PowerCap, Problem, Quota
@@ -48,7 +51,7 @@ def test_the_figures_of_a_plan_are_those_worked_by_hand():
         (
             replace(PROBLEM, edges=(), power_caps=(PowerCap("A", 1199),)),
             {"source": 0, "reader": 0},
-            "power cap of A: 1.199 kW; the plan draws 1.2 kW",
+            "power cap of A: 1.199 kW; steps that can run at the same time draw 1.2 kW",
         ),
     ],
 )
@@ -61,3 +64,28 @@ def test_a_planted_fault_is_found_and_the_plan_is_not_used(problem, chosen, mess
 def test_a_plan_whose_cost_is_not_the_claimed_one_is_refused():
     with pytest.raises(PlacementError, match="claims 100 micro-dollars for a plan of 180"):
         require_plan(PROBLEM, CHEAPEST, MOVED, counted=100)
+
+
+def test_steps_that_can_run_at_the_same_time_in_another_order_draw_power_together():
+    first = Asset("first", (replace(THERE, duration_ms=9000),))
+    after, beside = (Asset(name, (HERE,)) for name in ("after", "beside"))
+    problem = Problem((first, after, beside), (Edge("first", "after"),), LINES, power_caps=(PowerCap("A", 1000),))
+    chosen = {"first": 0, "after": 0, "beside": 0}
+    found = figures(problem, CHEAPEST, chosen)
+    assert found.ends_ms["beside"] < found.starts_ms["after"]  # as early as they can, they do not run together
+    (broken,) = broken_rules(problem, chosen)
+    assert broken == "power cap of A: 1 kW; steps that can run at the same time draw 1.2 kW"
+
+
+def test_the_heaviest_antichain_is_that_of_all_subsets():
+    for seed in range(40):
+        draw = random.Random(seed)
+        names = [str(number) for number in range(draw.randint(1, 7))]
+        after = {one: [b for b in names[at + 1 :] if draw.random() < 0.35] for at, one in enumerate(names)}
+        weights = {one: draw.randint(1, 9) for one in names if draw.random() < 0.8}
+        later: dict[str, set[str]] = {}
+        for one in reversed(names):
+            later[one] = set(after[one]).union(*(later[other] for other in after[one]))
+        subsets = (pick for size in range(len(weights) + 1) for pick in itertools.combinations(weights, size))
+        apart = (pick for pick in subsets if not any(b in later[a] for a in pick for b in pick))
+        assert heaviest_antichain(weights, after) == max(sum(weights[one] for one in pick) for pick in apart)

@@ -52,6 +52,30 @@ def test_with_quota_and_deadline_it_is_the_cheapest_of_all_allowed_assignments(s
         assert broken_rules(problem, found.chosen) == []
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_with_power_caps_waits_spot_and_edges_without_order_it_is_the_cheapest_of_all_allowed_ones(seed):
+    problem = random_problem(seed, assets=6, options=3)
+    assets = tuple(
+        replace(
+            one,
+            options=tuple(replace(o, wait_ms=o.carbon_mg * 7, flavour=("reserved", "spot")[at % 2]) for at, o in own),
+        )
+        for one in problem.assets
+        for own in [list(enumerate(one.options))]
+    )
+    edges = tuple(replace(one, is_order=at % 4 != 3) for at, one in enumerate(problem.edges))
+    caps = tuple(PowerCap(region, 700 + 100 * seed) for region in ("A", "B"))
+    problem = replace(problem, assets=assets, edges=edges, power_caps=caps)
+    late = max(figures(problem, CHEAPEST, earliest_finish(problem, CHEAPEST)).ends_ms.values())
+    last = replace(assets[-1], latest_ms=2 * late)
+    problem = replace(problem, assets=(*assets[:-1], last))
+    found, truth = plan(problem, CHEAPEST), least(problem)
+    if truth is None:
+        assert found.answer == INFEASIBLE
+    else:
+        assert (found.answer, found.figures.cost_microusd) == (OPTIMAL, truth)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_eight_assets_of_five_options_with_quota_and_deadline(seed):
