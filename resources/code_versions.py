@@ -45,7 +45,7 @@ EXCLUDED = (
     *(f"sinet_pipelines.features.{name}" for name in ("in_parts", "dask_task", "dask_workers")),
     # writing of tables and blobs; not the hashing of their content, which decides versions
     *(f"sinet_pipelines.storage.{name}" for name in ("aside", "blobs", "cache", "databases", "delta", "delta_log")),
-    *(f"sinet_pipelines.storage.{name}" for name in ("contracted", "table_writes")),
+    *(f"sinet_pipelines.storage.{name}" for name in ("contracted", "streamed", "table_writes")),
     *(f"sinet_pipelines.storage.{name}" for name in ("evolution", "files", "health", "layout", "locks", "tables")),
     *(f"sinet_pipelines.storage.{name}" for name in ("credentials", "roots", "stored_health", "training_sets")),
     # contracts, which count by their values

@@ -25,12 +25,12 @@ from sinet_pipelines.storage.health import TableHealth, look_at_own_table, look_
 from sinet_pipelines.storage.layout import is_local
 from sinet_pipelines.storage.locks import creation_lock, held
 from sinet_pipelines.storage.objects import open_objects
+from sinet_pipelines.storage.streamed import STREAM_ROWS
 
 WRITE = "sinet.write"  # in the commit of a write: a random word, by which the writer finds its own version
 ATTEMPTS = 8  # a day's commit takes about 10 ms; in tests, no queue of writers needed eight attempts
 CREATION_S = 600.0  # longest wait for another process that creates the table
 FILE_BYTES = 32 << 20  # of a streamed write: the writer has one file of this size in memory
-STREAM_ROWS = 1 << 14  # of one batch of a streamed write
 DISTINCT = ColumnProperties(dictionary_enabled=False)
 
 Payload: TypeAlias = pa.Table | pa.RecordBatchReader

@@ -11,12 +11,10 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import polars as pl
-import pyarrow as pa
 from deltalake import DeltaTable
 
-from sinet_pipelines.errors import SinetError, StorageError, first_line
+from sinet_pipelines.errors import StorageError, first_line
 from sinet_pipelines.schemas.contract import AnyTable, Contract, DataClass
-from sinet_pipelines.storage.content import ContentHash
 from sinet_pipelines.storage.content import content_hash as content_hash
 from sinet_pipelines.storage.contracted import DAY_COLUMN as DAY_COLUMN
 from sinet_pipelines.storage.contracted import as_contracted
@@ -26,9 +24,9 @@ from sinet_pipelines.storage.delta import open_table, scan_day_in_batches, scan_
 from sinet_pipelines.storage.health import TableHealth, look_at_table
 from sinet_pipelines.storage.layout import is_local, require_readable, table_uri
 from sinet_pipelines.storage.roots import access_options, root_of
-from sinet_pipelines.storage.spill import as_reader
 from sinet_pipelines.storage.stored_health import look_at_stored_table
-from sinet_pipelines.storage.table_writes import STREAM_ROWS, Payload, TableWriter
+from sinet_pipelines.storage.streamed import STREAM_ROWS, StreamedRows
+from sinet_pipelines.storage.table_writes import Payload, TableWriter
 
 
 @dataclass(frozen=True)
@@ -209,30 +207,13 @@ class TableStore:
     def _replace_from(
         self, contract: Contract, batches: Callable[[], Iterator[pl.DataFrame]], *, day: date | None
     ) -> Written:
-        content = ContentHash(contract)
-        failure: list[Exception] = []
-
-        def checked() -> Iterator[pl.DataFrame]:
-            try:
-                for rows in batches():
-                    if day is not None and not (rows[DAY_COLUMN] == day).all():
-                        raise StorageError(f"rows of {contract.name} are of other days than {day}; give only its rows")
-                    content.take(rows)
-                    yield rows.select(column.name for column in contract.columns)
-            except (SinetError, pl.exceptions.PolarsError, pa.ArrowException, OSError) as error:  # the writer hides it
-                failure.append(error)
-                raise
-
-        def payload() -> pa.RecordBatchReader:
-            nonlocal content
-            content = ContentHash(contract)
-            return as_reader(checked(), contract.schema, rows=STREAM_ROWS)
-
+        stream = StreamedRows(contract, batches, day)
         predicate = None if day is None else f"{DAY_COLUMN} IN ('{day.isoformat()}')"
         try:
-            version = self._write(contract, payload, predicate=predicate)
+            version = self._write(contract, stream.payload, predicate=predicate)
         except StorageError as error:
-            raise failure[0] if failure else error from error
+            raise stream.failure or error from error
+        content = stream.content
         return Written(
             contract.name, self._at(contract), version, content.rows, {day: content.value}, {day: content.rows}
         )

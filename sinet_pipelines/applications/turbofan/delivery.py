@@ -80,6 +80,32 @@ def deliver(
         *_event_pieces(zone, FAILURES, failures, done),
         *_event_pieces(zone, TRUTH, truth, done),
     ]
+    fleet, new = _land_missing(pieces, fleet, known=known, done=done, home=home, restore=restore)
+    return LandReport(
+        home=home,
+        application=TELEMETRY.application,
+        name=fleet.name,
+        simulated=fleet.simulated,
+        subsets=tuple(layouts),
+        regions=tuple(region for region in fleet.regions if any(part.region == region for part in days)),
+        first_day=fleet.first_day,
+        last_day=fleet.last_day,
+        rows=sum(part.rows.height for part in days),
+        drops=len(days),
+        new_drops=new,
+        days=len({(part.region, part.day) for part in days}),
+        events={FAILURES.name: _count(failures), TRUTH.name: _count(truth)},
+        planted=len(fleet.planted),
+    )
+
+
+def _land_missing(
+    pieces: Sequence[_Piece], fleet: Fleet, *, known: Fleet, done: Collection[str], home: Path, restore: bool
+) -> tuple[Fleet, int]:
+    """Lands the files that are missing, or that replace one of another contract.
+
+    Returns the fleet with the names of all landed files, and the number of new drops.
+    """
     old = {piece.of: file for piece in pieces if (file := _predecessor(piece, known))}
     fresh = [
         piece
@@ -92,22 +118,7 @@ def deliver(
     new = {piece.file.path for piece in fresh if piece.is_rows and piece.of not in there and piece.of not in old}
     if fresh or fleet != known:
         _land(fresh, fleet, before=known, old=old.values(), home=home)
-    return LandReport(
-        home=home,
-        application=TELEMETRY.application,
-        name=fleet.name,
-        simulated=fleet.simulated,
-        subsets=tuple(layouts),
-        regions=tuple(region for region in fleet.regions if any(part.region == region for part in days)),
-        first_day=fleet.first_day,
-        last_day=fleet.last_day,
-        rows=sum(part.rows.height for part in days),
-        drops=len(days),
-        new_drops=len(new),
-        days=len({(part.region, part.day) for part in days}),
-        events={FAILURES.name: _count(failures), TRUTH.name: _count(truth)},
-        planted=len(fleet.planted),
-    )
+    return fleet, len(new)
 
 
 def _row_pieces(zone: LandingZone, days: Sequence[DayRows]) -> Iterator[_Piece]:
