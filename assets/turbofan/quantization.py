@@ -1,14 +1,11 @@
 """Quantization: makes the graphs that may be served, and compares each with its source; class `model`."""
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import dagster as dg
 import numpy as np
 import polars as pl
 
-from assets.framework.evaluation import newest_candidates
 from assets.framework.graphs import AGREEMENT, choose_graph, keep_graphs
 from assets.framework.pictures import keep_pictures
 from assets.framework.regional import here, once, per_region, regions_of
@@ -18,6 +15,7 @@ from assets.turbofan.candidates import regimes_of
 from assets.turbofan.evaluated import evaluation_inputs, sequences_at, sequences_of_all
 from assets.turbofan.evaluation import CANDIDATES
 from assets.turbofan.features import newest_regimes
+from assets.turbofan.graph_entrants import INT8, NETWORK, entrants_of, keep_int8, pareto_front
 from assets.turbofan.keys import everywhere, global_key, regional_key
 from assets.turbofan.lineage import sequences_of
 from resources.deployment import Deployment
@@ -41,22 +39,13 @@ from sinet_pipelines.applications.turbofan.schemas.features import (
 from sinet_pipelines.applications.turbofan.schemas.telemetry import VALIDATED_TELEMETRY
 from sinet_pipelines.applications.turbofan.task import RUL
 from sinet_pipelines.errors import QuantizationError
-from sinet_pipelines.evaluation.gate import Verdict
 from sinet_pipelines.features.splits import held_out
 from sinet_pipelines.inventory.names import EAST, WEST
 from sinet_pipelines.inventory.regions import Region
 from sinet_pipelines.schemas.contract import DataClass
-from sinet_pipelines.storage.blobs import BlobStore
 from sinet_pipelines.storage.fingerprint import fingerprint
 
-if TYPE_CHECKING:
-    from sinet_pipelines.quantization.footprint import Footprint
-    from sinet_pipelines.quantization.limits import Entrant
-
 LIMITS = "quantization_keeps_its_limits"
-NETWORK = "temporal_convolution"  # the candidate that has an INT8 form
-INT8 = "temporal_convolution_int8"  # the name of that form's graph
-LIMITS_KEPT = "verdicts/int8_model"  # the ref, among WEST's blobs, of the result of the newest INT8 graph
 
 
 @per_region
@@ -219,7 +208,7 @@ def int8_model(deployment: Deployment) -> dg.AssetsDefinition:
             raise QuantizationError(
                 f"{verdict.reason}; the champion continues to serve; train again or calibrate on more engines"
             )
-        name, growth = _keep_int8(west.blobs, int8, verdict), verdict.numbers["error_growth"]
+        name, growth = keep_int8(west.blobs, int8, verdict), verdict.numbers["error_growth"]
         yield made(
             context,
             fingerprint(name, f"{growth:.6f}"),  # with other truth the same graph may have another verdict
@@ -267,7 +256,7 @@ def served_graph(deployment: Deployment) -> dg.AssetsDefinition:
         east, west = here(context, EAST), here(context, WEST)
         graphs = {name: west.blobs.get_ref(graph_ref(name)) for name in (*CANDIDATES, INT8)}
         costs = footprints(graphs, graph_rows_of(sequences_of_all(context)), output=RUL.outputs[0])
-        entrants = _entrants(east.blobs, west.blobs, costs)
+        entrants = entrants_of(east.blobs, west.blobs, costs)
         choice = choose_graph(west.blobs, entrants, score="rmse_cycles")
         return made(
             context,
@@ -277,60 +266,10 @@ def served_graph(deployment: Deployment) -> dg.AssetsDefinition:
                 "graphs": shown(choice.costs(heading="RMSE out of fold", digits=2)),
                 "what_became_of_them": shown(choice.reasons),
                 "front": ", ".join(choice.competition.front),
-                **keep_pictures(west.blobs, "graphs", {"pareto": _front(entrants, chosen=choice.competition.chosen)}),
+                **keep_pictures(
+                    west.blobs, "graphs", {"pareto": pareto_front(entrants, chosen=choice.competition.chosen)}
+                ),
             },
         )
 
     return asset
-
-
-def _keep_int8(blobs: BlobStore, int8: bytes, verdict: Verdict) -> str:
-    """Stores the INT8 graph and the result of its limits, with the FP32 graph that it was made from."""
-    name = blobs.put(int8)
-    blobs.point(graph_ref(INT8), name)
-    kept = {
-        "error_growth": verdict.numbers["error_growth"],
-        "reason": verdict.reason,
-        "source": blobs.resolve(graph_ref(NETWORK)),
-    }
-    blobs.point(LIMITS_KEPT, blobs.put(json.dumps(kept, sort_keys=True).encode()))
-    return name
-
-
-def _entrants(trained: BlobStore, graphs: BlobStore, costs: "Mapping[str, Footprint]") -> "list[Entrant]":
-    """The graphs that may be served: of every candidate, and the INT8 form of the network.
-
-    Args:
-        trained: blobs of the region of training.
-        graphs: blobs of the region of graphs.
-        costs: size and time of each graph.
-
-    Raises:
-        QuantizationError: the INT8 graph is not of the present network.
-    """
-    from sinet_pipelines.quantization.limits import Entrant
-
-    errors = {name: one.score_out_of_fold for name, one in newest_candidates(trained, CANDIDATES).items()}
-    limits = json.loads(graphs.get_ref(LIMITS_KEPT))
-    if limits["source"] != graphs.resolve(graph_ref(NETWORK)):
-        raise QuantizationError(
-            "the INT8 graph was made from an older network than the FP32 graph (they must be twins); materialise "
-            "int8_model first"
-        )
-    quantized = Entrant(
-        INT8,
-        errors[NETWORK] * (1.0 + limits["error_growth"]),
-        RUL.metric,
-        costs[INT8],
-        source=NETWORK,
-        verdict=Verdict(True, limits["reason"]),
-    )
-    return [*(Entrant(name, errors[name], RUL.metric, costs[name]) for name in CANDIDATES), quantized]
-
-
-def _front(entrants: "Sequence[Entrant]", *, chosen: str) -> bytes:
-    """Error, size and time of all graphs as a chart."""
-    from sinet_pipelines.pictures.charts import pareto
-
-    names, error, size, p50_us = zip(*((one.name, *one.costs) for one in entrants), strict=True)
-    return pareto(names, error, size, np.asarray(p50_us) / 1000, chosen=chosen)

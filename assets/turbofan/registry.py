@@ -9,8 +9,8 @@ from assets.framework.registry import register_graphs
 from assets.framework.reports import made
 from assets.turbofan.cards import card_pictures, gather_card, version_of_card
 from assets.turbofan.evaluation import CANDIDATES, MODEL
+from assets.turbofan.graph_entrants import INT8, NETWORK
 from assets.turbofan.keys import everywhere, global_key
-from assets.turbofan.quantization import INT8, NETWORK
 from resources.deployment import Deployment, deployment_of
 from resources.keys import Cadence
 from resources.markdown import shown
