@@ -8,11 +8,15 @@ import pyarrow as pa
 import pytest
 
 from assets.framework.ingestion import raw_rows
+from assets.framework.monitoring import input_drift_of
 from resources.code_versions import BEHIND, EXCLUDED, PACKAGES, CodeVersions, canonical
 from sinet_pipelines.applications.turbofan.application import TURBOFAN
 from sinet_pipelines.applications.turbofan.landed import FAILURES, TELEMETRY
+from sinet_pipelines.applications.turbofan.schemas.features import WINDOW_FEATURES
 from sinet_pipelines.applications.turbofan.schemas.telemetry import DROP, RAW_TELEMETRY, VALIDATED_TELEMETRY
+from sinet_pipelines.applications.turbofan.watched import WATCHED
 from sinet_pipelines.code_hash import SourceTree
+from sinet_pipelines.monitoring.input_drift import one_stratum
 from sinet_pipelines.schemas.contract import Column, DataClass
 from tests.conftest import CHECKOUT
 from tests.deployed import deployment_at
@@ -129,6 +133,19 @@ def test_an_edit_changes_the_assets_that_it_decides(changed, file, old, new, som
     found = changed(file, old, new)
     assert some <= found
     assert not none & found
+
+
+@pytest.mark.parametrize("change", [{"features": ("t2_z_last",)}, {"strata": 4}, {"stratum_of": one_stratum}])
+def test_another_feature_or_stratum_to_watch_changes_the_drift(tmp_path, change):
+    deployment, code = deployment_at(tmp_path), CodeVersions(tmp_path)
+
+    def version(watched):
+        return code.version_of(
+            input_drift_of(deployment, TURBOFAN, EAST, watched, features=WINDOW_FEATURES, noun="sensor")
+        )
+
+    assert version(WATCHED) == version(replace(WATCHED))
+    assert version(WATCHED) != version(replace(WATCHED, **change))
 
 
 @pytest.mark.parametrize("is_writable", [True, False])
