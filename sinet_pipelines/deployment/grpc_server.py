@@ -18,8 +18,9 @@ from tritonclient.grpc import service_pb2 as pb
 from sinet_pipelines.deployment import metadata
 from sinet_pipelines.deployment.bodies import BODY_LIMIT_BYTES
 from sinet_pipelines.deployment.catalogue import Catalogue
+from sinet_pipelines.deployment.control import ControlRefusedError, require_control
 from sinet_pipelines.deployment.grpc_messages import inputs_of, respond_raw, wanted_outputs
-from sinet_pipelines.deployment.http_server import INLINE_BYTES, ForbiddenError, require_control
+from sinet_pipelines.deployment.http_server import INLINE_BYTES
 from sinet_pipelines.deployment.model import ServedModel
 from sinet_pipelines.deployment.request_log import RequestLog
 from sinet_pipelines.deployment.tensors import DTYPES, to_raw
@@ -179,7 +180,9 @@ class GrpcService:
                     self._require_control(context)
                 raw, request = await self._in_turn(request_type, respond, message)
             except SinetError as error:
-                status = grpc.StatusCode.PERMISSION_DENIED if isinstance(error, ForbiddenError) else _status_of(error)
+                status = (
+                    grpc.StatusCode.PERMISSION_DENIED if isinstance(error, ControlRefusedError) else _status_of(error)
+                )
                 self._log_request(name, status.name, started)
                 await context.abort(status, str(error))
                 raise  # never reached, since abort raises; for type checkers

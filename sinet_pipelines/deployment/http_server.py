@@ -25,7 +25,6 @@ There is no framework and no validation library, so that a request takes little 
 """
 
 import asyncio
-import hmac
 import ipaddress
 import time
 from collections.abc import Awaitable, Callable
@@ -49,6 +48,7 @@ from sinet_pipelines.deployment.bodies import (
     inflated,
 )
 from sinet_pipelines.deployment.catalogue import Catalogue
+from sinet_pipelines.deployment.control import ControlRefusedError, require_control
 from sinet_pipelines.deployment.protocol import HEADER_LENGTH, RequestReader, write_response
 from sinet_pipelines.deployment.request_log import RequestLog
 from sinet_pipelines.errors import ModelNotFoundError, ServingError, UsageError
@@ -163,7 +163,7 @@ class HttpApplication:
             response = _error(415, str(error))
             response[1].append((b"accept-encoding", ENCODINGS))
             return response
-        except ForbiddenError as error:
+        except ControlRefusedError as error:
             return _error(403, str(error))
         except (UsageError, ServingError) as error:
             return _error(400, str(error))
@@ -268,25 +268,6 @@ class HttpApplication:
         _object(body)
         self._catalogue.unload(model)
         return _ok({})
-
-
-class ForbiddenError(UsageError):
-    """A request to load or unload a model without the control token."""
-
-
-def require_control(control_token: bytes, authorization: bytes | None) -> None:
-    """Checks that the request has the control token.
-
-    Raises:
-        ForbiddenError: the server has no control token, or the request has another one or none.
-    """
-    if not control_token:
-        raise ForbiddenError(
-            "this server does not load or unload models by request; use `sinet serve`, or start the server with "
-            "SINET_SERVE_TOKEN in its environment"
-        )
-    if authorization is None or not hmac.compare_digest(authorization, b"Bearer " + control_token):
-        raise ForbiddenError("loading and unloading needs the control token; send it as a bearer token")
 
 
 def _object(body: bytes) -> dict[str, Any]:
