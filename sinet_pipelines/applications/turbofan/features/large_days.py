@@ -52,12 +52,15 @@ def features_in_batches(
 
 
 def _engines_of(tables: TableStore, days: list[date], rows_at_once: int, digests: list[pl.DataFrame]) -> Iterator[Part]:
-    """The telemetry of some engines on these days, and their first cycles, for all engines in turn."""
+    """The telemetry of some engines on these days, and their first cycles, for all engines in turn.
+
+    The tables are opened once, so all parts are of one version of each.
+    """
+    flown = tables.scan(VALIDATED_TELEMETRY).filter(pl.col(DAY_COLUMN).is_between(days[0], days[-1]))
+    first_cycles = tables.scan(EARLY_TELEMETRY)
     for first, last in _spans(tables, days, rows_at_once):
         engines = pl.col("unit").is_between(pl.lit(first), pl.lit(last))
-        history = tables.scan(VALIDATED_TELEMETRY).filter(engines, pl.col(DAY_COLUMN).is_between(days[0], days[-1]))
-        early = tables.scan(EARLY_TELEMETRY).filter(engines)
-        part = history.collect(), early.collect()
+        part = flown.filter(engines).collect(), first_cycles.filter(engines).collect()
         digests.append(unit_digests(*part))
         yield part
 
