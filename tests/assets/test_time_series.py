@@ -1,5 +1,6 @@
 """Tables in a time-series store: which assets there are, what may go where, and days that arrive there once."""
 
+import datetime as dt
 import shutil
 
 import dagster as dg
@@ -15,6 +16,7 @@ from resources.regions import region_resources
 from resources.residency import TABLE
 from sinet_pipelines.applications.turbofan.application import TURBOFAN
 from sinet_pipelines.applications.turbofan.landed import TELEMETRY
+from sinet_pipelines.applications.turbofan.schemas.features import FLEET_PREDICTIONS
 from sinet_pipelines.applications.turbofan.schemas.telemetry import DROP, VALIDATED_TELEMETRY
 from sinet_pipelines.errors import InventoryError, ResidencyError
 from sinet_pipelines.inventory.regions import read_inventory
@@ -102,7 +104,8 @@ def run_at(landed, tmp_path):
     with dg.DagsterInstance.ephemeral() as instance:
 
         def run(port, *names):
-            rows = inventory(tmp_path, f"url: 'http://127.0.0.1:{port}', tables: [turbofan/validated_telemetry]")
+            tables = "turbofan/validated_telemetry, turbofan/fleet_predictions"
+            rows = inventory(tmp_path, f"url: 'http://127.0.0.1:{port}', tables: [{tables}]")
             deployment = deployment_at(home, inventory=rows)
             assets = build_defs(deployment, [TURBOFAN]).assets
             tags = {
@@ -156,3 +159,19 @@ def test_days_reach_the_store_once_whatever_was_there_before(metrics, run_at, mo
         ).records
     ]
     assert event.metadata["rows_sent"].value == expected[days[1]] + 1
+
+
+@pytest.mark.slow
+def test_a_table_without_days_is_sent_as_a_whole_and_its_earlier_rows_stay(metrics, run_at):
+    run, home, instance, days = run_at
+    noon = dt.datetime.combine(days[0], dt.time(12), dt.UTC)
+    predicted = {"region": "EAST", "cycle": 30, "rul_cycles": 41.5, "lower_cycles": None, "upper_cycles": 60.0}
+    named = {"unit": "L 1", "model": "turbofan_remaining_useful_life", "version": "4"}
+    for hours in (0, 6):
+        rows = pl.DataFrame([{**named, **predicted, "recorded_at": noon + dt.timedelta(hours=hours)}])
+        tables_of(home, "EAST", "turbofan").replace(FLEET_PREDICTIONS, rows.cast({"lower_cycles": pl.Float64}))
+        assert run(metrics.port, "fleet_predictions_in_time_series").success
+    found = metrics.rows('{__name__="turbofan_fleet_predictions_rul_cycles"}')
+    assert [(dict(labels)["unit"], value) for labels, _, value in found] == [("L 1", 41.5)] * 2
+    assert len({at for _, at, _ in found}) == 2
+    assert metrics.rows('{__name__="turbofan_fleet_predictions_lower_cycles"}') == []

@@ -137,3 +137,14 @@ def test_a_day_that_is_older_than_the_stores_retention_is_named(tmp_path, monkey
         assert "has 0 rows of 3 that were sent: its retention may be shorter than the day is old" in faults[day]
     finally:
         server.stop()
+
+
+@pytest.mark.slow
+def test_a_day_whose_sending_was_interrupted_a_moment_ago_is_in_the_store_once(metrics):
+    """The store cannot count the first rows yet when the day is sent again, so the day is removed after that."""
+    day = DAY + dt.timedelta(days=20)
+    store = store_of(metrics, StoreKind.VICTORIA_METRICS)
+    send_rows(store, SHAPE, [readings(5, day=day)])
+    _, faults = send_days(store, SHAPE, {day: lambda: iter([readings(8, day=day)])})
+    assert faults == {}
+    assert len(metrics.rows('{__name__="mill_readings_cycle",event_date="2026-03-21"}')) == 8
