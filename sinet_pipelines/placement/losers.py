@@ -7,7 +7,7 @@ is *local*, with everything else as it is, and labelled so: a local regret is to
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from sinet_pipelines.placement.checker import broken_rules, figures
+from sinet_pipelines.placement.changes import Changes
 from sinet_pipelines.placement.dynamic import Exact
 from sinet_pipelines.placement.planner import Plan
 from sinet_pipelines.placement.policies import MS_PER_HOUR
@@ -35,19 +35,21 @@ class Loser:
     wins_below: int | None = None
 
 
-def losers_of(problem: Problem, plan: Plan, name: str) -> list[Loser]:
+def losers_of(problem: Problem, plan: Plan, name: str, *, changes: Changes | None = None) -> list[Loser]:
     """The other options of an asset, the one with the least regret first.
 
     Args:
         problem: the problem.
         plan: a plan of it.
         name: of the asset.
+        changes: of this plan, made once for several assets; None to make them here.
     """
     asset = problem.by_name[name]
+    changes = changes or Changes(problem, plan.policy, plan.chosen)
     if plan.exact is not None:
-        found = [_exact(problem, plan, asset, number, plan.exact) for number in _others(plan, asset)]
+        found = [_exact(plan, asset, number, plan.exact, changes) for number in _others(plan, asset)]
     else:
-        found = [_local(problem, plan, asset, number) for number in _others(plan, asset)]
+        found = [_local(asset, number, changes) for number in _others(plan, asset)]
     found = [_with_threshold(plan, one) for one in found]
     return sorted(found, key=lambda one: (one.regret is None, one.regret or 0))
 
@@ -75,35 +77,26 @@ def _is_about_money(plan: Plan) -> bool:
     return not plan.policy.minimises_finish
 
 
-def _exact(problem: Problem, plan: Plan, asset: Asset, number: int, exact: Exact) -> Loser:
+def _exact(plan: Plan, asset: Asset, number: int, exact: Exact, changes: Changes) -> Loser:
     option = asset.options[number]
     totals: Mapping[str, int] = exact.by_region.get(asset.name, {option.region: exact.total})
-    if option.region not in totals and not exact.is_whole:
-        return _local(problem, plan, asset, number)
+    is_known = exact.is_whole or (option.region in totals and (asset.name in exact.by_region or len(asset.regions) < 2))
+    if not is_known:
+        return _local(asset, number, changes)
     if option.region not in totals:
-        return Loser(option, None, is_local=False, broken=_residency_between(problem, plan, asset, option))
-    if asset.name not in exact.by_region and not exact.is_whole and len(asset.regions) > 1:
-        return _local(problem, plan, asset, number)
+        broken = changes.broken(asset, number) or "residency forbids every plan with it"
+        return Loser(option, None, is_local=False, broken=broken)
     best = min(plan.policy.of_option(one) for one in asset.options if one.region == option.region)
     return Loser(option, totals[option.region] - exact.total + plan.policy.of_option(option) - best, is_local=False)
 
 
-def _local(problem: Problem, plan: Plan, asset: Asset, number: int) -> Loser:
-    option, changed = asset.options[number], {**plan.chosen, asset.name: number}
-    if broken := broken_rules(problem, changed):
-        return Loser(option, None, is_local=True, broken=broken[0])
-    counted = replace(plan.policy, minimises_finish=False)
-    now = figures(problem, counted, changed)
-    before = figures(problem, counted, plan.chosen)
-    if plan.policy.minimises_finish and now.finish_ms > before.finish_ms:
-        later = (now.finish_ms - before.finish_ms) / 1000
-        return Loser(option, None, is_local=True, broken=f"the plan would end {later:g} s later")
-    return Loser(option, now.counted - before.counted, is_local=True)
-
-
-def _residency_between(problem: Problem, plan: Plan, asset: Asset, option: Option) -> str:
-    changed = {**plan.chosen, asset.name: asset.options.index(option)}
-    return next(iter(broken_rules(problem, changed)), "residency forbids every plan with it")
+def _local(asset: Asset, number: int, changes: Changes) -> Loser:
+    option = asset.options[number]
+    if broken := changes.broken(asset, number):
+        return Loser(option, None, is_local=True, broken=broken)
+    if (later_ms := changes.ends_later_ms(asset, number)) > 0:
+        return Loser(option, None, is_local=True, broken=f"the plan would end {later_ms / 1000:g} s later")
+    return Loser(option, changes.counts_more(asset, number), is_local=True)
 
 
 def _with_threshold(plan: Plan, loser: Loser) -> Loser:

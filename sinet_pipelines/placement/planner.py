@@ -12,6 +12,7 @@ from math import isfinite
 
 from sinet_pipelines.errors import PlacementError, PlacementInputError
 from sinet_pipelines.placement.baselines import greedy
+from sinet_pipelines.placement.changes import improved
 from sinet_pipelines.placement.checker import Figures, broken_rules, figures, require_plan, schedule
 from sinet_pipelines.placement.clashes import Rule, clashing_rules
 from sinet_pipelines.placement.collapse import kept_options
@@ -110,9 +111,16 @@ def _without_joint_rules(problem: Problem, policy: Policy, limits: Limits) -> Pl
 
 def _searched(problem: Problem, policy: Policy, limits: Limits, *, kept: Mapping[str, tuple[int, ...]]) -> Plan:
     """By HiGHS: in one search, or in two where the policy has an order."""
-    if policy.first:
-        return _first_then_cost(problem, policy, limits, kept=kept)
-    return _programmed(problem, policy, limits, kept=kept)
+    search = _first_then_cost if policy.first else _programmed
+    return _settled(problem, search(problem, policy, limits, kept=kept))
+
+
+def _settled(problem: Problem, found: Plan) -> Plan:
+    """A plan of which no single asset can be improved, and none returns to an earlier option at no cost."""
+    if found.figures is None:
+        return found
+    chosen = improved(problem, found.policy, found.chosen)
+    return replace(found, chosen=chosen, figures=require_plan(problem, found.policy, chosen, counted=None))
 
 
 def _known(problem: Problem, policy: Policy) -> dict[str, int]:
@@ -143,7 +151,7 @@ def _fastest(problem: Problem, policy: Policy, limits: Limits) -> Plan:
     finish_gap = _gap(finish_ms / 1000, first)
     if second.figures is None:  # the search for cheaper ones ended without a plan; this one is as early
         second = replace(second, chosen=chosen, figures=require_plan(problem, policy, chosen, counted=None), because=())
-    return _in_both(second, finish_gap, first)
+    return _settled(problem, _in_both(second, finish_gap, first))
 
 
 def _first_then_cost(problem: Problem, policy: Policy, limits: Limits, *, kept: Mapping[str, tuple[int, ...]]) -> Plan:

@@ -6,6 +6,7 @@ from typing import Any
 from sinet_pipelines.errors import PlacementError
 from sinet_pipelines.placement.assembly import Assembly
 from sinet_pipelines.placement.baselines import greedy, per_asset_cheapest
+from sinet_pipelines.placement.changes import Changes
 from sinet_pipelines.placement.checker import Figures, broken_rules, figures
 from sinet_pipelines.placement.losers import Loser, losers_of, turning_price
 from sinet_pipelines.placement.options import Removed, Work
@@ -38,7 +39,8 @@ def plan_facts(
         asset: the one asset whose placement is explained; None for all.
     """
     explained = [one for one in assembly.problem.assets if asset in (None, one.name) and plan.figures is not None]
-    placements = [_placement(assembly, plan, one) for one in explained]
+    changes = Changes(assembly.problem, plan.policy, plan.chosen) if plan.figures is not None else None
+    placements = [_placement(assembly, plan, one, changes) for one in explained]
     unplaced = [{"asset": name, "reason": reason} for name, reason in assembly.unplaced.items()]
     if plan.figures is None:
         why = f"no plan satisfies these rules together: {'; '.join(plan.because)}"
@@ -60,10 +62,10 @@ def plan_facts(
     }
 
 
-def _placement(assembly: Assembly, plan: Plan, asset: Asset) -> dict[str, Any]:
+def _placement(assembly: Assembly, plan: Plan, asset: Asset, changes: Changes | None) -> dict[str, Any]:
     found, work = _required(plan), assembly.works[asset.name]
     option = asset.options[plan.chosen[asset.name]]
-    losers = losers_of(assembly.problem, plan, asset.name)
+    losers = losers_of(assembly.problem, plan, asset.name, changes=changes)
     egress = sum(cost for (source, _), cost in found.copies.items() if source == asset.name)
     return {
         "asset": asset.name,
