@@ -20,7 +20,7 @@ from sinet_pipelines.storage.key_ranges import KeyedFile, KeyRange, ranges_of
 from sinet_pipelines.storage.tables import DAY_COLUMN, TableStore, empty
 from sinet_pipelines.storage.versions import ROW
 
-ROWS_AT_ONCE = 200_000  # of all tables together: day, key and hash of each, joined, take 100 MB
+ROWS_AT_ONCE = 100_000  # of all tables together: day, key and hash of each, joined, take about 110 MB
 
 
 @dataclass

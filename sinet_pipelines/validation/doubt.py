@@ -13,10 +13,12 @@ import polars as pl
 
 from sinet_pipelines.schemas.contract import RECORDED_AT, Contract
 from sinet_pipelines.storage.fingerprint import fingerprint
+from sinet_pipelines.storage.key_ranges import ranges_of
 from sinet_pipelines.storage.tables import DAY_COLUMN, TableStore
 from sinet_pipelines.validation.rules import column_rules
 
 OTHER_DAYS = "other_days"
+ROWS_AT_ONCE = 500_000  # their days and keys, grouped, take about 120 MB
 
 
 def keeps_its_rules(contract: Contract) -> pl.Expr:
@@ -55,16 +57,22 @@ def rows_in_doubt(rows: pl.DataFrame, *, key: Sequence[str]) -> pl.DataFrame:
     )
 
 
-def doubted_rows(tables: TableStore, *, raw: Contract, validated: Contract) -> pl.DataFrame:
+def doubted_rows(
+    tables: TableStore, *, raw: Contract, validated: Contract, rows_at_once: int = ROWS_AT_ONCE
+) -> pl.DataFrame:
     """Keys of a region's raw rows that are on more than one day, as `rows_in_doubt` returns them.
 
     Args:
         tables: of the region.
         raw: contract of the rows.
         validated: contract whose rules a row must satisfy to conflict with others, and whose key identifies a row.
+        rows_at_once: number of rows that are compared in memory at once, those of one range of the key.
     """
-    rows = tables.scan(raw).filter(keeps_its_rules(validated))
-    return rows_in_doubt(rows.select(DAY_COLUMN, RECORDED_AT, *validated.key).collect(), key=validated.key)
+    scanned = tables.scan(raw)
+    rows = scanned.filter(keeps_its_rules(validated)).select(DAY_COLUMN, RECORDED_AT, *validated.key)
+    ranges = ranges_of([scanned], validated.key, rows_at_once=rows_at_once)
+    parts = [rows_in_doubt(rows.filter(span.condition).collect(), key=validated.key) for span in ranges]
+    return pl.concat(parts).sort(DAY_COLUMN, *validated.key)
 
 
 def doubt_of_days(doubted: pl.DataFrame) -> dict[date, str]:

@@ -3,13 +3,17 @@
 from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sinet_pipelines.applications.turbofan.schemas.telemetry import VALIDATED_TELEMETRY
+from sinet_pipelines.ingestion.landed import landed_rows
+from sinet_pipelines.schemas.contract import Column
 from sinet_pipelines.storage.fingerprint import fingerprint
-from sinet_pipelines.validation.doubt import doubt_of_days, keeps_its_rules, rows_in_doubt, settled
+from sinet_pipelines.storage.tables import TableStore
+from sinet_pipelines.validation.doubt import doubt_of_days, doubted_rows, keeps_its_rules, rows_in_doubt, settled
 from sinet_pipelines.validation.judge import judge_days
 from tests.sinet_pipelines.validation.test_judge import raw_rows
 
@@ -89,6 +93,24 @@ def test_what_is_in_doubt_on_a_day_has_a_fingerprint_that_changes_with_it():
 
 def test_of_rows_that_share_engine_and_cycle_none_is_settled():
     assert settled(rows((0, "A", 1), (1, "A", 1), (1, "A", 2)), key=("unit", "cycle"))["cycle"].to_list() == [2]
+
+
+def test_rows_of_some_keys_at_a_time_have_the_conflicts_of_all(tmp_path):
+    data = landed_rows("mill", "samples", (Column("unit", pa.string(), "unit"),), key=("unit",))
+    found = [(day, unit) for day, units in ((0, "abcd"), (1, "bcxy"), (2, "cza")) for unit in [*units, None]]
+    days = [day_of(number) for number in range(3)]
+    raw = pl.DataFrame(
+        {"unit": [unit for _, unit in found], "event_date": [day_of(day) for day, _ in found]}
+    ).with_columns(pl.col("event_date").cast(pl.Datetime("us", "UTC")).alias("recorded_at"), row_hash=pl.lit("hash"))
+    others = [name for name in data.raw.schema.names if name not in raw.columns]
+    whole = raw.with_columns(pl.lit(None, pl.Schema(data.raw.schema)[name]).alias(name) for name in others)
+    store = TableStore(str(tmp_path), "mill")
+    filled = whole.with_columns(pl.lit("drop").alias("drop_id"), pl.col("recorded_at").alias("ingested_at"))
+    store.replace_days(data.raw, filled, days=days)
+    tables = {"raw": data.raw, "validated": data.validated}
+    at_once = doubted_rows(store, **tables)
+    assert at_once["unit"].to_list() == ["a", "b", "c", "b", "c", "a", "c"]
+    assert doubted_rows(store, **tables, rows_at_once=1).equals(at_once)
 
 
 def test_rows_in_doubt_are_set_aside_with_the_day_named_and_fail_no_day_however_many():
