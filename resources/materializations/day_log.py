@@ -54,7 +54,7 @@ def read_days(instance: dg.DagsterInstance, keys: Collection[dg.AssetKey]) -> di
     with storage.index_connection() as connection:
         wiped = {text for (text,) in connection.execute(_WIPED)} & set(by_text)
         plain = [text for text in by_text if text not in wiped]
-        newest = [row for some in _pages(plain) for row in connection.execute(_NEWEST, {"keys": some})]
+        newest = [row for some in _pages(plain) for row in connection.execute(_NEWEST, {"keys": some}).fetchall()]
         key_of = {number: by_text[text] for text, number in newest}
         found: dict[dg.AssetKey, dict[date, Recorded]] = {key: {} for key in keys}
         for number, event in _events(connection, key_of):

@@ -4,7 +4,7 @@ The record of a materialisation lists the writes of its step: rows and version o
 the step writes (`rows_in_<table>`), and the writes in `resources/writes.py`. Here they are compared with the home.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -136,17 +136,27 @@ class Kept:
         if self._published.is_missing(region, application):
             return True
         tables = self._published.of(region, application).tables
+        ahead = [
+            record
+            for record, table, version in self._writes(region, application)
+            if table in tables and version > tables[table].version
+        ]
+        if not ahead:
+            return False
         zone = dg.AssetKey(self._published.applications[application].key(LANDING_ZONE, region=region))
         observed = max((one.storage_id for one in self.instance.fetch_observations(zone, limit=1).records), default=0)
+        return max(ahead) > observed
+
+    def _writes(self, region: str, application: str) -> Iterator[tuple[int, str, int]]:
+        """The newest record of each asset with a table: its number, and the name and recorded version of the table."""
         for key, entry in self._newest.items():
             place, event = self._whereabouts(key), entry.last_materialization_record
             if (place.region, place.application) != (region, application) or place.table is None or event is None:
                 continue
-            made, known = event.event_log_entry.asset_materialization, tables.get(place.table.name)
+            made = event.event_log_entry.asset_materialization
             version = recorded(made).numbers.get(VERSION_ENTRY) if made is not None else None
-            if known is not None and version is not None and event.storage_id > observed and version > known.version:
-                return True
-        return False
+            if version is not None:
+                yield event.storage_id, place.table.name, version
 
     @cached_property
     def _awaited(self) -> dict[tuple[str, str], bool]:
@@ -200,7 +210,13 @@ class Kept:
         return None if found.table is None else (found.region, found.table.name)
 
     def _whereabouts(self, key: dg.AssetKey) -> Place:
-        return place_of(self.graph.get(key))
+        if key not in self._places:
+            self._places[key] = place_of(self.graph.get(key))
+        return self._places[key]
+
+    @cached_property
+    def _places(self) -> dict[dg.AssetKey, Place]:
+        return {}
 
     @cached_property
     def _held(self) -> Held:

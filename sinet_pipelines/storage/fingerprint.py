@@ -9,4 +9,4 @@ def fingerprint(*parts: object) -> str:
     >>> fingerprint("raw", 1)
     'ba4581ca6603590a'
     """
-    return hashlib.sha256("\x1f".join(str(part) for part in parts).encode()).hexdigest()[:16]
+    return hashlib.sha256("\x1f".join(map(str, parts)).encode()).hexdigest()[:16]
