@@ -107,7 +107,7 @@ class CodeVersions:
         if not self._tree.is_changed:
             return
         content = to_json(self._tree.dump())
-        for place in self._places:
+        for place in self._places[1:] if sys.dont_write_bytecode else self._places:
             try:
                 write_whole(place, content)
             except StorageError:
@@ -131,8 +131,7 @@ class CodeVersions:
     def _places(self) -> list[Path]:
         """Where the analysis is kept: beside the bytecode of the sources, else in the home."""
         beside = Path(cache_from_source(str(Path(__file__).resolve()))).with_name(CACHE_FILE)
-        homes = [self.home / "cache" / CACHE_FILE] if self.home.is_dir() else []
-        return homes if sys.dont_write_bytecode else [beside, *homes]
+        return [beside, *([self.home / "cache" / CACHE_FILE] if self.home.is_dir() else [])]
 
 
 def _kept(place: Path) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 import dagster as dg
 
 from resources.deployment import Deployment
-from resources.router.pools import make_pools
 
 NAME = "clusters_in_order"
 
@@ -21,6 +20,7 @@ def clusters_in_order(context: dg.SensorEvaluationContext, deployment: dg.Resour
     alone, and the next tick tries again.
     """
     from resources.router.abandoned import delete_abandoned
+    from resources.router.pools import make_pools  # with SQLAlchemy, a sixth of the time of loading the definitions
 
     repository = context.repository_def
     if repository is not None:

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from resources.dagster_private import AssetEntry, BaseAssetGraph, BaseAssetNode
+from resources.dagster_private import BaseAssetGraph, BaseAssetNode
 from resources.deployment import Deployment
 from resources.keys import CURRENT_CHECK, LANDING_ZONE
 from resources.materializations.day_log import read_days, read_refusals, recorded
@@ -26,6 +27,9 @@ from sinet_pipelines.escaping import from_markdown
 from sinet_pipelines.features.replicas import AGAIN
 from sinet_pipelines.schemas.contract import DataClass, TableName
 from sinet_pipelines.storage.health import StorageFault
+
+if TYPE_CHECKING:
+    from resources.dagster_private import AssetEntry
 
 STORE_ENTRY = "kept_in"  # definition metadata of an asset that fills the feature store: its folder in a home
 BESIDE_TABLES = "tables_beside"  # definition metadata of an asset: names of the tables that its step writes beside
@@ -163,7 +167,7 @@ class Kept:
         return {}
 
     @cached_property
-    def _newest(self) -> Mapping[dg.AssetKey, AssetEntry]:
+    def _newest(self) -> Mapping[dg.AssetKey, "AssetEntry"]:
         keys = [key for key in self.graph.toposorted_asset_keys if self.graph.get(key).is_executable]
         records = self.instance.get_asset_records(keys)
         return {record.asset_entry.asset_key: record.asset_entry for record in records}

@@ -41,8 +41,8 @@ class KeyRange:
         if self.after is not None:
             found = (first >= self.after[0]) & _is_after(self.names, self.after)
         if self.until is not None:
-            is_until = ~_is_after(self.names, self.until)
-            found &= is_until if self.after is None else (first <= self.until[0]) & is_until
+            is_before = first <= self.until[0] if self.after is not None else (first <= self.until[0]) | first.is_null()
+            found &= is_before & ~_is_after(self.names, self.until)
         return found
 
     def overlaps(self, first: Key, last: Key) -> bool:
