@@ -3,11 +3,12 @@
 import itertools
 import math
 import random
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 
-from sinet_pipelines.placement.problem import GIB, Asset, Edge, Line, Option, Problem
+from sinet_pipelines.placement.problem import GIB, Asset, Edge, Line, Option, Problem, Quota
 
 REGIONS = ("A", "B", "C", "D")
 KINDS = ("cpu", "gpu", "tpu")
@@ -152,3 +153,14 @@ def least(problem, what="cost"):
     _, figures = every_assignment(problem)
     found = figures[what][figures["allowed"]]
     return int(found.min()) if len(found) else None
+
+
+def with_rules(problem, *, tightness):
+    """A quota of each team's gpus and a deadline of the last asset, between the loosest and the tightest ones."""
+    _, found = every_assignment(problem)
+    last = problem.assets[-1].name
+    ends = found[f"end_{last}"][found["allowed"]]
+    latest = int(ends.min() + (1 - tightness) * (ends.max() - ends.min()))
+    used = sum(max(o.unit_ms for o in one.options) for one in problem.assets if one.team == "x")
+    assets = tuple(replace(one, latest_ms=latest) if one.name == last else one for one in problem.assets)
+    return replace(problem, assets=assets, quotas=(Quota("x", "gpu", round(used * (1 - tightness) / 4)),))

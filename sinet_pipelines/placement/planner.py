@@ -86,8 +86,25 @@ def plan(problem: Problem, policy: Policy, *, limits: Limits | None = None) -> P
             "counted exactly; lower its weights, or the prices, hours and sizes that they multiply"
         )
     if problem.has_joint_rules:
-        return _searched(problem, policy, limits, kept=kept_options(problem, policy))
+        return _with_joint_rules(problem, policy, limits)
     return _without_joint_rules(problem, policy, limits)
+
+
+def _with_joint_rules(problem: Problem, policy: Policy, limits: Limits) -> Plan:
+    """First without the joint rules: a best plan that satisfies them anyway is the best one, and else it is a bound."""
+    assets = tuple(replace(one, latest_ms=None) for one in problem.assets)
+    free = _without_joint_rules(replace(problem, assets=assets, quotas=(), power_caps=()), policy, limits)
+    if free.answer == INFEASIBLE:
+        return free
+    if free.answer == OPTIMAL and not broken_rules(problem, free.chosen):
+        return replace(free, figures=require_plan(problem, policy, free.chosen, counted=None), exact=None)
+    found = _searched(problem, policy, limits, kept=kept_options(problem, policy))
+    if found.answer != FEASIBLE or free.answer != OPTIMAL or found.figures is None or free.figures is None:
+        return found
+    if policy.first:  # its gap is that of two searches, not of their sum
+        return found
+    gap = (found.figures.counted - free.figures.counted) / max(found.figures.counted, 1)
+    return replace(found, gap=gap if found.gap is None else min(gap, found.gap))
 
 
 def _without_joint_rules(problem: Problem, policy: Policy, limits: Limits) -> Plan:

@@ -1,16 +1,20 @@
 """The steps of a deployment, as the planner receives them: where they may run, how long, how large, what they read."""
 
+import time
 from dataclasses import replace
 
 import dagster as dg
+import polars as pl
 import pytest
+from deltalake import write_deltalake
 
 from resources.keys import ROLE_TAG, Role
 from resources.placement import bind
-from resources.planning import DEFAULT_SIZE, PAST_RUNS, RECORDED_SIZE, Known, reads_of, works_of
-from resources.residency import TABLE
+from resources.planning import DEFAULT_SIZE, PAST_RUNS, RECORDED_SIZE, Known, known_of, reads_of, works_of
+from resources.residency import CLASS_ENTRY, TABLE
 from sinet_pipelines.placement.needs import Needs
-from sinet_pipelines.schemas.contract import DataClass
+from sinet_pipelines.schemas.contract import DataClass, TableName
+from sinet_pipelines.storage.layout import table_folder
 from tests.deployed import deployment_at
 from tests.inventory import EAST, REGIONS, SHIPPED, WEST
 
@@ -84,6 +88,40 @@ def test_recorded_durations_and_sizes_come_before_declared_ones(graph, deploymen
     known, other = found["mill/set"], found["mill/network"]
     assert (known.hours, known.hours_from, known.bytes, known.bytes_from) == (0.25, PAST_RUNS, 1234, RECORDED_SIZE)
     assert (other.hours, other.bytes, other.bytes_from) == (1.0, 32 * 1024**2, DEFAULT_SIZE)
+
+
+@pytest.mark.slow
+def test_durations_come_from_past_runs_and_sizes_from_the_newest_day_of_a_table_that_may_leave(tmp_path):
+    features, rows = (TableName(name, DataClass(kind)) for name, kind in (("features", "feature"), ("rows", "raw")))
+    bound = {name: bind(EAST, data_class=name) for name in (DataClass.FEATURE, DataClass.RAW)}
+
+    def entries(table):
+        return {TABLE: table.name, CLASS_ENTRY: str(table.data_class)}
+
+    @dg.asset(key=["EAST", "turbofan", "rows"], metadata=entries(rows), **bound[DataClass.RAW])
+    def raw():
+        time.sleep(0.05)
+
+    @dg.asset(key=["EAST", "turbofan", "features"], deps=[raw], metadata=entries(features), **bound[DataClass.FEATURE])
+    def made():
+        time.sleep(0.1)
+
+    deployment = deployment_at(tmp_path / "home")
+    for table in (features, rows):
+        for day, count in (("2026-03-01", 5), ("2026-03-02", 5_000)):
+            frame = pl.DataFrame({"event_date": [day] * count, "value": range(count)})
+            folder = table_folder(deployment.home, "EAST", "turbofan", table)
+            write_deltalake(str(folder), frame.to_arrow(), partition_by=["event_date"], mode="append")
+    resources = dict.fromkeys(("deployment", "east"))
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        assert dg.materialize([raw, made], instance=instance, resources=resources).success
+        loaded = dg.Definitions([raw, made], resources=resources).resolve_asset_graph()
+        known = known_of(instance, loaded, deployment)
+    assert known.hours["EAST/turbofan/features"] * 3600 >= 0.1
+    assert known.hours["EAST/turbofan/rows"] * 3600 >= 0.05
+    assert list(known.bytes) == ["EAST/turbofan/features"]  # the raw table is not opened
+    newest = list(table_folder(deployment.home, "EAST", "turbofan", features).glob("event_date=2026-03-02/*.parquet"))
+    assert known.bytes["EAST/turbofan/features"] == sum(path.stat().st_size for path in newest)
 
 
 def test_a_reader_of_an_endpoint_sends_it_its_other_inputs(graph, deployment):

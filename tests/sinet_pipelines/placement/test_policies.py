@@ -9,6 +9,7 @@ import pytest
 from sinet_pipelines.errors import PlacementInputError, UsageError
 from sinet_pipelines.placement import planner
 from sinet_pipelines.placement.checker import require_plan
+from sinet_pipelines.placement.collapse import kept_options
 from sinet_pipelines.placement.highs import Limits
 from sinet_pipelines.placement.planner import DYNAMIC, FEASIBLE, OPTIMAL, plan
 from sinet_pipelines.placement.policies import policy_of
@@ -27,6 +28,17 @@ def moved_kib(problem, rows):
     return np.array(totals)
 
 
+@pytest.fixture
+def searched(monkeypatch):
+    """Joint rules begin the search, though the best plan without them satisfies them."""
+
+    def search(problem, policy, limits):
+        return planner._searched(problem, policy, limits, kept=kept_options(problem, policy))
+
+    monkeypatch.setattr(planner, "_with_joint_rules", search)
+
+
+@pytest.mark.usefixtures("searched")
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("has_quota", [False, True])
 def test_no_plan_has_less_carbon_and_none_of_equal_carbon_costs_less(seed, has_quota):
@@ -45,6 +57,7 @@ def test_no_plan_has_less_carbon_and_none_of_equal_carbon_costs_less(seed, has_q
     assert (found.figures.carbon_mg, found.figures.cost_microusd) == (least, cheapest)
 
 
+@pytest.mark.usefixtures("searched")
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("has_quota", [False, True])
 def test_no_plan_moves_less_data_and_none_that_moves_as_little_costs_less(seed, has_quota):
@@ -70,6 +83,7 @@ def test_a_dear_step_next_to_its_data_is_closest():
     assert plan(problem, policy_of("cheapest")).chosen["step"] == 0
 
 
+@pytest.mark.usefixtures("searched")
 def test_data_that_move_for_nothing_count_under_a_quota_too():
     place = Option("A", "cpu", 0, "reserved", 5, 1)
     readers = tuple(Asset(name, (replace(place, region="B"), place), team="x") for name in ("one", "two"))
@@ -103,6 +117,7 @@ def test_thousands_of_forbidden_pairs_do_not_overflow():
     assert (found.answer, found.chosen["source"], found.figures.counted) == (OPTIMAL, 1, 2 + 40)
 
 
+@pytest.mark.usefixtures("searched")
 @pytest.mark.parametrize("policy", ["cheapest", "fastest", "greenest"])
 @pytest.mark.parametrize("limits", [Limits(seconds=0.0), Limits(nodes=0)])
 def test_a_search_that_ends_early_has_a_finite_gap_or_none_and_a_feasible_answer_has_a_plan(policy, limits):
@@ -112,6 +127,7 @@ def test_a_search_that_ends_early_has_a_finite_gap_or_none_and_a_feasible_answer
     assert (found.answer in (OPTIMAL, FEASIBLE)) == (found.figures is not None)
 
 
+@pytest.mark.usefixtures("searched")
 @pytest.mark.parametrize("policy", ["fastest", "greenest"])
 def test_a_second_search_without_an_answer_keeps_the_plan_of_the_first(policy, monkeypatch):
     problem = replace(random_problem(2, assets=7), quotas=(Quota("x", "gpu", HOUR_MS),))
