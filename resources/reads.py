@@ -26,7 +26,7 @@ from sinet_pipelines.ingestion.landing import LandingZone
 from sinet_pipelines.ingestion.large_days import LargeDay
 from sinet_pipelines.ingestion.raw_day import RawDay
 from sinet_pipelines.markdown import table
-from sinet_pipelines.placement.residency import Edge, require_allowed
+from sinet_pipelines.placement.residency import Crossing, require_allowed
 from sinet_pipelines.schemas.arrival import table_beside
 from sinet_pipelines.schemas.contract import AnyTable, Contract
 from sinet_pipelines.storage.blobs import BlobStore
@@ -62,7 +62,7 @@ class StepReads:
 
     step: str
     region: str
-    edges: tuple[Edge, ...]
+    edges: tuple[Crossing, ...]
     own: frozenset[tuple[str, str]]
     amounts: dict[tuple[str, str], Amount] = field(default_factory=dict)
     sent: dict[tuple[str, str], Amount] = field(default_factory=dict)

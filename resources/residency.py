@@ -17,7 +17,7 @@ from resources.keys import ROLE_TAG, Role
 from resources.placement import CLASS_TAG, NEEDS_TAG, PURPOSE_TAG, REGION_TAG
 from sinet_pipelines.inventory.regions import Region
 from sinet_pipelines.placement.needs import Needs
-from sinet_pipelines.placement.residency import Edge, require_allowed
+from sinet_pipelines.placement.residency import Crossing, require_allowed
 from sinet_pipelines.schemas.contract import DataClass
 
 #: The purpose for which a stage reads rows of other regions, as agreements spell it.
@@ -82,7 +82,7 @@ def today() -> date:
     return datetime.now(UTC).date()
 
 
-def edges_into(place: Place, places: Mapping[dg.AssetKey, Place], *, at: str | None = None) -> list[Edge]:
+def edges_into(place: Place, places: Mapping[dg.AssetKey, Place], *, at: str | None = None) -> list[Crossing]:
     """The edges on which an asset receives its upstreams.
 
     Args:
@@ -100,8 +100,8 @@ def edges_into(place: Place, places: Mapping[dg.AssetKey, Place], *, at: str | N
     return edges
 
 
-def _edge(reader: Place, parent: Place, target: str, purpose: str) -> Edge:
-    return Edge(reader.key.to_user_string(), parent.table, parent.data_class, parent.region, target, purpose)
+def _edge(reader: Place, parent: Place, target: str, purpose: str) -> Crossing:
+    return Crossing(reader.key.to_user_string(), parent.table, parent.data_class, parent.region, target, purpose)
 
 
 def _checks(asset: Asset, places: Mapping[dg.AssetKey, Place]) -> Iterator[Place]:

@@ -24,7 +24,7 @@ from sinet_pipelines.errors import InventoryError, StorageError
 from sinet_pipelines.inventory.regions import Region
 from sinet_pipelines.inventory.time_series import StoreAddress, TimeSeries
 from sinet_pipelines.markdown import points
-from sinet_pipelines.placement.residency import Edge, require_allowed
+from sinet_pipelines.placement.residency import Crossing, require_allowed
 from sinet_pipelines.schemas.contract import Contract
 from sinet_pipelines.storage.fingerprint import fingerprint
 from sinet_pipelines.storage.tables import TableStore, Written
@@ -93,7 +93,7 @@ def _in_store(
     from sinet_pipelines.time_series.lines import shape_of
 
     name = f"{contract.name}_in_time_series"
-    edge = Edge(
+    edge = Crossing(
         "/".join(application.key(name, region=region.name)),
         contract.name,
         contract.data_class,
@@ -131,7 +131,9 @@ def _in_store(
     )(step(application, region, contract, settings.address, edge))
 
 
-def _days_step(application: Application, region: Region, contract: Contract, address: StoreAddress, edge: Edge) -> Any:
+def _days_step(
+    application: Application, region: Region, contract: Contract, address: StoreAddress, edge: Crossing
+) -> Any:
     def asset(context: dg.AssetExecutionContext) -> Iterator[object]:
         from sinet_pipelines.time_series.lines import shape_of
         from sinet_pipelines.time_series.sending import remove_day, send_days
@@ -172,7 +174,9 @@ def _days_step(application: Application, region: Region, contract: Contract, add
     return asset
 
 
-def _whole_step(application: Application, region: Region, contract: Contract, address: StoreAddress, edge: Edge) -> Any:
+def _whole_step(
+    application: Application, region: Region, contract: Contract, address: StoreAddress, edge: Crossing
+) -> Any:
     def asset(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         from sinet_pipelines.time_series.lines import shape_of
         from sinet_pipelines.time_series.sending import send_rows
@@ -189,7 +193,7 @@ def _whole_step(application: Application, region: Region, contract: Contract, ad
     return asset
 
 
-def _settings(context: dg.AssetExecutionContext, region: Region, address: StoreAddress, edge: Edge) -> TimeSeries:
+def _settings(context: dg.AssetExecutionContext, region: Region, address: StoreAddress, edge: Crossing) -> TimeSeries:
     """The settings of the region's store now: token and certificates may have changed since definitions loaded.
 
     Raises:

@@ -13,8 +13,7 @@ from sinet_pipelines.inventory.regions import Region
 from sinet_pipelines.placement.durations import relative_speed
 from sinet_pipelines.placement.options import Removed, Work, options_of
 from sinet_pipelines.placement.problem import Asset, Edge, Line, Option, PowerCap, Problem, Quota, microusd
-from sinet_pipelines.placement.residency import Edge as Crossing
-from sinet_pipelines.placement.residency import forbidden
+from sinet_pipelines.placement.residency import Crossing, forbidden
 from sinet_pipelines.schemas.contract import DataClass
 
 HORIZON_H = 24  # of a quota of devices: the device time of a day

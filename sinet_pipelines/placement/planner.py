@@ -128,8 +128,19 @@ def _without_joint_rules(problem: Problem, policy: Policy, limits: Limits) -> Pl
 
 def _searched(problem: Problem, policy: Policy, limits: Limits, *, kept: Mapping[str, tuple[int, ...]]) -> Plan:
     """By HiGHS: in one search, or in two where the policy has an order."""
-    search = _first_then_cost if policy.first else _programmed
+    problem, search = _in_name_order(problem), _first_then_cost if policy.first else _programmed
     return _settled(problem, search(problem, policy, limits, kept=kept))
+
+
+def _in_name_order(problem: Problem) -> Problem:
+    """The same problem with its parts in the order of their names: the search does not depend on another order."""
+    return replace(
+        problem,
+        assets=tuple(sorted(problem.assets, key=lambda one: one.name)),
+        edges=tuple(sorted(problem.edges, key=lambda one: (one.source, one.target))),
+        quotas=tuple(sorted(problem.quotas, key=lambda one: (one.name, one.unit_ms))),
+        power_caps=tuple(sorted(problem.power_caps, key=lambda one: one.region)),
+    )
 
 
 def _settled(problem: Problem, found: Plan) -> Plan:
@@ -155,6 +166,7 @@ def is_feasible(problem: Problem, policy: Policy, limits: Limits) -> bool | None
 
 def _fastest(problem: Problem, policy: Policy, limits: Limits) -> Plan:
     """The earliest finish first, then the least cost among plans that finish as early."""
+    problem = _in_name_order(problem)
     built = PlacementProgramme(problem, policy, kept_options(problem, policy), minimises_finish=True)
     programme = built.build()
     first = run(programme, limits, absolute_gap=PROOF_S)

@@ -131,8 +131,8 @@ def _comparison(plan: Plan, asset: Asset, option: Option, losers: list[Loser]) -
     allowed = [one for one in losers if one.regret is not None]
     whole = SUPERLATIVES.get(plan.policy.name, "the plan that counts least")
     bound = "no bound is known" if plan.gap is None else f"at most {100 * plan.gap:.2g} % from the best one"
-    is_best = "" if plan.answer == OPTIMAL else f", as far as the search came ({bound})"
-    text = f"{whole} uses this one of {counted(len(asset.options), 'option')}{is_best}"
+    doubt = "" if plan.answer == OPTIMAL else f", as far as the search came ({bound})"
+    text = f"{whole} uses this one of {counted(len(asset.options), 'option')}{doubt}"
     if not allowed:
         return f"{text}; each other one breaks a rule"
     turn = turning_price(plan, asset, losers)

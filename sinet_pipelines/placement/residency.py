@@ -20,7 +20,7 @@ SHOWN = 5  # forbidden edges in one message; the others are counted
 
 
 @dataclass(frozen=True)
-class Edge:
+class Crossing:
     """One table, or another kind of data, that a step in one region reads from the same or another region.
 
     Attributes:
@@ -49,7 +49,7 @@ class Edge:
 class Forbidden:
     """A forbidden edge, and the rule that forbids it."""
 
-    edge: Edge
+    edge: Crossing
     rule: str
 
     def __str__(self) -> str:
@@ -58,7 +58,7 @@ class Forbidden:
         return f"{one.asset} takes {way}, columns of class {one.data_class}: {self.rule}"
 
 
-def forbidden(edges: Iterable[Edge], *, regions: Mapping[str, Region], day: date) -> list[Forbidden]:
+def forbidden(edges: Iterable[Crossing], *, regions: Mapping[str, Region], day: date) -> list[Forbidden]:
     """The forbidden edges on a day, each once, with the rule that forbids it.
 
     Args:
@@ -73,7 +73,7 @@ def forbidden(edges: Iterable[Edge], *, regions: Mapping[str, Region], day: date
     return found
 
 
-def require_allowed(edges: Iterable[Edge], *, regions: Mapping[str, Region], day: date) -> None:
+def require_allowed(edges: Iterable[Crossing], *, regions: Mapping[str, Region], day: date) -> None:
     """Checks that no edge is forbidden.
 
     Raises:
@@ -89,7 +89,7 @@ def require_allowed(edges: Iterable[Edge], *, regions: Mapping[str, Region], day
         )
 
 
-def _rule_against(edge: Edge, source: Region, target: Region, day: date) -> str:
+def _rule_against(edge: Crossing, source: Region, target: Region, day: date) -> str:
     """The rule that forbids an edge, as text; empty for an allowed edge."""
     if edge.data_class in NEVER_LEAVE:
         return f"class {edge.data_class} never leaves its region"
@@ -101,7 +101,7 @@ def _rule_against(edge: Edge, source: Region, target: Region, day: date) -> str:
     return ""
 
 
-def _disagreement(edge: Edge, source: Region, day: date) -> str:
+def _disagreement(edge: Crossing, source: Region, day: date) -> str:
     wanted = f"class sequence leaves {source.name} only under an agreement for {edge.table} to {edge.target}"
     agreed = [one for one in source.agreements if (one.table, one.to) == (edge.table, edge.target)]
     if not agreed:

@@ -7,13 +7,13 @@ import pytest
 
 from sinet_pipelines.errors import ResidencyError
 from sinet_pipelines.inventory.sites import Agreement
-from sinet_pipelines.placement.residency import Edge, forbidden, require_allowed
+from sinet_pipelines.placement.residency import Crossing, forbidden, require_allowed
 from sinet_pipelines.schemas.contract import DataClass
 from tests.inventory import EAST, REGIONS, WEST
 
 BY_NAME = {region.name: region for region in REGIONS}
 TODAY = date(2026, 6, 1)
-LIVE = Edge("WEST/predictions", "live_sequences", DataClass.SEQUENCE, "EAST", "WEST", "inference")
+LIVE = Crossing("WEST/predictions", "live_sequences", DataClass.SEQUENCE, "EAST", "WEST", "inference")
 
 
 def rules(edge, *, regions=BY_NAME, day=TODAY):
@@ -22,18 +22,18 @@ def rules(edge, *, regions=BY_NAME, day=TODAY):
 
 @pytest.mark.parametrize("data_class", [DataClass.RAW, DataClass.PERSONAL])
 def test_what_is_raw_or_personal_never_leaves(data_class):
-    edge = Edge("set", "validated_telemetry", data_class, "WEST", "EAST", "training")
+    edge = Crossing("set", "validated_telemetry", data_class, "WEST", "EAST", "training")
     assert rules(edge) == [f"class {data_class} never leaves its region"]
 
 
 @pytest.mark.parametrize("data_class", list(DataClass))
 def test_within_a_region_everything_may_be_read(data_class):
-    assert rules(Edge("features", "table", data_class, "WEST", "WEST", "training")) == []
+    assert rules(Crossing("features", "table", data_class, "WEST", "WEST", "training")) == []
 
 
 @pytest.mark.parametrize("data_class", [DataClass.FEATURE, DataClass.MODEL])
 def test_features_and_models_travel_without_an_agreement(data_class):
-    assert rules(Edge("set", "window_features", data_class, "WEST", "EAST", "training")) == []
+    assert rules(Crossing("set", "window_features", data_class, "WEST", "EAST", "training")) == []
 
 
 def test_sequences_travel_as_agreed():
@@ -74,12 +74,12 @@ def test_of_two_agreements_the_longer_counts():
 
 def test_a_region_takes_in_what_it_accepts():
     closed = {**BY_NAME, "EAST": replace(EAST, accepts=(DataClass.MODEL,))}
-    edge = Edge("set", "window_features", DataClass.FEATURE, "WEST", "EAST", "training")
+    edge = Crossing("set", "window_features", DataClass.FEATURE, "WEST", "EAST", "training")
     assert rules(edge, regions=closed) == ["EAST accepts model from other regions"]
 
 
 def test_the_message_names_asset_table_class_and_rule_of_every_edge():
-    edges = [Edge("training_set", f"raw_{n}", DataClass.RAW, "WEST", "EAST") for n in range(7)]
+    edges = [Crossing("training_set", f"raw_{n}", DataClass.RAW, "WEST", "EAST") for n in range(7)]
     with pytest.raises(ResidencyError) as caught:
         require_allowed([*edges, edges[0]], regions=BY_NAME, day=TODAY)
     first = "training_set takes raw_0 from WEST to EAST, columns of class raw: class raw never leaves its region; "
