@@ -288,7 +288,7 @@ def feature_repository(context: dg.AssetExecutionContext, region: Region) -> Fea
         owner=TURBOFAN.owner,
         code_version=_code_of_features(context, deployment),
         descriptions={name: f"{columns[name].description} [{columns[name].unit}]" for name in names},
-        is_main=region.name == (deployment.settings.region or WEST),
+        is_main=region.name == WEST,  # where the endpoint is
     )
 
 
