@@ -8,7 +8,6 @@ import logging
 import secrets
 import shutil
 import sqlite3
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -269,12 +268,17 @@ class FeatureRepository:
 
     def _replace_registry(self, change: "Callable[[FeatureStore], None]") -> None:
         """Changes a copy of the registry, which then takes its place."""
-        with tempfile.TemporaryDirectory(dir=self.folder) as scratch:
-            draft = Path(scratch) / self._registry.name
+        scratch = self.folder / ".draft"
+        shutil.rmtree(scratch, ignore_errors=True)  # of a process that was killed; the lock is held
+        scratch.mkdir()
+        try:
+            draft = scratch / self._registry.name
             if self._registry.exists():
                 shutil.copyfile(self._registry, draft)
             change(self._open(draft))
             draft.replace(self._registry)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
         self.__dict__.pop("store", None)  # one opened before has read the old registry
 
     def _newest(self) -> pa.Table:

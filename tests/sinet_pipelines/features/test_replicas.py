@@ -3,6 +3,9 @@
 import random
 import shutil
 import sqlite3
+import subprocess
+import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
@@ -18,6 +21,7 @@ from sinet_pipelines.features.feast_settings import FILE
 from sinet_pipelines.features.health import store_faults
 from sinet_pipelines.features.repository import FeatureRepository
 from sinet_pipelines.inventory.online_stores import OnlineStore
+from tests.conftest import CHECKOUT
 from tests.inventory import get_region
 from tests.loopback import free_port
 from tests.redis_server import running_redis
@@ -396,3 +400,32 @@ def test_a_write_that_dies_before_its_mark_leaves_the_former_mark_and_the_next_i
     repository.write_online()
     assert means(repository, "a") == [8.0]
     assert repository.lag().passed
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from sinet_pipelines.inventory.online_stores import OnlineStore
+from tests.sinet_pipelines.features.test_replicas import written
+for _ in range(1000):
+    print(written(Path(sys.argv[1]), OnlineStore(sys.argv[2])).region, flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_a_writer_that_is_killed_leaves_whole_engines_and_the_next_write_is_whole(place, on_redis):
+    units = [f"e{n:03d}" for n in range(400)]
+    write(folder_of(place, "EAST", "window_features"), *[(unit, 5, 5.0) for unit in units])
+    command = [sys.executable, "-W", "ignore", "-c", WRITER, str(place), on_redis.url]
+    for delay_s in (0.0, 0.1):
+        with subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.PIPE, text=True) as writer:
+            assert writer.stdout.readline() == "WEST\n"  # the first write is done, the next ones are in progress
+            time.sleep(delay_s)
+            writer.kill()
+        repository = repository_of(place, on_redis)
+        assert means(repository, *units) == [5.0] * 400
+    repository.apply()
+    repository.write_online()
+    assert fault_of(repository) == ""
+    assert repository.lag().passed
+    assert not (repository.folder / ".draft").exists()
