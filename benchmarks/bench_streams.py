@@ -1,6 +1,7 @@
 """Measures how many messages a second of one core stores in `landed_stream`, beside a client that only acknowledges.
 
-    python benchmarks/bench_streams.py [--messages 100000] [--seconds 20] [--rate N] [--brokers nats mqtt kafka]
+    python benchmarks/bench_streams.py [--messages 100000] [--rounds 3] [--seconds 20] [--rate N]
+        [--brokers nats mqtt kafka]
 
 Both variants read the same messages of a broker on this machine. `bare` takes and acknowledges them with the platform's
 client of that broker, which decodes nothing; `stored` is the whole ingester: decoding, commits of the table, and drops
@@ -43,7 +44,7 @@ def bare(args: argparse.Namespace) -> Mapping[str, float]:
     from sinet_pipelines.ingestion.streams.source import NOTHING
 
     gc.freeze()  # as `sinet ingest` does
-    source, taken, clock = _source(args, "bare"), 0, measure.Clock()
+    source, taken, clock = _source(args), 0, measure.Clock()
     source.start(lambda _: NOTHING)
     while taken < args.messages:
         taken += len(source.take(PART, wait_s=0.2))
@@ -81,7 +82,7 @@ def _ingester(args: argparse.Namespace, home: Path) -> Any:
     gc.freeze()  # as `sinet ingest` does
     tables = StreamTables(tables_of(home, "EAST", "milling"), RECORDS)
     zone = LandingZone(home, RECORDS, ("EAST",))
-    return Ingester(_source(args, "stored"), tables, zone=zone, region="EAST", limits=Limits())
+    return Ingester(_source(args), tables, zone=zone, region="EAST", limits=Limits())
 
 
 def decoded(args: argparse.Namespace) -> Mapping[str, float]:
@@ -98,10 +99,10 @@ def decoded(args: argparse.Namespace) -> Mapping[str, float]:
     return clock.read()
 
 
-def _source(args: argparse.Namespace, name: str) -> Any:
+def _source(args: argparse.Namespace) -> Any:
     from sinet_pipelines.ingestion.streams.source import Client, open_source, parse_url
 
-    return open_source(parse_url(args.url), Client(f"bench-{name}"))
+    return open_source(parse_url(args.url), Client(f"bench-{args.client}"))
 
 
 def _payloads(count: int) -> list[bytes]:
@@ -136,13 +137,12 @@ def compare(args: argparse.Namespace) -> None:
     for kind in args.brokers:
         found = _throughput(kind, args)
         for name, one in found.items():
-            table.add(f"{kind}: {name}", [args.messages / one["cpu_s"]], unit="rows per second of one core")
-            table.add(f"{kind}: {name}", [args.messages / one["wall_s"]], unit="rows per second of the clock")
-        ratio = measure.ratios([found["bare"]["cpu_s"]], [found["stored"]["cpu_s"]])
-        table.add(f"{kind}: stored / bare", ratio, unit="of one core", aim=f">= {AIM}")
-        ratio = measure.ratios([found["bare"]["wall_s"]], [found["stored"]["wall_s"]])
-        table.add(f"{kind}: stored / bare", ratio, unit="of the clock")
-        rate = args.rate or 0.5 * args.messages / found["stored"]["wall_s"]
+            for seconds, unit in (("cpu_s", "of one core"), ("wall_s", "of the clock")):
+                table.add(f"{kind}: {name}", args.messages / np.array(one[seconds]), unit=f"rows per second {unit}")
+        for seconds, unit, aim in (("cpu_s", "of one core", f">= {AIM}"), ("wall_s", "of the clock", "")):
+            ratio = measure.ratios(found["bare"][seconds], found["stored"][seconds])
+            table.add(f"{kind}: stored / bare", ratio, unit=unit, aim=aim)
+        rate = args.rate or 0.5 * args.messages / float(np.median(found["stored"]["wall_s"]))
         delays, published = _delays(kind, args, rate)
         note = f"{published:,.0f} messages per second during {args.seconds:.0f} s"
         for share in (50, 99):
@@ -151,31 +151,34 @@ def compare(args: argparse.Namespace) -> None:
     table.print()
 
 
-def _throughput(kind: str, args: argparse.Namespace) -> dict[str, dict[str, float]]:
-    """The seconds of both variants for the same messages of one broker."""
+def _throughput(kind: str, args: argparse.Namespace) -> dict[str, measure.Figures]:
+    """The seconds of both variants for the same messages of one broker, in each round."""
     from tests.brokers import start_broker
 
-    payloads = _payloads(args.messages)
+    payloads, found = _payloads(args.messages), {"bare": {}, "stored": {}}
+    clients = [(name, f"{name}-{number}") for number in range(args.rounds) for name in found]
     with tempfile.TemporaryDirectory(prefix="sinet-broker-") as folder:
         broker = start_broker(kind, Path(folder) / "broker", partitions=PARTITIONS)
         try:
-            for name in ("bare", "stored"):
-                _begin_session(kind, args, broker.url, name)
+            for _, client in clients:
+                _begin_session(kind, broker.url, client)
             for first in range(0, len(payloads), PART):
                 broker.publish(payloads[first : first + PART])
             time.sleep(1.0)
-            options = [f"--messages={args.messages}", f"--url={broker.url}"]
-            return {one: measure.in_process_of_its_own(__file__, one, options) for one in ("bare", "stored")}
+            for name, client in clients:
+                options = [f"--messages={args.messages}", f"--url={broker.url}", f"--client={client}"]
+                for figure, value in measure.in_process_of_its_own(__file__, name, options).items():
+                    found[name].setdefault(figure, []).append(value)
         finally:
             broker.stop()
+    return found
 
 
-def _begin_session(kind: str, args: argparse.Namespace, url: str, name: str) -> None:
+def _begin_session(kind: str, url: str, client: str) -> None:
     from sinet_pipelines.ingestion.streams.source import NOTHING
 
-    args.url = url
     if kind == "mqtt":  # it keeps messages for sessions it knows
-        session = _source(args, name)
+        session = _source(argparse.Namespace(url=url, client=client))
         session.start(lambda _: NOTHING)
         session.close()
 
@@ -188,8 +191,9 @@ def _delays(kind: str, args: argparse.Namespace, rate: float) -> tuple[np.ndarra
     payloads = _payloads(1 + size * round(args.seconds / STEP_S))
     with tempfile.TemporaryDirectory(prefix="sinet-broker-") as folder:
         home, broker = Path(folder) / "home", start_broker(kind, Path(folder) / "broker", partitions=PARTITIONS)
-        _begin_session(kind, args, broker.url, "stored")
+        _begin_session(kind, broker.url, "followed")
         follow = ["--variant=followed", f"--messages={len(payloads)}", f"--url={broker.url}", f"--home={home}"]
+        follow.append("--client=followed")
         process = subprocess.Popen([sys.executable, __file__, *follow], stdout=subprocess.DEVNULL)
         try:
             seen, ready = np.full(len(payloads), np.inf), threading.Event()
@@ -249,10 +253,12 @@ if __name__ == "__main__":
         compare=compare,
         options={
             "--messages": {"type": int, "default": 100_000},
+            "--rounds": {"type": int, "default": 3, "help": "of both variants, in turn"},
             "--seconds": {"type": float, "default": 20.0, "help": "of publishing at a steady rate"},
             "--rate": {"type": float, "default": 0.0, "help": "messages per second; default: half of what is stored"},
             "--brokers": {"nargs": "+", "choices": ("nats", "mqtt", "kafka"), "default": ["nats", "mqtt", "kafka"]},
             "--url": {"default": "", "help": argparse.SUPPRESS},
+            "--client": {"default": "", "help": argparse.SUPPRESS},
             "--home": {"type": Path, "default": None, "help": argparse.SUPPRESS},
         },
     )

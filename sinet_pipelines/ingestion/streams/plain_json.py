@@ -48,9 +48,9 @@ def _are_flat_objects(count: int, lines: bytes) -> bool:
     """
     if not count or len(lines) > _BYTES or not (lines.startswith(b"{") and lines.endswith(b"}")):
         return False
-    if b"\\" in lines or not lines.count(b"{") == lines.count(b"}") == count:
-        return False
     letters = np.frombuffer(lines, np.uint8)
+    if b"\\" in lines or any(np.count_nonzero(letters == ord(brace)) != count for brace in "{}"):
+        return False
     breaks = np.flatnonzero(letters < _BLANK)
     around = (breaks - 1, ord("}")), (breaks, ord("\n")), (breaks + 1, ord("{"))
     if len(breaks) != count - 1 or not all(np.all(letters[places] == letter) for places, letter in around):
