@@ -31,7 +31,8 @@ from sinet_pipelines.features.feast_settings import feast_settings, write_settin
 from sinet_pipelines.features.health import REGISTRY_FILE, registry_fault
 from sinet_pipelines.features.home_id import settle_home_id
 from sinet_pipelines.features.lag import Lag, read_lag, read_offline
-from sinet_pipelines.features.replica_mark import Mark, WrittenEntity
+from sinet_pipelines.features.newest import newest_rows, written_entities
+from sinet_pipelines.features.replica_mark import Mark
 from sinet_pipelines.features.replicas import (
     ONLINE_TABLE,
     PROJECT,
@@ -119,11 +120,11 @@ class FeatureRepository:
         """
         with self._alone():  # of two writers at once, the one who read first must not write last
             tables = read_offline(self.root, self._source, reader=self.reader).tables
-            newest = self._newest()
+            newest = newest_rows(self.store, list(self.features))
             before_commit()
             if newest.num_rows:
                 self.store.write_to_online_store(VIEW, df=newest.to_pandas())
-            entities = self._entities(newest)
+            entities = written_entities(newest, self.store)
             mark = Mark(
                 secrets.token_hex(8),
                 newest.num_rows,
@@ -280,35 +281,6 @@ class FeatureRepository:
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
         self.__dict__.pop("store", None)  # one opened before has read the old registry
-
-    def _newest(self) -> pa.Table:
-        """Each engine's newest row over the whole of all tables."""
-        from sinet_pipelines.features.store import DeltaOfflineStore
-
-        job = DeltaOfflineStore.pull_latest_from_table_or_query(
-            config=self.store.config,
-            data_source=self.store.get_feature_view(VIEW).batch_source,
-            join_key_columns=[ENTITY],
-            feature_name_columns=list(self.features),
-            timestamp_field=EVENT_TIME,
-            created_timestamp_column=None,
-        )
-        return job.to_arrow()
-
-    def _entities(self, newest: pa.Table) -> list[WrittenEntity]:
-        """The engines of the newest rows, each with its key in Feast's form."""
-        from feast.infra.key_encoding_utils import serialize_entity_key
-        from feast.protos.feast.types.EntityKey_pb2 import EntityKey
-        from feast.protos.feast.types.Value_pb2 import Value
-
-        version = self.store.config.entity_key_serialization_version
-        rows = pl.DataFrame(pl.from_arrow(newest.select([ENTITY, EVENT_TIME])))
-        instants = rows[EVENT_TIME].dt.convert_time_zone("UTC").to_list()
-        found = []
-        for unit, at in zip(rows[ENTITY].to_list(), instants, strict=True):
-            key = EntityKey(join_keys=[ENTITY], entity_values=[Value(string_val=unit)])
-            found.append(WrittenEntity(unit, serialize_entity_key(key, entity_key_serialization_version=version), at))
-        return found
 
     def _known(self, features: Sequence[str] | None) -> list[str]:
         wanted = list(self.features if features is None else features)
