@@ -98,7 +98,7 @@ class TeamQuota:
     Attributes:
         team: the team, as in the needs of its steps.
         hardware: id of the kind.
-        devices: devices, or cores of `cpu`, that it may use all day; a plan may use their time of one day.
+        devices: devices, or cores of `cpu`: the most of one step, and all day; a plan may use their time of one day.
     """
 
     team: str

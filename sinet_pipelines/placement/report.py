@@ -231,6 +231,8 @@ def _totals(assembly: Assembly, plan: Plan) -> dict[str, Any]:
 def _notes(assembly: Assembly) -> list[str]:
     """What a reader of the numbers has to know."""
     works = [assembly.works[one.name] for one in assembly.problem.assets]
+    if not works:
+        return list(assembly.notes)
     found = []
     for what, source in (("duration", "hours_from"), ("size", "bytes_from")):
         kinds: dict[str, list[Work]] = {}
@@ -238,7 +240,7 @@ def _notes(assembly: Assembly) -> list[str]:
             kinds.setdefault(getattr(work, source), []).append(work)
         counts = ", ".join(f"{counted(len(ones), 'asset')}: {name}" for name, ones in kinds.items())
         found.append(f"{what} of {counts}")
-    return [*found, *assembly.notes, "waits in queues count as 0 s: no past wait is recorded"] if works else found
+    return [*found, *assembly.notes, "waits in queues count as 0 s: no past wait is recorded"]
 
 
 def _named(names: Sequence[str]) -> str:

@@ -180,3 +180,12 @@ def test_a_speed_that_no_data_sheet_compares_is_noted():
     found = assemble([work], [], [replace(one, catalogue=catalogue) for one in REGIONS], start=NOON)
     assert found.notes == ("the speed of nvidia-h100 against nvidia-a100 is unknown and counts as equal",)
     assert len({one.duration_ms for one in found.problem.assets[0].options}) == 1
+
+
+def test_a_plan_of_nothing_reports_why_and_has_no_notes_about_numbers():
+    full = replace(EAST, team_quotas=(TeamQuota("predictive-maintenance", "cpu", 4),))
+    everywhere = [one.name for one in REGIONS]
+    found = assemble(CHAIN, READS, [full, WEST, NULL_ISLAND], without=everywhere, start=NOON)
+    facts = plan_facts(found, plan(found.problem, CHEAPEST), without=everywhere, seconds=0.1)
+    assert (facts["answer"], facts["placements"], len(facts["unplaced"])) == ("optimal", [], len(CHAIN))
+    assert not any(note.startswith(("duration", "size")) for note in facts["notes"])
