@@ -1,8 +1,9 @@
 """Access to a region's Redis server: password and TLS files, read at each new connection and never stored.
 
     $SINET_CREDENTIALS/<REGION>/online/password   the folder; also ca.crt, tls.crt and tls.key
-    SINET_<REGION>_ONLINE_PASSWORD                without a folder; also ..._CA_FILE, ..._CERT_FILE and ..._KEY_FILE
+    SINET_<REGION>_ONLINE_PASSWORD                without this folder; also ..._CA_FILE, ..._CERT_FILE and ..._KEY_FILE
 
+The folder of a pod has the credentials of stores, and often none of the online store: then the variables are used.
 A replaced password is used by the next connection; no program needs a restart.
 """
 
@@ -45,7 +46,8 @@ class OnlineAccess:
 
         Raises:
             UsageError: the client library is not installed.
-            StorageError: a file of a credential cannot be read, or others can read it.
+            StorageError: a file of a credential cannot be read, or others can read it; or the url is without TLS and
+                there are files for it.
         """
         try:
             from redis import Redis
@@ -55,7 +57,7 @@ class OnlineAccess:
             raise UsageError(
                 f"{self.url} needs the module {error.name}; install it with `pip install 'sinet-pipelines[clusters]'`"
             ) from error
-        tls = {_SSL[name]: path for name in _FILES if (path := _file(self.region, name, os.environ))}
+        tls = tls_files(self.region, self.url, environ=os.environ)
         more: dict[str, Any] = {**tls, "ssl_check_hostname": True} if self.url.startswith("rediss://") else {}
         return Redis.from_url(
             self.url,
@@ -91,29 +93,73 @@ def read_password(region: str, *, environ: Mapping[str, str] | None = None) -> s
         StorageError: the file cannot be read, or others can read it.
     """
     environ = os.environ if environ is None else environ
-    if FOLDER not in environ:
+    folder = _folder(region, environ)
+    if folder is None:
         return environ.get(f"SINET_{region}_ONLINE_PASSWORD", "").strip()
-    path = Path(environ[FOLDER], region, "online", "password")
+    path = folder / "password"
     try:
-        mode = path.stat().st_mode
-        if mode & (stat.S_IRWXO | stat.S_IWGRP):  # a mounted Secret may be readable by the group of its pod
-            raise StorageError(
-                f"{path} can be read or changed by others (mode {stat.S_IMODE(mode):o}, allowed: 600, 440); its "
-                "password is then no secret: run `chmod 600` on it"
-            )
-        return path.read_text().strip()
+        content = path.read_text().strip()
     except FileNotFoundError:
         return ""
     except (OSError, ValueError) as error:
-        raise StorageError(f"{path} cannot be read ({type(error).__name__}); mount it as a readable file") from error
+        raise _unreadable(path, error) from error
+    _refuse_if_open(path)
+    return content
 
 
-def _file(region: str, name: str, environ: Mapping[str, str]) -> str:
-    """The path of a TLS file; empty where there is none."""
+def tls_files(region: str, url: str, *, environ: Mapping[str, str]) -> dict[str, str]:
+    """The paths of the TLS files that a region has, by the argument of the client library.
+
+    Args:
+        region: its name.
+        url: of its server.
+        environ: the environment.
+
+    Raises:
+        StorageError: a file cannot be read, others can read the key, or the url is without TLS.
+    """
+    folder, found = _folder(region, environ), dict[str, str]()
+    for name, file in _FILES.items():
+        written = environ.get(f"SINET_{region}_ONLINE_{name}", "") if folder is None else str(folder / file)
+        if not written or (folder is not None and not Path(written).exists()):
+            continue
+        try:
+            with Path(written).open("rb"):
+                found[_SSL[name]] = written
+        except OSError as error:
+            raise _unreadable(Path(written), error) from error
+        if name == "KEY_FILE":
+            _refuse_if_open(Path(written))
+    if found and not url.startswith("rediss://"):
+        raise StorageError(
+            f"{', '.join(found.values())}: files for TLS, and {url} is without TLS, so that the password could be read "
+            "on the network; write rediss:// in inventory.yaml, or remove the files"
+        )
+    return found
+
+
+def _folder(region: str, environ: Mapping[str, str]) -> Path | None:
+    """The folder with the files of a region; None where the variables are used."""
     if FOLDER not in environ:
-        return environ.get(f"SINET_{region}_ONLINE_{name}", "")
-    path = Path(environ[FOLDER], region, "online", _FILES[name])
-    return str(path) if path.is_file() else ""
+        return None
+    folder = Path(environ[FOLDER], region, "online")
+    try:
+        return folder if folder.is_dir() else None
+    except OSError as error:
+        raise _unreadable(folder, error) from error
+
+
+def _refuse_if_open(path: Path) -> None:
+    mode = path.stat().st_mode
+    if mode & (stat.S_IRWXO | stat.S_IWGRP):  # a mounted Secret may be readable by the group of its pod
+        raise StorageError(
+            f"{path} can be read or changed by others (mode {stat.S_IMODE(mode):o}, allowed: 600, 640, 440); its "
+            "content is then no secret: run `chmod 600` on it"
+        )
+
+
+def _unreadable(path: Path, error: Exception) -> StorageError:
+    return StorageError(f"{path} cannot be read ({type(error).__name__}); mount it as a readable file")
 
 
 @contextmanager
@@ -121,7 +167,7 @@ def server_errors(access: OnlineAccess) -> Iterator[None]:
     """Makes errors of the platform of those that the client library raises in the block.
 
     Raises:
-        ForbiddenError: the server rejects the credentials, or a command of this user.
+        ForbiddenError: the server rejects the credentials, or this user may not run a command.
         UnreachableError: it does not answer in time.
         StorageError: it rejects a command, for example without memory.
     """
@@ -130,7 +176,12 @@ def server_errors(access: OnlineAccess) -> Iterator[None]:
     place = f"the online store of {access.region} at {access.url}"
     try:
         yield
-    except (exceptions.AuthenticationError, exceptions.NoPermissionError) as error:
+    except exceptions.NoPermissionError as error:
+        raise ForbiddenError(
+            f"{place} does not let its user run a command ({first_line(error)}); grant the commands and keys of "
+            "docs/online.md to this user"
+        ) from error
+    except exceptions.AuthenticationError as error:
         raise ForbiddenError(
             f"{place} rejects the credentials ({first_line(error)}); correct the password file or "
             f"SINET_{access.region}_ONLINE_PASSWORD, and `user` in inventory.yaml"

@@ -13,6 +13,7 @@ from feast.infra.online_stores.online_store import OnlineStore
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 
+from sinet_pipelines.errors import StorageError
 from sinet_pipelines.features.feast_library import Entity, FeastConfigBaseModel, FeatureView, RepoConfig
 from sinet_pipelines.features.online_access import OnlineAccess, server_errors
 from sinet_pipelines.features.redis_replica import RedisReplica
@@ -64,8 +65,13 @@ class ReplicaOnlineStore(OnlineStore):
             table: the feature view.
             data: key, values, instant and creation of each row.
             progress: called with the number of rows that were written.
+
+        Raises:
+            StorageError: the key of a row is null, or the server rejects the write.
         """
         replica = _replica(config, table)
+        if any(_is_null(key) for key, *_ in data):
+            raise StorageError(f"a row of {table.name} has no entity; leave rows with a null key out")
         rows = [
             (entity_name(key), at, {name: value.SerializeToString() for name, value in values.items()})
             for key, values, at, _ in data
@@ -82,7 +88,7 @@ class ReplicaOnlineStore(OnlineStore):
         entity_keys: list[EntityKey],
         requested_features: list[str] | None = None,
     ) -> list[Found]:
-        """Instant and values of each entity, in the order of the keys.
+        """Instant and values of each entity, in the order of the keys; None for an absent one and for a null key.
 
         Args:
             config: of the repository.
@@ -94,10 +100,12 @@ class ReplicaOnlineStore(OnlineStore):
         names = requested_features or [feature.name for feature in table.features]
         with server_errors(replica.access):
             client = self._connected(replica.access)
-            found = replica.read([entity_name(key) for key in entity_keys], names, client=client)
+            whole = [key for key in entity_keys if not _is_null(key)]
+            found = iter(replica.read([entity_name(key) for key in whole], names, client=client))
+        rows = [(None, []) if _is_null(key) else next(found) for key in entity_keys]
         return [
             (None, None) if at is None else (at, {n: _value(v) for n, v in zip(names, values, strict=True)})
-            for at, values in found
+            for at, values in rows
         ]
 
     def update(
@@ -126,6 +134,10 @@ class ReplicaOnlineStore(OnlineStore):
         if self._client is None:
             self._client = access.connect()
         return self._client
+
+
+def _is_null(key: EntityKey) -> bool:
+    return any(value.WhichOneof("val") in (None, "null_val") for value in key.entity_values)
 
 
 def entity_name(key: EntityKey) -> str:

@@ -145,7 +145,7 @@ def keep_record(place: ReplicaPlace, mark: Mark, source: ReplicaSource) -> None:
 
 
 def read_record(folder: Path, region: str = "") -> ReplicaRecord | None:
-    """The record of a region's replica; None where there is none or it is damaged.
+    """The record of a region's replica; None where there is none, it cannot be read, or it is of another region.
 
     Args:
         folder: of the feature store.
@@ -153,11 +153,13 @@ def read_record(folder: Path, region: str = "") -> ReplicaRecord | None:
     """
     try:
         found = orjson.loads((folder / region / RECORD_FILE).read_bytes())
-        place = ReplicaPlace(folder, str(found["region"]), OnlineStore(**found["store"]), str(found["application"]))
+        if found["region"] != region:
+            return None  # copied from the folder of another region
+        place = ReplicaPlace(folder, region, OnlineStore(**found["store"]), str(found["application"]))
         mark = Mark.from_dict(found["mark"])
         source = ReplicaSource(**{**found["source"], "tables": tuple(found["source"]["tables"])})
         return ReplicaRecord(place, str(found["key_prefix"]), mark, source)
-    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, SinetError):
         return None
 
 

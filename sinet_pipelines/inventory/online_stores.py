@@ -13,6 +13,7 @@ EXAMPLE = "rediss://online.west.example:6379/0"
 LAG_LIMIT_S = 3600.0  # rows reach the online store seconds after they are made: an hour means that it is not written
 PORT = 6379  # of Redis
 _URL = re.compile(r"rediss?://(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?(/[0-9]{1,3})?")
+_NO_PORT = re.compile(r":(?!//)(?![0-9]{1,5}(/[0-9]*)?$).*", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,10 @@ class OnlineStore:
                 "password in a file or a variable (docs/online.md)"
             )
         if self.url and not _URL.fullmatch(self.url):
-            raise InventoryError(f"the url of an online store is {self.url[:100]!r}; give one like {EXAMPLE}, or none")
+            shown = _NO_PORT.sub(":...", self.url)[:100]  # what follows a `:` may be a password
+            raise InventoryError(f"the url of an online store is {shown!r}; give one like {EXAMPLE}, or none")
+        if not all(1 <= port <= 65535 for port in self.ports):
+            raise InventoryError(f"the url of an online store has a port outside 1 to 65535; give one like {EXAMPLE}")
         if self.user and not self.url:
             raise InventoryError(f"an online store has the user {self.user[:80]!r} and no url; add the server's url")
         if not (math.isfinite(self.lag_limit_s) and self.lag_limit_s > 0):

@@ -130,6 +130,20 @@ def test_each_region_has_a_replica_of_its_own_and_its_lag_is_that_of_this_replic
     assert east.lag().passed
 
 
+def test_a_null_key_is_an_absent_engine_in_redis_and_is_never_written(place, on_redis):
+    from feast.protos.feast.types.EntityKey_pb2 import EntityKey
+    from feast.protos.feast.types.Value_pb2 import Value
+
+    from sinet_pipelines.features.redis_store import ReplicaOnlineStore
+
+    feast = written(place, on_redis).store
+    view, store = feast.get_feature_view("window_features"), ReplicaOnlineStore()
+    null, known = (EntityKey(join_keys=["unit"], entity_values=[one]) for one in (Value(), Value(string_val="a")))
+    assert [at for at, _ in store.online_read(feast.config, view, [null, known])] == [None, at(3)]
+    with pytest.raises(StorageError, match="has no entity"):
+        store.online_write_batch(feast.config, view, [(null, {}, at(3), None)], None)
+
+
 def test_a_lag_within_its_limit_passes(place):
     repository = written(place, OnlineStore(lag_limit_s=3 * 3600))
     write(folder_of(place, "EAST", "window_features"), ("a", 5, 5.0))

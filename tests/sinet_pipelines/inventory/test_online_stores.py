@@ -30,6 +30,9 @@ def test_pods_of_the_region_may_reach_the_port_of_its_server():
     [
         ({"url": "redis://u:secret@host:1/0"}, "has a user, a password or options"),
         ({"url": "redis://host?password=secret"}, "has a user, a password or options"),
+        ({"url": "redis://:secret"}, "is 'redis://:...'; give one like rediss://"),
+        ({"url": "redis://sinet:1secret/0"}, "is 'redis://sinet:...'; give one like rediss://"),
+        ({"url": "redis://host:70000"}, "has a port outside 1 to 65535"),
         ({"url": "memcached://host"}, "give one like rediss://"),
         ({"url": "redis://host:1/0/1"}, "give one like rediss://"),
         ({"user": "sinet"}, "and no url"),
