@@ -49,7 +49,8 @@ def key(replica, end):
 
 
 def user(redis, monkeypatch, rights):
-    redis.client().execute_command("ACL", "SETUSER", "sinet", "reset", "on", ">pw", "~sinet:*", "-@all", *rights.split())
+    rules = ["reset", "on", ">pw", "~sinet:*", "-@all", *rights.split()]
+    redis.client().execute_command("ACL", "SETUSER", "sinet", *rules)
     monkeypatch.setenv("SINET_WEST_ONLINE_PASSWORD", "pw")
 
 
