@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 ASIDE = ".set_aside"
+DAMAGED = "damaged"  # why a table with a damaged log is moved
 
 _log = logging.getLogger(__name__)
 
@@ -24,3 +25,9 @@ def set_aside(root: Path, name: str, *, why: str) -> Path | None:
         return None  # another process moved it first
     _log.warning("%s is set aside as %s (%s)", source, target, why.replace("_", " "))
     return target
+
+
+def is_set_aside(root: Path, name: str, *, why: str) -> bool:
+    """Whether `set_aside` has moved a file or folder of this name for this reason."""
+    folder = root / ASIDE
+    return folder.is_dir() and any(one.name.startswith(f"{name}-{why}-") for one in folder.iterdir())

@@ -16,7 +16,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 
 from sinet_pipelines.errors import StorageError, first_line
 from sinet_pipelines.schemas.contract import Contract
-from sinet_pipelines.storage.aside import set_aside
+from sinet_pipelines.storage.aside import DAMAGED, set_aside
 from sinet_pipelines.storage.commits import before_commit
 from sinet_pipelines.storage.contracted import partitions_of
 from sinet_pipelines.storage.delta import open_table, store_error
@@ -65,7 +65,6 @@ class TableWriter:
         met: CommitFailedError | None = None
         token = secrets.token_hex(8)
         for wait_s in _waits():
-            before_commit()
             rows = payload()
             try:
                 with self._prepared(predicate) as state:
@@ -91,7 +90,7 @@ class TableWriter:
         other days are then missing from storage, and are made again from the landing zone.
         """
         if health is not None and any(fault.day is None for fault in health.faults):
-            return _State(False, in_the_way="damaged")
+            return _State(False, in_the_way=DAMAGED)
         opened = open_table(self.uri, self.storage_options)
         if opened is None:
             return _State(False)
@@ -118,9 +117,11 @@ class TableWriter:
         folder = Path(self.uri)
         found = self._state(predicate, look_at_table(folder) if self._is_local else None)
         if found.exists or not self._is_local:
+            before_commit()
             yield found
             return
         with held(creation_lock(folder), wait_s=CREATION_S):
+            before_commit()  # after the wait: a newer process may have created the table meanwhile
             found = self._state(predicate, look_at_own_table(folder))
             if found.in_the_way:
                 set_aside(folder.parent, folder.name, why=found.in_the_way)
@@ -173,9 +174,8 @@ def _properties(contract: Contract, *, is_stream: bool) -> WriterProperties:
     four fifths of the writer's time, and a third more space.
     """
     columns = {one.name: DISTINCT for one in contract.columns if one.dtype == pa.float32()} or None
-    if is_stream:
-        return WriterProperties(max_row_group_size=4 * STREAM_ROWS, column_properties=columns)
-    return WriterProperties(compression="SNAPPY", column_properties=columns)
+    group_rows = 4 * STREAM_ROWS if is_stream else None
+    return WriterProperties(compression="SNAPPY", max_row_group_size=group_rows, column_properties=columns)
 
 
 @dataclass(frozen=True)

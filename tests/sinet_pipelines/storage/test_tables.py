@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from sinet_pipelines.errors import StorageError
 from sinet_pipelines.schemas.contract import Column, Contract, DataClass
 from sinet_pipelines.storage.aside import ASIDE
-from sinet_pipelines.storage.locks import creation_lock, held
+from sinet_pipelines.storage.commits import commits_checked
+from sinet_pipelines.storage.locks import creation_lock, held, is_held
 from sinet_pipelines.storage.tables import TableStore, content_hash, empty, to_contract
 
 READINGS = Contract(
@@ -220,3 +221,17 @@ def test_a_writer_waits_for_the_process_that_creates_its_table(store):
         (folder / "part.parquet").unlink()
     assert store.read(READINGS).height == 3
     assert not list(Path(store.root).rglob(ASIDE))
+
+
+def test_a_process_that_waited_for_the_lock_of_creation_is_checked_when_it_has_it(store):
+    lock, found = creation_lock(Path(store.uri(READINGS))), []
+    with commits_checked(lambda: found.append(is_held(lock))):
+        store.replace_days(READINGS, rows(DAYS[0]), days=DAYS[:1])
+    assert found == [True]
+
+
+def test_rows_are_compressed_alike_if_they_are_written_at_once_or_in_batches(store):
+    store.replace_days(READINGS, rows(DAYS[0]), days=DAYS[:1])
+    store.replace_day_from(READINGS, lambda: iter([rows(DAYS[1])]), day=DAYS[1])
+    files = [pq.read_metadata(path) for path in Path(store.uri(READINGS)).rglob("*.parquet")]
+    assert [file.row_group(0).column(0).compression for file in files] == ["SNAPPY", "SNAPPY"]
