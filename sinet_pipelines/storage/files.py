@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import secrets
 import tempfile
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from sinet_pipelines.errors import DiskError
+from sinet_pipelines.errors import DiskError, first_line
 
 TEMPORARY = "a copy in the folder of temporary files"  # for messages
 
@@ -65,8 +66,11 @@ def temporary_file(prefix: str, *, in_memory_bytes: int) -> Iterator[Any]:
 
 
 def _why(error: OSError) -> str:
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return "no space is left; free some and run again" if full else f"{error.strerror}; make the place writable"
+    text = error.strerror or first_line(error)
+    found = re.search(r"\(os error (\d+)\)", text)  # an error of polars has no number but in its text
+    number = int(found[1]) if found else error.errno
+    full = number in (errno.ENOSPC, errno.EDQUOT)
+    return "no space is left; free some and run again" if full else f"{text}; make the place writable"
 
 
 def _sync_folder(folder: Path) -> None:

@@ -17,6 +17,8 @@ from typing import IO, Self
 import polars as pl
 import pyarrow as pa
 
+from sinet_pipelines.storage.files import disk_errors
+
 RUN_BYTES = 48 << 20  # a run is sorted in memory with at most three copies
 BLOCK_BYTES = 3 << 20
 TURN_BYTES = 24 << 20
@@ -38,16 +40,20 @@ class FrameFile:
     _places: list[tuple[int, int]] = field(default_factory=list)
 
     def add(self, rows: pl.DataFrame) -> None:
-        """Appends a frame; one without rows is ignored."""
+        """Appends a frame; one without rows is ignored.
+
+        Raises:
+            DiskError: the disk is full or the folder is not writable.
+        """
         if not rows.height:
             return
         if self._file is None:
-            if self.folder is not None:
-                self.folder.mkdir(parents=True, exist_ok=True)
-            self._file = tempfile.TemporaryFile(dir=self.folder)  # noqa: SIM115 - lives as long as this object
-        start = self._file.seek(0, 2)
-        rows.write_ipc_stream(self._file, compression="lz4")
-        self._places.append((start, self._file.tell() - start))
+            self._file = self._opened()
+        with disk_errors(self._place):
+            start = self._file.seek(0, 2)
+            rows.write_ipc_stream(self._file, compression="lz4")
+            size = self._file.tell() - start
+        self._places.append((start, size))
         self.heights.append(rows.height)
 
     def read(self, number: int) -> pl.DataFrame:
@@ -76,6 +82,17 @@ class FrameFile:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+    def _opened(self) -> IO[bytes]:
+        with disk_errors(self._place):
+            if self.folder is not None:
+                self.folder.mkdir(parents=True, exist_ok=True)
+            return tempfile.TemporaryFile(dir=self.folder)
+
+    @property
+    def _place(self) -> str:
+        """For messages."""
+        return f"{self.folder or tempfile.gettempdir()}, for rows that do not fit in memory,"
 
 
 @dataclass

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sinet_pipelines.errors import DiskError
 from sinet_pipelines.storage.spill import FrameFile, Sorter
 
 ROWS = st.lists(st.tuples(st.sampled_from(["a", "b", "ü", None]), st.integers(0, 3), st.integers(0, 9)), max_size=80)
@@ -68,3 +69,11 @@ def test_a_file_of_frames_leaves_no_name_behind(tmp_path: Path) -> None:
 def test_a_frame_that_was_never_added_is_refused() -> None:
     with pytest.raises(IndexError):
         FrameFile(None).read(0)
+
+
+def test_a_full_disk_under_spilled_rows_is_an_error_with_its_cure(tmp_path: Path) -> None:
+    with Path("/dev/full").open("r+b", buffering=0) as full:
+        file = FrameFile(tmp_path, _file=full)
+        with pytest.raises(DiskError, match=r"no space is left; free some and run again") as raised:
+            file.add(pl.DataFrame({"a": [1]}))
+    assert str(tmp_path) in str(raised.value)
