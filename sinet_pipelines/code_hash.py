@@ -11,15 +11,16 @@ import hashlib
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from types import FunctionType
 from typing import Any
 
 import orjson
 
-FORM = 3  # format of the cache; raise it when the analysis changes
+FORM = 3  # format of the cache
 _LOCALS = ".<locals>."
+_SEQUENCES = (tuple, list)  # exactly these: a record of another library may be a tuple that cannot be iterated
 
 Canonical = Callable[[object], str | None]
 
@@ -120,7 +121,8 @@ class SourceTree:
     def _given(self, value: object) -> Iterator[str]:
         """The parts that count of a value in a closure: a function's code, or a behaviour's fields and code.
 
-        A behaviour is a dataclass that `is_behaviour` selects, such as a family with its settings.
+        A behaviour is a dataclass that `is_behaviour` selects, such as a family with its settings. Of a tuple, a list
+        or a mapping, all members count.
         """
         if isinstance(value, FunctionType) and value.__module__.split(".")[0] in self.packages:
             name = value.__qualname__.split(".")[0]
@@ -134,7 +136,24 @@ class SourceTree:
                 yield from self._closure(kind.__module__, statement) if statement is not None else ()
             for one in fields(value):  # type: ignore[arg-type]
                 part = getattr(value, one.name)
-                yield f"{one.name}={part!r}" if _is_plain(part) else f"{one.name}=({' '.join(self._given(part))})"
+                yield f"{one.name}={self._text(part)}"
+        elif type(value) in _SEQUENCES or isinstance(value, Mapping):
+            for part in value.values() if isinstance(value, Mapping) else value:  # type: ignore[attr-defined]
+                yield from filter(None, [self.canonical(part)])
+                yield from self._given(part)
+
+    def _text(self, part: object) -> str:
+        """What counts of a field of a behaviour, or of a member of such a field."""
+        if _is_plain(part):
+            return repr(part)
+        value = self.canonical(part)
+        if value is not None:
+            return value
+        if type(part) in _SEQUENCES:
+            return f"({', '.join(map(self._text, part))})"  # type: ignore[call-overload]
+        if isinstance(part, Mapping):
+            return f"({', '.join(f'{key!r}: {self._text(one)}' for key, one in part.items())})"
+        return f"({' '.join(self._given(part))})"
 
     def _closures(self, module: str, qualname: str) -> tuple[str, ...]:
         """The closure of a function; cached, since a factory makes the same function for each region."""
@@ -242,7 +261,8 @@ class SourceTree:
     def _analysed(self, module: str, path: Path) -> Module:
         content = path.read_bytes()
         is_package = path.name == "__init__.py"
-        key = hashlib.sha256(f"{FORM} {module} {is_package} {self._tops}\n".encode() + content).hexdigest()[:32]
+        head = f"{_own_digest()} {module} {is_package} {self._tops}\n".encode()
+        key = hashlib.sha256(head + content).hexdigest()[:32]
         if key not in self.cache:
             self.cache[key] = _analysis(content, module, is_package, tuple(self.packages))
             self.is_changed = True
@@ -252,6 +272,12 @@ class SourceTree:
     @cached_property
     def _tops(self) -> str:
         return ",".join(sorted(self.packages))
+
+
+@cache
+def _own_digest() -> str:
+    """Hash of this file, which is in the key of each analysed module: another analysis finds none of the former one."""
+    return hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
 
 
 @lru_cache(maxsize=2048)  # a process that makes definitions for several homes analyses each text once
@@ -464,5 +490,9 @@ def from_json(content: bytes) -> dict[str, Any]:
     digest, _, rest = content.partition(b"\n")
     if digest != hashlib.sha256(rest).hexdigest().encode():
         return {}
-    stored = orjson.loads(rest)
-    return dict(stored["modules"]) if stored["form"] == FORM else {}
+    try:
+        stored = orjson.loads(rest)
+    except orjson.JSONDecodeError:
+        return {}
+    modules = stored.get("modules") if isinstance(stored, dict) and stored.get("form") == FORM else None
+    return dict(modules) if isinstance(modules, dict) else {}

@@ -1,5 +1,6 @@
 """The hash of a function's code: what it runs counts, wherever it is imported; how it is written does not."""
 
+import hashlib
 import importlib
 import sys
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from sinet_pipelines import code_hash
 from sinet_pipelines.code_hash import SourceTree, from_json, to_json
 
 FILES = {
@@ -200,6 +202,30 @@ def test_a_behaviour_that_a_factory_was_given_counts_by_its_fields(hash_of):
     assert len({given(Settings(1)), given(Settings(2)), given(Settings(1, Settings(1)))}) == 3
 
 
+@pytest.mark.parametrize("around", [lambda one: (one,), lambda one: [one], lambda one: {"a": one}])
+def test_behaviours_in_a_collection_count_by_their_fields(hash_of, around):
+    def given(value):
+        return hash_of(
+            "factory", make=lambda factory: factory(value), is_behaviour=lambda one: isinstance(one, Settings)
+        )
+
+    first, second = around(Settings(1)), around(Settings(2))
+    assert given(first) != given(second)
+    assert given(Settings(1, first)) != given(Settings(1, second))
+
+
+def test_a_canonical_value_in_a_field_of_a_behaviour_counts(hash_of):
+    def given(value):
+        return hash_of(
+            "factory",
+            make=lambda factory: factory(Settings(1, value)),
+            is_behaviour=lambda one: isinstance(one, Settings),
+            canonical=lambda one: str(sorted(one)) if isinstance(one, frozenset) else None,
+        )
+
+    assert given(frozenset({1})) != given(frozenset({2}))
+
+
 def test_excluded_modules_do_not_count(hash_of, edit):
     before = hash_of(excluded=["planted.lazy"])
     edit("lazy.py", "predict(row)", "predict(row + 1)")
@@ -271,3 +297,17 @@ def test_the_cache_has_modules_that_another_process_used_but_no_more_than_its_ow
 def test_a_function_that_is_in_no_package_is_refused(package):
     with pytest.raises(LookupError, match="not in the source"):
         SourceTree({"planted": package}).hash_of(Path)
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"form": 3}', b'{"form": 3, "modules": []}', b"{"])
+def test_a_cache_of_another_kind_with_its_digest_is_empty(content):
+    assert from_json(hashlib.sha256(content).hexdigest().encode() + b"\n" + content) == {}
+
+
+def test_the_cache_of_another_analysis_is_not_used(package, monkeypatch):
+    first = SourceTree({"planted": package})
+    first.hash_of(importlib.import_module("planted.main").made)
+    monkeypatch.setattr(code_hash, "_own_digest", lambda: "another analysis")
+    second = SourceTree({"planted": package}, cache=dict(first.dump()))
+    second.hash_of(importlib.import_module("planted.main").made)
+    assert second.is_changed
