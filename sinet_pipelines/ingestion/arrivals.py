@@ -95,34 +95,40 @@ def file_arrivals(tables: TableStore) -> pl.DataFrame:
 def arrivals_of_rows(zone: LandingZone, tables: TableStore, region: str) -> ArrivalsOf:
     """From a day and hashes of its rows, the arrival of each row: that of the first drop that has it.
 
-    Null stands for the end of the day: a row of a drop whose arrival is unknown.
+    Null stands for the end of the day: a row of a drop whose arrival is unknown. A drop that came since the last
+    observation arrives now. A row of no drop, whose file was replaced meanwhile, has the newest instant of its day.
 
     Args:
         zone: the application's landing zones.
         tables: its tables in the region.
         region: its name.
     """
-    recorded = file_arrivals(tables).filter(pl.col("kind") == "")
+    recorded, now = file_arrivals(tables).filter(pl.col("kind") == ""), datetime.now(UTC)
 
     @lru_cache(maxsize=1)  # a step asks twice for a day: whether any instant is known, and for those of its rows
-    def of_day(day: date) -> pl.DataFrame | datetime | None:
-        """The instant of each row, by the day's drops; or the instant of all of its rows."""
+    def of_day(day: date) -> tuple[pl.DataFrame, datetime | None]:
+        """The instants of rows of the day's drops, null for the end of the day; and the instant of all other rows."""
+        none = pl.DataFrame(schema={"row_hash": pl.String, KNOWN_FROM: INSTANT})
         facts = _facts(recorded.filter(pl.col("day") == day))
         known = {content: _known_from(day, at, is_old) for content, at, is_old in facts}
-        if not any(known.values()):
-            return None
+        if not known:
+            return none, None
+        newest = max(filter(None, known.values()), default=None)
         drops = zone.drops(region, day)
-        instants = [known.get(drop.drop_id) for drop in drops]
-        if len(dict.fromkeys(instants)) <= 1:
-            return instants[0] if instants else None
+        instants = [known.get(drop.drop_id, now) for drop in drops]
+        if all(drop.drop_id in known for drop in drops) and len(dict.fromkeys(instants)) <= 1:
+            return none, instants[0] if instants else newest
         parts = [_names(zone, drop, at or _end_of(day)) for drop, at in zip(drops, instants, strict=True)]
         first = pl.concat(parts).group_by("row_hash").agg(pl.col(KNOWN_FROM).min())
         is_default = pl.col(KNOWN_FROM) == pl.lit(_end_of(day)).cast(INSTANT)
-        return first.with_columns(pl.when(is_default).then(None).otherwise(KNOWN_FROM).alias(KNOWN_FROM))
+        return first.with_columns(pl.when(is_default).then(None).otherwise(KNOWN_FROM).alias(KNOWN_FROM)), newest
 
     def arrivals(day: date, hashes: pl.Series) -> pl.DataFrame:
-        found = of_day(day)
-        return found if isinstance(found, pl.DataFrame) else _with_instant(hashes, found)
+        found, other = of_day(day)
+        if found.is_empty():
+            return _with_instant(hashes, other)
+        others = hashes.to_frame("row_hash").unique().join(found, on="row_hash", how="anti")
+        return pl.concat([found, _with_instant(others["row_hash"], other)])
 
     return arrivals
 

@@ -99,6 +99,21 @@ def test_a_row_of_several_drops_arrives_with_the_first_of_them(zone, tables):
     assert known_from(zone, tables) == {1: NOON, 2: NOON, 3: LATER}
 
 
+def test_rows_of_a_file_that_was_replaced_before_the_observation_keep_its_arrival_and_new_ones_arrive_now(zone, tables):
+    observe(zone, tables, NOON)
+    path = land(zone, 1, 2)
+    observe(zone, tables, LATER)
+    rows = zone.read_day("EAST", DAY).rows
+    path.unlink()
+    land(zone, 2, 3)
+    found = arrivals_of_rows(zone, tables, "EAST")(DAY, pl.concat([rows, zone.read_day("EAST", DAY).rows])["row_hash"])
+    of = dict(found.iter_rows())
+    gone, again = (of[hashed] for hashed in rows.sort("sample")["row_hash"])
+    assert gone == LATER
+    assert again > LATER
+    assert len(of) == found.height == 3
+
+
 def test_a_damaged_record_begins_again(zone, tables, tmp_path):
     land(zone, 1)
     observe(zone, tables, NOON)
