@@ -77,7 +77,7 @@ def judge_large_day(
         )
         verdict = confirmed({day: verdict}, good=good, bad=bad)[day]
         if not verdict.passed:
-            withhold(store, tables.validated, chain(good, bad))
+            withhold(store, tables.validated, chain(good, bad), arrivals=arrivals)
             return LargeDay(content.value, verdict, None)
         written, beside = write_large_day(store, tables, day, good=good, bad=bad, arrivals=arrivals)
         return LargeDay(content.value, verdict, written, beside)

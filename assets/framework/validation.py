@@ -207,7 +207,7 @@ def _check_days(step: _Step, days: Sequence[date]) -> Generator[object, None, _C
     passed = [verdict.day for verdict in judged.days if verdict.passed]
     written, beside = keep_days(place.tables, tables, judged, passed, step.arrivals) if passed else (None, {})
     failed = [verdict.day for verdict in judged.days if not verdict.passed]
-    withhold(place.tables, validated, [judged.good, judged.bad], days=failed)
+    withhold(place.tables, validated, [judged.good, judged.bad], arrivals=step.arrivals, days=failed)
     entries = {day: {QUARANTINED: verdict.quarantined, **beside.get(day, {})} for day, verdict in verdicts.items()}
     yield from record(
         step.context, written, inputs=inputs, entries=entries, verdicts={day: verdicts[day] for day in passed}

@@ -143,6 +143,14 @@ class Replacement:
         else:
             store.replace_days(contract, pl.concat([empty(contract), *self._parts], how="vertical_relaxed"), days=days)
 
+    def write_as_whole(self) -> None:
+        """Makes these rows all rows of the table in one commit, a part in memory at a time.
+
+        Raises:
+            StorageError: the table cannot be written.
+        """
+        self.store.replace_from(self.contract, lambda: iter(self._parts))
+
     def _with_other_days(self) -> Iterator[pl.DataFrame]:
         others = scan_sound(self.store, self.contract).filter(~pl.col(DAY_COLUMN).is_in(self.days))
         yield from others.collect_batches(maintain_order=True)

@@ -1,6 +1,7 @@
 """The rows that a revision joins: of few days at once, or of one range of the key of a day with many rows.
 
-A table is read as it was when the revision began. What a part has in memory is bounded, whatever the size of a day.
+A table is read as it was when the revision began. A part has in memory a bounded number of rows of each table, whatever
+the size of a day; the instants of arrival that `ArrivalsOf` returns may be those of all rows of the day.
 """
 
 from collections import Counter

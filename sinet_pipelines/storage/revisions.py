@@ -6,18 +6,20 @@ in one commit.
 """
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from pathlib import Path
 
 import polars as pl
 
-from sinet_pipelines.schemas.arrival import KNOWN_FROM, arrivals_of, history_of
+from sinet_pipelines.schemas.arrival import KNOWN_FROM, KNOWN_UNTIL, arrivals_of, history_of
 from sinet_pipelines.schemas.contract import Contract
+from sinet_pipelines.storage.aside import DAMAGED, is_set_aside
 from sinet_pipelines.storage.beside import Replacement, damaged_days
 from sinet_pipelines.storage.revised_days import ROWS_AT_ONCE, Days, Part, Sources
-from sinet_pipelines.storage.revised_rows import Facts, RevisedPart, refused, revised
+from sinet_pipelines.storage.revised_rows import REFUSED, Facts, RevisedPart, refused, revised
 from sinet_pipelines.storage.tables import DAY_COLUMN, TableStore, empty
-from sinet_pipelines.storage.versions import ROW, ArrivalsOf
+from sinet_pipelines.storage.versions import INSTANT, ROW, ArrivalsOf
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,9 @@ def keep_versions(
             return  # days that come for the first time, with nothing to note: a large day needs no join
         for rows in revision.frames:
             sources.take(rows)
+        later = replace(revision, at=_after_recorded(sources, days, revision.at))
         for some in sources.groups(days, rows_at_once=rows_at_once):
-            _keep(store, contract, revision, some)
+            _keep(store, contract, later, some)
 
 
 def withhold(
@@ -80,6 +83,7 @@ def withhold(
     contract: Contract,
     rows: Iterable[pl.DataFrame],
     *,
+    arrivals: ArrivalsOf,
     days: Collection[date] | None = None,
     rows_at_once: int = ROWS_AT_ONCE,
 ) -> None:
@@ -89,12 +93,16 @@ def withhold(
         store: tables of one region.
         contract: of the table that does not get these rows now; rows of equal hash have equal keys.
         rows: frames with `event_date`, the key and `row_hash`; a row without its key is left out.
+        arrivals: the instants of arrival of present rows, for damaged days of the table of arrivals.
         days: the refused days; None for those of all rows.
         rows_at_once: as for `keep_versions`.
 
     Raises:
         StorageError: a table cannot be read or written.
     """
+    if days is not None and not days:
+        return
+    _mend_arrivals(store, contract, arrivals, rows_at_once=rows_at_once)
     with Sources(store, contract) as sources:
         for frame in rows:
             named = frame.select(sources.names).drop_nulls()
@@ -149,15 +157,64 @@ def _mend_arrivals(store: TableStore, contract: Contract, arrivals: ArrivalsOf, 
     """Fills the damaged days of the table of arrivals from those of the files, for the present rows."""
     beside = arrivals_of(contract)
     damaged = damaged_days(store, beside)
-    days = sorted(store.days(contract) if None in damaged else map(date.fromisoformat, filter(None, damaged)))
-    for day in days:
-        with Sources(store, contract) as sources, Replacement(store, beside, [day]) as filled:
-            for some in sources.groups([day], rows_at_once=rows_at_once):
-                for part in some:
-                    known = arrivals(day, part.present[ROW]).select(ROW, KNOWN_FROM)
-                    found = part.present.join(known, on=ROW, how="left").drop_nulls(KNOWN_FROM)
-                    filled.add(found, was=empty(beside))
-            filled.write()
+    if None in damaged or _is_set_aside(store, beside):
+        _make_arrivals_anew(store, contract, arrivals, rows_at_once=rows_at_once)
+    elif damaged:
+        days = sorted(map(date.fromisoformat, filter(None, damaged)))
+        with Sources(store, contract) as sources:
+            for some in sources.groups(days, rows_at_once=rows_at_once):
+                with Replacement(store, beside, some.days) as filled:
+                    for part in some:
+                        filled.add(_arrivals_of_present(part, arrivals), was=empty(beside))
+                    filled.write()
+
+
+def _make_arrivals_anew(store: TableStore, contract: Contract, arrivals: ArrivalsOf, *, rows_at_once: int) -> None:
+    """Makes the whole table of arrivals in one commit: after a kill, it is damaged or missing still, or complete."""
+    beside, days = arrivals_of(contract), sorted(store.days(contract))
+    if not days:
+        return
+    with Sources(store, contract) as sources, Replacement(store, beside, days) as filled:
+        for some in sources.groups(days, rows_at_once=rows_at_once):
+            for part in some:
+                filled.add(_arrivals_of_present(part, arrivals), was=empty(beside))
+        filled.write_as_whole()
+
+
+def _arrivals_of_present(part: Part, arrivals: ArrivalsOf) -> pl.DataFrame:
+    """The rows of the table of arrivals for the present rows of a part, by the arrivals of the files."""
+    found = [part.present.clear().with_columns(pl.lit(None, INSTANT).alias(KNOWN_FROM))]
+    for (day,), rows in part.present.group_by(DAY_COLUMN, maintain_order=True):
+        known = arrivals(day, rows[ROW]).select(ROW, KNOWN_FROM)
+        found.append(rows.join(known, on=ROW, how="left").drop_nulls(KNOWN_FROM))
+    return pl.concat(found)
+
+
+def _is_set_aside(store: TableStore, beside: Contract) -> bool:
+    """Whether a local table was moved away as damaged, and no other was made since: the process was killed between."""
+    if store.scratch is None or store.exists(beside):
+        return False
+    place = Path(store.uri(beside))
+    return is_set_aside(place.parent, place.name, why=DAMAGED)
+
+
+def _after_recorded(sources: Sources, days: Sequence[date], at: datetime) -> datetime:
+    """The instant of a change, later than all recorded instants of its days: a clock may have been set back.
+
+    Midnights do not count: a row of unknown arrival has the end of a day, which may be in the future.
+    """
+    newest, refused_at = at, pl.lit(REFUSED).cast(INSTANT)
+    for rows, column in (
+        (sources.arrivals, KNOWN_FROM),
+        (sources.history, KNOWN_FROM),
+        (sources.history, KNOWN_UNTIL),
+    ):
+        is_real = (pl.col(column) != refused_at) & (pl.col(column).dt.truncate("1d") != pl.col(column))
+        of_days = rows.filter(pl.col(DAY_COLUMN).is_in(days), is_real)
+        last = of_days.select(pl.col(column).max()).collect(engine="streaming").item()
+        if last is not None and last >= newest:
+            newest = last + timedelta(microseconds=1)
+    return newest
 
 
 def _is_any_known(revision: Revision, days: Sequence[date]) -> bool:

@@ -10,6 +10,7 @@ import pytest
 
 from sinet_pipelines.schemas.arrival import arrivals_of, history_of
 from sinet_pipelines.schemas.contract import Column, Contract, DataClass
+from sinet_pipelines.storage.aside import set_aside
 from sinet_pipelines.storage.commits import CommitRefusedError, commits_checked
 from sinet_pipelines.storage.revisions import Revision, keep_versions, withhold
 from sinet_pipelines.storage.tables import TableStore
@@ -113,7 +114,7 @@ def test_parts_of_a_few_rows_give_the_versions_of_the_whole(tmp_path, seed):
             frames = rows if store is whole else frames_of(rows, draw)
             store.replace_days(ASIDE, pl.concat([aside, WITHOUT_KEY]), days=DAYS)
             if event < 0.2:
-                withhold(store, contract, [rows] if store is whole else frames, **options)
+                withhold(store, contract, [rows] if store is whole else frames, arrivals=arrivals({}), **options)
                 continue
             revision = Revision(DAYS, frames, arrivals(instants), at=at(hour), withheld=ASIDE)
             keep_versions(store, contract, revision, **options)
@@ -181,3 +182,53 @@ def test_damaged_arrivals_are_filled_in_parts(store, tmp_path):
         file.unlink()
     revise(store, values, hour=61, instants=SECOND | dict.fromkeys(FIRST, at(49)), **IN_PARTS)
     assert (known(store, 48), known(store, 49)) == ({}, values)
+
+
+BOTH_DAYS = {**dict.fromkeys(KEYS, 1), (DAYS[1], "c", 1): 1}
+LATE = dict.fromkeys(rows_of(BOTH_DAYS)["row_hash"], at(50))
+
+
+def revise_both_days(store, values=BOTH_DAYS, *, hour=60):
+    rows = rows_of(values)
+    keep_versions(store, ROWS, Revision(DAYS, rows, arrivals(LATE), at=at(hour)), **IN_PARTS)
+    store.replace_days(ROWS, rows, days=DAYS)
+
+
+def lose_a_file(folder):
+    next(folder.rglob("*.parquet")).unlink()
+
+
+def damage_the_log(folder):
+    (folder / "_delta_log/00000000000000000000.json").write_text("{")
+
+
+@pytest.mark.parametrize("damage", [lose_a_file, damage_the_log])
+def test_a_refused_day_keeps_the_arrivals_of_damaged_days(store, tmp_path, damage):
+    revise_both_days(store)
+    damage(tmp_path / "raw/mill/rows_arrivals")
+    withhold(store, ROWS, [rows_of({KEYS[0]: 7})], arrivals=arrivals(LATE), days=DAYS[:1])
+    revise_both_days(store, hour=70)
+    assert (known(store, 49), known(store, 50)) == ({}, BOTH_DAYS)
+
+
+def test_arrivals_with_a_damaged_log_are_made_again_for_all_days_in_one_commit(store, tmp_path):
+    revise_both_days(store)
+    damage_the_log(tmp_path / "raw/mill/rows_arrivals")
+    commits = []
+    with commits_checked(lambda: commits.append(1)):
+        withhold(store, ROWS, [rows_of({KEYS[0]: 1})], arrivals=arrivals(LATE), **IN_PARTS)
+    assert (len(commits), known(store, 49), known(store, 50)) == (1, {}, BOTH_DAYS)
+
+
+def test_arrivals_that_were_moved_away_before_a_kill_are_made_again(store, tmp_path):
+    revise_both_days(store)
+    set_aside(tmp_path / "raw/mill", "rows_arrivals", why="damaged")
+    revise_both_days(store, hour=70)
+    assert (known(store, 49), known(store, 50)) == ({}, BOTH_DAYS)
+
+
+def test_a_former_row_is_kept_if_the_clock_was_set_back(store):
+    before, after = ({KEYS[0]: value} for value in (1, 2))
+    revise(store, before, hour=50, instants=dict.fromkeys(rows_of(before)["row_hash"], at(50)))
+    revise(store, after, hour=36, instants=dict.fromkeys(rows_of(after)["row_hash"], at(36)))
+    assert [known(store, hour) for hour in (49, 50, 51)] == [{}, before, after]

@@ -219,7 +219,7 @@ def test_a_row_that_was_set_aside_is_known_from_the_step_that_takes_it_in(store)
 def test_a_row_of_a_day_that_was_refused_is_known_from_the_step_that_takes_it_in(store):
     instants = {"a=1": at(2), "b=1": at(2), "b=7": at(49)}
     for _ in range(2):
-        withhold(store, ROWS, [rows_of({"a": 1, "b": 1})])
+        withhold(store, ROWS, [rows_of({"a": 1, "b": 1})], arrivals=arrivals({}))
     assert store.version(arrivals_of(ROWS)) == 0
     rows = rows_of({"a": 1, "b": 7})
     keep_versions(store, ROWS, Revision([DAY], rows, arrivals(instants), at=at(50)))
@@ -229,7 +229,7 @@ def test_a_row_of_a_day_that_was_refused_is_known_from_the_step_that_takes_it_in
 
 def test_a_refused_day_leaves_the_arrivals_of_its_rows(store):
     revise(store, {"a": 1}, hour=3, instants={"a=1": at(2)})
-    withhold(store, ROWS, [rows_of({"a": 1, "b": 1})])
+    withhold(store, ROWS, [rows_of({"a": 1, "b": 1})], arrivals=arrivals({}))
     assert known(store, 10) == {"a": 1}
     revise(store, {"a": 1}, hour=50, instants={"a=1": at(2)})
     assert known(store, 10) == {"a": 1}
