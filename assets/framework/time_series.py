@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -13,10 +14,12 @@ from assets.framework.regional import Made, here
 from assets.framework.reports import made
 from resources.code_versions import code_of
 from resources.deployment import Deployment, deployment_of
+from resources.feature_store import FEATURE_STORE
 from resources.keys import Cadence
 from resources.markdown import shown
 from resources.materializations.inputs import same_day_inputs
 from resources.placement import REGION_TAG, bind
+from resources.regions import RegionResource
 from resources.residency import TABLE, today
 from sinet_pipelines.applications import NAMES
 from sinet_pipelines.applications.application import Application
@@ -26,6 +29,7 @@ from sinet_pipelines.inventory.time_series import StoreAddress, TimeSeries
 from sinet_pipelines.markdown import points
 from sinet_pipelines.placement.residency import Crossing, require_allowed
 from sinet_pipelines.schemas.contract import Contract
+from sinet_pipelines.storage.contracted import as_contracted
 from sinet_pipelines.storage.fingerprint import fingerprint
 from sinet_pipelines.storage.tables import TableStore, Written
 
@@ -142,7 +146,8 @@ def _days_step(
         inputs = same_day_inputs(context, code_version=code_of(context))
         place = here(context, region)
         store = open_store(region.name, _settings(context, region, address, edge))
-        shape = shape_of(application.name, contract, region=region.name)
+        shape = shape_of(application.name, contract, region=region.name, home=_sender(place))
+        store.flush()
         days, held = days_of(context, region), place.tables.days(contract)
         for day in days.quiet:
             remove_day(store, shape, day)
@@ -182,9 +187,10 @@ def _whole_step(
         from sinet_pipelines.time_series.sending import send_rows
         from sinet_pipelines.time_series.stores import open_store
 
-        tables = here(context, region).tables
+        place = here(context, region)
+        tables = place.tables
         store = open_store(region.name, _settings(context, region, address, edge))
-        shape = shape_of(application.name, contract, region=region.name)
+        shape = shape_of(application.name, contract, region=region.name, home=_sender(place))
         rows = tables.read(contract, columns=shape.columns)
         sent = send_rows(store, shape, [rows])
         version = fingerprint(store.name, *map(str, rows.hash_rows(seed=0).sort().to_list()))
@@ -194,11 +200,11 @@ def _whole_step(
 
 
 def _settings(context: dg.AssetExecutionContext, region: Region, address: StoreAddress, edge: Crossing) -> TimeSeries:
-    """The settings of the region's store now: token and certificates may have changed since definitions loaded.
+    """The settings of the region's store as this process loaded them, after a check of today's agreements.
 
     Raises:
-        InventoryError: the store is another one since then.
-        ResidencyError: it may not get the table now.
+        InventoryError: the store is another one than that of the definitions.
+        ResidencyError: it may not get the table today.
     """
     deployment = deployment_of(context)
     found = deployment.region(region.name).time_series
@@ -211,8 +217,17 @@ def _settings(context: dg.AssetExecutionContext, region: Region, address: StoreA
     return found
 
 
+def _sender(place: RegionResource) -> str:
+    from sinet_pipelines.features.home_id import sender_id
+
+    home = Path(place.home)
+    return sender_id(home, place.name, folder=home / FEATURE_STORE)
+
+
 def _rows(tables: TableStore, contract: Contract, day: date, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
-    return tables.read_in_batches(contract, day=day, columns=list(columns))
+    """The day's rows in batches; a nullable column that is newer than the table is null."""
+    for rows in tables.read_in_batches(contract, day=day, columns=list(columns)):
+        yield as_contracted(rows.lazy(), contract).select(columns).collect()
 
 
 def _written(

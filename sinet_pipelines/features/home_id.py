@@ -9,6 +9,10 @@ from pathlib import Path
 
 import orjson
 
+from sinet_pipelines.storage.fingerprint import fingerprint
+from sinet_pipelines.storage.locks import held
+from sinet_pipelines.storage.roots import root_of
+
 FILE = "home.json"  # in the folder of the feature store
 
 
@@ -24,6 +28,29 @@ def read_home_id(folder: Path) -> str:
         return str(found["id"]) if found["inode"] == inode else ""
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return ""
+
+
+def sender_id(home: Path, region: str, *, folder: Path) -> str:
+    """The id under which a region of a home sends rows to a server that several homes share.
+
+    A region whose root is outside of the home has an id of that root, since a pod has an empty home: that of its bucket
+    and prefix, or one in the folder.
+
+    Args:
+        home: the home.
+        region: its name.
+        folder: of the feature store.
+
+    Raises:
+        StorageError: the home's record of roots is damaged.
+    """
+    root = root_of(home, region)
+    if not root.is_local:
+        return fingerprint(root.endpoint_url, root.uri)[:12]
+    outside = Path(root.uri).resolve()
+    own = folder if outside.is_relative_to(home.resolve()) else outside / ".home"
+    with held(own / ".lock"):
+        return settle_home_id(own)
 
 
 def settle_home_id(folder: Path) -> str:

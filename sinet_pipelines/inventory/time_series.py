@@ -5,11 +5,12 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from sinet_pipelines.errors import InventoryError
 
 EXAMPLE = "http://127.0.0.1:8428"
+_SECRETS = frozenset({"token", "u", "user", "username", "p", "password", "pass", "api_key", "apikey", "key"})
 _TABLE = re.compile(r"[a-z][a-z0-9_]*/[a-z][a-z0-9_]*")
 
 
@@ -59,11 +60,23 @@ class TimeSeries:
     ca_file: str = ""
 
     def __post_init__(self) -> None:
-        parts = self._parts()
-        if "@" in parts.netloc:  # the message does not repeat the URL, since it may have a password
+        # no message repeats the URL, since it may have a password
+        if "@" in self.url.partition("?")[0]:
             raise InventoryError("the url of time_series has a user or a password; put a token into a `token_file`")
+        if not self.url.isascii() or not self.url.isprintable() or " " in self.url:
+            raise InventoryError(
+                "the url of time_series has a space, a control character or one outside ASCII; write it as %20"
+            )
+        parts = self._parts()
+        named = sorted({name for name, _ in parse_qsl(parts.query, keep_blank_values=True)} & _SECRETS)
+        if named:
+            raise InventoryError(
+                f"the url of time_series has {named[0]} in its query; put a token into a `token_file` and remove it"
+            )
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.fragment:
-            raise InventoryError(f"the url of time_series is {self.url[:100]!r}; give one like {EXAMPLE}")
+            raise InventoryError(
+                f"the url of time_series is no http or https URL with a host and without `#`; give one like {EXAMPLE}"
+            )
         if parts.scheme == "http" and not self.is_loopback:
             raise InventoryError(
                 f"the url of time_series is http to {parts.hostname}: rows and token would travel in the open; use "
@@ -115,6 +128,6 @@ class TimeSeries:
         try:
             parts = urlsplit(self.url)
             _ = parts.port  # a port that is no number is found when it is read
-        except ValueError as error:
-            raise InventoryError(f"the url of time_series is no URL ({error}); give one like {EXAMPLE}") from error
+        except ValueError:  # its text may have a part of a password
+            raise InventoryError(f"the url of time_series is no URL; give one like {EXAMPLE}") from None
         return parts

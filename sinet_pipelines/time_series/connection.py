@@ -33,11 +33,15 @@ def token_of(region: str, settings: TimeSeries, environ: Mapping[str, str] | Non
         environ: the environment; None for that of this process.
 
     Raises:
-        UsageError: others can read the file.
+        UsageError: others can read the file, or the variable has no token of one line.
         StorageError: the file cannot be read, or has no token.
     """
     if not settings.token_file:
-        return (os.environ if environ is None else environ).get(variable(region), "").strip()
+        name = variable(region)
+        token = (os.environ if environ is None else environ).get(name, "").strip()
+        if token and not _is_token(token):
+            raise UsageError(f"{name} has no token of one line of ASCII characters; write the token into it")
+        return token
     path = Path(settings.token_file)
     try:
         with path.open(encoding="utf-8") as file:
@@ -51,9 +55,13 @@ def token_of(region: str, settings: TimeSeries, environ: Mapping[str, str] | Non
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or type(error).__name__
         raise StorageError(f"the token file {path} cannot be read ({why}); write the token into it") from error
-    if not token or not token.isprintable() or not token.isascii():
+    if not _is_token(token):
         raise StorageError(f"the token file {path} has no token of one line; write the token into it")
     return token
+
+
+def _is_token(text: str) -> bool:
+    return bool(text) and text.isprintable() and text.isascii()
 
 
 def variable(region: str) -> str:
@@ -131,7 +139,7 @@ class Connection:
             if status < 300 or status in (400, 413, 422):
                 return status, content
             self._refuse(status, headers)
-            why = f"it answers {status}{_reason(content)}"
+            why = f"it answers {status}{_reason(content) if form else ''}"  # of lines, it may repeat values of rows
             self._wait(attempt, named=headers.get("retry-after", ""))
         raise UnreachableError(
             f"the time-series store {self.shown} does not take rows: {why} ({TRIES} attempts); start it, or give it "

@@ -15,7 +15,9 @@ from sinet_pipelines.errors import InventoryError
 from sinet_pipelines.schemas.contract import RECORDED_AT, Contract
 from sinet_pipelines.storage.tables import DAY_COLUMN
 
-RESERVED = ("application", "table", "region", DAY_COLUMN)  # tags of every row, by which a store counts and removes
+# tags of every row, by which a store counts and removes
+RESERVED = ("application", "table", "region", "home", DAY_COLUMN)
+PREDICTED_BY = ("model", "version")  # of a table without days: the prediction of each version is a series of its own
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _ESCAPED = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 
@@ -55,7 +57,7 @@ class Lines:
 
     Attributes:
         texts: one line for each row that has a field and an instant, in the order of the rows.
-        points: for each line, the hash of its series and its instant in milliseconds.
+        points: for each line with the counted field, the hash of its series and its instant in milliseconds.
         counted: number of lines with the field by which a store counts.
         left_out: rows without a field or an instant.
     """
@@ -66,16 +68,19 @@ class Lines:
     left_out: int
 
 
-def shape_of(application: str, contract: Contract, *, region: str) -> Shape:
+def shape_of(application: str, contract: Contract, *, region: str, home: str = "") -> Shape:
     """The shape of a table's lines.
 
     Tags are the texts that identify a series: those of `series`, or of a key of several columns, and those with few
-    allowed values. A text that is different in each row, such as a hash, would be a series of its own.
+    allowed values. A text that is different in each row, such as a hash, would be a series of its own. In a table
+    without days, model and version are tags too, so that the predictions of two versions are two series.
 
     Args:
         application: of the table.
         contract: of the table.
         region: of the rows.
+        home: id of the home that sends them, so that homes which share a store leave the rows of each other; empty for
+            none.
 
     Raises:
         InventoryError: its rows have no instant, or no number in every row.
@@ -89,13 +94,14 @@ def shape_of(application: str, contract: Contract, *, region: str) -> Shape:
     own = [c for c in contract.columns if c.name not in (*RESERVED, RECORDED_AT)]
     texts = [c for c in own if _is_text(c.dtype)]
     grouping = contract.series or (contract.key if len(contract.key) > 1 else ())
-    tags = tuple(c.name for c in texts if c.name in grouping or c.allowed)
+    predicted_by = () if DAY_COLUMN in names else PREDICTED_BY
+    tags = tuple(c.name for c in texts if c.name in (*grouping, *predicted_by) or c.allowed)
     fields = [c for c in own if _is_number(c.dtype)]
     if not (always := [c.name for c in fields if not c.nullable]):
         raise InventoryError(f"{application}/{contract.name} has no number in every row to count; name another table")
     return Shape(
         measurement=f"{application}_{contract.name}",
-        same={"application": application, "table": contract.name, "region": region},
+        same={"application": application, "table": contract.name, "region": region, **({"home": home} if home else {})},
         tags=tags,
         fields=tuple(c.name for c in fields),
         texts=tuple(c.name for c in texts if c.name not in tags),
@@ -126,7 +132,9 @@ def lines_of(rows: pl.DataFrame, shape: Shape, *, keeps_texts: bool) -> Lines:
         has_counted=_number(shape.counted, rows.schema[shape.counted]).is_not_null(),
     ).filter((pl.col("fields") != "") & pl.col("instant").is_not_null())
     line = pl.concat_str([pl.col("series"), pl.lit(" "), pl.col("fields"), pl.lit(" "), pl.col("instant")])
-    points = made.select(pl.struct("series", pl.col("instant") // 1_000_000).hash().alias("point"))["point"]
+    points = made.filter("has_counted").select(
+        pl.struct("series", pl.col("instant") // 1_000_000).hash().alias("point")
+    )["point"]
     counted = int(made["has_counted"].sum())
     return Lines(made.select(line.alias("line"))["line"].to_list(), points, counted, rows.height - made.height)
 
@@ -157,12 +165,13 @@ def _written_out(character: str) -> str:
     return _ESCAPED.get(character, f"\\x{ord(character):02x}")
 
 
+_WRITTEN_OUT = {chr(code): _written_out(chr(code)) for code in (*range(0x20), 0x7F)}
+
+
 def _escaped(text: pl.Expr, special: str) -> pl.Expr:
     """A text with a backslash before each special character, and control characters written out."""
     found = text.str.replace_all(special, r"\$1")
-    for character, written in _ESCAPED.items():
-        found = found.str.replace_all(character, written, literal=True)
-    return found.str.replace_all(r"[\x00-\x1f\x7f]", "?")
+    return found.str.replace_many(list(_WRITTEN_OUT), list(_WRITTEN_OUT.values()))
 
 
 def _tag(name: str, text: pl.Expr) -> pl.Expr:

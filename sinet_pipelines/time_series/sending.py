@@ -19,10 +19,29 @@ from sinet_pipelines.time_series.stores import Store
 BATCH_BYTES = 1 << 20  # of one request: stores take 10 MB and more, and a repeated request is small
 BATCH_LINES = 5000  # what InfluxDB recommends
 MOST_REJECTED = 100  # lines of a day that are set aside; more of them are a fault of the store or its settings
-SEEN_S = 60.0  # until rows that were taken can be counted: VictoriaMetrics needs up to 5 s
+SEEN_S = 60.0  # until rows that were taken can be counted: VictoriaMetrics needs up to 5 s without a flush
+STILL_S = 15.0  # of equal numbers, after which no more rows are expected: three times those 5 s
 POLL_S = 0.5
 SENT_AGAIN = 3  # times that a day is sent whose rows the store has more than once
-MOST_CHARACTERS = 200  # of a reason
+# what stores write about a line; the rest of a message may have values of the row, so it is not shown
+KNOWN = (
+    "partial write",
+    "beyond retention policy",
+    "field type conflict",
+    "unable to parse",
+    "cannot parse",
+    "invalid tag format",
+    "invalid number",
+    "invalid boolean",
+    "bad timestamp",
+    "invalid timestamp",
+    "missing fields",
+    "missing tag",
+    "max-series-per-database limit exceeded",
+    "max-values-per-tag limit exceeded",
+    "too long",
+)
+OTHER = "rejected for another reason (its message may have values of the row and is not shown)"
 SHOWN = 3  # reasons of rejected lines that are kept
 
 Batches = Callable[[], Iterator[pl.DataFrame]]
@@ -63,6 +82,7 @@ class _Tally:
     set_aside: int = 0
     reasons: dict[str, None] = field(default_factory=dict)
     points: list[pl.Series] = field(default_factory=list)
+    fault: str = ""
 
     def whole(self) -> Sent:
         points = pl.concat(self.points).n_unique() if self.points else 0
@@ -81,16 +101,26 @@ def send_rows(store: Store, shape: Shape, batches: Iterable[pl.DataFrame]) -> Se
     Raises:
         StorageError: the store does not take rows, or rejects more than `MOST_REJECTED` lines.
     """
+    tally = _sent(store, shape, batches)
+    if tally.fault:
+        raise StorageError(tally.fault)
+    return tally.whole()
+
+
+def _sent(store: Store, shape: Shape, batches: Iterable[pl.DataFrame]) -> _Tally:
+    """What is sent of some rows; it ends with a fault where the store rejects too many lines."""
     tally = _Tally()
     for rows in batches:
         made = lines_of(rows, shape, keeps_texts=store.keeps_texts)
         for lines in in_requests(made):
             _write(store, lines, tally)
+            if tally.fault:
+                return tally
         tally.lines += len(made.texts)
         tally.counted += made.counted
         tally.left_out += made.left_out
         tally.points.append(made.points)
-    return tally.whole()
+    return tally
 
 
 def in_requests(made: Lines) -> Iterator[list[str]]:
@@ -110,7 +140,7 @@ def in_requests(made: Lines) -> Iterator[list[str]]:
 
 def _write(store: Store, lines: list[str], tally: _Tally) -> None:
     """Sends lines; where the store rejects them, it gets each half, down to the lines that it rejects."""
-    reason = store.write(lines)
+    reason = "" if tally.fault else store.write(lines)
     if not reason:
         return
     if len(lines) > 1:
@@ -119,29 +149,28 @@ def _write(store: Store, lines: list[str], tally: _Tally) -> None:
         _write(store, lines[middle:], tally)
         return
     tally.set_aside += 1
-    tally.reasons[without_values(reason, lines[0])] = None
+    tally.reasons[known_reason(reason)] = None
     if tally.set_aside > MOST_REJECTED:
-        raise StorageError(
+        tally.fault = (
             f"{store.name} rejects more than {MOST_REJECTED} lines of one day (the first: "
             f"{next(iter(tally.reasons))}); correct its settings, or `kind` and `url` of time_series"
         )
 
 
-def without_values(reason: str, line: str) -> str:
-    r"""A store's reason without the values of the line, which are rows and may not be on a page.
+def known_reason(reason: str) -> str:
+    """The known parts of a store's reason; other parts may have values of the row, which may not be on a page.
 
-    >>> without_values("unable to parse 'm,unit=A1 cycle=x3 17': bad number x3", "m,unit=A1 cycle=x3 17")
-    "unable to parse '...': bad number ..."
+    >>> known_reason("partial write: unable to parse 'm,unit=A1 cycle=x3 17': bad number x3")
+    'partial write: unable to parse'
     """
-    texts = re.findall(r'"((?:[^"\\]|\\.)*)"', line)
-    values = [line, *texts, *re.findall(r"=((?:[^,\\ ]|\\.)+)", line), line.rpartition(" ")[2]]
-    for value in sorted(set(values), key=len, reverse=True):
-        reason = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", "...", reason) if value else reason
-    return reason[:MOST_CHARACTERS]
+    found = re.findall("|".join(map(re.escape, KNOWN)), reason)
+    return ": ".join(dict.fromkeys(found)) or (reason if re.fullmatch(r"status \d{3}", reason) else OTHER)
 
 
 def send_days(store: Store, shape: Shape, days: Mapping[date, Batches]) -> tuple[dict[date, Sent], dict[date, str]]:
     """Sends days, each in place of what the store has of it, and counts them.
+
+    A day with too many rejected lines is a fault of that day; the others go on.
 
     Args:
         store: where to.
@@ -157,15 +186,22 @@ def send_days(store: Store, shape: Shape, days: Mapping[date, Batches]) -> tuple
     sent: dict[date, Sent] = {}
     left = dict(days)
     found: dict[date, int] = {}
+    rejected: dict[date, str] = {}
     for _ in range(SENT_AGAIN):
+        store.flush()
         for day, batches in left.items():
             remove_day(store, shape, day)
-            sent[day] = send_rows(store, shape, batches())
-        found |= _counts(store, shape, {day: sent[day] for day in left})
-        left = {day: days[day] for day in left if store.counts and found[day] > sent[day].counted}
+            tally = _sent(store, shape, batches())
+            if tally.fault:
+                rejected[day] = tally.fault
+                sent.pop(day, None)
+            else:
+                sent[day] = tally.whole()
+        found |= _counts(store, shape, {day: sent[day] for day in left if day in sent})
+        left = {day: days[day] for day in left if day in sent and store.counts and found[day] > sent[day].counted}
         if not left:
             break
-    faults = {
+    faults = rejected | {
         day: _disagreement(store, one, found[day])
         for day, one in sent.items()
         if store.counts and not one.agrees_with(found[day])
@@ -186,21 +222,27 @@ def remove_day(store: Store, shape: Shape, day: date) -> bool:
 
 
 def _counts(store: Store, shape: Shape, sent: Mapping[date, Sent]) -> dict[date, int]:
-    """The rows in the store of each day: once they agree with what was sent, or after `SEEN_S`."""
+    """The rows in the store of each day: once they agree with what was sent, or no more of them arrive."""
     if not store.counts:
         return {}
-    until, found, left = time.monotonic() + SEEN_S, dict[date, int](), list(sent)
+    changed_s = began_s = time.monotonic()
+    found, left = dict[date, int](), list(sent)
     while True:
-        found |= {day: store.count(shape, day) for day in left}
+        store.flush()
+        counted = {day: store.count(shape, day) for day in left}
+        now_s = time.monotonic()
+        if any(found.get(day) != number for day, number in counted.items()):
+            changed_s = now_s
+        found |= counted
         left = [day for day in left if found[day] < sent[day].points - sent[day].set_aside]
-        if not left or time.monotonic() > until:
+        if not left or now_s - began_s > SEEN_S or now_s - changed_s > STILL_S:
             return found
         time.sleep(POLL_S)
 
 
 def _disagreement(store: Store, sent: Sent, stored: int) -> str:
     cure = (
-        "its retention may be shorter than the day is old"
+        "its retention may be shorter than the day is old, it may limit its series, or it stores fields by other names"
         if stored < sent.points
         else "another program sends rows of this table there"
     )

@@ -15,7 +15,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Protocol
 from urllib.parse import urlencode
 
-from sinet_pipelines.errors import StorageError
+from sinet_pipelines.errors import StorageError, UnreachableError
 from sinet_pipelines.inventory.time_series import StoreKind, TimeSeries
 from sinet_pipelines.storage.tables import DAY_COLUMN
 from sinet_pipelines.time_series.connection import Connection
@@ -47,6 +47,13 @@ class Store(Protocol):
             UnreachableError: it does not respond in time, or has no place.
             ForbiddenError: it rejects the token.
             StorageError: it redirects, or is another kind of store.
+        """
+
+    def flush(self) -> None:
+        """Makes the rows that it took visible to a count, where it can do that at once.
+
+        Raises:
+            UnreachableError: it does not respond in time.
         """
 
     def count(self, shape: Shape, day: date | None) -> int:
@@ -101,6 +108,9 @@ class LineProtocol:
         """Sends lines to the URL."""
         return self._rejected(self._connection.path, lines, self._connection.query)
 
+    def flush(self) -> None:
+        """Nothing: it does not count."""
+
     def count(self, shape: Shape, day: date | None) -> int:
         """0: it has no query."""
         return 0
@@ -110,6 +120,10 @@ class LineProtocol:
 
     def _rejected(self, path: str, lines: list[str], query: str | Mapping[str, str]) -> str:
         status, content = self._connection.post(path, "\n".join(lines).encode(), query=query)
+        if content.lstrip().startswith(b"<"):
+            raise StorageError(
+                f"{self.name} answers with a web page, such as the login of a proxy; correct `url` of time_series"
+            )
         return "" if status < 300 else _message(content) or f"status {status}"
 
     def _requested(self, path: str, form: Mapping[str, str]) -> bytes:
@@ -139,6 +153,15 @@ class VictoriaMetrics(LineProtocol):
     def write(self, lines: list[str]) -> str:
         """Sends lines to `/write`."""
         return self._rejected(f"{self._connection.path}/write", lines, {"precision": "ns"})
+
+    def flush(self) -> None:
+        """Requests a flush; where a proxy or a setting refuses that, rows become visible after up to 5 s."""
+        try:
+            self._connection.post(f"{self._connection.path}/internal/force_flush")
+        except UnreachableError:
+            raise
+        except StorageError:  # refused: the count waits instead
+            return
 
     def count(self, shape: Shape, day: date | None) -> int:
         """The number of samples of one field."""

@@ -5,9 +5,10 @@ import shutil
 
 import dagster as dg
 import polars as pl
+import pyarrow as pa
 import pytest
 
-from assets.framework.time_series import time_series_of
+from assets.framework.time_series import _rows, time_series_of
 from assets.turbofan.keys import regional_key
 from resources.deployment import RESOURCE
 from resources.materializations.versions import days_made
@@ -20,7 +21,8 @@ from sinet_pipelines.applications.turbofan.schemas.features import FLEET_PREDICT
 from sinet_pipelines.applications.turbofan.schemas.telemetry import DROP, VALIDATED_TELEMETRY
 from sinet_pipelines.errors import InventoryError, ResidencyError
 from sinet_pipelines.inventory.regions import read_inventory
-from sinet_pipelines.storage.tables import tables_of
+from sinet_pipelines.schemas.contract import Column, Contract, DataClass
+from sinet_pipelines.storage.tables import TableStore, tables_of
 from sinet_pipelines.time_series import connection
 from tests.conftest import resources_of
 from tests.deployed import deployment_at
@@ -84,6 +86,19 @@ def test_readings_go_to_a_store_of_their_own_region_alone(tmp_path):
     with pytest.raises(ResidencyError, match="validated_telemetry from EAST to WEST, columns of class raw"):
         assets_of(tmp_path, "turbofan/validated_telemetry", more=", in_region: WEST")
     assert len(assets_of(tmp_path, "turbofan/fleet_predictions", more=", in_region: WEST")) == 1
+
+
+def test_a_nullable_column_that_is_newer_than_the_table_is_null(tmp_path):
+    def contract(*more):
+        return Contract("readings", "", DataClass.RAW, (*plain, *more), key=("cycle",))
+
+    plain = (Column("cycle", pa.int32(), ""), Column("event_date", pa.date32(), ""))
+    day, store = dt.date(2026, 3, 1), TableStore(str(tmp_path), "mill")
+    store.replace_days(contract(), pl.DataFrame({"cycle": [1, 2], "event_date": [day, day]}), days=[day])
+    newer = contract(Column("t30_degr", pa.float64(), "", nullable=True))
+    (rows,) = _rows(store, newer, day, ("event_date", "t30_degr", "cycle"))
+    assert rows.columns == ["event_date", "t30_degr", "cycle"]
+    assert rows["t30_degr"].to_list() == [None, None]
 
 
 @pytest.fixture(scope="module")

@@ -132,6 +132,34 @@ def test_a_token_may_be_in_the_environment_of_its_region():
     assert token_of("WEST", settings_of("http://127.0.0.1:1"), environ) == ""
 
 
+@pytest.mark.parametrize("token", ["s3cret\nother", "s3crét", "s3\x01cret"])
+def test_a_variable_without_a_token_of_one_line_is_refused_without_its_text(token):
+    with pytest.raises(UsageError, match="SINET_EAST_TIME_SERIES_TOKEN has no token of one line") as found:
+        token_of("EAST", settings_of("http://127.0.0.1:1"), {"SINET_EAST_TIME_SERIES_TOKEN": token})
+    assert "s3" not in str(found.value)
+
+
+def test_the_answer_to_lines_that_a_store_fails_on_is_not_repeated_since_it_may_have_rows(server, monkeypatch):
+    monkeypatch.setattr(server, "answer", lambda body: (500, {}, f"unable to parse '{body}'".encode()))
+    with pytest.raises(UnreachableError, match=r"it answers 500 \(5 attempts\)") as found:
+        write(server, ["turbofan,unit=A1 t30_degr=1498.42 17"])
+    assert "1498.42" not in str(found.value)
+
+
+def test_a_web_page_is_no_success(server, monkeypatch):
+    monkeypatch.setattr(server, "answer", lambda body: (200, {}, b" <!doctype html><title>Log in</title>"))
+    with pytest.raises(StorageError, match="answers with a web page, such as the login of a proxy"):
+        write(server)
+
+
+def test_a_store_that_refuses_a_flush_is_counted_all_the_same(server):
+    server.answers = [(404, {}), (401, {})]
+    store = open_store("EAST", TimeSeries(f"http://127.0.0.1:{server.port}/vm", ("a/b",)))
+    store.flush()
+    store.flush()
+    assert [path for path, _, _ in server.requests] == ["/vm/internal/force_flush"] * 2
+
+
 def test_a_store_with_an_untrusted_certificate_is_refused_until_its_authority_is_named(own_certificate):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(own_certificate)

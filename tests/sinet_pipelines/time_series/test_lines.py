@@ -56,7 +56,7 @@ def test_a_row_is_a_line_with_its_instant_in_nanoseconds():
         ("a\nb", r"a\nb"),
         ("a\r\tb", r"a\r\tb"),
         ("a\\", r"a\\"),
-        ("a\x01b", "a?b"),
+        ("a\x01b", r"a\x01b"),
         ("ü 日本", r"ü\ 日本"),
     ],
 )
@@ -113,6 +113,15 @@ def test_tags_are_what_identifies_a_series_and_no_text_that_differs_in_each_row(
     assert SHAPE.counted == "cycle"
     alone = Contract("products", "", DataClass.RAW, COLUMNS, key=("unit",))
     assert shape_of("mill", alone, region="EAST").tags == ("role",)
+
+
+def test_the_predictions_of_two_versions_are_two_series_where_a_table_has_no_days():
+    predicted = (Column("model", pa.string(), ""), Column("version", pa.string(), ""))
+    without = tuple(column for column in COLUMNS if column.name != "event_date")
+    whole = Contract("predictions", "", DataClass.RAW, (*without, *predicted), key=("unit", "cycle"))
+    assert shape_of("mill", whole, region="EAST").tags == ("unit", "role", "model", "version")
+    daily = Contract("predictions", "", DataClass.RAW, (*COLUMNS, *predicted), key=("unit", "cycle"))
+    assert shape_of("mill", daily, region="EAST").tags == ("unit", "role")
 
 
 def test_a_table_without_an_instant_is_refused():

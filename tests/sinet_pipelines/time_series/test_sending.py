@@ -1,6 +1,7 @@
 """Sending: requests of limited size, lines that are rejected, and days that are counted."""
 
 import datetime as dt
+import time
 
 import polars as pl
 import pytest
@@ -8,10 +9,10 @@ import pytest
 from sinet_pipelines.errors import StorageError
 from sinet_pipelines.inventory.time_series import StoreKind, TimeSeries
 from sinet_pipelines.time_series import sending
-from sinet_pipelines.time_series.lines import Lines
-from sinet_pipelines.time_series.sending import Sent, in_requests, send_days, send_rows, without_values
-from sinet_pipelines.time_series.stores import open_store
-from tests.sinet_pipelines.time_series.test_lines import SHAPE, TYPES, row
+from sinet_pipelines.time_series.lines import Lines, shape_of
+from sinet_pipelines.time_series.sending import OTHER, Sent, in_requests, known_reason, remove_day, send_days, send_rows
+from sinet_pipelines.time_series.stores import LineProtocol, open_store
+from tests.sinet_pipelines.time_series.test_lines import READINGS, SHAPE, TYPES, row
 from tests.time_series import InfluxDB, LineServer, VictoriaMetrics
 
 DAY = dt.date(2026, 3, 1)
@@ -50,11 +51,18 @@ def test_a_line_that_is_rejected_is_set_aside_and_its_neighbours_are_sent(server
     assert len(server.requests) <= 10  # halves: not one request for each line
 
 
-def test_a_reason_has_no_value_of_the_row():
-    line = r'm,unit=eng\ 7,role=live cycle=12i,t30_degr=1498.42,text="say \"so\"" 1772366400000000000'
-    found = without_values(f"partial write: cannot read '{line}': bad 1498.42 at 1772366400000000000", line)
-    assert not any(value in found for value in ("eng", "1498.42", "12i", "1772366400000000000", "so"))
-    assert found == "partial write: cannot read '...': bad ... at ..."
+@pytest.mark.parametrize(
+    ("reason", "shown"),
+    [
+        ("partial write: unable to parse 'm,unit=a\\ 7 t30=1498.42 17': bad 1498", "partial write: unable to parse"),
+        ('cannot parse "12" in line "m,unit=engine\\\\ 7 cycle=12"', "cannot parse"),
+        ("points beyond retention policy dropped=1", "beyond retention policy"),
+        ("engine 7 had 1498.42", OTHER),
+        ("status 413", "status 413"),
+    ],
+)
+def test_a_reason_has_no_value_of_the_row(reason, shown):
+    assert known_reason(reason) == shown
 
 
 def test_a_store_that_rejects_every_line_ends_the_day(server, monkeypatch):
@@ -68,6 +76,82 @@ def test_a_store_that_cannot_count_is_sent_each_day_once(server):
     sent, faults = send_days(store_of(server), SHAPE, {DAY: lambda: iter([readings(4), readings(3, unit="B")])})
     assert (sent[DAY].lines, sent[DAY].points, faults) == (7, 7, {})
     assert len(server.lines) == 7
+
+
+class Days(LineProtocol):
+    """A stand-in for a store that counts: lines by day, one day that it rejects, and rows that only a flush shows."""
+
+    counts = True
+    name = "a store"
+
+    def __init__(self, *, rejects="none"):
+        self.rejects, self.lines, self.hidden = rejects, [], []
+
+    def write(self, lines):
+        if any(self.rejects in line for line in lines):
+            return "points beyond retention policy"
+        self.hidden += lines
+        return ""
+
+    def flush(self):
+        self.lines, self.hidden = self.lines + self.hidden, []
+
+    def _of(self, shape, day):
+        named = f"event_date={day}"
+        same = [f",{name}={value}," for name, value in shape.same.items()]
+        return [line for line in self.lines if named in line and all(one in line for one in same)]
+
+    def count(self, shape, day):
+        return sum(f"{shape.counted}=" in line for line in self._of(shape, day))
+
+    def remove(self, shape, day):
+        gone = self._of(shape, day)
+        self.lines = [line for line in self.lines if line not in gone]
+
+
+def test_a_day_whose_lines_are_all_rejected_is_a_fault_and_the_other_days_are_sent(monkeypatch):
+    monkeypatch.setattr(sending, "MOST_REJECTED", 3)
+    days = [DAY + dt.timedelta(days=n) for n in range(4)]
+    store = Days(rejects=f"event_date={days[1]}")
+    sent, faults = send_days(store, SHAPE, {day: lambda day=day: iter([readings(6, day=day)]) for day in days})
+    assert list(sent) == [days[0], days[2], days[3]]
+    assert list(faults) == [days[1]]
+    assert "rejects more than 3 lines of one day (the first: beyond retention policy)" in faults[days[1]]
+    assert len(store.lines) == 18
+
+
+def test_rows_that_an_interrupted_attempt_sent_a_moment_ago_are_removed_though_no_count_shows_them():
+    store = Days()
+    send_rows(store, SHAPE, [readings(5)])
+    assert store.count(SHAPE, DAY) == 0
+    _, faults = send_days(store, SHAPE, {DAY: lambda: iter([readings(8)])})
+    assert (faults, len(store.lines)) == ({}, 8)
+
+
+def test_a_home_leaves_the_rows_of_another_one():
+    store, days = Days(), {DAY: lambda: iter([readings(5)])}
+    first, other = (shape_of("mill", READINGS, region="EAST", home=home) for home in ("a1", "b2"))
+    send_days(store, first, days)
+    assert not remove_day(store, other, DAY)
+    _, faults = send_days(store, other, days)
+    assert (faults, store.count(first, DAY), store.count(other, DAY)) == ({}, 5, 5)
+
+
+def test_rows_without_the_counted_field_do_not_disagree_with_the_count():
+    rows = pl.concat([readings(2), readings(1, unit="B").with_columns(cycle=pl.lit(None, pl.Int32))])
+    sent = send_rows(Days(), SHAPE, [rows])
+    assert (sent.lines, sent.agrees_with(2), sent.agrees_with(1)) == (3, True, False)
+
+
+def test_days_that_a_store_drops_are_waited_for_no_longer_than_rows_need_to_appear(monkeypatch):
+    monkeypatch.setattr(sending, "STILL_S", 0.05)
+    monkeypatch.setattr(sending, "POLL_S", 0.01)
+    monkeypatch.setattr(Days, "flush", lambda self: None)
+    began = time.monotonic()
+    sent, faults = send_days(Days(), SHAPE, {DAY: lambda: iter([readings(2)])})
+    assert time.monotonic() - began < sending.SEEN_S / 2
+    assert sent == {}
+    assert "has 0 rows of 2 that were sent" in faults[DAY]
 
 
 @pytest.mark.parametrize(("stored", "agrees"), [(7, False), (8, True), (9, True), (10, True), (11, False)])
@@ -119,7 +203,7 @@ def test_influxdb_counts_and_removes_days_and_names_lines_that_it_rejects(tmp_pa
             {DAY: (4, 1), other: (2, 0)},
             {},
         )
-        assert sent[DAY].reasons == ("unable to parse '...': invalid tag format",)
+        assert sent[DAY].reasons == ("unable to parse: invalid tag format",)
         send_days(store, SHAPE, {DAY: lambda: iter([readings(3)])})
         assert [store.count(SHAPE, day) for day in (DAY, other, None)] == [3, 2, 5]
     finally:
