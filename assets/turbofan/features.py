@@ -1,7 +1,7 @@
 """Features: one row for each engine and cycle, from validated telemetry; class `feature`, may leave its region."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from functools import cache
 
@@ -173,6 +173,7 @@ def window_features(deployment: Deployment, region: Region) -> dg.AssetsDefiniti
                 history = place.tables.read(VALIDATED_TELEMETRY, days=read)
                 early = of_engines_in(history, all_early())
                 features = features_of_days(history, early, days=chunk, regimes=regimes, parts=parts)
+                computed = parts.entries()
                 good = sorted(set(chunk).intersection(features[DAY_COLUMN].unique()))
                 gaps = {day: REFUSED if day in refused else NOT_VALIDATED for day in chunk if day not in good}
                 yield from record_gaps(context, region, gaps, tables=[WINDOW_FEATURES])
@@ -186,7 +187,7 @@ def window_features(deployment: Deployment, region: Region) -> dg.AssetsDefiniti
                     reach_days=REACH_DAYS,
                     code_version=code_of(context),
                 )
-                yield from record(context, written, inputs=inputs, entries=_windows(features, parts))
+                yield from record(context, written, inputs=inputs, entries=_windows(features, computed))
                 finished += good
         yield from close(context, region, made=finished)
 
@@ -219,10 +220,10 @@ def _describe_large(
     yield from record(context, written, inputs=inputs, entries={day: entries})
 
 
-def _windows(features: pl.DataFrame, parts: PartMap) -> dict[date, dict[str, object]]:
+def _windows(features: pl.DataFrame, computed: Mapping[str, str | int]) -> dict[date, dict[str, object]]:
     partial = (pl.col("window_cycles_present") < pl.col("window_cycles_present").max()).sum()
     rows = features.group_by(DAY_COLUMN).agg(pl.col("unit").n_unique(), partial.alias("partial")).iter_rows()
-    return {day: {"engines": units, "partial_windows": n, **parts.entries()} for day, units, n in rows}
+    return {day: {"engines": units, "partial_windows": n, **computed} for day, units, n in rows}
 
 
 def newest_regimes(east: RegionResource) -> OperatingRegimes:

@@ -15,17 +15,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import CancelledError
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import polars as pl
 
 from sinet_pipelines.errors import ClusterError, UsageError, first_line
-from sinet_pipelines.features.dask_task import Computed, code_digest, compute_part, pack
-from sinet_pipelines.features.in_parts import Compute, Part, peak_mib
+from sinet_pipelines.features.dask_task import Computed, code_digest, compute_part, lacks_code, other_code, work_of
+from sinet_pipelines.features.dask_tls import security_of
+from sinet_pipelines.features.in_parts import IN_PROCESS, Compute, Part, peak_mib
 from sinet_pipelines.inventory.dask import (
     TARGET_DURATION,
-    TLS_FILES,
     DaskCluster,
     DaskKind,
     scheduler_address,
@@ -33,15 +32,16 @@ from sinet_pipelines.inventory.dask import (
 )
 
 if TYPE_CHECKING:
-    from distributed import Client, Future, Security
+    from distributed import Client, Future
 
 ROWS_AT_ONCE = 10_000  # of a part of a frame in memory: about a second of a worker
 CONNECT_S = 20.0  # longest wait for a scheduler's response
 POLL_S = 0.2
 CLOSE_S = 10.0
-NO_SPILLING = {  # raw rows of a region are stored in its own root alone
-    "distributed.worker.memory.target": False,
+WORKER_MEMORY = {
+    "distributed.worker.memory.target": False,  # raw rows of a region are stored in its own root alone
     "distributed.worker.memory.spill": False,
+    "distributed.worker.memory.pause": False,  # without spilling a paused worker would hardly ever continue
 }
 PARTS_A_SLOT = 2  # one that is computed and one that waits at the worker
 
@@ -54,7 +54,7 @@ class DaskWorkers:
         cluster: where the workers are.
         region: the region whose rows they compute.
         namespace: namespace of the region's cluster.
-        peaks: peak memory of each worker, MiB.
+        peaks: peak memory of each worker that computed a part since the last `entries`, MiB.
     """
 
     cluster: DaskCluster
@@ -80,14 +80,15 @@ class DaskWorkers:
             _release(waiting)
 
     def entries(self) -> Mapping[str, str | int]:
-        """As `PartMap.entries`."""
-        where = f"Dask ({self.cluster.kind})"
-        largest = max(self.peaks.values(), default=0)
+        """As `PartMap.entries`; where no part was sent since the last call, this process computed all rows."""
+        peaks, self.peaks = self.peaks, {}
+        if not peaks:
+            return IN_PROCESS.entries()
         return {
-            "computed_by": where,
-            "workers": len(self.peaks),
+            "computed_by": f"Dask ({self.cluster.kind})",
+            "workers": len(peaks),
             "peak_memory_mib": peak_mib(),
-            "worker_peak_memory_mib": largest,
+            "worker_peak_memory_mib": max(peaks.values()),
         }
 
     def workers(self) -> Mapping[str, float]:
@@ -110,6 +111,9 @@ class DaskWorkers:
         self._opened.close()
 
     def _connected(self) -> "Client":
+        """The client; a new one where the former lost its scheduler, since no part is in flight then."""
+        if self._client is not None and self._client.status != "running":
+            self.close()
         if self._client is None:
             with ExitStack() as opened:
                 client = self._local(opened) if self.cluster.kind is DaskKind.LOCAL else self._remote(opened)
@@ -121,6 +125,7 @@ class DaskWorkers:
         """Workers as processes of this machine, on its loopback and with certificates of their own."""
         from distributed import Client, LocalCluster, Security
 
+        self._require_memory()
         folder = opened.enter_context(tempfile.TemporaryDirectory(prefix="sinet-dask-"))
         security = Security.temporary()  # else any user of the machine could execute code as this one
         cluster = LocalCluster(
@@ -133,7 +138,7 @@ class DaskWorkers:
             dashboard_address="127.0.0.1:0",  # a free port
             local_directory=folder,
             memory_limit=f"{self.cluster.worker_memory_mib}MiB",
-            config=NO_SPILLING,
+            config=WORKER_MEMORY,
             resources={worker_resource(self.region): 1},
             env={"POLARS_MAX_THREADS": "1"},
             silence_logs=logging.CRITICAL,
@@ -146,34 +151,30 @@ class DaskWorkers:
         opened.callback(client.close, timeout=CLOSE_S)
         return client
 
+    def _require_memory(self) -> None:
+        from distributed.system import memory_limit
+
+        wanted, has = self.cluster.max_workers * self.cluster.worker_memory_mib, memory_limit() >> 20
+        if wanted > has:
+            raise UsageError(
+                f"the local Dask workers of {self.region} may use {wanted} MiB, and the step may use {has} MiB; lower "
+                "max_workers or worker_memory_mib in inventory.yaml, or use `kind: kubernetes` for steps in a cluster"
+            )
+
     def _remote(self, opened: ExitStack) -> "Client":
         from distributed import Client
 
-        address = self._address
+        address, security = self._address, security_of(self.cluster, self.region)
         try:
-            client = Client(address, security=self._security(), set_as_default=False, timeout=CONNECT_S)
+            client = Client(address, security=security, set_as_default=False, timeout=CONNECT_S)
         except (OSError, TimeoutError, ValueError) as error:
             raise ClusterError(
                 f"the Dask scheduler {address} of {self.region} does not respond within {CONNECT_S:g} s "
-                f"({first_line(error)}); start it, or remove `dask` from the region's entry in inventory.yaml"
+                f"({first_line(error)}); start it, check that this machine or pod may connect to it, or remove "
+                "`dask` from the region's entry in inventory.yaml"
             ) from error
         opened.callback(client.close, timeout=CLOSE_S)
         return client
-
-    def _security(self) -> "Security | None":
-        from distributed import Security
-
-        if not self.cluster.tls_folder:
-            return None
-        ca, certificate, key = (Path(self.cluster.tls_folder, name) for name in TLS_FILES)
-        if missing := [str(path) for path in (ca, certificate, key) if not path.is_file()]:
-            raise UsageError(
-                f"dask of {self.region} has no file {', '.join(missing)} (needed in tls_folder: "
-                f"{', '.join(TLS_FILES)}); put the scheduler's certificates there"
-            )
-        return Security(
-            tls_ca_file=str(ca), tls_client_cert=str(certificate), tls_client_key=str(key), require_encryption=True
-        )
 
     @property
     def _address(self) -> str:
@@ -205,8 +206,12 @@ class DaskWorkers:
         return {at: worker["resources"][wanted] for at, worker in workers.items() if worker["resources"].get(wanted)}
 
     def _all(self, client: "Client") -> Mapping[str, Mapping[str, dict[str, float]]]:
+        """All workers of the scheduler. `Client.scheduler_info` would wait for ever for a scheduler that hangs."""
+        scheduler = client.scheduler
+        if client.status != "running" or scheduler is None:
+            raise self._gone(ClusterError("the connection was lost"))
         try:
-            return client.scheduler_info()["workers"]
+            return client.sync(scheduler.identity, n_workers=-1, callback_timeout=CONNECT_S)["workers"]
         except (OSError, TimeoutError, CancelledError) as error:
             raise self._gone(error) from error
 
@@ -214,20 +219,21 @@ class DaskWorkers:
         return max(1, int(sum(self._of_region(client).values())))
 
     def _sent(self, client: "Client", function: Compute, frames: Part) -> "Future":
+        from distributed.client import ClosedClientError
+
         with warnings.catch_warnings():
             # each part is needed once; the scheduler keeps it until it is computed, for a worker that ends
             warnings.filterwarnings("ignore", message="Sending large graph", category=UserWarning)
             try:
                 return client.submit(
                     compute_part,
-                    function,
-                    [pack(frame) for frame in frames],
+                    work_of(function, frames),
                     code=code_digest(),
                     key=f"features-{self.region}-{uuid.uuid4().hex}",
                     resources={worker_resource(self.region): 1},
                     pure=False,
                 )
-            except (OSError, CancelledError) as error:
+            except (OSError, CancelledError, ClosedClientError) as error:
                 raise self._gone(error) from error
 
     def _result(self, future: "Future") -> pl.DataFrame:
@@ -241,6 +247,10 @@ class DaskWorkers:
                 f"memory ({self.cluster.worker_memory_mib} MiB each); raise worker_memory_mib in inventory.yaml and "
                 "run the step again"
             ) from error
+        except (RuntimeError, ImportError, AttributeError) as error:
+            if lacks_code(error):
+                raise ClusterError(other_code(f"{self._place}, or a worker of it,")) from error
+            raise
         except (TimeoutError, CancelledError, OSError) as error:
             if future.status == "error":  # raised by the function itself
                 raise
@@ -258,8 +268,8 @@ class DaskWorkers:
     def _gone(self, error: BaseException) -> ClusterError:
         found = first_line(error) if isinstance(error, Exception) else type(error).__name__
         return ClusterError(
-            f"{self._place} went away during the step ({found}); the day in progress was not written, so start it and "
-            "run the step again"
+            f"{self._place} went away during the step ({found}); the day in progress was not written, so start it, "
+            "with more memory if it ended for lack of memory, and run the step again"
         )
 
 

@@ -34,7 +34,10 @@ class PartMap(Protocol):
         """
 
     def entries(self) -> Mapping[str, str | int]:
-        """For a page: where the parts were computed, the number of workers, and the peak of memory so far."""
+        """For a page: where the rows since the last call were computed, and by how many workers.
+
+        A peak of memory is that of a process since its start.
+        """
 
 
 class InProcess:

@@ -75,7 +75,7 @@ def point_in_time_join(
     _require(schema, [*keys, feature_time, *created, *tie_breaks, *columns], of="features")
     _refuse_clashes(entities.columns, columns)
 
-    tick = _tick(entities.schema[entity_time], schema[feature_time])
+    tick = tick_of(entities.schema[entity_time], schema[feature_time])
     wanted = entities.select(*_matching(keys, entities.schema, schema), _instant(entity_time, tick))
     known = wanted.select(keys).unique().drop_nulls().sort(keys).with_row_index(_KEY)
     if isinstance(features, pl.LazyFrame):  # rows after every entity are not read at all
@@ -87,7 +87,7 @@ def point_in_time_join(
     code, wanted_code = _codes(seen, numbered, n_keys=known.height)
     order = np.argsort(wanted_code)
     newest = _newest(code, wanted_code[order], rows, seen=seen, ties=[*created, *tie_breaks, *sorted(columns)])
-    found = _fresh(newest, numbered[order], seen, oldest=_ticks(ttl, tick), n_entities=entities.height)
+    found = _fresh(newest, numbered[order], seen, oldest=ticks_of(ttl, tick), n_entities=entities.height)
     return entities.hstack(rows.select(pl.col(list(columns)).gather(found)).get_columns())
 
 
@@ -103,8 +103,15 @@ def _refuse_clashes(present: Sequence[str], columns: Sequence[str]) -> None:
         raise UsageError(f"{', '.join(clashes)} would occur twice in the result; drop or rename it in the entities")
 
 
-def _tick(*dtypes: pl.DataType) -> Literal["us", "ns"]:
-    """The unit in which instants of all the given types are whole numbers."""
+def tick_of(*dtypes: pl.DataType) -> Literal["us", "ns"]:
+    """The unit in which instants of all the given types are whole numbers.
+
+    Args:
+        dtypes: of columns.
+
+    Raises:
+        UsageError: a type is no instant.
+    """
     for dtype in dtypes:
         if not isinstance(dtype, pl.Datetime):
             raise UsageError(f"a time of type {dtype} is no instant (allowed: Datetime, any unit and zone); cast it")
@@ -221,8 +228,16 @@ def _fresh(newest: Integers, wanted: pl.DataFrame, seen: pl.DataFrame, *, oldest
     return pl.select(pl.when(pl.lit(numbers >= 0)).then(pl.lit(numbers))).to_series()
 
 
-def _ticks(ttl: timedelta | None, tick: Literal["us", "ns"]) -> int:
-    """The greatest age in ticks; the largest number where there is no limit."""
+def ticks_of(ttl: timedelta | None, tick: Literal["us", "ns"]) -> int:
+    """The greatest age in ticks; the largest number where there is no limit.
+
+    Args:
+        ttl: greatest age; None for any.
+        tick: of `tick_of`.
+
+    Raises:
+        UsageError: the age is below zero.
+    """
     if ttl is None:
         return _ANY_AGE
     if ttl < timedelta(0):

@@ -11,7 +11,7 @@ from datetime import timedelta
 import polars as pl
 
 from sinet_pipelines.errors import UsageError
-from sinet_pipelines.features.point_in_time import point_in_time_join
+from sinet_pipelines.features.point_in_time import point_in_time_join, tick_of, ticks_of
 from sinet_pipelines.schemas.arrival import KNOWN_AT, KNOWN_FROM, KNOWN_UNTIL
 from sinet_pipelines.storage.versions import INSTANT, is_known
 
@@ -72,6 +72,7 @@ def join_as_known(
     keys, created = [on] if isinstance(on, str) else list(on), [created_time] if created_time else []
     lazy = versions.lazy()
     _require(entities, lazy)
+    lazy = lazy.filter(pl.col(KNOWN_FROM).is_not_null())  # else one that was never known would hide earlier ones
     known = lazy.with_columns(pl.col(KNOWN_FROM).alias(_FROM), pl.col(KNOWN_UNTIL).alias(_UNTIL))
     newest = point_in_time_join(
         entities,
@@ -138,6 +139,7 @@ def _earlier(
 ) -> pl.DataFrame:
     """The values of the wanted entities that have a version which was known, by their place."""
     schema = versions.collect_schema()
+    tick = tick_of(wanted.schema[_TIME], schema[feature_time])  # polars compares ns with us in us
     matched = wanted.with_columns(pl.col(key).cast(schema[key], strict=False) for key in keys)
     used = dict.fromkeys([*keys, feature_time, KNOWN_FROM, KNOWN_UNTIL, *order, *columns])
     rows = versions.select(*used).join(matched.select(keys).unique().lazy(), on=keys, how="semi").collect().sort(order)
@@ -145,13 +147,10 @@ def _earlier(
     numbered = instants.with_row_index(_ROW)  # pairs have the number of a row and not its values, often hundreds
     parts = [wanted.select(_PLACE).clear().with_columns(pl.lit(0, pl.get_index_type()).alias(_ROW))]
     for part in _in_parts(matched, rows, keys=keys):
+        age = pl.col(_TIME).dt.epoch(tick) - pl.col(_FEATURE_TIME).dt.epoch(tick)
         pairs = part.join(numbered, on=keys, how="inner").filter(
-            (_utc(_FEATURE_TIME, schema[feature_time]) <= _utc(_TIME, wanted.schema[_TIME])),
-            is_known(pl.col(KNOWN_AT)),
+            age.is_between(0, ticks_of(ttl, tick)), is_known(pl.col(KNOWN_AT))
         )
-        if ttl is not None:
-            age = _utc(_TIME, wanted.schema[_TIME]) - _utc(_FEATURE_TIME, schema[feature_time])
-            pairs = pairs.filter(age <= ttl)
         parts.append(pairs.group_by(_PLACE).agg(pl.col(_ROW).max()))
     last = pl.concat(parts)
     return last.select(_PLACE).hstack(rows.select(pl.col(list(columns)).gather(last[_ROW])).get_columns())
@@ -160,15 +159,11 @@ def _earlier(
 def _in_parts(wanted: pl.DataFrame, rows: pl.DataFrame, *, keys: list[str]) -> Iterator[pl.DataFrame]:
     """The entities in parts of at most `PAIRS_AT_ONCE` pairs with the rows of their keys, or of one entity."""
     counts = rows.group_by(keys).len("pairs")
-    counted = wanted.join(counts, on=keys, how="left", maintain_order="left").with_columns(
-        (pl.col("pairs").fill_null(0).cum_sum() // PAIRS_AT_ONCE).alias("part")
-    )
+    counted = wanted.join(counts, on=keys, how="left", maintain_order="left").with_columns(part_of_pairs())
     for part in counted.partition_by("part", maintain_order=True):
         yield part.drop("pairs", "part")
 
 
-def _utc(column: str, dtype: pl.DataType) -> pl.Expr:
-    """The instants in UTC; those without a zone are UTC."""
-    at = pl.col(column)
-    zoned = at.dt.convert_time_zone("UTC") if getattr(dtype, "time_zone", None) else at.dt.replace_time_zone("UTC")
-    return zoned.dt.cast_time_unit("ns") if getattr(dtype, "time_unit", "us") == "ns" else zoned
+def part_of_pairs() -> pl.Expr:
+    """The number of the part of each entity, from the pairs of all entities up to it; these are 32-bit numbers."""
+    return (pl.col("pairs").fill_null(0).cast(pl.Int64).cum_sum() // PAIRS_AT_ONCE).alias("part")

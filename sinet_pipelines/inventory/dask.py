@@ -21,6 +21,7 @@ TLS_FILES = ("ca.crt", "tls.crt", "tls.key")  # the keys of a Kubernetes Secret 
 #: Dask wants a worker for each such time of waiting work. A step sends two parts a worker, of a second each: by Dask's
 #: own 5 s there would never be a further worker.
 TARGET_DURATION = "200ms"
+LEAST_MIB = 1024
 _NAME = re.compile("[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?")
 
 
@@ -43,14 +44,14 @@ class DaskCluster:
         kind: where the workers are.
         min_workers: number of workers that always run.
         max_workers: largest number of workers; between the two the number follows the load.
-        worker_memory_mib: memory of a worker; one that needs more is ended.
+        worker_memory_mib: memory of a worker; one that needs more is ended. A part takes half a GiB of it.
         address: address of the scheduler, `tls://host:port`; `tcp://` is allowed on this machine's loopback alone.
             Derived for `kubernetes`, empty for `local`.
         tls_folder: folder with `ca.crt`, `tls.crt` and `tls.key`, read at each connection; an absolute path.
         tls_secret: in a cluster, the Secret with these three files; pods of steps, and for `kubernetes` scheduler and
             workers, mount it at `tls_folder`.
         name: for `kubernetes`, name of the DaskCluster.
-        wait_s: longest wait for the scheduler and for the first worker, seconds.
+        wait_s: longest wait for the first worker of a scheduler that responds, seconds.
         part_s: longest wait for one part of the rows (about 40,000), seconds.
     """
 
@@ -71,9 +72,10 @@ class DaskCluster:
                 f"dask has min_workers {self.min_workers} and max_workers {self.max_workers}; give whole numbers of 1 "
                 "or more, the first not above the second"
             )
-        if self.worker_memory_mib < 512:
+        if self.worker_memory_mib < LEAST_MIB:
             raise InventoryError(
-                f"worker_memory_mib of dask is {self.worker_memory_mib}; a worker needs 512 or more for its libraries"
+                f"worker_memory_mib of dask is {self.worker_memory_mib}; a worker needs {LEAST_MIB} or more for its "
+                "libraries and one part of the rows"
             )
         if min(self.wait_s, self.part_s) <= 0:
             raise InventoryError(f"wait_s and part_s of dask are {self.wait_s:g} and {self.part_s:g}; give seconds")
@@ -124,26 +126,51 @@ def worker_resource(region: str) -> str:
     return f"region-{region}"
 
 
-def require_own_schedulers(clusters: Mapping[str, DaskCluster | None]) -> None:
+@dataclass(frozen=True)
+class DaskPlace:
+    """The Dask workers of a region and the Kubernetes cluster where the region's steps run.
+
+    Attributes:
+        dask: the workers; None where steps compute features themselves.
+        context: name of the cluster in the operator's kubeconfig.
+        namespace: namespace of the steps.
+    """
+
+    dask: DaskCluster | None
+    context: str = ""
+    namespace: str = ""
+
+    def schedulers(self) -> list[str]:
+        """Names of the scheduler: equal ones mean one scheduler. A service's name is of its Kubernetes cluster."""
+        if self.dask is None or self.dask.kind is DaskKind.LOCAL:
+            return []
+        found = urlsplit(scheduler_address(self.dask, namespace=self.namespace))
+        host = (found.hostname or "").rstrip(".").removesuffix(".cluster.local")
+        place = f"{'localhost' if _is_loopback(host) else host}:{found.port}"
+        names = [f"{place} of {self.context}"] if host.endswith(".svc") else []
+        return [place, *names] if self.dask.kind is DaskKind.ADDRESS else names
+
+
+def require_own_schedulers(places: Mapping[str, DaskPlace]) -> None:
     """Rejects a scheduler that two regions name: its workers would receive the raw rows of both.
 
+    Two names of one machine, or a name and a number, are not recognised.
+
     Args:
-        clusters: the Dask workers of each region.
+        places: the Dask workers of each region.
 
     Raises:
-        InventoryError: two regions have one address.
+        InventoryError: two regions have one scheduler.
     """
     of: dict[str, str] = {}
-    for region, cluster in clusters.items():
-        if cluster is None or not cluster.address:
-            continue
-        place = cluster.address.partition("://")[2].rstrip("/").lower()
-        if place in of:
-            raise InventoryError(
-                f"{of[place]} and {region} have the Dask scheduler {place}, whose workers are of one region; raw rows "
-                "do not leave their region, so give each region its own scheduler"
-            )
-        of[place] = region
+    for region, place in places.items():
+        for name in place.schedulers():
+            if name in of:
+                raise InventoryError(
+                    f"{of[name]} and {region} have the Dask scheduler {name}, whose workers are of one region; raw "
+                    "rows do not leave their region, so give each region its own scheduler"
+                )
+        of |= dict.fromkeys(place.schedulers(), region)
 
 
 def _files() -> str:
@@ -157,12 +184,12 @@ def _host(address: str) -> str | None:
         port = found.port
     except ValueError:
         return None
-    is_plain = found.scheme in ("tls", "tcp") and found.path in ("", "/") and not found.fragment
+    is_plain = address.startswith(("tls://", "tcp://")) and found.path in ("", "/") and not found.fragment
     return found.hostname if is_plain and port else None
 
 
 def _is_loopback(host: str) -> bool:
-    if host == "localhost":
+    if host.rstrip(".") == "localhost":
         return True
     try:
         return ip_address(host).is_loopback

@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from sinet_pipelines.errors import InventoryError, UnknownRegionError
-from sinet_pipelines.inventory.dask import DaskCluster, require_own_schedulers
+from sinet_pipelines.inventory.dask import DaskCluster, DaskPlace, require_own_schedulers
 from sinet_pipelines.inventory.figures import Figure, Hourly, assumed
 from sinet_pipelines.inventory.file import DERIVED, inventory_path, line_of, with_entries
 from sinet_pipelines.inventory.hardware import Hardware, kind_of, read_hardware
@@ -313,7 +313,9 @@ def read_inventory(path: Path | None) -> Inventory:
             where = line_of(path, "regions", region.name, by="name") or "inventory/regions.py"
             raise InventoryError(f"{where}: {region.name} has no cpu ({', '.join(region.hardware)}); add it")
     require_apart({region.name: region.root for region in rows.regions if region.root is not None})
-    require_own_schedulers({region.name: region.dask for region in rows.regions})
+    require_own_schedulers(
+        {one.name: DaskPlace(one.dask, one.cluster.kubeconfig_context, one.cluster.namespace) for one in rows.regions}
+    )
     return rows
 
 

@@ -1,6 +1,7 @@
 """The objects of every region's namespace: accounts, rights, settings, claims, priorities, quotas, network policies."""
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from sinet_pipelines.deployment.cluster.rights import rules as rights_of_endpoints
 from sinet_pipelines.inventory.regions import Region
@@ -133,7 +134,7 @@ def network(region: Region) -> list[Object]:
     cluster = region.cluster
     own: Object = {"podSelector": {}}  # the pods of this namespace
     names = [{"port": DNS_PORT, "protocol": protocol} for protocol in ("UDP", "TCP")]
-    ports = sorted({*cluster.egress_ports, *_serving_ports(region), *region.online_store.ports})
+    ports = sorted({*cluster.egress_ports, *_serving_ports(region), *region.online_store.ports, *_dask_ports(region)})
     out = [{"port": port, "protocol": "TCP"} for port in ports]
     serves = [{"port": port, "protocol": "TCP"} for port in _serving_ports(region)]
     return [
@@ -161,6 +162,12 @@ def _policy(region: Region, name: str, selects: dict[str, str], **spec: Any) -> 
 
 def _serving_ports(region: Region) -> tuple[int, ...]:
     return (region.cluster.serving.http_port, region.cluster.serving.grpc_port)
+
+
+def _dask_ports(region: Region) -> list[int]:
+    """The port of a Dask scheduler that runs elsewhere; one of the namespace needs no rule."""
+    port = urlsplit(region.dask.address).port if region.dask is not None else None
+    return [port] if port else []
 
 
 def runtime_classes(region: Region) -> list[str]:

@@ -31,7 +31,9 @@ API = "kubernetes.dask.org/v1"
 CLUSTER_LABEL, COMPONENT_LABEL = "dask.org/cluster-name", "dask.org/component"
 OPERATOR_NAMESPACE = "dask-operator"  # of its Helm chart's instructions
 HTTP_PORT = 8787
-SCHEDULER_CPU, SCHEDULER_MIB = 500, 2048  # it holds the parts in flight, some MiB each
+SCHEDULER_CPU, LEAST_SCHEDULER_MIB = 500, 2048
+PART_MIB = 20  # the bytes of 40,000 rows of telemetry, 9 MB, twice while they pass through the scheduler
+PARTS_IN_FLIGHT = 2 * 3  # of a worker: two of each step, and three steps at the same time
 WORKER_CPU = 1000  # a part is computed by one thread
 HEALTH = {"httpGet": {"path": "/health", "port": HTTP_PORT}, "periodSeconds": 10}
 #: The operator asks the scheduler for the number of workers at a route that Dask does not serve by default.
@@ -42,12 +44,13 @@ def dask_workers(region: Region) -> list[Object]:
     """The objects of the region's Dask workers; empty where they are not of kind `kubernetes`.
 
     Raises:
-        NeedsError: no node of the region has the memory of a worker.
+        NeedsError: no node of the region has the memory of a worker, or that of the scheduler of so many workers.
     """
     dask = region.dask
     if dask is None or dask.kind is not DaskKind.KUBERNETES:
         return []
-    check_needs(region, region.kind("cpu"), Needs(cpu_millicores=WORKER_CPU, memory_mib=dask.worker_memory_mib))
+    for cpu, memory_mib in ((WORKER_CPU, dask.worker_memory_mib), (SCHEDULER_CPU, _scheduler_mib(dask))):
+        check_needs(region, region.kind("cpu"), Needs(cpu_millicores=cpu, memory_mib=memory_mib))
     namespace = region.cluster.namespace
     spec = {
         "worker": {"replicas": dask.min_workers, "spec": _worker(region, dask)},
@@ -70,7 +73,7 @@ def notes(region: Region) -> list[str]:
     kubectl = region.cluster.kubectl(namespace=region.cluster.namespace)
     return [
         f"Dask's operator in the namespace {OPERATOR_NAMESPACE}, and `{kubectl} create secret generic "
-        f"{dask.tls_secret} {files}`"
+        f"{dask.tls_secret} {files}`, with a certificate authority that no other region and nothing else uses"
     ]
 
 
@@ -83,6 +86,7 @@ def _worker(region: Region, dask: DaskCluster) -> Object:
         "POLARS_MAX_THREADS": "1",
         "DASK_DISTRIBUTED__WORKER__MEMORY__TARGET": "False",  # no row is stored on a disk
         "DASK_DISTRIBUTED__WORKER__MEMORY__SPILL": "False",
+        "DASK_DISTRIBUTED__WORKER__MEMORY__PAUSE": "False",  # else it would hardly ever continue; the kernel ends it
     }
     return _pod(region, dask, "worker", command, env=env, cpu=WORKER_CPU, memory_mib=dask.worker_memory_mib)
 
@@ -93,10 +97,17 @@ def _scheduler(region: Region, dask: DaskCluster) -> Object:
         "DASK_DISTRIBUTED__SCHEDULER__HTTP__ROUTES": ROUTES,
         "DASK_DISTRIBUTED__ADAPTIVE__TARGET_DURATION": TARGET_DURATION,
     }
-    pod = _pod(region, dask, "scheduler", [*command, *_tls(dask)], env=env, cpu=SCHEDULER_CPU, memory_mib=SCHEDULER_MIB)
+    pod = _pod(
+        region, dask, "scheduler", [*command, *_tls(dask)], env=env, cpu=SCHEDULER_CPU, memory_mib=_scheduler_mib(dask)
+    )
     ports = [{"name": "tcp-comm", "containerPort": PORT}, {"name": "http-dashboard", "containerPort": HTTP_PORT}]
     pod["containers"][0] |= {"ports": ports, "readinessProbe": HEALTH, "livenessProbe": HEALTH}
     return pod
+
+
+def _scheduler_mib(dask: DaskCluster) -> int:
+    """Memory of the scheduler, which holds the parts in flight."""
+    return max(LEAST_SCHEDULER_MIB, 512 + dask.max_workers * PARTS_IN_FLIGHT * PART_MIB)
 
 
 def _pod(
@@ -139,7 +150,10 @@ def _service(dask: DaskCluster) -> Object:
 
 
 def _access(dask: DaskCluster) -> Object:
-    """Allows the operator to ask the scheduler how many workers it needs, and nothing else."""
+    """Lets the namespace of the operator connect to the scheduler's HTTP port, where it reads the number of workers.
+
+    The port requires no certificate. It also lists the workers, and can end them; no row can be read or sent there.
+    """
     operator = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": OPERATOR_NAMESPACE}}}
     return {
         "podSelector": {"matchLabels": _labels(dask)},

@@ -1,5 +1,6 @@
 """A Dask scheduler and its workers as processes of their own, with certificates, as a region would run them."""
 
+import logging
 import os
 import subprocess
 import sys
@@ -31,6 +32,20 @@ def write_certificates(folder):
     (folder / "ca.crt").write_text(made.tls_ca_file)
     (folder / "tls.crt").write_text(made.tls_client_cert)
     (folder / "tls.key").write_text(made.tls_client_key)
+
+
+@contextmanager
+def in_this_process(**regions):
+    """A scheduler with workers in this process, each of the region of its name; all end with the block."""
+    from distributed import Scheduler, SpecCluster, Worker
+
+    workers = {
+        name: {"cls": Worker, "options": {"nthreads": 1, "memory_limit": 0, "resources": {worker_resource(region): 1}}}
+        for name, region in regions.items()
+    }
+    options = {"host": "127.0.0.1", "port": 0, "dashboard": False}
+    with SpecCluster(workers, {"cls": Scheduler, "options": options}, silence_logs=logging.CRITICAL) as cluster:
+        yield cluster.scheduler, DaskCluster(DaskKind.ADDRESS, address=cluster.scheduler_address)
 
 
 @contextmanager

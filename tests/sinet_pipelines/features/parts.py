@@ -16,6 +16,13 @@ def double(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.select(pl.all() * 2)
 
 
+def name_of_worker(rows: pl.DataFrame) -> pl.DataFrame:
+    """The name of the worker that computes the rows."""
+    from distributed import get_worker
+
+    return rows.select(pl.lit(str(get_worker().name)).alias("worker"))
+
+
 def double_slowly(rows: pl.DataFrame) -> pl.DataFrame:
     """The same, after half a second."""
     time.sleep(0.5)

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from sinet_pipelines.errors import UsageError
-from sinet_pipelines.features.two_axes import join_as_known
+from sinet_pipelines.features.two_axes import join_as_known, part_of_pairs
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 INSTANT = pl.Datetime("us", "UTC")
@@ -91,6 +91,27 @@ def test_a_late_correction_is_not_used_before_it_arrives():
     rows = versions(("a", 0, 1, 0, 30), ("a", 0, 2, 30, None))
     found = join_as_known(entities(("a", 5, 24), ("a", 5, 30)), rows, columns=["mean"])
     assert found["mean"].to_list() == [1, 2]
+
+
+def test_a_version_that_was_never_known_leaves_its_forerunner_in_use():
+    rows = versions(("a", 10, 1, 10, None), ("a", 20, 2, None, None))
+    found = join_as_known(entities(("a", 20, 20), ("a", 20, 9)), rows, columns=["mean"])
+    assert found["mean"].to_list() == [1, None]
+
+
+@pytest.mark.parametrize("known_from", [0, 30])
+def test_a_version_some_nanoseconds_after_an_entity_is_not_used(known_from):
+    instants = pl.Series([9_000, 10_500, 10_000]).cast(pl.Datetime("ns", "UTC"))
+    rows = versions(("a", 0, 1, 0, None), ("a", 0, 2, 0, None), ("a", 0, 3, known_from, None))
+    rows = rows.with_columns(instants.alias("recorded_at"))
+    wanted = entities(("a", 0, 24)).with_columns(pl.Series([10]).cast(INSTANT).alias("event_timestamp"))
+    found = join_as_known(wanted, rows, columns=["mean"])
+    assert found["mean"].to_list() == [3 if known_from == 0 else 1]
+
+
+def test_the_number_of_pairs_of_a_part_does_not_wrap():
+    counts = pl.DataFrame({"pairs": [2**31, 2**31, 5]}, schema={"pairs": pl.UInt32})
+    assert counts.select(part_of_pairs())["part"].to_list() == [536, 1073, 1073]
 
 
 def test_a_row_that_arrives_late_leaves_its_forerunner_in_use_until_then():

@@ -1,15 +1,24 @@
 """Dask workers in a region's row: a scheduler is of one region, encrypted, and without credentials in its address."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
 
 from sinet_pipelines.errors import InventoryError
-from sinet_pipelines.inventory.dask import DaskCluster, DaskKind, scheduler_address, worker_resource
+from sinet_pipelines.inventory.dask import (
+    DaskCluster,
+    DaskKind,
+    DaskPlace,
+    require_own_schedulers,
+    scheduler_address,
+    worker_resource,
+)
 from sinet_pipelines.inventory.regions import read_inventory
 
 LOCAL = DaskCluster(DaskKind.LOCAL)
 REMOTE = DaskCluster(DaskKind.ADDRESS, address="tls://dask.east:8786", tls_folder="/etc/sinet/dask")
+KUBERNETES = DaskCluster(DaskKind.KUBERNETES, tls_folder="/etc/sinet/dask")
 
 
 def inventory(tmp_path, *entries):
@@ -29,7 +38,9 @@ def test_the_dask_workers_of_a_region_are_read_from_the_file(tmp_path):
     assert found.region("NULL_ISLAND").dask is None
 
 
-@pytest.mark.parametrize("second", ["tls://dask.east:8786", "tls://DASK.east:8786/"])
+@pytest.mark.parametrize(
+    "second", ["tls://dask.east:8786", "tls://DASK.east:8786/", "tls://dask.east.:8786", "tls://dask.east:08786"]
+)
 def test_two_regions_do_not_have_one_scheduler(tmp_path, second):
     dask = "dask: {{kind: address, tls_folder: /tls, address: '{}'}}"
     with pytest.raises(InventoryError, match=r"EAST and WEST have the Dask scheduler dask.east:8786.* raw rows"):
@@ -40,12 +51,35 @@ def test_two_regions_do_not_have_one_scheduler(tmp_path, second):
         )
 
 
+def test_the_loopback_of_a_machine_is_one_place():
+    places = [DaskPlace(replace(REMOTE, address=f"tcp://{host}:8786")) for host in ("127.0.0.1", "localhost", "[::1]")]
+    assert {name for one in places for name in one.schedulers()} == {"localhost:8786"}
+
+
+@pytest.mark.parametrize(
+    ("second", "context", "is_one"),
+    [
+        (KUBERNETES, "a", True),
+        (KUBERNETES, "b", False),
+        (replace(REMOTE, address="tls://sinet-features-scheduler.ml.svc:8786"), "a", True),
+        (replace(REMOTE, address="tls://sinet-features-scheduler.ml.svc.cluster.local:8786"), "a", True),
+        (replace(REMOTE, address="tls://sinet-features-scheduler.ml.svc:8786"), "b", False),
+        (LOCAL, "a", False),
+    ],
+)
+def test_a_service_is_the_scheduler_of_one_region_in_its_kubernetes_cluster(second, context, is_one):
+    places = {"EAST": DaskPlace(KUBERNETES, "a", "ml"), "WEST": DaskPlace(second, context, "ml")}
+    with pytest.raises(InventoryError, match="have the Dask scheduler") if is_one else nullcontext():
+        require_own_schedulers(places)
+    assert set(places["EAST"].schedulers()).isdisjoint(places["WEST"].schedulers()) is not is_one
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
         ({"min_workers": 0}, "min_workers 0 and max_workers 2; give whole numbers of 1 or more"),
         ({"min_workers": 3}, "min_workers 3 and max_workers 2"),
-        ({"worker_memory_mib": 100}, "worker_memory_mib of dask is 100; a worker needs 512 or more"),
+        ({"worker_memory_mib": 1023}, "worker_memory_mib of dask is 1023; a worker needs 1024 or more"),
         ({"part_s": 0.0}, "wait_s and part_s of dask are 120 and 0; give seconds"),
         ({"address": "tls://dask:8786"}, "dask of kind local has an address; remove it, or set `kind: address`"),
         ({"name": "Sinet"}, "dask has the name 'Sinet'.*allowed are small letters"),
@@ -65,6 +99,8 @@ def test_workers_that_cannot_be_are_refused(change, words):
         ({"address": "tls://dask.east"}, "the address of dask is 'tls://dask.east'; give one like"),
         ({"address": "http://dask.east:8786"}, "the address of dask is 'http://dask.east:8786'; give one like"),
         ({"address": "tls://dask.east:port"}, "the address of dask is 'tls://dask.east:port'; give one like"),
+        ({"address": "TLS://dask.east:8786"}, "the address of dask is 'TLS://dask.east:8786'; give one like"),
+        ({"address": "TCP://dask.east:8786"}, "the address of dask is 'TCP://dask.east:8786'; give one like"),
         ({"address": "tcp://dask.east:8786"}, "rows of telemetry would travel unencrypted"),
         ({"address": "tcp://10.0.0.1:8786"}, "rows of telemetry would travel unencrypted"),
         ({"tls_folder": "tls"}, "tls_folder of dask is 'tls'; give an absolute path"),

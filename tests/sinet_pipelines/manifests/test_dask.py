@@ -15,6 +15,7 @@ from sinet_pipelines.errors import NeedsError
 from sinet_pipelines.features.dask_workers import DaskWorkers
 from sinet_pipelines.inventory.dask import DaskCluster, DaskKind
 from sinet_pipelines.manifests import deployment
+from sinet_pipelines.manifests.base import network
 from sinet_pipelines.manifests.dask import dask_workers, notes
 from sinet_pipelines.placement.bindings import DASK_TLS, step_config
 from sinet_pipelines.placement.needs import Needs
@@ -27,6 +28,7 @@ from tests.sinet_pipelines.features.parts import double
 
 KUBERNETES = "1.36"
 DASK = DaskCluster(DaskKind.KUBERNETES, min_workers=1, max_workers=9, tls_folder="/etc/sinet/dask")
+SCHEDULER = DaskCluster(DaskKind.ADDRESS, address="tls://dask.east:8799", tls_folder="/etc/sinet/dask")
 REGION = replace(EAST, dask=DASK)
 
 
@@ -62,6 +64,25 @@ def test_workers_declare_their_region_and_have_the_bounds_of_its_row():
     (allowed,) = found["NetworkPolicy"]["spec"]["ingress"]
     assert allowed["ports"] == [{"port": 8787, "protocol": "TCP"}]
     kubernetes_validate.validate(found["NetworkPolicy"], KUBERNETES, strict=True)
+
+
+@pytest.mark.parametrize(("max_workers", "memory"), [(9, "2048Mi"), (100, "12512Mi")])
+def test_the_scheduler_has_memory_for_the_parts_of_all_its_workers(max_workers, memory):
+    pod = pods_of(replace(EAST, dask=replace(DASK, max_workers=max_workers)))["scheduler"]
+    assert pod["containers"][0]["resources"]["limits"]["memory"] == memory
+
+
+def test_a_worker_is_neither_paused_nor_stores_rows():
+    (container,) = pods_of(REGION)["worker"]["containers"]
+    found = {one["name"]: one["value"] for one in container["env"] if "WORKER__MEMORY" in one["name"]}
+    assert found == {f"DASK_DISTRIBUTED__WORKER__MEMORY__{name}": "False" for name in ("TARGET", "SPILL", "PAUSE")}
+
+
+@pytest.mark.parametrize(("dask", "is_open"), [(SCHEDULER, True), (DASK, False), (None, False)])
+def test_pods_may_connect_to_a_scheduler_that_runs_elsewhere(dask, is_open):
+    (policy,) = [one for one in network(replace(EAST, dask=dask)) if one["metadata"]["name"] == "allow-egress"]
+    ports = [port["port"] for rule in policy["spec"]["egress"] for port in rule.get("ports", [])]
+    assert (8799 in ports) is is_open
 
 
 def test_the_folder_of_the_region_has_them_and_the_page_names_the_secret():
