@@ -5,7 +5,8 @@
 No Pulsar can be installed here. The client is the real one; this process answers it as `PulsarApi.proto` of Pulsar
 describes. It proves nothing about durability, authentication or performance of a broker. Ledgers have few entries, so
 that tests see many. A line of its input is a command, which it answers with `done`: `drop` ends all connections,
-`partitions N` sets the number of partitions, `again` removes all messages and subscriptions.
+`partitions N` sets the number of partitions, `again` removes all messages and subscriptions, `trim` removes all
+messages and leaves the ledgers as they are, as a broker does once all are acknowledged.
 """
 
 import asyncio
@@ -79,6 +80,7 @@ class Topic:
     ledger: int
     entries: list = field(default_factory=list)  # number of messages, checksum with metadata and payload
     cursors: dict = field(default_factory=dict)
+    trimmed: int = 0  # entries that were removed
 
     def message_id(self, place):
         """The id of an entry by its place; that of an empty topic for -1."""
@@ -142,6 +144,9 @@ class Broker:
                     one.writer.transport.abort()
             case ["partitions", number]:
                 self.partitions = int(number)
+            case ["trim"]:
+                for one in self.topics.values():
+                    one.trimmed = len(one.entries)
             case ["again"]:
                 self.topics.clear()
         print("done", flush=True)
@@ -224,12 +229,13 @@ class Connection:
                 self.send(CLOSE_CONSUMER, (1, found[1]), (2, 0))
                 self.send(SUCCESS, (1, found[2]))
             case 29:  # LAST_ID
-                last = topic.message_id(len(topic.entries) - 1)
+                last = topic.message_id(-1 if topic.trimmed == len(topic.entries) else len(topic.entries) - 1)
                 self.send(LAST_ID_FOUND, (1, last), (2, found[2]))
 
     def dispatch(self):
         """Sends entries for which consumers have permits."""
         for number, consumer in self.consumers.items():
+            consumer.next = max(consumer.next, consumer.topic.trimmed)
             while consumer.permits > 0 and consumer.next < len(consumer.topic.entries):
                 messages, payload = consumer.topic.entries[consumer.next]
                 self.send(MESSAGE, (1, number), (2, consumer.topic.message_id(consumer.next)), payload=payload)

@@ -8,6 +8,7 @@ only so that its tools show the lag.
 
 import time
 from contextlib import ExitStack, suppress
+from threading import Thread
 from typing import Any
 
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, KafkaError, KafkaException, TopicPartition
@@ -29,6 +30,7 @@ LOOK_S = 10.0  # between two looks for partitions that were added or taken away
 LOOKS = 3  # without a partition after which it is gone; a broker that starts may not know it yet
 AWAY_S = 1.0  # to answer such a look, for a broker that was away before
 COMMIT_S = 2.0  # for the last offsets to reach the broker at the end
+CLOSE_S = 3.0  # for the connections to end then
 _BEYOND = 100  # partitions beyond those of the topic that the table is searched for
 _FIXED = (
     "bootstrap.servers",
@@ -37,7 +39,12 @@ _FIXED = (
     "enable.auto.commit",
     "enable.auto.offset.store",
     "auto.offset.reset",
+    "default.topic.config",  # which replaces `auto.offset.reset`
+    "on_commit",
+    "on_delivery",
+    "logger",
 )
+_CALLBACK = "_cb"  # the end of the names of librdkafka's callbacks, which are no values of JSON
 
 
 def open_source(address: Address, client: Client) -> "KafkaTopic":
@@ -53,7 +60,7 @@ class KafkaTopic:
     most_unacknowledged = 1 << 30  # the broker waits for no acknowledgement
 
     def __init__(self, address: Address, client: Client) -> None:
-        if fixed := sorted(set(client.options) & set(_FIXED)):
+        if fixed := sorted(one for one in client.options if one in _FIXED or one.endswith(_CALLBACK)):
             raise SourceError(f"the options {', '.join(fixed)} follow from the URL and the table; remove them")
         self.name = client.source_name("kafka", address)
         self.problem = ""
@@ -79,7 +86,8 @@ class KafkaTopic:
         self._looked_at = 0.0
         self._gone = 0  # in how many looks a partition was missing
         self._taken: dict[int, int] = {}  # the offset after the last message of each partition that has no receipt
-        self._commits = 0  # that the broker has not answered
+        self._stored: dict[int, int] = {}  # the offset after the last stored message, where it is not committed yet
+        self._commits = 0  # that the broker has not answered, at most one
 
     def require_options(self) -> None:
         """Raises a RejectedError where librdkafka rejects an option, or cannot read a file that one names."""
@@ -119,6 +127,7 @@ class KafkaTopic:
                 self._on_error(error)
         if found:
             self.problem = ""
+        self._commit()
         return found
 
     def receipt(self) -> dict[int, int]:
@@ -128,24 +137,34 @@ class KafkaTopic:
 
     def acknowledge(self, receipt: dict[int, int]) -> None:
         """Commits the offsets at the broker, for its tools alone."""
-        if not receipt:
+        self._stored |= receipt
+        self._commit()
+
+    def _commit(self) -> None:
+        """Commits what is stored; a broker that is away or has not answered the last commit gets it later."""
+        if not self._stored or self.problem or self._commits:
             return
-        offsets = [TopicPartition(self._address.stream, partition, offset) for partition, offset in receipt.items()]
+        offsets = [TopicPartition(self._address.stream, partition, one) for partition, one in self._stored.items()]
         try:
             self._consumer.commit(offsets=offsets, asynchronous=True)
-            self._commits += 1
+            self._commits, self._stored = 1, {}
         except KafkaException as error:
             self._on_error(error.args[0])
 
     def _on_commit(self, _: KafkaError | None, __: list[TopicPartition]) -> None:
-        self._commits -= 1  # an error only delays what the broker's tools show
+        self._commits = 0  # an error only delays what the broker's tools show
 
     def close(self) -> None:
-        """Disconnects, once the broker has the last offsets or does not answer."""
+        """Disconnects, once the broker has the last offsets or does not answer within seconds."""
         end = time.monotonic() + COMMIT_S
-        while self._commits > 0 and not self.problem and time.monotonic() < end:
+        self._commit()
+        while self._commits and not self.problem and time.monotonic() < end:
             self._consumer.poll(0.05)
-        self._consumer.close()
+            self._commit()
+        # librdkafka waits up to 45 s for a commit without an answer
+        closing = Thread(target=self._consumer.close, name="kafka-closes", daemon=True)
+        closing.start()
+        closing.join(CLOSE_S)
 
     def _partitions(self, *, wait_s: float = ANSWER_S) -> tuple[set[int], KafkaError | None]:
         """The partitions of the topic at present, none where there is no such topic, and the broker's error."""
@@ -160,6 +179,8 @@ class KafkaTopic:
         topic = found.topics.get(self._address.stream)
         if topic is None or topic.error is not None:
             return set(), None if topic is None else topic.error
+        if all(one.error is None and one.leader >= 0 for one in topic.partitions.values()):
+            self.problem = ""  # an error of one connection; where it lasts, the next try reports it again
         return set(topic.partitions), None
 
     def _present(self) -> set[int]:
@@ -203,6 +224,7 @@ class KafkaTopic:
         """Assigns partitions, each after the offset that is stored."""
         first: list[TopicPartition] = []
         again: dict[int, Stored] = {}
+        expired = 0
         for partition in sorted(partitions):
             stored = self._position(partition)
             one = TopicPartition(self._address.stream, partition)
@@ -220,12 +242,13 @@ class KafkaTopic:
             if stored.offset >= low:
                 again[partition] = stored
             one.offset = max(stored.offset + 1, low)
-            self.expired += max(0, low - stored.offset - 1) if stored.offset >= 0 else 0
+            expired += max(0, low - stored.offset - 1) if stored.offset >= 0 else 0
             first.append(one)
         self._require_same(again)
         if first:
             self._consumer.incremental_assign(first)
             self._assigned |= partitions
+            self.expired += expired
             self.acknowledge({one.partition: one.offset for one in first if self._position(one.partition).offset >= 0})
 
     def _require_same(self, stored: dict[int, Stored]) -> None:
@@ -237,10 +260,17 @@ class KafkaTopic:
         try:
             reader.assign([TopicPartition(self._address.stream, one, stored[one].offset) for one in stored])
             while stored and time.monotonic() < end:
+                left = len(stored)
                 for found in reader.consume(100, timeout=0.1):
                     self._require_one(found, stored)
+                end = end if len(stored) == left else time.monotonic() + ANSWER_S
         finally:
             reader.close()
+        if stored:
+            raise UnreachableError(
+                f"Kafka at {self._address.broker} did not return the last stored messages of partition "
+                f"{', '.join(map(str, sorted(stored)))} of {self._address.stream} within {ANSWER_S:.0f} s; start it"
+            )
 
     def _require_one(self, found: Received, stored: dict[int, Stored]) -> None:
         """Compares a message with the stored one of its partition, which it removes from the dictionary."""

@@ -51,6 +51,9 @@ class PulsarTopic:
         self.name = client.source_name("pulsar", address)
         self.problem = self.loss = ""
         self._consumers: dict[int, pulsar.Consumer] = {}
+        self._unopened = ""  # why a partition could not be opened, at the last look
+        self._fault: SourceError | None = None  # of the next `take`
+        self._beyond: dict[int, Place] = {}  # the stored place of partitions whose messages are gone from the broker
         self._taken: Receipt = {}
         self._looked_at = 0.0
 
@@ -69,16 +72,18 @@ class PulsarTopic:
     def take(self, most: int, *, wait_s: float) -> list[Message]:
         """The next messages; see `StreamSource.take`."""
         self._look()
+        if self._fault is not None:
+            raise self._fault
         found: list[Message] = []
         end, share = time.monotonic() + wait_s, max(1, most // len(self._consumers))
         wait_ms = max(1, min(_WAIT_MS, int(1000 * wait_s / len(self._consumers))))
         while not found:
             for partition, consumer in self._consumers.items():
                 found += self._receive(partition, consumer, share, wait_ms)
-            if not found and time.monotonic() >= end:
+            if self._fault is not None or (not found and time.monotonic() >= end):
                 break
         away = [partition for partition, consumer in self._consumers.items() if not consumer.is_connected()]
-        self.problem = f"the connection of partition {away[0]} was lost" if away else ""
+        self.problem = f"the connection of partition {away[0]} was lost" if away else self._unopened
         return found
 
     def receipt(self) -> Receipt:
@@ -134,30 +139,47 @@ class PulsarTopic:
 
     def _look(self) -> None:
         """Opens partitions that were added to the topic; looks now and then."""
-        if time.monotonic() - self._looked_at >= LOOK_S and not self.problem:
-            with suppress(pulsar.PulsarException):  # of a broker that is away; it is waited for
+        if time.monotonic() - self._looked_at >= LOOK_S and self.problem == self._unopened:
+            try:
                 self._open_partitions()
+                self._unopened = ""
+            except pulsar.PulsarException as error:  # of a broker that is away, or of rights that come later
+                self._unopened = f"a partition cannot be opened ({error})"
 
     def _open(self, name: str, partition: int) -> pulsar.Consumer:
-        consumer = self._client.subscribe(
-            name,
-            self._subscription,
-            consumer_type=pulsar.ConsumerType.Exclusive,
-            initial_position=pulsar.InitialPosition.Earliest,
-            receiver_queue_size=QUEUE,
-        )
-        stored, first = self._position(partition), pulsar.MessageId.earliest
-        if stored.offset >= 0:
-            place, last = place_of(stored.offset), consumer.get_last_message_id()
-            if (last.ledger_id(), last.entry_id()) < (place.ledger, place.entry):
-                raise SourceError(
-                    f"{name} ends at {last.ledger_id()}:{last.entry_id()}, and the table has it up to {place.ledger}:"
-                    f"{place.entry}: the topic was created again, or is that of another cluster; {REMEDY}"
-                )
-            first = pulsar.MessageId(partition, place.ledger, place.entry, NO_BATCH)
-            self._require_same(name, first, stored)
-        consumer.seek(first)  # a person may have moved the cursor
+        with ExitStack() as unless_open:
+            consumer = self._client.subscribe(
+                name,
+                self._subscription,
+                consumer_type=pulsar.ConsumerType.Exclusive,
+                initial_position=pulsar.InitialPosition.Earliest,
+                receiver_queue_size=QUEUE,
+            )
+            unless_open.callback(_close, consumer)
+            consumer.seek(self._first(name, partition, consumer))  # a person may have moved the cursor
+            unless_open.pop_all()
         return consumer
+
+    def _first(self, name: str, partition: int, consumer: pulsar.Consumer) -> pulsar.MessageId:
+        """Where reading begins; raises where the topic is not the one whose offsets are stored."""
+        stored = self._position(partition)
+        if stored.offset < 0:
+            return pulsar.MessageId.earliest
+        place, last = place_of(stored.offset), consumer.get_last_message_id()
+        first = pulsar.MessageId(partition, place.ledger, place.entry, NO_BATCH)
+        if last.entry_id() < 0:  # the broker removed all messages, since all were acknowledged
+            self._beyond[partition] = place
+            return first
+        if (last.ledger_id(), last.entry_id()) < (place.ledger, place.entry):
+            raise self._other(name, f"ends at {last.ledger_id()}:{last.entry_id()}", place)
+        self._require_same(name, first, stored)
+        return first
+
+    def _other(self, name: str, what: str, place: Place) -> SourceError:
+        return SourceError(
+            f"{name} {what}, and the table has it up to {place.ledger}:{place.entry}: the topic was created again, or "
+            f"is that of another cluster; {REMEDY}"
+        )
 
     def _require_same(self, name: str, first: pulsar.MessageId, stored: Stored) -> None:
         """Reads the last stored message again, from its entry on; raises where another one is in its place."""
@@ -179,15 +201,32 @@ class PulsarTopic:
     def _receive(self, partition: int, consumer: pulsar.Consumer, most: int, wait_ms: int) -> list[Message]:
         """Messages of one partition, until none is there at once."""
         found: list[Message] = []
-        with suppress(pulsar.Timeout):
+        try:
             while len(found) < most:
                 one = consumer.receive(1 if found else wait_ms)
                 last = one.message_id()
-                offset, now = _place(last).offset, time.time_ns() // 1000
-                sent_ms = one.publish_timestamp()
+                place, now = _place(last), time.time_ns() // 1000
+                offset, sent_ms = place.offset, one.publish_timestamp()
+                if self._beyond:
+                    self._require_beyond(partition, place, one.topic_name())
                 found.append(Message(partition, offset, one.data(), now, one.topic_name(), "", False, sent_ms))
                 self._taken[partition] = last
+        except pulsar.Timeout:
+            pass
+        except SourceError as error:  # the messages before it are in the receipt, so they are returned first
+            self._fault = error
+        except pulsar.PulsarException as error:  # the client gave the consumer up
+            self._fault = RejectedError(
+                f"Pulsar at {self._address.broker} ended the reading of partition {partition} ({error}); correct the "
+                "options or the rights, then start again"
+            )
         return found
+
+    def _require_beyond(self, partition: int, place: Place, name: str) -> None:
+        """Compares the first message of a partition, whose messages were gone at the start, with the stored place."""
+        stored = self._beyond.pop(partition, None)
+        if stored is not None and place.ledger < stored.ledger:
+            raise self._other(name, f"continues at {place.ledger}:{place.entry}", stored)
 
     def _failed(self, error: Exception) -> SinetError:
         """The meaning of an error at the start."""
@@ -202,6 +241,11 @@ class PulsarTopic:
         if isinstance(error, pulsar.TopicNotFound):
             return SourceError(f"{where} has no topic {self._topic}; create it or correct the URL")
         return UnreachableError(f"{where} does not answer ({error}); start it, or correct the URL or the options")
+
+
+def _close(consumer: pulsar.Consumer) -> None:
+    with suppress(pulsar.PulsarException):  # of a broker that is away
+        consumer.close()
 
 
 def _place(found: Any) -> Place:

@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from types import TracebackType
 
+from sinet_pipelines.errors import StorageError, UnreachableError
 from sinet_pipelines.ingestion.landing import LandingZone
 from sinet_pipelines.ingestion.streams.batch import Batch
 from sinet_pipelines.ingestion.streams.drops_of_streams import land_stored
@@ -96,12 +97,15 @@ class Writer:
 
         Raises:
             BusyError: another process appends to the tables.
-            StorageError: a table or a drop cannot be written.
+            StorageError: a table or a drop cannot be written, also because its store does not answer.
         """
         if self._task is None or not wait([self._task], wait_s).done:
             return None
         task, self._task, self.unstored = self._task, None, 0
-        return task.result()
+        try:
+            return task.result()
+        except UnreachableError as error:  # of the store; callers wait for a broker, and the batch is lost to them
+            raise StorageError(str(error)) from error
 
     def wait(self) -> None:
         """Waits for the task in progress, whose result can be taken later."""

@@ -6,9 +6,10 @@ import threading
 import pyarrow as pa
 import pytest
 
-from sinet_pipelines.errors import StorageError
+from sinet_pipelines.errors import StorageError, UnreachableError
 from sinet_pipelines.ingestion.landed import landed_rows
 from sinet_pipelines.ingestion.streams.ingester import Ingester, Limits
+from sinet_pipelines.ingestion.streams.rotation import run_with_rotation
 from sinet_pipelines.ingestion.streams.source import Message
 from sinet_pipelines.ingestion.streams.stream_tables import StreamTables
 from sinet_pipelines.schemas.contract import Column
@@ -132,4 +133,39 @@ def test_a_message_is_readable_within_the_seconds_of_a_batch_though_no_more_arri
     made = an_ingester(tmp_path, source, rows=1_000, seconds=0.05)
     made.run(lambda: made.totals.messages == COUNT, report=lambda: None)
     assert made.totals.batches >= 1
+    assert numbers_of(tmp_path) == list(range(COUNT))
+
+
+class ChangedOnce:
+    """Options of a client that change when the source has sent some messages."""
+
+    def __init__(self, source):
+        self.source, self.is_changed = source, False
+
+    def have_changed(self):
+        """Whether they changed now."""
+        if self.is_changed or self.source.taken < ROWS:
+            return False
+        self.is_changed = True
+        return True
+
+
+def test_a_store_that_does_not_answer_after_new_options_ends_the_reading_and_loses_nothing(tmp_path):
+    first = Numbers()
+    made = an_ingester(tmp_path, first)
+    store, calls = made._tables.store_rows, []
+
+    def fail_once(*arguments):
+        calls.append(True)
+        if len(calls) == 3:
+            raise UnreachableError("s3://plant: the store does not answer; try again")
+        store(*arguments)
+
+    made._tables.store_rows = fail_once
+    ends = {"stop": lambda: False, "idle_s": 0.5, "report": lambda: None, "notify": lambda _: None}
+    with pytest.raises(StorageError, match="the store does not answer") as caught:
+        run_with_rotation(made, ChangedOnce(first), Numbers, **ends)
+    assert not isinstance(caught.value, UnreachableError)  # which is waited for, as for a broker
+    again = an_ingester(tmp_path, Numbers())
+    again.run(lambda: numbers_of(tmp_path)[-1:] == [COUNT - 1], report=lambda: None)
     assert numbers_of(tmp_path) == list(range(COUNT))

@@ -1,12 +1,13 @@
 """Kafka's partitions: added, taken away, on a broker that restarts; and the offsets that the group shows."""
 
 import json
+import time
 from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 import pytest
 
-from sinet_pipelines.errors import SourceError
+from sinet_pipelines.errors import SourceError, UnreachableError
 from sinet_pipelines.ingestion.landed import landed_rows
 from sinet_pipelines.ingestion.streams.ingester import Ingester, Limits
 from sinet_pipelines.ingestion.streams.source import NOTHING, Client, Stored, open_source, parse_url
@@ -159,3 +160,85 @@ def test_brokers_that_restart_lose_and_double_nothing(kafka, tmp_path):
     assert units(tmp_path) == [f"M{number}" for number in range(16)]
     assert made.totals.rows == 16
     assert committed(kafka) == of_table(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "options", [{"default.topic.config": {"auto.offset.reset": "latest"}}, {"stats_cb": "x"}, {"on_commit": 1}]
+)
+def test_options_that_would_replace_those_of_the_source_are_refused(options):
+    with pytest.raises(SourceError, match=f"the options {next(iter(options))} follow from the URL and the table"):
+        open_source(parse_url("kafka://h/plant"), Client(GROUP, options))
+
+
+class Silent:
+    """A consumer of a broker that returns nothing; it counts commits."""
+
+    def __init__(self, *_):
+        self.commits, self.answer = [], None
+
+    def assign(self, _):
+        """Begins to read."""
+
+    def consume(self, _, timeout):
+        """No message."""
+        return []
+
+    def commit(self, *, offsets, asynchronous):
+        """Notes the offsets."""
+        self.commits.append({one.partition: one.offset for one in offsets})
+
+    def poll(self, _):
+        """Answers the last commit."""
+        self.answer(None, [])
+
+    def close(self):
+        """Ends."""
+
+
+def test_a_start_without_the_last_stored_message_to_compare_is_refused(monkeypatch):
+    source = open_source(parse_url("kafka://h/plant"), Client(GROUP))
+    monkeypatch.setattr("sinet_pipelines.ingestion.streams.kafka.ANSWER_S", 0.01)
+    monkeypatch.setattr("sinet_pipelines.ingestion.streams.kafka.Consumer", Silent)
+    with pytest.raises(UnreachableError, match="did not return the last stored messages of partition 2, 3 of plant"):
+        source._require_same({3: Stored(5, 1), 2: Stored(6, 1)})
+
+
+def test_one_commit_at_a_time_is_sent_to_the_broker_and_none_while_it_is_away():
+    source = open_source(parse_url("kafka://h/plant"), Client(GROUP))
+    source._consumer = made = Silent()
+    made.answer = source._on_commit
+    source.acknowledge({0: 5})
+    source.acknowledge({0: 6, 1: 2})
+    source.acknowledge({0: 7})
+    assert made.commits == [{0: 5}]
+    source.problem = "all brokers are down"
+    source._on_commit(None, [])
+    source.acknowledge({2: 1})
+    assert made.commits == [{0: 5}]
+    source.problem = ""
+    source.close()
+    assert made.commits == [{0: 5}, {0: 7, 1: 2, 2: 1}]
+
+
+def test_a_stop_ends_in_seconds_while_the_brokers_are_down_and_a_commit_is_sent(kafka, monkeypatch):
+    for name in ("COMMIT_S", "CLOSE_S"):
+        monkeypatch.setattr(f"sinet_pipelines.ingestion.streams.kafka.{name}", 0.1)
+    source = a_source(kafka)
+    source.start(lambda _: NOTHING)
+    for broker in (1, 2, 3):
+        kafka.order(f"down {broker}")
+    source.acknowledge({0: 1})
+    began = time.monotonic()
+    source.close()
+    assert time.monotonic() - began < 20  # librdkafka alone takes 45 s
+
+
+def test_a_problem_ends_when_the_brokers_answer_though_no_message_arrives(kafka):
+    source = a_source(kafka)
+    source.start(lambda _: NOTHING)
+    try:
+        source.problem = "broker 2 is down"
+        until(lambda: source.take(1, wait_s=0.01) or not source.problem)
+    finally:
+        source.close()
+    assert source.problem == ""

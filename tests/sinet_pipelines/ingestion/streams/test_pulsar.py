@@ -1,6 +1,7 @@
 """Pulsar: the offset of a message id is exact, and the table decides where reading begins, not the cursor."""
 
 import os
+from types import SimpleNamespace
 
 import pytest
 
@@ -9,7 +10,7 @@ pulsar = pytest.importorskip("pulsar", reason="no client of Pulsar; install the 
 from hypothesis import given  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
-from sinet_pipelines.errors import SourceError, UnreachableError, UsageError  # noqa: E402
+from sinet_pipelines.errors import RejectedError, SourceError, UnreachableError, UsageError  # noqa: E402
 from sinet_pipelines.ingestion.streams.pulsar_position import (  # noqa: E402
     BATCH_BITS,
     ENTRY_BITS,
@@ -171,6 +172,90 @@ def test_another_message_at_the_stored_offset_is_refused(broker):
     last = found[0][-1]
     with pytest.raises(SourceError, match=r"has another message at .* than the table: .* with --name"):
         a_source(broker).start(lambda partition: NOTHING if partition else Stored(last.offset, last.sent_ms + 60_000))
+
+
+def test_a_topic_whose_stored_messages_the_broker_removed_continues_with_the_next_one(broker):
+    broker.publish(payloads(0, 8))
+    position = at_the_end(read(broker, 8))
+    broker.order("trim")
+    source, found = a_source(broker), []
+    source.start(position)
+    try:
+        broker.publish(payloads(8, 12))
+        until(lambda: found.extend(source.take(100, wait_s=0.1)) or len(found) >= 4, every_s=0.0)
+    finally:
+        source.close()
+    assert sorted(int(one.payload) for one in found) == [8, 9, 10, 11]
+
+
+class Received:
+    """A consumer whose messages have the given ids; then it raises an error."""
+
+    def __init__(self, *places, error=pulsar.Timeout):
+        self.ids, self.error = [pulsar.MessageId(0, *place) for place in places], error
+
+    def receive(self, _):
+        """The next message."""
+        if not self.ids:
+            raise self.error
+        found = self.ids.pop(0)
+        values = {"message_id": found, "publish_timestamp": 0, "data": b"", "topic_name": "plant"}
+        return SimpleNamespace(**{name: lambda value=value: value for name, value in values.items()})
+
+    def is_connected(self):
+        """Whether it is connected."""
+        return True
+
+
+def a_source_of(consumer):
+    source = open_source(parse_url("pulsar://h/plant"), Client(NAME))
+    source._consumers, source._looked_at = {0: consumer}, float("inf")
+    return source
+
+
+@pytest.mark.parametrize(
+    ("consumer", "error", "words"),
+    [
+        (Received((7, 1), (7, 2), (7, 1 << ENTRY_BITS)), SourceError, "the entry 8388608"),
+        (Received((7, 1), (7, 2), error=pulsar.AlreadyClosed), RejectedError, "ended the reading of partition 0"),
+    ],
+)
+def test_messages_before_an_error_are_returned_before_it_and_are_those_of_the_receipt(consumer, error, words):
+    source = a_source_of(consumer)
+    found = source.take(10, wait_s=0.01)
+    assert [place_of(one.offset).entry for one in found] == [1, 2]
+    assert source.receipt()[0].entry_id() == 2
+    with pytest.raises(error, match=words):
+        source.take(10, wait_s=0.01)
+    assert source.receipt() == {}
+
+
+@pytest.mark.parametrize(("ledger", "is_refused"), [(6, True), (7, False), (9, False)])
+def test_the_first_message_after_removed_ones_is_not_that_of_another_cluster(ledger, is_refused):
+    source = a_source_of(Received((ledger, 0)))
+    source._beyond = {0: Place(7, 4)}
+    assert len(source.take(10, wait_s=0.01)) == (not is_refused)
+    if is_refused:
+        with pytest.raises(SourceError, match=r"plant continues at 6:0, and the table has it up to 7:4: .* --name"):
+            source.take(10, wait_s=0.01)
+
+
+def test_a_partition_that_could_not_be_opened_has_no_consumer_left_and_is_named():
+    closed = []
+
+    def time_out(_):
+        raise pulsar.Timeout("no answer")
+
+    consumer = SimpleNamespace(seek=time_out, close=lambda: closed.append(True))
+    source = a_source_of(Received())
+    source._position, source._looked_at = lambda _: NOTHING, 0.0
+    source._client = SimpleNamespace(
+        get_topic_partitions=lambda topic: [f"{topic}-partition-{number}" for number in (0, 1)],
+        subscribe=lambda *_, **__: consumer,
+    )
+    assert source.take(10, wait_s=0.01) == []
+    assert closed == [True]
+    assert source.problem.startswith("a partition cannot be opened (")
 
 
 def test_a_second_consumer_of_the_subscription_is_refused(broker):
