@@ -68,7 +68,8 @@ def join_versions(
 ) -> pl.LazyFrame:
     """The versions in a table and the two tables beside it; columns as of `scan_versions`.
 
-    The tables beside are written first: an entry of the history that is a row of the table still is left out.
+    The tables beside are written first: an entry of the history that is a row of the table still is left out. Of a key
+    that moved to another day, at most one row is known at an instant.
 
     Args:
         present: rows of the table.
@@ -81,7 +82,31 @@ def join_versions(
         pl.col(KNOWN_FROM).fill_null(end_of_day()), pl.lit(None, INSTANT).alias(KNOWN_UNTIL)
     )
     former = history.join(known, on=[DAY_COLUMN, ROW, KNOWN_FROM], how="anti").select(known.collect_schema().names())
+    if key and DAY_COLUMN not in key:
+        former = _ended_on_other_days(former, known, key=key)
     return pl.concat([known, former], how="vertical_relaxed")
+
+
+def _ended_on_other_days(former: pl.LazyFrame, known: pl.LazyFrame, *, key: Sequence[str]) -> pl.LazyFrame:
+    """The former rows, each until the next row of its key on another day at the latest; without those of no duration.
+
+    The days of a key that moved may be revised by several writes, none of which has the rows of both days.
+    """
+    own = [DAY_COLUMN, ROW, KNOWN_FROM]
+    others = pl.concat([known, former], how="vertical_relaxed").select(
+        *key,
+        pl.col(DAY_COLUMN).alias("_day"),
+        pl.col(KNOWN_FROM).alias("_from"),
+        pl.col(KNOWN_UNTIL).is_null().alias("_is_present"),
+    )
+    pairs = former.select(*key, *own).join(others, on=list(key)).filter(pl.col(DAY_COLUMN) != pl.col("_day"))
+    is_same = (pl.col("_from") == pl.col(KNOWN_FROM)) & (pl.col("_day") > pl.col(DAY_COLUMN))
+    is_next = (pl.col("_from") > pl.col(KNOWN_FROM)) | is_same | pl.col("_is_present")
+    ends = pairs.filter(is_next).group_by(own).agg(pl.max_horizontal("_from", KNOWN_FROM).min().alias("_end"))
+    ended = former.join(ends, on=own, how="left").with_columns(
+        pl.min_horizontal(KNOWN_UNTIL, "_end").alias(KNOWN_UNTIL)
+    )
+    return ended.drop("_end").filter(pl.col(KNOWN_FROM) < pl.col(KNOWN_UNTIL))
 
 
 def known_at(versions: pl.LazyFrame, instant: datetime | pl.Expr) -> pl.LazyFrame:

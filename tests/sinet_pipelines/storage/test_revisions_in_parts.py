@@ -232,3 +232,33 @@ def test_a_former_row_is_kept_if_the_clock_was_set_back(store):
     revise(store, before, hour=50, instants=dict.fromkeys(rows_of(before)["row_hash"], at(50)))
     revise(store, after, hour=36, instants=dict.fromkeys(rows_of(after)["row_hash"], at(36)))
     assert [known(store, hour) for hour in (49, 50, 51)] == [{}, before, after]
+
+
+@pytest.mark.parametrize("options", [AT_ONCE, {"rows_at_once": 1}])
+@pytest.mark.parametrize("days", [DAYS, DAYS[::-1]])
+def test_a_key_that_moves_to_another_day_is_known_once(store, options, days):
+    before, after = {(days[0], "a", 1): 1}, {(days[1], "a", 1): 1}
+    instants = {
+        **dict.fromkeys(rows_of(before)["row_hash"], at(2)),
+        **dict.fromkeys(rows_of(after)["row_hash"], at(60)),
+    }
+    for values, hour in ((before, 3), (after, 100)):
+        rows = rows_of(values)
+        keep_versions(store, ROWS, Revision(DAYS, rows, arrivals(instants), at=at(hour)), **options)
+        store.replace_days(ROWS, rows, days=DAYS)
+    assert [known(store, hour) for hour in (1, 2, 59, 60, 100)] == [{}, before, before, after, after]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_of_a_key_that_moves_between_days_at_most_one_row_is_known(store, seed):
+    draw = random.Random(seed)  # noqa: S311 - a seeded case, no secret
+    instants = {}
+    for hour in range(50, 90, 10):
+        values = {(draw.choice(DAYS), unit, 1): draw.randint(1, 2) for unit in "ab"}
+        instants |= drawn_instants(values, draw)
+        rows = rows_of(values)
+        keep_versions(store, ROWS, Revision(DAYS, rows, arrivals(instants), at=at(hour)), rows_at_once=1)
+        store.replace_days(ROWS, rows, days=DAYS)
+    versions = scan_versions(store, ROWS).collect().lazy()
+    for hour in range(100):
+        assert not known_at(versions, at(hour)).collect()["unit"].is_duplicated().any(), hour
