@@ -61,6 +61,7 @@ def result(lag: Lag) -> dg.AssetCheckResult:
             "engines": lag.engines,
             "engines_behind": lag.behind,
             "engines_missing": lag.missing,
+            "engines_withdrawn": lag.withdrawn,
             "store": f"{lag.store}: {lag.place}",
             "newest_event_at": _spelled(lag.newest_event_at),
             "written_at": _spelled(lag.written_at),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sinet_pipelines.errors import StorageError
 from sinet_pipelines.features.replicas import FOLDER, ReplicaRecord, read_records, replica_faults
+from sinet_pipelines.schemas.contract import DataClass
 from sinet_pipelines.words import counted
 
 if TYPE_CHECKING:
@@ -22,7 +23,27 @@ def read_online(deployment: "Deployment") -> list[dict[str, Any]]:
 
     A server of a region that runs apart is not opened: the check of the asset, which runs there, shows its state.
     """
-    return [_entry(_lag_of(one)) for one in _records(deployment)]
+    return [_entry(one) for one in [*map(_lag_of, _records(deployment)), *_left(deployment)]]
+
+
+def _left(deployment: "Deployment") -> "list[Lag]":
+    """The replicas of regions that may not or no longer have one; their features are still there."""
+    from sinet_pipelines.features.lag import Lag
+
+    found = []
+    for one in read_records(Path(deployment.home) / FOLDER):
+        place, region = one.place, one.place.region
+        if region and not _may_have_one(deployment, region):
+            is_known = region in deployment.inventory.names
+            why = "no longer accepts class feature" if is_known else "is not in the inventory"
+            keys = f"the keys {one.key_prefix}:* from {place.store.url} and " if place.store.is_server else ""
+            fault = f"{region} {why} and still has features of {place.application}; remove {keys}the folder {place.own}"
+            found.append(Lag(region, place.application, place.store.kind, place.open().place, fault=fault))
+    return found
+
+
+def _may_have_one(deployment: "Deployment", region: str) -> bool:
+    return region in deployment.inventory.names and DataClass.FEATURE in deployment.region(region).accepts
 
 
 def _lag_of(one: ReplicaRecord) -> "Lag":
@@ -45,6 +66,8 @@ def _entry(lag: "Lag") -> dict[str, Any]:
         "engines": lag.engines,
         "engines_behind": lag.behind,
         "engines_missing": lag.missing,
+        "engines_withdrawn": lag.withdrawn,
+        "has_newer_tables": lag.has_newer_tables,
         "event_lag_s": lag.event_lag_s,
         "arrival_lag_s": lag.arrival_lag_s,
         "limit_s": lag.limit_s,
@@ -88,19 +111,21 @@ def online_line(one: dict[str, Any]) -> str:
     text = (
         f"online store of {one['region']} ({one['store']}): {counted(one['engines'], 'engine')}, newest event {newest}"
     )
-    if one["engines_behind"] or one["engines_missing"]:
+    withdrawn = one.get("engines_withdrawn", 0)
+    if one["engines_behind"] or one["engines_missing"] or withdrawn:
         behind = f"{one['engines_behind']} behind, {one['engines_missing']} missing"
+        behind += f", {withdrawn} withdrawn" if withdrawn else ""
         text += f", {behind}, lag {one['event_lag_s']:,.0f} s of events and {one['arrival_lag_s']:,.0f} s of arrivals"
     else:
-        text += ", lag 0 s"
+        text += ", lag 0 s" + (", not of the newest versions of the tables" if one.get("has_newer_tables") else "")
     return text if one["passed"] else f"{text} (allowed: {one['limit_s']:,.0f} s); `sinet run` writes it again"
 
 
 def _records(deployment: "Deployment") -> list[ReplicaRecord]:
     """The replicas of regions of the inventory, each where the inventory has it now."""
-    names, found = deployment.inventory.names, []
+    found = []
     for one in read_records(Path(deployment.home) / FOLDER):
-        if one.place.region in names:
+        if _may_have_one(deployment, one.place.region):
             store = deployment.region(one.place.region).online_store
             if deployment.is_one_machine or not store.is_server:
                 found.append(replace(one, place=replace(one.place, store=store)))

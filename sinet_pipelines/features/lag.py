@@ -52,6 +52,8 @@ class Lag:
         engines: entities of the tables.
         behind: entities whose row in the replica is older than in the tables.
         missing: entities of the tables that the replica does not have.
+        withdrawn: entities whose row in the replica left the tables: they have an older one, or none.
+        has_newer_tables: whether a table has another version than the one that the replica was written from.
         event_lag_s: seconds by which the newest row of the replica is older than that of the tables; of the entities
             behind, the greatest difference if that is more.
         arrival_lag_s: seconds between the newest commit that the replica was written from and the newest of the
@@ -69,6 +71,8 @@ class Lag:
     engines: int = 0
     behind: int = 0
     missing: int = 0
+    withdrawn: int = 0
+    has_newer_tables: bool = False
     event_lag_s: float = 0.0
     arrival_lag_s: float = 0.0
     newest_event_at: datetime | None = None
@@ -78,8 +82,8 @@ class Lag:
 
     @property
     def passed(self) -> bool:
-        """Whether the replica is there and within its limit."""
-        return not self.fault and not self.missing and self.event_lag_s <= self.limit_s
+        """Whether the replica is there, has no row that left the tables, and is within its limit."""
+        return not (self.fault or self.missing or self.withdrawn) and self.event_lag_s <= self.limit_s
 
     @property
     def sentence(self) -> str:
@@ -89,6 +93,7 @@ class Lag:
         if self.fault:
             return self.fault
         lacks = f"lacks {counted(self.missing, 'engine')} of {self.engines}; " if self.missing else ""
+        lacks += f"has {counted(self.withdrawn, 'engine')} whose row left the tables; " if self.withdrawn else ""
         return (
             f"the online store of {self.region} {lacks}is {self.event_lag_s:,.0f} s behind the tables (allowed: "
             f"{self.limit_s:,.0f} s); `sinet run` writes it again"
@@ -203,6 +208,8 @@ def _of_events(start: Lag, offline: Offline, online: Mapping[str, datetime], mar
         engines=start.engines,
         behind=len(late),
         missing=missing,
+        withdrawn=sum(age < 0 for age in ages) + len(online) - len(ages),
+        has_newer_tables=mark is not None and _versions(mark.tables) != _versions(offline.tables),
         event_lag_s=max([0.0, between, *late]),
         arrival_lag_s=max(0.0, waiting) if late or missing else 0.0,
         newest_event_at=newest,
@@ -210,3 +217,7 @@ def _of_events(start: Lag, offline: Offline, online: Mapping[str, datetime], mar
         limit_s=start.limit_s,
         fault=fault,
     )
+
+
+def _versions(tables: Mapping[str, TableRead]) -> dict[str, int]:
+    return {name: one.version for name, one in tables.items()}

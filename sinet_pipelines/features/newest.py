@@ -1,6 +1,6 @@
 """The rows that a replica gets: each engine's newest over the whole of all tables."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -14,21 +14,22 @@ if TYPE_CHECKING:
     from feast import FeatureStore
 
 
-def newest_rows(store: "FeatureStore", features: Sequence[str]) -> pa.Table:
+def newest_rows(store: "FeatureStore", features: Sequence[str], *, versions: Mapping[str, int]) -> pa.Table:
     """(n_engines, 2 + n_features) each engine's newest row, with its name and instant.
 
     Args:
         store: Feast's store over the registry.
         features: names of the features wanted.
+        versions: of the tables, by address relative to the home; a later commit has no effect.
 
     Raises:
         StorageError: no table of features was ever written.
     """
-    from sinet_pipelines.features.store import DeltaOfflineStore
+    from sinet_pipelines.features.store import DeltaOfflineStore, delta_source
 
     job = DeltaOfflineStore.pull_latest_from_table_or_query(
         config=store.config,
-        data_source=store.get_feature_view(VIEW).batch_source,
+        data_source=delta_source(store.get_feature_view(VIEW).batch_source).at_versions(versions),
         join_key_columns=[ENTITY],
         feature_name_columns=list(features),
         timestamp_field=EVENT_TIME,

@@ -1,7 +1,8 @@
 """The replicas of a home's online store: one for each region, in a SQLite file or on a Redis server.
 
 Beside a region's `feature_store.yaml`, `replica.json` records where its replica is and the mark of its last write. A
-replica that is down, was emptied, lost entities or was written by another home differs from that record.
+replica that is down, was emptied, lost entities or was written by another home differs from that record. It also has
+the name of a write that began, so that one that was killed is known.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,10 +23,12 @@ from sinet_pipelines.inventory.online_stores import OnlineStore
 from sinet_pipelines.storage.databases import database_fault
 from sinet_pipelines.storage.files import write_whole
 from sinet_pipelines.storage.health import StorageFault
+from sinet_pipelines.storage.locks import is_held
 
 FOLDER = "feast"  # in a home
 PROJECT, VIEW = "sinet", "window_features"
 ONLINE_FILE, RECORD_FILE = "online.db", "replica.json"
+LOCK_FILE = ".lock"  # of the folder: held during each write
 ONLINE_TABLE = f"{PROJECT}_{VIEW}"  # name of the table in Feast's SQLite store
 AGAIN = "`sinet run` writes it again"
 
@@ -119,12 +122,29 @@ class ReplicaRecord:
         key_prefix: begin of the names of its keys on a server; empty for a file.
         mark: what was written.
         source: the tables that it is written from.
+        pending: name of a later write that began and did not end; empty for none.
     """
 
     place: ReplicaPlace
     key_prefix: str
     mark: Mark
     source: ReplicaSource
+    pending: str = ""
+
+
+def begin_write(place: ReplicaPlace, write: str) -> None:
+    """Adds a write that begins to the record; without a record the replica is written again anyway.
+
+    Args:
+        place: of the replica; the lock of its folder is held.
+        write: its name, as it will be in the mark.
+
+    Raises:
+        DiskError: the disk is full or the place is not writable.
+    """
+    if read_record(place.folder, place.region) is not None:
+        found = orjson.loads(place.record.read_bytes())
+        write_whole(place.record, orjson.dumps({**found, "pending": write}, option=orjson.OPT_INDENT_2))
 
 
 def keep_record(place: ReplicaPlace, mark: Mark, source: ReplicaSource) -> None:
@@ -158,7 +178,7 @@ def read_record(folder: Path, region: str = "") -> ReplicaRecord | None:
         place = ReplicaPlace(folder, region, OnlineStore(**found["store"]), str(found["application"]))
         mark = Mark.from_dict(found["mark"])
         source = ReplicaSource(**{**found["source"], "tables": tuple(found["source"]["tables"])})
-        return ReplicaRecord(place, str(found["key_prefix"]), mark, source)
+        return ReplicaRecord(place, str(found["key_prefix"]), mark, source, str(found.get("pending", "")))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, SinetError):
         return None
 
@@ -185,7 +205,15 @@ def replica_faults(place: ReplicaPlace, *, engines: int = 0) -> Iterator[Storage
 
 
 def _difference(place: ReplicaPlace, engines: int) -> StorageFault | None:
-    record, own = read_record(place.folder, place.region), place.record
+    record = read_record(place.folder, place.region)
+    found = _compared(place, record, engines)
+    if found is not None and (now := read_record(place.folder, place.region)) != record:
+        return _compared(place, now, engines)  # a write ended between the reads of the record and of the store
+    return found
+
+
+def _compared(place: ReplicaPlace, record: ReplicaRecord | None, engines: int) -> StorageFault | None:
+    own = place.record
     if record is None:
         return StorageFault(own, f"the online store of {place.region} has no record of a write", AGAIN)
     if (record.place.store.url, record.place.store.user) != (place.store.url, place.store.user):
@@ -193,6 +221,7 @@ def _difference(place: ReplicaPlace, engines: int) -> StorageFault | None:
         return StorageFault(own, f"the online store was {former}, the inventory has {now}", AGAIN)
     if place.store.is_server and record.key_prefix != place.key_prefix:
         return StorageFault(own, f"the keys in {place.store.url} are of the home that this one was copied from", AGAIN)
+    is_writing = bool(record.pending) and is_held(place.folder / LOCK_FILE)
     replica = place.open()
     at = own if place.store.is_server else place.database
     where = f"the online store of {place.region} in {replica.place}" if place.store.is_server else "the online store"
@@ -200,12 +229,27 @@ def _difference(place: ReplicaPlace, engines: int) -> StorageFault | None:
         mark, times = replica.mark(), replica.event_times()
     except SinetError as error:
         return StorageFault(at, str(error), "then `sinet run` writes it again")
-    if mark is None:
-        return StorageFault(at, f"{where} has no mark of a write: it was emptied", AGAIN)
-    if mark.write != record.mark.write:
-        return StorageFault(at, f"{where} was last written at {mark.written_at:%Y-%m-%d %H:%M} by another home", AGAIN)
+    if is_writing:
+        return None  # the lock ends with the writer; what it leaves is compared then
+    found = _mark_difference(record, mark)
+    if mark is None or found:
+        return StorageFault(at, f"{where} {found}", AGAIN)
     if len(times) < mark.entities:
         return StorageFault(at, f"{where} has {len(times)} engines, written were {mark.entities}", AGAIN)
     if mark.entities < engines:
         return StorageFault(at, f"{where} has {mark.entities} engines, recorded were {engines}", AGAIN)
     return None
+
+
+def _mark_difference(record: ReplicaRecord, mark: Mark | None) -> str:
+    """What the mark in the store shows; empty where it is that of the last write."""
+    if mark is None:
+        return "has no mark of a write: it was emptied"
+    own = record.mark
+    if mark.write not in (own.write, record.pending):
+        if mark.written_at < own.written_at:
+            return f"has an older copy of its data, of {mark.written_at:%Y-%m-%d %H:%M}, or another home wrote it then"
+        return f"was last written at {mark.written_at:%Y-%m-%d %H:%M} by another home"
+    if record.pending:
+        return f"has parts of a write that did not end; the last one ended at {own.written_at:%Y-%m-%d %H:%M}"
+    return ""

@@ -34,11 +34,13 @@ from sinet_pipelines.features.lag import Lag, read_lag, read_offline
 from sinet_pipelines.features.newest import newest_rows, written_entities
 from sinet_pipelines.features.replica_mark import Mark
 from sinet_pipelines.features.replicas import (
+    LOCK_FILE,
     ONLINE_TABLE,
     PROJECT,
     VIEW,
     ReplicaPlace,
     ReplicaSource,
+    begin_write,
     keep_record,
 )
 from sinet_pipelines.inventory.online_stores import OnlineStore
@@ -120,13 +122,16 @@ class FeatureRepository:
         """
         with self._alone():  # of two writers at once, the one who read first must not write last
             tables = read_offline(self.root, self._source, reader=self.reader).tables
-            newest = newest_rows(self.store, list(self.features))
+            versions = {name: one.version for name, one in tables.items()}
+            newest = newest_rows(self.store, list(self.features), versions=versions)
             before_commit()
+            write = secrets.token_hex(8)
+            begin_write(self.place, write)
             if newest.num_rows:
                 self.store.write_to_online_store(VIEW, df=newest.to_pandas())
             entities = written_entities(newest, self.store)
             mark = Mark(
-                secrets.token_hex(8),
+                write,
                 newest.num_rows,
                 self.definition.version,
                 datetime.now(UTC),
@@ -299,7 +304,7 @@ class FeatureRepository:
     def _alone(self) -> Iterator[None]:
         """Holds the folder: one process and thread at a time changes what is in it."""
         try:
-            with held(self.folder / ".lock"):
+            with held(self.folder / LOCK_FILE):
                 yield
         except (OSError, sqlite3.Error) as error:
             raise StorageError(

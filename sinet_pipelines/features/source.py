@@ -4,6 +4,7 @@ A table is read through its Delta log, never as a folder of Parquet files, which
 Importing this module imports Feast, which takes seconds: import it inside functions.
 """
 
+import copy
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -24,7 +25,7 @@ from sinet_pipelines.schemas.arrival import ARRIVALS_SUFFIX, HISTORY_SUFFIX, KNO
 from sinet_pipelines.storage.beside import sound_rows
 from sinet_pipelines.storage.delta import open_table, scan_table
 from sinet_pipelines.storage.health import look_at_table
-from sinet_pipelines.storage.layout import absolute_uri, is_local
+from sinet_pipelines.storage.layout import absolute_uri, is_local, relative_uri
 from sinet_pipelines.storage.roots import options_at
 from sinet_pipelines.storage.stored_health import look_at_stored_table
 from sinet_pipelines.storage.tables import DAY_COLUMN
@@ -38,6 +39,7 @@ class DeltaSource(DataSource):
         tables: URIs of the Delta tables, or paths relative to the folder of `feature_store.yaml`; one that was never
             written has no rows yet.
         tie_breaks: columns that order rows of one entity, instant and creation, independent of the order of files.
+        versions: the versions that are read, by address relative to the home; None for the newest of each table.
     """
 
     def __init__(
@@ -62,6 +64,17 @@ class DeltaSource(DataSource):
         )
         self.tables = tuple(tables)
         self.tie_breaks = tuple(tie_breaks)
+        self.versions: Mapping[str, int] | None = None
+
+    def at_versions(self, versions: Mapping[str, int]) -> "DeltaSource":
+        """The same source with the rows of these versions, whatever is committed meanwhile.
+
+        Args:
+            versions: by address of the table relative to the home; a table without one has no rows.
+        """
+        found = copy.copy(self)
+        found.versions = dict(versions)
+        return found
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, DeltaSource):
@@ -77,10 +90,7 @@ class DeltaSource(DataSource):
         Raises:
             StorageError: none of the tables was ever written.
         """
-        found = [scan_table(table, uri, options) for uri, table, options in self._opened(config)]
-        if not found:
-            raise StorageError(f"{self.name} has no rows: no Delta table at {', '.join(self.tables)}; materialise one")
-        return pl.concat(found) if len(found) > 1 else found[0]
+        return self._together([scan_table(table, uri, options) for uri, table, options in self._opened(config)])
 
     def scan_versions(self, config: RepoConfig) -> pl.LazyFrame:
         """All versions of all rows of all tables, with `known_from` and `known_until`, null for a present row.
@@ -105,9 +115,13 @@ class DeltaSource(DataSource):
             arrivals = self._beside(uri + ARRIVALS_SUFFIX, options, no_arrival)
             history = self._beside(uri + HISTORY_SUFFIX, options, no_history)
             found.append(join_versions(present, arrivals, history, key=()))
-        if not found:
+        return self._together(found)
+
+    def _together(self, parts: Sequence[pl.LazyFrame]) -> pl.LazyFrame:
+        """The rows of all tables; a column that only some have yet is null in the others."""
+        if not parts:
             raise StorageError(f"{self.name} has no rows: no Delta table at {', '.join(self.tables)}; materialise one")
-        return pl.concat(found) if len(found) > 1 else found[0]
+        return pl.concat(parts, how="diagonal") if len(parts) > 1 else parts[0]
 
     @staticmethod
     def _beside(uri: str, options: Mapping[str, str], absent: pl.DataFrame) -> pl.LazyFrame:
@@ -120,8 +134,14 @@ class DeltaSource(DataSource):
         for written in self.tables:
             uri = absolute_uri(written, _home(config))
             options = self._options(config, uri)
+            name = relative_uri(uri, _home(config) or Path())
+            version = None if self.versions is None else self.versions.get(name)
+            if self.versions is not None and version is None:
+                continue
             table = open_table(uri, options)
             if table is not None:
+                if version is not None and table.version() != version:
+                    table.load_as_version(version)
                 yield uri, table, options
 
     def _options(self, config: RepoConfig, uri: str) -> Mapping[str, str]:

@@ -166,7 +166,7 @@ class DeltaOfflineStore(OfflineStore):
             start_date: not used.
             end_date: not used.
         """
-        source = _delta(data_source)
+        source = delta_source(data_source)
         created = [created_timestamp_column] if created_timestamp_column else []
         columns = dict.fromkeys([*join_key_columns, *feature_name_columns, timestamp_field, *created])
         order = [*created, *source.tie_breaks, *sorted(feature_name_columns)]
@@ -203,7 +203,7 @@ class DeltaOfflineStore(OfflineStore):
             start_date: the first instant; without a zone it is UTC.
             end_date: the last instant; without a zone it is UTC.
         """
-        source = _delta(data_source)
+        source = delta_source(data_source)
         moment = [timestamp_field, *([created_timestamp_column] if created_timestamp_column else [])]
         columns = dict.fromkeys([*join_key_columns, *feature_name_columns, *moment])
 
@@ -218,7 +218,12 @@ class DeltaOfflineStore(OfflineStore):
         return DeltaRetrievalJob(between)
 
 
-def _delta(source: DataSource | None) -> DeltaSource:
+def delta_source(source: DataSource | None) -> DeltaSource:
+    """The source of a view, which must be Delta tables.
+
+    Raises:
+        UsageError: it is another kind of source.
+    """
     if not isinstance(source, DeltaSource):
         raise UsageError(
             f"a source of kind {type(source).__name__} is not read here (allowed: DeltaSource); name tables"
@@ -254,7 +259,7 @@ def _join_view(
     entities: pl.DataFrame, view: FeatureView, *, names: Mapping[str, str], config: RepoConfig, entity_time: str
 ) -> pl.DataFrame:
     """The entities with the columns of one view."""
-    source = _delta(view.batch_source)
+    source = delta_source(view.batch_source)
     keys = {column.name: view.projection.join_key_map.get(column.name, column.name) for column in view.entity_columns}
     ties = {name: f"__tie_{name}" for name in source.tie_breaks}
     created = source.created_timestamp_column

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 import pytest
 
 from sinet_pipelines.cli.online import online_line, read_online, servers_differ, with_replica
+from sinet_pipelines.features.replica_mark import Mark
+from sinet_pipelines.features.replicas import ReplicaPlace, ReplicaSource, keep_record
 from sinet_pipelines.inventory.online_stores import OnlineStore
 from tests.deployed import deployment_at
 from tests.inventory import SHIPPED
@@ -37,6 +39,16 @@ ENTRY = {
             {"engines_behind": 3, "event_lag_s": 86400.0, "arrival_lag_s": 60.0, "passed": False},
             "online store of WEST (redis): 180 engines, newest event 2026-11-28 11:24, 3 behind, 0 missing, lag "
             "86,400 s of events and 60 s of arrivals (allowed: 3,600 s); `sinet run` writes it again",
+        ),
+        (
+            {"engines_withdrawn": 1, "passed": False},
+            "online store of WEST (redis): 180 engines, newest event 2026-11-28 11:24, 0 behind, 0 missing, "
+            "1 withdrawn, lag 0 s of events and 0 s of arrivals (allowed: 3,600 s); `sinet run` writes it again",
+        ),
+        (
+            {"has_newer_tables": True},
+            "online store of WEST (redis): 180 engines, newest event 2026-11-28 11:24, lag 0 s, not of the newest "
+            "versions of the tables",
         ),
         ({"fault": "it is down", "passed": False}, "online store of WEST: it is down"),
     ],
@@ -74,3 +86,18 @@ def test_a_server_that_was_emptied_or_is_down_differs_from_stored_facts(tmp_path
         server.stop()
         assert servers_differ(emptied, deployment)
         assert "does not answer" in read_online(deployment)[0]["fault"]
+
+
+def test_a_replica_of_a_region_that_may_have_none_is_a_fault_with_what_to_remove(tmp_path):
+    mark = Mark("first", 0, "v1", datetime(2026, 11, 28, tzinfo=UTC))
+    for region in ("EAST", "NORTH"):
+        place = ReplicaPlace(tmp_path / "feast", region, OnlineStore("redis://host"), "turbofan")
+        place.own.mkdir(parents=True)
+        keep_record(place, mark, ReplicaSource((), "unit", "event_at"))
+    regions = [replace(one, accepts=()) if one.name == "EAST" else one for one in SHIPPED.regions]
+    deployment = deployment_at(tmp_path, inventory=replace(SHIPPED, regions=tuple(regions)))
+    east, north = read_online(deployment)
+    assert "EAST no longer accepts class feature and still has features of turbofan" in east["fault"]
+    assert "NORTH is not in the inventory" in north["fault"]
+    assert f"remove the keys sinet:turbofan:NORTH:* from redis://host and the folder {tmp_path}" in north["fault"]
+    assert not servers_differ([east, north], deployment)

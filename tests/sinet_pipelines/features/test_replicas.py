@@ -13,7 +13,7 @@ from datetime import timedelta
 
 import polars as pl
 import pytest
-from deltalake import DeltaTable
+from deltalake import DeltaTable, Field
 
 from sinet_pipelines.cli.doctor_online import online_findings
 from sinet_pipelines.errors import ForbiddenError, StorageError, UnreachableError
@@ -142,6 +142,30 @@ def test_a_null_key_is_an_absent_engine_in_redis_and_is_never_written(place, on_
     assert [at for at, _ in store.online_read(feast.config, view, [null, known])] == [None, at(3)]
     with pytest.raises(StorageError, match="has no entity"):
         store.online_write_batch(feast.config, view, [(null, {}, at(3), None)], None)
+
+
+def test_a_commit_during_a_write_is_not_in_the_replica_and_not_in_its_versions(place, online, monkeypatch):
+    from sinet_pipelines.features import repository as module
+
+    repository, real = written(place, online), module.read_offline
+
+    def read_then_commit(*place_and_source, **more):
+        found = real(*place_and_source, **more)
+        write(folder_of(place, "EAST", "window_features"), ("a", 7, 7.0))
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "read_offline", read_then_commit)
+        mark = repository.write_online()
+    assert [one.version for one in mark.tables.values()] == [0, 0]
+    assert means(repository, "a") == [3.0]
+    assert (repository.lag().behind, repository.lag().has_newer_tables) == (1, True)
+
+
+def test_a_column_that_only_one_region_has_yet_stops_no_replica(place):
+    table = DeltaTable(str(folder_of(place, "EAST", "window_features")))
+    table.alter.add_columns([Field("added", "double")])
+    assert means(written(place, OnlineStore()), "a", "b") == [3.0, 2.0]
 
 
 def test_a_lag_within_its_limit_passes(place):
