@@ -42,7 +42,7 @@ EXCLUDED = (
     # places of execution and storage
     *(f"sinet_pipelines.{name}" for name in ("cli", "deployment", "placement", "inventory")),
     *(f"sinet_pipelines.{name}" for name in ("pictures", "errors")),
-    *(f"sinet_pipelines.features.{name}" for name in ("in_parts", "dask_task", "dask_workers")),
+    *(f"sinet_pipelines.features.{name}" for name in ("in_parts", "dask_task", "dask_tls", "dask_workers")),
     # writing of tables and blobs; not the hashing of their content, which decides versions
     *(f"sinet_pipelines.storage.{name}" for name in ("aside", "blobs", "cache", "databases", "delta", "delta_log")),
     *(f"sinet_pipelines.storage.{name}" for name in ("contracted", "streamed", "table_writes")),

@@ -1,5 +1,6 @@
 """The certificates with which a step connects to the Dask scheduler of its region, read at each connection."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from ssl import SSLError
 from typing import TYPE_CHECKING
@@ -19,8 +20,9 @@ def security_of(cluster: DaskCluster, region: str) -> "Security | None":
         region: its name, for messages.
 
     Raises:
-        UsageError: a file is absent, cannot be read, or is no certificate or key.
+        UsageError: a file is absent, cannot be read, or is no certificate or key; the certificate has expired.
     """
+    from cryptography.x509 import load_pem_x509_certificate
     from distributed import Security
 
     if not cluster.tls_folder:
@@ -45,9 +47,15 @@ def security_of(cluster: DaskCluster, region: str) -> "Security | None":
     )
     try:
         security.get_connection_args("client")
+        expired_at = load_pem_x509_certificate(certificate.read_bytes()).not_valid_after_utc
     except (SSLError, OSError, ValueError) as error:
         raise UsageError(
             f"the certificates of dask of {region} in {cluster.tls_folder} cannot be used ({first_line(error)}); put "
             f"a certificate authority, a certificate and its key there, as PEM: {', '.join(TLS_FILES)}"
         ) from error
+    if expired_at < datetime.now(UTC):
+        raise UsageError(
+            f"the certificate {certificate} of dask of {region} expired at {expired_at:%Y-%m-%d %H:%M} UTC; put a new "
+            "one there"
+        )
     return security

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from dataclasses import replace
+from datetime import datetime, timedelta
 from functools import partial
 
 import polars as pl
@@ -15,7 +16,7 @@ import psutil
 import pytest
 
 from sinet_pipelines.errors import ClusterError, ContractError, UsageError
-from sinet_pipelines.features import dask_task, dask_workers
+from sinet_pipelines.features import dask_task, dask_tls, dask_workers
 from sinet_pipelines.features.dask_task import Work, compute_part, lacks_code, pack, work_of
 from sinet_pipelines.features.dask_tls import security_of
 from sinet_pipelines.features.dask_workers import WORKER_MEMORY, DaskWorkers
@@ -185,6 +186,20 @@ def test_a_key_that_is_no_key_is_named_before_a_connection_is_made(tmp_path):
     (tmp_path / "tls" / "tls.key").write_text("no key")
     cluster = DaskCluster(DaskKind.ADDRESS, address="tls://127.0.0.1:1", tls_folder=str(tmp_path / "tls"))
     with pytest.raises(UsageError, match=r"the certificates of dask of EAST in .*tls cannot be used \(.*as PEM"):
+        security_of(cluster, "EAST")
+
+
+def test_an_expired_certificate_is_named_before_a_connection_is_made(tmp_path, monkeypatch):
+    class Later(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return super().now(tz) + timedelta(days=10_000)
+
+    write_certificates(tmp_path / "tls")
+    cluster = DaskCluster(DaskKind.ADDRESS, address="tls://127.0.0.1:1", tls_folder=str(tmp_path / "tls"))
+    assert security_of(cluster, "EAST") is not None
+    monkeypatch.setattr(dask_tls, "datetime", Later)
+    with pytest.raises(UsageError, match=r"tls.crt of dask of EAST expired at \d{4}-\d\d-\d\d .* UTC; put a new"):
         security_of(cluster, "EAST")
 
 
