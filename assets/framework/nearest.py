@@ -35,7 +35,7 @@ def failure_index_of(
     """The asset of a region's index of past failures.
 
     The index is a blob, and its ref has the version of the embedding in its name: an index of other features has
-    another name. An index whose recall is too low is not used, and the former one stays.
+    another name. An index whose recall is too low is not used: the former one stays, and the asset is not made.
 
     Args:
         application: with `past_failures`.
@@ -54,6 +54,7 @@ def failure_index_of(
     @dg.asset(
         key=key,
         deps=list(deps),
+        output_required=False,
         check_specs=[
             dg.AssetCheckSpec(
                 RECALL_CHECK,
@@ -76,9 +77,10 @@ def failure_index_of(
             description=_reason(found, facts["failures"]),
             metadata={} if found is None else {"recall_at_10": round(found, 4), "limit": RECALL_LIMIT},
         )
+        if found is not None and found < RECALL_LIMIT:
+            return
         content = to_bytes(index, facts)
-        if found is None or found >= RECALL_LIMIT:
-            place.blobs.point(past.ref, put_sound(place.blobs, content))
+        place.blobs.point(past.ref, put_sound(place.blobs, content))
         named = f"{past.embedding.version}-{facts['content']}"
         entries = {
             "vectors": facts["vectors"],
@@ -95,13 +97,13 @@ def failure_index_of(
 
 
 def _measured(past: "PastFailures", rows: pl.DataFrame) -> tuple[Any, dict[str, Any]]:
-    """The index of every n-th window, and its facts; the windows between these measure the recall.
+    """The index of every n-th window, and its facts; the windows between these measure the recall of its file.
 
     A window with a feature that is no finite number is left out and counted.
     """
     import numpy as np
 
-    from sinet_pipelines.features.nearest import LEFT, QUERIES, build, recall, spread_out
+    from sinet_pipelines.features.nearest import LEFT, QUERIES, build, from_bytes, recall, spread_out, to_bytes
     from sinet_pipelines.storage.fingerprint import fingerprint
 
     vectors_BD = past.embedding.of(rows)
@@ -112,14 +114,15 @@ def _measured(past: "PastFailures", rows: pl.DataFrame) -> tuple[Any, dict[str, 
     kept_BD = vectors_BD[phase_B == 0]
     queries = spread_out(np.flatnonzero(phase_B == past.every // 2).tolist(), QUERIES)
     index = build(kept, kept_BD)
+    stored, _ = from_bytes(to_bytes(index, {}))
     began = perf_counter()
     for place in queries:
-        index.nearest_groups(vectors_BD[place], 10, group=past.group, but=rows[past.group][place])
+        stored.nearest_groups(vectors_BD[place], 10, group=past.group, but=rows[past.group][place])
     facts = {
         "vectors": kept.height,
         "failures": kept[past.group].n_unique(),
         "left_out": int((~is_finite_B).sum()),
-        "recall_at_10": recall(index, kept_BD, vectors_BD[queries]),
+        "recall_at_10": recall(stored, kept_BD, vectors_BD[queries]),
         "standards": sorted(kept[past.standard].unique()),
         "content": fingerprint(kept.write_csv(), kept_BD.tobytes().hex()),
         "query_ms": round(1000 * (perf_counter() - began) / max(len(queries), 1), 3),

@@ -65,6 +65,7 @@ class PastFailures:
         group: column of the unit.
         order: column that numbers the windows of a unit.
         standard: column with the version of what standardised a window; windows are compared only within one version.
+        whole: column with the number of cycles present in a window, and the number that a complete window has.
         embedding: of a window.
         every: cycles between two windows of the index before one failure; the windows between them measure its recall.
         windows: for the tables of a region, the windows before its failures: `group`, `order`, `standard`,
@@ -75,6 +76,7 @@ class PastFailures:
     group: str
     order: str
     standard: str
+    whole: tuple[str, int]
     embedding: Embedding
     every: int
     windows: Callable[[TableStore], pl.DataFrame] = field(repr=False)
@@ -83,6 +85,12 @@ class PastFailures:
     def ref(self) -> str:
         """Name of the newest index among the blobs of a region; the version of the embedding is a part of it."""
         return f"failure_index/v_{self.embedding.version}"
+
+    @property
+    def is_whole(self) -> pl.Expr:
+        """Whether a window is complete; a mean over fewer cycles has more noise than the vector's scale assumes."""
+        column, cycles = self.whole
+        return pl.col(column) == cycles
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -79,7 +79,7 @@ def test_the_index_is_recorded_so_that_its_loss_makes_it_stale(walked, own):
 
 
 def test_the_most_similar_failures_are_those_of_a_comparison_by_hand(walked):
-    unit = units_of(walked[0], "live")[0]
+    unit = units_of(walked[0], "live")[1]  # the first one has fewer than 30 cycles, which is a note
     found = sinet_pipelines.open(walked[0]).similar_failures("turbofan", unit)
     expected = by_hand(walked[0], unit, 10)
     assert found.notes == ()
@@ -95,14 +95,14 @@ def test_a_failed_engine_is_not_similar_to_itself(walked):
 
 
 def test_fewer_failures_than_requested_are_reported(walked):
-    unit = units_of(walked[0], "live")[0]
+    unit = units_of(walked[0], "live")[1]
     found = sinet_pipelines.open(walked[0]).similar_failures("turbofan", unit, count=1000)
     assert found.notes == (f"{found.rows.height} past failures with complete windows are known (requested: 1000)",)
 
 
 @pytest.mark.parametrize("harm", ["missing", "damaged", "absent"])
 def test_without_a_sound_index_all_windows_are_compared_and_it_is_reported(own, harm):
-    unit = units_of(own, "live")[0]
+    unit = units_of(own, "live")[1]
     before = sinet_pipelines.open(own).similar_failures("turbofan", unit)
     file = index_file(own)
     if harm == "missing":
@@ -114,8 +114,9 @@ def test_without_a_sound_index_all_windows_are_compared_and_it_is_reported(own, 
     found = sinet_pipelines.open(own).similar_failures("turbofan", unit)
     (note,) = found.notes
     assert "EAST" in note
-    assert "were compared instead" in note
-    assert found.rows["distance"][0] <= before.rows["distance"][0] + 1e-4
+    assert "were compared one by one instead" in note
+    assert found.rows.drop("distance").equals(before.rows.drop("distance"))
+    np.testing.assert_allclose(found.rows["distance"], before.rows["distance"], rtol=1e-4)
 
 
 def test_an_index_of_another_standard_is_not_used(own):
@@ -124,7 +125,7 @@ def test_an_index_of_another_standard_is_not_used(own):
     store.replace_days(WINDOW_FEATURES, rows, days=rows["event_date"].unique().to_list())
     unit = next(one for one in units_of(own, "live") if one in rows["unit"])
     found = sinet_pipelines.open(own).similar_failures("turbofan", unit)
-    assert "the index of EAST was made with another regimes_version" in found.notes[0]
+    assert any("the index of EAST was made with another regimes_version" in note for note in found.notes)
     assert set(found.rows["region"]) == {"EAST"}
 
 
@@ -201,4 +202,6 @@ def test_a_unit_without_a_window_is_noted_and_the_others_are_searched(walked, ca
 
 def test_failures_are_the_events_of_the_region(walked):
     store = tables_of(walked[0], "EAST", "turbofan")
-    assert set(past_windows(store)["unit"]) <= set(store.read(FAILURE_EVENTS)["unit"])
+    found = set(past_windows(store)["unit"])
+    assert found
+    assert found <= set(store.read(FAILURE_EVENTS)["unit"])

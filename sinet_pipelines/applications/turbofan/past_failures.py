@@ -55,6 +55,7 @@ PAST_FAILURES = PastFailures(
     group="unit",
     order="cycle",
     standard="regimes_version",
+    whole=("window_cycles_present", WINDOW_CYCLES),
     embedding=EMBEDDING,
     every=5,  # the vectors of neighbouring cycles are nearly equal: nine of ten values of their means are the same
     windows=past_windows,
