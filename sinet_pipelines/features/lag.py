@@ -13,7 +13,7 @@ from deltalake import DeltaTable
 
 from sinet_pipelines.errors import SinetError, StorageError, first_line
 from sinet_pipelines.features.replica_mark import Mark, TableRead
-from sinet_pipelines.features.replicas import ReplicaPlace, ReplicaSource, read_record, replica_faults
+from sinet_pipelines.features.replicas import AFTER_THAT, ReplicaPlace, ReplicaSource, read_record, replica_faults
 from sinet_pipelines.storage.delta import open_table, scan_table
 from sinet_pipelines.storage.health import REBUILD, look_at_table
 from sinet_pipelines.storage.layout import absolute_uri, is_local, relative_uri
@@ -168,7 +168,10 @@ def read_lag(place: ReplicaPlace, source: ReplicaSource, *, reader: str | None =
         place.region, place.application, place.store.kind, replica.place,
         engines=len(offline.events), missing=len(offline.events), limit_s=place.store.lag_limit_s,
     )  # fmt: skip
-    fault = next((one.message for one in replica_faults(place)), "")
+    found = next(replica_faults(place), None)
+    fault = found.message if found else ""
+    if found is not None and found.cure == AFTER_THAT:  # a second request would wait as long as the first one
+        return _of_events(lost, offline, {}, None, fault)
     record = read_record(place.folder, place.region)
     try:
         online = {} if record is None else replica.event_times()

@@ -31,6 +31,7 @@ ONLINE_FILE, RECORD_FILE = "online.db", "replica.json"
 LOCK_FILE = ".lock"  # of the folder: held during each write
 ONLINE_TABLE = f"{PROJECT}_{VIEW}"  # name of the table in Feast's SQLite store
 AGAIN = "`sinet run` writes it again"
+AFTER_THAT = f"then {AGAIN}"  # cure of a store that gives no answer
 
 
 class Replica(Protocol):
@@ -228,7 +229,7 @@ def _compared(place: ReplicaPlace, record: ReplicaRecord | None, engines: int) -
     try:
         mark, times = replica.mark(), replica.event_times()
     except SinetError as error:
-        return StorageFault(at, str(error), "then `sinet run` writes it again")
+        return StorageFault(at, str(error), AFTER_THAT)
     if is_writing:
         return None  # the lock ends with the writer; what it leaves is compared then
     found = _mark_difference(record, mark)

@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from sinet_pipelines.errors import StorageError
 from sinet_pipelines.features import replicas
-from sinet_pipelines.features.lag import Lag, Offline, _of_events
+from sinet_pipelines.features.lag import Lag, Offline, _of_events, read_lag
 from sinet_pipelines.features.replica_mark import Mark, TableRead, WrittenEntity
 from sinet_pipelines.features.replicas import (
     LOCK_FILE,
@@ -20,6 +21,7 @@ from sinet_pipelines.features.replicas import (
     read_records,
     replica_faults,
 )
+from sinet_pipelines.features.sqlite_replica import SqliteReplica
 from sinet_pipelines.storage.locks import held
 
 AT = datetime(2026, 11, 28, tzinfo=UTC)
@@ -117,3 +119,16 @@ def test_a_correction_of_the_same_instant_is_seen_by_the_version_of_its_table():
     assert lag_of({"a": AT}, offline={"a": AT}).has_newer_tables
     current = lag_of({"a": AT}, offline={"a": AT}, version=2)
     assert (current.has_newer_tables, current.passed) == (False, True)
+
+
+def test_a_store_that_cannot_be_read_is_requested_once_for_the_lag(place, monkeypatch):
+    requests = []
+
+    def fails(_):
+        requests.append("request")
+        raise StorageError("it does not answer")
+
+    for name in ("mark", "event_times"):
+        monkeypatch.setattr(SqliteReplica, name, fails)
+    assert "it does not answer; then `sinet run` writes it again" in read_lag(place, SOURCE).sentence
+    assert requests == ["request"]

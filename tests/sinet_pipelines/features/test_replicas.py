@@ -462,6 +462,7 @@ def test_a_writer_that_is_killed_leaves_whole_engines_and_the_next_write_is_whol
             writer.kill()
         repository = repository_of(place, on_redis)
         assert means(repository, *units) == [5.0] * 400
+        assert fault_of(repository) == "" or "a write that did not end" in fault_of(repository)
     repository.apply()
     repository.write_online()
     assert fault_of(repository) == ""
