@@ -8,8 +8,9 @@ Content that was there when the observation of the zone began has an unknown arr
 import logging
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import polars as pl
 
@@ -106,31 +107,58 @@ def arrivals_of_rows(zone: LandingZone, tables: TableStore, region: str) -> Arri
     recorded, now = file_arrivals(tables).filter(pl.col("kind") == ""), datetime.now(UTC)
 
     @lru_cache(maxsize=1)  # a step asks twice for a day: whether any instant is known, and for those of its rows
-    def of_day(day: date) -> tuple[pl.DataFrame, datetime | None]:
-        """The instants of rows of the day's drops, null for the end of the day; and the instant of all other rows."""
-        none = pl.DataFrame(schema={"row_hash": pl.String, KNOWN_FROM: INSTANT})
+    def of_day(day: date) -> _Instants:
+        """The instants of the rows of a day, by its drops."""
         facts = _facts(recorded.filter(pl.col("day") == day))
         known = {content: _known_from(day, at, is_old) for content, at, is_old in facts}
         if not known:
-            return none, None
+            return _Instants(None)
         newest = max(filter(None, known.values()), default=None)
         drops = zone.drops(region, day)
         instants = [known.get(drop.drop_id, now) for drop in drops]
         if all(drop.drop_id in known for drop in drops) and len(dict.fromkeys(instants)) <= 1:
-            return none, instants[0] if instants else newest
+            return _Instants(instants[0] if instants else newest)
         parts = [_names(zone, drop, at or _end_of(day)) for drop, at in zip(drops, instants, strict=True)]
-        first = pl.concat(parts).group_by("row_hash").agg(pl.col(KNOWN_FROM).min())
+        first = pl.concat(parts).group_by("row_hash").agg(pl.col(KNOWN_FROM).min()).sort("row_hash")
         is_default = pl.col(KNOWN_FROM) == pl.lit(_end_of(day)).cast(INSTANT)
-        return first.with_columns(pl.when(is_default).then(None).otherwise(KNOWN_FROM).alias(KNOWN_FROM)), newest
+        return _Instants(
+            newest, first.with_columns(pl.when(is_default).then(None).otherwise(KNOWN_FROM).alias(KNOWN_FROM))
+        )
 
     def arrivals(day: date, hashes: pl.Series) -> pl.DataFrame:
-        found, other = of_day(day)
-        if found.is_empty():
-            return _with_instant(hashes, other)
-        others = hashes.to_frame("row_hash").unique().join(found, on="row_hash", how="anti")
-        return pl.concat([found, _with_instant(others["row_hash"], other)])
+        return of_day(day).of(hashes)
 
     return arrivals
+
+
+@dataclass(frozen=True)
+class _Instants:
+    """The instants of arrival of a day's rows; null for the end of the day.
+
+    Attributes:
+        other: the instant of all rows that are not listed.
+        rows: rows of the day's drops with their instants, in the order of `row_hash`; None where all have one instant.
+    """
+
+    other: datetime | None
+    rows: pl.DataFrame | None = None
+
+    def of(self, hashes: pl.Series) -> pl.DataFrame:
+        """The instant of each of these rows, and one row of a known instant if the day has any."""
+        if self.rows is None or self.rows.is_empty():
+            return _with_instant(hashes, self.other)
+        wanted = hashes.unique()
+        places = self.rows["row_hash"].search_sorted(wanted)  # a large day is looked up part by part
+        near = self.rows[places.clip(upper_bound=self.rows.height - 1)]
+        is_there = near["row_hash"] == wanted
+        found = pl.concat([near.filter(is_there), _with_instant(wanted.filter(~is_there), self.other)])
+        return pl.concat([found, self._known.join(found, on="row_hash", how="anti")])
+
+    @cached_property
+    def _known(self) -> pl.DataFrame:
+        """One row of a known instant."""
+        rows = _with_instant(pl.Series([], dtype=pl.String), None) if self.rows is None else self.rows
+        return rows.filter(pl.col(KNOWN_FROM).is_not_null()).head(1)
 
 
 def _with_instant(hashes: pl.Series, instant: datetime | None) -> pl.DataFrame:

@@ -114,6 +114,20 @@ def test_rows_of_a_file_that_was_replaced_before_the_observation_keep_its_arriva
     assert len(of) == found.height == 3
 
 
+def test_a_part_of_a_day_gets_its_own_rows_and_one_that_shows_whether_any_arrival_is_known(zone, tables):
+    land(zone, *range(8))
+    observe(zone, tables, LATER)
+    land(zone, 8, 9, name="late")
+    observe(zone, tables, LATER + timedelta(days=1))
+    rows = zone.read_day("EAST", DAY).rows
+    few = pl.concat([rows.filter(pl.col("sample") < 3)["row_hash"], pl.Series(["of no drop"])])
+    found = arrivals_of_rows(zone, tables, "EAST")(DAY, few)
+    of = dict(found.iter_rows())
+    assert [of[one] for one in few] == [None, None, None, LATER + timedelta(days=1)]
+    assert len(of) == found.height == 5
+    assert found["known_from"].null_count() == 3
+
+
 def test_a_damaged_record_begins_again(zone, tables, tmp_path):
     land(zone, 1)
     observe(zone, tables, NOON)
