@@ -84,5 +84,5 @@ def judge_large_day(
 
 
 def read_large_day(store: TableStore, raw: Contract, day: date, columns: Sequence[str]) -> pl.DataFrame:
-    """Some columns of a large day's raw rows, which fit in memory."""
+    """Some columns of a large day's raw rows, all of them in memory at once."""
     return pl.concat(store.read_in_batches(raw, day=day, columns=columns))

@@ -12,11 +12,13 @@ from typing import Self
 
 import polars as pl
 
+from sinet_pipelines.errors import ConflictError
 from sinet_pipelines.schemas.contract import Contract
 from sinet_pipelines.storage.delta import open_table, scan_table
 from sinet_pipelines.storage.evolution import Change, schema_change
 from sinet_pipelines.storage.health import TableHealth
 from sinet_pipelines.storage.spill import FrameFile
+from sinet_pipelines.storage.table_writes import ATTEMPTS
 from sinet_pipelines.storage.tables import DAY_COLUMN, TableStore, empty
 
 _log = logging.getLogger(__name__)
@@ -137,7 +139,7 @@ class Replacement:
         if not self._is_changed and not damaged:
             return
         if _has_other_columns(store, contract):
-            store.replace_from(contract, self._with_other_days)
+            self._replace_all()
         elif len(self._parts) > 1 and len(days) == 1:
             store.replace_day_from(contract, lambda: iter(self._parts), day=days[0])
         else:
@@ -151,8 +153,24 @@ class Replacement:
         """
         self.store.replace_from(self.contract, lambda: iter(self._parts))
 
+    def _replace_all(self) -> None:
+        """Writes these rows and those of the other days as all rows; again if another writer commits meanwhile."""
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                self.store.replace_from(self.contract, self._with_other_days)
+            except ConflictError:
+                if attempt == ATTEMPTS:
+                    raise
+            else:
+                return
+
     def _with_other_days(self) -> Iterator[pl.DataFrame]:
+        return self._batches_of(self.store.version(self.contract))
+
+    def _batches_of(self, version: int | None) -> Iterator[pl.DataFrame]:
         others = scan_sound(self.store, self.contract).filter(~pl.col(DAY_COLUMN).is_in(self.days))
+        if self.store.version(self.contract) != version:  # else the version that is read is the one that is replaced
+            raise ConflictError(f"{self.contract.name} was changed by another writer; run again")
         yield from others.collect_batches(maintain_order=True)
         yield from self._parts
 

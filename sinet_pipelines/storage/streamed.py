@@ -31,12 +31,12 @@ class StreamedRows:
     def payload(self) -> pa.RecordBatchReader:
         """All rows from the beginning, in the contract's columns and types."""
         self.content = ContentHash(self._contract)
-        return as_reader(self._checked(), self._contract.schema, rows=STREAM_ROWS)
+        return as_reader(self._checked(self._batches()), self._contract.schema, rows=STREAM_ROWS)
 
-    def _checked(self) -> Iterator[pl.DataFrame]:
+    def _checked(self, batches: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
         contract, day = self._contract, self._day
         try:
-            for rows in self._batches():
+            for rows in batches:
                 if day is not None and not (rows[DAY_COLUMN] == day).all():
                     raise StorageError(f"rows of {contract.name} are of other days than {day}; give only its rows")
                 self.content.take(rows)

@@ -199,6 +199,9 @@ class TableStore:
     def replace_from(self, contract: Contract, batches: Callable[[], Iterator[pl.DataFrame]]) -> Written:
         """Replaces all rows of the table with exactly the rows of these batches, in one commit; as `replace_day_from`.
 
+        The function is called before the writer opens the table, its iterator is read after that. A commit of another
+        writer in between is no conflict: if the rows depend on the table, the iterator must find it and raise.
+
         Raises:
             StorageError: the write failed.
         """
