@@ -122,7 +122,7 @@ class SourceTree:
         """The parts that count of a value in a closure: a function's code, or a behaviour's fields and code.
 
         A behaviour is a dataclass that `is_behaviour` selects, such as a family with its settings. Of a tuple, a list
-        or a mapping, all members count.
+        or a mapping, all members count. Of any other value, such as a `partial` or a lambda, nothing counts.
         """
         if isinstance(value, FunctionType) and value.__module__.split(".")[0] in self.packages:
             name = value.__qualname__.split(".")[0]
