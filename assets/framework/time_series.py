@@ -18,6 +18,7 @@ from resources.feature_store import FEATURE_STORE
 from resources.keys import Cadence
 from resources.markdown import shown
 from resources.materializations.inputs import same_day_inputs
+from resources.materializations.versions import INPUTS_TAG, VERSION_TAG, days_made
 from resources.placement import REGION_TAG, bind
 from resources.regions import RegionResource
 from resources.residency import TABLE, today
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from sinet_pipelines.time_series.sending import Sent
 
 NO_ROWS = "the table has no rows of this day"
+BEING_SENT = "being_sent"  # in place of the inputs of a day, so that it is stale
 COMPARED, UNCOUNTED = "as many as were sent", "not compared: the store cannot count"
 
 
@@ -149,6 +151,7 @@ def _days_step(
         shape = shape_of(application.name, contract, region=region.name, home=_sender(place))
         store.flush()
         days, held = days_of(context, region), place.tables.days(contract)
+        before = days_made(context.instance, context.asset_key)
         for day in days.quiet:
             remove_day(store, shape, day)
         yield from record_quiet(context, region, days.quiet, tables=[])
@@ -160,6 +163,7 @@ def _days_step(
                 remove_day(store, shape, day)
             yield from record_gaps(context, region, dict.fromkeys(gaps, NO_ROWS), tables=[])
             rows = {day: partial(_rows, place.tables, contract, day, shape.columns) for day in chunk if day not in gaps}
+            yield from being_sent(context.asset_key, {day: inputs[day] for day in rows}, before=before)
             sent, faults = send_days(store, shape, rows)
             failed |= faults
             finished += sent
@@ -177,6 +181,31 @@ def _days_step(
         yield from close(context, region, made=finished)
 
     return asset
+
+
+def being_sent(
+    key: dg.AssetKey, inputs: Mapping[date, str], *, before: Mapping[date, Mapping[str, str]]
+) -> Iterator[dg.AssetMaterialization]:
+    """An event for each day that was made from the same inputs; without it, such a day counts as made while it is sent.
+
+    A step that fails or is killed after it removed rows of these days leaves them stale, so the next run sends them.
+
+    Args:
+        key: of the asset.
+        inputs: of the days that are sent next.
+        before: tags of the newest materialisation of each day.
+    """
+    for day in sorted(day for day, one in inputs.items() if before.get(day, {}).get(INPUTS_TAG) == one):
+        yield dg.AssetMaterialization(
+            key,
+            partition=day.isoformat(),
+            description="Its rows are removed from the store and sent again.",
+            tags={
+                VERSION_TAG: fingerprint(BEING_SENT, inputs[day]),
+                "dagster/data_version_is_user_provided": "true",
+                INPUTS_TAG: BEING_SENT,
+            },
+        )
 
 
 def _whole_step(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import orjson
 
+from sinet_pipelines.errors import StorageError
 from sinet_pipelines.storage.fingerprint import fingerprint
 from sinet_pipelines.storage.locks import held
 from sinet_pipelines.storage.roots import root_of
@@ -42,12 +43,16 @@ def sender_id(home: Path, region: str, *, folder: Path) -> str:
         folder: of the feature store.
 
     Raises:
-        StorageError: the home's record of roots is damaged.
+        StorageError: the home's record of roots is damaged, or the root is a folder that is not there.
     """
     root = root_of(home, region)
     if not root.is_local:
         return fingerprint(root.endpoint_url, root.uri)[:12]
     outside = Path(root.uri).resolve()
+    if not outside.is_dir():  # such as a volume that is not mounted: a new id would leave the earlier rows in place
+        raise StorageError(
+            f"the root of {region}, {outside}, is no folder; mount it, or correct `root` in inventory.yaml"
+        )
     own = folder if outside.is_relative_to(home.resolve()) else outside / ".home"
     with held(own / ".lock"):
         return settle_home_id(own)

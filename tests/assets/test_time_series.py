@@ -8,10 +8,10 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from assets.framework.time_series import _rows, time_series_of
+from assets.framework.time_series import BEING_SENT, _rows, being_sent, time_series_of
 from assets.turbofan.keys import regional_key
 from resources.deployment import RESOURCE
-from resources.materializations.versions import days_made
+from resources.materializations.versions import INPUTS_TAG, days_made
 from resources.placement import REGION_TAG
 from resources.regions import region_resources
 from resources.residency import TABLE
@@ -19,11 +19,11 @@ from sinet_pipelines.applications.turbofan.application import TURBOFAN
 from sinet_pipelines.applications.turbofan.landed import TELEMETRY
 from sinet_pipelines.applications.turbofan.schemas.features import FLEET_PREDICTIONS
 from sinet_pipelines.applications.turbofan.schemas.telemetry import DROP, VALIDATED_TELEMETRY
-from sinet_pipelines.errors import InventoryError, ResidencyError
+from sinet_pipelines.errors import InventoryError, ResidencyError, StorageError
 from sinet_pipelines.inventory.regions import read_inventory
 from sinet_pipelines.schemas.contract import Column, Contract, DataClass
 from sinet_pipelines.storage.tables import TableStore, tables_of
-from sinet_pipelines.time_series import connection
+from sinet_pipelines.time_series import connection, stores
 from tests.conftest import resources_of
 from tests.deployed import deployment_at
 from tests.inventory import EAST
@@ -101,6 +101,14 @@ def test_a_nullable_column_that_is_newer_than_the_table_is_null(tmp_path):
     assert rows["t30_degr"].to_list() == [None, None]
 
 
+def test_a_day_that_is_sent_again_from_equal_inputs_is_stale_until_it_is_made():
+    days = [dt.date(2026, 3, n) for n in (1, 2, 3)]
+    before = {days[0]: {INPUTS_TAG: "a"}, days[1]: {INPUTS_TAG: "an older one"}}
+    (event,) = being_sent(SENT, dict.fromkeys(days, "a"), before=before)
+    assert (event.asset_key, event.partition) == (SENT, "2026-03-01")
+    assert event.tags[INPUTS_TAG] == BEING_SENT != "a"
+
+
 @pytest.fixture(scope="module")
 def metrics(tmp_path_factory):
     found = VictoriaMetrics(tmp_path_factory.mktemp("metrics"))
@@ -159,6 +167,14 @@ def test_days_reach_the_store_once_whatever_was_there_before(metrics, run_at, mo
     expected = dict(rows.group_by("event_date").len().iter_rows())
     assert {day: counted(metrics, day) for day in days} == expected
     assert set(days_made(instance, SENT)) == set(days)
+
+    def fail(store, lines):
+        raise StorageError("killed between the removal and the first lines")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(stores.VictoriaMetrics, "write", fail)
+        assert not run(metrics.port, NAMES[-1]).success
+    assert {tags[INPUTS_TAG] for tags in days_made(instance, SENT).values()} == {BEING_SENT}
 
     late = rows.filter(pl.col("event_date") == days[1]).head(1).with_columns(unit=pl.lit("late, engine"))
     zone = landing_zone(home, TELEMETRY)
