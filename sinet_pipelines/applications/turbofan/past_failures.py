@@ -1,6 +1,6 @@
 """Past failures of turbofan engines: windows before them, and the vector of a window.
 
-The vector has one number for each of the 21 sensors: its change since the engine was new, as the mean over the last 10
+The vector has one number for each sensor: its change since the engine was new, as the mean over the last 10
 cycles less the mean of the first 10. Each sensor is already in standard deviations of its operating regime. The mean of
 n such values of noise has the standard deviation sqrt(1/n), so the change is divided by sqrt(1/10 + 1/10): a distance
 of 1 along one sensor is one standard deviation of noise, in every region.

@@ -9,6 +9,7 @@ import pytest
 from sinet_pipelines.applications.turbofan.past_failures import EMBEDDING, PAST_FAILURES, past_windows
 from sinet_pipelines.applications.turbofan.schemas.events import FAILURE_EVENTS
 from sinet_pipelines.applications.turbofan.schemas.features import FEATURE_NAMES, WINDOW_FEATURES
+from sinet_pipelines.applications.turbofan.schemas.telemetry import SENSORS
 from sinet_pipelines.storage.tables import TableStore
 
 AT = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
@@ -52,5 +53,5 @@ def test_a_distance_of_1_along_a_sensor_is_a_standard_deviation_of_noise():
 
 def test_the_embedding_uses_features_of_the_table():
     assert set(EMBEDDING.columns) <= set(FEATURE_NAMES)
-    assert len(EMBEDDING.columns) == 21
+    assert len(EMBEDDING.columns) == len(SENSORS)
     assert PAST_FAILURES.ref == f"failure_index/v_{EMBEDDING.version}"
