@@ -27,7 +27,7 @@ RUN pip install -c constraints.txt ${TORCH_INDEX:+--extra-index-url "$TORCH_INDE
 # the dependencies alone, in a layer that a change of the code leaves as it is
 RUN mkdir sinet_pipelines \
     && touch sinet_pipelines/__init__.py \
-    && pip install -c constraints.txt ".[walk,clusters]" \
+    && pip install -c constraints.txt ".[walk,clusters,pulsar]" \
     && pip uninstall --yes sinet-pipelines
 
 COPY workspace.yaml dagster.yaml inventory.yam[l] ./

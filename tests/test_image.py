@@ -60,7 +60,7 @@ def test_every_package_is_pinned_and_torch_comes_first():
     assert installs[0].endswith(" torch")
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     (extras,) = re.findall(r"\.\[([a-z,]+)\]", " ".join(installs))
-    assert set(extras.split(",")) == {"walk", "clusters"}
+    assert set(extras.split(",")) == {"walk", "clusters", "pulsar"}
     pins = {line.split("==")[0] for line in (CHECKOUT / "constraints.txt").read_text().splitlines()}
     assert {*project["clusters"], "torch"} <= pins
 

@@ -108,6 +108,7 @@ def command(
             **_totals(ingester),
             "expired": ingester.expired,
             "loss": ingester.loss,
+            "unmerged": ingester.unmerged,
             "offsets": {str(partition): offset for partition, offset in ingester.positions.items()},
             "seconds": round(time.monotonic() - started, 3),
         }
@@ -121,8 +122,20 @@ def _client(region: str, application: str, url: str, *, options: dict[str, Any],
     from sinet_pipelines.ingestion.streams.source import Client
 
     # each stream has a session of its own at the broker: a session keeps the topics of all its subscriptions
-    stream = blake2b(url.encode(), digest_size=4).hexdigest()
+    stream = blake2b(_spelled_alike(url).encode(), digest_size=4).hexdigest()
     return Client(f"sinet-{region}-{application}-{stream}", options, stream=name)
+
+
+def _spelled_alike(url: str) -> str:
+    """The same text for all URLs of one topic of Pulsar, whose broker keeps all messages for each subscription.
+
+    >>> _spelled_alike("pulsar+ssl://broker-2/public/default/mills") == _spelled_alike("pulsar://broker-1/mills")
+    True
+    """
+    from sinet_pipelines.ingestion.streams.source import parse_url
+
+    address = parse_url(url)
+    return f"pulsar/{address.stream.removeprefix('public/default/')}" if address.scheme.startswith("pulsar") else url
 
 
 def home_and_data(home: Path | None, name: str, inventory: "Inventory") -> "tuple[Path, LandedData]":
@@ -199,12 +212,14 @@ class _Report:
 
     def __init__(self, ingester: "Ingester") -> None:
         self._ingester = ingester
-        self._at, self._rows, self._problem, self._loss = time.monotonic(), 0, "", ""
+        self._at, self._rows, self._problem = time.monotonic(), 0, ""
+        self._faults = ["", ""]
 
     def __call__(self) -> None:
-        if self._ingester.loss != self._loss:
-            self._loss = self._ingester.loss
-            _terminal().print(f"{self._ingester.source.name}: {self._loss}", soft_wrap=True)
+        before, self._faults = self._faults, [self._ingester.loss, self._ingester.unmerged]
+        for fault in self._faults:
+            if fault and fault not in before:
+                _terminal().print(f"{self._ingester.source.name}: {fault}", soft_wrap=True)
         now, rows, problem = time.monotonic(), self._ingester.totals.rows, self._ingester.source.problem
         if bool(problem) == bool(self._problem) and now - self._at < REPORT_S:
             return
@@ -251,5 +266,6 @@ def _print(found: dict[str, Any]) -> None:
         console.print(f"ignored columns: {', '.join(found['unknown_columns'])[:1000]}", soft_wrap=True)
     if found["expired"]:
         console.print(f"{counted(found['expired'], 'message')} had expired at the broker before this read")
-    if found["loss"]:
-        console.print(found["loss"], soft_wrap=True)
+    for name in ("loss", "unmerged"):
+        if found[name]:
+            console.print(found[name], soft_wrap=True)

@@ -18,6 +18,7 @@ from sinet_pipelines.ingestion.streams.source import Message
 from sinet_pipelines.schemas.contract import Contract
 
 DECODED = 5_000  # messages of one decoding; each takes milliseconds
+_ONE_ROW = b"{"  # begins an object; any other message may have many rows
 _PARTITION, _OFFSET, _PAYLOAD, _ARRIVED, _ID = map(Message._fields.index, Message._fields[:4] + ("message_id",))
 
 
@@ -101,8 +102,13 @@ class Batch:
 
     @property
     def rows(self) -> int:
-        """The number of rows; a message that is not decoded yet counts as one."""
+        """The number of rows; a message that is not decoded yet is one object."""
         return self._decoded_rows + len(self.waiting)
+
+    @property
+    def rows_per_message(self) -> float:
+        """The mean of the messages so far, at least one."""
+        return max(1.0, self.rows / max(1, self.messages))
 
     def add(self, taken: Taken) -> None:
         """Appends new messages, at least one."""
@@ -114,7 +120,7 @@ class Batch:
             first, _ = self.ranges.get(partition, (int(taken.offsets[places[0]]), 0))
             self.ranges[partition] = first, int(taken.offsets[places[-1]])
             self.sent_ms[partition] = taken.messages[places[-1]].sent_ms
-        if len(self.waiting) >= DECODED:
+        if len(self.waiting) >= DECODED or not all(one.payload.startswith(_ONE_ROW) for one in taken.messages):
             self.decode()
 
     def decode(self) -> None:

@@ -1,16 +1,18 @@
 """Stores the messages of one source in micro-batches, each message exactly once, and lands their rows as drops.
 
 A batch is at most some rows, bytes and seconds long. It is read and decoded while a thread stores the one before it;
-where that takes longer, no message is taken, so that a slow disk slows the broker and fills no memory beyond two
+where that takes longer, no message is taken, so that a slow disk slows the broker and fills no memory beyond about two
 batches. The broker is informed once a batch is stored. A process that is killed in between continues after the
 offsets of `landed_stream`: dead letters beyond them are recognised by offset, and messages of a broker without
 offsets by their id.
 """
 
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -18,11 +20,13 @@ import numpy.typing as npt
 from sinet_pipelines.errors import SourceError
 from sinet_pipelines.ingestion.landing import LandingZone
 from sinet_pipelines.ingestion.streams.batch import Batch, Taken, are_new
-from sinet_pipelines.ingestion.streams.source import UNNUMBERED, Message, Stored, StreamSource
+from sinet_pipelines.ingestion.streams.source import NOTHING, UNNUMBERED, Message, Stored, StreamSource
 from sinet_pipelines.ingestion.streams.stream_tables import StreamTables
 from sinet_pipelines.ingestion.streams.writer import Writer, Written
 
 TAKEN = 5_000  # messages in one read from the broker
+FIRST = 100  # of them at most, while their size is not known
+UNKNOWN = 1_000  # ignored columns that the totals have; messages with ids as names have one each
 WAIT_S = 0.2  # for messages, so that a stop is noticed
 IDS = 1 << 18  # of messages, remembered to recognise repeated ones; brokers repeat at most 65,535
 
@@ -57,7 +61,7 @@ class Totals:
         repeated: messages that the broker sent again, which were stored before.
         batches: commits of `landed_stream` with messages.
         drops: files written into the landing zone.
-        unknown: ignored columns.
+        unknown: ignored columns, the first `UNKNOWN` of them.
     """
 
     messages: int = 0
@@ -90,6 +94,9 @@ class Ingester:
         self._dead: dict[int, npt.NDArray[np.int64]] = {}
         self._ids: OrderedDict[str, None] = OrderedDict.fromkeys(tables.recent_ids(source.name, IDS))
         self._number = tables.last_offset(source.name, 0)  # of the last message of a broker without offsets
+        self._rows_a_message = max(1.0, limits.rows / FIRST)  # means of the last messages
+        self._bytes_a_message = max(1.0, limits.payload_bytes / FIRST)
+        self._writer = self._a_writer()
         self._received_at = time.monotonic()
         self._expired, self._loss = 0, ""  # of former connections
 
@@ -108,6 +115,11 @@ class Ingester:
         """How the broker may have lost messages, and the remedy; empty if it did not."""
         return self._loss or self._source.loss
 
+    @property
+    def unmerged(self) -> str:
+        """Why small files could not be merged the last time; empty if they were."""
+        return self._writer.unmerged
+
     def connect_by(self, source: StreamSource) -> None:
         """Uses another connection to the same stream from the next `run` on, for example with new credentials.
 
@@ -120,7 +132,8 @@ class Ingester:
     @property
     def positions(self) -> Mapping[int, int]:
         """The last stored offset of each partition of the source that was read."""
-        found = {partition: self._tables.position(self._source.name, partition) for partition in self._last or {0: 0}}
+        read = [partition for partition, last in self._last.items() if last >= 0] if self._last else [0]
+        found = {partition: self._tables.position(self._source.name, partition) for partition in read}
         return {partition: offset for partition, offset in sorted(found.items()) if offset >= 0}
 
     def run(self, stop: Callable[[], bool], *, idle_s: float | None = None, report: Callable[[], None]) -> None:
@@ -137,14 +150,7 @@ class Ingester:
             BusyError: another process appends to the tables.
             StorageError: a table or a drop cannot be written.
         """
-        with Writer(
-            self._tables,
-            zone=self._zone,
-            region=self._region,
-            source=self._source.name,
-            land_s=self._limits.land_s,
-            compact_batches=self._limits.compact_batches,
-        ) as self._writer:
+        with self._a_writer() as self._writer:
             self._land()  # what an earlier process stored
             self._source.start(self._stored)
             try:
@@ -156,6 +162,17 @@ class Ingester:
             finally:
                 self._source.close()
         report()
+
+    def _a_writer(self) -> Writer:
+        limits, source = self._limits, self._source.name
+        return Writer(
+            self._tables,
+            zone=self._zone,
+            region=self._region,
+            source=source,
+            land_s=limits.land_s,
+            compact_batches=limits.compact_batches,
+        )
 
     def _read(self, stop: Callable[[], bool], idle_s: float | None, report: Callable[[], None]) -> None:
         self._received_at = time.monotonic()
@@ -174,6 +191,8 @@ class Ingester:
             self.totals.repeated += len(taken) - len(new.messages)
             if new.messages:
                 self._batch.add(new)
+                self._rows_a_message = self._batch.rows_per_message
+                self._bytes_a_message = max(1.0, self._batch.payload_bytes / self._batch.messages)
             elif not self._batch.messages and not self._writer.is_busy:
                 self._source.acknowledge(self._source.receipt())
         if self._is_full() or (self._is_old() and not self._writer.is_busy):
@@ -182,9 +201,12 @@ class Ingester:
             self._writer.land()
 
     def _room(self) -> int:
-        """The number of messages that may be taken now."""
-        unacknowledged = self._writer.unstored + self._batch.messages
-        return min(self._source.most_unacknowledged - unacknowledged, self._limits.rows - self._batch.rows)
+        """The number of messages that may be taken now, by the size of those before."""
+        batch, limits = self._batch, self._limits
+        rows = (limits.rows - batch.rows) / self._rows_a_message
+        payloads = (limits.payload_bytes - batch.payload_bytes) / self._bytes_a_message
+        unacknowledged = self._writer.unstored + batch.messages
+        return min(self._source.most_unacknowledged - unacknowledged, math.ceil(rows), math.ceil(payloads))
 
     def _position(self, partition: int) -> int:
         """The last offset that was read; a partition that is added later begins after its stored offset."""
@@ -197,7 +219,8 @@ class Ingester:
 
     def _stored(self, partition: int) -> Stored:
         """The last message that was read; its instant is that of the last stored one, which it is at the start."""
-        return Stored(self._position(partition), self._tables.sent_ms(self._source.name, partition))
+        position = self._position(partition)
+        return Stored(position, self._tables.sent_ms(self._source.name, partition)) if position >= 0 else NOTHING
 
     def _accepted(self, taken: Taken) -> Taken:
         """The messages with their offsets, without those that were stored before or are in a batch."""
@@ -259,7 +282,8 @@ class Ingester:
             totals.rows += batch.rows
             totals.dead_letters += written.dead_letters
             totals.batches += 1
-            totals.unknown.update(*(decoded.unknown for _, decoded in batch.parts))
+            found = (name for _, decoded in batch.parts for name in sorted(decoded.unknown - totals.unknown))
+            totals.unknown.update(islice(found, UNKNOWN - len(totals.unknown)))
 
     def _finish(self) -> None:
         """Stores and lands what was read."""

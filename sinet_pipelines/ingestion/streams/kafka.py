@@ -68,7 +68,7 @@ class KafkaTopic:
         self.loss = ""
         self._address = address
         self._settings: dict[str, Any] = {
-            "queued.max.messages.kbytes": 32_768,  # of each partition, in memory before they are taken
+            "queued.max.messages.kbytes": 32_768,  # of all partitions, in memory before they are taken
             "fetch.wait.max.ms": 100,
             "reconnect.backoff.max.ms": 2_000,
             "log_level": 0,  # the state of the connection is in `problem`

@@ -6,6 +6,7 @@ cursor is set to the offset of the table; a message that comes again is recognis
 """
 
 import os
+import ssl
 import time
 from contextlib import ExitStack, suppress
 from typing import Any
@@ -25,17 +26,20 @@ from sinet_pipelines.ingestion.streams.source import (
 )
 
 LOOK_S = 10.0  # between two looks for added partitions
-QUEUE = 5_000  # messages of a partition in memory before they are taken
+QUEUE = 5_000  # messages of all partitions in memory before they are taken
 _WAIT_MS = 20  # for a message of one partition, at most, before the next partition is asked
 _OPTIONS = ("token", "username", "password", "ca_file", "certificate_file", "key_file")
 _PARTITION = "-partition-"
+_FIRST_CHUNK = b"\x3a"  # is in the bytes of the id of a message in several chunks: field 7 of `MessageIdData`
 _REJECTED = pulsar.AuthenticationError, pulsar.AuthorizationError
 Receipt = dict[int, Any]  # the id of the last message of each partition
 
 
 def open_source(address: Address, client: Client) -> "PulsarTopic":
-    """The source of a topic."""
-    return PulsarTopic(address, client)
+    """The source of a topic; a RejectedError where an option or a file that one names cannot be used."""
+    topic = PulsarTopic(address, client)
+    topic.require_options()
+    return topic
 
 
 class PulsarTopic:
@@ -56,6 +60,18 @@ class PulsarTopic:
         self._beyond: dict[int, Place] = {}  # the stored place of partitions whose messages are gone from the broker
         self._taken: Receipt = {}
         self._looked_at = 0.0
+
+    def require_options(self) -> None:
+        """Raises a RejectedError where the options, or the files that they name, cannot be used."""
+        context, options = ssl.create_default_context(), self._options
+        try:
+            if "ca_file" in options:
+                context.load_verify_locations(options["ca_file"])
+            if "certificate_file" in options:
+                context.load_cert_chain(options["certificate_file"], options.get("key_file"))
+        except (OSError, TypeError) as error:
+            raise RejectedError(f"a certificate file cannot be used: {error}; correct the options") from error
+        self._connect().close()
 
     def start(self, position: Position) -> None:
         """Connects, and sets each cursor to the stored place; see `StreamSource.start`."""
@@ -131,11 +147,12 @@ class PulsarTopic:
     def _open_partitions(self) -> None:
         """Opens the partitions of the topic that are not open yet."""
         self._looked_at = time.monotonic()
-        for name in self._client.get_topic_partitions(self._topic):
+        names = self._client.get_topic_partitions(self._topic)
+        for name in names:
             _, is_part, number = name.rpartition(_PARTITION)
             partition = int(number) if is_part and name != self._topic else 0
             if partition not in self._consumers:
-                self._consumers[partition] = self._open(name, partition)
+                self._consumers[partition] = self._open(name, partition, queue=max(1, QUEUE // len(names)))
 
     def _look(self) -> None:
         """Opens partitions that were added to the topic; looks now and then."""
@@ -146,14 +163,14 @@ class PulsarTopic:
             except pulsar.PulsarException as error:  # of a broker that is away, or of rights that come later
                 self._unopened = f"a partition cannot be opened ({error})"
 
-    def _open(self, name: str, partition: int) -> pulsar.Consumer:
+    def _open(self, name: str, partition: int, *, queue: int) -> pulsar.Consumer:
         with ExitStack() as unless_open:
             consumer = self._client.subscribe(
                 name,
                 self._subscription,
                 consumer_type=pulsar.ConsumerType.Exclusive,
                 initial_position=pulsar.InitialPosition.Earliest,
-                receiver_queue_size=QUEUE,
+                receiver_queue_size=queue,
             )
             unless_open.callback(_close, consumer)
             consumer.seek(self._first(name, partition, consumer))  # a person may have moved the cursor
@@ -207,6 +224,11 @@ class PulsarTopic:
                 last = one.message_id()
                 place, now = _place(last), time.time_ns() // 1000
                 offset, sent_ms = place.offset, one.publish_timestamp()
+                if _FIRST_CHUNK in last.serialize() and ";" in str(last):
+                    raise SourceError(
+                        f"{one.topic_name()} has a message in several chunks at {last}, which a restart between them "
+                        "would lose; publish to another topic without chunking"
+                    )
                 if self._beyond:
                     self._require_beyond(partition, place, one.topic_name())
                 found.append(Message(partition, offset, one.data(), now, one.topic_name(), "", False, sent_ms))

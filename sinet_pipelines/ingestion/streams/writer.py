@@ -45,6 +45,7 @@ class Writer:
 
     Attributes:
         unstored: number of messages of the batch that is being stored.
+        unmerged: why the last merge of small files failed; the next one, which follows some batches later, merges them.
     """
 
     def __init__(
@@ -55,7 +56,7 @@ class Writer:
         self._landed_at, self._batches = time.monotonic(), 0
         self._task: Future[Written] | None = None
         self._compaction: Future[int] | None = None
-        self.unstored = 0
+        self.unstored, self.unmerged = 0, ""
 
     def __enter__(self) -> "Writer":
         self._thread = ThreadPoolExecutor(1, "stream-writes")
@@ -67,8 +68,7 @@ class Writer:
     ) -> None:
         self._thread.shutdown()
         self._compacting.shutdown()
-        if kind is None and self._compaction is not None:
-            self._compaction.result()
+        self._note_compaction()
 
     @property
     def is_busy(self) -> bool:
@@ -132,8 +132,17 @@ class Writer:
         return drops
 
     def _compact(self) -> None:
-        if self._compaction is not None and self._compaction.done():
-            self._compaction.result()
-            self._compaction = None
+        self._note_compaction()
         if self._compaction is None:
             self._compaction = self._compacting.submit(self._tables.compact)
+
+    def _note_compaction(self) -> None:
+        """Takes the result of a merge that is complete; reading goes on without it."""
+        if self._compaction is None or not self._compaction.done():
+            return
+        task, self._compaction = self._compaction, None
+        try:
+            task.result()
+            self.unmerged = ""
+        except StorageError as error:
+            self.unmerged = f"small files are not merged: {error}"

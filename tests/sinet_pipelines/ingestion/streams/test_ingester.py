@@ -2,13 +2,14 @@
 
 import json
 import threading
+import time
 
 import pyarrow as pa
 import pytest
 
 from sinet_pipelines.errors import StorageError, UnreachableError
 from sinet_pipelines.ingestion.landed import landed_rows
-from sinet_pipelines.ingestion.streams.ingester import Ingester, Limits
+from sinet_pipelines.ingestion.streams.ingester import FIRST, Ingester, Limits
 from sinet_pipelines.ingestion.streams.rotation import run_with_rotation
 from sinet_pipelines.ingestion.streams.source import Message
 from sinet_pipelines.ingestion.streams.stream_tables import StreamTables
@@ -130,9 +131,9 @@ def test_rows_are_stored_once_while_small_files_are_merged_beside_it(tmp_path):
 
 def test_a_message_is_readable_within_the_seconds_of_a_batch_though_no_more_arrive(tmp_path):
     source = Numbers()
-    made = an_ingester(tmp_path, source, rows=1_000, seconds=0.05)
-    made.run(lambda: made.totals.messages == COUNT, report=lambda: None)
-    assert made.totals.batches >= 1
+    made, end = an_ingester(tmp_path, source, rows=1_000, seconds=0.05), time.monotonic() + LIMIT_S
+    made.run(lambda: made.totals.messages == COUNT or time.monotonic() > end, report=lambda: None)
+    assert time.monotonic() < end  # the end of the reading did not store them
     assert numbers_of(tmp_path) == list(range(COUNT))
 
 
@@ -169,3 +170,54 @@ def test_a_store_that_does_not_answer_after_new_options_ends_the_reading_and_los
     again = an_ingester(tmp_path, Numbers())
     again.run(lambda: numbers_of(tmp_path)[-1:] == [COUNT - 1], report=lambda: None)
     assert numbers_of(tmp_path) == list(range(COUNT))
+
+
+class Lists(Numbers):
+    """A stream whose messages are lists of 50 rows, with as many at once as are taken."""
+
+    def __init__(self):
+        super().__init__()
+        self.mosts = []
+
+    def take(self, most, *, wait_s):
+        """The next messages."""
+        self.mosts.append(most)
+        numbers = range(self.taken, min(self.taken + most, 400))
+        self.taken += len(numbers)
+        row = {"unit": "M1", "recorded_at": "2026-03-01T10:00:00Z"}
+        return [Message(0, one, json.dumps([row] * 50).encode(), 0) for one in numbers]
+
+
+def test_as_many_messages_are_taken_as_have_the_rows_of_a_batch(tmp_path):
+    source = Lists()
+    made = an_ingester(tmp_path, source, rows=1_000)
+    made.run(lambda: made.totals.messages >= 100 and source.taken >= 400, report=lambda: None)
+    assert source.mosts[0] <= FIRST
+    assert max(source.mosts[1:]) <= 1_000 // 50
+    assert made.totals.rows == 400 * 50
+
+
+def test_the_totals_have_the_first_ignored_columns_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr("sinet_pipelines.ingestion.streams.ingester.UNKNOWN", 3)
+    source = Numbers()
+    real = source.take
+    source.take = lambda most, *, wait_s: [
+        one._replace(payload=one.payload.replace(b"{", b'{"x%d": 1, ' % one.offset))
+        for one in real(most, wait_s=wait_s)
+    ]
+    made = an_ingester(tmp_path, source)
+    made.run(lambda: made.totals.messages == COUNT, report=lambda: None)
+    assert len(made.totals.unknown) == 3
+
+
+def test_a_merge_that_fails_is_named_and_reading_goes_on(tmp_path):
+    source = Numbers()
+    made = an_ingester(tmp_path, source, rows=3, compact_batches=2)
+
+    def fail():
+        raise UnreachableError("the store does not answer; try again")
+
+    made._tables.compact = fail
+    made.run(lambda: made.totals.messages == COUNT, report=lambda: None)
+    assert made.unmerged == "small files are not merged: the store does not answer; try again"
+    assert (source.acknowledged, numbers_of(tmp_path)) == (COUNT, list(range(COUNT)))

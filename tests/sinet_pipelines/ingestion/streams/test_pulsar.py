@@ -188,6 +188,25 @@ def test_a_topic_whose_stored_messages_the_broker_removed_continues_with_the_nex
     assert sorted(int(one.payload) for one in found) == [8, 9, 10, 11]
 
 
+def test_a_message_in_several_chunks_is_refused_and_the_one_before_it_is_returned(broker):
+    silent = pulsar.FileLogger(pulsar.LoggerLevel.Error, os.devnull)
+    client = pulsar.Client(f"pulsar://127.0.0.1:{broker.port}", logger=silent)
+    topic = "persistent://public/default/plant-partition-0"
+    producer = client.create_producer(topic, batching_enabled=False, chunking_enabled=True)
+    producer.send(b"1")
+    producer.send(bytes(6 << 20))  # more than the 5 MiB of one entry
+    client.close()
+    source, found = a_source(broker), []
+    source.start(lambda _: NOTHING)
+    try:
+        with pytest.raises(SourceError, match="has a message in several chunks at .*; publish to another topic"):
+            until(lambda: found.extend(source.take(10, wait_s=0.1)), every_s=0.0)
+        assert [one.payload for one in found] == [b"1"]
+        assert source.receipt()[0].entry_id() == 0
+    finally:
+        source.close()
+
+
 class Received:
     """A consumer whose messages have the given ids; then it raises an error."""
 

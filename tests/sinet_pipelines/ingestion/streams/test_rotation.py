@@ -211,6 +211,8 @@ def test_options_that_a_broker_rejects_are_tried_until_it_accepts_them(options):
     ("url", "of_client", "module"),
     [
         ("mqtts://127.0.0.1/lathes", {"ca_file": "no/such.crt"}, "paho.mqtt"),
+        ("pulsar+ssl://127.0.0.1/lathes", {"ca_file": "no/such.crt"}, "pulsar"),
+        ("pulsar+ssl://127.0.0.1/lathes", {"certificate_file": "no/such.crt", "key_file": "no/such.key"}, "pulsar"),
         ("kafka://127.0.0.1/lathes", {"no.such.option": "1"}, "confluent_kafka"),
         ("kafka://127.0.0.1/lathes", {"security.protocol": "ssl", "ssl.ca.location": "no/such.crt"}, "confluent_kafka"),
     ],
