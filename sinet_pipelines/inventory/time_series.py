@@ -118,9 +118,7 @@ class TimeSeries:
         if not self.tables:
             raise InventoryError("time_series has no tables, so nothing is sent; name them as application/table")
         if wrong := [name for name in self.tables if not _TABLE.fullmatch(name)]:
-            raise InventoryError(
-                f"time_series has a table {wrong[0][:80]!r}; give application/table, as turbofan/validated_telemetry"
-            )
+            raise InventoryError(f"time_series has a table {wrong[0][:80]!r}; give <application>/<table>")
         if len(set(self.tables)) < len(self.tables):
             raise InventoryError("time_series names a table twice; remove one")
 

@@ -52,7 +52,7 @@ def test_http_is_for_loopback_alone(tmp_path, url):
         (f"url: 'http://127.0.0.1:8086', kind: influxdb, {TABLES}", "names no database"),
         (f"url: 'http://127.0.0.1:8428', kind: graphite, {TABLES}", "allowed are victoria-metrics, influxdb, line-"),
         ("url: 'http://127.0.0.1:8428', tables: []", "has no tables, so nothing is sent"),
-        ("url: 'http://127.0.0.1:8428', tables: [validated_telemetry]", "give application/table, as turbofan/"),
+        ("url: 'http://127.0.0.1:8428', tables: [validated_telemetry]", "give <application>/<table>"),
         ("url: 'http://127.0.0.1:8428', tables: [a/b, a/b]", "names a table twice"),
         (f"url: 'http://127.0.0.1:8428', token_file: token, {TABLES}", "give an absolute path"),
         (f"url: 'http://127.0.0.1:8428', token_scheme: Basic, {TABLES}", "allowed are Bearer and Token"),
