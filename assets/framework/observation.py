@@ -22,7 +22,10 @@ from sinet_pipelines.applications.application import Application, parse_key
 from sinet_pipelines.ingestion.arrivals import file_arrivals
 from sinet_pipelines.inventory.regions import Region
 from sinet_pipelines.monitoring.published import Publication
+from sinet_pipelines.placement.needs import Needs
 from sinet_pipelines.schemas.contract import DataClass
+
+OBSERVATION_HOURS = 0.1  # seconds for thousands of files; 100,000 small ones of an object store take minutes
 
 
 def observed(spec: dg.AssetSpec, application: Application, region: Region) -> dg.AssetsDefinition:
@@ -45,7 +48,7 @@ def observed(spec: dg.AssetSpec, application: Application, region: Region) -> dg
             },
         )
 
-    place = bind(region, data_class=DataClass.RAW)
+    place = bind(region, data_class=DataClass.RAW, needs=Needs(hours=OBSERVATION_HOURS))
     name = spec.key.to_python_identifier()
     arguments = DecoratorAssetsDefinitionBuilderArgs(  # type: ignore[call-arg]  # the same field under two names
         name=name,
