@@ -14,6 +14,7 @@ from sinet_pipelines.errors import ModelNotFoundError, StorageError, UsageError
 from sinet_pipelines.ingestion.record import has_record
 from sinet_pipelines.inventory.regions import Inventory, this_inventory
 from sinet_pipelines.notebook.champion import Champion
+from sinet_pipelines.notebook.frames import ReadRows
 from sinet_pipelines.registry.alias import named_by
 from sinet_pipelines.schemas.contract import Contract
 from sinet_pipelines.storage.layout import require_layout
@@ -60,28 +61,14 @@ class Table:
 
 
 @dataclass(frozen=True)
-class TrainingRows:
-    """The rows of a training set with its record.
+class TrainingRows(ReadRows):
+    """The rows of a training set with its record; their content hash is the recorded one.
 
     Attributes:
         record: name, Delta versions and feature definitions that made it.
-        rows: the rows; their content hash is the recorded one.
     """
 
     record: "TrainingSet"
-    rows: pl.DataFrame
-
-    def to_polars(self) -> pl.DataFrame:
-        """The rows as a polars frame."""
-        return self.rows
-
-    def to_arrow(self) -> "pa.Table":
-        """The rows as an Arrow table."""
-        return self.rows.to_arrow()
-
-    def to_pandas(self) -> "pd.DataFrame":
-        """The rows as a pandas frame."""
-        return self.rows.to_arrow().to_pandas()
 
 
 @dataclass(frozen=True)
@@ -214,7 +201,7 @@ class Home:
                 continue
             if found is not None:
                 rows = read_training_set(self._store(found.application, region), found)
-                return TrainingRows(found.as_of(origin.trained_at), rows)
+                return TrainingRows(found.as_of(origin.trained_at), rows=rows)
         if faults:
             raise StorageError(f"the training set of {origin.name} was not found, and {'; '.join(faults)}")
         read = ", ".join(contents) or "none"

@@ -6,7 +6,6 @@ region are then compared one by one: the same windows as in an index, every n-th
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -14,18 +13,15 @@ import polars as pl
 from sinet_pipelines.applications.application import Application
 from sinet_pipelines.errors import StorageError, UsageError
 from sinet_pipelines.features.nearest import COUNT, LEFT, Neighbours, PastFailures, from_bytes
+from sinet_pipelines.notebook.frames import ReadRows
 from sinet_pipelines.storage.blobs import blobs_of
 from sinet_pipelines.storage.tables import TableStore, tables_of
-
-if TYPE_CHECKING:
-    import pandas as pd
-    import pyarrow as pa
 
 SHOWN = 5  # names of units in a message
 
 
 @dataclass(frozen=True)
-class SimilarFailures:
+class SimilarFailures(ReadRows):
     """The past failures most similar to a unit at its newest complete window.
 
     Attributes:
@@ -40,20 +36,7 @@ class SimilarFailures:
     unit: str
     region: str
     cycle: int
-    rows: pl.DataFrame
     notes: tuple[str, ...] = ()
-
-    def to_polars(self) -> pl.DataFrame:
-        """The failures as a polars frame."""
-        return self.rows
-
-    def to_arrow(self) -> "pa.Table":
-        """The failures as an Arrow table."""
-        return self.rows.to_arrow()
-
-    def to_pandas(self) -> "pd.DataFrame":
-        """The failures as a pandas frame."""
-        return self.rows.to_arrow().to_pandas()
 
 
 @dataclass(frozen=True)
@@ -109,7 +92,7 @@ class FailureSearch:
         rows = pl.concat(parts).sort("distance", "unit", "region").unique("unit", keep="first", maintain_order=True)
         if rows.height < count:
             notes.append(f"{rows.height} past failures with complete windows are known (requested: {count})")
-        return SimilarFailures(unit, region, int(cycle), rows.head(count), tuple(notes))
+        return SimilarFailures(unit, region, int(cycle), notes=tuple(notes), rows=rows.head(count))
 
     @property
     def _past(self) -> PastFailures:
